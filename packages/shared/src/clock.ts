@@ -1,0 +1,41 @@
+/** Time as a dependency. Production uses `systemClock`; tests own a manual one (`testing/manual-clock.ts`). */
+export interface Clock {
+  /** Wall clock, milliseconds since the epoch. For records and windows, never for durations. */
+  now(): number;
+  /** Milliseconds that never go back. For durations, timeouts and deadlines. */
+  monotonic(): number;
+  /** Resolves after `ms`, or rejects with the signal's reason. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Runs `callback` once after `ms`. Does not keep the process alive. */
+  schedule(ms: number, callback: () => void): Scheduled;
+}
+
+export interface Scheduled {
+  cancel(): void;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const onAbort = () => {
+        clearTimeout(timer);
+        reject(signal?.reason);
+      };
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      }, ms);
+      signal?.addEventListener('abort', onAbort, { once: true });
+    }),
+  schedule: (ms, callback) => {
+    const timer = setTimeout(callback, ms);
+    timer.unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
