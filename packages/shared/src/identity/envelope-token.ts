@@ -1,0 +1,186 @@
+import { decodeProtectedHeader, type JWTPayload, jwtVerify, SignJWT } from 'jose';
+import * as z from 'zod';
+import type { Clock } from '../clock.ts';
+import { GatewayError } from '../errors/gateway-error.ts';
+import { newId } from '../ids.ts';
+import {
+  type Envelope,
+  envelopeLifetimeMs,
+  type GatewayName,
+  gatewayNames,
+  maxEnvelopeDepth,
+} from './envelope.ts';
+import type { EnvelopeKeys } from './envelope-keys.ts';
+
+export interface EnvelopeIssuer {
+  /** Signs an envelope for exactly one audience: the next gateway refuses a token made for another. */
+  issue(envelope: Omit<Envelope, 'issuer'>, audience: GatewayName): Promise<string>;
+}
+
+export interface EnvelopeVerifier {
+  /** @throws GatewayError unauthenticated (`envelope_invalid`, `envelope_expired`), timeout (`deadline_passed`). */
+  verify(token: string): Promise<Envelope>;
+}
+
+const tokenType = 'strata-envelope+jwt';
+const patterns = z.array(z.string().max(256)).max(512);
+
+const claimsSchema = z.object({
+  iss: z.enum(gatewayNames),
+  sub: z.string().min(1),
+  tenant: z.string().min(1),
+  key: z.string().optional(),
+  act: z.unknown().optional(),
+  scopes: z.object({ models: patterns, tools: patterns, workflows: patterns }),
+  run: z.string().optional(),
+  task: z.string().optional(),
+  deadline: z.number().optional(),
+  depth: z.number().int(),
+});
+
+export function createEnvelopeIssuer(options: {
+  name: GatewayName;
+  keys: EnvelopeKeys;
+  clock: Clock;
+}): EnvelopeIssuer {
+  const { name, keys, clock } = options;
+  return {
+    async issue(envelope, audience) {
+      if (envelope.depth < 0) {
+        throw new GatewayError(
+          'permission_denied',
+          `The call chain is deeper than ${maxEnvelopeDepth} hops.`,
+          {
+            reason: 'envelope_depth_exhausted',
+          },
+        );
+      }
+      const nowSeconds = Math.floor(clock.now() / 1000);
+      const signing = await keys.signingKey();
+      return new SignJWT(toClaims(envelope))
+        .setProtectedHeader({ alg: 'EdDSA', typ: tokenType, kid: signing.keyId })
+        .setIssuer(name)
+        .setAudience(audience)
+        .setSubject(envelope.subject)
+        .setJti(newId('env', clock.now()))
+        .setIssuedAt(nowSeconds)
+        .setExpirationTime(nowSeconds + envelopeLifetimeMs / 1000)
+        .sign(signing.privateKey);
+    },
+  };
+}
+
+export function createEnvelopeVerifier(options: {
+  audience: GatewayName;
+  keys: EnvelopeKeys;
+  clock: Clock;
+}): EnvelopeVerifier {
+  const { audience, keys, clock } = options;
+  return {
+    async verify(token) {
+      const payload = await verifySignature(token, audience, keys, clock);
+      const envelope = fromClaims(payload);
+      if (envelope.deadlineAtMs !== undefined && envelope.deadlineAtMs <= clock.now()) {
+        throw new GatewayError('timeout', 'The deadline of the run has passed.', {
+          reason: 'deadline_passed',
+        });
+      }
+      return envelope;
+    },
+  };
+}
+
+async function verifySignature(
+  token: string,
+  audience: GatewayName,
+  keys: EnvelopeKeys,
+  clock: Clock,
+): Promise<JWTPayload> {
+  try {
+    const { kid } = decodeProtectedHeader(token);
+    const key = kid === undefined ? undefined : await keys.publicKey(kid);
+    if (key === undefined) throw new Error('Unknown signing key');
+    const { payload } = await jwtVerify(token, key.publicKey, {
+      algorithms: ['EdDSA'],
+      typ: tokenType,
+      audience,
+      issuer: key.issuer,
+      currentDate: new Date(clock.now()),
+      requiredClaims: ['exp', 'iat', 'sub', 'jti'],
+      maxTokenAge: envelopeLifetimeMs / 1000,
+      clockTolerance: 5,
+    });
+    return payload;
+  } catch (error) {
+    if (error instanceof GatewayError) throw error;
+    const expired = error instanceof Error && 'code' in error && error.code === 'ERR_JWT_EXPIRED';
+    throw new GatewayError(
+      'unauthenticated',
+      expired ? 'The envelope has expired.' : 'The envelope is not valid for this gateway.',
+      { reason: expired ? 'envelope_expired' : 'envelope_invalid', cause: error },
+    );
+  }
+}
+
+function toClaims(envelope: Omit<Envelope, 'issuer'>): JWTPayload {
+  return {
+    tenant: envelope.tenant,
+    scopes: envelope.scopes,
+    depth: envelope.depth,
+    ...(envelope.keyId !== undefined && { key: envelope.keyId }),
+    ...(envelope.actors.length > 0 && { act: toActClaim(envelope.actors) }),
+    ...(envelope.runId !== undefined && { run: envelope.runId }),
+    ...(envelope.taskId !== undefined && { task: envelope.taskId }),
+    ...(envelope.deadlineAtMs !== undefined && { deadline: envelope.deadlineAtMs }),
+  };
+}
+
+interface ActClaim {
+  sub: string;
+  act?: ActClaim;
+}
+
+/** RFC 8693 section 4.1: the outermost `act` is the current actor, those before it are nested inside. */
+function toActClaim(actors: readonly string[]): ActClaim | undefined {
+  return actors.reduceRight<ActClaim | undefined>(
+    (inner, sub) => (inner === undefined ? { sub } : { sub, act: inner }),
+    undefined,
+  );
+}
+
+function fromClaims(payload: JWTPayload): Envelope {
+  const parsed = claimsSchema.safeParse(payload);
+  if (!parsed.success) {
+    throw new GatewayError('unauthenticated', 'The envelope lacks a claim or has a malformed one.', {
+      reason: 'envelope_invalid',
+      cause: parsed.error,
+    });
+  }
+  const claims = parsed.data;
+  return {
+    issuer: claims.iss,
+    tenant: claims.tenant,
+    subject: claims.sub,
+    keyId: claims.key,
+    actors: fromActClaim(claims.act),
+    scopes: claims.scopes,
+    runId: claims.run,
+    taskId: claims.task,
+    deadlineAtMs: claims.deadline,
+    depth: claims.depth,
+  };
+}
+
+function fromActClaim(claim: unknown): string[] {
+  const actors: string[] = [];
+  let current = claim;
+  while (isActClaim(current) && actors.length < maxEnvelopeDepth) {
+    actors.push(current.sub);
+    current = current.act;
+  }
+  return actors;
+}
+
+function isActClaim(value: unknown): value is ActClaim {
+  return typeof value === 'object' && value !== null && 'sub' in value && typeof value.sub === 'string';
+}
