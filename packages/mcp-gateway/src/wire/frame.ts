@@ -1,0 +1,173 @@
+import { isUtf8 } from 'node:buffer';
+import {
+  decodeString,
+  defaultScanLimits,
+  JsonScanError,
+  type ScanLimits,
+  type ScannedValue,
+  type Shape,
+  type Span,
+  scanElements,
+  scanJson,
+  stringAt,
+} from './json-scanner.ts';
+
+/**
+ * One JSON-RPC 2.0 message, as the bytes that came in and the places of the parts a proxy reads. Nothing else is
+ * decoded: what a frame carries in `arguments` or `result` leaves as it came.
+ */
+export type Frame = RequestFrame | NotificationFrame | ResponseFrame;
+
+export interface RequestFrame {
+  readonly kind: 'request';
+  readonly bytes: Buffer;
+  readonly id: Span;
+  readonly method: string;
+  readonly params: ScannedValue | undefined;
+  /** The whole message, for edits that add a member. */
+  readonly whole: ScannedValue;
+}
+
+export interface NotificationFrame {
+  readonly kind: 'notification';
+  readonly bytes: Buffer;
+  readonly method: string;
+  readonly params: ScannedValue | undefined;
+}
+
+export interface ResponseFrame {
+  readonly kind: 'response';
+  readonly bytes: Buffer;
+  /** May be `null` in the bytes: an error about a message whose id could not be read. */
+  readonly id: Span;
+  readonly result: ScannedValue | undefined;
+  readonly error: ScannedValue | undefined;
+}
+
+/** What is wrong with a message, in terms of the error to answer. */
+export interface BadFrame {
+  readonly kind: 'bad';
+  readonly code: -32700 | -32600;
+  readonly reason: 'frame_syntax' | 'frame_limits' | 'frame_ambiguous' | 'frame_envelope';
+  readonly message: string;
+  /** The raw id, when the message had a readable one. */
+  readonly id: Buffer | undefined;
+}
+
+const maxIdBytes = 1024;
+const nullByte = 0x6e;
+const frameShape: Shape = { params: { _meta: {}, ref: {} }, error: {}, result: {} };
+
+/** Reads one message; also the elements of a batch, each by itself. */
+export function parseFrames(
+  bytes: Buffer,
+  limits: ScanLimits = defaultScanLimits,
+): { isBatch: boolean; frames: (Frame | BadFrame)[] } {
+  const first = bytes.find(byte => byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09);
+  if (first !== 0x5b) return { isBatch: false, frames: [parseFrame(bytes, limits)] };
+  if (!isUtf8(bytes)) return { isBatch: true, frames: [notUtf8] };
+  try {
+    const elements = scanElements(bytes, scanJson(bytes, undefined, limits), undefined, limits);
+    if (elements.length === 0) return { isBatch: true, frames: [badEnvelope('The batch is empty.')] };
+    return {
+      isBatch: true,
+      frames: elements.map(element => parseFrame(bytes.subarray(element.start, element.end), limits)),
+    };
+  } catch (error) {
+    return { isBatch: true, frames: [fromScanError(error)] };
+  }
+}
+
+/** Reads one message. Never throws on what the bytes hold. */
+export function parseFrame(bytes: Buffer, limits: ScanLimits = defaultScanLimits): Frame | BadFrame {
+  if (!isUtf8(bytes)) return notUtf8;
+  let whole: ScannedValue;
+  try {
+    whole = scanJson(bytes, frameShape, limits);
+  } catch (error) {
+    return fromScanError(error);
+  }
+  if (!whole.members) return badEnvelope('A message must be a JSON object.');
+  return classify(bytes, whole, whole.members);
+}
+
+function classify(
+  bytes: Buffer,
+  whole: ScannedValue,
+  members: ReadonlyMap<string, ScannedValue>,
+): Frame | BadFrame {
+  const id = members.get('id');
+  const rawId = id && isUsableId(bytes, id) ? Buffer.from(bytes.subarray(id.start, id.end)) : undefined;
+  if (stringAt(bytes, members.get('jsonrpc')) !== '2.0') {
+    return badEnvelope('`jsonrpc` must be "2.0".', rawId);
+  }
+  const result = members.get('result');
+  const error = members.get('error');
+  const methodSpan = members.get('method');
+  if (methodSpan === undefined) {
+    if (id === undefined || (result === undefined) === (error === undefined)) {
+      return badEnvelope('A message needs a `method`, or an `id` with one of `result` and `error`.', rawId);
+    }
+    return { kind: 'response', bytes, id, result, error };
+  }
+  const method = stringAt(bytes, methodSpan);
+  if (method === undefined || method === '') return badEnvelope('`method` must be a string.', rawId);
+  if (result || error) return badEnvelope('A message cannot be a request and an answer.', rawId);
+  const params = members.get('params');
+  if (params && !params.members) return badEnvelope('`params` must be an object.', rawId);
+  if (id === undefined) return { kind: 'notification', bytes, method, params };
+  if (rawId === undefined) return badEnvelope('`id` must be a string or a number of at most 1024 bytes.');
+  return { kind: 'request', bytes, id, method, params, whole };
+}
+
+function isUsableId(bytes: Buffer, id: ScannedValue): boolean {
+  const first = bytes[id.start] ?? 0;
+  const isString = first === 0x22;
+  const isNumber = first === 0x2d || (first >= 0x30 && first <= 0x39);
+  return (isString || isNumber) && id.end - id.start <= maxIdBytes;
+}
+
+/** A key under which equal ids meet: the text of a string, the digits of a number. */
+export function idKey(bytes: Buffer, id: Span): string | undefined {
+  const first = bytes[id.start];
+  if (first === 0x22) return `s:${decodeString(bytes, id)}`;
+  if (first === nullByte) return undefined;
+  return `n:${bytes.latin1Slice(id.start, id.end)}`;
+}
+
+/** The raw bytes of a span, as text. */
+export function rawText(bytes: Buffer, span: Span): string {
+  return bytes.utf8Slice(span.start, span.end);
+}
+
+/** A text member of `params`, when it is there and a string. */
+export function textParam(frame: RequestFrame | NotificationFrame, key: string): string | undefined {
+  return stringAt(frame.bytes, frame.params?.members?.get(key));
+}
+
+/** Decodes `params`. For control messages only; never on the way of a call. */
+export function decodeParams(frame: RequestFrame | NotificationFrame): Record<string, unknown> {
+  if (!frame.params) return {};
+  return JSON.parse(rawText(frame.bytes, frame.params)) as Record<string, unknown>; // parseFrame made sure it is an object
+}
+
+const notUtf8: BadFrame = {
+  kind: 'bad',
+  code: -32700,
+  reason: 'frame_syntax',
+  message: 'The message is not valid UTF-8.',
+  id: undefined,
+};
+
+function badEnvelope(message: string, id?: Buffer): BadFrame {
+  return { kind: 'bad', code: -32600, reason: 'frame_envelope', message, id };
+}
+
+function fromScanError(error: unknown): BadFrame {
+  if (!(error instanceof JsonScanError)) throw error;
+  if (error.problem === 'syntax') {
+    return { kind: 'bad', code: -32700, reason: 'frame_syntax', message: error.message, id: undefined };
+  }
+  const reason = error.problem === 'ambiguous-key' ? 'frame_ambiguous' : 'frame_limits';
+  return { kind: 'bad', code: -32600, reason, message: error.message, id: undefined };
+}

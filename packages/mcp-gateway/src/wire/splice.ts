@@ -1,0 +1,35 @@
+import type { Span } from './json-scanner.ts';
+
+/** Replaces the bytes of a span. An empty span inserts. */
+export interface Edit extends Span {
+  readonly text: Buffer | string;
+}
+
+/** Applies edits to a copy. The edits may come in any order; they must not overlap. */
+export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
+  if (edits.length === 0) return bytes;
+  const ordered = edits.length === 1 ? edits : [...edits].sort((a, b) => a.start - b.start || a.end - b.end);
+  const parts: Buffer[] = [];
+  let at = 0;
+  for (const edit of ordered) {
+    if (edit.start < at) throw new RangeError('Edits overlap');
+    parts.push(bytes.subarray(at, edit.start));
+    parts.push(typeof edit.text === 'string' ? Buffer.from(edit.text) : edit.text);
+    at = edit.end;
+  }
+  parts.push(bytes.subarray(at));
+  return Buffer.concat(parts);
+}
+
+/**
+ * The same JSON on one line. In valid JSON a line break can only be space between tokens, so each becomes a blank;
+ * needed wherever a line is a frame (stdio) or a field (server-sent events).
+ */
+export function onOneLine(bytes: Buffer): Buffer {
+  if (!bytes.includes(0x0a) && !bytes.includes(0x0d)) return bytes;
+  const copy = Buffer.from(bytes);
+  for (let index = 0; index < copy.length; index++) {
+    if (copy[index] === 0x0a || copy[index] === 0x0d) copy[index] = 0x20;
+  }
+  return copy;
+}
