@@ -1,58 +1,22 @@
 import { isUtf8 } from 'node:buffer';
+import type {
+  BadFrame,
+  Frame,
+  NotificationFrame,
+  RequestFrame,
+  ScannedValue,
+  Span,
+} from '../domain/frame.ts';
 import {
   decodeString,
   defaultScanLimits,
   JsonScanError,
   type ScanLimits,
-  type ScannedValue,
   type Shape,
-  type Span,
   scanElements,
   scanJson,
   stringAt,
 } from './json-scanner.ts';
-
-/**
- * One JSON-RPC 2.0 message, as the bytes that came in and the places of the parts a proxy reads. Nothing else is
- * decoded: what a frame carries in `arguments` or `result` leaves as it came.
- */
-export type Frame = RequestFrame | NotificationFrame | ResponseFrame;
-
-export interface RequestFrame {
-  readonly kind: 'request';
-  readonly bytes: Buffer;
-  readonly id: Span;
-  readonly method: string;
-  readonly params: ScannedValue | undefined;
-  /** The whole message, for edits that add a member. */
-  readonly whole: ScannedValue;
-}
-
-export interface NotificationFrame {
-  readonly kind: 'notification';
-  readonly bytes: Buffer;
-  readonly method: string;
-  readonly params: ScannedValue | undefined;
-}
-
-export interface ResponseFrame {
-  readonly kind: 'response';
-  readonly bytes: Buffer;
-  /** May be `null` in the bytes: an error about a message whose id could not be read. */
-  readonly id: Span;
-  readonly result: ScannedValue | undefined;
-  readonly error: ScannedValue | undefined;
-}
-
-/** What is wrong with a message, in terms of the error to answer. */
-export interface BadFrame {
-  readonly kind: 'bad';
-  readonly code: -32700 | -32600;
-  readonly reason: 'frame_syntax' | 'frame_limits' | 'frame_ambiguous' | 'frame_envelope';
-  readonly message: string;
-  /** The raw id, when the message had a readable one. */
-  readonly id: Buffer | undefined;
-}
 
 const maxIdBytes = 1024;
 const nullByte = 0x6e;
@@ -132,12 +96,12 @@ export function idKey(bytes: Buffer, id: Span): string | undefined {
   const first = bytes[id.start];
   if (first === 0x22) return `s:${decodeString(bytes, id)}`;
   if (first === nullByte) return undefined;
-  return `n:${bytes.latin1Slice(id.start, id.end)}`;
+  return `n:${bytes.toString('latin1', id.start, id.end)}`;
 }
 
 /** The raw bytes of a span, as text. */
 export function rawText(bytes: Buffer, span: Span): string {
-  return bytes.utf8Slice(span.start, span.end);
+  return bytes.toString('utf8', span.start, span.end);
 }
 
 /** A text member of `params`, when it is there and a string. */

@@ -74,7 +74,10 @@ test('the recorded members are the members', () => {
         return;
       }
       expect(
-        [...(members ?? [])].map(([key, span]) => [key, JSON.parse(bytes.utf8Slice(span.start, span.end))]),
+        [...(members ?? [])].map(([key, span]) => [
+          key,
+          JSON.parse(bytes.toString('utf8', span.start, span.end)),
+        ]),
       ).toEqual(Object.entries(JSON.parse(text)));
     }),
   );

@@ -1,20 +1,11 @@
+import type { ScannedValue, Span } from '../domain/frame.ts';
+
 /**
  * A strict JSON scanner over bytes. It accepts exactly what `JSON.parse` accepts, allocates nothing for what
  * nobody asked about, and records where the members of a few named objects lie. So an envelope can be read and
  * changed in place while everything else in it stays byte for byte what the sender wrote (AI gateways and tool
  * servers both carry integers above 2^53, which a parse and a stringify would round).
  */
-
-/** A half-open range of bytes. */
-export interface Span {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** Where a JSON value lies; an object that the shape names also tells where its members' values lie. */
-export interface ScannedValue extends Span {
-  readonly members?: ReadonlyMap<string, ScannedValue>;
-}
 
 /** Names the objects whose members are recorded: `{ params: { _meta: {} } }`. */
 export interface Shape {
@@ -298,12 +289,12 @@ function escapeWidth(bytes: Buffer, at: number, end: number): number {
   const letter = at + 1 < end ? (bytes[at + 1] as number) : -1; // inside the bounds just checked
   if ('"\\/bfnrt'.includes(String.fromCharCode(letter)) && letter > 0) return 2;
   if (letter !== 0x75 || at + 6 > end) return 0;
-  return /^[0-9a-fA-F]{4}$/.test(bytes.latin1Slice(at + 2, at + 6)) ? 6 : 0;
+  return /^[0-9a-fA-F]{4}$/.test(bytes.toString('latin1', at + 2, at + 6)) ? 6 : 0;
 }
 
 /** The text of a scanned JSON string. */
 export function decodeString(bytes: Buffer, span: Span): string {
-  const raw = bytes.utf8Slice(span.start + 1, span.end - 1);
+  const raw = bytes.toString('utf8', span.start + 1, span.end - 1);
   if (!raw.includes('\\')) return raw;
   return JSON.parse(`"${raw}"`) as string; // a scanned string always parses to a string
 }

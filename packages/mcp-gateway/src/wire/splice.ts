@@ -1,4 +1,4 @@
-import type { Span } from './json-scanner.ts';
+import type { Span } from '../domain/frame.ts';
 
 /** Replaces the bytes of a span. An empty span inserts. */
 export interface Edit extends Span {

@@ -1,0 +1,80 @@
+import { matchesScope } from '@strata/shared/identity/scopes.ts';
+import { exposedName, foldName, nameSeparator } from './names.ts';
+
+/** The four kinds of lists a server offers. */
+export type ListKind = 'tools' | 'prompts' | 'resources' | 'templates';
+
+/** One item as its server lists it: its key (a name or a URI) and whatever else the caller keeps with it. */
+export interface CatalogItem {
+  readonly key: string;
+}
+
+/** What one server offers. */
+export interface ServerPart<Item extends CatalogItem> {
+  readonly server: string;
+  readonly hasPlainNames: boolean;
+  readonly items: readonly Item[];
+}
+
+/** One item as a client sees it. */
+export interface CatalogEntry<Item extends CatalogItem> {
+  readonly exposed: string;
+  readonly server: string;
+  readonly item: Item;
+}
+
+export interface MergedCatalog<Item extends CatalogItem> {
+  /** In the order of the servers' configuration, then of the servers' own lists. */
+  readonly entries: readonly CatalogEntry<Item>[];
+  /** Names that two items claim. None of them is offered: nobody can know which one is meant (M8). */
+  readonly refused: readonly { readonly exposed: string; readonly servers: readonly string[] }[];
+}
+
+/** Joins named lists (tools, prompts). Every exposed name stands for exactly one item of one server. */
+export function mergeNamed<Item extends CatalogItem>(
+  parts: readonly ServerPart<Item>[],
+): MergedCatalog<Item> {
+  const byFold = new Map<string, CatalogEntry<Item>[]>();
+  for (const part of parts) {
+    for (const item of part.items) {
+      const exposed = exposedName(part.server, item.key, part.hasPlainNames);
+      const fold = foldName(exposed);
+      const group = byFold.get(fold);
+      const entry = { exposed, server: part.server, item };
+      if (group) group.push(entry);
+      else byFold.set(fold, [entry]);
+    }
+  }
+  const entries: CatalogEntry<Item>[] = [];
+  const refused: { exposed: string; servers: string[] }[] = [];
+  for (const group of byFold.values()) {
+    const [only, ...others] = group;
+    if (only && others.length === 0) entries.push(only);
+    else if (only) refused.push({ exposed: only.exposed, servers: group.map(entry => entry.server) });
+  }
+  return { entries, refused };
+}
+
+/**
+ * The name that a key's tool globs are matched against. Prompts and resources have no globs of their own: they are
+ * visible to whoever may use `server__<prompt name or URI>`.
+ */
+export function scopedName(entry: { exposed: string; server: string; key: string }, kind: ListKind): string {
+  return kind === 'tools' || kind === 'prompts'
+    ? entry.exposed
+    : `${entry.server}${nameSeparator}${entry.key}`;
+}
+
+/** The part of a list that a caller may see. Nothing matches an empty list of globs (S-2). */
+export function visibleEntries<Item extends CatalogItem>(
+  entries: readonly CatalogEntry<Item>[],
+  kind: ListKind,
+  patterns: readonly string[],
+): CatalogEntry<Item>[] {
+  return entries.filter(entry =>
+    matchesScope(
+      patterns,
+      scopedName({ exposed: entry.exposed, server: entry.server, key: entry.item.key }, kind),
+    ),
+  );
+}

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import { createUriRoutes } from './uri-routes.ts';
+
+const routes = () => createUriRoutes(() => ['a', 'b']);
+
+test('a URI that one server lists keeps its form', () => {
+  const table = routes();
+  table.setListed('a', ['demo://1']);
+  expect(table.expose('a', 'demo://1')).toBe('demo://1');
+  expect(table.resolve('demo://1')).toEqual({ type: 'found', server: 'a', uri: 'demo://1' });
+});
+
+test('a URI that two servers list gets the prefix on both, and the bare form is ambiguous', () => {
+  const table = routes();
+  table.setListed('a', ['demo://1']);
+  table.setListed('b', ['demo://1']);
+  expect(table.expose('a', 'demo://1')).toBe('a+demo://1');
+  expect(table.resolve('b+demo://1')).toEqual({ type: 'found', server: 'b', uri: 'demo://1' });
+  expect(table.resolve('demo://1')).toEqual({ type: 'ambiguous', servers: ['a', 'b'] });
+});
+
+test('a link that no list names is remembered for the server that gave it', () => {
+  const table = routes();
+  expect(table.resolve('demo://x')).toEqual({ type: 'unknown' });
+  expect(table.expose('b', 'demo://x')).toBe('demo://x');
+  expect(table.resolve('demo://x')).toMatchObject({ server: 'b' });
+  expect(table.expose('a', 'demo://x')).toBe('a+demo://x');
+});
+
+test('templates route the URIs made from them; a template of two servers is prefixed', () => {
+  const table = routes();
+  table.setTemplates('a', ['demo://text/{id}']);
+  expect(table.resolve('demo://text/7')).toMatchObject({ server: 'a', uri: 'demo://text/7' });
+  table.setTemplates('b', ['demo://text/{id}']);
+  expect(table.exposeTemplate('b', 'demo://text/{id}')).toBe('b+demo://text/{id}');
+  expect(table.resolve('b+demo://text/7')).toMatchObject({ server: 'b', uri: 'demo://text/7' });
+  expect(table.expose('a', 'demo://text/7')).toBe('a+demo://text/7');
+  expect(table.resolve('demo://text/7').type).toBe('ambiguous');
+});
+
+test('a scheme with a plus is not a prefix', () => {
+  const table = createUriRoutes(() => ['git']);
+  table.setListed('x', ['git+https://host/r']);
+  expect(table.resolve('git+https://host/r')).toMatchObject({ server: 'x', uri: 'git+https://host/r' });
+});
+
+test('the memory for links is bounded', () => {
+  const table = routes();
+  for (let index = 0; index < 5000; index++) table.expose('a', `demo://${index}`);
+  expect(table.resolve('demo://0').type).toBe('unknown');
+  expect(table.resolve('demo://4999').type).toBe('found');
+});

@@ -1,0 +1,84 @@
+import { matchesScope } from '@strata/shared/identity/scopes.ts';
+
+/**
+ * Which server a resource URI belongs to, for one session. URIs keep their own form, so that what a client finds in a
+ * tool's result matches what it finds in a list; only one that two servers claim is shown as `server+uri`.
+ * `server+uri` always resolves, also where it was not needed.
+ */
+export interface UriRoutes {
+  /** Replaces what a server lists. */
+  setListed(server: string, uris: readonly string[]): void;
+  setTemplates(server: string, templates: readonly string[]): void;
+  /** The form a client gets. Remembers URIs that no list names, such as a link in a tool's result. */
+  expose(server: string, uri: string): string;
+  exposeTemplate(server: string, template: string): string;
+  /** The server's own form of a client's URI or template. */
+  resolve(exposed: string): ResolvedUri;
+}
+
+export type ResolvedUri =
+  | { readonly type: 'found'; readonly server: string; readonly uri: string }
+  | { readonly type: 'ambiguous'; readonly servers: readonly string[] }
+  | { readonly type: 'unknown' };
+
+const maxLearned = 2000;
+
+export function createUriRoutes(servers: () => readonly string[]): UriRoutes {
+  const listed = new Map<string, ReadonlySet<string>>();
+  const templates = new Map<string, ReadonlySet<string>>();
+  const learned = new Map<string, string>();
+
+  const ownersIn = (table: ReadonlyMap<string, ReadonlySet<string>>, uri: string) =>
+    [...table].filter(([, uris]) => uris.has(uri)).map(([server]) => server);
+
+  const templateOwners = (uri: string) =>
+    [...templates]
+      .filter(([, patterns]) => matchesScope([...patterns].map(templateGlob), uri))
+      .map(([server]) => server);
+
+  const claimants = (uri: string): string[] => {
+    const owners = ownersIn(listed, uri);
+    if (owners.length > 0) return owners;
+    const learnedOwner = learned.get(uri);
+    return learnedOwner === undefined ? templateOwners(uri) : [learnedOwner];
+  };
+
+  const learn = (server: string, uri: string) => {
+    const oldest = learned.keys().next();
+    if (learned.size >= maxLearned && !oldest.done) learned.delete(oldest.value);
+    learned.set(uri, server);
+  };
+
+  return {
+    setListed: (server, uris) => void listed.set(server, new Set(uris)),
+    setTemplates: (server, patterns) => void templates.set(server, new Set(patterns)),
+    expose(server, uri) {
+      const owners = claimants(uri);
+      if (owners.length === 0) learn(server, uri);
+      else if (owners.length > 1 || owners[0] !== server) return prefixed(server, uri);
+      return uri;
+    },
+    exposeTemplate: (server, template) =>
+      ownersIn(templates, template).some(owner => owner !== server) ? prefixed(server, template) : template,
+    resolve(exposed) {
+      const exact = ownersIn(templates, exposed);
+      const owners = exact.length > 0 ? exact : claimants(exposed);
+      const [only, ...others] = owners;
+      if (only !== undefined && others.length === 0) return { type: 'found', server: only, uri: exposed };
+      if (only !== undefined) return { type: 'ambiguous', servers: owners };
+      const plus = exposed.indexOf('+');
+      const server = exposed.slice(0, Math.max(plus, 0));
+      if (servers().includes(server)) return { type: 'found', server, uri: exposed.slice(plus + 1) };
+      return { type: 'unknown' };
+    },
+  };
+}
+
+function prefixed(server: string, uri: string): string {
+  return `${server}+${uri}`;
+}
+
+/** An RFC 6570 template as a glob: each expression matches any run of characters. */
+function templateGlob(template: string): string {
+  return template.replace(/\{[^{}]*\}/g, '*');
+}
