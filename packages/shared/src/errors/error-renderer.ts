@@ -1,0 +1,26 @@
+import type { GatewayError } from './gateway-error.ts';
+
+export interface RenderedError {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export interface ErrorContext {
+  readonly requestId: string;
+}
+
+/** Puts a GatewayError into the shape of one protocol. Every shape tells the same: what was wrong, where, what to do. */
+export type ErrorRenderer = (error: GatewayError, context: ErrorContext) => RenderedError;
+
+/**
+ * Headers that all protocols share. `x-should-retry: false` stops the official SDKs from repeating what cannot succeed: by
+ * themselves they retry every 429 and 5xx.
+ */
+export function errorHeaders(error: GatewayError, contentType: string): Record<string, string> {
+  const headers: Record<string, string> = { 'content-type': contentType };
+  if (error.retryAfterMs !== undefined)
+    headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
+  if (!error.retryable) headers['x-should-retry'] = 'false';
+  return headers;
+}
