@@ -1,0 +1,40 @@
+import { randomBytes } from 'node:crypto';
+import { type Context, ROOT_CONTEXT, type SpanContext, TraceFlags, trace } from '@opentelemetry/api';
+
+const pattern = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+const zeroTrace = '0'.repeat(32);
+const zeroSpan = '0'.repeat(16);
+
+/** Reads a `traceparent` header (W3C Trace Context level 2, section 3.2). Undefined when it must be ignored. */
+export function parseTraceparent(header: string | undefined): SpanContext | undefined {
+  const match = header === undefined ? null : pattern.exec(header);
+  if (match === null) return undefined;
+  const [, version, traceId = '', spanId = '', flags = '', rest] = match;
+  if (version === 'ff' || traceId === zeroTrace || spanId === zeroSpan) return undefined;
+  if (version === '00' && rest !== undefined) return undefined;
+  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & TraceFlags.SAMPLED, isRemote: true };
+}
+
+export function formatTraceparent(context: SpanContext): string {
+  return `00-${context.traceId}-${context.spanId}-0${context.traceFlags & TraceFlags.SAMPLED}`;
+}
+
+/** The caller's trace, or a new one, so that every request has a trace id even when nothing is recorded. */
+export function traceContextOf(header: string | undefined): SpanContext {
+  return parseTraceparent(header) ?? newTraceContext();
+}
+
+export function newTraceContext(): SpanContext {
+  const random = randomBytes(24).toString('hex');
+  return {
+    traceId: random.slice(0, 32),
+    spanId: random.slice(32),
+    traceFlags: TraceFlags.SAMPLED,
+    isRemote: true,
+  };
+}
+
+/** For `tracer.startSpan(name, options, parentOf(context))`. */
+export function parentOf(context: SpanContext): Context {
+  return trace.setSpanContext(ROOT_CONTEXT, context);
+}

@@ -1,0 +1,77 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Writable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { formatTraceparent, newTraceContext, parentOf } from '../http/trace-context.ts';
+import { Secret } from '../secret.ts';
+import { createLogger } from './logger.ts';
+import { contextUnder, createTelemetry } from './telemetry.ts';
+import { telemetrySection } from './telemetry-section.ts';
+
+const open = (config: Record<string, unknown>) =>
+  createTelemetry({ service: 'test', config: telemetrySection.parse({ log_level: 'silent', ...config }) });
+
+test('[S20] neither secrets nor credential headers reach a log line', () => {
+  let text = '';
+  const destination = new Writable({
+    write(chunk, _encoding, done) {
+      text += String(chunk);
+      done();
+    },
+  });
+  const log = createLogger({ service: 'test', level: 'info', destination });
+  log.info(
+    { key: new Secret('canary-1'), headers: { authorization: 'Bearer canary-2', accept: 'x' } },
+    'seen',
+  );
+  log.info({ request: { headers: { 'x-api-key': 'canary-3', 'x-strata-envelope': 'canary-4' } } }, 'seen');
+  log.error({ err: new Error('failed', { cause: { key: new Secret('canary-5') } }) }, 'seen');
+  expect(text).not.toContain('canary');
+  expect(text).toContain('[secret]');
+});
+
+test('recent spans: one trace in order, the newest push out the oldest', async () => {
+  const telemetry = open({ recent_spans: 2 });
+  const caller = newTraceContext();
+  for (const name of ['first', 'second', 'third'])
+    telemetry.tracer.startSpan(name, {}, parentOf(caller)).end();
+  telemetry.tracer.startSpan('other trace').end();
+  const spans = telemetry.recentSpans?.ofTrace(caller.traceId) ?? [];
+  expect(spans.map(span => [span.name, span.parent_span_id])).toEqual([['third', caller.spanId]]);
+  await telemetry.shutdown();
+});
+
+test('with nothing to record, the trace of the caller goes on and a span costs next to nothing', () => {
+  const telemetry = open({});
+  const caller = newTraceContext();
+  const span = telemetry.tracer.startSpan('call', {}, parentOf(caller));
+  expect(telemetry.isTracing).toBe(false);
+  expect(formatTraceparent(contextUnder(span, caller))).toBe(formatTraceparent(caller));
+  const started = performance.now();
+  for (let index = 0; index < 100_000; index++)
+    telemetry.tracer.startSpan('call', {}, parentOf(caller)).end();
+  expect((performance.now() - started) / 100_000).toBeLessThan(0.005);
+});
+
+test('metrics come out in the Prometheus text format', async () => {
+  const telemetry = open({});
+  telemetry.meter.createCounter('strata.requests').add(3, { outcome: 'ok' });
+  expect(await telemetry.prometheus()).toMatch(/strata_requests_total\{[^}]*outcome="ok"[^}]*\} 3/);
+});
+
+test('spans and metrics reach an OpenTelemetry collector with its headers', async () => {
+  const seen: { path: string; key: string | undefined }[] = [];
+  const collector = createServer((request, response) => {
+    seen.push({ path: request.url ?? '', key: request.headers['x-key']?.toString() });
+    request.resume().on('end', () => response.end('{}'));
+  });
+  await new Promise<void>(resolve => collector.listen(0, '127.0.0.1', resolve));
+  const { port } = collector.address() as AddressInfo;
+  const telemetry = open({ otlp_endpoint: `http://127.0.0.1:${port}`, otlp_headers: { 'x-key': 'k' } });
+  telemetry.tracer.startSpan('exported').end();
+  telemetry.meter.createCounter('exported').add(1);
+  await telemetry.shutdown();
+  expect(seen.map(each => each.path).sort()).toEqual(['/v1/metrics', '/v1/traces']);
+  expect(seen.every(each => each.key === 'k')).toBe(true);
+  collector.close();
+});
