@@ -1,0 +1,161 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { GatewayError } from '../errors/gateway-error.ts';
+import { type SseLimits, SseScanner } from './sse-scanner.ts';
+
+const stream =
+  '\uFEFF: hi\r\n\r\nevent: a\ndata: 1\n\ndata: x\r\rdata: y\ndata: ż\n\n\n\r\n: end\n\ndata: cut';
+
+function scan(pieces: readonly Uint8Array[], limits?: SseLimits) {
+  const scanner = new SseScanner(limits);
+  const frames = pieces.flatMap(piece => scanner.push(piece));
+  return { frames, rest: scanner.end() };
+}
+
+function reasonOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof GatewayError) return `${error.kind}/${error.reason}`;
+    throw error;
+  }
+  return 'accepted';
+}
+
+test('[F28][I11] the frames and the rest are the stream, byte for byte, however it is cut', () => {
+  const whole = Buffer.from(stream);
+  for (let first = 0; first <= whole.length; first++) {
+    for (let second = first; second <= whole.length; second++) {
+      const { frames, rest } = scan([
+        whole.subarray(0, first),
+        whole.subarray(first, second),
+        whole.subarray(second),
+      ]);
+      const out = Buffer.concat([...frames.map(frame => frame.bytes), rest?.frame.bytes ?? Buffer.alloc(0)]);
+      expect(out.equals(whole)).toBe(true);
+      const data = frames.map(frame => frame.dataBytes()?.toString()).filter(text => text !== undefined);
+      expect(data).toEqual(['1', 'x', 'y\nż']);
+    }
+  }
+});
+
+test('[I11] random bytes pass unchanged', () => {
+  const byte = fc.constantFrom(0x0a, 0x0d, 0x3a, 0x20, 0x64, 0xef, 0xbb, 0xbf, 0);
+  const pieces = fc.array(fc.array(byte, { maxLength: 8 }), { maxLength: 8 });
+  fc.assert(
+    fc.property(pieces, lists => {
+      const chunks = lists.map(list => Uint8Array.from(list));
+      const { frames, rest } = scan(chunks);
+      const out = Buffer.concat([...frames.map(frame => frame.bytes), rest?.frame.bytes ?? Buffer.alloc(0)]);
+      expect(out.equals(Buffer.concat(chunks))).toBe(true);
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+test('a frame inside one chunk is a view of it, a frame across chunks a copy', () => {
+  const scanner = new SseScanner();
+  const chunk = Buffer.from('data: 1\n\ndata: 2\n\ndata: 3');
+  const [one, two] = scanner.push(chunk);
+  expect(one?.bytes.buffer).toBe(chunk.buffer);
+  expect(two?.bytes.byteOffset).toBe(chunk.byteOffset + 9);
+  const [three] = scanner.push(Buffer.from('\n\n'));
+  expect(three?.bytes.toString()).toBe('data: 3\n\n');
+  chunk.fill(0);
+  expect(three?.bytes.toString()).toBe('data: 3\n\n');
+});
+
+test('a frame tells its name and data without decoding the rest', () => {
+  const [frame] = scan([Buffer.from('event: message_delta\ndata: {"a":1}\nid: 5\n\n')]).frames;
+  expect(frame?.name()).toBe('message_delta');
+  expect(frame?.dataBytes()?.toString()).toBe('{"a":1}');
+  expect(frame?.event()).toEqual({ event: 'message_delta', data: '{"a":1}', id: '5' });
+  const [comment] = scan([Buffer.from(': keep-alive\n\n')]).frames;
+  expect(comment?.event()).toBeUndefined();
+  expect(comment?.dataBytes()).toBeUndefined();
+  expect(comment?.name()).toBeUndefined();
+});
+
+describe('limits', () => {
+  const limits = { maxLineBytes: 10, maxEventBytes: 25 };
+
+  test.each([
+    ['a line at the limit', 'data: 6789\n\n', 'accepted'],
+    ['a line one byte over', 'data: 67890\n\n', 'upstream_failed/sse_line_too_long'],
+    ['a line over the limit that has not ended', 'data: 67890', 'upstream_failed/sse_line_too_long'],
+    ['an event at the limit', 'data: 67\ndata: 67\ndata:\n\n', 'accepted'],
+    ['an event one byte over', 'data: 67\ndata: 67\ndata: \n\n', 'upstream_failed/sse_event_too_large'],
+    [
+      'an event over the limit that has not ended',
+      'a\nb\nc\n'.repeat(5),
+      'upstream_failed/sse_event_too_large',
+    ],
+    ['many small events', 'data: 1\n\n'.repeat(50), 'accepted'],
+    ['many blank lines', '\r\n'.repeat(50), 'accepted'],
+  ])('%s, whole and byte by byte', (_name, text, expected) => {
+    const input = Buffer.from(text);
+    expect(reasonOf(() => scan([input], limits))).toBe(expected);
+    expect(
+      reasonOf(() =>
+        scan(
+          [...input].map(byte => Buffer.of(byte)),
+          limits,
+        ),
+      ),
+    ).toBe(expected);
+  });
+
+  test('[I12] the events before the bad one come out however the bytes are cut, then it throws for good', () => {
+    const scanner = new SseScanner(limits);
+    const frames = scanner.push(Buffer.from('data: 1\n\ndata: 2\n\ndata: 345678901234567890'));
+    expect(frames.map(frame => frame.event()?.data)).toEqual(['1', '2']);
+    expect(reasonOf(() => scanner.push(Buffer.from('\n\n')))).toBe('upstream_failed/sse_line_too_long');
+    expect(reasonOf(() => scanner.push(Buffer.from('data: 1\n\n')))).toBe(
+      'upstream_failed/sse_line_too_long',
+    );
+    expect(reasonOf(() => scanner.end())).toBe('upstream_failed/sse_line_too_long');
+  });
+});
+
+describe('[F31] 100 MB without a line end', () => {
+  const chunkOf = (bytes: number) => Buffer.alloc(bytes, 0x61);
+
+  test.each([1, 17, 1_024, 65_536])(
+    'in chunks of %i bytes: refused at the limit, for little memory and time',
+    chunkBytes => {
+      const chunk = chunkOf(chunkBytes);
+      const scanner = new SseScanner();
+      const rssBefore = process.memoryUsage.rss();
+      const started = process.cpuUsage();
+      let pushed = 0;
+      const reason = reasonOf(() => {
+        for (; pushed < 100 * 1024 * 1024; pushed += chunkBytes) scanner.push(chunk);
+      });
+      const { user, system } = process.cpuUsage(started);
+      expect(reason).toBe('upstream_failed/sse_line_too_long');
+      expect(pushed).toBeLessThanOrEqual(1024 * 1024 + chunkBytes);
+      expect(process.memoryUsage.rss() - rssBefore).toBeLessThan(16 * 1024 * 1024);
+      expect((user + system) / 1_000).toBeLessThan(1_000);
+    },
+  );
+
+  test('in one chunk: only the first mebibyte is looked at', () => {
+    const chunk = chunkOf(100 * 1024 * 1024);
+    const rssBefore = process.memoryUsage.rss();
+    const started = performance.now();
+    expect(reasonOf(() => new SseScanner().push(chunk))).toBe('upstream_failed/sse_line_too_long');
+    expect(performance.now() - started).toBeLessThan(50);
+    expect(process.memoryUsage.rss() - rssBefore).toBeLessThan(16 * 1024 * 1024);
+  });
+
+  test('an event of endless short lines is refused for the same price', () => {
+    const chunk = Buffer.from('data: abcdefgh\n'.repeat(4_096));
+    const scanner = new SseScanner();
+    const rssBefore = process.memoryUsage.rss();
+    const reason = reasonOf(() => {
+      for (let pushed = 0; pushed < 100 * 1024 * 1024; pushed += chunk.length) scanner.push(chunk);
+    });
+    expect(reason).toBe('upstream_failed/sse_event_too_large');
+    expect(process.memoryUsage.rss() - rssBefore).toBeLessThan(16 * 1024 * 1024);
+  });
+});

@@ -1,0 +1,166 @@
+import { GatewayError } from '../errors/gateway-error.ts';
+import { SseFrame } from './sse-frame.ts';
+
+export interface SseLimits {
+  /** Longest line, without its end. Default 1 MiB. */
+  readonly maxLineBytes?: number;
+  /** Largest block of lines between two blank lines. Default 4 MiB. */
+  readonly maxEventBytes?: number;
+}
+
+/** What a stream left behind without the blank line that would have completed it. */
+export interface SseRest {
+  readonly frame: SseFrame;
+  /** Whether its last line was ended: then only the blank line is missing, else the stream was cut inside a line. */
+  readonly endsWithLine: boolean;
+}
+
+const lf = 0x0a;
+const cr = 0x0d;
+const defaultMaxLineBytes = 1024 * 1024;
+const defaultMaxEventBytes = 4 * 1024 * 1024;
+
+/**
+ * Cuts a byte stream into frames at blank lines (LF, CR or CR LF, in any mix and split anywhere) without decoding a
+ * character. A frame inside one chunk is a view of it; only a frame that spans chunks is copied, once. Memory is bounded
+ * by the limits, work by the bytes pushed.
+ *
+ * An event is out as soon as the CR of its blank line is here; a LF that follows in a later chunk is a frame of its own.
+ */
+export class SseScanner {
+  readonly #maxLineBytes: number;
+  readonly #maxEventBytes: number;
+  #held: Buffer = Buffer.alloc(0);
+  #heldBytes = 0;
+  #lineBytes = 0;
+  #afterCr = false;
+  #isFirstFrame = true;
+  #failure: GatewayError | undefined;
+
+  constructor(limits: SseLimits = {}) {
+    this.#maxLineBytes = limits.maxLineBytes ?? defaultMaxLineBytes;
+    this.#maxEventBytes = limits.maxEventBytes ?? defaultMaxEventBytes;
+  }
+
+  /**
+   * The frames that `chunk` completes. Once a limit is passed it throws `upstream_failed` (`sse_line_too_long`,
+   * `sse_event_too_large`), and ever after; frames completed before that point in the same chunk still come out first,
+   * so what a reader sees does not depend on how the bytes were cut.
+   */
+  push(chunk: Uint8Array): SseFrame[] {
+    if (this.#failure) throw this.#failure;
+    const bytes = Buffer.isBuffer(chunk)
+      ? chunk
+      : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const frames: SseFrame[] = [];
+    try {
+      this.#scan(bytes, frames);
+    } catch (error) {
+      if (frames.length === 0) throw error;
+    }
+    return frames;
+  }
+
+  #scan(bytes: Buffer, frames: SseFrame[]): void {
+    let frameStart = 0;
+    let position = 0;
+    while (position < bytes.length) {
+      const stop = Math.min(bytes.length, position + this.#maxLineBytes - this.#lineBytes + 1);
+      const lineEnd = findLineEnd(bytes, position, stop);
+      this.#lineBytes += lineEnd - position;
+      if (this.#lineBytes > this.#maxLineBytes) this.#fail('line');
+      position = lineEnd;
+      if (lineEnd === stop) continue; // no line end before the chunk's end
+      const isLateLf = this.#afterCr && this.#lineBytes === 0 && bytes[lineEnd] === lf;
+      position = this.#passLineEnd(bytes, lineEnd);
+      // A blank line ends the frame; so does the late LF of a CR LF whose CR already ended one.
+      const isBlank = this.#lineBytes === 0 && (!isLateLf || this.#heldBytes + lineEnd - frameStart === 0);
+      this.#lineBytes = 0;
+      if (!isBlank) continue;
+      frames.push(this.#takeFrame(bytes.subarray(frameStart, position)));
+      frameStart = position;
+    }
+    this.#hold(bytes.subarray(frameStart));
+  }
+
+  /** Ends the stream and hands out what was not completed by a blank line. */
+  end(): SseRest | undefined {
+    if (this.#failure) throw this.#failure;
+    if (this.#heldBytes === 0) return undefined;
+    const endsWithLine = this.#lineBytes === 0;
+    return { frame: this.#takeFrame(Buffer.alloc(0)), endsWithLine };
+  }
+
+  /** Steps over CR, LF or CR LF, and remembers a CR whose LF may follow in the next chunk. */
+  #passLineEnd(bytes: Buffer, lineEnd: number): number {
+    const isCr = bytes[lineEnd] === cr;
+    this.#afterCr = isCr && lineEnd + 1 === bytes.length;
+    return isCr && bytes[lineEnd + 1] === lf ? lineEnd + 2 : lineEnd + 1;
+  }
+
+  #takeFrame(tail: Buffer): SseFrame {
+    this.#checkEventSize(tail.length);
+    let bytes = tail;
+    if (this.#heldBytes > 0) {
+      this.#hold(tail);
+      bytes = this.#held.subarray(0, this.#heldBytes);
+      this.#held = Buffer.alloc(0);
+      this.#heldBytes = 0;
+    }
+    const contentStart = this.#isFirstFrame && startsWithMark(bytes) ? 3 : 0;
+    this.#isFirstFrame = false;
+    return new SseFrame(bytes, contentStart);
+  }
+
+  /** Copies: a view would keep the whole chunk of a slow sender in memory for each of its few bytes. */
+  #hold(tail: Buffer): void {
+    if (tail.length === 0) return;
+    this.#checkEventSize(tail.length);
+    const needed = this.#heldBytes + tail.length;
+    if (needed > this.#held.length) {
+      const larger = Buffer.allocUnsafe(Math.max(256, needed, Math.min(needed * 2, this.#maxEventBytes)));
+      this.#held.copy(larger, 0, 0, this.#heldBytes);
+      this.#held = larger;
+    }
+    tail.copy(this.#held, this.#heldBytes);
+    this.#heldBytes = needed;
+  }
+
+  #checkEventSize(moreBytes: number): void {
+    if (this.#heldBytes + moreBytes > this.#maxEventBytes) this.#fail('event');
+  }
+
+  #fail(what: 'line' | 'event'): never {
+    this.#held = Buffer.alloc(0);
+    this.#heldBytes = 0;
+    this.#failure =
+      what === 'line'
+        ? new GatewayError(
+            'upstream_failed',
+            `The upstream sent a line of more than ${this.#maxLineBytes} bytes`,
+            {
+              reason: 'sse_line_too_long',
+            },
+          )
+        : new GatewayError(
+            'upstream_failed',
+            `The upstream sent an event of more than ${this.#maxEventBytes} bytes`,
+            {
+              reason: 'sse_event_too_large',
+            },
+          );
+    throw this.#failure;
+  }
+}
+
+function findLineEnd(bytes: Buffer, from: number, stop: number): number {
+  for (let index = from; index < stop; index++) {
+    const byte = bytes[index];
+    if (byte === lf || byte === cr) return index;
+  }
+  return stop;
+}
+
+function startsWithMark(bytes: Buffer): boolean {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+}
