@@ -54,9 +54,15 @@ export function alternatives(shape: SchemaShape): SchemaShape[] {
 }
 
 function childShape(shape: SchemaShape, segment: PathSegment): SchemaShape | undefined {
+  if (acceptsAnything(shape)) return shape;
   const property = shape.properties?.[String(segment)];
   if (property !== undefined) return property;
   if (shape.items !== undefined && /^\d+$/.test(String(segment))) return shape.items;
   if (typeof shape.additionalProperties === 'object') return shape.additionalProperties;
   return undefined;
+}
+
+/** The section of another gateway: this process does not know its keys and leaves them to their owner. */
+function acceptsAnything(shape: SchemaShape): boolean {
+  return shape.type === undefined && shape.const === undefined && shape.enum === undefined;
 }

@@ -1,3 +1,5 @@
+import { findLineEnd } from './find-line-end.ts';
+
 /** One dispatched server-sent event (WHATWG HTML 9.2). */
 export interface SseEvent {
   /** The `event:` field. `undefined` when absent or empty, which a browser would call `message`. */
@@ -118,14 +120,13 @@ export class SseFrame {
 
   #eachLine(visit: (start: number, end: number) => void): void {
     const { bytes } = this;
-    let start = this.#contentStart;
-    for (let index = start; index < bytes.length; index++) {
-      const byte = bytes[index];
-      if (byte !== lf && byte !== cr) continue;
-      if (index > start) visit(start, index);
-      start = index + 1; // the LF of a CR LF then ends an empty line, which says nothing
+    const stop = bytes.length;
+    const hasCr = bytes.includes(cr);
+    for (let start = this.#contentStart; start < stop; ) {
+      const end = findLineEnd(bytes, { from: start, stop, hasCr });
+      if (end > start) visit(start, end); // empty between the CR and the LF of a CR LF: says nothing
+      start = end + 1;
     }
-    if (start < bytes.length) visit(start, bytes.length);
   }
 }
 

@@ -148,6 +148,16 @@ describe('[F31] 100 MB without a line end', () => {
     expect(process.memoryUsage.rss() - rssBefore).toBeLessThan(16 * 1024 * 1024);
   });
 
+  test('lines that end in CR cost no more than their bytes', () => {
+    const chunk = Buffer.from(`data: ${'x'.repeat(40)}\r`.repeat(80_000));
+    const started = performance.now();
+    const { frames, rest } = scan([chunk, Buffer.from('\r')]);
+    expect(frames).toHaveLength(1);
+    expect(rest).toBeUndefined();
+    expect(frames[0]?.dataBytes()).toHaveLength(41 * 80_000 - 1);
+    expect(performance.now() - started).toBeLessThan(2_000);
+  });
+
   test('an event of endless short lines is refused for the same price', () => {
     const chunk = Buffer.from('data: abcdefgh\n'.repeat(4_096));
     const scanner = new SseScanner();

@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors/gateway-error.ts';
+import { findLineEnd } from './find-line-end.ts';
 import { SseFrame } from './sse-frame.ts';
 
 export interface SseLimits {
@@ -62,11 +63,12 @@ export class SseScanner {
   }
 
   #scan(bytes: Buffer, frames: SseFrame[]): void {
+    const hasCr = bytes.includes(cr);
     let frameStart = 0;
     let position = 0;
     while (position < bytes.length) {
       const stop = Math.min(bytes.length, position + this.#maxLineBytes - this.#lineBytes + 1);
-      const lineEnd = findLineEnd(bytes, position, stop);
+      const lineEnd = findLineEnd(bytes, { from: position, stop, hasCr });
       this.#lineBytes += lineEnd - position;
       if (this.#lineBytes > this.#maxLineBytes) this.#fail('line');
       position = lineEnd;
@@ -151,14 +153,6 @@ export class SseScanner {
           );
     throw this.#failure;
   }
-}
-
-function findLineEnd(bytes: Buffer, from: number, stop: number): number {
-  for (let index = from; index < stop; index++) {
-    const byte = bytes[index];
-    if (byte === lf || byte === cr) return index;
-  }
-  return stop;
 }
 
 function startsWithMark(bytes: Buffer): boolean {

@@ -1,0 +1,28 @@
+import type { SpanContext } from '@opentelemetry/api';
+import type { ErrorRenderer } from '../errors/error-renderer.ts';
+import type { Caller } from '../identity/caller.ts';
+
+/** Who may call a route: anybody, the holder of a valid key or envelope, or the holder of an admin key. */
+export type Access = 'public' | 'caller' | 'admin';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Every route must say this; one that does not cannot be registered. */
+    access?: Access;
+    /** The shape of errors on this route; the gateway's own shape otherwise. */
+    errors?: ErrorRenderer;
+    /** Exact media types of bodies that the route takes. `application/json` otherwise. */
+    mediaTypes?: readonly string[];
+  }
+  interface FastifyRequest {
+    /** Set before the handler on every route that is not public. */
+    caller: Caller;
+    /** The trace that the caller began, or a new one. */
+    readonly traceContext: SpanContext;
+    /**
+     * Fires when the client leaves before its answer is complete, and at the end of the drain with the reason `draining`;
+     * whoever streams then writes the terminal error of its protocol.
+     */
+    readonly gone: AbortSignal;
+  }
+}

@@ -1,0 +1,264 @@
+import { STATUS_CODES } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import type { Clock } from '../clock.ts';
+import type { ServerConfig } from '../config/listen.ts';
+import type { ErrorRenderer } from '../errors/error-renderer.ts';
+import { GatewayError } from '../errors/gateway-error.ts';
+import type { Authenticate } from '../identity/caller.ts';
+import { newId } from '../ids.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+import { addBuiltInRoutes, type ReadinessCheck } from './built-in-routes.ts';
+import { createDrain } from './drain.ts';
+import { createHostCheck } from './host-check.ts';
+import { LoadShedder } from './load-shedder.ts';
+import { requireMediaType } from './media-type.ts';
+import { explainNotFound, type KnownRoute, routePattern } from './not-found.ts';
+import { addRequestSignals } from './request-signals.ts';
+import { addRequestTelemetry } from './request-telemetry.ts';
+import './route-access.ts';
+
+export interface GatewayServerOptions {
+  readonly name: string;
+  readonly config: ServerConfig;
+  readonly telemetry: Telemetry;
+  readonly clock: Clock;
+  readonly authenticate: Authenticate;
+  /** The shape of errors where a route names no other. */
+  readonly errors: ErrorRenderer;
+}
+
+export interface GatewayServer {
+  /** Register routes here before `start`. Bodies arrive as Buffers. */
+  readonly app: FastifyInstance;
+  addReadinessCheck(name: string, check: ReadinessCheck): void;
+  start(): Promise<{ url: string }>;
+  /** Stops accepting, lets what is open finish, and resolves when the last connection is gone. */
+  drain(): Promise<void>;
+  readonly isDraining: boolean;
+}
+
+const jsonOnly = ['application/json'];
+const maxHeaderBytes = 16 * 1024;
+const maxHeaders = 100;
+const tcpKeepAliveMs = 30_000;
+/** A body that is too large is read and thrown away up to here, so that the client gets to read the refusal. */
+const discardLimits = { bytes: 128 * 1024 * 1024, ms: 10_000 };
+
+/** The HTTP server of every gateway: limits on everything, deny by default, errors in the shape of the route, drain. */
+export function createGatewayServer(options: GatewayServerOptions): GatewayServer {
+  const { config, telemetry, clock, authenticate } = options;
+  const app = createFastify(config);
+  const shedder = new LoadShedder(config);
+  const signals = addRequestSignals(app);
+  const drain = createDrain({
+    server: app.server,
+    clock,
+    timeoutMs: config.drain_timeout_ms,
+    onDeadline: () =>
+      signals.abortAll(
+        new GatewayError('overloaded', 'The gateway is shutting down.', { reason: 'draining' }),
+      ),
+  });
+  const routes: KnownRoute[] = [];
+  const readiness = new Map<string, ReadinessCheck>();
+  const checkHost = createHostCheck({ listenHost: config.host, allowedHosts: config.allowed_hosts });
+
+  app.server.maxConnections = config.max_connections;
+  app.server.maxHeadersCount = maxHeaders;
+  app.server.on('connection', (socket: Socket) => socket.setKeepAlive(true, tcpKeepAliveMs));
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+
+  app.addHook('onRoute', route => {
+    if (route.config?.access === undefined) {
+      throw new Error(
+        `Route ${String(route.method)} ${route.url} does not say who may call it (config.access)`,
+      );
+    }
+    for (const method of [route.method].flat()) {
+      routes.push({ method, pattern: routePattern(route.url), errors: route.config.errors });
+    }
+  });
+
+  // Everything that can be refused is refused here, before a byte of the body is read.
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-request-id', request.id);
+    if (drain.isDraining) void reply.header('connection', 'close');
+    const { config: route, url } = request.routeOptions;
+    const access = route.access ?? 'public';
+    try {
+      checkHost(request.headers.host);
+      if (url !== undefined) requireMediaType(request.headers, route.mediaTypes ?? jsonOnly);
+      if (access === 'public') {
+        done();
+        return;
+      }
+      shedder.admit();
+    } catch (error) {
+      done(GatewayError.from(error));
+      return;
+    }
+    reply.raw.once('close', () => shedder.release());
+    authenticate(request.headers).then(
+      caller => {
+        request.caller = caller;
+        done(access === 'admin' && !caller.isAdmin ? adminOnly() : undefined);
+      },
+      (error: unknown) => done(GatewayError.from(error)),
+    );
+  });
+
+  const answerError = async (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    error: GatewayError,
+    errors?: ErrorRenderer,
+  ) => {
+    if (error.kind === 'internal')
+      telemetry.log.error(
+        { requestId: request.id, route: request.routeOptions.url, err: error.cause ?? error },
+        'request failed',
+      );
+    if (error.kind === 'too_large') {
+      void reply.header('connection', 'close');
+      await discardBody(request, clock);
+    }
+    const render = errors ?? request.routeOptions.config.errors ?? options.errors;
+    const rendered = render(error, { requestId: request.id });
+    return reply.code(rendered.status).headers(rendered.headers).send(rendered.body);
+  };
+
+  app.setErrorHandler((error, request, reply) =>
+    answerError(request, reply, toGatewayError(error as FastifyError, config)),
+  );
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const { error, allow, errors } = explainNotFound(routes, request.method, path);
+    if (allow !== undefined) void reply.header('allow', allow);
+    return answerError(request, reply, error, errors);
+  });
+  addRequestTelemetry(app, telemetry);
+  addBuiltInRoutes(app, { telemetry, readiness, isDraining: () => drain.isDraining });
+  app.addHook('onClose', async () => shedder.close());
+
+  return {
+    app,
+    addReadinessCheck: (name, check) => readiness.set(name, check),
+    async start() {
+      await app.listen({ host: config.host, port: config.port });
+      const { address, port, family } = app.server.address() as AddressInfo; // a TCP server that listens has one
+      return { url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}` };
+    },
+    async drain() {
+      await drain.start();
+      await app.close();
+    },
+    get isDraining() {
+      return drain.isDraining;
+    },
+  };
+}
+
+function createFastify(config: ServerConfig): FastifyInstance {
+  return Fastify({
+    logger: false,
+    trustProxy: false,
+    bodyLimit: config.max_body_bytes,
+    requestTimeout: config.request_timeout_ms,
+    connectionTimeout: config.idle_timeout_ms,
+    keepAliveTimeout: config.keep_alive_timeout_ms,
+    maxRequestsPerSocket: 0,
+    forceCloseConnections: false,
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    requestIdHeader: false,
+    genReqId: () => newId('req'),
+    routerOptions: {
+      maxParamLength: 256,
+      caseSensitive: true,
+      ignoreTrailingSlash: false,
+      ignoreDuplicateSlashes: false,
+    },
+    http: {
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: config.headers_timeout_ms,
+      connectionsCheckingInterval: Math.min(5000, config.headers_timeout_ms),
+      requireHostHeader: true,
+      insecureHTTPParser: false,
+      noDelay: true,
+    },
+    clientErrorHandler: refuseConnection,
+  });
+}
+
+function adminOnly(): GatewayError {
+  return new GatewayError('permission_denied', 'This route needs an admin key.', {
+    reason: 'admin_required',
+  });
+}
+
+/** Bytes that are not HTTP, headers that are too long or too slow: a plain answer where one can still be written, then the end. */
+function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+/** Fastify's own refusals by their code; whatever else is thrown is unforeseen. */
+function toGatewayError(error: FastifyError, config: ServerConfig): GatewayError {
+  if (error instanceof GatewayError) return error;
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new GatewayError('too_large', `The body is larger than ${config.max_body_bytes} bytes.`, {
+        reason: 'body_too_large',
+        cause: error,
+      });
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return new GatewayError('invalid_request', 'The body is not as long as `content-length` says.', {
+        reason: 'content_length_mismatch',
+        cause: error,
+      });
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new GatewayError('unsupported_media_type', 'The content type is missing or not supported.', {
+        reason: 'media_type_unsupported',
+        cause: error,
+      });
+    case 'FST_ERR_BAD_URL':
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return new GatewayError('invalid_request', 'The path is not valid.', {
+        reason: 'path_invalid',
+        cause: error,
+      });
+    default:
+      return GatewayError.from(error);
+  }
+}
+
+/** Answering while the client still sends makes the kernel reset the connection and the answer is lost. */
+async function discardBody(request: FastifyRequest, clock: Clock): Promise<void> {
+  const { raw } = request;
+  if (raw.complete || raw.destroyed) return;
+  let bytes = 0;
+  const patience = new AbortController();
+  const ended = new Promise<void>(resolve => {
+    raw.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > discardLimits.bytes) resolve();
+    });
+    raw.once('end', resolve);
+    raw.once('close', resolve);
+  });
+  raw.resume();
+  await Promise.race([ended, clock.sleep(discardLimits.ms, patience.signal).catch(() => {})]);
+  patience.abort();
+}
