@@ -1,0 +1,84 @@
+import { listenSchema } from '@strata/shared/config/listen.ts';
+import * as z from 'zod';
+import { serverNamePattern } from './domain/names.ts';
+import { serverSchema } from './upstreams/registry.ts';
+
+const milliseconds = (value: number, limits: { min: number; max: number }) =>
+  z.int().min(limits.min).max(limits.max).default(value);
+const count = (value: number, max: number) => z.int().min(1).max(max).default(value);
+
+const day = 86_400_000;
+
+const sessions = z
+  .strictObject({
+    idle_ms: milliseconds(1_800_000, { min: 1000, max: 30 * day }).describe(
+      'A session without requests, running calls and open streams ends after this long.',
+    ),
+    absolute_ms: milliseconds(day, { min: 1000, max: 365 * day }).describe(
+      'Every session ends after this long; its client starts a new one.',
+    ),
+    pending_ms: milliseconds(60_000, { min: 100, max: day }).describe(
+      'How long a client may take from the answer to `initialize` to its next message.',
+    ),
+    max: count(20_000, 1_000_000).describe('Sessions at a time.'),
+    max_per_principal: count(1000, 1_000_000).describe(
+      'Sessions of one principal at a time; a further one ends the one that was unused for longest.',
+    ),
+    max_calls: count(256, 100_000).describe('Requests of one session at a time.'),
+  })
+  .prefault({})
+  .describe('Limits on client sessions.');
+
+const streams = z
+  .strictObject({
+    stream_after_ms: milliseconds(200, { min: 0, max: 60_000 }).describe(
+      'A request that is not answered by then is answered with an event stream, which a client can resume after a lost connection. Faster answers are plain JSON.',
+    ),
+    retry_ms: milliseconds(1000, { min: 10, max: 60_000 }).describe(
+      'How long clients are told to wait before they connect again.',
+    ),
+    keep_ms: milliseconds(300_000, { min: 1000, max: day }).describe(
+      'How long the events of a finished stream can still be fetched.',
+    ),
+    max_events: count(512, 100_000).describe('Events of one stream that are kept for resuming.'),
+    max_bytes: count(8 * 1024 * 1024, 1024 ** 3).describe('The same in bytes; the smaller limit counts.'),
+  })
+  .prefault({})
+  .describe('Event streams to clients.');
+
+const servers = z
+  .record(
+    z.string().max(32).regex(serverNamePattern, 'letters, digits and single `-` or `_` between them'),
+    serverSchema,
+  )
+  .default({})
+  .describe('The tool servers, by the name that becomes the prefix of their tools.');
+
+/** The section `mcp_gateway` of the configuration. */
+export const mcpGatewaySection = z
+  .strictObject({
+    listen: listenSchema({ port: 4200 }),
+    allowed_origins: z
+      .array(z.string().min(1))
+      .default([])
+      .describe(
+        'Origins of web pages that may call the gateway, such as `https://app.example.com`. Pages served from loopback may always call a gateway that listens on loopback.',
+      ),
+    servers,
+    sessions,
+    streams,
+    list_page_size: count(1000, 100_000).describe('Items on one page of a list.'),
+    list_timeout_ms: milliseconds(15_000, { min: 100, max: 600_000 }).describe(
+      'A server that has not answered by then is left out of a list, and named as missing.',
+    ),
+    list_changed_debounce_ms: milliseconds(200, { min: 0, max: 60_000 }).describe(
+      'Changes of lists are collected for this long before clients are told.',
+    ),
+    input_timeout_ms: milliseconds(600_000, { min: 1000, max: day }).describe(
+      'How long a server waits for a client to answer a question (sampling, elicitation, roots).',
+    ),
+  })
+  .prefault({})
+  .describe('The MCP gateway: one endpoint for many tool servers.');
+
+export type McpGatewayConfig = z.output<typeof mcpGatewaySection>;

@@ -1,0 +1,116 @@
+import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { EventLog } from './event-log.ts';
+
+/** What an HTTP request gets: one body, or a stream of events that ends with the answer. */
+export type ExchangeReply =
+  | { readonly type: 'json'; readonly body: Buffer }
+  | { readonly type: 'stream'; readonly log: EventLog }
+  /** Everything that was asked has been cancelled: there is nothing to say. */
+  | { readonly type: 'nothing' };
+
+export interface ExchangeOptions {
+  /** How many requests the HTTP request carries; more than one in a batch. */
+  readonly requests: number;
+  readonly isBatch: boolean;
+  readonly mayStream: boolean;
+  /** Opens the exchange's stream in its session. */
+  readonly openLog: () => EventLog;
+}
+
+type State =
+  | { readonly status: 'waiting'; readonly answers: Buffer[] }
+  | { readonly status: 'streaming'; readonly log: EventLog }
+  | { readonly status: 'done' };
+
+/**
+ * One HTTP request of a client with the JSON-RPC requests in it. Answers belong to the exchange that asked, not to an id:
+ * two requests with the same id are two exchanges, and neither can get the other's answer (MCP-1). It begins undecided,
+ * becomes a stream with the first message that is not the answer, and outlives its connection.
+ */
+export class Exchange {
+  readonly #options: ExchangeOptions;
+  readonly #reply = Promise.withResolvers<ExchangeReply>();
+  #state: State = { status: 'waiting', answers: [] };
+  #open: number;
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options;
+    this.#open = options.requests;
+  }
+
+  /** Settles when it is decided how the HTTP request is answered. */
+  get reply(): Promise<ExchangeReply> {
+    return this.#reply.promise;
+  }
+
+  /** Whether messages other than answers can reach the client here. */
+  get canCarryMessages(): boolean {
+    return (
+      this.#state.status === 'streaming' || (this.#state.status === 'waiting' && this.#options.mayStream)
+    );
+  }
+
+  /** Turns to a stream, so that the client can resume if it loses the connection. */
+  stream(): void {
+    if (this.#state.status !== 'waiting' || !this.#options.mayStream) return;
+    const log = this.#options.openLog();
+    for (const answer of this.#state.answers) log.append(answer.toString());
+    this.#state = { status: 'streaming', log };
+    this.#reply.resolve({ type: 'stream', log });
+  }
+
+  /** Sends a notification or a server's request. `false` when this exchange cannot carry it. */
+  emit(message: Buffer, mayBeLost: boolean): boolean {
+    this.stream();
+    if (this.#state.status !== 'streaming') return false;
+    this.#state.log.append(message.toString(), mayBeLost);
+    return true;
+  }
+
+  /** One request is over: with its answer, or without one because its client cancelled it. */
+  settle(answer: Buffer | undefined): void {
+    if (this.#state.status === 'done') return;
+    this.#open--;
+    if (this.#state.status === 'streaming') {
+      if (answer) this.#state.log.append(answer.toString());
+      if (this.#open > 0) return;
+      this.#state.log.finish();
+      this.#state = { status: 'done' };
+      return;
+    }
+    if (answer) this.#state.answers.push(answer);
+    if (this.#open > 0) return;
+    const { answers } = this.#state;
+    this.#state = { status: 'done' };
+    this.#reply.resolve(this.#replyWith(answers));
+  }
+
+  #replyWith(answers: readonly Buffer[]): ExchangeReply {
+    const [first] = answers;
+    if (!first) return { type: 'nothing' };
+    if (!this.#options.isBatch) return { type: 'json', body: first };
+    return { type: 'json', body: Buffer.from(`[${answers.map(answer => answer.toString()).join(',')}]`) };
+  }
+}
+
+/** One JSON-RPC request of a client, from its arrival to its one answer. */
+export interface Call {
+  readonly exchange: Exchange;
+  /** The id as the client wrote it, byte for byte. */
+  readonly rawId: Buffer;
+  /** Equal for equal ids; only for `notifications/cancelled`, which names its call in no other way. */
+  readonly idKey: string;
+  /** Aborted when the client cancels (reason `cancelledByClient`) or the session ends (a GatewayError). */
+  readonly abort: AbortController;
+}
+
+export const cancelledByClient = Symbol('cancelled by the client');
+
+export function isCancelledByClient(call: Call): boolean {
+  return call.abort.signal.reason === cancelledByClient;
+}
+
+/** Ends a call with an error that its client gets. */
+export function failCall(call: Call, error: GatewayError): void {
+  call.abort.abort(error);
+}

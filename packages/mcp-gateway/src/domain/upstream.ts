@@ -1,0 +1,72 @@
+import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { ClientHello, ServerHello } from './capabilities.ts';
+import type { NotificationFrame, RequestFrame, ResponseFrame } from './frame.ts';
+
+/** What the operator decided about one tool server. */
+export interface UpstreamPolicy {
+  /** `session`: each client session has its own conversation with the server; `shared`: all share one. */
+  readonly sharing: 'session' | 'shared';
+  /** Whether names are shown without the `server__` prefix. */
+  readonly hasPlainNames: boolean;
+  readonly callTimeoutMs: number;
+  /** Per tool, by the server's own name for it; overrides `callTimeoutMs`. */
+  readonly toolTimeoutsMs: Readonly<Record<string, number>>;
+  readonly openTimeoutMs: number;
+  readonly maxResultBytes: number;
+}
+
+/** One configured tool server. */
+export interface Upstream {
+  readonly name: string;
+  readonly transport: 'pipe' | 'tcp';
+  readonly policy: UpstreamPolicy;
+  /** A conversation, opened at its first `ready()`. Whoever asks for it closes it. */
+  createChannel(hello: ClientHello, owner: ChannelOwner): Channel;
+  /** Ends every conversation and whatever runs for it. */
+  close(): Promise<void>;
+}
+
+/**
+ * One conversation with a tool server: opened and initialised when it is needed, again after it was lost. It has its
+ * own ids, so nothing a client chooses is ever a key here.
+ */
+export interface Channel {
+  readonly upstream: Upstream;
+  /** Opens the conversation if it is not open; all who wait share one attempt. @throws GatewayError upstream_failed, timeout */
+  ready(signal: AbortSignal): Promise<ServerHello>;
+  /** Passes a call on and reports to `call` until exactly one of `onAnswer` and `onFailure`. Open the channel first. */
+  forward(call: ForwardedCall): ForwardedHandle;
+  /** A request of the gateway's own, opening the channel if needed. @throws GatewayError */
+  ask(method: string, params: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<ResponseFrame>;
+  /** Sends a notification or the answer to a server's request. Dropped when the conversation is gone. */
+  tell(bytes: Buffer): void;
+  close(): Promise<void>;
+}
+
+/** A client's call on its way to a server. */
+export interface ForwardedCall {
+  readonly method: string;
+  /** The message to send, under the id the channel gave it. May be asked for again when the server lost the session. */
+  render(id: number): Buffer;
+  /** The client's progress token as raw JSON; notifications come back with it. */
+  readonly progressToken: string | undefined;
+  /** One line of JSON, ready to be passed on. */
+  onNotification(method: string, bytes: Buffer): void;
+  onRequest(channel: Channel, frame: RequestFrame): void;
+  onAnswer(frame: ResponseFrame): void;
+  onFailure(error: GatewayError): void;
+}
+
+export interface ForwardedHandle {
+  /** Gives up: the server is told, and nothing is reported any more. */
+  cancel(reason: string): void;
+}
+
+/** Who hears what belongs to no call. */
+export interface ChannelOwner {
+  onNotification(channel: Channel, frame: NotificationFrame): void;
+  onRequest(channel: Channel, frame: RequestFrame): void;
+  /** After every successful handshake, before anything else is sent. */
+  onOpened(channel: Channel, hello: ServerHello): void;
+  onLost(channel: Channel, error: GatewayError): void;
+}

@@ -1,0 +1,270 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import {
+  type ClientHello,
+  clientCapabilitiesFor,
+  isObject,
+  type ServerHello,
+} from '../domain/capabilities.ts';
+import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
+import { isUpstreamVersion } from '../domain/protocol-versions.ts';
+import type { Channel, ChannelOwner, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
+import { withSignal } from '../domain/with-signal.ts';
+import { rawText } from '../wire/frame.ts';
+import { renderNotification, renderRequest } from '../wire/render.ts';
+import { Connection, type Pending } from './connection.ts';
+import type { TransportFactory } from './transport.ts';
+
+type State =
+  | { readonly status: 'closed' }
+  | { readonly status: 'opening'; readonly opened: Promise<Opened> }
+  | ({ readonly status: 'open' } & Opened)
+  | { readonly status: 'ended' };
+
+interface Opened {
+  readonly connection: Connection;
+  readonly hello: ServerHello;
+}
+
+export interface ChannelOptions {
+  readonly upstream: Upstream;
+  readonly factory: TransportFactory;
+  readonly hello: ClientHello;
+  readonly owner: ChannelOwner;
+  readonly onStray: () => void;
+}
+
+/**
+ * A conversation with one server that heals: a lost connection is opened again at the next use, and a session that the
+ * server forgot is initialised again once for all who wait. Only a call that the server refused to look at is sent again;
+ * any other that was under way gets an error, because nobody can know whether it was done.
+ */
+export class UpstreamChannel implements Channel {
+  readonly upstream: Upstream;
+  readonly #options: ChannelOptions;
+  #state: State = { status: 'closed' };
+
+  constructor(options: ChannelOptions) {
+    this.upstream = options.upstream;
+    this.#options = options;
+  }
+
+  async ready(signal: AbortSignal): Promise<ServerHello> {
+    return (await this.#opened(signal)).hello;
+  }
+
+  forward(call: ForwardedCall): ForwardedHandle {
+    let current: { connection: Connection; id: number } | undefined;
+    let isOver = false;
+    const fail = (error: GatewayError) => {
+      if (!isOver) call.onFailure(error);
+      isOver = true;
+    };
+    const send = (connection: Connection, isRepeat: boolean) => {
+      const pending: Pending = {
+        progressToken: call.progressToken,
+        isForwarded: true,
+        onNotification: (method, bytes) => call.onNotification(method, bytes),
+        onRequest: frame => call.onRequest(this, frame),
+        onAnswer: frame => {
+          isOver = true;
+          call.onAnswer(frame);
+        },
+        onFailure: fail,
+        onSessionLost: () => {
+          if (isRepeat) return fail(this.#lost());
+          this.#forget(connection);
+          this.#opened(new AbortController().signal).then(
+            again => isOver || send(again.connection, true),
+            (error: unknown) => fail(GatewayError.from(error)),
+          );
+        },
+      };
+      current = { connection, id: connection.send(id => call.render(id), pending) };
+    };
+    if (this.#state.status === 'open') send(this.#state.connection, false);
+    else fail(this.#lost());
+    return {
+      cancel: reason => {
+        if (isOver) return;
+        isOver = true;
+        if (!current?.connection.abandon(current.id)) return;
+        current.connection.transport.send(
+          renderNotification('notifications/cancelled', { requestId: current.id, reason }),
+          undefined,
+        );
+      },
+    };
+  }
+
+  async ask(
+    method: string,
+    params: Readonly<Record<string, unknown>>,
+    signal: AbortSignal,
+  ): Promise<ResponseFrame> {
+    const { connection } = await this.#opened(signal);
+    try {
+      return await askOn(connection, method, params, signal);
+    } catch (error) {
+      if (!(error instanceof SessionLost)) throw error;
+      this.#forget(connection);
+      const again = await this.#opened(signal);
+      return askOn(again.connection, method, params, signal);
+    }
+  }
+
+  tell(bytes: Buffer): void {
+    if (this.#state.status === 'open') this.#state.connection.transport.send(bytes, undefined);
+  }
+
+  async close(): Promise<void> {
+    const state = this.#state;
+    this.#state = { status: 'ended' };
+    const error = new GatewayError('cancelled', 'The session was closed.', { reason: 'session_closed' });
+    if (state.status === 'open') await state.connection.close(error);
+    if (state.status === 'opening') {
+      const opened = await state.opened.catch(() => undefined);
+      await opened?.connection.close(error);
+    }
+  }
+
+  #opened(signal: AbortSignal): Promise<Opened> {
+    switch (this.#state.status) {
+      case 'open':
+        return Promise.resolve(this.#state);
+      case 'opening':
+        return withSignal(this.#state.opened, signal);
+      case 'ended':
+        return Promise.reject(this.#lost());
+      case 'closed': {
+        const opened = this.#open();
+        opened.catch(() => {}); // those who wait get it; nobody may be left waiting
+        this.#state = { status: 'opening', opened };
+        return withSignal(opened, signal);
+      }
+    }
+  }
+
+  async #open(): Promise<Opened> {
+    const { upstream, factory, hello, owner, onStray } = this.#options;
+    const timeout = AbortSignal.timeout(upstream.policy.openTimeoutMs);
+    const connection: Connection = new Connection(
+      { server: upstream.name, maxResultBytes: upstream.policy.maxResultBytes },
+      events => factory.create(events),
+      {
+        onNotification: (frame: NotificationFrame) => owner.onNotification(this, frame),
+        onRequest: (frame: RequestFrame) => owner.onRequest(this, frame),
+        onStray,
+        onClosed: error => {
+          if (this.#forget(connection)) owner.onLost(this, error);
+        },
+      },
+    );
+    try {
+      await connection.transport.start();
+      const opened = { connection, hello: await this.#handshake(connection, hello, timeout) };
+      if (this.#state.status === 'opening') this.#state = { status: 'open', ...opened };
+      owner.onOpened(this, opened.hello);
+      return opened;
+    } catch (error) {
+      if (this.#state.status === 'opening') this.#state = { status: 'closed' };
+      const failure = this.#explain(error, timeout);
+      await connection.close(failure);
+      throw failure;
+    }
+  }
+
+  async #handshake(connection: Connection, hello: ClientHello, signal: AbortSignal): Promise<ServerHello> {
+    const frame = await askOn(
+      connection,
+      'initialize',
+      {
+        protocolVersion: hello.protocolVersion,
+        capabilities: clientCapabilitiesFor(hello.capabilities),
+        clientInfo: hello.clientInfo,
+      },
+      signal,
+    );
+    const result: unknown = frame.result && JSON.parse(rawText(frame.bytes, frame.result));
+    if (
+      !isObject(result) ||
+      typeof result.protocolVersion !== 'string' ||
+      !isUpstreamVersion(result.protocolVersion)
+    ) {
+      throw new GatewayError(
+        'upstream_failed',
+        `The server '${this.upstream.name}' did not accept the handshake.`,
+        {
+          reason: 'server_handshake_failed',
+          details: { server: this.upstream.name },
+        },
+      );
+    }
+    connection.transport.opened(result.protocolVersion);
+    connection.transport.send(renderNotification('notifications/initialized', {}), undefined);
+    return {
+      protocolVersion: result.protocolVersion,
+      capabilities: isObject(result.capabilities) ? result.capabilities : {},
+      serverInfo: isObject(result.serverInfo) ? result.serverInfo : {},
+      instructions: typeof result.instructions === 'string' ? result.instructions : undefined,
+    };
+  }
+
+  /** Stops using a connection. `false` when it was not the one in use. */
+  #forget(connection: Connection): boolean {
+    if (this.#state.status !== 'open' || this.#state.connection !== connection) return false;
+    this.#state = { status: 'closed' };
+    return true;
+  }
+
+  #explain(error: unknown, timeout: AbortSignal): GatewayError {
+    if (!timeout.aborted) return error instanceof SessionLost ? this.#lost() : GatewayError.from(error);
+    return new GatewayError(
+      'timeout',
+      `The server '${this.upstream.name}' did not answer the handshake within ${this.upstream.policy.openTimeoutMs} ms.`,
+      { reason: 'server_open_timeout', details: { server: this.upstream.name }, cause: error },
+    );
+  }
+
+  #lost(): GatewayError {
+    return new GatewayError(
+      'upstream_failed',
+      `The conversation with the server '${this.upstream.name}' was lost.`,
+      {
+        reason: 'server_session_lost',
+        details: { server: this.upstream.name },
+      },
+    );
+  }
+}
+
+class SessionLost extends Error {}
+
+function askOn(
+  connection: Connection,
+  method: string,
+  params: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+): Promise<ResponseFrame> {
+  return new Promise((resolve, reject) => {
+    let id = 0;
+    const onAbort = () => {
+      connection.abandon(id);
+      reject(signal.reason);
+    };
+    const settle = (act: () => void) => {
+      signal.removeEventListener('abort', onAbort);
+      act();
+    };
+    if (signal.aborted) return reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    id = connection.send(own => renderRequest(own, method, params), {
+      progressToken: undefined,
+      isForwarded: false,
+      onNotification: () => {},
+      onRequest: () => {},
+      onAnswer: frame => settle(() => resolve(frame)),
+      onFailure: error => settle(() => reject(error)),
+      onSessionLost: () => settle(() => reject(new SessionLost())),
+    });
+  });
+}

@@ -1,0 +1,216 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
+import { parseFrame, parseFrames } from '../wire/frame.ts';
+import { splice } from '../wire/splice.ts';
+import type { Transport, TransportEvents } from './transport.ts';
+
+/** One message that waits for its answer on one connection. */
+export interface Pending {
+  readonly progressToken: string | undefined;
+  /** Whether the message came from a client: only such a call may be given what the server sends besides answers. */
+  readonly isForwarded: boolean;
+  onNotification(method: string, bytes: Buffer): void;
+  onRequest(frame: RequestFrame): void;
+  onAnswer(frame: ResponseFrame): void;
+  onFailure(error: GatewayError): void;
+  onSessionLost(): void;
+}
+
+export interface ConnectionEvents {
+  onNotification(frame: NotificationFrame): void;
+  onRequest(frame: RequestFrame): void;
+  /** An answer nobody waits for: unknown, late or given twice (F57, F58). */
+  onStray(): void;
+  onClosed(error: GatewayError): void;
+}
+
+/** Servers may answer with large structures; their size is capped in bytes before it comes here. */
+const answerLimits = { maxDepth: 128, maxNodes: 5_000_000 };
+
+/** Notifications that concern the whole conversation, whatever runs on it. */
+const conversationWide = /^notifications\/(?:(?:tools|prompts|resources)\/list_changed|resources\/updated)$/;
+
+/**
+ * One transport's life, with the ids of the messages that wait on it. Ids are counted here and never taken from a
+ * client, so equal ids of two clients cannot meet (MCP-1), and every entry leaves the table exactly once (M-2).
+ */
+export class Connection implements TransportEvents {
+  readonly #pending = new Map<number, Pending>();
+  readonly #server: string;
+  readonly #maxResultBytes: number;
+  readonly #events: ConnectionEvents;
+  readonly transport: Transport;
+  #lastId = 0;
+  #closed: GatewayError | undefined;
+
+  constructor(
+    options: { readonly server: string; readonly maxResultBytes: number },
+    open: (events: TransportEvents) => Transport,
+    events: ConnectionEvents,
+  ) {
+    this.#server = options.server;
+    this.#maxResultBytes = options.maxResultBytes;
+    this.#events = events;
+    this.transport = open(this);
+  }
+
+  /** Sends what `render` makes of the new id, and waits in the table. */
+  send(render: (id: number) => Buffer, pending: Pending): number {
+    const id = ++this.#lastId;
+    if (this.#closed) {
+      pending.onFailure(this.#closed);
+      return id;
+    }
+    this.#pending.set(id, pending);
+    this.transport.send(render(id), id);
+    return id;
+  }
+
+  /** Takes the entry out, without an answer. `false` when it was gone already. */
+  abandon(id: number): boolean {
+    this.transport.abandon(id);
+    return this.#pending.delete(id);
+  }
+
+  async close(error: GatewayError): Promise<void> {
+    this.#failAll(error);
+    await this.transport.close();
+  }
+
+  onMessage(bytes: Buffer, request: number | undefined): void {
+    if (bytes[0] === 0x5b) {
+      for (const frame of parseFrames(bytes, answerLimits).frames) this.#onFrame(frame, request);
+      return;
+    }
+    this.#onFrame(parseFrame(bytes, answerLimits), request);
+  }
+
+  onRequestFailed(request: number, error: GatewayError): void {
+    this.#take(request)?.onFailure(error);
+  }
+
+  onSessionLost(request: number): void {
+    this.#take(request)?.onSessionLost();
+  }
+
+  onClosed(error: GatewayError): void {
+    if (this.#closed) return;
+    this.#failAll(error);
+    this.#events.onClosed(error);
+  }
+
+  isWaiting(request: number): boolean {
+    return this.#pending.has(request);
+  }
+
+  #onFrame(frame: ReturnType<typeof parseFrame>, request: number | undefined): void {
+    switch (frame.kind) {
+      case 'response':
+        this.#onAnswer(frame, request);
+        return;
+      case 'notification':
+        this.#onNotification(frame, request);
+        return;
+      case 'request':
+        this.#onRequest(frame, request);
+        return;
+      case 'bad':
+        this.#events.onStray();
+        if (request !== undefined) {
+          this.#take(request)?.onFailure(
+            new GatewayError(
+              'upstream_failed',
+              `The server '${this.#server}' sent a message that is not valid.`,
+              {
+                reason: 'server_message_invalid',
+                details: { server: this.#server },
+              },
+            ),
+          );
+        }
+    }
+  }
+
+  #onAnswer(frame: ResponseFrame, request: number | undefined): void {
+    const id = Number(frame.bytes.toString('latin1', frame.id.start, frame.id.end));
+    if (request !== undefined && request !== id) {
+      this.#events.onStray();
+      return;
+    }
+    const pending = this.#take(id);
+    if (!pending) {
+      this.#events.onStray();
+      return;
+    }
+    if (frame.bytes.length <= this.#maxResultBytes) {
+      pending.onAnswer(frame);
+      return;
+    }
+    pending.onFailure(
+      new GatewayError(
+        'upstream_failed',
+        `The server '${this.#server}' answered with ${frame.bytes.length} bytes; the limit is ${this.#maxResultBytes}.`,
+        { reason: 'result_too_large', details: { server: this.#server } },
+      ),
+    );
+  }
+
+  #onNotification(frame: NotificationFrame, request: number | undefined): void {
+    if (frame.method === 'notifications/progress') {
+      const token = frame.params?.members?.get('progressToken');
+      const pending =
+        token && this.#pending.get(Number(frame.bytes.toString('latin1', token.start, token.end)));
+      if (!token || pending?.progressToken === undefined) {
+        this.#events.onStray();
+        return;
+      }
+      const restored = splice(frame.bytes, [{ ...token, text: pending.progressToken }]);
+      pending.onNotification(frame.method, restored);
+      return;
+    }
+    const related = conversationWide.test(frame.method) ? undefined : this.#related(request);
+    if (related && frame.method === 'notifications/message')
+      related.onNotification(frame.method, frame.bytes);
+    else this.#events.onNotification(frame);
+  }
+
+  #onRequest(frame: RequestFrame, request: number | undefined): void {
+    if (frame.method === 'ping') {
+      const id = frame.bytes.subarray(frame.id.start, frame.id.end);
+      const head = Buffer.from('{"jsonrpc":"2.0","id":');
+      this.transport.send(Buffer.concat([head, id, Buffer.from(',"result":{}}')]), undefined);
+      return;
+    }
+    const related = this.#related(request);
+    if (related) related.onRequest(frame);
+    else this.#events.onRequest(frame);
+  }
+
+  /** The call that a message belongs to: by its stream, or because there is only one it can belong to. */
+  #related(request: number | undefined): Pending | undefined {
+    if (request !== undefined) {
+      this.#pending.get(request);
+      return;
+    }
+    let only: Pending | undefined;
+    for (const pending of this.#pending.values()) {
+      if (!pending.isForwarded) continue;
+      if (only) return undefined;
+      only = pending;
+    }
+    return only;
+  }
+
+  #take(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    return pending;
+  }
+
+  #failAll(error: GatewayError): void {
+    this.#closed ??= error;
+    const waiting = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const pending of waiting) pending.onFailure(error);
+  }
+}

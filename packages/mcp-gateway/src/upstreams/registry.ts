@@ -1,0 +1,42 @@
+import { createRegistry } from '@strata/shared/plugin.ts';
+import { Secret } from '@strata/shared/secret.ts';
+import type * as z from 'zod';
+import type { UpstreamPolicy } from '../domain/upstream.ts';
+import { stdioUpstream } from './stdio/index.ts';
+import { streamableHttpUpstream } from './streamable-http/index.ts';
+import type { TransportFactory } from './transport.ts';
+import type { UpstreamPluginDeps, upstreamOptions } from './upstream-plugin.ts';
+
+/** Every way to reach a tool server. A new one is a folder and a line here. */
+const registry = createRegistry([stdioUpstream, streamableHttpUpstream]);
+
+export const serverSchema = registry.schema;
+
+/** The options that every kind of server has, as the configuration holds them. */
+export type ServerConfig = { readonly type: string } & {
+  readonly [Key in keyof typeof upstreamOptions]: z.output<(typeof upstreamOptions)[Key]>;
+};
+
+export function createTransports(config: ServerConfig, deps: UpstreamPluginDeps): TransportFactory {
+  // The plugin parses its options itself, from the form they have in the file.
+  return registry.create(revealed(config) as { type: string }, deps);
+}
+
+export function policyOf(config: ServerConfig): UpstreamPolicy {
+  return {
+    sharing: config.sharing,
+    hasPlainNames: config.names === 'plain',
+    callTimeoutMs: config.timeout_ms,
+    toolTimeoutsMs: config.tool_timeouts_ms,
+    openTimeoutMs: config.open_timeout_ms,
+    maxResultBytes: config.max_result_bytes,
+  };
+}
+
+/** The configuration with its secrets as text. For handing to a plugin, and for telling whether anything changed. */
+export function revealed(value: unknown): unknown {
+  if (value instanceof Secret) return value.reveal();
+  if (Array.isArray(value)) return value.map(revealed);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, revealed(item)]));
+}

@@ -1,0 +1,168 @@
+import { secretString } from '@strata/shared/config/secret-string.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import * as z from 'zod';
+import { afterLife, defaultFlapLimits, steady, waitBeforeStart } from '../../domain/flap-breaker.ts';
+import type { Transport, TransportFactory } from '../transport.ts';
+import { defineUpstream, type UpstreamPluginDeps, upstreamOptions } from '../upstream-plugin.ts';
+import type { ChildDefinition } from './child.ts';
+import { childEnvironment, isForbiddenVariable } from './child-environment.ts';
+import { createReaper } from './reaper.ts';
+import { type StdioLimits, StdioTransport } from './stdio-transport.ts';
+
+const options = z.object({
+  ...upstreamOptions,
+  command: z
+    .tuple([z.string().min(1)], z.string())
+    .describe('Program and arguments that start the server. No shell reads them.'),
+  env: z
+    .record(
+      z
+        .string()
+        .refine(name => !isForbiddenVariable(name), 'this variable would change which code the server runs'),
+      secretString(),
+    )
+    .default({})
+    .describe(
+      'Environment variables for the server. It inherits only HOME, PATH and the like, nothing of the gateway.',
+    ),
+  cwd: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Working directory of the server; without it, that of the gateway.'),
+  max_processes: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(64)
+    .describe('How many processes of this server may run at once, over all sessions.'),
+  max_line_bytes: z
+    .int()
+    .min(1024)
+    .max(256 * 1024 * 1024)
+    .default(4 * 1024 * 1024)
+    .describe('The longest line the server may write, bytes. A longer one ends the server.'),
+  max_input_bytes: z
+    .int()
+    .min(1024)
+    .max(256 * 1024 * 1024)
+    .default(8 * 1024 * 1024)
+    .describe('Bytes that may wait while the server does not read; past that, calls are refused.'),
+  max_bad_lines: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(3)
+    .describe('Lines in a row that are no JSON-RPC message before the server is stopped.'),
+  max_lines_per_second: z
+    .int()
+    .min(10)
+    .max(1_000_000)
+    .default(20_000)
+    .describe('Past this rate the server is made to wait.'),
+  stop_grace_ms: z
+    .int()
+    .min(0)
+    .max(60_000)
+    .default(2_000)
+    .describe(
+      'How long a server gets after its stdin was closed, and again after SIGTERM, before it is killed.',
+    ),
+});
+
+/** Tool servers that run as processes of the gateway and speak over stdin and stdout. */
+export const stdioUpstream = defineUpstream({
+  type: 'stdio',
+  options,
+  create: (settings, deps) => createLauncher(settings, deps),
+});
+
+function createLauncher(settings: z.output<typeof options>, deps: UpstreamPluginDeps): TransportFactory {
+  const definition = definitionOf(settings);
+  const limits = limitsOf(settings);
+  const reaper = createReaper();
+  const running = new Set<Transport>();
+  let flap = steady;
+
+  const launch = async (transport: StdioTransport) => {
+    const waitMs = waitBeforeStart(flap, deps.clock.monotonic());
+    if (waitMs > 0) throw flapping(deps.name, waitMs);
+    if (running.size >= settings.max_processes) throw tooManyProcesses(deps.name, settings.max_processes);
+    running.add(transport);
+    try {
+      await transport.start();
+    } catch (error) {
+      running.delete(transport);
+      flap = afterLife(flap, 0, deps.clock.monotonic(), defaultFlapLimits);
+      throw error;
+    }
+  };
+
+  return {
+    kind: 'pipe',
+    create(events) {
+      const transport: StdioTransport = new StdioTransport(
+        {
+          server: deps.name,
+          definition,
+          limits,
+          clock: deps.clock,
+          log: deps.log,
+          reaper,
+          onEnded: (livedMs, wasWanted) => {
+            running.delete(transport);
+            if (!wasWanted) flap = afterLife(flap, livedMs, deps.clock.monotonic(), defaultFlapLimits);
+          },
+        },
+        events,
+      );
+      return {
+        start: () => launch(transport),
+        send: (bytes, request) => transport.send(bytes, request),
+        abandon: () => transport.abandon(),
+        opened: () => transport.opened(),
+        close: () => transport.close(),
+      };
+    },
+    async close() {
+      await Promise.all([...running].map(transport => transport.close()));
+      reaper.close();
+    },
+  };
+}
+
+function definitionOf(settings: z.output<typeof options>): ChildDefinition {
+  const configured = Object.fromEntries(
+    Object.entries(settings.env).map(([name, value]) => [name, value.reveal()]),
+  );
+  return {
+    command: settings.command,
+    cwd: settings.cwd,
+    environment: childEnvironment(process.env, configured),
+  };
+}
+
+function limitsOf(settings: z.output<typeof options>): StdioLimits {
+  return {
+    maxLineBytes: settings.max_line_bytes,
+    maxInputBytes: settings.max_input_bytes,
+    maxBadLines: settings.max_bad_lines,
+    maxLinesPerSecond: settings.max_lines_per_second,
+    stopGraceMs: settings.stop_grace_ms,
+  };
+}
+
+function flapping(server: string, waitMs: number): GatewayError {
+  return new GatewayError('upstream_failed', `The server '${server}' keeps ending as soon as it starts.`, {
+    reason: 'server_flapping',
+    retryAfterMs: Math.ceil(waitMs),
+    details: { server },
+  });
+}
+
+function tooManyProcesses(server: string, limit: number): GatewayError {
+  return new GatewayError('overloaded', `All ${limit} processes of the server '${server}' are in use.`, {
+    reason: 'server_processes_exhausted',
+    details: { server },
+  });
+}

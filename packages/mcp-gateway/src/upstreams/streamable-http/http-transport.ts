@@ -1,0 +1,278 @@
+import type { Readable } from 'node:stream';
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Dialer, DialResponse, Origin } from '@strata/shared/http/dialer.ts';
+import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
+import type { Logger } from '@strata/shared/telemetry/logger.ts';
+import { renderRequest } from '../../wire/render.ts';
+import type { Transport, TransportEvents } from '../transport.ts';
+import { readBody } from './read-body.ts';
+
+export interface HttpTransportOptions {
+  readonly server: string;
+  readonly origin: Origin;
+  /** Sent with every request: the operator's credentials for this server. Never anything of a client's (M13). */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly maxMessageBytes: number;
+  readonly dialer: Dialer;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const maxResumes = 5;
+const firstRetryMs = 1000;
+const maxRetryMs = 30_000;
+const goodbyeMs = 2000;
+/** Streams may be silent for as long as a call may take; the call has its own limit. */
+const untimedBody = { bodyMs: 0 } as const;
+
+/**
+ * Streamable HTTP (2025-11-25, "Transports"): a POST for each message, answered with JSON or an event stream; one GET for
+ * what the server sends by itself; a session id that the server chooses and that never leaves this object.
+ */
+export class HttpTransport implements Transport {
+  readonly #options: HttpTransportOptions;
+  readonly #events: TransportEvents;
+  readonly #closing = new AbortController();
+  readonly #inFlight = new Map<number, AbortController>();
+  #sessionId: string | undefined;
+  #version: string | undefined;
+  #probe: Promise<boolean> | undefined;
+
+  constructor(options: HttpTransportOptions, events: TransportEvents) {
+    this.#options = options;
+    this.#events = events;
+  }
+
+  async start(): Promise<void> {}
+
+  send(bytes: Buffer, request: number | undefined): void {
+    const sent = request === undefined ? this.#tell(bytes) : this.#ask(bytes, request);
+    sent.catch((error: unknown) => {
+      const { server, log } = this.#options;
+      if (request !== undefined) this.#events.onRequestFailed(request, GatewayError.from(error));
+      else if (!this.#closing.signal.aborted) {
+        log.warn({ server, err: error }, 'a message could not be delivered to the server');
+      }
+    });
+  }
+
+  abandon(request: number): void {
+    this.#inFlight.get(request)?.abort();
+  }
+
+  opened(protocolVersion: string): void {
+    this.#version = protocolVersion;
+    this.#listen().catch((error: unknown) => {
+      this.#options.log.warn({ server: this.#options.server, err: error }, 'stopped listening to the server');
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    for (const controller of this.#inFlight.values()) controller.abort();
+    if (this.#sessionId === undefined) return;
+    const signal = AbortSignal.timeout(goodbyeMs);
+    try {
+      const response = await this.#request('DELETE', undefined, signal, {});
+      response.body.destroy();
+    } catch (error) {
+      this.#options.log.debug(
+        { server: this.#options.server, err: error },
+        'the server did not take the goodbye',
+      );
+    }
+  }
+
+  async #tell(bytes: Buffer): Promise<void> {
+    const response = await this.#request('POST', bytes, this.#closing.signal, {});
+    response.body.destroy();
+    if (response.status >= 400) throw this.#refused(response.status);
+  }
+
+  async #ask(bytes: Buffer, request: number): Promise<void> {
+    const controller = new AbortController();
+    this.#inFlight.set(request, controller);
+    try {
+      const response = await this.#request('POST', bytes, controller.signal, {});
+      if (response.status === 200) await this.#readAnswer(response, request, controller.signal);
+      else await this.#onRefusal(response, request);
+    } finally {
+      this.#inFlight.delete(request);
+    }
+  }
+
+  async #readAnswer(response: DialResponse, request: number, signal: AbortSignal): Promise<void> {
+    this.#sessionId ??= headerOf(response, 'mcp-session-id');
+    const type = headerOf(response, 'content-type') ?? '';
+    if (type.startsWith('text/event-stream')) return this.#readStream(response.body, request, signal);
+    const body = await readBody(response.body, this.#options.maxMessageBytes, this.#options.server);
+    this.#events.onMessage(body, request);
+    if (this.#events.isWaiting(request)) throw this.#broken('answered with something else than the answer');
+  }
+
+  /** Reads an answer's own stream to its end, and goes on where it broke off when the server allows that. */
+  async #readStream(first: Readable, request: number, signal: AbortSignal): Promise<void> {
+    let body = first;
+    let lastEventId = '';
+    for (let attempt = 0; attempt <= maxResumes; attempt++) {
+      const read = await this.#readEvents(body, request);
+      lastEventId = read.lastEventId || lastEventId;
+      if (!this.#events.isWaiting(request)) return;
+      if (lastEventId === '') break;
+      await this.#options.clock.sleep(read.retryMs ?? firstRetryMs, signal);
+      const again = await this.#request('GET', undefined, signal, { 'last-event-id': lastEventId });
+      if (again.status !== 200) {
+        again.body.destroy();
+        break;
+      }
+      body = again.body;
+    }
+    throw this.#broken('ended its stream before the answer');
+  }
+
+  async #readEvents(
+    body: Readable,
+    request: number | undefined,
+  ): Promise<{ lastEventId: string; retryMs: number | undefined }> {
+    const { maxMessageBytes, server, log } = this.#options;
+    const scanner = new SseScanner({ maxLineBytes: maxMessageBytes, maxEventBytes: maxMessageBytes });
+    let lastEventId = '';
+    let retryMs: number | undefined;
+    try {
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        for (const frame of scanner.push(chunk)) {
+          const data = frame.dataBytes();
+          const { id, retryMs: retry } =
+            data && data.length > 1024 ? { id: idOf(frame.bytes), retryMs: undefined } : frame.fields();
+          lastEventId = id ?? lastEventId;
+          retryMs = retry ?? retryMs;
+          if (data && data.length > 0) this.#events.onMessage(Buffer.from(data), request);
+        }
+        if (request !== undefined && !this.#events.isWaiting(request)) break;
+      }
+    } catch (error) {
+      if (error instanceof GatewayError && error.reason === 'sse_limit') throw error;
+      log.debug({ server, err: error }, 'a stream of the server broke off');
+    } finally {
+      body.destroy();
+    }
+    return { lastEventId, retryMs };
+  }
+
+  async #onRefusal(response: DialResponse, request: number): Promise<void> {
+    response.body.destroy();
+    const isLost =
+      this.#sessionId !== undefined &&
+      (response.status === 404 || (response.status === 400 && !(await this.#isSessionKnown())));
+    if (isLost) this.#events.onSessionLost(request);
+    else throw this.#refused(response.status);
+  }
+
+  /** Servers that answer 400 for a session they forgot are told apart from a bad request by one `ping` for all. */
+  #isSessionKnown(): Promise<boolean> {
+    this.#probe ??= this.#request('POST', renderRequest(0, 'ping', {}), this.#closing.signal, {})
+      .then(response => {
+        response.body.destroy();
+        return response.status !== 400 && response.status !== 404;
+      })
+      .catch(() => true)
+      .finally(() => {
+        this.#probe = undefined;
+      });
+    return this.#probe;
+  }
+
+  /** The server's own stream. A server without one answers 405 and is not asked again. */
+  async #listen(): Promise<void> {
+    const { signal } = this.#closing;
+    let waitMs = firstRetryMs;
+    let lastEventId = '';
+    while (!signal.aborted) {
+      try {
+        const response = await this.#request(
+          'GET',
+          undefined,
+          signal,
+          lastEventId === '' ? {} : { 'last-event-id': lastEventId },
+        );
+        const isStream = (headerOf(response, 'content-type') ?? '').startsWith('text/event-stream');
+        if (response.status !== 200 || !isStream) {
+          response.body.destroy();
+          if (response.status < 500) return;
+        } else {
+          waitMs = firstRetryMs;
+          const read = await this.#readEvents(response.body, undefined);
+          lastEventId = read.lastEventId || lastEventId;
+          waitMs = read.retryMs ?? waitMs;
+        }
+      } catch (error) {
+        if (!signal.aborted)
+          this.#options.log.debug({ server: this.#options.server, err: error }, 'no stream from the server');
+      }
+      if (signal.aborted) return;
+      await this.#options.clock.sleep(waitMs, signal).catch(() => {}); // the loop looks at the signal itself
+      waitMs = Math.min(maxRetryMs, waitMs * 2);
+    }
+  }
+
+  #request(
+    method: 'POST' | 'GET' | 'DELETE',
+    body: Buffer | undefined,
+    signal: AbortSignal,
+    extra: Readonly<Record<string, string>>,
+  ): Promise<DialResponse> {
+    const { dialer, origin, headers } = this.#options;
+    return dialer.request(origin, {
+      method,
+      path: '',
+      headers: {
+        ...headers,
+        accept: method === 'GET' ? 'text/event-stream' : 'application/json, text/event-stream',
+        ...(body && { 'content-type': 'application/json' }),
+        'mcp-session-id': this.#sessionId,
+        'mcp-protocol-version': this.#version,
+        ...extra,
+      },
+      body: body ?? null,
+      signal,
+      timeouts: untimedBody,
+    });
+  }
+
+  #refused(status: number): GatewayError {
+    const { server } = this.#options;
+    const isCredential = status === 401 || status === 403;
+    return new GatewayError(
+      'upstream_failed',
+      isCredential
+        ? `The server '${server}' refused the gateway's credentials (HTTP ${status}).`
+        : `The server '${server}' refused the message (HTTP ${status}).`,
+      isCredential
+        ? { reason: 'server_credentials_refused', details: { server, status } }
+        : { reason: 'server_refused', details: { server, status } },
+    );
+  }
+
+  #broken(what: string): GatewayError {
+    const { server } = this.#options;
+    return new GatewayError('upstream_failed', `The server '${server}' ${what}.`, {
+      reason: 'server_stream_ended',
+      details: { server },
+    });
+  }
+}
+
+/** The id line of an event whose data is large: found without decoding the data. */
+function idOf(event: Buffer): string | undefined {
+  const at = event.subarray(0, 3).toString('latin1') === 'id:' ? 0 : event.indexOf('\nid:') + 1;
+  if (at === 0 && event[0] !== 0x69) return undefined;
+  const end = event.indexOf(0x0a, at);
+  return event.toString('utf8', at + 3, end === -1 ? event.length : end).trim();
+}
+
+function headerOf(response: DialResponse, name: string): string | undefined {
+  const value = response.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}

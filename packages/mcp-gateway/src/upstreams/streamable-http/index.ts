@@ -1,0 +1,61 @@
+import { secretString } from '@strata/shared/config/secret-string.ts';
+import * as z from 'zod';
+import type { Transport } from '../transport.ts';
+import { defineUpstream, upstreamOptions } from '../upstream-plugin.ts';
+import { HttpTransport } from './http-transport.ts';
+
+/** Headers that belong to the protocol or to one hop; the operator cannot set them. */
+const reservedHeader =
+  /^(host|content-length|content-type|accept|connection|transfer-encoding|mcp-.*|last-event-id)$/i;
+
+/** Tool servers that speak Streamable HTTP. */
+export const streamableHttpUpstream = defineUpstream({
+  type: 'streamable-http',
+  options: z.object({
+    ...upstreamOptions,
+    url: z.url({ protocol: /^https?$/ }).describe('Address of the MCP endpoint of the server.'),
+    headers: z
+      .record(
+        z.string().refine(name => !reservedHeader.test(name), 'this header is set by the gateway itself'),
+        secretString(),
+      )
+      .default({})
+      .describe(
+        "Headers sent with every request, such as the server's own credential. Credentials of clients are never passed on.",
+      ),
+    allow_private: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether the address may lead to a loopback or private network. Needed for a server on the same machine.',
+      ),
+  }),
+  create(settings, deps) {
+    const headers = Object.fromEntries(
+      Object.entries(settings.headers).map(([name, value]) => [name.toLowerCase(), value.reveal()]),
+    );
+    const open = new Set<Transport>();
+    return {
+      kind: 'tcp',
+      create(events) {
+        const transport = new HttpTransport(
+          {
+            server: deps.name,
+            origin: { name: deps.name, url: new URL(settings.url), allowPrivate: settings.allow_private },
+            headers,
+            maxMessageBytes: settings.max_result_bytes,
+            dialer: deps.dialer,
+            clock: deps.clock,
+            log: deps.log,
+          },
+          events,
+        );
+        open.add(transport);
+        return transport;
+      },
+      async close() {
+        await Promise.all([...open].map(transport => transport.close()));
+      },
+    };
+  },
+});

@@ -1,0 +1,34 @@
+import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+
+/** How bytes reach one tool server and come back. One transport is one connection's life: opened once, closed once. */
+export interface Transport {
+  /** Starts the process, or does nothing where there is nothing to start. @throws GatewayError upstream_failed */
+  start(): Promise<void>;
+  /** Sends one message. `request`: the channel's id, when the message expects an answer. */
+  send(bytes: Buffer, request: number | undefined): void;
+  /** Nobody waits for this answer any more. */
+  abandon(request: number): void;
+  /** The handshake is done: from now on the server may be listened to beyond answers. */
+  opened(protocolVersion: string): void;
+  close(): Promise<void>;
+}
+
+/** What a transport reports. After `onClosed` it reports nothing. */
+export interface TransportEvents {
+  /** One message. `request`: the id of the request on whose own response stream it came, where the transport knows. */
+  onMessage(bytes: Buffer, request: number | undefined): void;
+  onRequestFailed(request: number, error: GatewayError): void;
+  /** The server does not know our session any more and did not execute this request. */
+  onSessionLost(request: number): void;
+  onClosed(error: GatewayError): void;
+  /** Whether somebody still waits for the answer. */
+  isWaiting(request: number): boolean;
+}
+
+/** Makes transports to one server, and owns what they share. */
+export interface TransportFactory {
+  readonly kind: 'pipe' | 'tcp';
+  create(events: TransportEvents): Transport;
+  /** Closes every transport that is still open. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,56 @@
+import type { Clock } from '@strata/shared/clock.ts';
+import type { Dialer } from '@strata/shared/http/dialer.ts';
+import { definePlugin } from '@strata/shared/plugin.ts';
+import type { Logger } from '@strata/shared/telemetry/logger.ts';
+import * as z from 'zod';
+import type { TransportFactory } from './transport.ts';
+
+export interface UpstreamPluginDeps {
+  /** The server's name in the configuration. */
+  readonly name: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly dialer: Dialer;
+}
+
+/** A way to reach tool servers: its options in the configuration, and how to make transports from them. */
+export const defineUpstream = definePlugin<UpstreamPluginDeps, TransportFactory>();
+
+/** What every kind of tool server can be told. */
+export const upstreamOptions = {
+  enabled: z.boolean().default(true).describe('Whether the server is offered at all.'),
+  sharing: z
+    .enum(['session', 'shared'])
+    .default('session')
+    .describe(
+      'session: every client session has its own conversation with the server (for stdio its own process), so nothing leaks from one caller to another. shared: all sessions use one; only for servers that keep no state about their client. A shared server cannot ask clients for input.',
+    ),
+  names: z
+    .enum(['prefixed', 'plain'])
+    .default('prefixed')
+    .describe(
+      'prefixed: tools and prompts are shown as `server__name`. plain: under their own names; names that two servers claim are refused.',
+    ),
+  timeout_ms: z
+    .int()
+    .min(100)
+    .max(86_400_000)
+    .default(120_000)
+    .describe('How long a call may take before it is cancelled and answered with an error.'),
+  tool_timeouts_ms: z
+    .record(z.string(), z.int().min(100).max(86_400_000))
+    .default({})
+    .describe("The same for single tools, by the server's own name for the tool."),
+  open_timeout_ms: z
+    .int()
+    .min(100)
+    .max(600_000)
+    .default(20_000)
+    .describe('How long starting or reaching the server and its handshake may take.'),
+  max_result_bytes: z
+    .int()
+    .min(1024)
+    .max(1024 ** 3)
+    .default(4 * 1024 * 1024)
+    .describe('The largest answer that is passed on, bytes. A larger one is answered with an error.'),
+};

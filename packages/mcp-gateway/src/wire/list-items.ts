@@ -1,0 +1,93 @@
+import type { CatalogItem, ListKind } from '../domain/catalog.ts';
+import type { ResponseFrame, Span } from '../domain/frame.ts';
+import { scanElements, scanJson, scanWithin, stringAt } from './json-scanner.ts';
+import { copySpan } from './render.ts';
+import { type Edit, splice } from './splice.ts';
+
+/** One tool, prompt, resource or template as its server described it, with the place of its key. */
+export interface ListedItem extends CatalogItem {
+  readonly bytes: Buffer;
+  readonly keySpan: Span;
+}
+
+export const listMethods: Readonly<Record<ListKind, string>> = {
+  tools: 'tools/list',
+  prompts: 'prompts/list',
+  resources: 'resources/list',
+  templates: 'resources/templates/list',
+};
+
+/** The member of the result that holds the items. */
+export const listMembers: Readonly<Record<ListKind, string>> = {
+  tools: 'tools',
+  prompts: 'prompts',
+  resources: 'resources',
+  templates: 'resourceTemplates',
+};
+
+const keyMembers: Readonly<Record<ListKind, string>> = {
+  tools: 'name',
+  prompts: 'name',
+  resources: 'uri',
+  templates: 'uriTemplate',
+};
+
+const limits = { maxDepth: 128, maxNodes: 5_000_000 };
+
+/** Reads one page of a server's list. Items without a key are left out. */
+export function readListPage(
+  frame: ResponseFrame,
+  kind: ListKind,
+): { items: ListedItem[]; nextCursor: string | undefined } {
+  const array = frame.result?.members?.get(listMembers[kind]);
+  const elements = array ? scanElements(frame.bytes, array, {}, limits) : [];
+  const items = elements
+    .map(element => readItem(copySpan(frame.bytes, element), kind))
+    .filter(item => item !== undefined);
+  return { items, nextCursor: stringAt(frame.bytes, frame.result?.members?.get('nextCursor')) };
+}
+
+function readItem(bytes: Buffer, kind: ListKind): ListedItem | undefined {
+  if (kind === 'tools' && bytes.includes('"execution"')) {
+    const plain = withoutTaskSupport(bytes);
+    return plain && itemAt(plain, kind);
+  }
+  return itemAt(bytes, kind);
+}
+
+function itemAt(bytes: Buffer, kind: ListKind): ListedItem | undefined {
+  const keySpan = scanJson(bytes, {}, limits).members?.get(keyMembers[kind]);
+  const key = stringAt(bytes, keySpan);
+  if (keySpan === undefined || key === undefined) return undefined;
+  return { key, bytes, keySpan: { start: keySpan.start, end: keySpan.end } };
+}
+
+/**
+ * Tasks of the 2025-11-25 revision are not carried, so a tool is not shown as if they were; one that can only run as a task
+ * is not shown at all.
+ */
+function withoutTaskSupport(bytes: Buffer): Buffer | undefined {
+  const members = scanJson(bytes, { execution: {} }, limits).members;
+  const execution = members?.get('execution');
+  const support = stringAt(bytes, execution?.members?.get('taskSupport'));
+  if (support === 'required') return undefined;
+  return support === undefined || !execution ? bytes : splice(bytes, [{ ...execution, text: '{}' }]);
+}
+
+/** Writes one item under the key a client sees. */
+export function renderItem(item: ListedItem, exposed: string, exposeUri: (uri: string) => string): Buffer {
+  const edits: Edit[] = [];
+  if (exposed !== item.key) edits.push({ ...item.keySpan, text: JSON.stringify(exposed) });
+  if (item.bytes.includes('"resourceUri"')) edits.push(...appUriEdits(item.bytes, exposeUri));
+  return splice(item.bytes, edits);
+}
+
+/** MCP Apps name a tool's page in `_meta.ui.resourceUri`. */
+function appUriEdits(bytes: Buffer, exposeUri: (uri: string) => string): Edit[] {
+  const whole = scanWithin(bytes, { start: 0, end: bytes.length }, { _meta: { ui: {} } }, limits);
+  const span = whole.members?.get('_meta')?.members?.get('ui')?.members?.get('resourceUri');
+  const uri = stringAt(bytes, span);
+  if (span === undefined || uri === undefined) return [];
+  const exposed = exposeUri(uri);
+  return exposed === uri ? [] : [{ start: span.start, end: span.end, text: JSON.stringify(exposed) }];
+}

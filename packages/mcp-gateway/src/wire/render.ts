@@ -1,0 +1,61 @@
+import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { jsonRpcCodes, jsonRpcErrorObject } from '@strata/shared/errors/json-rpc.ts';
+import type { BadFrame, Span } from '../domain/frame.ts';
+
+/** Messages the gateway writes itself, and answers to which it gives the asker's id back as it came. */
+
+export function renderRequest(id: number, method: string, params: Readonly<Record<string, unknown>>): Buffer {
+  return Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, method, params }));
+}
+
+export function renderNotification(method: string, params: Readonly<Record<string, unknown>>): Buffer {
+  return Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params }));
+}
+
+const answerHead = Buffer.from('{"jsonrpc":"2.0","id":');
+const resultHead = Buffer.from(',"result":');
+const end = Buffer.from('}');
+
+/** `rawId` as the asker wrote it; `result` as JSON. */
+export function renderResult(rawId: Buffer, result: Buffer | string): Buffer {
+  const body = typeof result === 'string' ? Buffer.from(result) : result;
+  return Buffer.concat([answerHead, rawId, resultHead, body, end]);
+}
+
+export function renderErrorObject(rawId: Buffer | undefined, error: string): Buffer {
+  return Buffer.concat([answerHead, rawId ?? Buffer.from('null'), Buffer.from(`,"error":${error}}`)]);
+}
+
+/** Reasons for which JSON-RPC or MCP has a code of its own; everything else follows from the kind. */
+const codesByReason: Readonly<Record<string, number>> = {
+  unknown_method: jsonRpcCodes.methodNotFound,
+  unknown_tool: jsonRpcCodes.invalidParams,
+  unknown_prompt: jsonRpcCodes.invalidParams,
+  unknown_resource: -32002,
+  ambiguous_resource: jsonRpcCodes.invalidParams,
+  invalid_cursor: jsonRpcCodes.invalidParams,
+  invalid_params: jsonRpcCodes.invalidParams,
+  call_timeout: -32001,
+};
+
+export function renderError(rawId: Buffer | undefined, error: GatewayError, requestId: string): Buffer {
+  const code = codesByReason[error.reason];
+  const object = jsonRpcErrorObject(error, { requestId });
+  return renderErrorObject(
+    rawId,
+    code === undefined ? object : object.replace(/^\{"code":-?\d+/, `{"code":${code}`),
+  );
+}
+
+export function renderBadFrame(bad: BadFrame, requestId: string): Buffer {
+  const { code, message, reason } = bad;
+  return renderErrorObject(
+    bad.id,
+    JSON.stringify({ code, message, data: { reason, retryable: false, request_id: requestId } }),
+  );
+}
+
+/** A copy of the bytes of a span: a view would keep the whole message alive. */
+export function copySpan(bytes: Buffer, span: Span): Buffer {
+  return Buffer.from(bytes.subarray(span.start, span.end));
+}
