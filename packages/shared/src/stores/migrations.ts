@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto';
+import { type Kysely, sql } from 'kysely';
+import type { Clock } from '../clock.ts';
+import { GatewayError } from '../errors/gateway-error.ts';
+import type { SqlDialect } from './sql.ts';
+
+/** Column types that differ between the dialects, so that a migration is written once. */
+export interface ColumnTypes {
+  readonly text: string;
+  /** 64 bits. Times are milliseconds since the epoch. */
+  readonly integer: string;
+  readonly bytes: string;
+  /** What follows the closing parenthesis of `create table`. */
+  readonly tableOptions: string;
+}
+
+const columnTypes: Readonly<Record<SqlDialect, ColumnTypes>> = {
+  sqlite: { text: 'text', integer: 'integer', bytes: 'blob', tableOptions: 'strict' },
+  postgres: { text: 'text', integer: 'bigint', bytes: 'bytea', tableOptions: '' },
+};
+
+export interface Migration {
+  /** `0001-virtual-keys`: applied in this order, never changed once released. */
+  readonly name: string;
+  statements(types: ColumnTypes): readonly string[];
+}
+
+/** The tables of one feature. It lives in the folder of the feature. */
+export interface MigrationSet {
+  readonly name: string;
+  readonly migrations: readonly Migration[];
+}
+
+const tableName = 'strata_migrations';
+const advisoryLock = 0x5354_5241;
+
+/**
+ * Applies what is missing, all in one transaction that only one process at a time can be in. A database that holds migrations
+ * of these sets that this program does not know was written by a newer one, and is refused rather than guessed at.
+ */
+export async function migrate(
+  db: Kysely<unknown>,
+  dialect: SqlDialect,
+  sets: readonly MigrationSet[],
+  clock: Clock,
+): Promise<void> {
+  const types = columnTypes[dialect];
+  await db.transaction().execute(async transaction => {
+    if (dialect === 'postgres') await sql`select pg_advisory_xact_lock(${advisoryLock})`.execute(transaction);
+    await sql
+      .raw(
+        `create table if not exists ${tableName} (name ${types.text} primary key, checksum ${types.text} not null, applied_at_ms ${types.integer} not null) ${types.tableOptions}`,
+      )
+      .execute(transaction);
+    const { rows } = await sql<{
+      name: string;
+      checksum: string;
+    }>`select name, checksum from ${sql.table(tableName)}`.execute(transaction);
+    const applied = new Map(rows.map(row => [row.name, row.checksum]));
+    for (const set of sets) {
+      refuseUnknown(set, applied);
+      for (const migration of set.migrations) {
+        const name = `${set.name}/${migration.name}`;
+        const statements = migration.statements(types);
+        const checksum = createHash('sha256').update(statements.join(';\n')).digest('hex');
+        const known = applied.get(name);
+        if (known === checksum) continue;
+        if (known !== undefined) throw new Error(`Migration ${name} was changed after it was applied`);
+        for (const statement of statements) await sql.raw(statement).execute(transaction);
+        await sql`insert into ${sql.table(tableName)} (name, checksum, applied_at_ms) values (${name}, ${checksum}, ${clock.now()})`.execute(
+          transaction,
+        );
+      }
+    }
+  });
+}
+
+function refuseUnknown(set: MigrationSet, applied: ReadonlyMap<string, string>): void {
+  const known = new Set(set.migrations.map(migration => `${set.name}/${migration.name}`));
+  const unknown = [...applied.keys()].find(name => name.startsWith(`${set.name}/`) && !known.has(name));
+  if (unknown !== undefined) {
+    throw new GatewayError(
+      'conflict',
+      `The store was written by a newer version of Strata (it has '${unknown}'). Start that version.`,
+      {
+        reason: 'store_newer',
+      },
+    );
+  }
+}

@@ -1,0 +1,50 @@
+import * as z from 'zod';
+import { secretString } from '../config/secret-string.ts';
+
+const milliseconds = (value: number) => z.number().int().min(1).default(value);
+
+/** Where durable records live. */
+export const storeSection = z
+  .strictObject({
+    url: secretString()
+      .optional()
+      .describe(
+        '`postgres://user:password@host/database`, or `file:/path/strata.sqlite`. Without it: `strata.sqlite` in `data_dir`. At start.',
+      ),
+    pool_size: z
+      .number()
+      .int()
+      .min(1)
+      .max(200)
+      .default(10)
+      .describe('PostgreSQL connections of one process. At start.'),
+    acquire_timeout_ms: milliseconds(2000).describe('Time to wait for a PostgreSQL connection. At start.'),
+    statement_timeout_ms: milliseconds(10_000).describe('Time for one PostgreSQL statement. At start.'),
+    busy_timeout_ms: milliseconds(5000).describe(
+      'Time to wait for another process that writes to the SQLite file. At start.',
+    ),
+  })
+  .prefault({})
+  .describe('Durable records: keys, registrations. SQLite by default, PostgreSQL to scale out.');
+
+export type StoreConfig = ReturnType<typeof storeSection.parse>;
+
+/** Where short-lived shared state lives. */
+export const hotSection = z
+  .strictObject({
+    url: secretString()
+      .optional()
+      .describe('`redis://host:6379` or `rediss://…`. Without it the state stays in the process. At start.'),
+    key_prefix: z
+      .string()
+      .regex(/^[a-z0-9:_-]*$/)
+      .default('strata:')
+      .describe('Put in front of every Redis key. At start.'),
+    command_timeout_ms: milliseconds(250).describe('Time for one Redis command. At start.'),
+  })
+  .prefault({})
+  .describe(
+    'Short-lived shared state: session ownership, event rings, invalidation. In the process by default, Redis to scale out.',
+  );
+
+export type HotConfig = ReturnType<typeof hotSection.parse>;
