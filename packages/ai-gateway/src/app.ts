@@ -1,0 +1,147 @@
+import type { ConfigSource } from '@strata/shared/config/config-source.ts';
+import { problemErrors } from '@strata/shared/errors/problem.ts';
+import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
+import { createGatewayServer } from '@strata/shared/http/server.ts';
+import { compose, type Stage } from '@strata/shared/pipeline.ts';
+import type { AiGatewaySection } from './config.ts';
+import type { Answer, Attempt, Call } from './domain/call.ts';
+import { nanoUsdPerMillion, type Prices } from './domain/price.ts';
+import type { Route, RouteTable } from './domain/route.ts';
+import type { UsageSink } from './domain/usage-record.ts';
+import { addModelEndpoint } from './http/model-endpoint.ts';
+import { addModelsEndpoint } from './http/models-endpoint.ts';
+import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
+import { createCallUpstream, type UpstreamLimits } from './pipeline/call-upstream.ts';
+import { authorize } from './policies/authorize.ts';
+import { createMeter } from './policies/meter.ts';
+import { createRest } from './policies/rest.ts';
+import { createTraceAttempt } from './policies/trace-attempt.ts';
+import { createTraceCall } from './policies/trace-call.ts';
+import { anthropicMessages } from './protocols/anthropic-messages/anthropic-messages.ts';
+import { openaiChat } from './protocols/openai-chat/openai-chat.ts';
+import { createProvider } from './providers/registry.ts';
+import { createUsageMetrics } from './store/usage-metrics.ts';
+
+/**
+ * What a request goes through, in order: the server's hooks (limits, key), the endpoint (protocol, route), the request stages, the attempts;
+ * each attempt goes through the attempt stages and ends at its target.
+ */
+export async function createAiGateway(
+  config: ConfigSource<AiGatewaySection>,
+  deps: GatewayDeps,
+  options: { readonly usage?: UsageSink } = {},
+): Promise<GatewayApp> {
+  const { clock, telemetry } = deps;
+  let inForce = takeOver(config.current, clock.now());
+  const stopListening = config.onChange(next => {
+    inForce = takeOver(next, clock.now());
+  });
+  const usage = options.usage ?? createUsageMetrics({ meter: telemetry.meter, log: telemetry.log });
+
+  const requestStages: Stage<Call, Answer>[] = telemetry.isTracing ? [createTraceCall(telemetry)] : [];
+  const attemptStages: Stage<Attempt, Answer>[] = [
+    ...(telemetry.isTracing ? [createTraceAttempt(telemetry)] : []),
+    createMeter({ clock, sink: usage }),
+    authorize,
+    createRest({ clock }),
+  ];
+  const perform = compose(
+    attemptStages,
+    createCallUpstream({ dialer: deps.dialer, clock, limits: () => inForce.limits }),
+  );
+  const attempts = createAttempts({
+    clock,
+    policy: () => inForce.policy,
+    perform,
+    backoffMs: round => Math.random() * Math.min(2000, 100 * 2 ** round),
+    takeRetry: () => true,
+  });
+  const answer = compose(requestStages, attempts);
+
+  const server = createGatewayServer({
+    name: deps.name,
+    config: config.current.listen,
+    telemetry,
+    clock,
+    authenticate: deps.authenticate,
+    errors: problemErrors,
+  });
+  const routes = () => inForce.routes;
+  const endpointDeps = { clock, routes, answer };
+  addModelEndpoint(server.app, { path: '/v1/chat/completions', protocol: openaiChat }, endpointDeps);
+  addModelEndpoint(server.app, { path: '/v1/messages', protocol: anthropicMessages }, endpointDeps);
+  addModelsEndpoint(server.app, { routes, since: () => inForce.sinceMs });
+
+  return {
+    server,
+    async close() {
+      stopListening();
+    },
+  };
+}
+
+/** Everything that follows from one configuration, made once when it comes into force. */
+interface InForce {
+  readonly routes: RouteTable;
+  readonly policy: AttemptPolicy;
+  readonly limits: UpstreamLimits;
+  readonly sinceMs: number;
+}
+
+function takeOver(section: AiGatewaySection, sinceMs: number): InForce {
+  const { attempts, hold } = section;
+  return {
+    sinceMs,
+    routes: buildRoutes(section),
+    policy: {
+      maxAttempts: attempts.max_attempts,
+      maxRounds: attempts.max_rounds,
+      maxWaitMs: attempts.max_wait_ms,
+    },
+    limits: {
+      hold: { maxEvents: hold.max_events, maxBytes: hold.max_bytes, maxMs: hold.max_ms },
+      maxAnswerBytes: section.max_answer_bytes,
+      maxRetryAfterMs: attempts.max_retry_after_ms,
+      clientStallMs: section.client_stall_ms,
+      headersTimeoutMs: attempts.headers_timeout_ms,
+      idleTimeoutMs: attempts.idle_timeout_ms,
+    },
+  };
+}
+
+type ModelConfig = AiGatewaySection['models'][string];
+type TargetConfig = ModelConfig['targets'][number];
+
+function buildRoutes({ providers, models }: AiGatewaySection): RouteTable {
+  const made = new Map(
+    Object.entries(providers).map(([name, options]) => [name, createProvider(name, options)]),
+  );
+  const routes = Object.entries(models).map(([alias, { targets }]): [string, Route] => [
+    alias,
+    {
+      alias,
+      targets: targets.flatMap(({ provider: name, model, prices }) => {
+        const provider = made.get(name);
+        if (provider === undefined) return []; // the schema refuses such a configuration
+        return [{ id: `${name}/${model}`, provider, model, prices: pricesOf(prices) }];
+      }),
+    },
+  ]);
+  return new Map(routes);
+}
+
+function pricesOf(written: TargetConfig['prices']): Prices | undefined {
+  if (written === undefined) return undefined;
+  const named = {
+    input: written.input,
+    output: written.output,
+    reasoning: written.reasoning,
+    cacheRead: written.cache_read,
+    cacheWrite: written.cache_write,
+    cacheWrite1h: written.cache_write_1h,
+  };
+  const known = Object.entries(named).flatMap(([bucket, text]) =>
+    text === undefined ? [] : [[bucket, nanoUsdPerMillion(text)] as const],
+  );
+  return Object.fromEntries(known);
+}

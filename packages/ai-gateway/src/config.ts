@@ -1,0 +1,139 @@
+import { listenSchema } from '@strata/shared/config/listen.ts';
+import { nearestName } from '@strata/shared/config/problem.ts';
+import * as z from 'zod';
+import { isDecimalUsd } from './domain/price.ts';
+import { providerSchema } from './providers/registry.ts';
+
+const milliseconds = (value: number, max = 3_600_000) => z.int().min(1).max(max).default(value);
+const name = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._:/@-]*$/,
+    'letters, digits and `. _ : / @ -`, beginning with a letter or digit',
+  );
+
+const price = (what: string) =>
+  z
+    .string()
+    .refine(isDecimalUsd, "expected a decimal number in quotes, such as '0.25'")
+    .optional()
+    .describe(`USD per million ${what}, as a decimal number in quotes.`);
+
+const prices = z
+  .strictObject({
+    input: price('input tokens that no cache helped with'),
+    output: price('output tokens'),
+    reasoning: price('reasoning tokens; what `output` costs if absent'),
+    cache_read: price('input tokens read from the prompt cache'),
+    cache_write: price('input tokens written to the prompt cache'),
+    cache_write_1h: price('input tokens written to the prompt cache for one hour'),
+  })
+  .optional()
+  .describe(
+    'What tokens cost. An answer that used tokens without a price is reported as unpriced, never as free.',
+  );
+
+const target = z.strictObject({
+  provider: z.string().describe('A name from `providers`.'),
+  model: z.string().min(1).max(256).describe("The provider's name of the model."),
+  prices,
+});
+
+const model = z.strictObject({
+  targets: z
+    .array(target)
+    .min(1)
+    .max(16)
+    .describe('Where requests go, in order of preference: when one cannot answer, the next is tried.'),
+});
+
+const attempts = z
+  .strictObject({
+    max_attempts: z.int().min(1).max(16).default(4).describe('Attempts of one request over all targets.'),
+    max_rounds: z
+      .int()
+      .min(1)
+      .max(5)
+      .default(2)
+      .describe('How often the list of targets is gone through; 1 never tries a target again.'),
+    max_wait_ms: milliseconds(2000, 60_000).describe(
+      'Longest wait between rounds. When a provider asks for more, the client is told instead.',
+    ),
+    max_retry_after_ms: milliseconds(60_000).describe(
+      'Longest `Retry-After` that is believed and passed on.',
+    ),
+    headers_timeout_ms: milliseconds(120_000).describe(
+      'Time from the end of the request to the head of the answer. A whole answer of a slow model needs minutes.',
+    ),
+    idle_timeout_ms: milliseconds(120_000).describe('Longest silence in the middle of an answer.'),
+  })
+  .prefault({})
+  .describe('When a request is tried again, and where.');
+
+const hold = z
+  .strictObject({
+    max_events: z
+      .int()
+      .min(1)
+      .max(1024)
+      .default(64)
+      .describe('Events that may be held back before the answer is committed.'),
+    max_bytes: z
+      .int()
+      .min(1024)
+      .max(4 * 1024 * 1024)
+      .default(256 * 1024)
+      .describe('The same in bytes; the smaller limit counts.'),
+    max_ms: milliseconds(15_000).describe('The same in time from the head of the answer.'),
+  })
+  .prefault({})
+  .describe(
+    'How long the beginning of a stream that says nothing yet is held back, so that another target can still answer.',
+  );
+
+const section = z.strictObject({
+  listen: listenSchema({ port: 4100 }),
+  providers: z
+    .record(name, providerSchema)
+    .default({})
+    .describe('Accounts at model vendors, by a name of your own.'),
+  models: z
+    .record(name, model)
+    .default({})
+    .describe('The models that clients may ask for, by the name they use.'),
+  attempts,
+  hold,
+  max_answer_bytes: z
+    .int()
+    .min(1024)
+    .max(1024 ** 3)
+    .default(64 * 1024 * 1024)
+    .describe('Largest answer that is not a stream.'),
+  client_stall_ms: milliseconds(60_000).describe(
+    'How long a client may leave a stream unread before it is dropped.',
+  ),
+});
+
+/** The section `ai_gateway` of the configuration. */
+export const aiGatewaySection = section
+  .superRefine((value, context) => {
+    const known = Object.keys(value.providers);
+    for (const [alias, { targets }] of Object.entries(value.models)) {
+      targets.forEach(({ provider }, index) => {
+        if (known.includes(provider)) return;
+        const near = nearestName(provider, known);
+        const hint = near === undefined ? `known: ${known.join(', ') || 'none'}` : `did you mean '${near}'?`;
+        context.addIssue({
+          code: 'custom',
+          path: ['models', alias, 'targets', index, 'provider'],
+          message: `there is no provider of this name; ${hint}`,
+        });
+      });
+    }
+  })
+  .prefault({})
+  .describe('The gateway to model providers.');
+
+export type AiGatewaySection = z.output<typeof section>;

@@ -1,0 +1,88 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { SpanContext } from '@opentelemetry/api';
+import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
+import type { FailureClass, UpstreamRefusal } from './failure.ts';
+import type { AnswerFacts, ModelRequest, Protocol } from './protocol.ts';
+import type { Route, Target } from './route.ts';
+import type { AttemptOutcome } from './usage-record.ts';
+
+/** How one attempt ended, for the client's error and for the trace. */
+export interface AttemptReport {
+  readonly provider: string;
+  readonly model: string;
+  readonly status: number | undefined;
+  readonly failure: FailureClass;
+  readonly reason: string;
+}
+
+/** One request of a client while it is being answered. */
+export interface Call {
+  readonly requestId: string;
+  readonly caller: Caller;
+  readonly protocol: Protocol;
+  readonly request: ModelRequest;
+  readonly headers: IncomingHttpHeaders;
+  readonly route: Route;
+  /** The targets of the route that speak the protocol, in order. Never empty. */
+  readonly targets: readonly Target[];
+  /** Fires when the client leaves and at the drain deadline. */
+  readonly signal: AbortSignal;
+  /** The trace the attempts belong to. The stage that opens a span for the request sets it. */
+  trace: SpanContext;
+  readonly wantsCostComment: boolean;
+  /** Failed attempts so far, oldest first. */
+  readonly failures: AttemptReport[];
+}
+
+export interface Attempt {
+  readonly call: Call;
+  readonly target: Target;
+  readonly id: string;
+  /** 1 for the first of a call. */
+  readonly number: number;
+  /** The trace that the upstream is told. Stages that open a span set it. */
+  trace: SpanContext;
+}
+
+/** Where the bytes of a stream go. */
+export interface StreamSink {
+  /** False when the reader is behind: then wait for `onDrain`. */
+  write(bytes: Buffer | string): boolean;
+  /** Calls back once, when the reader has caught up. */
+  onDrain(listener: () => void): void;
+  end(): void;
+  /** Drops the client without a proper end. */
+  destroy(): void;
+}
+
+export interface StreamEnd {
+  readonly outcome: Exclude<AttemptOutcome, 'failed'>;
+  readonly error: GatewayError | undefined;
+  readonly failure: FailureClass | undefined;
+  readonly facts: AnswerFacts;
+}
+
+/** An upstream's stream that has said something meaningful and waits for its reader. */
+export interface AnswerStream {
+  /** From the start of the attempt's answer to the first meaningful event; undefined when the wait was cut short. */
+  readonly hasContent: boolean;
+  /** Sends what was held and then everything that follows. Call once. */
+  flow(sink: StreamSink): void;
+  /** Called once, after the last byte went to the sink. */
+  onEnd(listener: (end: StreamEnd) => void): void;
+}
+
+/** What an attempt brought. */
+export type Answer =
+  | {
+      readonly type: 'whole';
+      readonly attempt: Attempt;
+      readonly body: Buffer;
+      readonly contentType: string;
+      readonly facts: AnswerFacts;
+      readonly costNanoUsd: bigint | undefined;
+    }
+  | { readonly type: 'stream'; readonly attempt: Attempt; readonly stream: AnswerStream }
+  /** The upstream's own refusal, which the client gets as it is. */
+  | { readonly type: 'refusal'; readonly attempt: Attempt; readonly refusal: UpstreamRefusal };

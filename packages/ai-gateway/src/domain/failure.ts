@@ -1,0 +1,197 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+
+/** Why an attempt failed, as far as the next step depends on it. */
+export type FailureClass =
+  | 'transient'
+  | 'rate-limited'
+  | 'quota'
+  | 'credential'
+  | 'model-gone'
+  | 'context-too-long'
+  | 'caller-fault';
+
+interface FailureRow {
+  /** Whether the same target may succeed a moment later. */
+  readonly retrySame: boolean;
+  /** Whether another target may succeed with the same request. */
+  readonly tryNext: boolean;
+  /** Whether it speaks against the health of the target. A caller's own mistake never does. */
+  readonly countsAgainstTarget: boolean;
+  /** Whether the upstream's own error is what the client must see, unchanged. */
+  readonly showUpstreamError: boolean;
+}
+
+/** The one table that decides what follows a failure. */
+export const failureTable = {
+  transient: { retrySame: true, tryNext: true, countsAgainstTarget: true, showUpstreamError: false },
+  'rate-limited': { retrySame: true, tryNext: true, countsAgainstTarget: false, showUpstreamError: false },
+  quota: { retrySame: false, tryNext: true, countsAgainstTarget: false, showUpstreamError: false },
+  credential: { retrySame: false, tryNext: true, countsAgainstTarget: false, showUpstreamError: false },
+  'model-gone': { retrySame: false, tryNext: true, countsAgainstTarget: false, showUpstreamError: false },
+  'context-too-long': {
+    retrySame: false,
+    tryNext: true,
+    countsAgainstTarget: false,
+    showUpstreamError: true,
+  },
+  'caller-fault': { retrySame: false, tryNext: false, countsAgainstTarget: false, showUpstreamError: true },
+} as const satisfies Record<FailureClass, FailureRow>;
+
+/** Codes say more than a status: `insufficient_quota` comes as a 429, a wrong model name as a 404. */
+const classByCode: Readonly<Record<string, FailureClass>> = {
+  insufficient_quota: 'quota',
+  billing_hard_limit_reached: 'quota',
+  billing_not_active: 'quota',
+  billing_error: 'quota',
+  quota_exceeded: 'quota',
+  context_length_exceeded: 'context-too-long',
+  request_too_large: 'context-too-long',
+  model_not_found: 'model-gone',
+  deployment_not_found: 'model-gone',
+  not_found_error: 'model-gone',
+  invalid_api_key: 'credential',
+  account_deactivated: 'credential',
+  authentication_error: 'credential',
+  permission_error: 'credential',
+  rate_limit_exceeded: 'rate-limited',
+  rate_limit_error: 'rate-limited',
+  overloaded_error: 'transient',
+  server_error: 'transient',
+  api_error: 'transient',
+  timeout_error: 'transient',
+  internal_error: 'transient',
+};
+
+const classByStatus: Readonly<Record<number, FailureClass>> = {
+  401: 'credential',
+  402: 'quota',
+  403: 'credential',
+  404: 'model-gone',
+  408: 'transient',
+  409: 'transient',
+  410: 'model-gone',
+  413: 'context-too-long',
+  425: 'transient',
+  429: 'rate-limited',
+};
+
+/**
+ * Reads the status and machine-readable codes, never a message. `codes` go from the most specific to the most general. A
+ * status of 200 means that the error came inside an answer or a stream.
+ */
+export function classify(status: number, codes: readonly string[]): FailureClass {
+  for (const code of codes) {
+    const known = Object.hasOwn(classByCode, code) ? classByCode[code] : undefined;
+    if (known !== undefined) return known;
+  }
+  if (status === 200) return codes.includes('invalid_request_error') ? 'caller-fault' : 'transient';
+  const known = classByStatus[status];
+  if (known !== undefined) return known;
+  return status >= 400 && status < 500 ? 'caller-fault' : 'transient';
+}
+
+/** An upstream's error answer, for a client that speaks the same protocol. */
+export interface UpstreamRefusal {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+
+/** One failed attempt. Thrown inside the pipeline only; what leaves it is a GatewayError or the refusal itself. */
+export class AttemptFailure extends Error {
+  override readonly name = 'AttemptFailure';
+  readonly class: FailureClass;
+  readonly status: number | undefined;
+  readonly error: GatewayError;
+  readonly refusal: UpstreamRefusal | undefined;
+
+  constructor(
+    failureClass: FailureClass,
+    error: GatewayError,
+    options: { status?: number; refusal?: UpstreamRefusal } = {},
+  ) {
+    super(error.message, { cause: error });
+    this.class = failureClass;
+    this.error = error;
+    this.status = options.status;
+    this.refusal = options.refusal;
+  }
+
+  /** What the dialer or a stream threw: no answer came, so the network or the upstream is at fault. */
+  static from(error: unknown): AttemptFailure {
+    if (error instanceof AttemptFailure) return error;
+    const known = GatewayError.from(error);
+    const isOurs =
+      known.kind !== 'upstream_failed' && known.kind !== 'timeout' && known.kind !== 'overloaded';
+    return new AttemptFailure(isOurs ? 'caller-fault' : 'transient', known);
+  }
+}
+
+/** The error a client sees for an upstream's answer that is not shown as it is. */
+export function refusalError(
+  failureClass: FailureClass,
+  options: { provider: string; status: number; retryAfterMs: number | undefined },
+): GatewayError {
+  const { provider, status, retryAfterMs } = options;
+  const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
+  switch (failureClass) {
+    case 'rate-limited':
+      return new GatewayError('rate_limited', `The provider '${provider}' limits the rate of requests.`, {
+        reason: 'upstream_rate_limited',
+        ...wait,
+      });
+    case 'quota':
+      return new GatewayError(
+        'upstream_failed',
+        `The account at the provider '${provider}' has no quota left.`,
+        {
+          reason: 'upstream_quota_exhausted',
+        },
+      );
+    case 'credential':
+      return new GatewayError(
+        'upstream_failed',
+        `The provider '${provider}' refused the gateway's credential.`,
+        {
+          reason: 'upstream_credential_refused',
+        },
+      );
+    case 'model-gone':
+      return new GatewayError(
+        'upstream_failed',
+        `The provider '${provider}' does not have the configured model.`,
+        {
+          reason: 'upstream_model_gone',
+        },
+      );
+    case 'context-too-long':
+      return new GatewayError('too_large', `The request is too long for the model at '${provider}'.`, {
+        reason: 'context_too_long',
+      });
+    case 'caller-fault':
+      return new GatewayError('invalid_request', `The provider '${provider}' refused the request.`, {
+        reason: 'upstream_refused_request',
+      });
+    case 'transient':
+      return transientError(provider, status, wait);
+  }
+}
+
+function transientError(provider: string, status: number, wait: { retryAfterMs?: number }): GatewayError {
+  if (status === 503 || status === 529) {
+    return new GatewayError('overloaded', `The provider '${provider}' is overloaded.`, {
+      reason: 'upstream_overloaded',
+      ...wait,
+    });
+  }
+  if (status === 504 || status === 408) {
+    return new GatewayError('timeout', `The provider '${provider}' took too long.`, {
+      reason: 'upstream_timed_out',
+      ...wait,
+    });
+  }
+  return new GatewayError('upstream_failed', `The provider '${provider}' failed (status ${status}).`, {
+    reason: 'upstream_error_answer',
+    ...wait,
+  });
+}

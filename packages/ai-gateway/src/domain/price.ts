@@ -1,0 +1,43 @@
+import { type Usage, type UsageBucket, usageBuckets } from './usage.ts';
+
+/** Nano-USD per million tokens, for the buckets that have a price. */
+export type Prices = Readonly<Partial<Record<UsageBucket, bigint>>>;
+
+const decimalPattern = /^(\d{1,9})(?:\.(\d{1,30}))?$/;
+const nanoDigits = 9;
+const million = 1_000_000n;
+
+/** Whether a text is a price that `nanoUsdPerMillion` reads. */
+export function isDecimalUsd(text: string): boolean {
+  return decimalPattern.test(text);
+}
+
+/**
+ * `'0.25'` (USD per million tokens) as 250000000 nano-USD per million tokens. The text is converted exactly, once; what is
+ * finer than a nano-USD rounds up. @throws RangeError when the text is not a plain decimal number.
+ */
+export function nanoUsdPerMillion(text: string): bigint {
+  const match = decimalPattern.exec(text);
+  if (!match) throw new RangeError(`'${text}' is not a decimal number`);
+  const [, whole = '0', fraction = ''] = match;
+  const exact = BigInt(whole + fraction.padEnd(nanoDigits, '0').slice(0, nanoDigits));
+  const hasMore = /[1-9]/.test(fraction.slice(nanoDigits));
+  return hasMore ? exact + 1n : exact;
+}
+
+/**
+ * What the tokens cost in nano-USD, rounded up once at the end. Undefined when a bucket that was used has no price: an
+ * unknown price is never 0 ($-2). Reasoning without a price of its own costs what output costs.
+ */
+export function costOf(usage: Usage, prices: Prices | undefined): bigint | undefined {
+  if (prices === undefined) return undefined;
+  let total = 0n;
+  for (const bucket of usageBuckets) {
+    const tokens = usage[bucket];
+    if (tokens === 0) continue;
+    const price = prices[bucket] ?? (bucket === 'reasoning' ? prices.output : undefined);
+    if (price === undefined) return undefined;
+    total += BigInt(tokens) * price;
+  }
+  return (total + million - 1n) / million;
+}

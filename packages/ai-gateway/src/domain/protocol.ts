@@ -1,0 +1,77 @@
+import type { ErrorContext, ErrorRenderer } from '@strata/shared/errors/error-renderer.ts';
+import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
+import type { ScannedObject } from './json-scan.ts';
+import type { UsageReport } from './usage.ts';
+
+/** A client's request: its bytes, where its outermost members lie, and the few facts the gateway acts on. */
+export interface ModelRequest {
+  readonly body: Buffer;
+  readonly scanned: ScannedObject;
+  /** The alias the client asked for. */
+  readonly model: string;
+  readonly isStream: boolean;
+  /** Whether the client itself asked for the usage inside the stream. */
+  readonly wantsStreamUsage: boolean;
+}
+
+/** What changes on the way to one target. Everything else stays as the client wrote it (AI-2). */
+export interface RequestChange {
+  /** The provider's name of the model. */
+  readonly model: string;
+  /** Whether the target may be asked to report the usage of a stream. */
+  readonly mayAskStreamUsage: boolean;
+}
+
+/** What an answer tells about itself. */
+export interface AnswerFacts {
+  readonly model: string | undefined;
+  readonly finishReason: string | undefined;
+  readonly report: UsageReport | undefined;
+}
+
+export type WholeAnswer =
+  | { readonly type: 'answer'; readonly facts: AnswerFacts }
+  /** An error that came with a good status (F40). */
+  | { readonly type: 'error'; readonly codes: readonly string[] }
+  | { readonly type: 'malformed' };
+
+/**
+ * What one frame of a stream is to the gateway.
+ * - `preamble`: says nothing yet that a client could not do without (role, ping, comment); does not commit the answer.
+ * - `content`: text, reasoning, a tool call, a finish.
+ * - `hidden`: was asked for by the gateway alone and is kept from the client.
+ * - `terminal`: the protocol's own end of a stream.
+ * - `error`: the protocol's own error event.
+ */
+export type FrameRole = 'preamble' | 'content' | 'hidden' | 'terminal' | 'error';
+
+/** Reads along while the frames of one stream pass by. */
+export interface StreamReader {
+  read(frame: SseFrame): FrameRole;
+  readonly facts: AnswerFacts;
+  /** The codes of the error event that was read, most specific first. */
+  readonly errorCodes: readonly string[];
+  /** When the upstream ended well without its terminal event but had finished: the event it forgot. */
+  missingTerminal(): string | undefined;
+}
+
+/** One wire protocol, in the directions that passing it through needs. */
+export interface Protocol {
+  /** `openai-chat`, `anthropic-messages`: what a provider lists when it speaks it. */
+  readonly name: string;
+  /** GenAI semantic conventions `gen_ai.operation.name`. */
+  readonly operation: string;
+  /** Request headers of the client that mean something to the provider. Lower case. */
+  readonly requestHeaders: readonly string[];
+  readonly renderError: ErrorRenderer;
+  /** The event that ends a stream with an error. */
+  renderStreamError(error: GatewayError, context: ErrorContext): string;
+  /** @throws GatewayError invalid_request when the body is not a request of this protocol. */
+  readRequest(body: Buffer): ModelRequest;
+  writeRequest(request: ModelRequest, change: RequestChange): Buffer;
+  readAnswer(body: Buffer): WholeAnswer;
+  /** Machine-readable codes of an error body, most specific first. */
+  readErrorCodes(body: Buffer): readonly string[];
+  openReader(request: ModelRequest): StreamReader;
+}

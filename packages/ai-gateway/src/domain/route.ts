@@ -1,0 +1,88 @@
+import { nearestName } from '@strata/shared/config/problem.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { matchesScope } from '@strata/shared/identity/scopes.ts';
+import type { Prices } from './price.ts';
+import type { ModelProvider } from './provider.ts';
+
+/** One model at one provider, as a place where an attempt can go. */
+export interface Target {
+  /** `provider/model`: names breakers and metrics. */
+  readonly id: string;
+  readonly provider: ModelProvider;
+  /** The provider's name of the model. */
+  readonly model: string;
+  readonly prices: Prices | undefined;
+}
+
+/** What clients call a model, and where its requests go, in order of preference. */
+export interface Route {
+  readonly alias: string;
+  readonly targets: readonly Target[];
+}
+
+export type RouteTable = ReadonlyMap<string, Route>;
+
+/** Whether the caller may use the alias. Asked again before every attempt (A13). */
+export function mayUse(models: readonly string[], alias: string): boolean {
+  return matchesScope(models, alias);
+}
+
+/**
+ * The route for an alias. One that the caller may not use is answered like one that does not exist, so a key learns nothing
+ * about models that are not its own.
+ *
+ * @throws GatewayError not_found (`model_not_found`) with the nearest names the caller may use.
+ */
+export function findRoute(table: RouteTable, alias: string, models: readonly string[]): Route {
+  const route = table.get(alias);
+  if (route !== undefined && mayUse(models, alias)) return route;
+  throw unknownModel(table, alias, models);
+}
+
+/** The aliases that the caller may use, in the order of the configuration. */
+export function visibleRoutes(table: RouteTable, models: readonly string[]): Route[] {
+  return [...table.values()].filter(route => mayUse(models, route.alias));
+}
+
+/** The targets that speak a protocol. @throws GatewayError invalid_request when there is none. */
+export function targetsSpeaking(route: Route, protocol: string): readonly Target[] {
+  const speaking = route.targets.filter(target => target.provider.speaks.has(protocol));
+  if (speaking.length > 0) return speaking;
+  throw new GatewayError(
+    'invalid_request',
+    `The model '${route.alias}' cannot be called in the protocol '${protocol}'. It speaks: ${protocolsOf(route).join(', ')}.`,
+    { reason: 'model_speaks_other_protocol', param: 'model' },
+  );
+}
+
+function protocolsOf(route: Route): string[] {
+  return [...new Set(route.targets.flatMap(target => [...target.provider.speaks.keys()]))];
+}
+
+const maxNamesShown = 3;
+const maxNameLength = 200;
+
+function unknownModel(table: RouteTable, alias: string, models: readonly string[]): GatewayError {
+  const known = visibleRoutes(table, models).map(route => route.alias);
+  const near: string[] = [];
+  if (alias.length <= maxNameLength) {
+    for (let rest = known; near.length < maxNamesShown; rest = rest.filter(name => !near.includes(name))) {
+      const name = nearestName(alias, rest);
+      if (name === undefined) break;
+      near.push(name);
+    }
+  }
+  const hint =
+    near.length > 0
+      ? `Did you mean ${near.map(name => `'${name}'`).join(' or ')}?`
+      : '`GET /v1/models` lists the models this key may use.';
+  return new GatewayError(
+    'not_found',
+    `There is no model '${alias.slice(0, maxNameLength)}' for this key. ${hint}`,
+    {
+      reason: 'model_not_found',
+      param: 'model',
+      ...(near.length > 0 && { details: { nearest: near } }),
+    },
+  );
+}

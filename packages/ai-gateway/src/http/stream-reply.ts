@@ -1,0 +1,49 @@
+import type { Clock, Scheduled } from '@strata/shared/clock.ts';
+import { sseHeaders } from '@strata/shared/http/sse.ts';
+import type { FastifyReply } from 'fastify';
+import type { AnswerStream, StreamSink } from '../domain/call.ts';
+
+const heartbeatEveryMs = 15_000;
+
+/**
+ * Takes the response over and lets the stream flow into it: the head and the first events leave in one segment, then each
+ * chunk as it comes. Only whole frames are written, so a comment may come between any two writes: one is sent when nothing
+ * else was for a while, so that proxies keep the connection and a half-open client is noticed.
+ */
+export function sendStream(reply: FastifyReply, stream: AnswerStream, clock: Clock): void {
+  const { raw } = reply;
+  reply.hijack();
+  raw.writeHead(200, { ...(reply.getHeaders() as Record<string, string>), ...sseHeaders });
+  const heartbeat = startHeartbeat(clock, () => {
+    if (!raw.destroyed && !raw.writableEnded) raw.write(': keep-alive\n\n');
+  });
+  raw.once('close', heartbeat.stop);
+  const sink: StreamSink = {
+    write(bytes) {
+      if (raw.destroyed) return true; // the client is gone, which the signal tells; there is nothing to wait for
+      heartbeat.beat();
+      return raw.write(bytes);
+    },
+    onDrain: listener => raw.once('drain', listener),
+    end: () => raw.end(),
+    destroy: () => raw.destroy(),
+  };
+  stream.flow(sink);
+}
+
+function startHeartbeat(clock: Clock, send: () => void): { beat(): void; stop(): void } {
+  let isQuiet = true;
+  let timer: Scheduled;
+  const tick = () => {
+    if (isQuiet) send();
+    isQuiet = true;
+    timer = clock.schedule(heartbeatEveryMs, tick);
+  };
+  timer = clock.schedule(heartbeatEveryMs, tick);
+  return {
+    beat() {
+      isQuiet = false;
+    },
+    stop: () => timer.cancel(),
+  };
+}

@@ -1,0 +1,305 @@
+import type { Readable } from 'node:stream';
+import type { Clock, Scheduled } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
+import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
+import type { AnswerStream, StreamEnd, StreamSink } from '../domain/call.ts';
+import { AttemptFailure, classify, type FailureClass } from '../domain/failure.ts';
+import type { StreamReader } from '../domain/protocol.ts';
+
+export interface HoldLimits {
+  readonly maxEvents: number;
+  readonly maxBytes: number;
+  readonly maxMs: number;
+}
+
+export interface UpstreamStreamOptions {
+  readonly body: Readable;
+  readonly reader: StreamReader;
+  readonly clock: Clock;
+  /** Fires when the client leaves, or with the reason `draining`. The dialer destroys the body then. */
+  readonly signal: AbortSignal;
+  readonly hold: HoldLimits;
+  /** How long a client may leave what it was sent unread. */
+  readonly clientStallMs: number;
+  renderError(error: GatewayError): string;
+  /** What goes in front of the terminal event, if anything. */
+  beforeTerminal?: () => string | undefined;
+}
+
+type Phase =
+  | {
+      readonly type: 'holding';
+      readonly timer: Scheduled;
+      commit(): void;
+      fail(failure: AttemptFailure): void;
+    }
+  | { readonly type: 'waiting' }
+  | { readonly type: 'flowing'; readonly sink: StreamSink }
+  | { readonly type: 'ended' };
+
+/** After the terminal event: how long the upstream may take to end its body, so that the connection can be used again. */
+const lingerMs = 1000;
+
+/**
+ * One streamed answer on its way through. Until the first meaningful event its frames are held, so that an error inside a
+ * 200 is still an attempt that failed and another target can answer (AI-1). Then whole frames pass as they came (AI-2): a
+ * frame that the upstream never finished is not passed on, so whatever happens, the protocol's own terminal or error event
+ * can follow (AI-3).
+ */
+export class UpstreamStream implements AnswerStream {
+  readonly #options: UpstreamStreamOptions;
+  readonly #scanner = new SseScanner();
+  readonly #listeners: ((end: StreamEnd) => void)[] = [];
+  #phase: Phase = { type: 'waiting' };
+  #held: Buffer[] = [];
+  #heldEvents = 0;
+  #heldBytes = 0;
+  /** Bytes inside the scanner: the beginning of a frame that is not complete. */
+  #partialBytes = 0;
+  /** Set once the last frame that may pass was seen. */
+  #end: Omit<StreamEnd, 'facts'> | undefined;
+  #stall: Scheduled | undefined;
+  hasContent = false;
+
+  private constructor(options: UpstreamStreamOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves at the first meaningful event, or when the hold's limits are reached. @throws AttemptFailure */
+  static open(options: UpstreamStreamOptions): Promise<UpstreamStream> {
+    const stream = new UpstreamStream(options);
+    return new Promise((resolve, reject) => {
+      const timer = options.clock.schedule(options.hold.maxMs, () => stream.#commit());
+      stream.#phase = { type: 'holding', timer, commit: () => resolve(stream), fail: reject };
+      options.body.on('data', stream.#onData);
+      options.body.on('end', stream.#onEnd);
+      options.body.on('error', stream.#onError);
+      options.body.on('close', stream.#onClose);
+    });
+  }
+
+  flow(sink: StreamSink): void {
+    if (this.#phase.type !== 'waiting') return;
+    this.#phase = { type: 'flowing', sink };
+    const held = this.#held;
+    this.#held = [];
+    if (held.length > 0) this.#write(sink, joined(held));
+    if (this.#end) this.#finish(this.#end);
+    else if (!this.#stall) this.#options.body.resume();
+  }
+
+  onEnd(listener: (end: StreamEnd) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#end) return;
+    let frames: SseFrame[];
+    try {
+      frames = this.#scanner.push(chunk);
+    } catch (error) {
+      this.#break(GatewayError.from(error));
+      return;
+    }
+    const passing = this.#read(frames);
+    const isWhole = this.#isWholeChunk(chunk, frames, passing);
+    if (this.#phase.type === 'flowing') {
+      if (passing.length > 0) this.#write(this.#phase.sink, isWhole ? chunk : joined(passing));
+      if (this.#end) this.#finish(this.#end);
+      return;
+    }
+    this.#hold(frames, passing);
+  };
+
+  /** The bytes that may pass, up to and with the frame that ends the stream. */
+  #read(frames: readonly SseFrame[]): Buffer[] {
+    const { reader, beforeTerminal } = this.#options;
+    const passing: Buffer[] = [];
+    for (const frame of frames) {
+      const role = reader.read(frame);
+      if (role === 'hidden') continue;
+      if (role === 'content') this.hasContent = true;
+      if (role === 'terminal') {
+        const extra = beforeTerminal?.();
+        if (extra !== undefined) passing.push(Buffer.from(extra));
+        this.hasContent = true;
+        this.#end = { outcome: 'answered', error: undefined, failure: undefined };
+      } else if (role === 'error') {
+        this.#end = this.#reportedError();
+      }
+      passing.push(frame.bytes);
+      if (this.#end) break;
+    }
+    return passing;
+  }
+
+  /** Whether what passes is exactly the chunk, which then needs no copy. */
+  #isWholeChunk(chunk: Buffer, frames: readonly SseFrame[], passing: readonly Buffer[]): boolean {
+    const wasPartial = this.#partialBytes > 0;
+    let bytes = 0;
+    for (const frame of frames) bytes += frame.bytes.length;
+    this.#partialBytes += chunk.length - bytes;
+    return !wasPartial && this.#partialBytes === 0 && passing.length === frames.length;
+  }
+
+  #hold(frames: readonly SseFrame[], passing: readonly Buffer[]): void {
+    for (const bytes of passing) {
+      this.#held.push(bytes);
+      this.#heldBytes += bytes.length;
+    }
+    this.#heldEvents += frames.length;
+    if (this.#phase.type !== 'holding') return;
+    if (this.#end?.error && !this.hasContent) {
+      this.#fail(new AttemptFailure(this.#end.failure ?? 'transient', this.#end.error, { status: 200 }));
+      return;
+    }
+    const { maxEvents, maxBytes } = this.#options.hold;
+    if (this.hasContent || this.#heldEvents >= maxEvents || this.#heldBytes >= maxBytes) this.#commit();
+  }
+
+  #commit(): void {
+    if (this.#phase.type !== 'holding') return;
+    const { timer, commit } = this.#phase;
+    timer.cancel();
+    this.#phase = { type: 'waiting' };
+    if (!this.#end) this.#options.body.pause();
+    commit();
+  }
+
+  readonly #onEnd = (): void => {
+    if (this.#end) return;
+    const { reader, beforeTerminal } = this.#options;
+    const rest = this.#takeRest();
+    if (rest && this.#end) {
+      this.#settle(rest);
+      return;
+    }
+    const terminal = reader.missingTerminal();
+    if (terminal === undefined) {
+      this.#break(
+        new GatewayError('upstream_failed', 'The upstream ended its stream before it was complete.', {
+          reason: 'upstream_stream_truncated',
+        }),
+      );
+      return;
+    }
+    this.#end = { outcome: 'answered', error: undefined, failure: undefined };
+    this.#settle([Buffer.from(`${beforeTerminal?.() ?? ''}${terminal}`)]);
+  };
+
+  /** A last frame without its blank line counts only when it is the one that ends the stream. */
+  #takeRest(): Buffer[] | undefined {
+    try {
+      const rest = this.#scanner.end();
+      if (rest === undefined) return undefined;
+      return [...this.#read([rest.frame]), Buffer.from(rest.endsWithLine ? '\n' : '\n\n')];
+    } catch {
+      return undefined; // a frame over the limits: the stream is cut, which the caller says
+    }
+  }
+
+  /** Hands over the last bytes in whatever phase the stream is. */
+  #settle(last: Buffer[]): void {
+    if (this.#phase.type === 'flowing') {
+      this.#write(this.#phase.sink, joined(last));
+      if (this.#end) this.#finish(this.#end);
+      return;
+    }
+    this.hasContent ||= this.#end?.error === undefined;
+    this.#hold([], last);
+  }
+
+  readonly #onError = (error: unknown): void => {
+    const { signal } = this.#options;
+    this.#break(signal.aborted ? GatewayError.from(signal.reason) : streamError(error));
+  };
+
+  readonly #onClose = (): void => {
+    if (!this.#end) this.#onError(undefined);
+  };
+
+  /** The upstream broke off: an attempt that failed while nothing was sent, else the protocol's own error event. */
+  #break(error: GatewayError): void {
+    if (this.#end) return;
+    const isGone = error.kind === 'cancelled';
+    this.#end = { outcome: isGone ? 'cancelled' : 'cut', error, failure: isGone ? undefined : 'transient' };
+    this.#options.body.destroy();
+    const phase = this.#phase;
+    if (phase.type === 'holding') {
+      this.#fail(AttemptFailure.from(error));
+      return;
+    }
+    if (!isGone) {
+      const last = this.#options.renderError(error);
+      if (phase.type === 'flowing') phase.sink.write(last);
+      else this.#held.push(Buffer.from(last));
+    }
+    if (phase.type === 'flowing') this.#finish(this.#end);
+  }
+
+  #fail(failure: AttemptFailure): void {
+    if (this.#phase.type !== 'holding') return;
+    const { timer, fail } = this.#phase;
+    timer.cancel();
+    this.#phase = { type: 'ended' };
+    this.#options.body.destroy();
+    this.#held = [];
+    fail(failure);
+  }
+
+  #reportedError(): Omit<StreamEnd, 'facts'> {
+    const failure: FailureClass = classify(200, this.#options.reader.errorCodes);
+    const error = new GatewayError('upstream_failed', 'The upstream reported an error inside its stream.', {
+      reason: 'upstream_stream_error',
+    });
+    return { outcome: 'cut', error, failure };
+  }
+
+  #write(sink: StreamSink, bytes: Buffer): void {
+    if (sink.write(bytes) || this.#stall) return;
+    const { body, clock, clientStallMs } = this.#options;
+    body.pause();
+    this.#stall = clock.schedule(clientStallMs, () => sink.destroy());
+    sink.onDrain(() => {
+      this.#stall?.cancel();
+      this.#stall = undefined;
+      body.resume();
+    });
+  }
+
+  #finish(end: Omit<StreamEnd, 'facts'>): void {
+    if (this.#phase.type !== 'flowing') return;
+    const { sink } = this.#phase;
+    this.#phase = { type: 'ended' };
+    this.#stall?.cancel();
+    sink.end();
+    this.#release(end);
+  }
+
+  #release(end: Omit<StreamEnd, 'facts'>): void {
+    const { body, clock, reader } = this.#options;
+    if (end.outcome === 'answered' && !body.readableEnded && !body.destroyed) {
+      const linger = clock.schedule(lingerMs, () => body.destroy());
+      body.once('close', () => linger.cancel());
+      body.resume();
+    } else {
+      body.destroy();
+    }
+    const full = { ...end, facts: reader.facts };
+    for (const listener of this.#listeners.splice(0)) listener(full);
+  }
+}
+
+function joined(parts: readonly Buffer[]): Buffer {
+  const [first] = parts;
+  return parts.length === 1 && first !== undefined ? first : Buffer.concat(parts);
+}
+
+function streamError(cause: unknown): GatewayError {
+  if (cause instanceof GatewayError) return cause;
+  return new GatewayError('upstream_failed', 'The connection to the upstream broke during its answer.', {
+    reason: 'upstream_stream_broken',
+    cause,
+  });
+}

@@ -1,0 +1,78 @@
+import type { Clock } from '@strata/shared/clock.ts';
+import type { Stage } from '@strata/shared/pipeline.ts';
+import type { Answer, Attempt } from '../domain/call.ts';
+import { AttemptFailure, type FailureClass } from '../domain/failure.ts';
+import { costOf } from '../domain/price.ts';
+import type { AnswerFacts } from '../domain/protocol.ts';
+import type { AttemptOutcome, UsageRecord, UsageSink } from '../domain/usage-record.ts';
+
+interface Ending {
+  readonly outcome: AttemptOutcome;
+  readonly failure: FailureClass | undefined;
+  readonly facts: AnswerFacts | undefined;
+  readonly firstEventMs: number | undefined;
+}
+
+/** Writes exactly one usage record an attempt, when its last byte has passed or it has failed (A7). */
+export function createMeter(deps: { clock: Clock; sink: UsageSink }): Stage<Attempt, Answer> {
+  const { clock, sink } = deps;
+  return async (attempt, next) => {
+    const startedAtMs = clock.now();
+    const started = clock.monotonic();
+    const record = (ending: Ending) =>
+      sink.record(usageRecord(attempt, ending, { startedAtMs, durationMs: clock.monotonic() - started }));
+    let answer: Answer;
+    try {
+      answer = await next();
+    } catch (error) {
+      record(failedEnding(attempt, error));
+      throw error;
+    }
+    if (answer.type === 'stream') {
+      const firstEventMs = answer.stream.hasContent ? clock.monotonic() - started : undefined;
+      answer.stream.onEnd(({ outcome, failure, facts }) => record({ outcome, failure, facts, firstEventMs }));
+      return answer;
+    }
+    const facts = answer.type === 'whole' ? answer.facts : undefined;
+    record({ outcome: 'answered', failure: undefined, facts, firstEventMs: undefined });
+    return answer;
+  };
+}
+
+function failedEnding(attempt: Attempt, error: unknown): Ending {
+  const isGone = attempt.call.signal.aborted;
+  const failure = isGone ? undefined : AttemptFailure.from(error).class;
+  return { outcome: isGone ? 'cancelled' : 'failed', failure, facts: undefined, firstEventMs: undefined };
+}
+
+function usageRecord(
+  attempt: Attempt,
+  ending: Ending,
+  time: { startedAtMs: number; durationMs: number },
+): UsageRecord {
+  const { call, target } = attempt;
+  const { caller } = call;
+  const report = ending.facts?.report;
+  return {
+    attemptId: attempt.id,
+    requestId: call.requestId,
+    tenant: caller.tenant,
+    principal: caller.principal,
+    keyId: caller.keyId,
+    runId: caller.envelope?.runId,
+    taskId: caller.envelope?.taskId,
+    alias: call.route.alias,
+    provider: target.provider.name,
+    model: target.model,
+    protocol: call.protocol.name,
+    isStream: call.request.isStream,
+    attemptNumber: attempt.number,
+    outcome: ending.outcome,
+    failure: ending.failure,
+    usage: report?.usage,
+    usageSource: report === undefined ? 'missing' : report.isAnomalous ? 'anomalous' : 'reported',
+    costNanoUsd: report && costOf(report.usage, target.prices),
+    firstEventMs: ending.firstEventMs,
+    ...time,
+  };
+}

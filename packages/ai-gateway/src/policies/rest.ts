@@ -1,0 +1,43 @@
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Stage } from '@strata/shared/pipeline.ts';
+import type { Answer, Attempt } from '../domain/call.ts';
+import { AttemptFailure } from '../domain/failure.ts';
+
+/**
+ * A target that asked for a pause gets it: until then attempts fail here at once, so the next target answers, or the client
+ * learns how long to wait. Only a provider's own `Retry-After` counts, and only for limits of rate: those are the account's,
+ * never the fault of one caller.
+ */
+export function createRest(deps: { clock: Clock }): Stage<Attempt, Answer> {
+  const restsUntilMs = new Map<string, number>(); // one entry a configured target
+  return async (attempt, next) => {
+    const { target } = attempt;
+    const until = restsUntilMs.get(target.id);
+    if (until !== undefined) {
+      const leftMs = until - deps.clock.monotonic();
+      if (leftMs > 0) throw stillResting(target.provider.name, leftMs);
+      restsUntilMs.delete(target.id);
+    }
+    try {
+      return await next();
+    } catch (error) {
+      const askedMs = askedPause(error);
+      if (askedMs !== undefined) restsUntilMs.set(target.id, deps.clock.monotonic() + askedMs);
+      throw error;
+    }
+  };
+}
+
+function askedPause(error: unknown): number | undefined {
+  if (!(error instanceof AttemptFailure) || error.class !== 'rate-limited') return undefined;
+  return error.error.retryAfterMs;
+}
+
+function stillResting(provider: string, retryAfterMs: number): AttemptFailure {
+  const error = new GatewayError('rate_limited', `The provider '${provider}' asked for a pause.`, {
+    reason: 'upstream_rate_limited',
+    retryAfterMs,
+  });
+  return new AttemptFailure('rate-limited', error);
+}

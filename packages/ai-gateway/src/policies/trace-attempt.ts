@@ -1,0 +1,78 @@
+import { type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api';
+import { parentOf } from '@strata/shared/http/trace-context.ts';
+import type { Stage } from '@strata/shared/pipeline.ts';
+import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
+import type { Answer, Attempt } from '../domain/call.ts';
+import { AttemptFailure } from '../domain/failure.ts';
+import { costOf } from '../domain/price.ts';
+import type { AnswerFacts } from '../domain/protocol.ts';
+import { inputTokens, outputTokens } from '../domain/usage.ts';
+
+/** One client span an attempt (GenAI semantic conventions). The upstream is told this span as its parent. */
+export function createTraceAttempt(deps: { tracer: Tracer }): Stage<Attempt, Answer> {
+  return async (attempt, next) => {
+    const span = openSpan(deps.tracer, attempt);
+    attempt.trace = span.spanContext();
+    try {
+      const answer = await next();
+      if (answer.type === 'stream') {
+        answer.stream.onEnd(({ facts, failure, outcome }) => {
+          describe(span, attempt, facts);
+          if (outcome !== 'answered') fail(span, failure ?? outcome);
+          span.end();
+        });
+        return answer;
+      }
+      if (answer.type === 'whole') describe(span, attempt, answer.facts);
+      span.end();
+      return answer;
+    } catch (error) {
+      fail(span, attempt.call.signal.aborted ? 'cancelled' : AttemptFailure.from(error).class);
+      span.end();
+      throw error;
+    }
+  };
+}
+
+function openSpan(tracer: Tracer, attempt: Attempt): Span {
+  const { call, target } = attempt;
+  return tracer.startSpan(
+    `${call.protocol.operation} ${target.model}`,
+    {
+      kind: SpanKind.CLIENT,
+      attributes: {
+        [attributes.operationName]: call.protocol.operation,
+        [attributes.providerName]: target.provider.system,
+        [attributes.requestModel]: target.model,
+        [attributes.serverAddress]: target.provider.origin.url.hostname,
+        [attributes.attempt]: attempt.number,
+        'strata.provider': target.provider.name,
+      },
+    },
+    parentOf(call.trace),
+  );
+}
+
+/** What the answer said about itself, on the span of an attempt or of a request. */
+export function describe(span: Span, attempt: Attempt, facts: AnswerFacts): void {
+  const { model, finishReason, report } = facts;
+  if (model !== undefined) span.setAttribute(attributes.responseModel, model);
+  if (finishReason !== undefined) span.setAttribute(attributes.finishReasons, [finishReason]);
+  if (report === undefined) return;
+  const { usage } = report;
+  span.setAttributes({
+    [attributes.inputTokens]: inputTokens(usage),
+    [attributes.outputTokens]: outputTokens(usage),
+    [attributes.cacheReadTokens]: usage.cacheRead,
+    [attributes.cacheWriteTokens]: usage.cacheWrite + usage.cacheWrite1h,
+  });
+  const cost = costOf(usage, attempt.target.prices);
+  // Nano-USD of one answer are far below 2^53; a span attribute can hold no bigint.
+  if (cost !== undefined) span.setAttribute(attributes.costNanoUsd, Number(cost));
+  else span.setAttribute('strata.unpriced', true);
+}
+
+export function fail(span: Span, errorType: string): void {
+  span.setAttribute(attributes.errorType, errorType);
+  span.setStatus({ code: SpanStatusCode.ERROR });
+}

@@ -1,0 +1,33 @@
+import { anthropicErrorEvent, anthropicErrors } from '@strata/shared/errors/anthropic.ts';
+import { setMember, splice } from '../../domain/json-splice.ts';
+import type { Protocol } from '../../domain/protocol.ts';
+import { type AnswerShape, readWholeAnswer } from '../read-answer.ts';
+import { parseObject } from '../read-json.ts';
+import { readCommonRequest } from '../read-request.ts';
+import { readErrorCodes } from './errors.ts';
+import { AnthropicStreamReader } from './stream-reader.ts';
+import { readAnthropicUsage } from './usage.ts';
+
+/** Members with the caller's own data. */
+const content = new Set(['messages', 'tools', 'system', 'tool_choice', 'output_config']);
+
+const answerShape: AnswerShape = {
+  finishKey: 'stop_reason',
+  readUsage: readAnthropicUsage,
+  readCodes: readErrorCodes,
+};
+
+/** Anthropic Messages, passed through (spec/llm-protocols 6.3). Its streams always tell their usage. */
+export const anthropicMessages: Protocol = {
+  name: 'anthropic-messages',
+  operation: 'chat',
+  requestHeaders: ['anthropic-version', 'anthropic-beta'],
+  renderError: anthropicErrors,
+  renderStreamError: anthropicErrorEvent,
+  readRequest: body => ({ ...readCommonRequest(body, content), wantsStreamUsage: true }),
+  writeRequest: (request, change) =>
+    splice(request.body, setMember(request.scanned, 'model', JSON.stringify(change.model))),
+  readAnswer: body => readWholeAnswer(body, answerShape),
+  readErrorCodes: body => readErrorCodes(parseObject(body) ?? {}),
+  openReader: () => new AnthropicStreamReader(),
+};

@@ -1,0 +1,29 @@
+import { TokenCounter, type UsageReport } from '../../domain/usage.ts';
+import { asObject } from '../read-json.ts';
+
+/**
+ * OpenAI's `usage` in disjoint buckets: `prompt_tokens` include cache reads and writes, `completion_tokens` include
+ * reasoning. DeepSeek tells cache reads as `prompt_cache_hit_tokens`.
+ */
+export function readOpenaiUsage(usage: Readonly<Record<string, unknown>>): UsageReport {
+  const counter = new TokenCounter();
+  const promptDetails = asObject(usage.prompt_tokens_details);
+  const completionDetails = asObject(usage.completion_tokens_details);
+  const prompt = counter.read(usage.prompt_tokens);
+  const completion = counter.read(usage.completion_tokens);
+  const reported = counter.read(promptDetails?.cached_tokens ?? usage.prompt_cache_hit_tokens);
+  const cacheRead = Math.min(reported, prompt);
+  const cacheWrite = Math.min(counter.read(promptDetails?.cache_write_tokens), prompt - cacheRead);
+  const reasoning = Math.min(counter.read(completionDetails?.reasoning_tokens), completion);
+  return {
+    usage: {
+      input: counter.without(prompt, cacheRead + cacheWrite),
+      cacheRead,
+      cacheWrite,
+      cacheWrite1h: 0,
+      output: completion - reasoning,
+      reasoning,
+    },
+    isAnomalous: counter.isAnomalous || reported > prompt,
+  };
+}

@@ -1,0 +1,69 @@
+import { isUtf8 } from 'node:buffer';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import {
+  JsonScanError,
+  lastMember,
+  type ScannedObject,
+  type ScanProblem,
+  type Span,
+  scanObject,
+  stringAt,
+} from '../domain/json-scan.ts';
+import { refuseUpstreamOverrides } from '../domain/upstream-overrides.ts';
+
+/** What every protocol's request has in common: a JSON object that names a model. */
+export interface CommonRequest {
+  readonly body: Buffer;
+  readonly scanned: ScannedObject;
+  readonly model: string;
+  readonly isStream: boolean;
+}
+
+const maxModelLength = 256;
+
+/**
+ * Scans a request body once. `content` names the members that hold the caller's own data, in which any key is fair.
+ *
+ * @throws GatewayError invalid_request.
+ */
+export function readCommonRequest(body: Buffer, content: ReadonlySet<string>): CommonRequest {
+  const scanned = scanBody(body);
+  refuseUpstreamOverrides(body, scanned, content);
+  const model = stringAt(body, lastMember(scanned, 'model'));
+  if (model === undefined || model === '' || model.length > maxModelLength) {
+    throw new GatewayError('invalid_request', 'The field `model` must name a model.', {
+      reason: 'model_missing',
+      param: 'model',
+    });
+  }
+  return { body, scanned, model, isStream: isTrue(body, lastMember(scanned, 'stream')) };
+}
+
+export function isTrue(body: Buffer, value: Span | undefined): boolean {
+  return value !== undefined && body[value.start] === 0x74; // a scanned value that begins with `t` is `true`
+}
+
+function scanBody(body: Buffer): ScannedObject {
+  if (!isUtf8(body)) {
+    throw new GatewayError('invalid_request', 'The body is not valid UTF-8.', { reason: 'json_syntax' });
+  }
+  try {
+    return scanObject(body);
+  } catch (error) {
+    if (!(error instanceof JsonScanError)) throw error;
+    throw scanRefusal(error.problem, error);
+  }
+}
+
+function scanRefusal(problem: ScanProblem, cause: JsonScanError): GatewayError {
+  const { message } = cause;
+  switch (problem) {
+    case 'too-deep':
+      return new GatewayError('invalid_request', message, { reason: 'json_too_deep', cause });
+    case 'too-many-values':
+      return new GatewayError('invalid_request', message, { reason: 'json_too_many_nodes', cause });
+    case 'not-an-object':
+    case 'syntax':
+      return new GatewayError('invalid_request', message, { reason: 'json_syntax', cause });
+  }
+}

@@ -1,0 +1,27 @@
+import * as z from 'zod';
+import { defineProvider } from '../../domain/provider.ts';
+import { originOf } from '../origin.ts';
+import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
+
+export const anthropic = defineProvider({
+  type: 'anthropic',
+  options: z.object({
+    api_key: apiKeyOption(),
+    base_url: baseUrlOption()
+      .default('https://api.anthropic.com')
+      .describe('Address of the API, without the version.'),
+    version: z
+      .string()
+      .regex(/^\d{4}-\d{2}-\d{2}$/)
+      .default('2023-06-01')
+      .describe('The `anthropic-version` for clients that send none.'),
+    allow_private: allowPrivateOption(),
+  }),
+  create: (options, { name }) => ({
+    name,
+    system: 'anthropic',
+    origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
+    speaks: new Map([['anthropic-messages', { path: '/v1/messages', mayAskStreamUsage: false }]]),
+    headers: { 'x-api-key': options.api_key.reveal(), 'anthropic-version': options.version },
+  }),
+});

@@ -1,0 +1,33 @@
+import * as z from 'zod';
+import { defineProvider } from '../../domain/provider.ts';
+import { originOf } from '../origin.ts';
+import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
+
+/** Any server that speaks OpenAI Chat Completions: vLLM, SGLang, llama.cpp, Ollama, Groq, Together, DeepSeek, OpenRouter … */
+export const openaiCompatible = defineProvider({
+  type: 'openai-compatible',
+  options: z.object({
+    base_url: baseUrlOption().describe(
+      'Address up to and with the version, such as `http://localhost:8000/v1`.',
+    ),
+    api_key: apiKeyOption()
+      .optional()
+      .describe('The key, sent as a bearer token. Many local servers need none.'),
+    allow_private: allowPrivateOption(),
+    stream_usage: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Whether the server takes `stream_options.include_usage`. Off: streams have no usage and no cost.',
+      ),
+  }),
+  create: (options, { name }) => ({
+    name,
+    system: 'openai',
+    origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
+    speaks: new Map([
+      ['openai-chat', { path: '/chat/completions', mayAskStreamUsage: options.stream_usage }],
+    ]),
+    headers: options.api_key === undefined ? {} : { authorization: `Bearer ${options.api_key.reveal()}` },
+  }),
+});
