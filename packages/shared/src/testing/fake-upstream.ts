@@ -1,9 +1,10 @@
 import { createServer, type Socket } from 'node:net';
 import { type Clock, systemClock } from '../clock.ts';
-import { type ExchangeEnd, Meter, type MeteredRequest, Watchers } from './fake-upstream/meter.ts';
+import { type ExchangeEnd, Meter, type MeteredRequest } from './fake-upstream/meter.ts';
 import { choosePlan, type Plan, type PlanSource } from './fake-upstream/plan.ts';
 import { play } from './fake-upstream/play.ts';
 import { createRequestParser } from './fake-upstream/request-parser.ts';
+import { Watchers } from './watchers.ts';
 
 export interface FakeUpstreamOptions {
   /** What to answer. Each connection serves its requests one after another. */
@@ -70,7 +71,7 @@ class Stopped extends Error {
 }
 
 export async function startFakeUpstream(options: FakeUpstreamOptions): Promise<FakeUpstream> {
-  const watchers = new Watchers<readonly MeteredRequest[]>();
+  const watchers = new Watchers<readonly MeteredRequest[]>('The fake upstream');
   const shared: Shared = {
     clock: options.clock ?? systemClock,
     keepBytes: options.keepBytes ?? 8 * 1024 * 1024,

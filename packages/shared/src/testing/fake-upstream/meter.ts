@@ -1,3 +1,4 @@
+import { Watchers } from '../watchers.ts';
 import type { RequestFacts } from './plan.ts';
 import type { RequestHead } from './request-parser.ts';
 
@@ -34,38 +35,6 @@ export interface MeteredRequest extends RequestFacts {
   until(condition: (request: MeteredRequest) => boolean): Promise<MeteredRequest>;
 }
 
-/** Promises for a state to come, checked after every change. */
-export class Watchers<State> {
-  readonly #waiting = new Set<{ check: () => boolean; reject: (error: Error) => void }>();
-  #closed = false;
-
-  until(state: State, condition: (state: State) => boolean, what: string): Promise<State> {
-    if (condition(state)) return Promise.resolve(state);
-    const gaveUp = () => new Error(`The fake upstream was closed while a test waited for ${what}`);
-    if (this.#closed) return Promise.reject(gaveUp());
-    return new Promise((resolve, reject) => {
-      const check = () => {
-        if (!condition(state)) return false;
-        resolve(state);
-        return true;
-      };
-      this.#waiting.add({ check, reject: () => reject(gaveUp()) });
-    });
-  }
-
-  changed(): void {
-    for (const waiting of this.#waiting) {
-      if (waiting.check()) this.#waiting.delete(waiting);
-    }
-  }
-
-  close(): void {
-    this.#closed = true;
-    for (const waiting of this.#waiting) waiting.reject(new Error());
-    this.#waiting.clear();
-  }
-}
-
 /** The meter of one exchange: the public record, and the methods that move it. */
 export class Meter implements MeteredRequest {
   readonly index: number;
@@ -84,7 +53,7 @@ export class Meter implements MeteredRequest {
   end: { readonly how: ExchangeEnd; readonly atMs: number } | undefined;
   readonly #received: Kept;
   readonly #sent: Kept;
-  readonly #watchers = new Watchers<MeteredRequest>();
+  readonly #watchers = new Watchers<MeteredRequest>('The fake upstream');
   readonly #onChange: () => void;
   readonly #monotonic: () => number;
 
