@@ -24,6 +24,7 @@ export function traceContextOf(header: string | undefined): SpanContext {
   return parseTraceparent(header) ?? newTraceContext();
 }
 
+/** A trace that begins here. Its context is local, so that the sampling ratio and not a caller decides whether it is recorded. */
 export function newTraceContext(): SpanContext {
   const random = randomBytes(24).toString('hex');
   return {

@@ -53,6 +53,16 @@ test('with nothing to record, the trace of the caller goes on and a span costs n
   expect((performance.now() - started) / 100_000).toBeLessThan(0.005);
 });
 
+test('the sampling ratio decides for traces that begin here, never for those that a caller decided', async () => {
+  const telemetry = open({ recent_spans: 100, sample_ratio: 0 });
+  const local = newTraceContext();
+  const remote = { ...newTraceContext(), isRemote: true };
+  for (const context of [local, remote]) telemetry.tracer.startSpan('call', {}, parentOf(context)).end();
+  expect(telemetry.recentSpans?.ofTrace(local.traceId)).toEqual([]);
+  expect(telemetry.recentSpans?.ofTrace(remote.traceId)).toHaveLength(1);
+  await telemetry.shutdown();
+});
+
 test('metrics come out in the Prometheus text format', async () => {
   const telemetry = open({});
   telemetry.meter.createCounter('strata.requests').add(3, { outcome: 'ok' });

@@ -6,11 +6,11 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { type IMetricReader, MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import {
   BatchSpanProcessor,
-  NodeTracerProvider,
   ParentBasedSampler,
   type SpanProcessor,
   TraceIdRatioBasedSampler,
-} from '@opentelemetry/sdk-trace-node';
+  TracerProvider,
+} from '@opentelemetry/sdk-trace';
 import { createLogger, type Logger } from './logger.ts';
 import { RecentSpans } from './recent-spans.ts';
 import type { TelemetryConfig } from './telemetry-section.ts';
@@ -51,15 +51,17 @@ export function createTelemetry(options: {
   if (recentSpans !== undefined) spanProcessors.push(recentSpans);
   if (endpoint !== undefined)
     spanProcessors.push(
-      new BatchSpanProcessor(new OTLPTraceExporter({ url: `${endpoint}/v1/traces`, headers })),
+      new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url: `${endpoint}/v1/traces`, headers }) }),
     );
+  const ratio = new TraceIdRatioBasedSampler(config.sample_ratio);
   const tracing =
     spanProcessors.length === 0
       ? undefined
-      : new NodeTracerProvider({
+      : new TracerProvider({
           resource,
           spanProcessors,
-          sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(config.sample_ratio) }),
+          // A trace that began here has a local parent (see `newTraceContext`); the ratio decides by the trace id, the same for all its spans.
+          sampler: new ParentBasedSampler({ root: ratio, localParentSampled: ratio }),
         });
 
   const prometheus = new PrometheusExporter({ preventServerStart: true });
