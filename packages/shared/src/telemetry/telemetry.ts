@@ -61,6 +61,7 @@ export function createTelemetry(options: {
           resource,
           spanProcessors,
           // A trace that began here has a local parent (see `newTraceContext`); the ratio decides by the trace id, the same for all its spans.
+          // A trace that began here has a local parent (see `newTraceContext`); the ratio decides by its id, the same for all spans.
           sampler: new ParentBasedSampler({ root: ratio, localParentSampled: ratio }),
         });
 
