@@ -69,4 +69,6 @@ export interface ChannelOwner {
   /** After every successful handshake, before anything else is sent. */
   onOpened(channel: Channel, hello: ServerHello): void;
   onLost(channel: Channel, error: GatewayError): void;
+  /** Whether a lost conversation should be opened again before anybody calls: there are subscriptions on it. */
+  needs(channel: Channel): boolean;
 }

@@ -5,15 +5,15 @@ const routes = () => createUriRoutes(() => ['a', 'b']);
 
 test('a URI that one server lists keeps its form', () => {
   const table = routes();
-  table.setListed('a', ['demo://1']);
+  table.setListed('a', [{ key: 'demo://1' }]);
   expect(table.expose('a', 'demo://1')).toBe('demo://1');
   expect(table.resolve('demo://1')).toEqual({ type: 'found', server: 'a', uri: 'demo://1' });
 });
 
 test('a URI that two servers list gets the prefix on both, and the bare form is ambiguous', () => {
   const table = routes();
-  table.setListed('a', ['demo://1']);
-  table.setListed('b', ['demo://1']);
+  table.setListed('a', [{ key: 'demo://1' }]);
+  table.setListed('b', [{ key: 'demo://1' }]);
   expect(table.expose('a', 'demo://1')).toBe('a+demo://1');
   expect(table.resolve('b+demo://1')).toEqual({ type: 'found', server: 'b', uri: 'demo://1' });
   expect(table.resolve('demo://1')).toEqual({ type: 'ambiguous', servers: ['a', 'b'] });
@@ -29,9 +29,9 @@ test('a link that no list names is remembered for the server that gave it', () =
 
 test('templates route the URIs made from them; a template of two servers is prefixed', () => {
   const table = routes();
-  table.setTemplates('a', ['demo://text/{id}']);
+  table.setTemplates('a', [{ key: 'demo://text/{id}' }]);
   expect(table.resolve('demo://text/7')).toMatchObject({ server: 'a', uri: 'demo://text/7' });
-  table.setTemplates('b', ['demo://text/{id}']);
+  table.setTemplates('b', [{ key: 'demo://text/{id}' }]);
   expect(table.exposeTemplate('b', 'demo://text/{id}')).toBe('b+demo://text/{id}');
   expect(table.resolve('b+demo://text/7')).toMatchObject({ server: 'b', uri: 'demo://text/7' });
   expect(table.expose('a', 'demo://text/7')).toBe('a+demo://text/7');
@@ -40,7 +40,7 @@ test('templates route the URIs made from them; a template of two servers is pref
 
 test('a scheme with a plus is not a prefix', () => {
   const table = createUriRoutes(() => ['git']);
-  table.setListed('x', ['git+https://host/r']);
+  table.setListed('x', [{ key: 'git+https://host/r' }]);
   expect(table.resolve('git+https://host/r')).toMatchObject({ server: 'x', uri: 'git+https://host/r' });
 });
 

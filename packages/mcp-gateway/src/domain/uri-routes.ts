@@ -7,8 +7,8 @@ import { matchesScope } from '@strata/shared/identity/scopes.ts';
  */
 export interface UriRoutes {
   /** Replaces what a server lists. */
-  setListed(server: string, uris: readonly string[]): void;
-  setTemplates(server: string, templates: readonly string[]): void;
+  setListed(server: string, items: readonly { readonly key: string }[]): void;
+  setTemplates(server: string, items: readonly { readonly key: string }[]): void;
   /** The form a client gets. Remembers URIs that no list names, such as a link in a tool's result. */
   expose(server: string, uri: string): string;
   exposeTemplate(server: string, template: string): string;
@@ -27,6 +27,18 @@ export function createUriRoutes(servers: () => readonly string[]): UriRoutes {
   const listed = new Map<string, ReadonlySet<string>>();
   const templates = new Map<string, ReadonlySet<string>>();
   const learned = new Map<string, string>();
+  const sources = new Map<string, unknown>();
+
+  /** Lists are handed over again and again as the same array; only a new one is worth the work. */
+  const replace = (
+    table: Map<string, ReadonlySet<string>>,
+    server: string,
+    items: readonly { readonly key: string }[],
+  ) => {
+    if (sources.get(`${table === listed} ${server}`) === items) return;
+    sources.set(`${table === listed} ${server}`, items);
+    table.set(server, new Set(items.map(item => item.key)));
+  };
 
   const ownersIn = (table: ReadonlyMap<string, ReadonlySet<string>>, uri: string) =>
     [...table].filter(([, uris]) => uris.has(uri)).map(([server]) => server);
@@ -50,8 +62,8 @@ export function createUriRoutes(servers: () => readonly string[]): UriRoutes {
   };
 
   return {
-    setListed: (server, uris) => void listed.set(server, new Set(uris)),
-    setTemplates: (server, patterns) => void templates.set(server, new Set(patterns)),
+    setListed: (server, items) => replace(listed, server, items),
+    setTemplates: (server, items) => replace(templates, server, items),
     expose(server, uri) {
       const owners = claimants(uri);
       if (owners.length === 0) learn(server, uri);

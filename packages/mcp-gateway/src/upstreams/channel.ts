@@ -1,3 +1,4 @@
+import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import {
   type ClientHello,
@@ -13,6 +14,9 @@ import { rawText } from '../wire/frame.ts';
 import { renderNotification, renderRequest } from '../wire/render.ts';
 import { Connection, type Pending } from './connection.ts';
 import type { TransportFactory } from './transport.ts';
+
+const firstReviveMs = 500;
+const maxReviveMs = 30_000;
 
 type State =
   | { readonly status: 'closed' }
@@ -30,6 +34,7 @@ export interface ChannelOptions {
   readonly factory: TransportFactory;
   readonly hello: ClientHello;
   readonly owner: ChannelOwner;
+  readonly clock: Clock;
   readonly onStray: () => void;
 }
 
@@ -155,7 +160,9 @@ export class UpstreamChannel implements Channel {
         onRequest: (frame: RequestFrame) => owner.onRequest(this, frame),
         onStray,
         onClosed: error => {
-          if (this.#forget(connection)) owner.onLost(this, error);
+          if (!this.#forget(connection)) return;
+          owner.onLost(this, error);
+          this.#revive(firstReviveMs);
         },
       },
     );
@@ -207,6 +214,17 @@ export class UpstreamChannel implements Channel {
       serverInfo: isObject(result.serverInfo) ? result.serverInfo : {},
       instructions: typeof result.instructions === 'string' ? result.instructions : undefined,
     };
+  }
+
+  /** Opens a lost conversation again while its owner needs it, waiting longer each time. */
+  #revive(delayMs: number): void {
+    if (!this.#options.owner.needs(this)) return;
+    this.#options.clock.schedule(delayMs, () => {
+      if (this.#state.status !== 'closed' || !this.#options.owner.needs(this)) return;
+      this.#opened(new AbortController().signal).catch(() =>
+        this.#revive(Math.min(maxReviveMs, delayMs * 2)),
+      );
+    });
   }
 
   /** Stops using a connection. `false` when it was not the one in use. */

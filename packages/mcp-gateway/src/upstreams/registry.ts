@@ -13,16 +13,17 @@ const registry = createRegistry([stdioUpstream, streamableHttpUpstream]);
 export const serverSchema = registry.schema;
 
 /** The options that every kind of server has, as the configuration holds them. */
-export type ServerConfig = { readonly type: string } & {
+type ServerConfig = { readonly type: string } & {
   readonly [Key in keyof typeof upstreamOptions]: z.output<(typeof upstreamOptions)[Key]>;
 };
 
-export function createTransports(config: ServerConfig, deps: UpstreamPluginDeps): TransportFactory {
+export function createTransports(config: object, deps: UpstreamPluginDeps): TransportFactory {
   // The plugin parses its options itself, from the form they have in the file.
   return registry.create(revealed(config) as { type: string }, deps);
 }
 
-export function policyOf(config: ServerConfig): UpstreamPolicy {
+export function policyOf(parsed: object): UpstreamPolicy {
+  const config = parsed as ServerConfig; // parsed by `serverSchema`, which hides the options of its plugins
   return {
     sharing: config.sharing,
     hasPlainNames: config.names === 'plain',
@@ -31,6 +32,10 @@ export function policyOf(config: ServerConfig): UpstreamPolicy {
     openTimeoutMs: config.open_timeout_ms,
     maxResultBytes: config.max_result_bytes,
   };
+}
+
+export function isEnabled(parsed: object): boolean {
+  return (parsed as ServerConfig).enabled; // as above
 }
 
 /** The configuration with its secrets as text. For handing to a plugin, and for telling whether anything changed. */

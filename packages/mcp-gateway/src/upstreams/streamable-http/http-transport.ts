@@ -11,6 +11,10 @@ import { readBody } from './read-body.ts';
 export interface HttpTransportOptions {
   readonly server: string;
   readonly origin: Origin;
+  /** Path and query of the endpoint. */
+  readonly path: string;
+  /** Whether one more stream may be held open; `release` when it ends. */
+  readonly streams: { admit(): boolean; release(): void };
   /** Sent with every request: the operator's credentials for this server. Never anything of a client's (M13). */
   readonly headers: Readonly<Record<string, string>>;
   readonly maxMessageBytes: number;
@@ -23,8 +27,8 @@ const maxResumes = 5;
 const firstRetryMs = 1000;
 const maxRetryMs = 30_000;
 const goodbyeMs = 2000;
-/** Streams may be silent for as long as a call may take; the call has its own limit. */
-const untimedBody = { bodyMs: 0 } as const;
+/** Answers and streams may be silent for as long as a call may take; the call has its own limit. */
+const untimed = { headersMs: 0, bodyMs: 0 } as const;
 
 /**
  * Streamable HTTP (2025-11-25, "Transports"): a POST for each message, answered with JSON or an event stream; one GET for
@@ -186,6 +190,11 @@ export class HttpTransport implements Transport {
 
   /** The server's own stream. A server without one answers 405 and is not asked again. */
   async #listen(): Promise<void> {
+    if (!this.#options.streams.admit()) return;
+    await this.#keepListening().finally(() => this.#options.streams.release());
+  }
+
+  async #keepListening(): Promise<void> {
     const { signal } = this.#closing;
     let waitMs = firstRetryMs;
     let lastEventId = '';
@@ -223,10 +232,10 @@ export class HttpTransport implements Transport {
     signal: AbortSignal,
     extra: Readonly<Record<string, string>>,
   ): Promise<DialResponse> {
-    const { dialer, origin, headers } = this.#options;
+    const { dialer, origin, path, headers } = this.#options;
     return dialer.request(origin, {
       method,
-      path: '',
+      path,
       headers: {
         ...headers,
         accept: method === 'GET' ? 'text/event-stream' : 'application/json, text/event-stream',
@@ -237,7 +246,7 @@ export class HttpTransport implements Transport {
       },
       body: body ?? null,
       signal,
-      timeouts: untimedBody,
+      timeouts: untimed,
     });
   }
 

@@ -29,19 +29,32 @@ export const streamableHttpUpstream = defineUpstream({
       .describe(
         'Whether the address may lead to a loopback or private network. Needed for a server on the same machine.',
       ),
+    max_streams: z
+      .int()
+      .min(0)
+      .max(100_000)
+      .default(256)
+      .describe(
+        'Sessions for which the stream of what the server sends by itself is held open at a time; the others get what belongs to their calls. Keep it well below `network.max_connections_per_origin`.',
+      ),
   }),
   create(settings, deps) {
     const headers = Object.fromEntries(
       Object.entries(settings.headers).map(([name, value]) => [name.toLowerCase(), value.reveal()]),
     );
     const open = new Set<Transport>();
+    const url = new URL(settings.url);
+    const origin = { name: deps.name, url: new URL('/', url), allowPrivate: settings.allow_private };
+    const streams = createStreamBudget(settings.max_streams);
     return {
       kind: 'tcp',
       create(events) {
         const transport = new HttpTransport(
           {
             server: deps.name,
-            origin: { name: deps.name, url: new URL(settings.url), allowPrivate: settings.allow_private },
+            origin,
+            path: url.pathname + url.search,
+            streams,
             headers,
             maxMessageBytes: settings.max_result_bytes,
             dialer: deps.dialer,
@@ -59,3 +72,14 @@ export const streamableHttpUpstream = defineUpstream({
     };
   },
 });
+
+/** Streams take a connection each for as long as their session lives: without a limit no call would get one any more. */
+function createStreamBudget(max: number) {
+  let held = 0;
+  return {
+    admit: () => held < max && ++held > 0,
+    release: () => {
+      held--;
+    },
+  };
+}

@@ -1,0 +1,149 @@
+import type { ConfigSource } from '@strata/shared/config/config-source.ts';
+import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
+import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
+import { createGatewayServer } from '@strata/shared/http/server.ts';
+import { newId } from '@strata/shared/ids.ts';
+import { compose } from '@strata/shared/pipeline.ts';
+import type { McpGatewayConfig } from './config.ts';
+import type { GatewaySettings } from './domain/settings.ts';
+import { addMcpEndpoint } from './http/mcp-endpoint.ts';
+import { createOriginCheck } from './http/origin-check.ts';
+import { createDispatch } from './pipeline/dispatch.ts';
+import { forwardCall } from './pipeline/forward-call.ts';
+import { limitTime } from './pipeline/limit-time.ts';
+import { recordCall } from './pipeline/record-call.ts';
+import { ServerFacts } from './pipeline/server-facts.ts';
+import { createSessionDirectory } from './pipeline/session-directory.ts';
+import { SharedChannels } from './pipeline/shared-channels.ts';
+import { traceCall } from './pipeline/trace-call.ts';
+import { createUpstreamDirectory } from './upstreams/directory.ts';
+
+/**
+ * What a message goes through, in order: the server's hooks (limits, host, key), the endpoint (origin, era, session), the
+ * method's own step (which finds the server behind a name or URI within the caller's scopes), the call stages, the server.
+ */
+export async function createMcpGateway(
+  config: ConfigSource<McpGatewayConfig>,
+  deps: GatewayDeps,
+): Promise<GatewayApp> {
+  const { clock, telemetry, hot, dialer } = deps;
+  const { log, meter } = telemetry;
+  let settings = settingsOf(config.current);
+
+  const stray = meter.createCounter('strata.mcp.stray_messages', {
+    description:
+      'Messages of servers that nobody waited for: late, repeated, invalid, or under a foreign id.',
+  });
+  const ignored = meter.createCounter('strata.mcp.ignored_messages', {
+    description: 'Notifications and answers of clients that concern nothing that is going on.',
+  });
+  const dropped = meter.createCounter('strata.mcp.dropped_messages', {
+    description: 'Progress and log messages left out because the client reads too slowly.',
+  });
+
+  const directory = createUpstreamDirectory({
+    clock,
+    log,
+    dialer,
+    onStray: server => stray.add(1, { server }),
+  });
+  directory.apply(config.current.servers);
+  const facts = new ServerFacts(clock, log);
+  const shared = new SharedChannels(facts, log);
+
+  const server = createGatewayServer({
+    name: deps.name,
+    config: config.current.listen,
+    telemetry,
+    clock,
+    authenticate: deps.authenticate,
+    errors: jsonRpcErrors,
+  });
+  const sessions = createSessionDirectory(
+    {
+      directory,
+      facts,
+      shared,
+      hot,
+      clock,
+      log,
+      settings: () => settings,
+      instance: newId('mcpgw'),
+      onDropped: () => dropped.add(1),
+    },
+    () => server.isDraining,
+  );
+  meter
+    .createObservableGauge('strata.mcp.sessions', { description: 'Open client sessions.' })
+    .addCallback(result => result.observe(sessions.size));
+
+  const runCall = compose(
+    [recordCall(telemetry, clock), traceCall(telemetry), limitTime(clock)],
+    forwardCall,
+  );
+  addMcpEndpoint(server.app, '/mcp', {
+    clock,
+    settings: () => settings,
+    sessions,
+    directory,
+    facts,
+    dispatch: createDispatch({ directory, settings: () => settings, runCall }),
+    checkOrigin: createOriginCheck({
+      listenHost: config.current.listen.host,
+      allowedOrigins: () => config.current.allowed_origins,
+    }),
+    onIgnored: () => ignored.add(1),
+  });
+
+  const askAll = () => {
+    for (const upstream of directory.list()) {
+      void facts.hello(upstream, AbortSignal.timeout(upstream.policy.openTimeoutMs));
+    }
+  };
+  const stopListening = config.onChange(next => {
+    settings = settingsOf(next);
+    const before = directory.list();
+    directory.apply(next.servers);
+    const after = directory.list();
+    const removed = before.filter(upstream => !after.includes(upstream));
+    for (const upstream of removed) shared.remove(upstream);
+    if (removed.length === 0 && after.length === before.length) return;
+    for (const session of sessions.all()) session.onServersChanged(removed);
+    askAll();
+  });
+  askAll();
+
+  return {
+    server,
+    async close() {
+      stopListening();
+      await sessions.close();
+      await directory.close();
+    },
+  };
+}
+
+function settingsOf(config: McpGatewayConfig): GatewaySettings {
+  const { sessions, streams } = config;
+  return {
+    sessions: {
+      idleMs: sessions.idle_ms,
+      absoluteMs: sessions.absolute_ms,
+      pendingMs: sessions.pending_ms,
+      max: sessions.max,
+      maxPerPrincipal: sessions.max_per_principal,
+      maxCalls: sessions.max_calls,
+    },
+    streams: {
+      streamAfterMs: streams.stream_after_ms,
+      retryMs: streams.retry_ms,
+      keepMs: streams.keep_ms,
+      maxEvents: streams.max_events,
+      maxBytes: streams.max_bytes,
+    },
+    listPageSize: config.list_page_size,
+    listTimeoutMs: config.list_timeout_ms,
+    listChangedDebounceMs: config.list_changed_debounce_ms,
+    inputTimeoutMs: config.input_timeout_ms,
+  };
+}

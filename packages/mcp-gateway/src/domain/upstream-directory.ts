@@ -1,0 +1,8 @@
+import type { Upstream } from './upstream.ts';
+
+/** The tool servers that are configured at the moment, in the order of the configuration. */
+export interface UpstreamDirectory {
+  list(): readonly Upstream[];
+  get(name: string): Upstream | undefined;
+  onChange(listener: () => void): () => void;
+}

@@ -1,0 +1,260 @@
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
+import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { parseEventId, unknownEvent } from '../domain/event-log.ts';
+import { type Call, type Exchange, isCancelledByClient } from '../domain/exchange.ts';
+import type { BadFrame, Frame, RequestFrame } from '../domain/frame.ts';
+import { allowsBatches } from '../domain/protocol-versions.ts';
+import type { GatewaySettings } from '../domain/settings.ts';
+import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
+import { takeFromClient } from '../pipeline/client-notifications.ts';
+import type { Dispatch } from '../pipeline/dispatch.ts';
+import { describeGateway, readClientHello } from '../pipeline/initialize.ts';
+import type { LiveSession } from '../pipeline/live-session.ts';
+import type { ServerFacts } from '../pipeline/server-facts.ts';
+import type { SessionDirectory } from '../pipeline/session-directory.ts';
+import { idKey, parseFrames } from '../wire/frame.ts';
+import { copySpan, renderBadFrame, renderError, renderErrorObject, renderResult } from '../wire/render.ts';
+import { readAccept } from './accept.ts';
+import { findEraProblem, versionNotAllowed } from './era.ts';
+import { streamLog } from './event-sink.ts';
+
+export interface McpEndpointDeps {
+  readonly clock: Clock;
+  readonly settings: () => GatewaySettings;
+  readonly sessions: SessionDirectory;
+  readonly directory: UpstreamDirectory;
+  readonly facts: ServerFacts;
+  readonly dispatch: Dispatch;
+  readonly checkOrigin: (origin: string | undefined) => void;
+  /** A message of a client that concerns nothing that is going on. */
+  readonly onIgnored: () => void;
+}
+
+const json = 'application/json; charset=utf-8';
+
+/** The Streamable HTTP endpoint of the sessions era (2025-03-26 to 2025-11-25, "Transports"). */
+export function addMcpEndpoint(app: FastifyInstance, route: string, deps: McpEndpointDeps): void {
+  const config = { access: 'caller', errors: jsonRpcErrors } as const;
+  const preValidation = async (request: FastifyRequest) => deps.checkOrigin(header(request, 'origin'));
+  app.post(route, { config, preValidation }, (request, reply) => post(request, reply, route, deps));
+  app.get(route, { config, preValidation }, (request, reply) => get(request, reply, route, deps));
+  app.delete(route, { config, preValidation }, (request, reply) => end(request, reply, route, deps));
+}
+
+async function post(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  route: string,
+  deps: McpEndpointDeps,
+): Promise<FastifyReply | undefined> {
+  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  const { isBatch, frames } = parseFrames(body);
+  const [first] = frames;
+  const single = isBatch || first === undefined || first.kind === 'bad' ? undefined : first;
+  const eraProblem = findEraProblem({
+    versionHeader: header(request, 'mcp-protocol-version'),
+    methodHeader: header(request, 'mcp-method'),
+    sessionHeader: header(request, 'mcp-session-id'),
+    frame: single,
+  });
+  if (eraProblem) {
+    const { code, message, data } = eraProblem;
+    return send(reply, 400, renderErrorObject(rawIdOf(first), JSON.stringify({ code, message, data })));
+  }
+  if (!isBatch && first?.kind === 'bad') return send(reply, 400, renderBadFrame(first, request.id));
+  const accepted = readAccept(header(request, 'accept'));
+  try {
+    if (!accepted.json && !accepted.stream) throw notAcceptable('application/json and text/event-stream');
+    if (single?.kind === 'request' && single.method === 'initialize') {
+      return await initialize(request, reply, single, route, deps);
+    }
+    const session = findSession(request, route, deps);
+    if (isBatch && !allowsBatches(session.hello.protocolVersion)) throw versionNotAllowed();
+    return await take(request, reply, { session, frames, isBatch, accepted }, deps);
+  } catch (error) {
+    const known = GatewayError.from(error);
+    if (known.kind === 'internal') throw known; // the server logs it
+    const status = known.reason === 'not_acceptable' ? 406 : known.status;
+    return send(reply, status, renderError(rawIdOf(first), known, request.id));
+  }
+}
+
+async function initialize(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  frame: RequestFrame,
+  route: string,
+  deps: McpEndpointDeps,
+): Promise<FastifyReply> {
+  const { caller } = request;
+  const hello = readClientHello(frame);
+  const signal = AbortSignal.any([request.gone, AbortSignal.timeout(deps.settings().listTimeoutMs)]);
+  const { directory, facts } = deps;
+  const result = await describeGateway({ hello, caller, directory, facts, signal });
+  const session = deps.sessions.create(caller, route, hello);
+  void reply.header('mcp-session-id', session.id);
+  return send(reply, 200, renderResult(copySpan(frame.bytes, frame.id), result));
+}
+
+interface Incoming {
+  readonly session: LiveSession;
+  readonly frames: readonly (Frame | BadFrame)[];
+  readonly isBatch: boolean;
+  readonly accepted: { readonly json: boolean; readonly stream: boolean };
+}
+
+async function take(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { session, frames, isBatch, accepted }: Incoming,
+  deps: McpEndpointDeps,
+): Promise<FastifyReply | undefined> {
+  const asked = frames.filter(frame => frame.kind === 'request');
+  const bad = frames.filter(frame => frame.kind === 'bad');
+  if (session.calls.size + asked.length > deps.settings().sessions.maxCalls) throw tooManyCalls();
+  for (const frame of frames) {
+    if (frame.kind !== 'notification' && frame.kind !== 'response') continue;
+    if (!takeFromClient(session, frame)) deps.onIgnored();
+  }
+  if (asked.length + bad.length === 0) return reply.code(202).send();
+  const exchange = session.openExchange({
+    requests: asked.length + bad.length,
+    isBatch,
+    mayStream: accepted.stream,
+  });
+  if (!accepted.json) exchange.stream();
+  for (const frame of bad) exchange.settle(renderBadFrame(frame, request.id));
+  for (const frame of asked) void answer(request, session, exchange, frame, deps);
+  return deliver(request, reply, session, exchange, deps);
+}
+
+/** Runs one request to its one answer. Outlives the HTTP request: a client that is cut off can fetch the answer later. */
+async function answer(
+  request: FastifyRequest,
+  session: LiveSession,
+  exchange: Exchange,
+  frame: RequestFrame,
+  deps: McpEndpointDeps,
+): Promise<void> {
+  const call: Call = {
+    exchange,
+    rawId: copySpan(frame.bytes, frame.id),
+    idKey: idKey(frame.bytes, frame.id) ?? '',
+    abort: new AbortController(),
+  };
+  session.calls.add(call);
+  try {
+    const { caller, id: requestId, traceContext: trace } = request;
+    const traceparent = formatTraceparent(trace);
+    const result = await deps.dispatch({ session, caller, call, frame, requestId, trace, traceparent });
+    exchange.settle(isCancelledByClient(call) ? undefined : result);
+  } catch (error) {
+    const isCancelled = isCancelledByClient(call);
+    exchange.settle(isCancelled ? undefined : renderError(call.rawId, GatewayError.from(error), request.id));
+  } finally {
+    session.calls.delete(call);
+  }
+}
+
+async function deliver(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  session: LiveSession,
+  exchange: Exchange,
+  deps: McpEndpointDeps,
+): Promise<FastifyReply | undefined> {
+  const timer = deps.clock.schedule(deps.settings().streams.streamAfterMs, () => exchange.stream());
+  const decided = await exchange.reply;
+  timer.cancel();
+  switch (decided.type) {
+    case 'json':
+      return send(reply, 200, decided.body);
+    case 'nothing':
+      return reply.code(202).send();
+    case 'stream':
+      await streamLog(request, reply, decided.log, {
+        afterSeq: 0,
+        headers: { 'mcp-session-id': session.id },
+      });
+      return undefined;
+  }
+}
+
+/** The session's own stream, or whichever the client lost. */
+async function get(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  route: string,
+  deps: McpEndpointDeps,
+): Promise<FastifyReply | undefined> {
+  if (!readAccept(header(request, 'accept')).stream) {
+    return send(reply, 406, renderError(undefined, notAcceptable('text/event-stream'), request.id));
+  }
+  const session = findSession(request, route, deps);
+  const lastEventId = header(request, 'last-event-id');
+  const headers = { 'mcp-session-id': session.id };
+  if (lastEventId === undefined || lastEventId === '') {
+    const log = session.standalone;
+    await streamLog(request, reply, log, { afterSeq: log.deliveredSeq, headers });
+    return undefined;
+  }
+  const position = parseEventId(lastEventId);
+  const log = position && session.streamOf(position.stream);
+  if (!position || !log) throw unknownEvent();
+  await streamLog(request, reply, log, { afterSeq: position.seq, headers });
+  return undefined;
+}
+
+async function end(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  route: string,
+  deps: McpEndpointDeps,
+): Promise<FastifyReply> {
+  await deps.sessions.end(findSession(request, route, deps), 'client');
+  return reply.code(204).send();
+}
+
+function findSession(request: FastifyRequest, route: string, deps: McpEndpointDeps): LiveSession {
+  const id = header(request, 'mcp-session-id');
+  if (id !== undefined && id !== '') return deps.sessions.find(id, request.caller, route);
+  throw new GatewayError(
+    'invalid_request',
+    'The header `Mcp-Session-Id` is missing. Start with `initialize`.',
+    {
+      reason: 'session_id_missing',
+      param: 'mcp-session-id',
+    },
+  );
+}
+
+function send(reply: FastifyReply, status: number, body: Buffer): FastifyReply {
+  return reply.code(status).header('content-type', json).send(body);
+}
+
+function header(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+function rawIdOf(frame: Frame | BadFrame | undefined): Buffer | undefined {
+  if (frame?.kind === 'request') return copySpan(frame.bytes, frame.id);
+  return frame?.kind === 'bad' ? frame.id : undefined;
+}
+
+function notAcceptable(types: string): GatewayError {
+  return new GatewayError('invalid_request', `The client must accept ${types}.`, {
+    reason: 'not_acceptable',
+    param: 'accept',
+  });
+}
+
+function tooManyCalls(): GatewayError {
+  return new GatewayError('rate_limited', 'Too many requests of this session are running.', {
+    reason: 'too_many_calls',
+    retryAfterMs: 1000,
+  });
+}

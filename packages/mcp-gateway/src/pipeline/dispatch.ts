@@ -1,0 +1,241 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
+import { matchesScope } from '@strata/shared/identity/scopes.ts';
+import type { ListKind } from '../domain/catalog.ts';
+import type { Call } from '../domain/exchange.ts';
+import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
+import type { GatewaySettings } from '../domain/settings.ts';
+import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
+import { textParam } from '../wire/frame.ts';
+import { stringAt } from '../wire/json-scanner.ts';
+import { renderResult } from '../wire/render.ts';
+import { resultUriEdits } from '../wire/result-uris.ts';
+import { onOneLine, splice } from '../wire/splice.ts';
+import type { CallContext, RunCall, TraceContext } from './call-context.ts';
+import type { LiveSession } from './live-session.ts';
+import { renderListPage } from './render-list.ts';
+
+/** One request of a client, inside its session. */
+export interface Request {
+  readonly session: LiveSession;
+  readonly caller: Caller;
+  readonly call: Call;
+  readonly frame: RequestFrame;
+  readonly requestId: string;
+  readonly trace: TraceContext;
+  readonly traceparent: string;
+}
+
+export interface DispatchDeps {
+  readonly directory: UpstreamDirectory;
+  readonly settings: () => GatewaySettings;
+  readonly runCall: RunCall;
+}
+
+/** Answers a request: the whole answer, under the id the client wrote. @throws GatewayError, or the reason of the call's signal */
+export type Dispatch = (request: Request) => Promise<Buffer>;
+
+type Handler = (request: Request, deps: DispatchDeps) => Promise<Buffer>;
+
+const handlers: Readonly<Record<string, Handler>> = {
+  ping: async request => renderResult(request.call.rawId, '{}'),
+  'tools/list': listHandler('tools'),
+  'prompts/list': listHandler('prompts'),
+  'resources/list': listHandler('resources'),
+  'resources/templates/list': listHandler('templates'),
+  'tools/call': nameHandler('tools'),
+  'prompts/get': nameHandler('prompts'),
+  'resources/read': readResource,
+  'resources/subscribe': subscribe,
+  'resources/unsubscribe': unsubscribe,
+  'completion/complete': complete,
+  'logging/setLevel': setLevel,
+};
+
+export function createDispatch(deps: DispatchDeps): Dispatch {
+  return async request => {
+    const { method } = request.frame;
+    const handler = Object.hasOwn(handlers, method) ? handlers[method] : undefined;
+    if (handler) return handler(request, deps);
+    throw new GatewayError('not_implemented', `The method '${method.slice(0, 100)}' is not known here.`, {
+      reason: 'unknown_method',
+    });
+  };
+}
+
+function listHandler(kind: ListKind): Handler {
+  return async ({ session, caller, call, frame }, { settings }) => {
+    const { listPageSize, listTimeoutMs } = settings();
+    const timeout = AbortSignal.timeout(listTimeoutMs);
+    const view = await session.catalog.view(kind, caller.scopes.tools, timeout);
+    call.abort.signal.throwIfAborted();
+    const cursor = cursorOf(frame);
+    const { routes } = session.catalog;
+    return onOneLine(
+      renderResult(call.rawId, renderListPage(view, kind, { cursor, size: listPageSize, routes })),
+    );
+  };
+}
+
+function cursorOf(frame: RequestFrame): string | undefined {
+  const span = frame.params?.members?.get('cursor');
+  const cursor = textParam(frame, 'cursor');
+  if (span && cursor === undefined) throw invalidParams('cursor', '`cursor` must be a string.');
+  return cursor;
+}
+
+function nameHandler(kind: 'tools' | 'prompts'): Handler {
+  return async (request, deps) => {
+    const { session, caller, call, frame } = request;
+    const name = textParam(frame, 'name');
+    if (name === undefined) throw invalidParams('name', '`params.name` must be a string.');
+    const entry = await session.catalog.resolveName(kind, name, caller.scopes.tools, call.abort.signal);
+    if (!entry) throw unknownName(kind, name);
+    return passOn(request, deps, {
+      server: entry.server,
+      exposedName: name,
+      serverName: entry.item.key,
+      edits: name === entry.item.key ? [] : [{ path: ['name'], text: entry.item.key }],
+    });
+  };
+}
+
+async function readResource(request: Request, deps: DispatchDeps): Promise<Buffer> {
+  return passOn(request, deps, await resourceTarget(request));
+}
+
+async function subscribe(request: Request, deps: DispatchDeps): Promise<Buffer> {
+  const target = await resourceTarget(request);
+  const upstream = deps.directory.get(target.server);
+  const isNew = upstream === undefined || request.session.channels.subscribe(upstream, target.serverName);
+  if (!isNew) return renderResult(request.call.rawId, '{}');
+  try {
+    return await passOn(
+      request,
+      deps,
+      target,
+      () => upstream && request.session.channels.unsubscribe(upstream, target.serverName),
+    );
+  } catch (error) {
+    if (upstream) request.session.channels.unsubscribe(upstream, target.serverName);
+    throw error;
+  }
+}
+
+async function unsubscribe(request: Request, deps: DispatchDeps): Promise<Buffer> {
+  const target = await resourceTarget(request);
+  const upstream = deps.directory.get(target.server);
+  const isLast = upstream === undefined || request.session.channels.unsubscribe(upstream, target.serverName);
+  return isLast ? passOn(request, deps, target) : renderResult(request.call.rawId, '{}');
+}
+
+async function complete(request: Request, deps: DispatchDeps): Promise<Buffer> {
+  const { session, caller, call, frame } = request;
+  const ref = frame.params?.members?.get('ref')?.members;
+  const type = stringAt(frame.bytes, ref?.get('type'));
+  if (type === 'ref/prompt') {
+    const name = stringAt(frame.bytes, ref?.get('name')) ?? '';
+    const entry = await session.catalog.resolveName('prompts', name, caller.scopes.tools, call.abort.signal);
+    if (!entry) throw unknownName('prompts', name);
+    const edits = [{ path: ['ref', 'name'], text: entry.item.key }];
+    return passOn(request, deps, {
+      server: entry.server,
+      exposedName: name,
+      serverName: entry.item.key,
+      edits,
+    });
+  }
+  if (type === 'ref/resource') {
+    return passOn(request, deps, await resourceTarget(request, ['ref', 'uri']));
+  }
+  throw invalidParams('ref.type', '`ref.type` must be `ref/prompt` or `ref/resource`.');
+}
+
+const logLevels = new Set(['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']);
+
+async function setLevel({ session, call, frame }: Request): Promise<Buffer> {
+  const level = textParam(frame, 'level') ?? '';
+  if (!logLevels.has(level)) throw invalidParams('level', '`level` is none of the levels of RFC 5424.');
+  await session.channels.setLogLevel(level, call.abort.signal);
+  return renderResult(call.rawId, '{}');
+}
+
+interface Target {
+  readonly server: string;
+  readonly exposedName: string;
+  readonly serverName: string;
+  readonly edits: CallContext['edits'];
+}
+
+async function resourceTarget(request: Request, path: readonly string[] = ['uri']): Promise<Target> {
+  const { session, caller, call, frame } = request;
+  const holder = path.length === 1 ? frame.params?.members : frame.params?.members?.get('ref')?.members;
+  const uri = stringAt(frame.bytes, holder?.get('uri'));
+  if (uri === undefined)
+    throw invalidParams(path.join('.'), `\`params.${path.join('.')}\` must be a string.`);
+  const found = await session.catalog.resolveUri(uri, caller.scopes.tools, call.abort.signal);
+  if (!found) {
+    throw new GatewayError('not_found', `There is no resource '${uri.slice(0, 200)}'.`, {
+      reason: 'unknown_resource',
+      param: path.join('.'),
+    });
+  }
+  return {
+    server: found.server,
+    exposedName: uri,
+    serverName: found.uri,
+    edits: found.uri === uri ? [] : [{ path, text: found.uri }],
+  };
+}
+
+/** Sends the request through the stages to its server and gives the answer the client's id and the client's URIs. */
+async function passOn(
+  request: Request,
+  deps: DispatchDeps,
+  target: Target,
+  onRefused?: () => void,
+): Promise<Buffer> {
+  const { session, caller, call } = request;
+  const upstream = deps.directory.get(target.server);
+  // The server may have been removed since its list was read; a key's globs are looked at for the name that is called.
+  if (!upstream || !isStillAllowed(request, target)) throw unknownName('tools', target.exposedName);
+  const answer = await deps.runCall({
+    session,
+    caller,
+    call,
+    frame: request.frame,
+    upstream,
+    exposedName: target.exposedName,
+    serverName: target.serverName,
+    edits: target.edits,
+    requestId: request.requestId,
+    trace: request.trace,
+    traceparent: request.traceparent,
+  });
+  if (answer.error) onRefused?.();
+  return renderAnswer(answer, call.rawId, uri => session.catalog.routes.expose(target.server, uri));
+}
+
+function isStillAllowed({ caller, frame }: Request, target: Target): boolean {
+  const isNamed = frame.method === 'tools/call' || frame.method === 'prompts/get';
+  return !isNamed || matchesScope(caller.scopes.tools, target.exposedName);
+}
+
+function renderAnswer(answer: ResponseFrame, rawId: Buffer, exposeUri: (uri: string) => string): Buffer {
+  const idEdit = { start: answer.id.start, end: answer.id.end, text: rawId };
+  return onOneLine(splice(answer.bytes, [idEdit, ...resultUriEdits(answer, exposeUri)]));
+}
+
+function invalidParams(param: string, message: string): GatewayError {
+  return new GatewayError('invalid_request', message, { reason: 'invalid_params', param });
+}
+
+function unknownName(kind: 'tools' | 'prompts', name: string): GatewayError {
+  const shown = name.slice(0, 200);
+  return kind === 'tools'
+    ? new GatewayError('not_found', `There is no tool '${shown}'.`, { reason: 'unknown_tool', param: 'name' })
+    : new GatewayError('not_found', `There is no prompt '${shown}'.`, {
+        reason: 'unknown_prompt',
+        param: 'name',
+      });
+}

@@ -1,0 +1,39 @@
+import type { ResponseFrame } from '../domain/frame.ts';
+import { progressTokenOf, renderForwarded } from '../wire/forward-request.ts';
+import type { CallContext } from './call-context.ts';
+
+/** Messages about a call that a client can do without when it reads too slowly. */
+const lossyMethods = new Set(['notifications/progress', 'notifications/message']);
+
+/**
+ * The last step of a call: to its server and back. Ends with the server's answer, with its failure, or with the reason of
+ * the call's signal; in that case the server is told, and what it still sends is dropped.
+ */
+export async function forwardCall(context: CallContext): Promise<ResponseFrame> {
+  const { session, call, frame, upstream, edits } = context;
+  const { signal } = call.abort;
+  const channel = session.channels.channelOf(upstream);
+  await channel.ready(signal);
+  signal.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const settle = (act: () => void) => {
+      signal.removeEventListener('abort', onAbort);
+      act();
+    };
+    const handle = channel.forward({
+      method: frame.method,
+      progressToken: progressTokenOf(frame),
+      render: id => renderForwarded(frame, id, { params: edits, traceparent: context.traceparent }),
+      onNotification: (method, bytes) => session.sendFor(call, bytes, lossyMethods.has(method)),
+      onRequest: (asking, request) =>
+        session.reverse.ask(asking, request, bytes => session.sendFor(call, bytes, false)),
+      onAnswer: answer => settle(() => resolve(answer)),
+      onFailure: error => settle(() => reject(error)),
+    });
+    const onAbort = () => {
+      handle.cancel('The client no longer waits for the answer.');
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}

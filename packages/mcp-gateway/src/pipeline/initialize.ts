@@ -1,0 +1,56 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
+import { type ClientHello, isObject, joinInstructions, unionCapabilities } from '../domain/capabilities.ts';
+import type { RequestFrame } from '../domain/frame.ts';
+import { mayUseServer } from '../domain/names.ts';
+import { negotiateVersion } from '../domain/protocol-versions.ts';
+import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
+import { decodeParams } from '../wire/frame.ts';
+import { gatewayInfo, metaKeys } from './gateway-identity.ts';
+import type { ServerFacts } from './server-facts.ts';
+
+/** What the client said about itself. @throws GatewayError invalid_request (`invalid_params`) */
+export function readClientHello(frame: RequestFrame): ClientHello {
+  const { protocolVersion, capabilities, clientInfo } = decodeParams(frame);
+  if (typeof protocolVersion !== 'string' || !isObject(clientInfo)) {
+    throw new GatewayError('invalid_request', '`initialize` needs `protocolVersion` and `clientInfo`.', {
+      reason: 'invalid_params',
+    });
+  }
+  return {
+    protocolVersion: negotiateVersion(protocolVersion),
+    capabilities: isObject(capabilities) ? capabilities : {},
+    clientInfo,
+  };
+}
+
+/** Claimed for a server nobody has reached yet: its tools may come, and a client told otherwise would never ask. */
+const presumed = { tools: { listChanged: true } };
+
+/** The result of `initialize`: what all servers that this caller may use can do together. */
+export async function describeGateway(options: {
+  readonly hello: ClientHello;
+  readonly caller: Caller;
+  readonly directory: UpstreamDirectory;
+  readonly facts: ServerFacts;
+  readonly signal: AbortSignal;
+}): Promise<string> {
+  const { hello, caller, directory, facts, signal } = options;
+  const usable = directory
+    .list()
+    .filter(({ name, policy }) => mayUseServer(caller.scopes.tools, name, policy.hasPlainNames));
+  const known = await Promise.all(
+    usable.map(async upstream => ({ server: upstream.name, hello: await facts.hello(upstream, signal) })),
+  );
+  const missing = known.filter(each => each.hello === undefined).map(each => ({ server: each.server }));
+  const instructions = joinInstructions(
+    known.map(each => ({ server: each.server, instructions: each.hello?.instructions })),
+  );
+  return JSON.stringify({
+    protocolVersion: hello.protocolVersion,
+    capabilities: unionCapabilities(known.map(each => each.hello?.capabilities ?? presumed)),
+    serverInfo: gatewayInfo,
+    ...(instructions !== undefined && { instructions }),
+    ...(missing.length > 0 && { _meta: { [metaKeys.unavailable]: missing } }),
+  });
+}

@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { durationBuckets, metricNames } from '@strata/shared/telemetry/semantic-conventions.ts';
+import type { Telemetry } from '@strata/shared/telemetry/telemetry.ts';
+import type { ResponseFrame } from '../domain/frame.ts';
+import type { CallContext, CallStage } from './call-context.ts';
+
+export type CallOutcome = 'ok' | 'tool_error' | 'server_error' | 'failed' | 'cancelled';
+
+/**
+ * One record for each call that reached for a server: who, with which key, what, with which arguments (as a digest, never
+ * as text), with which outcome, how long, in which trace.
+ */
+export function recordCall(telemetry: Telemetry, clock: Clock): CallStage {
+  const duration = telemetry.meter.createHistogram(metricNames.mcpServerDuration, {
+    unit: 's',
+    description: 'Duration of requests that were passed on to a server.',
+    advice: { explicitBucketBoundaries: durationBuckets },
+  });
+  return async (context, next) => {
+    const startedMs = clock.monotonic();
+    const finish = (outcome: CallOutcome, reason: string | undefined, resultBytes: number) => {
+      const durationMs = clock.monotonic() - startedMs;
+      duration.record(durationMs / 1000, {
+        'mcp.method.name': context.frame.method,
+        server: context.upstream.name,
+        outcome,
+      });
+      telemetry.log.info(
+        {
+          call: recordOf(context),
+          outcome,
+          reason,
+          resultBytes,
+          durationMs: Math.round(durationMs * 10) / 10,
+        },
+        'call',
+      );
+    };
+    try {
+      const answer = await next();
+      finish(outcomeOf(answer), undefined, answer.bytes.length);
+      return answer;
+    } catch (error) {
+      const isFailure = error instanceof GatewayError;
+      finish(isFailure ? 'failed' : 'cancelled', isFailure ? error.reason : undefined, 0);
+      throw error;
+    }
+  };
+}
+
+function recordOf(context: CallContext): Readonly<Record<string, unknown>> {
+  const { caller, session, frame, upstream } = context;
+  return {
+    tenant: caller.tenant,
+    principal: caller.principal,
+    keyId: caller.keyId,
+    actors: caller.envelope?.actors,
+    runId: caller.envelope?.runId,
+    session: session.tag,
+    method: frame.method,
+    name: context.exposedName,
+    server: upstream.name,
+    serverName: context.serverName,
+    argumentsSha256: argumentsDigest(context),
+    traceId: context.trace.traceId,
+    requestId: context.requestId,
+  };
+}
+
+function argumentsDigest({ frame }: CallContext): string | undefined {
+  const span = frame.params?.members?.get('arguments');
+  return span && createHash('sha256').update(frame.bytes.subarray(span.start, span.end)).digest('hex');
+}
+
+function outcomeOf(answer: ResponseFrame): CallOutcome {
+  if (answer.error) return 'server_error';
+  const isError = answer.result?.members?.get('isError');
+  return isError && answer.bytes[isError.start] === 0x74 ? 'tool_error' : 'ok';
+}

@@ -1,0 +1,83 @@
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Logger } from '@strata/shared/telemetry/logger.ts';
+import type { ServerHello } from '../domain/capabilities.ts';
+import type { ChannelOwner, Upstream } from '../domain/upstream.ts';
+import { withSignal } from '../domain/with-signal.ts';
+import { gatewayHello } from './gateway-identity.ts';
+
+type Fact =
+  | { readonly status: 'asking'; readonly answer: Promise<ServerHello | undefined> }
+  | { readonly status: 'known'; readonly hello: ServerHello }
+  | { readonly status: 'down'; readonly untilMs: number };
+
+/** A server that could not be reached is asked again at the next need after this. */
+const downMs = 10_000;
+
+const silentOwner: ChannelOwner = {
+  onNotification: () => {},
+  onRequest: () => {},
+  onOpened: () => {},
+  onLost: () => {},
+  needs: () => false,
+};
+
+/**
+ * What each server said about itself, so that `initialize` can be answered at once and honestly without starting every
+ * server for every session: asked once with a conversation that is closed again, refreshed by every later handshake.
+ */
+export class ServerFacts {
+  readonly #facts = new WeakMap<Upstream, Fact>();
+  readonly #clock: Clock;
+  readonly #log: Logger;
+
+  constructor(clock: Clock, log: Logger) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** `undefined` when the server cannot be reached, or did not answer before the signal. */
+  async hello(upstream: Upstream, signal: AbortSignal): Promise<ServerHello | undefined> {
+    const fact = this.#facts.get(upstream);
+    if (fact?.status === 'known') return fact.hello;
+    if (fact?.status === 'down' && fact.untilMs > this.#clock.monotonic()) return undefined;
+    const answer = fact?.status === 'asking' ? fact.answer : this.#ask(upstream);
+    return withSignal(answer, signal).catch(() => undefined);
+  }
+
+  learn(upstream: Upstream, hello: ServerHello): void {
+    this.#facts.set(upstream, { status: 'known', hello });
+  }
+
+  #ask(upstream: Upstream): Promise<ServerHello | undefined> {
+    const answer = this.#handshake(upstream);
+    this.#facts.set(upstream, { status: 'asking', answer });
+    return answer;
+  }
+
+  async #handshake(upstream: Upstream): Promise<ServerHello | undefined> {
+    const channel = upstream.createChannel(gatewayHello, silentOwner);
+    try {
+      const hello = await channel.ready(AbortSignal.timeout(upstream.policy.openTimeoutMs));
+      this.learn(upstream, hello);
+      this.#log.info(
+        { server: upstream.name, version: hello.protocolVersion, info: hello.serverInfo },
+        'server is up',
+      );
+      return hello;
+    } catch (error) {
+      const { message, reason } = GatewayError.from(error);
+      if (this.#facts.get(upstream)?.status === 'asking') {
+        this.#facts.set(upstream, { status: 'down', untilMs: this.#clock.monotonic() + downMs });
+      }
+      this.#log.warn({ server: upstream.name, reason }, message);
+      return undefined;
+    } finally {
+      channel
+        .close()
+        .catch((error: unknown) =>
+          this.#log.warn({ server: upstream.name, err: error }, 'server did not end'),
+        );
+    }
+  }
+}

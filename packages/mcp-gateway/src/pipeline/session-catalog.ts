@@ -1,0 +1,180 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { matchesScope } from '@strata/shared/identity/scopes.ts';
+import {
+  type CatalogEntry,
+  type ListKind,
+  type MergedCatalog,
+  mergeNamed,
+  scopedName,
+  visibleEntries,
+} from '../domain/catalog.ts';
+import { candidateServers, mayUseServer } from '../domain/names.ts';
+import type { Upstream } from '../domain/upstream.ts';
+import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
+import { createUriRoutes, type UriRoutes } from '../domain/uri-routes.ts';
+import type { ListedItem } from '../wire/list-items.ts';
+import type { ChannelLists } from './channel-lists.ts';
+
+export interface MissingServer {
+  readonly server: string;
+  readonly reason: string;
+}
+
+export interface CatalogView {
+  readonly entries: readonly CatalogEntry<ListedItem>[];
+  /** Servers whose part of the list could not be had. */
+  readonly missing: readonly MissingServer[];
+  readonly refused: MergedCatalog<ListedItem>['refused'];
+}
+
+export interface SessionCatalogOptions {
+  readonly directory: UpstreamDirectory;
+  readonly listsOf: (upstream: Upstream) => ChannelLists;
+}
+
+interface LoadedPart {
+  readonly upstream: Upstream;
+  readonly items: readonly ListedItem[];
+}
+
+/**
+ * All servers' lists as one session sees them, and the way back from a name or URI to its server. Whoever asks gives the
+ * globs of its key: what they do not match is not in any answer, and asking for it is the same as asking for nothing.
+ */
+export class SessionCatalog {
+  readonly routes: UriRoutes;
+  readonly #options: SessionCatalogOptions;
+  readonly #merged = new Map<string, { parts: readonly LoadedPart[]; merged: MergedCatalog<ListedItem> }>();
+
+  constructor(options: SessionCatalogOptions) {
+    this.#options = options;
+    this.routes = createUriRoutes(() => options.directory.list().map(upstream => upstream.name));
+  }
+
+  async view(kind: ListKind, patterns: readonly string[], signal: AbortSignal): Promise<CatalogView> {
+    const servers = this.#usable(patterns);
+    const settled = await Promise.all(servers.map(upstream => this.#loadPart(upstream, kind, signal)));
+    const parts = settled.filter(part => 'items' in part);
+    const merged = this.#merge(kind, parts);
+    return {
+      entries: visibleEntries(merged.entries, kind, patterns),
+      missing: settled.filter(part => 'reason' in part),
+      refused: merged.refused.filter(each => matchesScope(patterns, each.exposed)),
+    };
+  }
+
+  /** The tool or prompt behind a name. `undefined` when there is none this caller may know of. */
+  async resolveName(
+    kind: 'tools' | 'prompts',
+    exposed: string,
+    patterns: readonly string[],
+    signal: AbortSignal,
+  ): Promise<CatalogEntry<ListedItem> | undefined> {
+    if (!matchesScope(patterns, exposed)) return undefined;
+    const usable = this.#usable(patterns);
+    const hinted = candidateServers(
+      exposed,
+      usable.map(({ name, policy }) => ({ name, hasPlainNames: policy.hasPlainNames })),
+    );
+    const parts: LoadedPart[] = [];
+    let failure: MissingServer | undefined;
+    for (const part of await Promise.all(
+      usable
+        .filter(upstream => hinted.includes(upstream.name))
+        .map(upstream => this.#loadPart(upstream, kind, signal)),
+    )) {
+      if ('items' in part) parts.push(part);
+      else failure = part;
+    }
+    const found = this.#merge(kind, parts).entries.find(entry => entry.exposed === exposed);
+    if (!found && failure) throw unavailable(failure);
+    return found;
+  }
+
+  /** The server's own form of a URI. `undefined` when there is none this caller may know of. @throws GatewayError invalid_request (`ambiguous_resource`) */
+  async resolveUri(
+    exposed: string,
+    patterns: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ server: string; uri: string } | undefined> {
+    let resolved = this.routes.resolve(exposed);
+    if (resolved.type === 'unknown') {
+      await Promise.all([this.view('resources', patterns, signal), this.view('templates', patterns, signal)]);
+      resolved = this.routes.resolve(exposed);
+    }
+    const isVisible = (server: string, uri: string) =>
+      matchesScope(patterns, scopedName({ exposed: uri, server, key: uri }, 'resources'));
+    if (resolved.type === 'found') return isVisible(resolved.server, resolved.uri) ? resolved : undefined;
+    if (resolved.type === 'unknown') return undefined;
+    const visible = resolved.servers.filter(server => isVisible(server, exposed));
+    const [only, ...others] = visible;
+    if (only === undefined) return undefined;
+    if (others.length === 0) return { server: only, uri: exposed };
+    throw new GatewayError(
+      'invalid_request',
+      `Several servers have this resource. Use one of: ${visible.map(server => `${server}+${exposed}`).join(', ')}`,
+      { reason: 'ambiguous_resource', param: 'uri' },
+    );
+  }
+
+  #usable(patterns: readonly string[]): Upstream[] {
+    return this.#options.directory
+      .list()
+      .filter(({ name, policy }) => mayUseServer(patterns, name, policy.hasPlainNames));
+  }
+
+  async #loadPart(
+    upstream: Upstream,
+    kind: ListKind,
+    signal: AbortSignal,
+  ): Promise<LoadedPart | MissingServer> {
+    try {
+      const items = await this.#options.listsOf(upstream).load(kind, signal);
+      this.#learnUris(upstream.name, kind, items);
+      return { upstream, items };
+    } catch (error) {
+      return { server: upstream.name, reason: error instanceof GatewayError ? error.reason : 'list_timeout' };
+    }
+  }
+
+  #learnUris(server: string, kind: ListKind, items: readonly ListedItem[]): void {
+    if (kind === 'resources') this.routes.setListed(server, items);
+    if (kind === 'templates') this.routes.setTemplates(server, items);
+  }
+
+  #merge(kind: ListKind, parts: readonly LoadedPart[]): MergedCatalog<ListedItem> {
+    const key = `${kind} ${parts.map(part => part.upstream.name).join(' ')}`;
+    const known = this.#merged.get(key);
+    const isSame = known?.parts.every((part, index) => part.items === parts[index]?.items);
+    if (known && isSame) return known.merged;
+    const merged = kind === 'tools' || kind === 'prompts' ? mergeNames(parts) : this.#mergeUris(kind, parts);
+    this.#merged.set(key, { parts, merged });
+    return merged;
+  }
+
+  #mergeUris(kind: ListKind, parts: readonly LoadedPart[]): MergedCatalog<ListedItem> {
+    const expose = (server: string, uri: string) =>
+      kind === 'templates' ? this.routes.exposeTemplate(server, uri) : this.routes.expose(server, uri);
+    const entries = parts.flatMap(({ upstream, items }) =>
+      items.map(item => ({ exposed: expose(upstream.name, item.key), server: upstream.name, item })),
+    );
+    return { entries, refused: [] };
+  }
+}
+
+function mergeNames(parts: readonly LoadedPart[]): MergedCatalog<ListedItem> {
+  return mergeNamed(
+    parts.map(({ upstream, items }) => ({
+      server: upstream.name,
+      hasPlainNames: upstream.policy.hasPlainNames,
+      items,
+    })),
+  );
+}
+
+function unavailable({ server, reason }: MissingServer): GatewayError {
+  return new GatewayError('upstream_failed', `The server '${server}' is not available.`, {
+    reason: 'server_unavailable',
+    details: { server, cause: reason },
+  });
+}

@@ -1,0 +1,177 @@
+import type { Logger } from '@strata/shared/telemetry/logger.ts';
+import type { ClientHello, ServerHello } from '../domain/capabilities.ts';
+import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
+import type { Channel, ChannelOwner, Upstream } from '../domain/upstream.ts';
+import { ChannelLists } from './channel-lists.ts';
+import type { ServerFacts } from './server-facts.ts';
+import type { Participant, SharedChannels } from './shared-channels.ts';
+
+export interface SessionChannelsOptions {
+  readonly hello: ClientHello;
+  readonly shared: SharedChannels;
+  readonly facts: ServerFacts;
+  readonly log: Logger;
+  readonly events: SessionChannelEvents;
+}
+
+/** What concerns the session, whichever way its servers are shared. */
+export interface SessionChannelEvents extends Participant {
+  onMessage(frame: NotificationFrame): void;
+  onRequest(channel: Channel, frame: RequestFrame): void;
+  onCancelled(channel: Channel, frame: NotificationFrame): void;
+  onLost(channel: Channel): void;
+}
+
+interface Own {
+  readonly channel: Channel;
+  readonly lists: ChannelLists;
+  readonly subscriptions: Set<string>;
+}
+
+/**
+ * The conversations one session has with servers, each opened when it is first needed. What the client set up once (log
+ * level, subscriptions) is set up again whenever a conversation had to be opened anew.
+ */
+export class SessionChannels implements ChannelOwner {
+  readonly #options: SessionChannelsOptions;
+  readonly #own = new Map<Upstream, Own>();
+  readonly #joined = new Set<Upstream>();
+  #logLevel: string | undefined;
+  #isClosed = false;
+
+  constructor(options: SessionChannelsOptions) {
+    this.#options = options;
+  }
+
+  channelOf(upstream: Upstream): Channel {
+    return upstream.policy.sharing === 'shared'
+      ? this.#shared(upstream).channel
+      : this.#ownOf(upstream).channel;
+  }
+
+  listsOf(upstream: Upstream): ChannelLists {
+    return upstream.policy.sharing === 'shared' ? this.#shared(upstream).lists : this.#ownOf(upstream).lists;
+  }
+
+  /** Remembers a subscription. `false` when the server need not be told. */
+  subscribe(upstream: Upstream, uri: string): boolean {
+    if (upstream.policy.sharing === 'shared')
+      return this.#shared(upstream).subscribe(this.#options.events, uri);
+    this.#ownOf(upstream).subscriptions.add(uri);
+    return true;
+  }
+
+  /** `false` when the server need not be told, because others still want it. */
+  unsubscribe(upstream: Upstream, uri: string): boolean {
+    if (upstream.policy.sharing === 'shared')
+      return this.#shared(upstream).unsubscribe(this.#options.events, uri);
+    this.#ownOf(upstream).subscriptions.delete(uri);
+    return true;
+  }
+
+  /** Servers that only this session uses get the level; a shared one's log reaches nobody. */
+  async setLogLevel(level: string, signal: AbortSignal): Promise<void> {
+    this.#logLevel = level;
+    await Promise.all(
+      [...this.#own.values()].map(({ channel }) => this.#sendLogLevel(channel, level, signal)),
+    );
+  }
+
+  /** To every server this session has a conversation of its own with. */
+  broadcast(bytes: Buffer): void {
+    for (const { channel } of this.#own.values()) channel.tell(bytes);
+  }
+
+  /** Servers were removed from the configuration. */
+  async drop(upstream: Upstream): Promise<void> {
+    const own = this.#own.get(upstream);
+    this.#own.delete(upstream);
+    this.#joined.delete(upstream);
+    await own?.channel.close();
+  }
+
+  upstreams(): Upstream[] {
+    return [...this.#own.keys(), ...this.#joined];
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const own = [...this.#own.values()];
+    this.#own.clear();
+    for (const upstream of this.#joined) this.#options.shared.of(upstream).leave(this.#options.events);
+    await Promise.all(own.map(({ channel }) => channel.close()));
+  }
+
+  onNotification(channel: Channel, frame: NotificationFrame): void {
+    const { events } = this.#options;
+    if (frame.method.endsWith('/list_changed')) {
+      this.#own.get(channel.upstream)?.lists.invalidateAll();
+      events.onListChanged(channel.upstream, frame.method);
+    } else if (frame.method === 'notifications/resources/updated') {
+      events.onResourceUpdated(channel.upstream, frame);
+    } else if (frame.method === 'notifications/cancelled') {
+      events.onCancelled(channel, frame);
+    } else {
+      events.onMessage(frame);
+    }
+  }
+
+  onRequest(channel: Channel, frame: RequestFrame): void {
+    this.#options.events.onRequest(channel, frame);
+  }
+
+  onOpened(channel: Channel, hello: ServerHello): void {
+    this.#options.facts.learn(channel.upstream, hello);
+    const signal = AbortSignal.timeout(channel.upstream.policy.callTimeoutMs);
+    if (this.#logLevel !== undefined && hello.capabilities.logging !== undefined) {
+      void this.#sendLogLevel(channel, this.#logLevel, signal);
+    }
+    for (const uri of this.#own.get(channel.upstream)?.subscriptions ?? []) {
+      channel.ask('resources/subscribe', { uri }, signal).catch((error: unknown) => {
+        this.#options.log.warn(
+          { server: channel.upstream.name, err: error },
+          'a subscription could not be renewed',
+        );
+      });
+    }
+  }
+
+  onLost(channel: Channel): void {
+    this.#own.get(channel.upstream)?.lists.invalidateAll();
+    this.#options.events.onLost(channel);
+  }
+
+  needs(channel: Channel): boolean {
+    return (this.#own.get(channel.upstream)?.subscriptions.size ?? 0) > 0;
+  }
+
+  #ownOf(upstream: Upstream): Own {
+    let own = this.#own.get(upstream);
+    if (!own) {
+      const channel = upstream.createChannel(this.#options.hello, this);
+      own = { channel, lists: new ChannelLists(channel), subscriptions: new Set() };
+      if (this.#isClosed)
+        void channel.close(); // a call that was still on its way; it gets the error of a closed channel
+      else this.#own.set(upstream, own);
+    }
+    return own;
+  }
+
+  #shared(upstream: Upstream) {
+    const shared = this.#options.shared.of(upstream);
+    if (!this.#joined.has(upstream) && !this.#isClosed) {
+      this.#joined.add(upstream);
+      shared.join(this.#options.events);
+    }
+    return shared;
+  }
+
+  async #sendLogLevel(channel: Channel, level: string, signal: AbortSignal): Promise<void> {
+    try {
+      const { capabilities } = await channel.ready(signal);
+      if (capabilities.logging !== undefined) await channel.ask('logging/setLevel', { level }, signal);
+    } catch (error) {
+      this.#options.log.warn({ server: channel.upstream.name, err: error }, 'the log level could not be set');
+    }
+  }
+}

@@ -1,0 +1,136 @@
+import type { Logger } from '@strata/shared/telemetry/logger.ts';
+import type { ServerHello } from '../domain/capabilities.ts';
+import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
+import type { Channel, ChannelOwner, Upstream } from '../domain/upstream.ts';
+import { textParam } from '../wire/frame.ts';
+import { copySpan } from '../wire/render.ts';
+import { ChannelLists } from './channel-lists.ts';
+import { gatewayHello } from './gateway-identity.ts';
+import { refuse } from './reverse-requests.ts';
+import type { ServerFacts } from './server-facts.ts';
+
+/** A session as a shared conversation sees it. */
+export interface Participant {
+  onListChanged(upstream: Upstream, method: string): void;
+  onResourceUpdated(upstream: Upstream, frame: NotificationFrame): void;
+}
+
+/** One conversation that several sessions use. */
+export interface SharedChannel {
+  readonly channel: Channel;
+  readonly lists: ChannelLists;
+  join(participant: Participant): void;
+  leave(participant: Participant): void;
+  /** `true` when it is the first of this URI: the server has to be told. */
+  subscribe(participant: Participant, uri: string): boolean;
+  /** `true` when it was the last of this URI. */
+  unsubscribe(participant: Participant, uri: string): boolean;
+}
+
+/**
+ * The conversations with servers that are configured as shared. What a server sends to nobody in particular reaches only
+ * sessions it concerns: list changes all of them, updates those that subscribed, log lines none, because nobody can tell
+ * whose they are (S-1).
+ */
+export class SharedChannels {
+  readonly #channels = new Map<Upstream, SharedChannel>();
+  readonly #facts: ServerFacts;
+  readonly #log: Logger;
+
+  constructor(facts: ServerFacts, log: Logger) {
+    this.#facts = facts;
+    this.#log = log;
+  }
+
+  of(upstream: Upstream): SharedChannel {
+    let shared = this.#channels.get(upstream);
+    if (!shared) {
+      shared = createSharedChannel(upstream, this.#facts, this.#log);
+      this.#channels.set(upstream, shared);
+    }
+    return shared;
+  }
+
+  /** Forgets a server that was removed. Its own `close` ends the conversation. */
+  remove(upstream: Upstream): void {
+    this.#channels.delete(upstream);
+  }
+}
+
+function createSharedChannel(upstream: Upstream, facts: ServerFacts, log: Logger): SharedChannel {
+  const participants = new Set<Participant>();
+  const subscribers = new Map<string, Set<Participant>>();
+
+  const owner: ChannelOwner = {
+    onNotification(_channel: Channel, frame: NotificationFrame) {
+      if (frame.method.endsWith('/list_changed')) {
+        lists.invalidateAll();
+        for (const participant of participants) participant.onListChanged(upstream, frame.method);
+      } else if (frame.method === 'notifications/resources/updated') {
+        const uri = textParam(frame, 'uri') ?? '';
+        for (const participant of subscribersOf(uri)) participant.onResourceUpdated(upstream, frame);
+      }
+    },
+    onRequest(channel: Channel, frame: RequestFrame) {
+      channel.tell(refuse(copySpan(frame.bytes, frame.id), -32601, 'A shared server cannot ask clients.'));
+    },
+    onOpened(channel: Channel, hello: ServerHello) {
+      facts.learn(upstream, hello);
+      for (const uri of subscribers.keys()) {
+        channel
+          .ask('resources/subscribe', { uri }, AbortSignal.timeout(upstream.policy.callTimeoutMs))
+          .catch(error => {
+            log.warn({ server: upstream.name, err: error }, 'a subscription could not be renewed');
+          });
+      }
+    },
+    needs: () => subscribers.size > 0,
+    onLost() {
+      lists.invalidateAll();
+      for (const participant of participants)
+        participant.onListChanged(upstream, 'notifications/tools/list_changed');
+    },
+  };
+
+  /** Servers may report a part of what was subscribed to. */
+  function subscribersOf(uri: string): Set<Participant> {
+    const found = new Set<Participant>();
+    for (const [subscribed, waiting] of subscribers) {
+      if (uri === subscribed || uri.startsWith(subscribed))
+        for (const participant of waiting) found.add(participant);
+    }
+    return found;
+  }
+
+  const channel = upstream.createChannel(gatewayHello, owner);
+  const lists = new ChannelLists(channel);
+
+  const unsubscribe = (participant: Participant, uri: string) => {
+    const waiting = subscribers.get(uri);
+    if (!waiting?.delete(participant) || waiting.size > 0) return false;
+    return subscribers.delete(uri);
+  };
+
+  return {
+    channel,
+    lists,
+    join: participant => void participants.add(participant),
+    leave(participant) {
+      participants.delete(participant);
+      for (const uri of [...subscribers.keys()]) {
+        if (!unsubscribe(participant, uri)) continue;
+        channel
+          .ask('resources/unsubscribe', { uri }, AbortSignal.timeout(upstream.policy.callTimeoutMs))
+          .catch(error => {
+            log.debug({ server: upstream.name, err: error }, 'a subscription could not be ended');
+          });
+      }
+    },
+    subscribe(participant, uri) {
+      const waiting = subscribers.get(uri) ?? new Set();
+      subscribers.set(uri, waiting.add(participant));
+      return waiting.size === 1;
+    },
+    unsubscribe,
+  };
+}
