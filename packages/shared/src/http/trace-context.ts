@@ -31,7 +31,7 @@ export function newTraceContext(): SpanContext {
     traceId: random.slice(0, 32),
     spanId: random.slice(32),
     traceFlags: TraceFlags.SAMPLED,
-    isRemote: true,
+    isRemote: false,
   };
 }
 
