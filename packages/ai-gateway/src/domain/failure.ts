@@ -117,14 +117,29 @@ export class AttemptFailure extends Error {
     this.refusal = options.refusal;
   }
 
-  /** What the dialer or a stream threw: no answer came, so the network or the upstream is at fault. */
+  /** What the dialer or a stream threw: no answer came. Whatever this gateway itself refuses is not tried again. */
   static from(error: unknown): AttemptFailure {
     if (error instanceof AttemptFailure) return error;
     const known = GatewayError.from(error);
-    const isOurs =
-      known.kind !== 'upstream_failed' && known.kind !== 'timeout' && known.kind !== 'overloaded';
-    return new AttemptFailure(isOurs ? 'caller-fault' : 'transient', known);
+    switch (known.kind) {
+      case 'upstream_failed':
+      case 'timeout':
+      case 'overloaded':
+        return new AttemptFailure('transient', known);
+      case 'permission_denied':
+        return new AttemptFailure('credential', notAllowed(known));
+      default:
+        return new AttemptFailure('caller-fault', known);
+    }
   }
+}
+
+/** An address that the dialer refuses is the operator's mistake, which no client should read as a refusal of its key. */
+function notAllowed(cause: GatewayError): GatewayError {
+  return new GatewayError('upstream_failed', 'The address of the provider is not one the gateway may call.', {
+    reason: 'upstream_not_allowed',
+    cause,
+  });
 }
 
 /** The error a client sees for an upstream's answer that is not shown as it is. */

@@ -1,0 +1,48 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { expect, test } from 'vitest';
+import { AttemptFailure, classify, failureTable, refusalError } from './failure.ts';
+
+test.each([
+  [500, [], 'transient'],
+  [503, ['overloaded_error'], 'transient'],
+  [529, [], 'transient'],
+  [408, [], 'transient'],
+  [409, [], 'transient'],
+  [302, [], 'transient'],
+  [429, ['rate_limit_exceeded', 'requests'], 'rate-limited'],
+  [429, [], 'rate-limited'],
+  [429, ['insufficient_quota', 'insufficient_quota'], 'quota'],
+  [402, [], 'quota'],
+  [400, ['billing_hard_limit_reached'], 'quota'],
+  [401, ['invalid_api_key', 'invalid_request_error'], 'credential'],
+  [403, ['permission_error'], 'credential'],
+  [404, ['model_not_found', 'invalid_request_error'], 'model-gone'],
+  [404, [], 'model-gone'],
+  [400, ['context_length_exceeded', 'invalid_request_error'], 'context-too-long'],
+  [413, ['request_too_large'], 'context-too-long'],
+  [400, ['invalid_request_error'], 'caller-fault'],
+  [422, [], 'caller-fault'],
+  [400, ['constructor', '__proto__'], 'caller-fault'],
+  [200, ['overloaded_error'], 'transient'],
+  [200, ['invalid_request_error'], 'caller-fault'],
+  [200, [], 'transient'],
+] as const)('%i with %j is %s', (status, codes, expected) => {
+  expect(classify(status, codes)).toBe(expected);
+});
+
+test("only what is the target's own fault counts against it", () => {
+  const counting = Object.entries(failureTable).filter(([, row]) => row.countsAgainstTarget);
+  expect(counting.map(([name]) => name)).toEqual(['transient']);
+});
+
+test("no text of a provider's answer about the gateway's own credential reaches a client", () => {
+  const error = refusalError('credential', { provider: 'main', status: 401, retryAfterMs: undefined });
+  expect(error.kind).toBe('upstream_failed');
+  expect(failureTable.credential.showUpstreamError).toBe(false);
+});
+
+test('what the network threw is transient; what the gateway itself refused is not tried again', () => {
+  expect(AttemptFailure.from(new GatewayError('timeout', 'late')).class).toBe('transient');
+  expect(AttemptFailure.from(new GatewayError('upstream_failed', 'reset')).class).toBe('transient');
+  expect(AttemptFailure.from(new GatewayError('cancelled', 'gone')).class).toBe('caller-fault');
+});

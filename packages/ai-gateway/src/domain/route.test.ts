@@ -1,0 +1,69 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { ModelProvider } from './provider.ts';
+import { findRoute, type Route, targetsSpeaking, visibleRoutes } from './route.ts';
+
+const provider: ModelProvider = {
+  name: 'main',
+  system: 'openai',
+  origin: { name: 'main', url: new URL('http://127.0.0.1'), allowPrivate: true },
+  speaks: new Map([['openai-chat', { path: '/chat/completions', mayAskStreamUsage: true }]]),
+  headers: {},
+};
+
+function table(...aliases: string[]): Map<string, Route> {
+  return new Map(
+    aliases.map(alias => [
+      alias,
+      { alias, targets: [{ id: `main/${alias}`, provider, model: alias, prices: undefined }] },
+    ]),
+  );
+}
+
+test('an unknown model is answered with the nearest names that the caller may use', () => {
+  const routes = table('gpt-5-mini', 'gpt-5-nano', 'secret-gpt-5-min', 'claude-opus');
+  const refusal = expect.objectContaining({
+    kind: 'not_found',
+    reason: 'model_not_found',
+    details: { nearest: ['gpt-5-mini', 'gpt-5-nano'] },
+  });
+  expect(() => findRoute(routes, 'gpt-5-min', ['gpt-*', 'claude-*'])).toThrow(refusal);
+});
+
+test('[S-2] a model that the caller may not use is answered like one that does not exist', () => {
+  const routes = table('public', 'private');
+  const read = (alias: string) => {
+    try {
+      findRoute(routes, alias, ['public']);
+      return undefined;
+    } catch (error) {
+      return String(error).replace(alias, '');
+    }
+  };
+  expect(read('private')).toBe(read('PRIVATE'));
+  expect(visibleRoutes(routes, ['public']).map(route => route.alias)).toEqual(['public']);
+  expect(visibleRoutes(routes, [])).toEqual([]);
+});
+
+test('[A13] property: no spelling of a name reaches a route but its own', () => {
+  const routes = table('gpt-5', 'internal');
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string({ unit: 'binary' }),
+        fc.constantFrom('GPT-5', 'gpt-5 ', 'gpt-5\0', 'gpt‐5', 'ｇpt-5', '__proto__', 'constructor', 'internal'),
+      ),
+      name => {
+        if (name === 'gpt-5') return;
+        expect(() => findRoute(routes, name, ['gpt-5'])).toThrow(expect.objectContaining({ kind: 'not_found' }));
+      },
+    ),
+  );
+});
+
+test('a model is called in a protocol that one of its providers speaks, or the error says which', () => {
+  const [route] = table('gpt-5').values();
+  if (!route) throw new Error('no route');
+  expect(targetsSpeaking(route, 'openai-chat')).toHaveLength(1);
+  expect(() => targetsSpeaking(route, 'anthropic-messages')).toThrow(/openai-chat/);
+});
