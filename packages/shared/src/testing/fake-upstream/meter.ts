@@ -1,3 +1,4 @@
+import { joinHeaders } from '../message-parser.ts';
 import { Watchers } from '../watchers.ts';
 import type { RequestFacts } from './plan.ts';
 import type { RequestHead } from './request-parser.ts';
@@ -153,13 +154,4 @@ class Kept {
   bytes(): Buffer {
     return Buffer.concat(this.#parts);
   }
-}
-
-function joinHeaders(pairs: RequestHead['rawHeaders']): Readonly<Record<string, string>> {
-  const headers: Record<string, string> = Object.create(null);
-  for (const [name, value] of pairs) {
-    const key = name.toLowerCase();
-    headers[key] = headers[key] === undefined ? value : `${headers[key]}, ${value}`;
-  }
-  return headers;
 }
