@@ -46,23 +46,12 @@ export async function play(steps: readonly Step[], stage: Stage): Promise<PlayEn
         await response.body(Buffer.from(formatSse(event)), { isEvent: true });
         break;
       }
-      case 'drip': {
-        const bytes = Buffer.from(step.bytes);
-        const sliceBytes = step.sliceBytes ?? 1;
-        for (let start = 0; start < bytes.length; start += sliceBytes) {
-          if (start > 0) await pause(step.everyMs, stage);
-          await response.body(bytes.subarray(start, start + sliceBytes));
-        }
+      case 'drip':
+        await drip(step, response, stage);
         break;
-      }
-      case 'repeat': {
-        const bytes = Buffer.from(step.bytes);
-        for (let time = 0; time < (step.times ?? Number.POSITIVE_INFINITY); time++) {
-          if (time > 0) await pause(step.everyMs, stage);
-          await response.body(bytes);
-        }
+      case 'repeat':
+        await repeat(step, response, stage);
         break;
-      }
       case 'raw':
         await response.raw(Buffer.from(step.bytes));
         break;
@@ -90,6 +79,26 @@ export async function play(steps: readonly Step[], stage: Stage): Promise<PlayEn
     }
   }
   return response.end();
+}
+
+type StepOf<Op extends Step['op']> = Extract<Step, { readonly op: Op }>;
+type Response = ReturnType<typeof createResponse>;
+
+async function drip(step: StepOf<'drip'>, response: Response, stage: Stage): Promise<void> {
+  const bytes = Buffer.from(step.bytes);
+  const sliceBytes = step.sliceBytes ?? 1;
+  for (let start = 0; start < bytes.length; start += sliceBytes) {
+    if (start > 0) await pause(step.everyMs, stage);
+    await response.body(bytes.subarray(start, start + sliceBytes));
+  }
+}
+
+async function repeat(step: StepOf<'repeat'>, response: Response, stage: Stage): Promise<void> {
+  const bytes = Buffer.from(step.bytes);
+  for (let time = 0; time < (step.times ?? Number.POSITIVE_INFINITY); time++) {
+    if (time > 0) await pause(step.everyMs, stage);
+    await response.body(bytes);
+  }
 }
 
 function createResponse({ socket, meter, signal }: Stage) {
