@@ -38,6 +38,12 @@ test('templates route the URIs made from them; a template of two servers is pref
   expect(table.resolve('demo://text/7').type).toBe('ambiguous');
 });
 
+test('a client that wrote the prefix gets it back, also where it was not needed', () => {
+  const table = routes();
+  expect(table.resolve('a+demo://x')).toMatchObject({ server: 'a', uri: 'demo://x' });
+  expect(table.expose('a', 'demo://x')).toBe('a+demo://x');
+});
+
 test('a scheme with a plus is not a prefix', () => {
   const table = createUriRoutes(() => ['git']);
   table.setListed('x', [{ key: 'git+https://host/r' }]);

@@ -27,6 +27,8 @@ export function createUriRoutes(servers: () => readonly string[]): UriRoutes {
   const listed = new Map<string, ReadonlySet<string>>();
   const templates = new Map<string, ReadonlySet<string>>();
   const learned = new Map<string, string>();
+  /** URIs the client itself wrote with the prefix: it gets them back as it wrote them. */
+  const spoken = new Map<string, string>();
   const sources = new Map<string, unknown>();
 
   /** Lists are handed over again and again as the same array; only a new one is worth the work. */
@@ -55,18 +57,20 @@ export function createUriRoutes(servers: () => readonly string[]): UriRoutes {
     return learnedOwner === undefined ? templateOwners(uri) : [learnedOwner];
   };
 
-  const learn = (server: string, uri: string) => {
-    const oldest = learned.keys().next();
-    if (learned.size >= maxLearned && !oldest.done) learned.delete(oldest.value);
-    learned.set(uri, server);
+  const remember = (table: Map<string, string>, key: string, value: string) => {
+    const oldest = table.keys().next();
+    if (table.size >= maxLearned && !oldest.done) table.delete(oldest.value);
+    table.set(key, value);
   };
 
   return {
     setListed: (server, items) => replace(listed, server, items),
     setTemplates: (server, items) => replace(templates, server, items),
     expose(server, uri) {
+      const used = spoken.get(`${server} ${uri}`);
+      if (used !== undefined) return used;
       const owners = claimants(uri);
-      if (owners.length === 0) learn(server, uri);
+      if (owners.length === 0) remember(learned, uri, server);
       else if (owners.length > 1 || owners[0] !== server) return prefixed(server, uri);
       return uri;
     },
@@ -80,8 +84,10 @@ export function createUriRoutes(servers: () => readonly string[]): UriRoutes {
       if (only !== undefined) return { type: 'ambiguous', servers: owners };
       const plus = exposed.indexOf('+');
       const server = exposed.slice(0, Math.max(plus, 0));
-      if (servers().includes(server)) return { type: 'found', server, uri: exposed.slice(plus + 1) };
-      return { type: 'unknown' };
+      if (!servers().includes(server)) return { type: 'unknown' };
+      const uri = exposed.slice(plus + 1);
+      remember(spoken, `${server} ${uri}`, exposed);
+      return { type: 'found', server, uri };
     },
   };
 }

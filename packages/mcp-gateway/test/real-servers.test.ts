@@ -1,0 +1,223 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import {
+  CreateMessageRequestSchema,
+  ElicitRequestSchema,
+  ListRootsRequestSchema,
+  ResourceUpdatedNotificationSchema,
+} from '@modelcontextprotocol/sdk/types.js';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { node, serverScript, startGateway, type TestGateway } from './start-gateway.ts';
+
+let gateway: TestGateway;
+let folder: string;
+let remote: ChildProcess;
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise(resolve => server.once('listening', resolve));
+  const address = server.address();
+  await new Promise(resolve => server.close(resolve));
+  return typeof address === 'object' && address ? address.port : 0;
+}
+
+beforeAll(async () => {
+  folder = await realpath(await mkdtemp(join(tmpdir(), 'strata-mcp-')));
+  const port = await freePort();
+  remote = spawn(node, [serverScript('everything'), 'streamableHttp'], {
+    env: { ...process.env, PORT: String(port) },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  await new Promise<void>(resolve =>
+    remote.stderr?.on('data', (chunk: Buffer) => chunk.includes('listening on port') && resolve()),
+  );
+  gateway = await startGateway({
+    servers: {
+      everything: { type: 'stdio', command: [node, serverScript('everything')] },
+      files: { type: 'stdio', command: [node, serverScript('filesystem'), folder], sharing: 'shared' },
+      remote: { type: 'streamable-http', url: `http://127.0.0.1:${port}/mcp`, allow_private: true },
+    },
+  });
+});
+
+afterAll(async () => {
+  await gateway?.close();
+  remote?.kill('SIGKILL');
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function connect(options: { key?: string; capabilities?: Record<string, object> } = {}) {
+  const client = new Client(
+    { name: 'test', version: '1' },
+    { capabilities: options.capabilities ?? {} },
+  );
+  const transport = new StreamableHTTPClientTransport(gateway.url, {
+    requestInit: { headers: { authorization: `Bearer ${options.key ?? 'sk-ada'}` } },
+  });
+  return { client, transport, start: () => client.connect(transport as Parameters<Client['connect']>[0]) };
+}
+
+const textOf = (result: unknown) => {
+  const [first] = (result as { content: { text?: string }[] }).content;
+  return first?.text ?? '';
+};
+
+test('the official client lists and calls the tools of three real servers', async () => {
+  const { client, start } = await connect();
+  await start();
+  expect(client.getServerCapabilities()).toMatchObject({
+    tools: { listChanged: true },
+    resources: { subscribe: true },
+    prompts: {},
+    logging: {},
+    completions: {},
+  });
+  expect(client.getServerCapabilities()).not.toHaveProperty('tasks');
+  expect(client.getInstructions()).toContain('# everything');
+  await client.ping();
+
+  const { tools, _meta } = await client.listTools();
+  expect(_meta).toBeUndefined();
+  const names = tools.map(tool => tool.name);
+  expect(names).toContain('everything__echo');
+  expect(names).toContain('files__write_file');
+  expect(names).toContain('remote__get-sum');
+  expect(new Set(names).size).toBe(names.length);
+
+  const echo = await client.callTool({ name: 'everything__echo', arguments: { message: 'grüße' } });
+  expect(textOf(echo)).toBe('Echo: grüße');
+  const sum = await client.callTool({ name: 'remote__get-sum', arguments: { a: 2, b: 40 } });
+  expect(textOf(sum)).toContain('42');
+  await client.callTool({ name: 'files__write_file', arguments: { path: join(folder, 'a.txt'), content: 'kept' } });
+  expect(await readFile(join(folder, 'a.txt'), 'utf8')).toBe('kept');
+  const structured = await client.callTool({
+    name: 'everything__get-structured-content',
+    arguments: { location: 'New York' },
+  });
+  expect(structured.structuredContent).toMatchObject({ temperature: expect.any(Number) });
+  await client.close();
+});
+
+test('resources and templates of two servers with equal URIs both stay readable', async () => {
+  const { client, start } = await connect();
+  await start();
+  const { resources } = await client.listResources();
+  const uris = resources.map(resource => resource.uri);
+  expect(new Set(uris).size).toBe(uris.length);
+  const doc = uris.find(uri => uri.startsWith('everything+') && uri.endsWith('architecture.md'));
+  const twin = uris.find(uri => uri.startsWith('remote+') && uri.endsWith('architecture.md'));
+  for (const uri of [doc, twin]) {
+    const { contents } = await client.readResource({ uri: uri ?? '' });
+    expect(contents[0]?.uri).toBe(uri);
+  }
+  const { resourceTemplates } = await client.listResourceTemplates();
+  const template = resourceTemplates.find(each => each.uriTemplate.startsWith('remote+') && each.uriTemplate.includes('text'));
+  const uri = template?.uriTemplate.replace(/\{\w+\}/, '7') ?? '';
+  expect((await client.readResource({ uri })).contents[0]?.uri).toBe(uri);
+  const links = await client.callTool({ name: 'remote__get-resource-links', arguments: { count: 2 } });
+  const linked = (links.content as { type: string; uri?: string }[]).filter(block => block.type === 'resource_link');
+  expect(linked.length).toBe(2);
+  for (const link of linked) {
+    expect((await client.readResource({ uri: link.uri ?? '' })).contents[0]?.uri).toBe(link.uri);
+  }
+  await expect(client.readResource({ uri: 'nobody://has/this' })).rejects.toMatchObject({ code: -32002 });
+  await client.close();
+});
+
+test('prompts and completions reach the server that offers them', async () => {
+  const { client, start } = await connect();
+  await start();
+  const { prompts } = await client.listPrompts();
+  const names = prompts.map(prompt => prompt.name);
+  const withArguments = names.find(name => name.startsWith('remote__') && name.includes('args')) ?? '';
+  const prompt = await client.getPrompt({ name: withArguments, arguments: { city: 'Paris' } });
+  expect(JSON.stringify(prompt.messages)).toContain('Paris');
+  const completable = names.find(name => name.startsWith('everything__') && name.includes('complet')) ?? '';
+  const argument = prompts.find(each => each.name === completable)?.arguments?.[0]?.name ?? '';
+  const { completion } = await client.complete({
+    ref: { type: 'ref/prompt', name: completable },
+    argument: { name: argument, value: '' },
+  });
+  expect(completion.values.length).toBeGreaterThan(0);
+  await client.close();
+});
+
+test('progress of a call reaches the call, over stdio and over HTTP', async () => {
+  const { client, start } = await connect();
+  await start();
+  for (const server of ['everything', 'remote']) {
+    const seen: number[] = [];
+    const result = await client.callTool(
+      { name: `${server}__trigger-long-running-operation`, arguments: { duration: 0.4, steps: 4 } },
+      undefined,
+      { onprogress: progress => void seen.push(progress.progress) },
+    );
+    expect(textOf(result)).toContain('completed');
+    expect(seen).toEqual([1, 2, 3, 4]);
+  }
+  await client.close();
+});
+
+test('servers ask the client for samples, input and roots, and get its answers', async () => {
+  const capabilities = { sampling: {}, elicitation: {}, roots: { listChanged: true } };
+  const { client, start } = await connect({ capabilities });
+  client.setRequestHandler(CreateMessageRequestSchema, request => ({
+    model: 'test',
+    role: 'assistant' as const,
+    content: { type: 'text' as const, text: `sampled: ${JSON.stringify(request.params.messages).length}` },
+  }));
+  client.setRequestHandler(ElicitRequestSchema, () => ({ action: 'decline' as const }));
+  client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: 'file:///r', name: 'my-root' }] }));
+  await start();
+  const names = (await client.listTools()).tools.map(tool => tool.name);
+  for (const server of ['everything', 'remote']) {
+    expect(names).toContain(`${server}__trigger-sampling-request`);
+    const sampled = await client.callTool({
+      name: `${server}__trigger-sampling-request`,
+      arguments: { prompt: 'hello', maxTokens: 10 },
+    });
+    expect(textOf(sampled)).toContain('sampled');
+    const elicited = await client.callTool({ name: `${server}__trigger-elicitation-request`, arguments: {} });
+    expect(textOf(elicited).toLowerCase()).toContain('declined');
+    const roots = await client.callTool({ name: `${server}__get-roots-list`, arguments: {} });
+    expect(textOf(roots)).toContain('my-root');
+  }
+  await client.close();
+});
+
+test('a client without capabilities is not offered tools that would ask it', async () => {
+  const { client, start } = await connect();
+  await start();
+  const names = (await client.listTools()).tools.map(tool => tool.name);
+  expect(names.filter(name => name.includes('trigger-sampling-request'))).toEqual([]);
+  await client.close();
+});
+
+test('subscribed resources report their updates, under the URI the client knows', async () => {
+  const { client, start } = await connect();
+  await start();
+  const updated = Promise.withResolvers<string>();
+  client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => updated.resolve(params.uri));
+  const uri = 'everything+demo://resource/dynamic/text/1';
+  await client.subscribeResource({ uri });
+  await client.callTool({ name: 'everything__toggle-subscriber-updates', arguments: {} });
+  expect(await updated.promise).toBe(uri);
+  await client.unsubscribeResource({ uri });
+  await client.setLoggingLevel('debug');
+  await client.close();
+});
+
+test('[M13] the trace reaches the server, the key of the client does not', async () => {
+  const { client, start } = await connect();
+  await start();
+  const env = textOf(await client.callTool({ name: 'everything__get-env', arguments: {} }));
+  expect(Object.keys(JSON.parse(env)).sort()).toEqual(
+    Object.keys(JSON.parse(env)).filter(name => /^(HOME|LANG|LC_ALL|LOGNAME|PATH|SHELL|TERM|TMPDIR|TZ|USER)$/.test(name)).sort(),
+  );
+  await client.close();
+});
