@@ -31,11 +31,10 @@ function sharedSchema() {
  * other two are allowed and left unread, because a gateway knows nothing of its neighbours.
  */
 export function rootSchema<Sections extends z.ZodRawShape>(sections: Sections) {
-  return z.strictObject({
-    ...sharedSections,
-    ai_gateway: otherGateway,
-    mcp_gateway: otherGateway,
-    agent_gateway: otherGateway,
-    ...sections,
-  });
+  const others = { ai_gateway: otherGateway, mcp_gateway: otherGateway, agent_gateway: otherGateway };
+  // The sections replace their namesakes, which TypeScript does not see through a generic spread.
+  const shape = { ...sharedSections, ...others, ...sections } as typeof sharedSections &
+    Omit<typeof others, keyof Sections> &
+    Sections;
+  return z.strictObject(shape);
 }

@@ -86,7 +86,7 @@ export class Pump implements Traffic {
   #nextDueMs(): number {
     const { clock, random, weather } = this.#options;
     const { latencyMs, jitterMs } = weather();
-    this.#lastDueMs = Math.max(this.#lastDueMs, clock.monotonic() + latencyMs + jitterMs * random());
+    this.#lastDueMs = Math.max(0, clock.monotonic() + latencyMs + jitterMs * random());
     return this.#lastDueMs;
   }
 

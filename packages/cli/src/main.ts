@@ -1,0 +1,39 @@
+import { ConfigError } from '@strata/shared/config/problem.ts';
+import { Command } from 'commander';
+import { createKey, disableKey } from './keys/command.ts';
+import { startStack } from './start/command.ts';
+
+const program = new Command('strata').description('Three gateways for AI systems: models, tools, agents.');
+
+program
+  .command('start')
+  .description('Run the whole stack on this machine until Ctrl-C.')
+  .option(
+    '--simulator-port <port>',
+    'port of the provider simulator, used when no provider is configured',
+    '4900',
+  )
+  .action(async (options: { simulatorPort: string }) => {
+    process.exitCode = await startStack({ simulatorPort: Number(options.simulatorPort) });
+  });
+
+const keys = program.command('keys').description('Virtual keys in the configured store.');
+keys
+  .command('create')
+  .description('Make a key and print it once.')
+  .requiredOption('--name <name>', 'what the key is for')
+  .requiredOption('--principal <principal>', 'the person or service that is billed')
+  .option('--tenant <tenant>', 'the organisation', 'default')
+  .option('--admin', 'allow the admin routes', false)
+  .option('--models <globs...>', 'models it may use', ['*'])
+  .option('--tools <globs...>', 'MCP tools it may call', ['*'])
+  .option('--workflows <globs...>', 'workflows it may run', ['*'])
+  .action(createKey);
+keys.command('disable <id>').description('Stop a key from working.').action(disableKey);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = error instanceof ConfigError ? 2 : 1;
+}

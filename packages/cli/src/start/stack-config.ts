@@ -1,0 +1,24 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { agentGatewaySection } from '@strata/agent-gateway/config.ts';
+import { aiGatewaySection } from '@strata/ai-gateway/config.ts';
+import { mcpGatewaySection } from '@strata/mcp-gateway/config.ts';
+import { loadConfig } from '@strata/shared/config/load.ts';
+import { rootSchema } from '@strata/shared/config/root-schema.ts';
+import { configPath } from '../load-shared-config.ts';
+
+/** The whole file: the shared sections and all three gateways, each strict. */
+export const stackSchema = rootSchema({
+  ai_gateway: aiGatewaySection,
+  mcp_gateway: mcpGatewaySection,
+  agent_gateway: agentGatewaySection,
+});
+
+export type StackConfig = ReturnType<typeof loadStackConfig>;
+
+/** @throws ConfigError with every mistake of all sections. */
+export function loadStackConfig() {
+  const path = configPath();
+  const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  return loadConfig(stackSchema, { source: basename(path), text }, { env: process.env });
+}

@@ -1,0 +1,105 @@
+import { join, resolve } from 'node:path';
+import type { Clock } from './clock.ts';
+import type { SharedConfig } from './config/root-schema.ts';
+import { createDialer, type Dialer } from './http/dialer.ts';
+import type { GatewayServer } from './http/server.ts';
+import { createAuthenticate } from './identity/authenticate.ts';
+import type { Authenticate } from './identity/caller.ts';
+import type { GatewayName } from './identity/envelope.ts';
+import { type EnvelopeKeys, generateSigningKey, openEnvelopeKeys } from './identity/envelope-keys.ts';
+import {
+  createEnvelopeIssuer,
+  createEnvelopeVerifier,
+  type EnvelopeIssuer,
+} from './identity/envelope-token.ts';
+import { createKeyStore, type KeyStore } from './identity/key-store.ts';
+import { readOrCreateSecret } from './identity/local-secrets.ts';
+import { randomText } from './ids.ts';
+import type { Secret } from './secret.ts';
+import type { Hot } from './stores/hot.ts';
+import { openHot } from './stores/open-hot.ts';
+import { type SharedSchema, sharedMigrations } from './stores/shared-schema.ts';
+import { openSqlStore, type SqlStore } from './stores/sql.ts';
+import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
+
+/** What every gateway is given: the ways to the outside, each behind its port. */
+export interface GatewayDeps {
+  readonly name: GatewayName;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly sql: SqlStore<SharedSchema>;
+  readonly hot: Hot;
+  readonly dialer: Dialer;
+  readonly keys: KeyStore;
+  readonly authenticate: Authenticate;
+  readonly envelopes: EnvelopeIssuer;
+  readonly envelopeKeys: EnvelopeKeys;
+  /** Absolute path of the folder for embedded stores. */
+  readonly dataDir: string;
+  /** Closes what was opened here, in reverse order. */
+  close(): Promise<void>;
+}
+
+/** A gateway, ready to be started by its server. */
+export interface GatewayApp {
+  readonly server: GatewayServer;
+  /** Stops background work. Called after the server has drained. */
+  close(): Promise<void>;
+}
+
+/** Opens stores, identity, telemetry and the dialer as the shared sections say. */
+export async function openGatewayDeps(options: {
+  name: GatewayName;
+  config: SharedConfig;
+  clock: Clock;
+}): Promise<GatewayDeps> {
+  const { name, config, clock } = options;
+  const dataDir = resolve(config.data_dir);
+  const telemetry = createTelemetry({ service: name, config: config.telemetry });
+  const sql = await openSqlStore<SharedSchema>({
+    url: config.store.url ?? `file:${join(dataDir, 'strata.sqlite')}`,
+    config: config.store,
+    migrations: sharedMigrations,
+    clock,
+  });
+  const hot = await openHot(config.hot, clock);
+  const dialer = createDialer({ config: config.network, clock });
+  const secrets = join(dataDir, 'secrets');
+  const keys = createKeyStore({ sql, pepper: pepperOf(config, secrets), clock });
+  const envelopeKeys = await openEnvelopeKeys({
+    name,
+    signingKey: readOrCreateSecret(secrets, `${name}-envelope.jwk`, generateSigningKey),
+    sql,
+    clock,
+  });
+  const verifier = createEnvelopeVerifier({ audience: name, keys: envelopeKeys, clock });
+  return {
+    name,
+    clock,
+    telemetry,
+    sql,
+    hot,
+    dialer,
+    keys,
+    envelopeKeys,
+    authenticate: createAuthenticate({
+      keys,
+      envelopes: verifier,
+      clock,
+      cacheMs: config.identity.key_cache_ms,
+    }),
+    envelopes: createEnvelopeIssuer({ name, keys: envelopeKeys, clock }),
+    dataDir,
+    async close() {
+      await dialer.close();
+      await hot.close();
+      await sql.close();
+      await telemetry.shutdown();
+    },
+  };
+}
+
+/** The configured pepper, else one that is made on the first start and kept beside the embedded stores. */
+export function pepperOf(config: SharedConfig, secretsDirectory: string): Secret {
+  return config.identity.pepper ?? readOrCreateSecret(secretsDirectory, 'pepper', () => randomText(52));
+}

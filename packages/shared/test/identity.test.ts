@@ -1,0 +1,231 @@
+import type { Envelope, GatewayName } from '@strata/shared/identity/envelope.ts';
+import {
+  envelopeHeader,
+  envelopeLifetimeMs,
+  maxEnvelopeDepth,
+  narrow,
+} from '@strata/shared/identity/envelope.ts';
+import { createEnvelopeVerifier } from '@strata/shared/identity/envelope-token.ts';
+import { keyDigest } from '@strata/shared/identity/key-format.ts';
+import { allScopes, matchesScope } from '@strata/shared/identity/scopes.ts';
+import { Secret } from '@strata/shared/secret.ts';
+import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
+import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
+import fc from 'fast-check';
+import { sql } from 'kysely';
+import { afterEach, expect, test } from 'vitest';
+
+const opened: TestDeps[] = [];
+afterEach(async () => {
+  for (const deps of opened.splice(0).reverse()) await deps.close();
+});
+
+async function open(options: Parameters<typeof createTestDeps>[0] = {}): Promise<TestDeps> {
+  const deps = await createTestDeps(options);
+  opened.push(deps);
+  return deps;
+}
+
+const reasonOf = (work: Promise<unknown>) =>
+  work.then(
+    () => 'accepted',
+    (error: { reason: string }) => error.reason,
+  );
+
+const envelope: Omit<Envelope, 'issuer'> = {
+  tenant: 'acme',
+  subject: 'ada',
+  keyId: undefined,
+  actors: ['agent:triage', 'workflow:support/triage'],
+  scopes: { models: ['gpt-*'], tools: ['files__*'], workflows: [] },
+  runId: 'run_1',
+  taskId: '/do/0',
+  deadlineAtMs: undefined,
+  depth: 3,
+};
+
+test('a key opens the door in every header that official SDKs use', async () => {
+  const { authenticate, userKey } = await open();
+  const headers = [
+    { authorization: `Bearer ${userKey}` },
+    { authorization: `bearer  ${userKey}` },
+    { 'x-api-key': userKey },
+    { 'x-goog-api-key': userKey },
+    { 'api-key': userKey },
+  ];
+  for (const each of headers) expect((await authenticate(each)).principal).toBe('tester');
+});
+
+test('[S-2] whatever is not exactly a key of this installation is refused, with one answer for all', async () => {
+  const { authenticate, userKey, keys } = await open();
+  const disabled = (await keys.create({ name: 'x', tenant: 't', principal: 'p' })).secret.reveal();
+  const found = await keys.findBySecret(disabled);
+  await keys.disable(found?.id ?? '');
+  const wrong = [
+    userKey.slice(0, -1),
+    `${userKey}0`,
+    userKey.toUpperCase(),
+    userKey.slice(0, -1) + (userKey.endsWith('0') ? '1' : '0'),
+    'sk-strata-',
+    "' or 1=1 --",
+    disabled,
+  ];
+  for (const key of wrong)
+    expect(await reasonOf(authenticate({ 'x-api-key': key })), key).toBe('key_invalid');
+  expect(await reasonOf(authenticate({}))).toBe('key_missing');
+  expect(await reasonOf(authenticate({ authorization: `Basic ${userKey}` }))).toBe('key_missing');
+});
+
+test('[S1] [S3] random credentials never match, and no issued key is anywhere in the store', async () => {
+  const { authenticate, userKey, adminKey, sql: store } = await open();
+  await fc.assert(
+    fc.asyncProperty(fc.string({ minLength: 1 }), async text => {
+      expect(await reasonOf(authenticate({ 'x-api-key': text }))).toBe('key_invalid');
+    }),
+    { numRuns: 300 },
+  );
+  const { rows } = await sql`select * from virtual_keys`.execute(store.db);
+  const dump = JSON.stringify(rows);
+  for (const key of [userKey, adminKey]) {
+    expect(dump).not.toContain(key.slice(17));
+    expect(dump).toContain(key.slice(0, 16));
+  }
+  expect(keyDigest(new Secret('a'), userKey)).not.toBe(keyDigest(new Secret('b'), userKey));
+});
+
+test('[A12] a key that is disabled, or expires, stops working within the cache time', async () => {
+  const clock = createManualClock();
+  const { authenticate, keys } = await open({ clock });
+  const made = await keys.create({
+    name: 'x',
+    tenant: 't',
+    principal: 'p',
+    expiresAtMs: clock.now() + 60_000,
+  });
+  const ask = () => reasonOf(authenticate({ 'x-api-key': made.secret.reveal() }));
+  expect(await ask()).toBe('accepted');
+  await clock.advance(60_000);
+  expect(await ask()).toBe('key_invalid');
+  const other = await keys.create({ name: 'y', tenant: 't', principal: 'p' });
+  const askOther = () => reasonOf(authenticate({ 'x-api-key': other.secret.reveal() }));
+  expect(await askOther()).toBe('accepted');
+  await keys.disable(other.key.id);
+  await clock.advance(1000);
+  expect(await askOther()).toBe('key_invalid');
+});
+
+/** Clocks of two machines may differ by this much. */
+const allowedSkewMs = 5000;
+
+async function pair(clock = createManualClock()) {
+  const agent = await open({ name: 'agent-gateway', clock });
+  const ai = await open({ name: 'ai-gateway', clock, dataDir: agent.dataDir });
+  return { agent, ai, clock };
+}
+
+test('an envelope says at the next gateway what it said at the first', async () => {
+  const { agent, ai } = await pair();
+  const token = await agent.envelopes.issue(envelope, 'ai-gateway');
+  const caller = await ai.authenticate({ [envelopeHeader]: token, authorization: 'Bearer ignored' });
+  expect(caller.envelope).toEqual({ ...envelope, issuer: 'agent-gateway' });
+  expect(caller).toMatchObject({ tenant: 'acme', principal: 'ada', isAdmin: false, scopes: envelope.scopes });
+});
+
+test('an envelope is for one audience, for five minutes, and before its deadline', async () => {
+  const { agent, ai, clock } = await pair();
+  const verify = (token: string) => reasonOf(ai.authenticate({ [envelopeHeader]: token }));
+  expect(await verify(await agent.envelopes.issue(envelope, 'mcp-gateway'))).toBe('envelope_invalid');
+  const token = await agent.envelopes.issue(envelope, 'ai-gateway');
+  const late = await agent.envelopes.issue({ ...envelope, deadlineAtMs: clock.now() + 1000 }, 'ai-gateway');
+  await clock.advance(1000);
+  expect(await verify(late)).toBe('deadline_passed');
+  expect(await verify(token)).toBe('accepted');
+  await clock.advance(envelopeLifetimeMs + allowedSkewMs);
+  expect(await verify(token)).toBe('envelope_expired');
+});
+
+test('a changed, foreign or unsigned envelope is refused', async () => {
+  const { agent, ai } = await pair();
+  const stranger = await open({ name: 'agent-gateway' });
+  const token = await agent.envelopes.issue(envelope, 'ai-gateway');
+  const [header = '', payload = '', signature = ''] = token.split('.');
+  const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as object;
+  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const forged = [
+    `${header}.${encode({ ...claims, tenant: 'other' })}.${signature}`,
+    `${encode({ alg: 'none' })}.${payload}.`,
+    `${encode({ ...(JSON.parse(Buffer.from(header, 'base64url').toString()) as object), alg: 'HS256' })}.${payload}.${signature}`,
+    await stranger.envelopes.issue(envelope, 'ai-gateway'),
+    'x',
+    '',
+  ];
+  for (const each of forged)
+    expect(await reasonOf(ai.authenticate({ [envelopeHeader]: each })), each.slice(0, 30)).toBe(
+      'envelope_invalid',
+    );
+});
+
+test('an envelope dies with the key it came from', async () => {
+  const { agent, ai, clock } = await pair();
+  const made = await agent.keys.create({ name: 'x', tenant: 't', principal: 'p', scopes: allScopes });
+  const token = await agent.envelopes.issue({ ...envelope, keyId: made.key.id }, 'ai-gateway');
+  const verify = () => reasonOf(ai.authenticate({ [envelopeHeader]: token }));
+  expect(await verify()).toBe('accepted');
+  await agent.keys.disable(made.key.id);
+  await clock.advance(1000);
+  expect(await verify()).toBe('key_invalid');
+});
+
+test('[W7] narrowing never widens: scopes, deadline, depth', () => {
+  const patterns = fc.array(fc.stringMatching(/^[ab*]{0,4}$/), { maxLength: 3 });
+  const scopes = fc.record({ models: patterns, tools: patterns, workflows: patterns });
+  const deadline = fc.option(fc.nat(), { nil: undefined });
+  const name = fc.stringMatching(/^[ab]{0,5}$/);
+  fc.assert(
+    fc.property(
+      scopes,
+      scopes,
+      deadline,
+      deadline,
+      name,
+      (parentScopes, childScopes, parentDeadline, childDeadline, tool) => {
+        const parent: Envelope = {
+          ...envelope,
+          issuer: 'agent-gateway',
+          scopes: parentScopes,
+          deadlineAtMs: parentDeadline,
+        };
+        const child = narrow(parent, {
+          scopes: childScopes,
+          actor: 'agent:x',
+          ...(childDeadline !== undefined && { deadlineAtMs: childDeadline }),
+        });
+        if (matchesScope(child.scopes.tools, tool)) expect(matchesScope(parentScopes.tools, tool)).toBe(true);
+        if (parentDeadline !== undefined) expect(child.deadlineAtMs).toBeLessThanOrEqual(parentDeadline);
+        expect(child.depth).toBe(parent.depth - 1);
+        expect(child.actors).toEqual(['agent:x', ...parent.actors]);
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
+
+test('a chain deeper than allowed cannot be continued', async () => {
+  const { agent } = await pair();
+  let current: Envelope = { ...envelope, issuer: 'agent-gateway', depth: maxEnvelopeDepth };
+  for (let hop = 0; hop <= maxEnvelopeDepth; hop++) current = narrow(current, {});
+  expect(await reasonOf(agent.envelopes.issue(current, 'ai-gateway'))).toBe('envelope_depth_exhausted');
+});
+
+test('the published key verifies what the gateway signs', async () => {
+  const names: GatewayName[] = ['ai-gateway', 'mcp-gateway'];
+  const { agent, clock } = await pair();
+  const { keys } = await agent.envelopeKeys.jwks();
+  expect(keys).toHaveLength(1);
+  expect(keys[0]).toMatchObject({ kty: 'OKP', crv: 'Ed25519', use: 'sig' });
+  expect(keys[0]).not.toHaveProperty('d');
+  for (const audience of names) {
+    const verifier = createEnvelopeVerifier({ audience, keys: agent.envelopeKeys, clock });
+    expect((await verifier.verify(await agent.envelopes.issue(envelope, audience))).subject).toBe('ada');
+  }
+});

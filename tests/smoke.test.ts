@@ -1,5 +1,0 @@
-import { expect, test } from 'vitest';
-
-test('node is 24', () => {
-  expect(process.version).toMatch(/^v24/);
-});
