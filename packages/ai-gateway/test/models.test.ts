@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type RunningGateway, sectionFor, startGateway } from './harness.ts';
+
+let gateway: RunningGateway;
+beforeAll(async () => {
+  const section = sectionFor({ openai: 'http://127.0.0.1:9', anthropic: 'http://127.0.0.1:9' });
+  const extra = { targets: [{ provider: 'fake-openai', model: 'm' }] };
+  gateway = await startGateway({
+    section: { ...section, models: { ...(section as { models: object }).models, 'team/large:1': extra } },
+  });
+});
+afterAll(() => gateway.close());
+
+const get = async (path: string, headers: Record<string, string> = {}) => {
+  const response = await fetch(`${gateway.url}${path}`, {
+    headers: { authorization: `Bearer ${gateway.key}`, ...headers },
+  });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+};
+const anthropic = { 'anthropic-version': '2023-06-01' };
+
+test('the list in the shape of OpenAI', async () => {
+  const { body } = await get('/v1/models');
+  expect(body).toMatchObject({
+    object: 'list',
+    data: [
+      { id: 'chat', object: 'model', owned_by: 'fake-openai', created: expect.any(Number) },
+      { id: 'messages', owned_by: 'fake-anthropic' },
+      { id: 'team/large:1' },
+    ],
+  });
+});
+
+test('the list in the shape of Anthropic for a client that speaks it', async () => {
+  const { body } = await get('/v1/models', anthropic);
+  expect(body).toMatchObject({
+    data: [{ type: 'model', id: 'chat', display_name: 'chat', created_at: expect.any(String) }, {}, {}],
+    has_more: false,
+    first_id: 'chat',
+    last_id: 'team/large:1',
+  });
+});
+
+test('one model, also when its name holds a slash, written plainly or as %2F', async () => {
+  expect((await get('/v1/models/chat')).body).toMatchObject({ id: 'chat', object: 'model' });
+  expect((await get('/v1/models/team/large:1')).body).toMatchObject({ id: 'team/large:1' });
+  expect((await get('/v1/models/team%2Flarge%3A1', anthropic)).body).toMatchObject({ id: 'team/large:1', type: 'model' });
+});
+
+test('[S-2] a key sees and gets only the models of its scopes', async () => {
+  const narrow = { authorization: `Bearer ${await gateway.newKey({ models: ['team/*'] })}` };
+  const { body } = await get('/v1/models', narrow);
+  expect((body.data as { id: string }[]).map(model => model.id)).toEqual(['team/large:1']);
+  expect((await get('/v1/models/chat', narrow)).status).toBe(404);
+  const nothing = { authorization: `Bearer ${await gateway.newKey({ models: [] })}` };
+  expect((await get('/v1/models', nothing)).body.data).toEqual([]);
+});
+
+test('an unknown model, in the shape of either protocol', async () => {
+  const openai = await get('/v1/models/chats');
+  expect(openai).toMatchObject({ status: 404, body: { error: { code: 'model_not_found' } } });
+  const other = await get('/v1/models/chats', anthropic);
+  expect(other).toMatchObject({ status: 404, body: { type: 'error', error: { type: 'not_found_error' } } });
+});
+
+test('without a key there is no list', async () => {
+  expect((await get('/v1/models', { authorization: '' })).status).toBe(401);
+});
