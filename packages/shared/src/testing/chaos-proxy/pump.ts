@@ -65,7 +65,6 @@ export class Pump implements Traffic {
   readonly #options: PumpOptions;
   readonly #queue: Parcel[] = [];
   #queuedBytes = 0;
-  #lastDueMs = 0;
   #freeAtMs = 0;
   #isRunning = false;
 
@@ -83,11 +82,11 @@ export class Pump implements Traffic {
     from.on('error', () => this.#add({ dueMs: this.#nextDueMs(), ending: 'rst' }));
   }
 
+  /** A parcel that is due before the one ahead of it waits its turn: the queue keeps the order. */
   #nextDueMs(): number {
     const { clock, random, weather } = this.#options;
     const { latencyMs, jitterMs } = weather();
-    this.#lastDueMs = Math.max(0, clock.monotonic() + latencyMs + jitterMs * random());
-    return this.#lastDueMs;
+    return clock.monotonic() + latencyMs + jitterMs * random();
   }
 
   #add(parcel: Parcel): void {
