@@ -1,0 +1,37 @@
+import type { Clock } from '../clock.ts';
+import { GatewayError } from '../errors/gateway-error.ts';
+
+export interface Deadline {
+  /** Aborts at the deadline with a `timeout` error, or with its parent for the parent's reason. */
+  readonly signal: AbortSignal;
+  /** Never negative. */
+  remainingMs(): number;
+  /** Forgets timer and parent. Call it when the work is done. */
+  close(): void;
+}
+
+/** An end to a piece of work, on the clock that never goes back. A parent's end is never outlived. */
+export function createDeadline(options: {
+  clock: Clock;
+  ms: number;
+  reason: string;
+  parent?: AbortSignal;
+}): Deadline {
+  const { clock, ms, reason, parent } = options;
+  const controller = new AbortController();
+  const endsAt = clock.monotonic() + ms;
+  const timer = clock.schedule(ms, () => {
+    controller.abort(new GatewayError('timeout', `This took longer than ${ms} ms.`, { reason }));
+  });
+  const onParent = () => controller.abort(parent?.reason);
+  if (parent?.aborted) onParent();
+  parent?.addEventListener('abort', onParent, { once: true });
+  return {
+    signal: controller.signal,
+    remainingMs: () => Math.max(0, endsAt - clock.monotonic()),
+    close() {
+      timer.cancel();
+      parent?.removeEventListener('abort', onParent);
+    },
+  };
+}
