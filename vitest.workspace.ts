@@ -1,15 +1,19 @@
 import { defineConfig } from 'vitest/config';
 
-/** The one test configuration. Unit tests sit beside their file; tests across packages live in `tests/`. */
+const packages = ['shared', 'ai-gateway', 'mcp-gateway', 'agent-gateway', 'cli'];
+
+/** The one test configuration. Unit tests sit beside their file; tests across packages live in `tests/` and run last. */
 export default defineConfig({
   test: {
+    reporters: ['default', './scripts/closing-line.ts'],
+    maxWorkers: 2,
     projects: [
-      ...['shared', 'ai-gateway', 'mcp-gateway', 'agent-gateway', 'cli'].map(name => ({
+      ...packages.map(name => ({
         test: {
           name,
           root: `packages/${name}`,
           include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-          testTimeout: 30_000,
+          testTimeout: 60_000,
           hookTimeout: 60_000,
         },
       })),
@@ -18,8 +22,9 @@ export default defineConfig({
           name: 'stack',
           root: '.',
           include: ['tests/**/*.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -18,8 +18,9 @@ import { randomText } from './ids.ts';
 import type { Secret } from './secret.ts';
 import type { Hot } from './stores/hot.ts';
 import { openHot } from './stores/open-hot.ts';
+import { openSqlStore } from './stores/open-sql.ts';
 import { type SharedSchema, sharedMigrations } from './stores/shared-schema.ts';
-import { openSqlStore, type SqlStore } from './stores/sql.ts';
+import type { SqlStore } from './stores/sql.ts';
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 
 /** What every gateway is given: the ways to the outside, each behind its port. */

@@ -5,8 +5,8 @@ import { pepperOf } from '@strata/shared/gateway-deps.ts';
 import { createKeyStore, type KeyStore } from '@strata/shared/identity/key-store.ts';
 import { allScopes } from '@strata/shared/identity/scopes.ts';
 import type { Secret } from '@strata/shared/secret.ts';
+import { openSqlStore } from '@strata/shared/stores/open-sql.ts';
 import { type SharedSchema, sharedMigrations } from '@strata/shared/stores/shared-schema.ts';
-import { openSqlStore } from '@strata/shared/stores/sql.ts';
 
 /** Opens the store that the configuration names, hands the keys in it to `work`, and closes it. */
 export async function withKeyStore<T>(
