@@ -52,12 +52,9 @@ afterAll(async () => {
 });
 
 async function connect(options: { key?: string; capabilities?: Record<string, object> } = {}) {
-  const client = new Client(
-    { name: 'test', version: '1' },
-    { capabilities: options.capabilities ?? {} },
-  );
+  const client = new Client({ name: 'test', version: '1' }, { capabilities: options.capabilities ?? {} });
   const transport = new StreamableHTTPClientTransport(gateway.url, {
-    requestInit: { headers: { authorization: `Bearer ${options.key ?? 'sk-ada'}` } },
+    requestInit: { headers: { authorization: `Bearer ${options.key ?? gateway.userKey}` } },
   });
   return { client, transport, start: () => client.connect(transport as Parameters<Client['connect']>[0]) };
 }
@@ -93,7 +90,10 @@ test('the official client lists and calls the tools of three real servers', asyn
   expect(textOf(echo)).toBe('Echo: grüße');
   const sum = await client.callTool({ name: 'remote__get-sum', arguments: { a: 2, b: 40 } });
   expect(textOf(sum)).toContain('42');
-  await client.callTool({ name: 'files__write_file', arguments: { path: join(folder, 'a.txt'), content: 'kept' } });
+  await client.callTool({
+    name: 'files__write_file',
+    arguments: { path: join(folder, 'a.txt'), content: 'kept' },
+  });
   expect(await readFile(join(folder, 'a.txt'), 'utf8')).toBe('kept');
   const structured = await client.callTool({
     name: 'everything__get-structured-content',
@@ -116,11 +116,15 @@ test('resources and templates of two servers with equal URIs both stay readable'
     expect(contents[0]?.uri).toBe(uri);
   }
   const { resourceTemplates } = await client.listResourceTemplates();
-  const template = resourceTemplates.find(each => each.uriTemplate.startsWith('remote+') && each.uriTemplate.includes('text'));
+  const template = resourceTemplates.find(
+    each => each.uriTemplate.startsWith('remote+') && each.uriTemplate.includes('text'),
+  );
   const uri = template?.uriTemplate.replace(/\{\w+\}/, '7') ?? '';
   expect((await client.readResource({ uri })).contents[0]?.uri).toBe(uri);
   const links = await client.callTool({ name: 'remote__get-resource-links', arguments: { count: 2 } });
-  const linked = (links.content as { type: string; uri?: string }[]).filter(block => block.type === 'resource_link');
+  const linked = (links.content as { type: string; uri?: string }[]).filter(
+    block => block.type === 'resource_link',
+  );
   expect(linked.length).toBe(2);
   for (const link of linked) {
     expect((await client.readResource({ uri: link.uri ?? '' })).contents[0]?.uri).toBe(link.uri);
@@ -172,7 +176,9 @@ test('servers ask the client for samples, input and roots, and get its answers',
     content: { type: 'text' as const, text: `sampled: ${JSON.stringify(request.params.messages).length}` },
   }));
   client.setRequestHandler(ElicitRequestSchema, () => ({ action: 'decline' as const }));
-  client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: 'file:///r', name: 'my-root' }] }));
+  client.setRequestHandler(ListRootsRequestSchema, () => ({
+    roots: [{ uri: 'file:///r', name: 'my-root' }],
+  }));
   await start();
   const names = (await client.listTools()).tools.map(tool => tool.name);
   for (const server of ['everything', 'remote']) {
@@ -202,7 +208,9 @@ test('subscribed resources report their updates, under the URI the client knows'
   const { client, start } = await connect();
   await start();
   const updated = Promise.withResolvers<string>();
-  client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => updated.resolve(params.uri));
+  client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) =>
+    updated.resolve(params.uri),
+  );
   const uri = 'everything+demo://resource/dynamic/text/1';
   await client.subscribeResource({ uri });
   await client.callTool({ name: 'everything__toggle-subscriber-updates', arguments: {} });
@@ -217,7 +225,9 @@ test('[M13] the trace reaches the server, the key of the client does not', async
   await start();
   const env = textOf(await client.callTool({ name: 'everything__get-env', arguments: {} }));
   expect(Object.keys(JSON.parse(env)).sort()).toEqual(
-    Object.keys(JSON.parse(env)).filter(name => /^(HOME|LANG|LC_ALL|LOGNAME|PATH|SHELL|TERM|TMPDIR|TZ|USER)$/.test(name)).sort(),
+    Object.keys(JSON.parse(env))
+      .filter(name => /^(HOME|LANG|LC_ALL|LOGNAME|PATH|SHELL|TERM|TMPDIR|TZ|USER)$/.test(name))
+      .sort(),
   );
   await client.close();
 });

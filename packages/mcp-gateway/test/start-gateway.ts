@@ -1,16 +1,10 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { systemClock } from '@strata/shared/clock.ts';
-import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { GatewayDeps } from '@strata/shared/gateway-deps.ts';
-import { createDialer } from '@strata/shared/http/dialer.ts';
-import { networkSection } from '@strata/shared/http/network-section.ts';
-import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
-import { createMemoryHot } from '@strata/shared/stores/memory-hot.ts';
-import { createTelemetry } from '@strata/shared/telemetry/telemetry.ts';
-import { telemetrySection } from '@strata/shared/telemetry/telemetry-section.ts';
 import { createLogger } from '@strata/shared/telemetry/logger.ts';
+import { createTelemetry, type Telemetry } from '@strata/shared/telemetry/telemetry.ts';
+import { telemetrySection } from '@strata/shared/telemetry/telemetry-section.ts';
+import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { createMcpGateway } from '../src/app.ts';
 import { type McpGatewayConfig, mcpGatewaySection } from '../src/config.ts';
 
@@ -18,26 +12,14 @@ export interface TestGateway {
   readonly url: URL;
   /** Every line the gateway logged, parsed. */
   readonly logs: Record<string, unknown>[];
-  readonly recentSpans: NonNullable<GatewayDeps['telemetry']['recentSpans']>;
+  readonly recentSpans: NonNullable<Telemetry['recentSpans']>;
+  /** A key that may use everything. */
+  readonly userKey: string;
+  createKey(principal: string, tools?: readonly string[]): Promise<string>;
   /** Reloads with this section. */
   configure(section: unknown): void;
   prometheus(): Promise<string>;
   close(): Promise<void>;
-}
-
-/** Keys of the tests: `sk-<principal>` may use everything, `sk-<principal>:<glob>,<glob>` what the globs say. */
-export async function authenticateForTest(authorization: string | undefined): Promise<Caller> {
-  const match = /^Bearer sk-([a-z0-9]+)(?::(.*))?$/.exec(authorization ?? '');
-  if (!match) throw new GatewayError('unauthenticated', 'No valid key.', { reason: 'key_invalid' });
-  const [, principal = '', globs] = match;
-  return {
-    tenant: 'test',
-    principal,
-    keyId: `key-${principal}`,
-    isAdmin: false,
-    scopes: { models: [], tools: globs === undefined ? ['*'] : globs.split(','), workflows: [] },
-    envelope: undefined,
-  };
 }
 
 /** A real gateway on a free loopback port, with the section as the configuration file would hold it. */
@@ -52,16 +34,8 @@ export async function startGateway(
     config: telemetrySection.parse({ recent_spans: 1000 }),
     log: createLogger({ service: 'mcp-gateway', level: 'debug', destination }),
   });
-  const dialer = createDialer({ config: networkSection.parse({}), clock: systemClock });
-  // What this gateway does not use (SQL, keys, envelopes) is left out.
-  const deps = {
-    name: 'mcp-gateway',
-    clock: systemClock,
-    telemetry,
-    hot: options.hot ?? createMemoryHot(systemClock),
-    dialer,
-    authenticate: (headers: { authorization?: string }) => authenticateForTest(headers.authorization),
-  } as unknown as GatewayDeps;
+  const own = await createTestDeps({ name: 'mcp-gateway' });
+  const deps = { ...own, telemetry, ...(options.hot && { hot: options.hot }) };
 
   const parse = (value: unknown) => mcpGatewaySection.parse({ listen: { port: 0 }, ...(value as object) });
   let current = parse(section);
@@ -87,10 +61,13 @@ export async function startGateway(
       for (const listener of listeners) listener(current);
     },
     prometheus: () => telemetry.prometheus(),
+    userKey: own.userKey,
+    createKey: (principal, tools = ['*']) =>
+      own.createKey({ principal, scopes: { models: [], tools, workflows: [] } }),
     async close() {
       await gateway.server.drain();
       await gateway.close();
-      await dialer.close();
+      await own.close();
       await telemetry.shutdown();
     },
   };

@@ -97,19 +97,21 @@ export class EventLog {
   }
 
   /**
-   * Sends the events after `afterSeq` to this connection, and every later one. @throws GatewayError invalid_request
+   * Sends the events after `afterSeq` to this connection, and every later one. One that is no continuation of another
+   * begins with the priming event. @throws GatewayError invalid_request
    * (`event_id_unknown`) when those events never were or are gone.
    */
-  async attach(sink: EventSink, afterSeq: number): Promise<void> {
+  async attach(sink: EventSink, afterSeq: number, isResumed = false): Promise<void> {
     await this.#appending;
     if (afterSeq > this.#lastSeq || !(await this.#holdsAfter(afterSeq))) throw unknownEvent();
-    const isNew = afterSeq === 0;
     this.detach();
     const attachment = { sink, seq: afterSeq, isPumping: false };
     this.#attachment = attachment;
-    if (isNew && this.#options.hasPriming) {
+    if (!isResumed && this.#options.hasPriming) {
       const { retryMs } = this.#options;
-      await sink.write(formatSse({ id: this.#eventId(0), retryMs, data: '' })).catch(() => this.leave(sink));
+      await sink
+        .write(formatSse({ id: this.#eventId(afterSeq), retryMs, data: '' }))
+        .catch(() => this.leave(sink));
     }
     this.#pump();
   }

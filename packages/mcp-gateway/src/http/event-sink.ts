@@ -10,7 +10,11 @@ export async function streamLog(
   request: FastifyRequest,
   reply: FastifyReply,
   log: EventLog,
-  options: { readonly afterSeq: number; readonly headers: Readonly<Record<string, string>> },
+  options: {
+    readonly afterSeq: number;
+    readonly isResumed: boolean;
+    readonly headers: Readonly<Record<string, string>>;
+  },
 ): Promise<void> {
   let stream: ReturnType<typeof openEventStream> | undefined;
   let isEnded = false;
@@ -35,6 +39,6 @@ export async function streamLog(
     log.leave(sink);
     sink.end();
   }
-  await log.attach(sink, options.afterSeq);
+  await log.attach(sink, options.afterSeq, options.isResumed);
   open();
 }

@@ -198,13 +198,13 @@ async function get(
   const headers = { 'mcp-session-id': session.id };
   if (lastEventId === undefined || lastEventId === '') {
     const log = session.standalone;
-    await streamLog(request, reply, log, { afterSeq: log.deliveredSeq, headers });
+    await streamLog(request, reply, log, { afterSeq: log.deliveredSeq, isResumed: false, headers });
     return undefined;
   }
   const position = parseEventId(lastEventId);
   const log = position && session.streamOf(position.stream);
   if (!position || !log) throw unknownEvent();
-  await streamLog(request, reply, log, { afterSeq: position.seq, headers });
+  await streamLog(request, reply, log, { afterSeq: position.seq, isResumed: true, headers });
   return undefined;
 }
 

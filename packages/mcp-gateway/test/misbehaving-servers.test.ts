@@ -1,0 +1,186 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { errorOf, isAlive, openRawClient, resultText, until } from './raw-client.ts';
+import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
+
+let gateway: TestGateway;
+const scripted = (...args: string[]) => ({
+  type: 'stdio',
+  command: [node, fixture('scripted-server.ts'), ...args],
+  open_timeout_ms: 5000,
+  stop_grace_ms: 100,
+});
+
+beforeAll(async () => {
+  gateway = await startGateway({
+    servers: {
+      good: { ...scripted(), sharing: 'shared' },
+      bad: { ...scripted(), sharing: 'shared', max_lines_per_second: 1_000_000 },
+      slow: { ...scripted(), sharing: 'shared', max_lines_per_second: 1000, timeout_ms: 600_000 },
+      small: { ...scripted(), max_result_bytes: 4096, max_line_bytes: 64 * 1024 },
+      absent: { ...scripted('exit-at-start'), open_timeout_ms: 1000 },
+      nowhere: { type: 'stdio', command: ['/no/such/program'], open_timeout_ms: 1000 },
+      silent: { ...scripted('silent'), open_timeout_ms: 300 },
+      deaf: { ...scripted('deaf'), max_input_bytes: 1024 * 1024, timeout_ms: 500 },
+      paged: { ...scripted('pages=4'), sharing: 'shared' },
+    },
+    list_timeout_ms: 3000,
+  });
+});
+
+afterAll(() => gateway?.close());
+
+const list = '{"jsonrpc":"2.0","id":1,"method":"tools/list"}';
+interface Listed {
+  readonly tools: { readonly name: string }[];
+  readonly _meta?: Record<string, { readonly server: string; readonly reason: string }[]>;
+}
+const listed = (answer: string | undefined) => JSON.parse(answer ?? '').result as Listed;
+
+test('[P25] servers that are down are named in the list, and the others’ tools are there', async () => {
+  const client = await openRawClient(gateway);
+  const { tools, _meta } = listed((await client.ask(list))[0]);
+  const missing = _meta?.['strata/unavailable_servers'] ?? [];
+  // `deaf` reads nothing after the handshake, so its list never comes.
+  expect(missing.map(each => each.server).sort()).toEqual(['absent', 'deaf', 'nowhere', 'silent']);
+  expect(tools.some(tool => tool.name === 'good__echo')).toBe(true);
+  const [refused] = await client.call('1', 'absent__echo');
+  expect(errorOf(refused)).toMatchObject({
+    code: -32603,
+    data: { reason: 'server_unavailable', server: 'absent' },
+  });
+});
+
+test('[P9] every page of a server is read, past empty pages and empty cursors', async () => {
+  const client = await openRawClient(gateway);
+  const { tools } = listed((await client.ask(list))[0]);
+  const of = (server: string) => tools.filter(tool => tool.name.startsWith(`${server}__`)).length;
+  expect(of('paged')).toBe(of('good'));
+});
+
+test('[F51] a server that dies in the middle of calls answers each of them at once, and comes back', async () => {
+  const client = await openRawClient(gateway);
+  const pid = Number(resultText((await client.call('1', 'bad__pid'))[0]));
+  const startedMs = Date.now();
+  const waiting = [
+    client.call('2', 'bad__never'),
+    client.call('3', 'bad__never'),
+    client.call('4', 'bad__crash'),
+  ];
+  for (const [answer] of await Promise.all(waiting)) {
+    expect(errorOf(answer)).toMatchObject({ code: -32603, data: { reason: 'server_gone', server: 'bad' } });
+  }
+  expect(Date.now() - startedMs).toBeLessThan(2000);
+  const again = Number(resultText((await client.call('5', 'bad__pid'))[0]));
+  expect(again).toBeGreaterThan(0);
+  expect(again).not.toBe(pid);
+});
+
+test('[F51] a server that dies as soon as it starts is not started over and over', async () => {
+  const client = await openRawClient(gateway);
+  const reasons = new Set<unknown>();
+  await until(
+    async () => {
+      const { _meta } = listed((await client.ask(list))[0]);
+      reasons.add(_meta?.['strata/unavailable_servers']?.find(each => each.server === 'absent')?.reason);
+      return reasons.has('server_flapping');
+    },
+    'the breaker',
+    20_000,
+  );
+  expect(gateway.logs.some(line => String(line.stderr).includes('cannot find my configuration'))).toBe(true);
+});
+
+test('[M21] garbage is survived in small doses and ends the server in large ones', async () => {
+  const client = await openRawClient(gateway);
+  expect(resultText((await client.call('1', 'bad__garbage', { lines: 2 }))[0])).toBe('sorry');
+  const [answer] = await client.call('2', 'bad__garbage', { lines: 3 });
+  expect(errorOf(answer)?.data).toMatchObject({ reason: 'server_gone' });
+  expect(resultText((await client.call('3', 'bad__garbage', { lines: 0 }))[0])).toBe('sorry');
+});
+
+test('[M21] an answer that is too large is an error of its call, a line past all limits ends the server', async () => {
+  const client = await openRawClient(gateway);
+  const pid = resultText((await client.call('1', 'small__pid'))[0]);
+  const [large] = await client.call('2', 'small__huge', { bytes: 10_000 });
+  expect(errorOf(large)?.data).toMatchObject({ reason: 'result_too_large' });
+  expect(resultText((await client.call('3', 'small__pid'))[0])).toBe(pid);
+  const [huge] = await client.call('4', 'small__huge', { bytes: 1_000_000 });
+  expect(errorOf(huge)?.data).toMatchObject({ reason: 'server_gone' });
+  expect(resultText((await client.call('5', 'small__pid'))[0])).not.toBe(pid);
+});
+
+test('[F54] a server that does not read its input costs its own callers an error, and no memory', async () => {
+  const client = await openRawClient(gateway);
+  const big = 'x'.repeat(512 * 1024);
+  const answers = await Promise.all(
+    Array.from({ length: 6 }, (_, index) =>
+      client.ask(
+        `{"jsonrpc":"2.0","id":${index},"method":"resources/read","params":{"uri":"deaf+x://${index}","x":"${big}"}}`,
+      ),
+    ),
+  );
+  const reasons = answers.map(([answer]) => errorOf(answer)?.data?.reason);
+  expect(reasons).toContain('server_not_reading');
+  expect(reasons.every(reason => reason === 'server_not_reading' || reason === 'call_timeout')).toBe(true);
+  expect(resultText((await client.call('9', 'good__pid'))[0])).not.toBe('');
+});
+
+test('[F68] a server that floods is made to wait, and the others answer as before', async () => {
+  const client = await openRawClient(gateway);
+  const flood = client.call('1', 'slow__flood', { lines: 3000 });
+  const startedMs = performance.now();
+  for (let index = 0; index < 20; index++) await client.call(String(index), 'good__pid');
+  expect(performance.now() - startedMs).toBeLessThan(2000);
+  expect(resultText((await flood).at(-1))).toBe('flooded');
+});
+
+test('log lines of a shared server reach nobody but the one whose call they belong to [S-1]', async () => {
+  const [caller, other] = await Promise.all([openRawClient(gateway), openRawClient(gateway)]);
+  const cut = new AbortController();
+  const stream = await other.get({ signal: cut.signal });
+  const messages = await caller.call('1', 'good__flood', { lines: 5 });
+  expect(messages.filter(message => message.includes('notifications/message'))).toHaveLength(5);
+  await other.call('1', 'good__add-tool', { name: `tool-${Date.now()}` });
+  const reader = stream.body?.getReader();
+  let seen = '';
+  await until(async () => {
+    seen += Buffer.from((await reader?.read())?.value ?? []).toString();
+    return seen.includes('list_changed');
+  }, 'the change of the list');
+  expect(seen).not.toContain('notifications/message');
+  cut.abort();
+});
+
+test('[P21] a storm of list changes becomes one message', async () => {
+  const client = await openRawClient(gateway);
+  const lines = Array.from(
+    { length: 50 },
+    () => '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}',
+  );
+  const cut = new AbortController();
+  const stream = await client.get({ signal: cut.signal });
+  await client.call('1', 'good__raw', { lines });
+  await client.call('2', 'small__raw', { lines });
+  const reader = stream.body?.getReader();
+  let seen = '';
+  const read = (async () => {
+    for (;;) {
+      const chunk = await reader?.read();
+      if (!chunk || chunk.done) return;
+      seen += Buffer.from(chunk.value).toString();
+    }
+  })();
+  read.catch(() => {});
+  await until(() => seen.includes('tools/list_changed'), 'the change');
+  await new Promise(resolve => setTimeout(resolve, 300));
+  expect(seen.match(/tools\/list_changed/g)?.length).toBe(1);
+  cut.abort();
+});
+
+test('a server’s own children end with it', async () => {
+  const client = await openRawClient(gateway);
+  const grandchild = Number(resultText((await client.call('1', 'small__grandchild'))[0]));
+  expect(isAlive(grandchild)).toBe(true);
+  await client.end();
+  await until(() => !isAlive(grandchild), 'the end of the grandchild');
+});
