@@ -8,11 +8,10 @@ const shortLineBytes = 24;
  * Index of the first LF or CR in `bytes` from `from`, or `stop` when there is none before it. `hasCr: false` says that the
  * caller has looked, and then one native search does it. With CR about, two native searches a line would each run on to
  * a far LF or CR, quadratic in the size of the chunk; a plain loop never looks at a byte twice.
+ *
+ * Four plain arguments, because it runs for every line and an options object for each is what fills the young heap.
  */
-export function findLineEnd(
-  bytes: Buffer,
-  { from, stop, hasCr }: { readonly from: number; readonly stop: number; readonly hasCr: boolean },
-): number {
+export function findLineEnd(bytes: Buffer, from: number, stop: number, hasCr: boolean): number {
   const loopEnd = hasCr ? stop : Math.min(stop, from + shortLineBytes);
   for (let index = from; index < loopEnd; index++) {
     const byte = bytes[index];

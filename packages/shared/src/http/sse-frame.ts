@@ -123,7 +123,7 @@ export class SseFrame {
     const stop = bytes.length;
     const hasCr = bytes.includes(cr);
     for (let start = this.#contentStart; start < stop; ) {
-      const end = findLineEnd(bytes, { from: start, stop, hasCr });
+      const end = findLineEnd(bytes, start, stop, hasCr);
       if (end > start) visit(start, end); // empty between the CR and the LF of a CR LF: says nothing
       start = end + 1;
     }

@@ -1,5 +1,6 @@
 import { GatewayError } from '../errors/gateway-error.ts';
 import { findLineEnd } from './find-line-end.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { SseFrame } from './sse-frame.ts';
 
 export interface SseLimits {
@@ -31,8 +32,7 @@ const defaultMaxEventBytes = 4 * 1024 * 1024;
 export class SseScanner {
   readonly #maxLineBytes: number;
   readonly #maxEventBytes: number;
-  #held: Buffer = Buffer.alloc(0);
-  #heldBytes = 0;
+  readonly #held = new HeldBytes();
   #lineBytes = 0;
   #afterCr = false;
   #isFirstFrame = true;
@@ -68,7 +68,7 @@ export class SseScanner {
     let position = 0;
     while (position < bytes.length) {
       const stop = Math.min(bytes.length, position + this.#maxLineBytes - this.#lineBytes + 1);
-      const lineEnd = findLineEnd(bytes, { from: position, stop, hasCr });
+      const lineEnd = findLineEnd(bytes, position, stop, hasCr);
       this.#lineBytes += lineEnd - position;
       if (this.#lineBytes > this.#maxLineBytes) this.#fail('line');
       position = lineEnd;
@@ -76,19 +76,20 @@ export class SseScanner {
       const isLateLf = this.#afterCr && this.#lineBytes === 0 && bytes[lineEnd] === lf;
       position = this.#passLineEnd(bytes, lineEnd);
       // A blank line ends the frame; so does the late LF of a CR LF whose CR already ended one.
-      const isBlank = this.#lineBytes === 0 && (!isLateLf || this.#heldBytes + lineEnd - frameStart === 0);
+      const isBlank = this.#lineBytes === 0 && (!isLateLf || this.#held.bytes + lineEnd - frameStart === 0);
       this.#lineBytes = 0;
       if (!isBlank) continue;
       frames.push(this.#takeFrame(bytes.subarray(frameStart, position)));
       frameStart = position;
     }
-    this.#hold(bytes.subarray(frameStart));
+    this.#checkEventSize(bytes.length - frameStart);
+    this.#held.add(bytes.subarray(frameStart));
   }
 
   /** Ends the stream and hands out what was not completed by a blank line. */
   end(): SseRest | undefined {
     if (this.#failure) throw this.#failure;
-    if (this.#heldBytes === 0) return undefined;
+    if (this.#held.bytes === 0) return undefined;
     const endsWithLine = this.#lineBytes === 0;
     return { frame: this.#takeFrame(Buffer.alloc(0)), endsWithLine };
   }
@@ -103,38 +104,21 @@ export class SseScanner {
   #takeFrame(tail: Buffer): SseFrame {
     this.#checkEventSize(tail.length);
     let bytes = tail;
-    if (this.#heldBytes > 0) {
-      this.#hold(tail);
-      bytes = this.#held.subarray(0, this.#heldBytes);
-      this.#held = Buffer.alloc(0);
-      this.#heldBytes = 0;
+    if (this.#held.bytes > 0) {
+      this.#held.add(tail);
+      bytes = this.#held.take();
     }
     const contentStart = this.#isFirstFrame && startsWithMark(bytes) ? 3 : 0;
     this.#isFirstFrame = false;
     return new SseFrame(bytes, contentStart);
   }
 
-  /** Copies: a view would keep the whole chunk of a slow sender in memory for each of its few bytes. */
-  #hold(tail: Buffer): void {
-    if (tail.length === 0) return;
-    this.#checkEventSize(tail.length);
-    const needed = this.#heldBytes + tail.length;
-    if (needed > this.#held.length) {
-      const larger = Buffer.allocUnsafe(Math.max(256, needed, Math.min(needed * 2, this.#maxEventBytes)));
-      this.#held.copy(larger, 0, 0, this.#heldBytes);
-      this.#held = larger;
-    }
-    tail.copy(this.#held, this.#heldBytes);
-    this.#heldBytes = needed;
-  }
-
   #checkEventSize(moreBytes: number): void {
-    if (this.#heldBytes + moreBytes > this.#maxEventBytes) this.#fail('event');
+    if (this.#held.bytes + moreBytes > this.#maxEventBytes) this.#fail('event');
   }
 
   #fail(what: 'line' | 'event'): never {
-    this.#held = Buffer.alloc(0);
-    this.#heldBytes = 0;
+    this.#held.clear();
     this.#failure =
       what === 'line'
         ? new GatewayError(
