@@ -1,5 +1,4 @@
-import { loadSharedConfig } from '../load-shared-config.ts';
-import { withKeyStore } from '../start/first-keys.ts';
+import { loadSharedConfig, withKeyStore } from '@strata/shared/with-key-store.ts';
 
 export interface CreateKeyOptions {
   readonly name: string;

@@ -30,6 +30,9 @@ export function providerDefaults(
   return { type: 'simulated', envFor: simulated };
 }
 
+/** Made up, so that costs can be seen before there is an account. USD per million tokens. */
+const demoPrices = { input: '0.25', output: '2.00', cache_read: '0.025', cache_write: '0.30' };
+
 function simulated(url: string): Readonly<Record<string, string>> {
   const local = { api_key: 'simulator', allow_private: true };
   return asEnvironment(
@@ -38,8 +41,10 @@ function simulated(url: string): Readonly<Record<string, string>> {
       'simulator-anthropic': { type: 'anthropic', base_url: `${url}/anthropic`, ...local },
     },
     {
-      demo: { targets: [{ provider: 'simulator-openai', model: 'gpt-5-mini' }] },
-      'demo-claude': { targets: [{ provider: 'simulator-anthropic', model: 'claude-sonnet-4-5' }] },
+      demo: { targets: [{ provider: 'simulator-openai', model: 'gpt-5-mini', prices: demoPrices }] },
+      'demo-claude': {
+        targets: [{ provider: 'simulator-anthropic', model: 'claude-sonnet-4-5', prices: demoPrices }],
+      },
     },
   );
 }

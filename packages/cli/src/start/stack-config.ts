@@ -5,7 +5,6 @@ import { aiGatewaySection } from '@strata/ai-gateway/config.ts';
 import { mcpGatewaySection } from '@strata/mcp-gateway/config.ts';
 import { loadConfig } from '@strata/shared/config/load.ts';
 import { rootSchema } from '@strata/shared/config/root-schema.ts';
-import { configPath } from '../load-shared-config.ts';
 
 /** The whole file: the shared sections and all three gateways, each strict. */
 export const stackSchema = rootSchema({
@@ -18,7 +17,7 @@ export type StackConfig = ReturnType<typeof loadStackConfig>;
 
 /** @throws ConfigError with every mistake of all sections. */
 export function loadStackConfig() {
-  const path = configPath();
+  const path = process.env.STRATA_CONFIG ?? 'strata.yaml';
   const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
   return loadConfig(stackSchema, { source: basename(path), text }, { env: process.env });
 }
