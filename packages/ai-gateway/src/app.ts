@@ -3,6 +3,8 @@ import { problemErrors } from '@strata/shared/errors/problem.ts';
 import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
 import { createGatewayServer } from '@strata/shared/http/server.ts';
 import { compose, type Stage } from '@strata/shared/pipeline.ts';
+import { Breaker, type BreakerOptions } from '@strata/shared/resilience/breaker.ts';
+import { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
 import type { AiGatewaySection } from './config.ts';
 import type { Answer, Attempt, Call } from './domain/call.ts';
 import { nanoUsdPerMillion, type Prices } from './domain/price.ts';
@@ -13,6 +15,7 @@ import { addModelsEndpoint } from './http/models-endpoint.ts';
 import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
 import { createCallUpstream, type UpstreamLimits } from './pipeline/call-upstream.ts';
 import { authorize } from './policies/authorize.ts';
+import { createBreakerStage } from './policies/breaker.ts';
 import { createMeter } from './policies/meter.ts';
 import { createRest } from './policies/rest.ts';
 import { createTraceAttempt } from './policies/trace-attempt.ts';
@@ -44,6 +47,7 @@ export async function createAiGateway(
     createMeter({ clock, sink: usage }),
     authorize,
     createRest({ clock }),
+    createBreakerStage({ breaker: new Breaker(breakerOptions(config.current), clock) }),
   ];
   const perform = compose(
     attemptStages,
@@ -53,8 +57,8 @@ export async function createAiGateway(
     clock,
     policy: () => inForce.policy,
     perform,
-    backoffMs: round => Math.random() * Math.min(2000, 100 * 2 ** round),
-    takeRetry: () => true,
+    budget: new RetryBudget(),
+    random: Math.random,
   });
   const answer = compose(requestStages, attempts);
 
@@ -78,6 +82,10 @@ export async function createAiGateway(
       stopListening();
     },
   };
+}
+
+function breakerOptions({ breaker }: AiGatewaySection): BreakerOptions {
+  return { failures: breaker.failures, openMs: breaker.open_ms, maxOpenMs: breaker.max_open_ms };
 }
 
 /** Everything that follows from one configuration, made once when it comes into force. */

@@ -93,6 +93,22 @@ const hold = z
     'How long the beginning of a stream that says nothing yet is held back, so that another target can still answer.',
   );
 
+const breaker = z
+  .strictObject({
+    failures: z
+      .int()
+      .min(1)
+      .max(1000)
+      .default(5)
+      .describe('Failures of a target in a row after which it is left alone. At start.'),
+    open_ms: milliseconds(5000).describe(
+      'For how long, the first time; it doubles while probes fail. At start.',
+    ),
+    max_open_ms: milliseconds(60_000).describe('The longest such time. At start.'),
+  })
+  .prefault({})
+  .describe('When a target that keeps failing is left alone.');
+
 const section = z.strictObject({
   listen: listenSchema({ port: 4100 }),
   providers: z
@@ -104,6 +120,7 @@ const section = z.strictObject({
     .default({})
     .describe('The models that clients may ask for, by the name they use.'),
   attempts,
+  breaker,
   hold,
   max_answer_bytes: z
     .int()

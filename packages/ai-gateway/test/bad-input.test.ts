@@ -2,7 +2,15 @@ import { jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { chatRequest, messagesRequest, post, type RawAnswer, type RunningGateway, sectionFor, startGateway } from './harness.ts';
+import {
+  chatRequest,
+  messagesRequest,
+  post,
+  type RawAnswer,
+  type RunningGateway,
+  sectionFor,
+  startGateway,
+} from './harness.ts';
 import { chatCompletion, message } from './recordings.ts';
 
 let upstream: FakeUpstream;
@@ -40,11 +48,19 @@ test.each<[string, string | object, number, string]>([
   const before = upstream.requests.length;
   const chat = await post(gateway, chatPath, body);
   expect(chat.status).toBe(status);
-  expect(read(chat).error).toMatchObject({ code: reason, message: expect.any(String), type: expect.any(String) });
+  expect(read(chat).error).toMatchObject({
+    code: reason,
+    message: expect.any(String),
+    type: expect.any(String),
+  });
   expect(chat.headers['x-should-retry']).toBe('false');
   const messages = await post(gateway, '/v1/messages', body);
   expect(messages.status).toBe(status);
-  expect(read(messages)).toMatchObject({ type: 'error', error: { reason }, request_id: messages.headers['x-request-id'] });
+  expect(read(messages)).toMatchObject({
+    type: 'error',
+    error: { reason },
+    request_id: messages.headers['x-request-id'],
+  });
   expect(upstream.requests).toHaveLength(before);
 });
 
@@ -54,7 +70,11 @@ test('an unknown model is answered with the nearest names', async () => {
 });
 
 test('bytes that are no UTF-8 are refused', async () => {
-  const body = Buffer.concat([Buffer.from('{"model":"chat","x":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]);
+  const body = Buffer.concat([
+    Buffer.from('{"model":"chat","x":"'),
+    Buffer.from([0xff, 0xfe]),
+    Buffer.from('"}'),
+  ]);
   expect(read(await post(gateway, chatPath, body)).error.code).toBe('json_syntax');
 });
 
@@ -96,26 +116,37 @@ test('30 MB: refused when it is no JSON, passed on unchanged when it is, refused
 });
 
 test.each([
-  'base_url', 'baseUrl', 'BASE_URL', 'base-url', 'api_base', 'apiBase', 'custom_host', 'customHost', 'proxy',
-])('[A1] %s is refused wherever it could mean something, and left alone in what the caller writes', async name => {
-  const before = upstream.requests.length;
-  const url = 'http://169.254.169.254/';
-  for (const more of [
-    { [name]: url },
-    { metadata: { [name]: url } },
-    { extra_body: { a: [{ b: { [name]: url } }] } },
-    { stream_options: { [name]: url } },
-  ]) {
-    const answer = await post(gateway, chatPath, chatRequest(more));
-    expect(read(answer).error.code).toBe('upstream_override');
-  }
-  expect(upstream.requests).toHaveLength(before);
-  const fair = chatRequest({
-    messages: [{ role: 'user', content: name, [name]: url }],
-    tools: [{ type: 'function', function: { name: 'f', parameters: { properties: { [name]: {} } } } }],
-  });
-  expect((await post(gateway, chatPath, fair)).status).toBe(200);
-});
+  'base_url',
+  'baseUrl',
+  'BASE_URL',
+  'base-url',
+  'api_base',
+  'apiBase',
+  'custom_host',
+  'customHost',
+  'proxy',
+])(
+  '[A1] %s is refused wherever it could mean something, and left alone in what the caller writes',
+  async name => {
+    const before = upstream.requests.length;
+    const url = 'http://169.254.169.254/';
+    for (const more of [
+      { [name]: url },
+      { metadata: { [name]: url } },
+      { extra_body: { a: [{ b: { [name]: url } }] } },
+      { stream_options: { [name]: url } },
+    ]) {
+      const answer = await post(gateway, chatPath, chatRequest(more));
+      expect(read(answer).error.code).toBe('upstream_override');
+    }
+    expect(upstream.requests).toHaveLength(before);
+    const fair = chatRequest({
+      messages: [{ role: 'user', content: name, [name]: url }],
+      tools: [{ type: 'function', function: { name: 'f', parameters: { properties: { [name]: {} } } } }],
+    });
+    expect((await post(gateway, chatPath, fair)).status).toBe(200);
+  },
+);
 
 test('[A1] headers that would choose an upstream are refused', async () => {
   const answer = await post(gateway, chatPath, chatRequest(), { 'x-portkey-custom-host': 'http://evil' });
@@ -135,7 +166,10 @@ test('property: no body whatever brings the gateway down or gets a 500', async (
     fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes)),
     fc.json().map(text => Buffer.from(text)),
     fc
-      .dictionary(fc.constantFrom('model', 'messages', 'stream', 'stream_options', 'tools', 'x'), fc.jsonValue())
+      .dictionary(
+        fc.constantFrom('model', 'messages', 'stream', 'stream_options', 'tools', 'x'),
+        fc.jsonValue(),
+      )
       .map(value => Buffer.from(JSON.stringify({ model: 'chat', ...value }))),
   );
   await fc.assert(

@@ -92,22 +92,43 @@ test.each(chatEvents.map((_, index) => index).slice(1))(
 
 test.each<[string, Plan]>([
   ['before the head of the answer', [{ op: 'stall' }]],
-  ['while the beginning of the stream is held', [eventStreamHead, { op: 'write', bytes: chatEvents[0] ?? '' }, { op: 'stall' }]],
-  ['in the middle of a whole answer', [{ op: 'headers', headers: { 'content-type': 'application/json' } }, { op: 'write', bytes: '{"a":' }, { op: 'stall' }]],
-  ['in the middle of an error answer', [{ op: 'status', status: 500 }, { op: 'headers', headers: { 'content-type': 'application/json' } }, { op: 'write', bytes: '{"a":' }, { op: 'stall' }]],
-])('[AI-4] [F43] a client that leaves %s stops the upstream within 100 ms, and nothing is tried again', async (_phase, plan) => {
-  upstream.use(plan);
-  const exchange = upstream.requests.length + 1;
-  const client = new RawClient(gateway.url);
-  client.send(chatRequest({ stream: true }));
-  const request = await upstream.requestReceived(exchange);
-  await request.until(each => plan.length === 1 || each.bodyBytesSent > 0);
-  await new Promise(resolve => setImmediate(resolve));
-  expect(await leave(client, exchange)).toBeLessThan(100);
-  const records = await gateway.recorded(1);
-  expect(records[0]).toMatchObject({ outcome: 'cancelled' });
-  expect(upstream.requests).toHaveLength(exchange);
-});
+  [
+    'while the beginning of the stream is held',
+    [eventStreamHead, { op: 'write', bytes: chatEvents[0] ?? '' }, { op: 'stall' }],
+  ],
+  [
+    'in the middle of a whole answer',
+    [
+      { op: 'headers', headers: { 'content-type': 'application/json' } },
+      { op: 'write', bytes: '{"a":' },
+      { op: 'stall' },
+    ],
+  ],
+  [
+    'in the middle of an error answer',
+    [
+      { op: 'status', status: 500 },
+      { op: 'headers', headers: { 'content-type': 'application/json' } },
+      { op: 'write', bytes: '{"a":' },
+      { op: 'stall' },
+    ],
+  ],
+])(
+  '[AI-4] [F43] a client that leaves %s stops the upstream within 100 ms, and nothing is tried again',
+  async (_phase, plan) => {
+    upstream.use(plan);
+    const exchange = upstream.requests.length + 1;
+    const client = new RawClient(gateway.url);
+    client.send(chatRequest({ stream: true }));
+    const request = await upstream.requestReceived(exchange);
+    await request.until(each => plan.length === 1 || each.bodyBytesSent > 0);
+    await new Promise(resolve => setImmediate(resolve));
+    expect(await leave(client, exchange)).toBeLessThan(100);
+    const records = await gateway.recorded(1);
+    expect(records[0]).toMatchObject({ outcome: 'cancelled' });
+    expect(upstream.requests).toHaveLength(exchange);
+  },
+);
 
 test('[F43] after many clients have left, no socket, timer or listener is left behind', async () => {
   upstream.use([eventStreamHead, { op: 'write', bytes: chatEvents.slice(0, 3).join('') }, { op: 'stall' }]);

@@ -11,7 +11,15 @@ import {
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { chatRequest, messagesRequest, post, type RunningGateway, startGateway } from './harness.ts';
-import { chatCompletion, chatEvents, chatStream, chatStreamWithoutUsage, message, messageEvents, messageStream } from './recordings.ts';
+import {
+  chatCompletion,
+  chatEvents,
+  chatStream,
+  chatStreamWithoutUsage,
+  message,
+  messageEvents,
+  messageStream,
+} from './recordings.ts';
 
 let first: FakeUpstream;
 let second: FakeUpstream;
@@ -20,7 +28,10 @@ let gateway: RunningGateway;
 const good = jsonPlan(chatCompletion);
 const goodStream: Plan = [eventStreamHead, { op: 'write', bytes: chatStream }];
 const refusal = (status: number, code: string | null, headers: Record<string, string> = {}) =>
-  jsonPlan({ error: { message: 'no sk-canary-1234', type: 'invalid_request_error', param: null, code } }, { status, headers });
+  jsonPlan(
+    { error: { message: 'no sk-canary-1234', type: 'invalid_request_error', param: null, code } },
+    { status, headers },
+  );
 
 const provider = (type: string, url: string) => ({
   type,
@@ -49,9 +60,19 @@ async function open(more: { attempts?: object; hold?: object } = {}): Promise<vo
         four: provider('anthropic', second.url),
       },
       models: {
-        chat: { targets: [{ provider: 'one', model: 'a' }, { provider: 'two', model: 'b' }] },
+        chat: {
+          targets: [
+            { provider: 'one', model: 'a' },
+            { provider: 'two', model: 'b' },
+          ],
+        },
         single: { targets: [{ provider: 'one', model: 'a' }] },
-        messages: { targets: [{ provider: 'three', model: 'c' }, { provider: 'four', model: 'd' }] },
+        messages: {
+          targets: [
+            { provider: 'three', model: 'c' },
+            { provider: 'four', model: 'd' },
+          ],
+        },
       },
       ...more,
     },
@@ -81,9 +102,24 @@ test.each([
   ["the gateway's own credential refused", refusal(401, 'invalid_api_key')],
   ['an unknown model', refusal(404, 'model_not_found')],
   ['a context that is too long', refusal(400, 'context_length_exceeded')],
-  ['a redirect', [{ op: 'status', status: 302 }, { op: 'headers', headers: { location: 'http://127.0.0.1/' } }] satisfies Plan],
-  ['a 200 that holds an error [F40]', jsonPlan({ error: { message: 'x', type: 'server_error', code: null } })],
-  ['a 200 that is not JSON', [{ op: 'headers', headers: { 'content-type': 'application/json' } }, { op: 'write', bytes: '<html>' }] satisfies Plan],
+  [
+    'a redirect',
+    [
+      { op: 'status', status: 302 },
+      { op: 'headers', headers: { location: 'http://127.0.0.1/' } },
+    ] satisfies Plan,
+  ],
+  [
+    'a 200 that holds an error [F40]',
+    jsonPlan({ error: { message: 'x', type: 'server_error', code: null } }),
+  ],
+  [
+    'a 200 that is not JSON',
+    [
+      { op: 'headers', headers: { 'content-type': 'application/json' } },
+      { op: 'write', bytes: '<html>' },
+    ] satisfies Plan,
+  ],
   ['an answer shorter than its length [F34]', wrongLengthPlan('{"a":1}', 100)],
   ['bytes that are no HTTP', rawPlan('garbage\r\n\r\n')],
   ['a compression bomb [F32]', compressionBombPlan(10_000_000)],
@@ -123,19 +159,22 @@ test.each([
   ['credential', refusal(401, 'invalid_api_key'), 502, 'upstream_credential_refused'],
   ['quota', refusal(429, 'insufficient_quota'), 502, 'upstream_quota_exhausted'],
   ['model gone', refusal(404, 'model_not_found'), 502, 'upstream_model_gone'],
-])('%s: once each, told without the words of the provider, and not to be repeated', async (_name, plan, status, code) => {
-  first.use(plan);
-  second.use(plan);
-  const requests = await requestsDuring(async () => {
-    const answer = await chat();
-    expect(answer.status).toBe(status);
-    expect(JSON.parse(answer.body.toString()).error.code).toBe(code);
-    expect(answer.body.toString()).not.toContain('canary');
-    expect(answer.headers['x-should-retry']).toBe('false');
-    expect(answer.headers['x-strata-attempts']).toBe('2');
-  });
-  expect(requests).toEqual([1, 1]);
-});
+])(
+  '%s: once each, told without the words of the provider, and not to be repeated',
+  async (_name, plan, status, code) => {
+    first.use(plan);
+    second.use(plan);
+    const requests = await requestsDuring(async () => {
+      const answer = await chat();
+      expect(answer.status).toBe(status);
+      expect(JSON.parse(answer.body.toString()).error.code).toBe(code);
+      expect(answer.body.toString()).not.toContain('canary');
+      expect(answer.headers['x-should-retry']).toBe('false');
+      expect(answer.headers['x-strata-attempts']).toBe('2');
+    });
+    expect(requests).toEqual([1, 1]);
+  },
+);
 
 test('[F42] all providers down: one error with the list of causes', async () => {
   first.use(refusal(500, null));
@@ -215,7 +254,10 @@ test('[AI-1] Anthropic: an overloaded error after message_start and ping still f
 
 test('[AI-1] after the first byte no other target is asked: the error of the upstream is passed on, without an end', async () => {
   const error = 'data: {"error":{"message":"boom","type":"server_error","code":null}}\n\n';
-  first.use([eventStreamHead, { op: 'write', bytes: `${chatEvents.slice(0, 2).join('')}${error}data: [DONE]\n\n` }]);
+  first.use([
+    eventStreamHead,
+    { op: 'write', bytes: `${chatEvents.slice(0, 2).join('')}${error}data: [DONE]\n\n` },
+  ]);
   const requests = await requestsDuring(async () => {
     const answer = await chat({ stream: true });
     expect(answer.body.toString()).toBe(chatEvents.slice(0, 2).join('') + error);
@@ -239,7 +281,12 @@ test('the hold is bounded in time', async () => {
   await gateway.close();
   await open({ hold: { max_ms: 50 } });
   const rest = chatStream.slice(chatEvents[0]?.length);
-  first.use([eventStreamHead, { op: 'write', bytes: chatEvents[0] ?? '' }, { op: 'stall', ms: 200 }, { op: 'write', bytes: rest }]);
+  first.use([
+    eventStreamHead,
+    { op: 'write', bytes: chatEvents[0] ?? '' },
+    { op: 'stall', ms: 200 },
+    { op: 'write', bytes: rest },
+  ]);
   const answer = await chat({ stream: true });
   expect(answer.body.toString()).toBe(chatStreamWithoutUsage);
   const [record] = await gateway.recorded(1);
@@ -317,7 +364,11 @@ test('[F38] an upstream that falls silent in the middle: one error event', async
 
 test('[F31] a line without an end is given up at its limit, in bounded memory', async () => {
   const junk = Buffer.alloc(64 * 1024, 'x');
-  first.use([eventStreamHead, { op: 'write', bytes: chatEvents.slice(0, 2).join('') }, { op: 'repeat', bytes: junk, times: 1600 }]);
+  first.use([
+    eventStreamHead,
+    { op: 'write', bytes: chatEvents.slice(0, 2).join('') },
+    { op: 'repeat', bytes: junk, times: 1600 },
+  ]);
   const before = process.memoryUsage().rss;
   const text = (await chat({ stream: true })).body.toString();
   expect(text).toContain('sse_line_too_long');
@@ -328,7 +379,10 @@ test('[F31] a line without an end is given up at its limit, in bounded memory', 
 test('a whole answer that is too large is given up', async () => {
   await gateway.close();
   await open();
-  first.use([{ op: 'headers', headers: { 'content-type': 'application/json' } }, { op: 'repeat', bytes: Buffer.alloc(1 << 20, ' '), times: 100 }]);
+  first.use([
+    { op: 'headers', headers: { 'content-type': 'application/json' } },
+    { op: 'repeat', bytes: Buffer.alloc(1 << 20, ' '), times: 100 },
+  ]);
   second.use(good);
   const answer = await chat();
   expect(answer.headers['x-strata-provider']).toBe('two');
@@ -341,5 +395,8 @@ test('Anthropic: the next target answers, and errors come in the shape of the pr
   second.use(jsonPlan({ type: 'error', error: { type: 'overloaded_error', message: 'x' } }, { status: 529 }));
   const answer = await messages();
   expect(answer.status).toBe(503);
-  expect(JSON.parse(answer.body.toString())).toMatchObject({ type: 'error', error: { type: 'overloaded_error' } });
+  expect(JSON.parse(answer.body.toString())).toMatchObject({
+    type: 'error',
+    error: { type: 'overloaded_error' },
+  });
 });

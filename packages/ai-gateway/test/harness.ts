@@ -1,12 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { systemClock } from '@strata/shared/clock.ts';
 import { type ConfigSource, fixedConfig } from '@strata/shared/config/config-source.ts';
-import { rootSchema } from '@strata/shared/config/root-schema.ts';
-import { type GatewayDeps, openGatewayDeps } from '@strata/shared/gateway-deps.ts';
 import { allScopes, type Scopes } from '@strata/shared/identity/scopes.ts';
+import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { createAiGateway } from '../src/app.ts';
 import { type AiGatewaySection, aiGatewaySection } from '../src/config.ts';
 import type { UsageRecord } from '../src/domain/usage-record.ts';
@@ -16,7 +11,7 @@ export interface RunningGateway {
   readonly url: string;
   /** A key that may use every model. */
   readonly key: string;
-  readonly deps: GatewayDeps;
+  readonly deps: TestDeps;
   /** Usage records, one an attempt. */
   readonly records: UsageRecord[];
   newKey(scopes: Partial<Scopes>): Promise<string>;
@@ -31,18 +26,18 @@ export interface GatewayOptions {
   readonly section?: unknown;
   readonly config?: ConfigSource<AiGatewaySection>;
   readonly shared?: Record<string, unknown>;
+  /** Gateways that share it trust one another's envelopes. */
+  readonly dataDir?: string;
   /** Off: the gateway's own metrics take the records, as in production. */
   readonly keepsRecords?: boolean;
 }
 
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'strata-ai-'));
-  const shared = rootSchema({}).parse({
-    data_dir: dataDir,
-    telemetry: { log_level: 'silent', recent_spans: 500 },
-    ...options.shared,
+  const deps = await createTestDeps({
+    name: 'ai-gateway',
+    ...(options.shared && { config: options.shared }),
+    ...(options.dataDir !== undefined && { dataDir: options.dataDir }),
   });
-  const deps = await openGatewayDeps({ name: 'ai-gateway', config: shared, clock: systemClock });
   const config = options.config ?? fixedConfig(parseSection(options.section));
   const records: UsageRecord[] = [];
   const waiting: { count: number; resolve: (records: UsageRecord[]) => void }[] = [];
@@ -54,15 +49,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   };
   const app = await createAiGateway(config, deps, options.keepsRecords === false ? {} : { usage });
   const { url } = await app.server.start();
-  const newKey = async (scopes: Partial<Scopes>) => {
-    const { secret } = await deps.keys.create({
-      name: 'test',
-      tenant: 'acme',
-      principal: 'user:ada',
-      scopes: { ...allScopes, ...scopes },
-    });
-    return secret.reveal();
-  };
+  const newKey = (scopes: Partial<Scopes>) =>
+    deps.createKey({ tenant: 'acme', principal: 'user:ada', scopes: { ...allScopes, ...scopes } });
   let isDrained = false;
   const drain = async () => {
     if (isDrained) return;
@@ -84,13 +72,15 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     async close() {
       await drain();
       await deps.close();
-      rmSync(dataDir, { recursive: true, force: true });
     },
   };
 }
 
 export function parseSection(section: unknown): AiGatewaySection {
-  return aiGatewaySection.parse({ ...(section as object), listen: { port: 0, drain_timeout_ms: 1000, ...listenOf(section) } });
+  return aiGatewaySection.parse({
+    ...(section as object),
+    listen: { port: 0, drain_timeout_ms: 1000, ...listenOf(section) },
+  });
 }
 
 function listenOf(section: unknown): object {
@@ -121,7 +111,9 @@ export function sectionFor(upstreams: { openai?: string; anthropic?: string }, m
       }),
     },
     models: {
-      ...(upstreams.openai && { chat: { targets: [{ provider: 'fake-openai', model: 'gpt-upstream', prices }] } }),
+      ...(upstreams.openai && {
+        chat: { targets: [{ provider: 'fake-openai', model: 'gpt-upstream', prices }] },
+      }),
       ...(upstreams.anthropic && {
         messages: { targets: [{ provider: 'fake-anthropic', model: 'claude-upstream', prices }] },
       }),
@@ -145,7 +137,9 @@ export function post(
   body: string | Buffer | object,
   headers: Record<string, string> = {},
 ): Promise<RawAnswer> {
-  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+  const bytes = Buffer.isBuffer(body)
+    ? body
+    : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
   return new Promise((resolve, reject) => {
     const request = httpRequest(
       `${gateway.url}${path}`,

@@ -44,7 +44,10 @@ test('the list in the shape of Anthropic for a client that speaks it', async () 
 test('one model, also when its name holds a slash, written plainly or as %2F', async () => {
   expect((await get('/v1/models/chat')).body).toMatchObject({ id: 'chat', object: 'model' });
   expect((await get('/v1/models/team/large:1')).body).toMatchObject({ id: 'team/large:1' });
-  expect((await get('/v1/models/team%2Flarge%3A1', anthropic)).body).toMatchObject({ id: 'team/large:1', type: 'model' });
+  expect((await get('/v1/models/team%2Flarge%3A1', anthropic)).body).toMatchObject({
+    id: 'team/large:1',
+    type: 'model',
+  });
 });
 
 test('[S-2] a key sees and gets only the models of its scopes', async () => {

@@ -3,7 +3,14 @@ import { eventStreamHead, jsonPlan, slicedStreamPlan } from '@strata/shared/test
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { chatRequest, messagesRequest, post, type RunningGateway, sectionFor, startGateway } from './harness.ts';
+import {
+  chatRequest,
+  messagesRequest,
+  post,
+  type RunningGateway,
+  sectionFor,
+  startGateway,
+} from './harness.ts';
 import {
   chatCompletion,
   chatCostNanoUsd,
@@ -38,7 +45,8 @@ const last = () => {
 
 test('[AI-2] the request reaches the upstream byte for byte, but for the model', async () => {
   upstream.use(jsonPlan(chatCompletion));
-  const body = '{ "messages" : [ {"role":"user","content":"\\u0041 \\"model\\": \\"x\\""} ],\n\t"model":"chat", "seed": 12345678901234567890 ,"x":{"model":"y"}}';
+  const body =
+    '{ "messages" : [ {"role":"user","content":"\\u0041 \\"model\\": \\"x\\""} ],\n\t"model":"chat", "seed": 12345678901234567890 ,"x":{"model":"y"}}';
   const answer = await post(gateway, '/v1/chat/completions', body);
   expect(answer.status).toBe(200);
   expect(last().body().toString()).toBe(body.replace('"model":"chat"', '"model":"gpt-upstream"'));
@@ -137,22 +145,28 @@ test('a stream tells its cost in a comment before the end when the client asked'
   );
 });
 
-test.each([1, 2, 3, 5, 7, 64])('[F28] [AI-2] streams cut into slices of %i bytes come out byte for byte', async slice => {
-  upstream.use(
-    byPath({
-      '/v1/chat/completions': slicedStreamPlan(chatStream, slice),
-      '*': slicedStreamPlan(messageStream, slice),
-    }),
-  );
-  const [chat, messages] = await Promise.all([
-    post(gateway, '/v1/chat/completions', chatRequest({ stream: true })),
-    post(gateway, '/v1/messages', messagesRequest({ stream: true })),
-  ]);
-  expect(chat.body.toString()).toBe(chatStreamWithoutUsage);
-  expect(messages.body.toString()).toBe(messageStream);
-  const records = await gateway.recorded(2);
-  expect(records.map(record => record.costNanoUsd)).toEqual([BigInt(chatCostNanoUsd), BigInt(chatCostNanoUsd)]);
-});
+test.each([1, 2, 3, 5, 7, 64])(
+  '[F28] [AI-2] streams cut into slices of %i bytes come out byte for byte',
+  async slice => {
+    upstream.use(
+      byPath({
+        '/v1/chat/completions': slicedStreamPlan(chatStream, slice),
+        '*': slicedStreamPlan(messageStream, slice),
+      }),
+    );
+    const [chat, messages] = await Promise.all([
+      post(gateway, '/v1/chat/completions', chatRequest({ stream: true })),
+      post(gateway, '/v1/messages', messagesRequest({ stream: true })),
+    ]);
+    expect(chat.body.toString()).toBe(chatStreamWithoutUsage);
+    expect(messages.body.toString()).toBe(messageStream);
+    const records = await gateway.recorded(2);
+    expect(records.map(record => record.costNanoUsd)).toEqual([
+      BigInt(chatCostNanoUsd),
+      BigInt(chatCostNanoUsd),
+    ]);
+  },
+);
 
 test('[F28] [F29] property: line ends of any kind, cut anywhere, come out as they came', async () => {
   const split = fc.tuple(
@@ -188,7 +202,12 @@ test('[F30] what is not JSON inside a stream is passed on and breaks nothing', a
 });
 
 test('a price that is not known is no price: the header is absent and says why', async () => {
-  upstream.use(jsonPlan({ ...chatCompletion, usage: { ...chatCompletion.usage, prompt_tokens_details: { cache_write_tokens: 3 } } }));
+  upstream.use(
+    jsonPlan({
+      ...chatCompletion,
+      usage: { ...chatCompletion.usage, prompt_tokens_details: { cache_write_tokens: 3 } },
+    }),
+  );
   const answer = await post(gateway, '/v1/chat/completions', chatRequest());
   expect(answer.headers).not.toHaveProperty('x-strata-cost-nano-usd');
   expect(answer.headers['x-strata-unpriced']).toBe('true');
@@ -216,7 +235,11 @@ test('a last event without its blank line still ends the stream', async () => {
 });
 
 test('a stream that goes on after its end is cut there, and the client is not kept waiting', async () => {
-  upstream.use([eventStreamHead, { op: 'write', bytes: `${chatStream}data: more\n\n` }, { op: 'stall', ms: 5000 }]);
+  upstream.use([
+    eventStreamHead,
+    { op: 'write', bytes: `${chatStream}data: more\n\n` },
+    { op: 'stall', ms: 5000 },
+  ]);
   const started = performance.now();
   const answer = await post(gateway, '/v1/chat/completions', chatRequest({ stream: true }));
   expect(answer.body.toString()).toBe(chatStreamWithoutUsage);

@@ -10,7 +10,9 @@ const chunk = (choices: unknown[], more: object = {}) =>
     ...more,
   })}\n\n`;
 
-const delta = (value: object, finish: string | null = null) => [{ index: 0, delta: value, finish_reason: finish }];
+const delta = (value: object, finish: string | null = null) => [
+  { index: 0, delta: value, finish_reason: finish },
+];
 
 export const chatUsage = {
   prompt_tokens: 12,
@@ -24,7 +26,11 @@ export const chatEvents: readonly string[] = [
   chunk(delta({ content: 'Grüße, ' }), { usage: null }),
   chunk(delta({ content: 'say "usage":{"x":1} and "error" — 世界 🌍' }), { usage: null }),
   ': a comment of the upstream\n\n',
-  chunk(delta({ tool_calls: [{ index: 0, id: 'call_1', type: 'function', function: { name: 'f', arguments: '' } }] })),
+  chunk(
+    delta({
+      tool_calls: [{ index: 0, id: 'call_1', type: 'function', function: { name: 'f', arguments: '' } }],
+    }),
+  ),
   chunk(delta({ tool_calls: [{ index: 0, function: { arguments: '{"a":1}' } }] })),
   chunk(delta({}, 'tool_calls'), { usage: null }),
 ];
@@ -54,7 +60,12 @@ export const messageEvents: readonly string[] = [
       content: [],
       stop_reason: null,
       stop_sequence: null,
-      usage: { input_tokens: 8, cache_creation_input_tokens: 0, cache_read_input_tokens: 4, output_tokens: 1 },
+      usage: {
+        input_tokens: 8,
+        cache_creation_input_tokens: 0,
+        cache_read_input_tokens: 4,
+        output_tokens: 1,
+      },
     },
   }),
   event({ type: 'ping' }),
@@ -66,7 +77,11 @@ export const messageEvents: readonly string[] = [
     index: 1,
     content_block: { type: 'tool_use', id: 'toolu_1', name: 'f', input: {} },
   }),
-  event({ type: 'content_block_delta', index: 1, delta: { type: 'input_json_delta', partial_json: '{"a":1}' } }),
+  event({
+    type: 'content_block_delta',
+    index: 1,
+    delta: { type: 'input_json_delta', partial_json: '{"a":1}' },
+  }),
   event({ type: 'content_block_stop', index: 1 }),
   event({
     type: 'message_delta',

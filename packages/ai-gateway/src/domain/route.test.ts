@@ -51,11 +51,22 @@ test('[A13] property: no spelling of a name reaches a route but its own', () => 
     fc.property(
       fc.oneof(
         fc.string({ unit: 'binary' }),
-        fc.constantFrom('GPT-5', 'gpt-5 ', 'gpt-5\0', 'gpt‐5', 'ｇpt-5', '__proto__', 'constructor', 'internal'),
+        fc.constantFrom(
+          'GPT-5',
+          'gpt-5 ',
+          'gpt-5\0',
+          'gpt‐5',
+          'ｇpt-5',
+          '__proto__',
+          'constructor',
+          'internal',
+        ),
       ),
       name => {
         if (name === 'gpt-5') return;
-        expect(() => findRoute(routes, name, ['gpt-5'])).toThrow(expect.objectContaining({ kind: 'not_found' }));
+        expect(() => findRoute(routes, name, ['gpt-5'])).toThrow(
+          expect.objectContaining({ kind: 'not_found' }),
+        );
       },
     ),
   );

@@ -27,6 +27,8 @@ export interface UsageRecord {
   /** The model that was asked of the provider. */
   readonly model: string;
   readonly protocol: string;
+  /** GenAI semantic conventions `gen_ai.operation.name`. */
+  readonly operation: string;
   readonly isStream: boolean;
   readonly attemptNumber: number;
   readonly outcome: AttemptOutcome;

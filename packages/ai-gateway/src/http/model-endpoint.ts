@@ -1,5 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { createDeadline } from '@strata/shared/resilience/deadline.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Answer, Call } from '../domain/call.ts';
 import type { Protocol } from '../domain/protocol.ts';
@@ -22,7 +23,7 @@ export function addModelEndpoint(
 ): void {
   const { path, protocol } = endpoint;
   app.post(path, { config: { access: 'caller', errors: protocol.renderError } }, async (request, reply) => {
-    const call = openCall(request, protocol, deps.routes());
+    const call = openCall(request, reply, protocol, deps);
     let answer: Answer;
     try {
       answer = await deps.answer(call);
@@ -33,12 +34,17 @@ export function addModelEndpoint(
   });
 }
 
-function openCall(request: FastifyRequest, protocol: Protocol, routes: RouteTable): Call {
+function openCall(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  protocol: Protocol,
+  deps: ModelEndpointDeps,
+): Call {
   const { headers, caller } = request;
   refuseOverrideHeaders(headers);
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   const modelRequest = protocol.readRequest(body);
-  const route = findRoute(routes, modelRequest.model, caller.scopes.models);
+  const route = findRoute(deps.routes(), modelRequest.model, caller.scopes.models);
   return {
     requestId: request.id,
     caller,
@@ -47,11 +53,26 @@ function openCall(request: FastifyRequest, protocol: Protocol, routes: RouteTabl
     headers,
     route,
     targets: targetsSpeaking(route, protocol.name),
-    signal: request.gone,
+    signal: endOf(request, reply, deps.clock),
     trace: request.traceContext,
     wantsCostComment: headers['x-strata-usage'] === 'comment',
     failures: [],
   };
+}
+
+/** Ends with the client, and no later than the deadline that the envelope of another gateway sets. */
+function endOf(request: FastifyRequest, reply: FastifyReply, clock: Clock): AbortSignal {
+  const deadlineAtMs = request.caller.envelope?.deadlineAtMs;
+  if (deadlineAtMs === undefined) return request.gone;
+  const ms = deadlineAtMs - clock.now();
+  if (ms <= 0) {
+    throw new GatewayError('timeout', 'The deadline of this call had passed when it came.', {
+      reason: 'deadline_passed',
+    });
+  }
+  const deadline = createDeadline({ clock, ms, reason: 'deadline_passed', parent: request.gone });
+  reply.raw.once('close', () => deadline.close());
+  return deadline.signal;
 }
 
 function send(reply: FastifyReply, answer: Answer, clock: Clock): FastifyReply {

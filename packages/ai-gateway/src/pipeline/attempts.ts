@@ -1,5 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { afterFailure, afterThrottling, backoffMs } from '@strata/shared/resilience/backoff.ts';
+import type { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
 import type { Answer, Attempt, Call } from '../domain/call.ts';
 import { AttemptFailure, failureTable } from '../domain/failure.ts';
 import type { Target } from '../domain/route.ts';
@@ -19,10 +21,10 @@ export interface AttemptsDeps {
   policy(): AttemptPolicy;
   /** One attempt with all its stages. @throws AttemptFailure */
   perform(attempt: Attempt): Promise<Answer>;
-  /** How long to wait before a round, with jitter. */
-  backoffMs(round: number): number;
-  /** Whether the shared budget of retries allows one more. */
-  takeRetry(): boolean;
+  /** Shared by all calls: bounds the retries under way. */
+  readonly budget: RetryBudget;
+  /** From 0 up to 1, for jitter. */
+  random(): number;
 }
 
 /**
@@ -34,35 +36,72 @@ export interface AttemptsDeps {
  */
 export function createAttempts(deps: AttemptsDeps): (call: Call) => Promise<Answer> {
   return async call => {
-    const policy = deps.policy();
-    let targets = call.targets;
-    let last: AttemptFailure | undefined;
-    let number = 0;
-    for (let round = 0; round < policy.maxRounds && targets.length > 0; round++) {
-      if (round > 0 && !(await mayGoOn(deps, policy, call, round, last))) break;
-      const hopeful: Target[] = [];
-      for (const target of targets) {
-        if (number >= policy.maxAttempts) break;
-        number++;
-        const result = await tryTarget(deps, call, target, number);
-        if (!(result instanceof AttemptFailure)) return result;
-        last = moreTelling(last, result);
-        if (!failureTable[result.class].tryNext) return answerFailure(call, result, target);
-        if (failureTable[result.class].retrySame) hopeful.push(target);
-      }
-      targets = hopeful;
+    const ended = deps.budget.begin();
+    try {
+      return await goRounds(deps, call);
+    } finally {
+      ended();
     }
-    return answerFailure(call, last, call.targets[0]);
   };
 }
 
-async function tryTarget(
+async function goRounds(deps: AttemptsDeps, call: Call): Promise<Answer> {
+  const policy = deps.policy();
+  const state: Progress = { targets: call.targets, last: undefined, number: 0 };
+  for (let round = 0; round < policy.maxRounds; round++) {
+    if (state.targets.length === 0 || state.number >= policy.maxAttempts) break;
+    const ended = round === 0 ? firstRound : await mayGoOn(deps, policy, call, round, state.last);
+    if (ended === undefined) break;
+    try {
+      const answer = await goRound(deps, policy, call, state);
+      if (answer !== undefined) return answer;
+    } finally {
+      ended();
+    }
+  }
+  return answerFailure(call, state.last);
+}
+
+/** The first round is no retry: there is nothing to give back. */
+const firstRound = () => {};
+
+/** What the rounds so far have left. */
+interface Progress {
+  targets: readonly Target[];
+  last: Failed | undefined;
+  number: number;
+}
+
+interface Failed {
+  readonly attempt: Attempt;
+  readonly failure: AttemptFailure;
+}
+
+/** Tries the targets in order. Undefined when none answered; then `state` says who may be asked again. */
+async function goRound(
   deps: AttemptsDeps,
+  policy: AttemptPolicy,
   call: Call,
-  target: Target,
-  number: number,
-): Promise<Answer | AttemptFailure> {
-  const attempt: Attempt = { call, target, number, id: `${call.requestId}.${number}`, trace: call.trace };
+  state: Progress,
+): Promise<Answer | undefined> {
+  const hopeful: Target[] = [];
+  for (const target of state.targets) {
+    if (state.number >= policy.maxAttempts) break;
+    const number = ++state.number;
+    const attempt: Attempt = { call, target, number, id: `${call.requestId}.${number}`, trace: call.trace };
+    const result = await tryTarget(deps, attempt);
+    if (!(result instanceof AttemptFailure)) return result;
+    state.last = moreTelling(state.last, { attempt, failure: result });
+    const row = failureTable[result.class];
+    if (!row.tryNext) return answerFailure(call, { attempt, failure: result });
+    if (row.retrySame) hopeful.push(target);
+  }
+  state.targets = hopeful;
+  return undefined;
+}
+
+async function tryTarget(deps: AttemptsDeps, attempt: Attempt): Promise<Answer | AttemptFailure> {
+  const { call, target } = attempt;
   try {
     return await deps.perform(attempt);
   } catch (error) {
@@ -79,35 +118,41 @@ async function tryTarget(
   }
 }
 
-/** Waits for the next round. False when waiting is not worth it: then the failure is the answer. */
+/** Waits for the next round. Undefined when waiting is not worth it or not granted: then the failure is the answer. */
 async function mayGoOn(
   deps: AttemptsDeps,
   policy: AttemptPolicy,
   call: Call,
   round: number,
-  last: AttemptFailure | undefined,
-): Promise<boolean> {
-  const asked = last?.error.retryAfterMs ?? 0;
-  if (asked > policy.maxWaitMs || !deps.takeRetry()) return false;
-  await deps.clock.sleep(Math.max(asked, deps.backoffMs(round)), call.signal);
-  return true;
+  last: Failed | undefined,
+): Promise<(() => void) | undefined> {
+  const askedMs = last?.failure.error.retryAfterMs ?? 0;
+  if (askedMs > policy.maxWaitMs) return undefined;
+  const retried = deps.budget.tryRetry();
+  if (retried === undefined) return undefined;
+  const pace = last?.failure.class === 'rate-limited' ? afterThrottling : afterFailure;
+  const ownMs = backoffMs(round, { ...pace, capMs: policy.maxWaitMs }, deps.random);
+  try {
+    await deps.clock.sleep(Math.max(askedMs, ownMs), call.signal);
+    return retried;
+  } catch {
+    retried();
+    throw GatewayError.from(call.signal.reason); // the only way a sleep fails
+  }
 }
 
-/** A target that was not even tried says less than one that was. */
-function moreTelling(before: AttemptFailure | undefined, now: AttemptFailure): AttemptFailure {
-  return before !== undefined && now.status === undefined && before.status !== undefined ? before : now;
+/** A target that was not even asked says less than one that answered. */
+function moreTelling(before: Failed | undefined, now: Failed): Failed {
+  return before?.failure.status !== undefined && now.failure.status === undefined ? before : now;
 }
 
 /** The upstream's own words where they help the client, else an error of the gateway with the list of causes. */
-function answerFailure(call: Call, failure: AttemptFailure | undefined, target: Target | undefined): Answer {
-  if (failure === undefined || target === undefined) {
+function answerFailure(call: Call, failed: Failed | undefined): Answer {
+  if (failed === undefined) {
     throw new GatewayError('internal', 'No attempt was made', { reason: 'no_attempt_made' });
   }
-  if (failure.refusal !== undefined) {
-    const attempt = { call, target, number: call.failures.length, id: '', trace: call.trace };
-    return { type: 'refusal', attempt, refusal: failure.refusal };
-  }
-  const { error } = failure;
+  const { refusal, error } = failed.failure;
+  if (refusal !== undefined) return { type: 'refusal', attempt: failed.attempt, refusal };
   throw new GatewayError(error.kind, error.message, {
     reason: error.reason,
     ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),

@@ -24,7 +24,9 @@ export function readBody(body: Readable, maxBytes: number): Promise<Buffer> {
       resolve(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, bytes));
     });
     body.on('error', reject);
-    body.on('close', () => reject(closedEarly()));
+    body.on('close', () => {
+      if (!body.readableEnded) reject(closedEarly());
+    });
   });
 }
 

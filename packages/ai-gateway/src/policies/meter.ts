@@ -65,6 +65,7 @@ function usageRecord(
     provider: target.provider.name,
     model: target.model,
     protocol: call.protocol.name,
+    operation: call.protocol.operation,
     isStream: call.request.isStream,
     attemptNumber: attempt.number,
     outcome: ending.outcome,

@@ -12,7 +12,14 @@ test('OpenAI: cached and reasoning tokens are taken out of the totals they are p
     prompt_tokens_details: { cached_tokens: 600, cache_write_tokens: 100, audio_tokens: 0 },
     completion_tokens_details: { reasoning_tokens: 40 },
   });
-  expect(usage).toEqual({ input: 300, cacheRead: 600, cacheWrite: 100, cacheWrite1h: 0, output: 60, reasoning: 40 });
+  expect(usage).toEqual({
+    input: 300,
+    cacheRead: 600,
+    cacheWrite: 100,
+    cacheWrite1h: 0,
+    output: 60,
+    reasoning: 40,
+  });
   expect(isAnomalous).toBe(false);
 });
 
@@ -30,7 +37,14 @@ test('Anthropic: the cache comes on top of the input, and cache writes go by the
     output_tokens: 50,
     output_tokens_details: { thinking_tokens: 20 },
   });
-  expect(usage).toEqual({ input: 10, cacheRead: 500, cacheWrite: 100, cacheWrite1h: 200, output: 30, reasoning: 20 });
+  expect(usage).toEqual({
+    input: 10,
+    cacheRead: 500,
+    cacheWrite: 100,
+    cacheWrite1h: 200,
+    output: 30,
+    reasoning: 20,
+  });
 });
 
 test('Anthropic: cache writes without a breakdown are the short-lived ones', () => {
@@ -47,7 +61,10 @@ test('[F41] property: whatever an upstream reports, buckets are whole, bounded a
   const openai = fc.record({
     prompt_tokens: count,
     completion_tokens: count,
-    prompt_tokens_details: fc.oneof(fc.record({ cached_tokens: count, cache_write_tokens: count }), fc.constant(null)),
+    prompt_tokens_details: fc.oneof(
+      fc.record({ cached_tokens: count, cache_write_tokens: count }),
+      fc.constant(null),
+    ),
     completion_tokens_details: fc.oneof(fc.record({ reasoning_tokens: count }), fc.constant('x')),
   });
   const anthropic = fc.record({
@@ -76,15 +93,21 @@ test('[F41] property: whatever an upstream reports, buckets are whole, bounded a
 
 test('property: sane OpenAI totals are kept, whatever the parts claim', () => {
   fc.assert(
-    fc.property(fc.nat(1e6), fc.nat(1e6), fc.nat(1e6), fc.nat(1e6), (prompt, completion, cached, reasoning) => {
-      const { usage } = readOpenaiUsage({
-        prompt_tokens: prompt,
-        completion_tokens: completion,
-        prompt_tokens_details: { cached_tokens: cached },
-        completion_tokens_details: { reasoning_tokens: reasoning },
-      });
-      expect(inputTokens(usage)).toBe(prompt);
-      expect(outputTokens(usage)).toBe(completion);
-    }),
+    fc.property(
+      fc.nat(1e6),
+      fc.nat(1e6),
+      fc.nat(1e6),
+      fc.nat(1e6),
+      (prompt, completion, cached, reasoning) => {
+        const { usage } = readOpenaiUsage({
+          prompt_tokens: prompt,
+          completion_tokens: completion,
+          prompt_tokens_details: { cached_tokens: cached },
+          completion_tokens_details: { reasoning_tokens: reasoning },
+        });
+        expect(inputTokens(usage)).toBe(prompt);
+        expect(outputTokens(usage)).toBe(completion);
+      },
+    ),
   );
 });

@@ -6,12 +6,14 @@ import type { UsageRecord, UsageSink } from '../domain/usage-record.ts';
 
 const tokenBuckets = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304];
 
-/** Label values that a histogram needs for one target, made once. */
-interface Labels {
+/** The labels of one target under one alias, made once, and its running sums, which are read when metrics are collected. */
+interface Series {
   readonly base: Attributes;
   readonly input: Attributes;
   readonly output: Attributes;
   readonly outcomes: Map<string, Attributes>;
+  costNanoUsd: bigint;
+  answersWithoutCost: number;
 }
 
 /**
@@ -35,49 +37,66 @@ export function createUsageMetrics(deps: { meter: Meter; log: Logger }): UsageSi
     unit: '{token}',
     advice: { explicitBucketBoundaries: tokenBuckets },
   });
-  const cost = meter.createCounter('strata.ai.cost.nano_usd', { description: 'Cost of priced answers.' });
-  const unknownCost = meter.createCounter('strata.ai.answers.without_cost', {
-    description: 'Answers whose usage or price is not known.',
-  });
-  const labels = new Map<string, Labels>();
+  const series = new Map<string, Series>();
+  observe(meter, series);
 
   return {
     record(record) {
-      const known = labelsOf(labels, record);
+      const known = seriesOf(series, record);
       duration.record(record.durationMs / 1000, outcomeLabels(known, record));
       if (record.firstEventMs !== undefined) firstEvent.record(record.firstEventMs / 1000, known.base);
       if (record.usage !== undefined) {
         tokens.record(inputTokens(record.usage), known.input);
         tokens.record(outputTokens(record.usage), known.output);
       }
-      if (record.costNanoUsd !== undefined) cost.add(Number(record.costNanoUsd), known.base);
-      else if (record.outcome === 'answered') unknownCost.add(1, known.base);
+      if (record.costNanoUsd !== undefined) known.costNanoUsd += record.costNanoUsd;
+      else if (record.outcome === 'answered') known.answersWithoutCost++;
       if (log.isLevelEnabled('debug')) logRecord(log, record);
     },
   };
 }
 
-function labelsOf(labels: Map<string, Labels>, record: UsageRecord): Labels {
+function observe(meter: Meter, series: ReadonlyMap<string, Series>): void {
+  meter
+    .createObservableCounter('strata.ai.cost.nano_usd', {
+      description: 'Cost of priced answers, in nano-USD.',
+    })
+    .addCallback(result => {
+      for (const each of series.values()) result.observe(Number(each.costNanoUsd), each.base);
+    });
+  meter
+    .createObservableCounter('strata.ai.answers.without_cost', {
+      description: 'Complete answers whose usage or price is not known.',
+    })
+    .addCallback(result => {
+      for (const each of series.values()) result.observe(each.answersWithoutCost, each.base);
+    });
+}
+
+function seriesOf(series: Map<string, Series>, record: UsageRecord): Series {
   const key = `${record.alias}\n${record.provider}\n${record.model}\n${record.protocol}`;
-  const known = labels.get(key);
+  const known = series.get(key);
   if (known !== undefined) return known;
   const base: Attributes = {
-    [attributes.operationName]: 'chat',
+    [attributes.operationName]: record.operation,
     'strata.provider': record.provider,
     'strata.alias': record.alias,
+    'strata.protocol': record.protocol,
     [attributes.requestModel]: record.model,
   };
-  const made: Labels = {
+  const made: Series = {
     base,
     input: { ...base, [attributes.tokenType]: 'input' },
     output: { ...base, [attributes.tokenType]: 'output' },
     outcomes: new Map(),
+    costNanoUsd: 0n,
+    answersWithoutCost: 0,
   };
-  labels.set(key, made);
+  series.set(key, made);
   return made;
 }
 
-function outcomeLabels(known: Labels, record: UsageRecord): Attributes {
+function outcomeLabels(known: Series, record: UsageRecord): Attributes {
   const key = record.failure ?? record.outcome;
   const made = known.outcomes.get(key);
   if (made !== undefined) return made;

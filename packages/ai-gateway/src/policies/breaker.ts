@@ -1,0 +1,49 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Stage } from '@strata/shared/pipeline.ts';
+import type { Breaker } from '@strata/shared/resilience/breaker.ts';
+import type { Answer, Attempt } from '../domain/call.ts';
+import { AttemptFailure, type FailureClass, failureTable } from '../domain/failure.ts';
+
+/**
+ * Keeps attempts away from a target that fails again and again: they fail here at once and the next target answers. Only what
+ * the failure table counts against a target opens its circuit, so one bad caller never cools it down.
+ */
+export function createBreakerStage(deps: { breaker: Breaker }): Stage<Attempt, Answer> {
+  const { breaker } = deps;
+  return async (attempt, next) => {
+    const { id, provider } = attempt.target;
+    const verdict = breaker.ask(id);
+    if (typeof verdict === 'object') throw resting(provider.name, verdict.retryAfterMs);
+    const failed = (failure: FailureClass | undefined) => {
+      if (failure === undefined) breaker.abandoned(id);
+      else if (failureTable[failure].countsAgainstTarget) breaker.failed(id);
+      else if (verdict === 'probe') breaker.succeeded(id); // it refused, so it is there
+    };
+    let answer: Answer;
+    try {
+      answer = await next();
+    } catch (error) {
+      failed(attempt.call.signal.aborted ? undefined : AttemptFailure.from(error).class);
+      throw error;
+    }
+    breaker.succeeded(id);
+    if (answer.type === 'stream') {
+      answer.stream.onEnd(({ outcome, failure }) => {
+        if (outcome === 'cut') failed(failure);
+      });
+    }
+    return answer;
+  };
+}
+
+function resting(provider: string, retryAfterMs: number): AttemptFailure {
+  const error = new GatewayError(
+    'overloaded',
+    `The provider '${provider}' failed repeatedly and is left alone for now.`,
+    {
+      reason: 'target_resting',
+      retryAfterMs,
+    },
+  );
+  return new AttemptFailure('transient', error);
+}

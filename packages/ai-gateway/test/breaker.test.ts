@@ -1,0 +1,68 @@
+import type { Plan } from '@strata/shared/testing/fake-upstream/plan.ts';
+import { jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
+import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { chatRequest, post, type RunningGateway, sectionFor, startGateway } from './harness.ts';
+import { chatCompletion } from './recordings.ts';
+
+let upstream: FakeUpstream;
+let gateway: RunningGateway;
+const good = jsonPlan(chatCompletion);
+const broken = jsonPlan({ error: { message: 'x' } }, { status: 500 });
+
+beforeAll(async () => {
+  upstream = await startFakeUpstream({ plan: good });
+});
+afterAll(() => upstream.close());
+beforeEach(async () => {
+  const more = { breaker: { failures: 4, open_ms: 300 }, attempts: { max_rounds: 1 } };
+  gateway = await startGateway({ section: sectionFor({ openai: upstream.url }, more) });
+});
+afterEach(() => gateway.close());
+
+const ask = () => post(gateway, '/v1/chat/completions', chatRequest());
+
+async function requestsDuring(plan: Plan, times: number): Promise<number> {
+  upstream.use(plan);
+  const before = upstream.requests.length;
+  for (let index = 0; index < times; index++) await ask();
+  return upstream.requests.length - before;
+}
+
+test('[F36] [F42] a target that keeps failing is left alone; then a probe brings it back', async () => {
+  expect(await requestsDuring(broken, 10)).toBe(4);
+  const started = performance.now();
+  const refused = await ask();
+  expect(performance.now() - started).toBeLessThan(50);
+  expect(refused.status).toBe(503);
+  expect(JSON.parse(refused.body.toString()).error.code).toBe('target_resting');
+  expect(refused.headers['retry-after']).toBe('1');
+  await new Promise(resolve => setTimeout(resolve, 320)); // the time for which the circuit stays open
+  expect(await requestsDuring(good, 3)).toBe(3);
+});
+
+test('a probe that fails keeps the circuit open', async () => {
+  expect(await requestsDuring(broken, 5)).toBe(4);
+  await new Promise(resolve => setTimeout(resolve, 320));
+  expect(await requestsDuring(broken, 5)).toBe(1);
+});
+
+test("a caller's own faults and limits of rate never open the circuit", async () => {
+  const fault = jsonPlan({ error: { message: 'x', type: 'invalid_request_error' } }, { status: 400 });
+  expect(await requestsDuring(fault, 10)).toBe(10);
+  const limited = jsonPlan({ error: { message: 'x', code: 'rate_limit_exceeded' } }, { status: 429 });
+  expect(await requestsDuring(limited, 10)).toBe(10);
+  expect((await requestsDuring(good, 1)) === 1).toBe(true);
+});
+
+test('[F36] in a full outage retries stay within their budget', async () => {
+  await gateway.close();
+  const more = { breaker: { failures: 1000 }, attempts: { max_rounds: 3, max_wait_ms: 50 } };
+  gateway = await startGateway({ section: sectionFor({ openai: upstream.url }, more) });
+  upstream.use(broken);
+  const before = upstream.requests.length;
+  await Promise.all(Array.from({ length: 200 }, ask));
+  const sent = upstream.requests.length - before;
+  expect(sent).toBeGreaterThanOrEqual(200);
+  expect(sent).toBeLessThanOrEqual(200 * 1.6); // a fifth of those in flight at a time, in two rounds
+});
