@@ -93,6 +93,7 @@ export async function createMcpGateway(
       allowedOrigins: () => config.current.allowed_origins,
     }),
     onIgnored: () => ignored.add(1),
+    onUnforeseen: (err, requestId) => log.error({ err, requestId }, 'request failed'),
   });
 
   const askAll = () => {

@@ -67,6 +67,7 @@ test('[MCP-2][M-4] wherever the stream breaks, the client gets exactly the misse
 
 test('messages that come while no stream is open wait for the next one', async () => {
   const client = await openRawClient(gateway);
+  await client.ask('{"jsonrpc":"2.0","id":1,"method":"tools/list"}');
   await client.call('1', 'own__add-tool', { name: 'later' });
   const cut = new AbortController();
   const stream = await client.get({ signal: cut.signal });

@@ -4,6 +4,27 @@ import { exposedName, foldName, nameSeparator } from './names.ts';
 /** The four kinds of lists a server offers. */
 export type ListKind = 'tools' | 'prompts' | 'resources' | 'templates';
 
+export const listKinds: readonly ListKind[] = ['tools', 'prompts', 'resources', 'templates'];
+
+/** The lists that a `list_changed` notification is about; none when it is another notification. */
+export function kindsOfChange(method: string): readonly ListKind[] {
+  switch (method) {
+    case 'notifications/tools/list_changed':
+      return ['tools'];
+    case 'notifications/prompts/list_changed':
+      return ['prompts'];
+    case 'notifications/resources/list_changed':
+      return ['resources', 'templates'];
+    default:
+      return [];
+  }
+}
+
+/** The notification that tells a client about it. */
+export function changeOfKind(kind: ListKind): string {
+  return `notifications/${kind === 'templates' ? 'resources' : kind}/list_changed`;
+}
+
 /** One item as its server lists it: its key (a name or a URI) and whatever else the caller keeps with it. */
 export interface CatalogItem {
   readonly key: string;

@@ -31,6 +31,8 @@ export interface McpEndpointDeps {
   readonly checkOrigin: (origin: string | undefined) => void;
   /** A message of a client that concerns nothing that is going on. */
   readonly onIgnored: () => void;
+  /** Something nobody foresaw; its client gets the request id only. */
+  readonly onUnforeseen: (error: unknown, requestId: string) => void;
 }
 
 const json = 'application/json; charset=utf-8';
@@ -152,8 +154,12 @@ async function answer(
     const result = await deps.dispatch({ session, caller, call, frame, requestId, trace, traceparent });
     exchange.settle(isCancelledByClient(call) ? undefined : result);
   } catch (error) {
-    const isCancelled = isCancelledByClient(call);
-    exchange.settle(isCancelled ? undefined : renderError(call.rawId, GatewayError.from(error), request.id));
+    if (isCancelledByClient(call)) {
+      exchange.settle(undefined);
+    } else {
+      if (!(error instanceof GatewayError)) deps.onUnforeseen(error, request.id);
+      exchange.settle(renderError(call.rawId, GatewayError.from(error), request.id));
+    }
   } finally {
     session.calls.delete(call);
   }
@@ -177,6 +183,7 @@ async function deliver(
     case 'stream':
       await streamLog(request, reply, decided.log, {
         afterSeq: 0,
+        isResumed: false,
         headers: { 'mcp-session-id': session.id },
       });
       return undefined;

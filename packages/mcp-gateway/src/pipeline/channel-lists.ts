@@ -40,8 +40,8 @@ export class ChannelLists {
     return withSignal(loading, signal);
   }
 
-  invalidate(kind: ListKind): void {
-    this.#loaded.delete(kind);
+  invalidate(kinds: readonly ListKind[]): void {
+    for (const kind of kinds) this.#loaded.delete(kind);
   }
 
   invalidateAll(): void {

@@ -67,7 +67,7 @@ function listHandler(kind: ListKind): Handler {
   return async ({ session, caller, call, frame }, { settings }) => {
     const { listPageSize, listTimeoutMs } = settings();
     const timeout = AbortSignal.timeout(listTimeoutMs);
-    const view = await session.catalog.view(kind, caller.scopes.tools, timeout);
+    const view = await session.catalog.show(kind, caller.scopes.tools, timeout);
     call.abort.signal.throwIfAborted();
     const cursor = cursorOf(frame);
     const { routes } = session.catalog;

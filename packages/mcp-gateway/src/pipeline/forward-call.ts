@@ -1,4 +1,5 @@
 import type { ResponseFrame } from '../domain/frame.ts';
+import type { ForwardedHandle } from '../domain/upstream.ts';
 import { progressTokenOf, renderForwarded } from '../wire/forward-request.ts';
 import type { CallContext } from './call-context.ts';
 
@@ -16,11 +17,17 @@ export async function forwardCall(context: CallContext): Promise<ResponseFrame> 
   await channel.ready(signal);
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
+    let handle: ForwardedHandle | undefined;
+    const onAbort = () => {
+      handle?.cancel('The client no longer waits for the answer.');
+      reject(signal.reason);
+    };
     const settle = (act: () => void) => {
       signal.removeEventListener('abort', onAbort);
       act();
     };
-    const handle = channel.forward({
+    signal.addEventListener('abort', onAbort, { once: true });
+    handle = channel.forward({
       method: frame.method,
       progressToken: progressTokenOf(frame),
       render: id => renderForwarded(frame, id, { params: edits, traceparent: context.traceparent }),
@@ -30,10 +37,5 @@ export async function forwardCall(context: CallContext): Promise<ResponseFrame> 
       onAnswer: answer => settle(() => resolve(answer)),
       onFailure: error => settle(() => reject(error)),
     });
-    const onAbort = () => {
-      handle.cancel('The client no longer waits for the answer.');
-      reject(signal.reason);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
   });
 }

@@ -5,6 +5,7 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ClientHello } from '../domain/capabilities.ts';
+import { changeOfKind, type ListKind, listKinds } from '../domain/catalog.ts';
 import { createDebounce, type Debounce } from '../domain/debounce.ts';
 import { EventLog } from '../domain/event-log.ts';
 import { type Call, Exchange, failCall } from '../domain/exchange.ts';
@@ -64,7 +65,7 @@ export class LiveSession {
   readonly #world: SessionWorld;
   readonly #streams = new Map<string, { readonly log: EventLog; readonly openedAtMs: number }>();
   readonly #standalone: EventLog;
-  readonly #listChanges: Debounce<string>;
+  readonly #listChanges: Debounce<ListKind>;
   #state: SessionState;
   #streamCount = 0;
   #lease: Promise<{ key: string; fence: number }> | undefined;
@@ -79,8 +80,10 @@ export class LiveSession {
     this.#listChanges = createDebounce(
       world.clock,
       () => world.settings().listChangedDebounceMs,
-      methods => {
-        for (const method of methods) this.#standalone.append(JSON.stringify({ jsonrpc: '2.0', method }));
+      kinds => {
+        this.#tellChanges(kinds).catch((error: unknown) => {
+          world.log.warn({ session: this.tag, err: error }, 'list changes could not be told');
+        });
       },
     );
     this.#standalone = this.#openLog(standaloneStream, world.settings().sessions.absoluteMs);
@@ -173,11 +176,6 @@ export class LiveSession {
     this.#standalone.append(line.toString(), mayBeLost);
   }
 
-  /** The client may have to read its lists again. */
-  announceListChange(method: string): void {
-    if (isOpen(this.#state)) this.#listChanges.add(method);
-  }
-
   /** Servers were added, removed or changed in the configuration. */
   onServersChanged(removed: readonly Upstream[]): void {
     for (const upstream of removed) {
@@ -185,13 +183,22 @@ export class LiveSession {
         this.#world.log.warn({ server: upstream.name, err: error }, 'server did not close');
       });
     }
-    this.#announceAllLists();
+    this.#onListsChanged(listKinds);
   }
 
-  #announceAllLists(): void {
-    for (const kind of ['tools', 'prompts', 'resources']) {
-      this.announceListChange(`notifications/${kind}/list_changed`);
+  #onListsChanged(kinds: readonly ListKind[]): void {
+    if (isOpen(this.#state)) for (const kind of kinds) this.#listChanges.add(kind);
+  }
+
+  /** Tells the client about lists that would look different to it now, and about no others (P21). */
+  async #tellChanges(kinds: ReadonlySet<ListKind>): Promise<void> {
+    const signal = AbortSignal.timeout(this.#world.settings().listTimeoutMs);
+    const methods = new Set<string>();
+    for (const kind of kinds) {
+      if (await this.catalog.hasChanged(kind, signal)) methods.add(changeOfKind(kind));
     }
+    if (!isOpen(this.#state)) return;
+    for (const method of methods) this.#standalone.append(JSON.stringify({ jsonrpc: '2.0', method }));
   }
 
   #apply(event: SessionEvent): void {
@@ -200,7 +207,7 @@ export class LiveSession {
 
   #channelEvents() {
     return {
-      onListChanged: (_upstream: Upstream, method: string) => this.announceListChange(method),
+      onListsChanged: (kinds: readonly ListKind[]) => this.#onListsChanged(kinds),
       onResourceUpdated: (upstream: Upstream, frame: NotificationFrame) => this.#sendUpdate(upstream, frame),
       onMessage: (frame: NotificationFrame) => this.sendFor(undefined, frame.bytes, true),
       onRequest: (channel: Channel, frame: RequestFrame) =>
@@ -208,7 +215,6 @@ export class LiveSession {
       onCancelled: (channel: Channel, frame: NotificationFrame) => this.reverse.cancel(channel, frame),
       onLost: (channel: Channel) => {
         this.reverse.forget(channel);
-        this.#announceAllLists();
       },
     };
   }

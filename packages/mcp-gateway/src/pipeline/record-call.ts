@@ -3,6 +3,7 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { durationBuckets, metricNames } from '@strata/shared/telemetry/semantic-conventions.ts';
 import type { Telemetry } from '@strata/shared/telemetry/telemetry.ts';
+import { cancelledByClient } from '../domain/exchange.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
 import type { CallContext, CallStage } from './call-context.ts';
 
@@ -43,8 +44,12 @@ export function recordCall(telemetry: Telemetry, clock: Clock): CallStage {
       finish(outcomeOf(answer), undefined, answer.bytes.length);
       return answer;
     } catch (error) {
-      const isFailure = error instanceof GatewayError;
-      finish(isFailure ? 'failed' : 'cancelled', isFailure ? error.reason : undefined, 0);
+      const isCancelled = error === cancelledByClient;
+      finish(
+        isCancelled ? 'cancelled' : 'failed',
+        isCancelled ? undefined : GatewayError.from(error).reason,
+        0,
+      );
       throw error;
     }
   };

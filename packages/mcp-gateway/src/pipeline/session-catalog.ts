@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import {
@@ -44,6 +45,7 @@ interface LoadedPart {
 export class SessionCatalog {
   readonly routes: UriRoutes;
   readonly #options: SessionCatalogOptions;
+  readonly #shown = new Map<ListKind, { readonly patterns: readonly string[]; readonly view: CatalogView }>();
   readonly #merged = new Map<string, { parts: readonly LoadedPart[]; merged: MergedCatalog<ListedItem> }>();
 
   constructor(options: SessionCatalogOptions) {
@@ -61,6 +63,23 @@ export class SessionCatalog {
       missing: settled.filter(part => 'reason' in part),
       refused: merged.refused.filter(each => matchesScope(patterns, each.exposed)),
     };
+  }
+
+  /** The same, for a client: what it was shown last is what later changes are told against. */
+  async show(kind: ListKind, patterns: readonly string[], signal: AbortSignal): Promise<CatalogView> {
+    const view = await this.view(kind, patterns, signal);
+    this.#shown.set(kind, { patterns, view });
+    return view;
+  }
+
+  /** Whether the client would see another list than it was shown last. Never shown is never changed. */
+  async hasChanged(kind: ListKind, signal: AbortSignal): Promise<boolean> {
+    const shown = this.#shown.get(kind);
+    if (!shown) return false;
+    const view = await this.view(kind, shown.patterns, signal);
+    if (this.#shown.get(kind) !== shown || digestOf(view) === digestOf(shown.view)) return false;
+    this.#shown.set(kind, { patterns: shown.patterns, view });
+    return true;
   }
 
   /** The tool or prompt behind a name. `undefined` when there is none this caller may know of. */
@@ -160,6 +179,12 @@ export class SessionCatalog {
     );
     return { entries, refused: [] };
   }
+}
+
+function digestOf({ entries, missing }: CatalogView): string {
+  const hash = createHash('sha256').update(JSON.stringify(missing));
+  for (const { exposed, item } of entries) hash.update(exposed).update('\0').update(item.bytes);
+  return hash.digest('base64');
 }
 
 function mergeNames(parts: readonly LoadedPart[]): MergedCatalog<ListedItem> {

@@ -1,5 +1,6 @@
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ClientHello, ServerHello } from '../domain/capabilities.ts';
+import { kindsOfChange, listKinds } from '../domain/catalog.ts';
 import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
 import type { Channel, ChannelOwner, Upstream } from '../domain/upstream.ts';
 import { ChannelLists } from './channel-lists.ts';
@@ -104,9 +105,10 @@ export class SessionChannels implements ChannelOwner {
 
   onNotification(channel: Channel, frame: NotificationFrame): void {
     const { events } = this.#options;
-    if (frame.method.endsWith('/list_changed')) {
-      this.#own.get(channel.upstream)?.lists.invalidateAll();
-      events.onListChanged(channel.upstream, frame.method);
+    const kinds = kindsOfChange(frame.method);
+    if (kinds.length > 0) {
+      this.#own.get(channel.upstream)?.lists.invalidate(kinds);
+      events.onListsChanged(kinds);
     } else if (frame.method === 'notifications/resources/updated') {
       events.onResourceUpdated(channel.upstream, frame);
     } else if (frame.method === 'notifications/cancelled') {
@@ -122,6 +124,7 @@ export class SessionChannels implements ChannelOwner {
 
   onOpened(channel: Channel, hello: ServerHello): void {
     this.#options.facts.learn(channel.upstream, hello);
+    this.#options.events.onListsChanged(listKinds);
     const signal = AbortSignal.timeout(channel.upstream.policy.callTimeoutMs);
     if (this.#logLevel !== undefined && hello.capabilities.logging !== undefined) {
       void this.#sendLogLevel(channel, this.#logLevel, signal);

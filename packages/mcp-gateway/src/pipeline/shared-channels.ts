@@ -1,5 +1,6 @@
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ServerHello } from '../domain/capabilities.ts';
+import { kindsOfChange, type ListKind, listKinds } from '../domain/catalog.ts';
 import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
 import type { Channel, ChannelOwner, Upstream } from '../domain/upstream.ts';
 import { textParam } from '../wire/frame.ts';
@@ -11,7 +12,7 @@ import type { ServerFacts } from './server-facts.ts';
 
 /** A session as a shared conversation sees it. */
 export interface Participant {
-  onListChanged(upstream: Upstream, method: string): void;
+  onListsChanged(kinds: readonly ListKind[]): void;
   onResourceUpdated(upstream: Upstream, frame: NotificationFrame): void;
 }
 
@@ -61,11 +62,16 @@ function createSharedChannel(upstream: Upstream, facts: ServerFacts, log: Logger
   const participants = new Set<Participant>();
   const subscribers = new Map<string, Set<Participant>>();
 
+  const tellAll = (kinds: readonly ListKind[]) => {
+    for (const participant of participants) participant.onListsChanged(kinds);
+  };
+
   const owner: ChannelOwner = {
     onNotification(_channel: Channel, frame: NotificationFrame) {
-      if (frame.method.endsWith('/list_changed')) {
-        lists.invalidateAll();
-        for (const participant of participants) participant.onListChanged(upstream, frame.method);
+      const kinds = kindsOfChange(frame.method);
+      if (kinds.length > 0) {
+        lists.invalidate(kinds);
+        tellAll(kinds);
       } else if (frame.method === 'notifications/resources/updated') {
         const uri = textParam(frame, 'uri') ?? '';
         for (const participant of subscribersOf(uri)) participant.onResourceUpdated(upstream, frame);
@@ -76,6 +82,7 @@ function createSharedChannel(upstream: Upstream, facts: ServerFacts, log: Logger
     },
     onOpened(channel: Channel, hello: ServerHello) {
       facts.learn(upstream, hello);
+      tellAll(listKinds);
       for (const uri of subscribers.keys()) {
         channel
           .ask('resources/subscribe', { uri }, AbortSignal.timeout(upstream.policy.callTimeoutMs))
@@ -87,8 +94,6 @@ function createSharedChannel(upstream: Upstream, facts: ServerFacts, log: Logger
     needs: () => subscribers.size > 0,
     onLost() {
       lists.invalidateAll();
-      for (const participant of participants)
-        participant.onListChanged(upstream, 'notifications/tools/list_changed');
     },
   };
 
