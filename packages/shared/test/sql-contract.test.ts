@@ -71,7 +71,7 @@ describe.for(stores.filter((each): each is [string, string] => each[1] !== undef
 
     test('a store that a newer version wrote, or a migration that was changed, is refused', async () => {
       expect(await reasonOf(open(url, [{ name: 'contract', migrations: [] }]))).toBe('store_newer');
-      await expect(open(url, [items(['select 1'])])).rejects.toThrow('was changed after it was applied');
+      await expect(open(url, [items(['select 1'])])).rejects.toMatchObject({ reason: 'migration_changed' });
       const other = await open(url, [{ name: 'other', migrations: [] }]);
       await other.close();
     });

@@ -7,20 +7,42 @@ import type { SqlDialect } from './sql.ts';
 /** Column types that differ between the dialects, so that a migration is written once. */
 export interface ColumnTypes {
   readonly text: string;
-  /** 64 bits. Times are milliseconds since the epoch. */
+  /** Text that holds JSON; parsed where it is read. */
+  readonly json: string;
+  /** 64 bits. */
   readonly integer: string;
+  /** Milliseconds since the epoch. */
+  readonly timeMs: string;
   readonly bytes: string;
+  /** A whole column definition: a primary key that the database numbers, rising, never used again. Not without gaps. */
+  readonly serialKey: string;
   /** What follows the closing parenthesis of `create table`. */
   readonly tableOptions: string;
 }
 
 const columnTypes: Readonly<Record<SqlDialect, ColumnTypes>> = {
-  sqlite: { text: 'text', integer: 'integer', bytes: 'blob', tableOptions: 'strict' },
-  postgres: { text: 'text', integer: 'bigint', bytes: 'bytea', tableOptions: '' },
+  sqlite: {
+    text: 'text',
+    json: 'text',
+    integer: 'integer',
+    timeMs: 'integer',
+    bytes: 'blob',
+    serialKey: 'integer primary key autoincrement',
+    tableOptions: 'strict',
+  },
+  postgres: {
+    text: 'text',
+    json: 'text',
+    integer: 'bigint',
+    timeMs: 'bigint',
+    bytes: 'bytea',
+    serialKey: 'bigint generated always as identity primary key',
+    tableOptions: '',
+  },
 };
 
 export interface Migration {
-  /** `0001-virtual-keys`: applied in this order, never changed once released. */
+  /** `0001-virtual-keys`: applied in the order of the list, never changed or moved once released. */
   readonly name: string;
   statements(types: ColumnTypes): readonly string[];
 }
@@ -35,8 +57,9 @@ const tableName = 'strata_migrations';
 const advisoryLock = 0x5354_5241;
 
 /**
- * Applies what is missing, all in one transaction that only one process at a time can be in. A database that holds migrations
- * of these sets that this program does not know was written by a newer one, and is refused rather than guessed at.
+ * Applies what is missing, all in one transaction that only one process at a time can be in: it happens whole, once, or not at all.
+ * A database that holds migrations of these sets that this program does not know was written by a newer one, and is refused rather
+ * than guessed at.
  */
 export async function migrate(
   db: Kysely<unknown>,
@@ -49,7 +72,7 @@ export async function migrate(
     if (dialect === 'postgres') await sql`select pg_advisory_xact_lock(${advisoryLock})`.execute(transaction);
     await sql
       .raw(
-        `create table if not exists ${tableName} (name ${types.text} primary key, checksum ${types.text} not null, applied_at_ms ${types.integer} not null) ${types.tableOptions}`,
+        `create table if not exists ${tableName} (name ${types.text} primary key, checksum ${types.text} not null, applied_at_ms ${types.timeMs} not null) ${types.tableOptions}`,
       )
       .execute(transaction);
     const { rows } = await sql<{
@@ -59,13 +82,7 @@ export async function migrate(
     const applied = new Map(rows.map(row => [row.name, row.checksum]));
     for (const set of sets) {
       refuseUnknown(set, applied);
-      for (const migration of set.migrations) {
-        const name = `${set.name}/${migration.name}`;
-        const statements = migration.statements(types);
-        const checksum = createHash('sha256').update(statements.join(';\n')).digest('hex');
-        const known = applied.get(name);
-        if (known === checksum) continue;
-        if (known !== undefined) throw new Error(`Migration ${name} was changed after it was applied`);
+      for (const { name, checksum, statements } of missingOf(set, applied, types)) {
         for (const statement of statements) await sql.raw(statement).execute(transaction);
         await sql`insert into ${sql.table(tableName)} (name, checksum, applied_at_ms) values (${name}, ${checksum}, ${clock.now()})`.execute(
           transaction,
@@ -75,16 +92,41 @@ export async function migrate(
   });
 }
 
+interface Step {
+  readonly name: string;
+  readonly checksum: string;
+  readonly statements: readonly string[];
+}
+
+/** What is not applied yet. What is applied must be the beginning of the list, unchanged. */
+function missingOf(set: MigrationSet, applied: ReadonlyMap<string, string>, types: ColumnTypes): Step[] {
+  const missing: Step[] = [];
+  for (const migration of set.migrations) {
+    const name = `${set.name}/${migration.name}`;
+    const statements = migration.statements(types);
+    const checksum = createHash('sha256').update(statements.join(';\n')).digest('hex');
+    const known = applied.get(name);
+    if (known === undefined) missing.push({ name, checksum, statements });
+    else if (known !== checksum || missing.length > 0) throw migrationChanged(name);
+  }
+  return missing;
+}
+
+function migrationChanged(name: string): GatewayError {
+  return new GatewayError(
+    'conflict',
+    `The store was migrated by '${name}' in another form or order than this version has. Start the version that wrote it.`,
+    { reason: 'migration_changed' },
+  );
+}
+
 function refuseUnknown(set: MigrationSet, applied: ReadonlyMap<string, string>): void {
   const known = new Set(set.migrations.map(migration => `${set.name}/${migration.name}`));
   const unknown = [...applied.keys()].find(name => name.startsWith(`${set.name}/`) && !known.has(name));
-  if (unknown !== undefined) {
-    throw new GatewayError(
-      'conflict',
-      `The store was written by a newer version of Strata (it has '${unknown}'). Start that version.`,
-      {
-        reason: 'store_newer',
-      },
-    );
-  }
+  if (unknown === undefined) return;
+  throw new GatewayError(
+    'conflict',
+    `The store was written by a newer version of Strata (it has '${unknown}'). Start that version.`,
+    { reason: 'store_newer' },
+  );
 }

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { Kysely, sql } from 'kysely';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Kysely } from 'kysely';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { Secret } from '../secret.ts';
@@ -10,10 +11,14 @@ import type { OpenedDatabase, SqlStore } from './sql.ts';
 import { openSqlite } from './sqlite.ts';
 import type { StoreConfig } from './store-section.ts';
 
+/** Changing tables that hold much takes long, and other starters wait for it. */
+const migrationTimeoutMs = 10 * 60_000;
+
 /**
  * Opens the database and brings its tables up to date. Processes that start together wait for one another.
  *
- * @throws GatewayError invalid_request (`store_url_invalid`), conflict (`store_newer`), overloaded (`store_unavailable`).
+ * @throws GatewayError invalid_request (`store_url_invalid`), conflict (`store_newer`, `migration_changed`), overloaded
+ * (`store_unavailable`, `store_access_denied`).
  */
 export async function openSqlStore<Schema>(options: {
   /** `file:/path/strata.sqlite` or `postgres://user:password@host/database`. */
@@ -24,32 +29,50 @@ export async function openSqlStore<Schema>(options: {
 }): Promise<SqlStore<Schema>> {
   const { config, migrations, clock } = options;
   const url = options.url instanceof Secret ? options.url.reveal() : options.url;
-  const opened = openDatabase(url, config);
-  const db = new Kysely<Schema>({ dialect: opened.dialect });
+  await migrateOnce(url, config, migrations, clock);
+  const { dialect, name, usage } = openDatabase(url, config);
+  const db = new Kysely<Schema>({ dialect });
+  const ping = async (signal?: AbortSignal) => {
+    await db.selectNoFrom(({ lit }) => lit(1).as('one')).execute({ signal });
+  };
   try {
-    await migrate(db as Kysely<unknown>, opened.name, migrations, clock);
+    await ping();
   } catch (error) {
     await db.destroy();
     throw error;
   }
-  return {
-    dialect: opened.name,
-    db,
-    async ping() {
-      await sql`select 1`.execute(db);
-    },
-    close: () => db.destroy(),
-  };
+  return { dialect: name, db, ping, usage, close: () => db.destroy() };
+}
+
+/** On a connection of its own, with time limits of its own. */
+async function migrateOnce(
+  url: string,
+  config: StoreConfig,
+  sets: readonly MigrationSet[],
+  clock: Clock,
+): Promise<void> {
+  const { dialect, name } = openDatabase(url, {
+    ...config,
+    pool_size: 1,
+    statement_timeout_ms: migrationTimeoutMs,
+    busy_timeout_ms: migrationTimeoutMs,
+  });
+  const db = new Kysely<unknown>({ dialect });
+  try {
+    await migrate(db, name, sets, clock);
+  } finally {
+    await db.destroy();
+  }
 }
 
 function openDatabase(url: string, config: StoreConfig): OpenedDatabase {
-  if (url.startsWith('file:')) {
-    const path = url.slice('file:'.length);
-    mkdirSync(dirname(path), { recursive: true });
-    return openSqlite(path, config);
-  }
   if (/^postgres(ql)?:\/\//.test(url)) return openPostgres(url, config);
-  throw new GatewayError('invalid_request', 'The store url must begin with `file:` or `postgres://`.', {
-    reason: 'store_url_invalid',
-  });
+  const path = url.startsWith('file://') ? fileURLToPath(url) : url.replace(/^file:/, '');
+  if (!url.startsWith('file:') || path === '' || path.startsWith(':')) {
+    throw new GatewayError('invalid_request', '`store.url` must be `file:/path` or `postgres://…`.', {
+      reason: 'store_url_invalid',
+    });
+  }
+  mkdirSync(dirname(resolve(path)), { recursive: true });
+  return openSqlite(resolve(path), config);
 }

@@ -9,7 +9,7 @@ export const storeSection = z
     url: secretString()
       .optional()
       .describe(
-        '`postgres://user:password@host/database`, or `file:/path/strata.sqlite`. Without it: `strata.sqlite` in `data_dir`. At start.',
+        '`postgres://user:password@host/database` (TLS by `?sslmode=verify-full&sslrootcert=…`), or `file:/path/strata.sqlite`. Without it: `strata.sqlite` in `data_dir`. At start.',
       ),
     pool_size: z
       .number()
@@ -18,10 +18,15 @@ export const storeSection = z
       .max(200)
       .default(10)
       .describe('PostgreSQL connections of one process. At start.'),
-    acquire_timeout_ms: milliseconds(2000).describe('Time to wait for a PostgreSQL connection. At start.'),
-    statement_timeout_ms: milliseconds(10_000).describe('Time for one PostgreSQL statement. At start.'),
+    connect_timeout_ms: milliseconds(2000).describe('Time to make a PostgreSQL connection. At start.'),
+    acquire_timeout_ms: milliseconds(200).describe(
+      'Time to wait for a PostgreSQL connection when all of them are in use; then the request is refused. At start.',
+    ),
+    statement_timeout_ms: milliseconds(10_000).describe(
+      'Time for one PostgreSQL statement, and for a transaction to stand idle. At start.',
+    ),
     busy_timeout_ms: milliseconds(5000).describe(
-      'Time to wait for another process that writes to the SQLite file. At start.',
+      'Time to wait for others that write to the SQLite file, in this process and in others. At start.',
     ),
   })
   .prefault({})
@@ -40,7 +45,16 @@ export const hotSection = z
       .regex(/^[a-z0-9:_-]*$/)
       .default('strata:')
       .describe('Put in front of every Redis key. At start.'),
-    command_timeout_ms: milliseconds(250).describe('Time for one Redis command. At start.'),
+    command_timeout_ms: milliseconds(50).describe(
+      'Time for one Redis command. After one that takes longer, commands are refused at once until Redis answers again. At start.',
+    ),
+    connect_timeout_ms: milliseconds(2000).describe('Time to make a Redis connection. At start.'),
+    max_memory_bytes: z
+      .number()
+      .int()
+      .min(1024 * 1024)
+      .default(256 * 1024 * 1024)
+      .describe('Without Redis: what the state may take up in the process, roughly. At start.'),
   })
   .prefault({})
   .describe(
