@@ -1,71 +1,59 @@
+import { errors } from 'undici';
 import { GatewayError } from '../errors/gateway-error.ts';
 
+const unreachable = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EACCES']);
+const tls = /^(?:ERR_TLS|ERR_SSL|UNABLE_TO_|EPROTO$|HOSTNAME_MISMATCH)|CERT/;
+
+/** The process has no sockets left, which is not the upstream's failure. */
+const exhausted = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'EADDRNOTAVAIL']);
 /**
  * What went wrong between here and an upstream, by the codes of undici, the socket and the TLS layer. Also for errors of a
  * response body while it is being read.
  */
 export function toDialError(error: unknown, originName: string): GatewayError {
   if (error instanceof GatewayError) return error;
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-  const because = { cause: error };
-  switch (code) {
-    case 'UND_ERR_CONNECT_TIMEOUT':
-    case 'ETIMEDOUT':
-      return new GatewayError('timeout', `'${originName}' did not accept a connection in time.`, {
-        reason: 'upstream_connect_timeout',
-        ...because,
-      });
-    case 'UND_ERR_HEADERS_TIMEOUT':
-      return new GatewayError('timeout', `'${originName}' did not begin its answer in time.`, {
-        reason: 'upstream_headers_timeout',
-        ...because,
-      });
-    case 'UND_ERR_BODY_TIMEOUT':
-      return new GatewayError('timeout', `'${originName}' fell silent in the middle of its answer.`, {
-        reason: 'upstream_body_timeout',
-        ...because,
-      });
-    case 'ECONNREFUSED':
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return new GatewayError('upstream_failed', `'${originName}' cannot be reached.`, {
-        reason: 'upstream_refused',
-        ...because,
-      });
-    case 'UND_ERR_HEADERS_OVERFLOW':
-      return new GatewayError('upstream_failed', `'${originName}' sent headers that are too large.`, {
-        reason: 'upstream_headers_too_large',
-        ...because,
-      });
-    case 'UND_ERR_INVALID_ARG':
-      return new GatewayError(
-        'invalid_request',
-        'A header or the path holds characters that HTTP does not allow.',
-        { reason: 'request_not_sendable', ...because },
-      );
-    default:
-      break;
+  const code = codeOf(error);
+  const fail = (what: string, options: { reason: string }) =>
+    new GatewayError('upstream_failed', `'${originName}' ${what}.`, { ...options, cause: error });
+  if (isUnsendable(error)) {
+    return new GatewayError(
+      'invalid_request',
+      'A header or the path holds characters that HTTP does not allow.',
+      { reason: 'request_not_sendable', cause: error },
+    );
   }
-  const isParserError = error instanceof Error && error.name === 'HTTPParserError'; // undici gives some of them no code
-  if (isParserError || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
-    return new GatewayError('upstream_failed', `'${originName}' sent what is not HTTP.`, {
-      reason: 'upstream_protocol_error',
-      ...because,
+  if (exhausted.has(code)) {
+    return new GatewayError('overloaded', 'The gateway has no sockets left.', {
+      reason: 'sockets_exhausted',
+      cause: error,
     });
   }
-  if (
-    code.startsWith('ERR_TLS') ||
-    code.startsWith('ERR_SSL') ||
-    code.includes('CERT') ||
-    code.startsWith('UNABLE_TO_')
-  ) {
-    return new GatewayError('upstream_failed', `The certificate of '${originName}' is not valid.`, {
-      reason: 'upstream_tls',
-      ...because,
+  if (code === 'ETIMEDOUT') {
+    return new GatewayError('timeout', `'${originName}' did not accept a connection in time.`, {
+      reason: 'upstream_connect_timeout',
+      cause: error,
     });
   }
-  return new GatewayError('upstream_failed', `The connection to '${originName}' broke.`, {
-    reason: 'upstream_reset',
-    ...because,
-  });
+  if (unreachable.has(code)) return fail('cannot be reached', { reason: 'upstream_refused' });
+  if (code === 'UND_ERR_HEADERS_OVERFLOW') {
+    return fail('sent headers that are too large', { reason: 'upstream_headers_too_large' });
+  }
+  // The parser also complains when the connection ends inside an answer; it then has no bytes to blame.
+  if (error instanceof errors.HTTPParserError && 'data' in error && error.data) {
+    return fail('sent what is not HTTP', { reason: 'upstream_protocol_error' });
+  }
+  if (tls.test(code)) {
+    return fail('could not be reached over TLS with a valid certificate', { reason: 'upstream_tls' });
+  }
+  return fail('broke the connection', { reason: 'upstream_reset' });
+}
+
+/** Whether undici refused the request before it sent anything. */
+export function isUnsendable(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === 'UND_ERR_INVALID_ARG' || code === 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH';
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }

@@ -6,8 +6,9 @@ import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../clock.ts';
 import type { GatewayError } from '../errors/gateway-error.ts';
 import { isAddressAllowed } from './address-guard.ts';
-import { createDialer, type Dialer, joinPath, type Origin } from './dialer.ts';
+import { createDialer, type Dialer } from './dialer.ts';
 import { networkSection } from './network-section.ts';
+import { joinPath, type Origin } from './origin.ts';
 import { createResolver, type Resolve, type ResolvedAddress } from './resolve.ts';
 
 const closers: (() => unknown)[] = [];
@@ -141,7 +142,7 @@ const forbiddenIPv6 = [
   '[100::1]',
 ];
 
-test('[S19] no form of a private or reserved address is ever dialled', async () => {
+test('[S-3] [S19] no form of a private or reserved address is ever dialled', async () => {
   let packets = 0;
   const sink = createTcpServer(socket => {
     packets++;
@@ -149,7 +150,7 @@ test('[S19] no form of a private or reserved address is ever dialled', async () 
   });
   const port = await listen(sink, '::');
   const hosts = [...forbiddenIPv4.flatMap(disguises), ...forbiddenIPv6];
-  const dialer = open({ connect_timeout_ms: 300, dns_timeout_ms: 300 });
+  const dialer = open({ connect_timeout_ms: 300, dns: { timeout_ms: 300 } });
   const reached: string[] = [];
   let dialled = 0;
   for (const host of hosts) {
@@ -370,6 +371,8 @@ test('[F13] one lookup in flight a name; the last answer serves while the name s
   const resolve = createResolver({
     clock,
     timeoutMs: 1000,
+    freshMs: 5000,
+    staleMs: 60_000,
     lookUp: async () => {
       asked++;
       if (answers instanceof Error) throw answers;

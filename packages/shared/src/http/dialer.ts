@@ -1,29 +1,18 @@
-import { isIP, type LookupFunction } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { BlockList, isIPv4 } from 'node:net';
 import type { Readable } from 'node:stream';
-import { buildConnector, Pool } from 'undici';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
-import { isAddressAllowed, refuseAddress } from './address-guard.ts';
-import { toDialError } from './dial-errors.ts';
+import type { AddressPolicy } from './address-guard.ts';
+import { createConnect } from './connect.ts';
+import { ConnectionPool } from './connection-pool.ts';
+import { type DialResponse, exchange, type PhaseTimeouts } from './exchange.ts';
 import type { NetworkConfig } from './network-section.ts';
-import { createResolver, type Resolve } from './resolve.ts';
+import { joinBase, type Origin, requireDialable } from './origin.ts';
+import { createResolver, createServerLookup, type Resolve, systemLookup } from './resolve.ts';
 
-/** Where an upstream is. Made from configuration only: no part of it ever comes from a request (A1). */
-export interface Origin {
-  /** For messages and metrics. */
-  readonly name: string;
-  /** Scheme, host, port and base path. */
-  readonly url: URL;
-  /** Whether the upstream may be on a private or loopback address. */
-  readonly allowPrivate: boolean;
-}
-
-export interface PhaseTimeouts {
-  /** From the end of the request to the head of the answer. */
-  readonly headersMs: number;
-  /** Longest silence inside the answer. */
-  readonly bodyMs: number;
-}
+export type { DialResponse, PhaseTimeouts } from './exchange.ts';
+export type { Origin } from './origin.ts';
 
 export interface DialRequest {
   readonly method: string;
@@ -31,29 +20,32 @@ export interface DialRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body?: Uint8Array | string | Readable | null;
+  /** Ends the call in whatever phase it is; the call then fails with the signal's reason. */
   readonly signal: AbortSignal;
   readonly timeouts?: Partial<PhaseTimeouts>;
 }
 
-export interface DialResponse {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[]>>;
-  /** Must be read to its end or destroyed. Its errors are GatewayErrors. */
-  readonly body: Readable;
-}
-
 /**
- * The only way out of a gateway (S-3). Whatever is dialled is resolved once, every address is checked, and the connection goes to the address
- * that was checked. Redirects are answers, not instructions. Nothing is decompressed, retried or cached here.
+ * The only way out of a gateway (S-3). Whatever is dialled is resolved once, every address is checked, and the connection
+ * goes to the address that was checked. Redirects are answers, not instructions. Nothing is decompressed, retried or cached
+ * here; an answer that is compressed although nobody asked for it is refused.
  */
 export interface Dialer {
-  /** @throws GatewayError: see `toDialError`, and permission_denied (`destination_not_allowed`). */
+  /** @throws GatewayError: see `toDialError` and `exchange`; `destination_not_allowed`, `path_not_allowed`. */
   request(origin: Origin, request: DialRequest): Promise<DialResponse>;
+  /** Cuts what is open. */
   close(): Promise<void>;
 }
 
-const maxPools = 512;
-const maxResponseHeaderBytes = 64 * 1024;
+/** What is fixed about an origin from its first use on: changing the object afterwards changes nothing. */
+interface Target {
+  readonly address: string;
+  readonly basePath: string;
+  readonly policy: AddressPolicy;
+  readonly poolKey: string;
+  pool: ConnectionPool | undefined;
+}
+
 /** Set by the connection itself; a caller that sets them would contradict it. */
 const ownHeaders = new Set([
   'host',
@@ -61,145 +53,139 @@ const ownHeaders = new Set([
   'content-length',
   'transfer-encoding',
   'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
   'upgrade',
+  'expect',
 ]);
 
 export function createDialer(options: { config: NetworkConfig; clock: Clock; lookUp?: Resolve }): Dialer {
   const { config, clock } = options;
+  const allowedNetworks = networkList(config.allow_private_networks);
+  const extraCa = config.tls_ca_file === undefined ? undefined : readFileSync(config.tls_ca_file, 'utf8');
   const resolve = createResolver({
     clock,
-    timeoutMs: config.dns_timeout_ms,
-    ...(options.lookUp && { lookUp: options.lookUp }),
+    timeoutMs: config.dns.timeout_ms,
+    freshMs: config.dns.fresh_ms,
+    staleMs: config.dns.stale_ms,
+    lookUp: options.lookUp ?? lookupOf(config),
   });
-  const pools = new Map<string, Pool>();
+  const targets = new WeakMap<Origin, Target>();
+  const pools = new Map<string, ConnectionPool>();
+  let isClosed = false;
 
-  function poolOf(origin: Origin): Pool {
-    const key = `${origin.url.origin} ${origin.allowPrivate}`;
-    const known = pools.get(key);
+  function targetOf(origin: Origin): Target {
+    const known = targets.get(origin);
     if (known !== undefined) return known;
-    requireDialable(origin);
-    const pool = new Pool(origin.url.origin, {
-      connections: config.max_connections_per_origin,
-      pipelining: 1,
-      keepAliveTimeout: config.keep_alive_ms,
-      headersTimeout: config.headers_timeout_ms,
-      bodyTimeout: config.body_idle_timeout_ms,
-      maxHeaderSize: maxResponseHeaderBytes,
-      connect: buildConnector({
-        timeout: config.connect_timeout_ms,
-        noDelay: true,
-        keepAlive: true,
-        lookup: checkedLookup(origin, resolve),
-      }),
-    });
-    const [oldestKey, oldest] = pools.entries().next().value ?? [];
-    if (pools.size >= maxPools && oldestKey !== undefined) {
-      pools.delete(oldestKey);
-      void oldest?.close();
-    }
-    pools.set(key, pool);
+    const { allowPrivate, allowMetadata = false } = origin;
+    const policy = { allowPrivate, allowMetadata, allowedNetworks };
+    requireDialable(origin, policy);
+    const address = origin.url.origin;
+    const target = {
+      address,
+      basePath: origin.url.pathname.replace(/\/+$/, ''),
+      policy,
+      poolKey: `${address} ${allowPrivate} ${allowMetadata}`,
+      pool: undefined,
+    };
+    targets.set(origin, target);
+    return target;
+  }
+
+  function poolOf(origin: Origin, target: Target): ConnectionPool {
+    if (target.pool !== undefined && !target.pool.isClosed) return target.pool;
+    if (isClosed) throw closed();
+    const { poolKey, policy } = target;
+    const pool = pools.get(poolKey) ?? openPool(origin.name, target.address, policy);
+    if (!pools.has(poolKey)) makeRoom(pools, config.max_origins);
+    pools.set(poolKey, pool);
+    target.pool = pool;
     return pool;
   }
 
+  function openPool(name: string, address: string, policy: AddressPolicy): ConnectionPool {
+    return new ConnectionPool({
+      name,
+      origin: address,
+      connect: createConnect({ originName: name, policy, resolve, extraCa }),
+      clock,
+      maxConnections: config.max_connections_per_origin,
+      maxWaiting: config.max_waiting_per_origin,
+      connectTimeoutMs: config.connect_timeout_ms,
+      keepAliveMs: config.keep_alive_ms,
+      maxHeaderBytes: config.max_response_header_bytes,
+    });
+  }
+
+  const defaults: PhaseTimeouts = {
+    headersMs: config.headers_timeout_ms,
+    bodyMs: config.body_idle_timeout_ms,
+    totalMs: 0,
+  };
+
   return {
     async request(origin, request) {
-      const { method, body, signal, timeouts } = request;
-      if (signal.aborted) throw signal.reason;
-      try {
-        const response = await poolOf(origin).request({
-          method: method as 'POST', // undici takes any token and refuses what is none
-          path: joinPath(origin.url, request.path),
-          headers: sendable(request.headers),
-          body: body ?? null,
-          signal,
-          ...(timeouts?.headersMs !== undefined && { headersTimeout: timeouts.headersMs }),
-          ...(timeouts?.bodyMs !== undefined && { bodyTimeout: timeouts.bodyMs }),
-        });
-        explainBodyErrors(response.body, origin.name, signal);
-        return {
-          status: response.statusCode,
-          headers: response.headers as DialResponse['headers'],
-          body: response.body,
-        };
-      } catch (error) {
-        throw signal.aborted ? signal.reason : toDialError(error, origin.name);
-      }
+      const { method, body = null, signal, timeouts } = request;
+      signal.throwIfAborted();
+      const target = targetOf(origin);
+      const path = joinBase(target.basePath, request.path);
+      const headers = sendable(request.headers);
+      return exchange({
+        originName: origin.name,
+        pool: poolOf(origin, target),
+        dispatch: { method, path, headers, body },
+        acceptsEncodings: headers['accept-encoding'] !== 'identity',
+        signal,
+        timeouts: timeouts === undefined ? defaults : { ...defaults, ...timeouts },
+        clock,
+      });
     },
     async close() {
-      await Promise.all([...pools.values()].map(pool => pool.destroy()));
+      isClosed = true;
+      const error = closed();
+      await Promise.all([...pools.values()].map(pool => pool.destroy(error)));
       pools.clear();
     },
   };
 }
 
-/** Address literals never reach a lookup, so they are judged here. */
-function requireDialable(origin: Origin): void {
-  const { protocol, hostname, username, password } = origin.url;
-  if ((protocol !== 'http:' && protocol !== 'https:') || username !== '' || password !== '') {
-    throw new GatewayError(
-      'permission_denied',
-      `The address of '${origin.name}' must be http or https and hold no credentials.`,
-      {
-        reason: 'destination_not_allowed',
-      },
-    );
-  }
-  const literal = hostname.replace(/^\[|\]$/g, '');
-  if (isIP(literal) !== 0 && !isAddressAllowed(literal, origin)) throw refuseAddress(origin.name);
+function lookupOf(config: NetworkConfig): Resolve {
+  const { servers, timeout_ms: timeoutMs } = config.dns;
+  return servers.length === 0 ? systemLookup : createServerLookup({ servers, timeoutMs });
 }
 
-/** Resolves once and hands the socket only addresses that were checked: between check and use nothing is looked up again. */
-function checkedLookup(origin: Origin, resolve: Resolve): LookupFunction {
-  return (hostname, lookupOptions, callback) => {
-    resolve(hostname).then(
-      addresses => {
-        // One bad address spoils the name: a name that mixes them is trying something.
-        if (addresses.length === 0 || !addresses.every(each => isAddressAllowed(each.address, origin))) {
-          callback(refuseAddress(origin.name), '', 0);
-          return;
-        }
-        const [first] = addresses;
-        if (lookupOptions.all === true) callback(null, [...addresses]);
-        else callback(null, first?.address ?? '', first?.family ?? 4);
-      },
-      (error: Error) => callback(error, '', 0),
-    );
-  };
+function networkList(networks: readonly string[]): BlockList | undefined {
+  if (networks.length === 0) return undefined;
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = '', prefix] = network.split('/');
+    list.addSubnet(address, Number(prefix), isIPv4(address) ? 'ipv4' : 'ipv6');
+  }
+  return list;
 }
 
-/** Base path and path, joined as text that can only ever be a path of this origin (A3, C13). */
-export function joinPath(base: URL, path: string): string {
-  const pathOnly = path.split('?', 1)[0] ?? '';
-  const isClean =
-    (path === '' || path.startsWith('/')) && !/[\0-\x20\x7f\\#]/.test(path) && !pathOnly.startsWith('//');
-  const climbs = pathOnly.split('/').some(segment => /^(?:\.|%2e){1,2}$/i.test(segment));
-  if (!isClean || climbs) {
-    throw new GatewayError('invalid_request', `'${path.slice(0, 100)}' cannot be a path.`, {
-      reason: 'path_not_allowed',
-    });
-  }
-  return base.pathname.replace(/\/$/, '') + path || '/';
+/** Closes the pool that was not used for longest: among those without a request, else among all, once their requests end. */
+function makeRoom(pools: Map<string, ConnectionPool>, maxPools: number): void {
+  if (pools.size < maxPools) return;
+  const byAge = [...pools].sort(([, left], [, right]) => left.lastUsedMs - right.lastUsedMs);
+  const [key, pool] = byAge.find(([, each]) => each.inUse === 0) ?? byAge[0] ?? [];
+  if (key === undefined) return;
+  pools.delete(key);
+  pool?.retire();
 }
 
 function sendable(headers: DialRequest['headers']): Record<string, string> {
   const result: Record<string, string> = { 'accept-encoding': 'identity' };
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
+    const value = headers[name];
+    if (value === undefined) continue;
     const lower = name.toLowerCase();
-    if (value !== undefined && !ownHeaders.has(lower)) result[lower] = value;
+    if (!ownHeaders.has(lower)) result[lower] = value;
   }
   return result;
 }
 
-/** Whoever reads the body sees the same errors as whoever waits for its head. */
-function explainBodyErrors(body: Readable, originName: string, signal: AbortSignal): void {
-  body.on('error', () => {}); // an answer that is thrown away unread must not end the process
-  const destroy = body._destroy.bind(body);
-  body._destroy = (error, callback) => {
-    if (error === null || error === undefined) destroy(error, callback);
-    else destroy(signal.aborted ? asError(signal.reason) : toDialError(error, originName), callback);
-  };
-}
-
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
+function closed(): GatewayError {
+  return new GatewayError('overloaded', 'The gateway is shutting down.', { reason: 'dialer_closed' });
 }

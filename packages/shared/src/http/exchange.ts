@@ -1,0 +1,275 @@
+import { Readable } from 'node:stream';
+import type { Dispatcher } from 'undici';
+import type { Clock, Scheduled } from '../clock.ts';
+import { GatewayError } from '../errors/gateway-error.ts';
+import type { Connection, ConnectionPool, Seeker } from './connection-pool.ts';
+import { isUnsendable, toDialError } from './dial-errors.ts';
+
+export interface DialResponse {
+  readonly status: number;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string | string[]>>;
+  /** Must be read to its end or destroyed. Its errors are GatewayErrors, or the reason of the signal. */
+  readonly body: Readable;
+}
+
+export interface PhaseTimeouts {
+  /** From the last byte of the request to the head of the answer. 0: no limit. */
+  readonly headersMs: number;
+  /** Longest silence inside the answer; time in which the reader does not read is not counted. 0: no limit. */
+  readonly bodyMs: number;
+  /** From the call to the end of the answer. 0: no limit. */
+  readonly totalMs: number;
+}
+
+export interface ExchangeOptions {
+  readonly originName: string;
+  readonly pool: ConnectionPool;
+  readonly dispatch: Dispatcher.DispatchOptions;
+  readonly acceptsEncodings: boolean;
+  readonly signal: AbortSignal;
+  readonly timeouts: PhaseTimeouts;
+  readonly clock: Clock;
+}
+
+const bodyBufferBytes = 64 * 1024;
+const maxResponseHeaders = 256;
+
+/** Sends one request and resolves with its answer. @throws GatewayError, or the reason of the signal. */
+export function exchange(options: ExchangeOptions): Promise<DialResponse> {
+  return new Promise((resolve, reject) => new Exchange(options, resolve, reject).start());
+}
+
+/**
+ * One request and its answer, from the queue for a connection to the last byte. It ends exactly once, by its answer, its
+ * failure, its reader or its signal, and with it end its timers, its listener and, unless the answer was complete, its socket.
+ */
+class Exchange implements Seeker, Dispatcher.DispatchHandler {
+  readonly #options: ExchangeOptions;
+  readonly #resolve: (response: DialResponse) => void;
+  readonly #reject: (error: unknown) => void;
+  #connection: Connection | undefined;
+  #controller: Dispatcher.DispatchController | undefined;
+  #body: Body | undefined;
+  #isOver = false;
+  #isPaused = false;
+  #silence: Silence | undefined;
+  #total: Scheduled | undefined;
+
+  constructor(
+    options: ExchangeOptions,
+    resolve: (response: DialResponse) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  start(): void {
+    const { signal, pool, clock, timeouts, originName } = this.#options;
+    signal.addEventListener('abort', this);
+    if (timeouts.totalMs > 0) {
+      this.#total = clock.schedule(timeouts.totalMs, () => this.#fail(totalTimeout(originName)));
+    }
+    pool.seek(this);
+  }
+
+  /** Of the signal. */
+  handleEvent(): void {
+    this.#fail(this.#options.signal.reason);
+  }
+
+  onConnection(connection: Connection): void {
+    this.#connection = connection;
+    connection.client.dispatch(this.#options.dispatch, this);
+  }
+
+  onNoConnection(error: GatewayError): void {
+    this.#fail(error);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#isOver) controller.abort(new Error('The request was given up'));
+    else this.#limitSilence(this.#options.timeouts.headersMs, headersTimeout);
+  }
+
+  onBodySent(): void {
+    this.#silence?.broken();
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    if (this.#isOver || status < 200) return;
+    const refusal = this.#refusal(headers);
+    if (refusal !== undefined) {
+      this.#fail(refusal);
+      return;
+    }
+    this.#limitSilence(this.#options.timeouts.bodyMs, bodyTimeout);
+    this.#body = new Body({ resume: () => this.#resume(), left: () => this.#end() });
+    this.#resolve({ status, headers: headers as DialResponse['headers'], body: this.#body }); // undici sets no undefined ones
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#isOver) return;
+    this.#silence?.broken();
+    if (this.#body?.push(chunk) === false) {
+      this.#isPaused = true;
+      controller.pause();
+    }
+  }
+
+  onResponseEnd(): void {
+    if (this.#isOver) return;
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#end();
+    connection?.release();
+    this.#body?.push(null);
+  }
+
+  onResponseError(_controller: unknown, error: Error): void {
+    if (isUnsendable(error)) {
+      this.#connection?.release();
+      this.#connection = undefined;
+    }
+    this.#fail(toDialError(error, this.#options.originName));
+  }
+
+  #resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#silence?.broken();
+    this.#controller?.resume();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isOver) return;
+    this.#end();
+    if (this.#body === undefined) this.#reject(error);
+    else this.#body.destroy(asError(error));
+  }
+
+  /** Gives back what is held. A connection that is still held then is in the middle of something, and is closed. */
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { signal, pool } = this.#options;
+    signal.removeEventListener('abort', this);
+    this.#silence?.stop();
+    this.#total?.cancel();
+    if (this.#connection === undefined) pool.leave(this);
+    else this.#connection.destroy();
+  }
+
+  #limitSilence(limitMs: number, toError: (originName: string) => GatewayError): void {
+    const { clock, originName } = this.#options;
+    this.#silence?.stop();
+    this.#silence = undefined;
+    if (limitMs <= 0) return;
+    this.#silence = new Silence(clock, limitMs, () => {
+      if (this.#isPaused) return false;
+      this.#fail(toError(originName));
+      return true;
+    });
+  }
+
+  #refusal(headers: Record<string, string | string[] | undefined>): GatewayError | undefined {
+    const { acceptsEncodings, originName } = this.#options;
+    let count = 0;
+    for (const _name in headers) count++;
+    if (count > maxResponseHeaders) {
+      return new GatewayError('upstream_failed', `'${originName}' sent too many headers.`, {
+        reason: 'upstream_headers_too_large',
+      });
+    }
+    const encoding = headers['content-encoding'];
+    if (acceptsEncodings || encoding === undefined || encoding === 'identity') return undefined;
+    return new GatewayError(
+      'upstream_failed',
+      `'${originName}' compressed its answer although it was asked not to.`,
+      { reason: 'upstream_encoding_refused' },
+    );
+  }
+}
+
+/** Watches for a silence that lasts too long, with one timer that is not touched when the silence is broken. */
+class Silence {
+  readonly #clock: Clock;
+  readonly #limitMs: number;
+  readonly #onLimit: () => boolean;
+  #sinceMs: number;
+  #timer: Scheduled;
+
+  /** `onLimit` tells whether it took the silence for what it is; otherwise a new one begins. */
+  constructor(clock: Clock, limitMs: number, onLimit: () => boolean) {
+    this.#clock = clock;
+    this.#limitMs = limitMs;
+    this.#onLimit = onLimit;
+    this.#sinceMs = clock.monotonic();
+    this.#timer = this.#schedule(limitMs);
+  }
+
+  broken(): void {
+    this.#sinceMs = this.#clock.monotonic();
+  }
+
+  stop(): void {
+    this.#timer.cancel();
+  }
+
+  #schedule(ms: number): Scheduled {
+    return this.#clock.schedule(ms, () => {
+      const leftMs = this.#sinceMs + this.#limitMs - this.#clock.monotonic();
+      if (leftMs > 0) this.#timer = this.#schedule(leftMs);
+      else if (!this.#onLimit()) this.#timer = this.#schedule(this.#limitMs);
+    });
+  }
+}
+
+class Body extends Readable {
+  readonly #source: { resume(): void; left(): void };
+
+  constructor(source: { resume(): void; left(): void }) {
+    super({ highWaterMark: bodyBufferBytes });
+    this.#source = source;
+    // An answer can break before anybody reads it. Whoever reads it later still gets the error.
+    this.on('error', () => {});
+  }
+
+  override _read(): void {
+    this.#source.resume();
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#source.left();
+    callback(error);
+  }
+}
+
+function headersTimeout(originName: string): GatewayError {
+  return new GatewayError('timeout', `'${originName}' did not begin its answer in time.`, {
+    reason: 'upstream_headers_timeout',
+  });
+}
+
+function bodyTimeout(originName: string): GatewayError {
+  return new GatewayError('timeout', `'${originName}' fell silent in the middle of its answer.`, {
+    reason: 'upstream_body_timeout',
+  });
+}
+
+function totalTimeout(originName: string): GatewayError {
+  return new GatewayError('timeout', `'${originName}' did not complete its answer in time.`, {
+    reason: 'upstream_total_timeout',
+  });
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
+}
