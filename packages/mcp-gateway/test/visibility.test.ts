@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { errorOf, openRawClient, resultText, until } from './raw-client.ts';
+import { fixture, node, serverScript, startGateway, type TestGateway } from './start-gateway.ts';
+
+let gateway: TestGateway;
+const scripted = (...args: string[]) => ({
+  type: 'stdio',
+  command: [node, fixture('scripted-server.ts'), ...args],
+  sharing: 'shared',
+});
+
+const section = {
+  servers: {
+    one: scripted(),
+    two: scripted(),
+    docs: { type: 'stdio', command: [node, serverScript('everything')], sharing: 'shared' },
+  },
+  list_changed_debounce_ms: 10,
+};
+
+beforeAll(async () => {
+  gateway = await startGateway(section);
+});
+
+afterAll(() => gateway?.close());
+
+const list = (method: string) => `{"jsonrpc":"2.0","id":1,"method":"${method}"}`;
+const toolNames = (answer: string | undefined) =>
+  (JSON.parse(answer ?? '').result.tools as { name: string }[]).map(tool => tool.name);
+
+test('a key sees and calls the tools its globs match', async () => {
+  const client = await openRawClient(gateway, {
+    key: await gateway.createKey('reader', ['one__e*', 'two__pid']),
+  });
+  expect(toolNames((await client.ask(list('tools/list')))[0])).toEqual(['one__echo', 'two__pid']);
+  expect(resultText((await client.call('1', 'two__pid'))[0])).toMatch(/^\d+$/);
+});
+
+test('[S-2] a tool outside the scope is refused exactly like one that does not exist', async () => {
+  const client = await openRawClient(gateway, { key: await gateway.createKey('narrow', ['one__echo']) });
+  const refusal = async (name: string) => {
+    const { error, id } = JSON.parse((await client.call('1', name))[0] ?? '');
+    const { request_id: _id, ...data } = error.data;
+    return { id, code: error.code, message: error.message.replace(name, '<name>'), data };
+  };
+  const absent = await refusal('one__no-such-tool');
+  expect(absent).toMatchObject({ code: -32602, data: { reason: 'unknown_tool' } });
+  for (const name of ['one__pid', 'two__echo', 'nowhere__echo', 'echo'])
+    expect(await refusal(name)).toEqual(absent);
+});
+
+test('[S-2] a key without tools sees none, and nothing of the servers', async () => {
+  const client = await openRawClient(gateway, { key: await gateway.createKey('nobody', []) });
+  expect(toolNames((await client.ask(list('tools/list')))[0])).toEqual([]);
+  const [resources] = await client.ask(list('resources/list'));
+  expect(JSON.parse(resources ?? '').result).toEqual({ resources: [] });
+  expect(errorOf((await client.call('1', 'one__echo'))[0])?.data).toMatchObject({ reason: 'unknown_tool' });
+});
+
+test('resources and prompts follow the globs too', async () => {
+  const client = await openRawClient(gateway, { key: await gateway.createKey('scripted', ['one__*']) });
+  for (const [method, member] of [
+    ['resources/list', 'resources'],
+    ['resources/templates/list', 'resourceTemplates'],
+    ['prompts/list', 'prompts'],
+  ] as const) {
+    expect(JSON.parse((await client.ask(list(method)))[0] ?? '').result[member], method).toEqual([]);
+  }
+  const everyone = await openRawClient(gateway);
+  const { resources } = JSON.parse((await everyone.ask(list('resources/list')))[0] ?? '').result;
+  const uri = resources[0].uri as string;
+  const read = `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":${JSON.stringify(uri)}}}`;
+  expect(errorOf((await everyone.ask(read))[0])).toBeUndefined();
+  expect(errorOf((await client.ask(read))[0])).toMatchObject({
+    code: -32002,
+    data: { reason: 'unknown_resource' },
+  });
+});
+
+test('pages follow one another by their cursors, and a foreign cursor is refused', async () => {
+  const small = await startGateway({ ...section, list_page_size: 5 });
+  const client = await openRawClient(small);
+  const names: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const params = cursor === undefined ? '{}' : JSON.stringify({ cursor });
+    const [answer = ''] = await client.ask(
+      `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":${params}}`,
+    );
+    names.push(...toolNames(answer));
+    cursor = JSON.parse(answer).result.nextCursor;
+  } while (cursor !== undefined);
+  const whole = await openRawClient(gateway);
+  expect(names).toEqual(toolNames((await whole.ask(list('tools/list')))[0]));
+  const [refused] = await client.ask('{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":""}}');
+  expect(errorOf(refused)).toMatchObject({ code: -32602, data: { reason: 'invalid_cursor' } });
+  await small.close();
+});
+
+test('[M8] names that two servers claim are refused and reported', async () => {
+  const clashing = await startGateway({
+    servers: { a: { ...scripted(), names: 'plain' }, b: { ...scripted('tool=only-b'), names: 'plain' } },
+  });
+  const client = await openRawClient(clashing);
+  const [answer = ''] = await client.ask(list('tools/list'));
+  expect(toolNames(answer)).toEqual(['only-b']);
+  expect(JSON.parse(answer).result._meta['strata/refused_names']).toContainEqual({
+    name: 'echo',
+    servers: ['a', 'b'],
+  });
+  expect(errorOf((await client.call('1', 'echo'))[0])?.data).toMatchObject({ reason: 'unknown_tool' });
+  expect(resultText((await client.call('1', 'only-b'))[0])).toBe('only-b');
+  await clashing.close();
+});
+
+test('a reload adds and removes servers while sessions go on, and tells them', async () => {
+  const changing = await startGateway({ ...section, servers: { one: scripted() } });
+  const client = await openRawClient(changing);
+  await client.ask(list('tools/list'));
+  const pid = resultText((await client.call('1', 'one__pid'))[0]);
+  const cut = new AbortController();
+  const stream = await client.get({ signal: cut.signal });
+  changing.configure({ ...section, servers: { one: scripted(), two: scripted() } });
+  const reader = stream.body?.getReader();
+  let seen = '';
+  await until(async () => {
+    seen += Buffer.from((await reader?.read())?.value ?? []).toString();
+    return seen.includes('tools/list_changed');
+  }, 'the news');
+  cut.abort();
+  expect(toolNames((await client.ask(list('tools/list')))[0])).toContain('two__echo');
+  expect(resultText((await client.call('2', 'one__pid'))[0])).toBe(pid); // unchanged servers go on
+  changing.configure({ ...section, servers: { two: scripted() } });
+  expect(toolNames((await client.ask(list('tools/list')))[0])).not.toContain('one__echo');
+  expect(errorOf((await client.call('3', 'one__pid'))[0])?.data).toMatchObject({ reason: 'unknown_tool' });
+  await changing.close();
+});
