@@ -31,8 +31,8 @@ export interface Answer {
 }
 
 export interface PromptCache {
-  /** Whether this prefix was there already. It is afterwards. */
-  touch(key: string): boolean;
+  /** How many of the segments, from the first, were there already. All are afterwards. */
+  touch(model: string, segments: readonly string[]): number;
 }
 
 /** The answer to a conversation: a pure function of it, but for what the prompt cache remembers. */
@@ -187,14 +187,14 @@ function inputUsage(conversation: Conversation, directives: Directives, cache: P
     const cacheWriteTokens = Math.min(directives.cacheWriteTokens ?? 0, inputTokens - cacheReadTokens);
     return { inputTokens, cacheReadTokens, cacheWriteTokens, cacheTtl };
   }
-  const marked = mark ? Math.min(countTokens(mark.prefix), inputTokens) : 0;
+  const marked = Math.min(sumOf(mark?.segments ?? []), inputTokens);
   if (!mark || marked < minCachedTokens)
     return { inputTokens, cacheReadTokens: 0, cacheWriteTokens: 0, cacheTtl };
-  const isThere = cache.touch(`${conversation.model}\n${mark.prefix}`);
-  return {
-    inputTokens,
-    cacheReadTokens: isThere ? marked : 0,
-    cacheWriteTokens: isThere ? 0 : marked,
-    cacheTtl,
-  };
+  const known = cache.touch(conversation.model, mark.segments);
+  const cacheReadTokens = Math.min(sumOf(mark.segments.slice(0, known)), marked);
+  return { inputTokens, cacheReadTokens, cacheWriteTokens: marked - cacheReadTokens, cacheTtl };
+}
+
+function sumOf(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + countTokens(text), 0);
 }

@@ -16,7 +16,7 @@ export interface Conversation {
   readonly thinks: boolean;
   /** Whether reasoning that the prompt asks for with `[[think: …]]` is possible at all. */
   readonly canThink: boolean;
-  /** Prompt tokens up to the last mark for the prompt cache, if the request set one. */
+  /** What may be kept in the prompt cache, if the request asks for it. */
   readonly cache: CacheMark | undefined;
 }
 
@@ -56,8 +56,8 @@ export type AnswerFormat =
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 export interface CacheMark {
-  /** Everything up to the mark, as text: the same text is the same cache entry. */
-  readonly prefix: string;
+  /** Everything up to the mark, in pieces: a prompt that begins with the same pieces shares them. */
+  readonly segments: readonly string[];
   readonly ttl: '5m' | '1h';
 }
 

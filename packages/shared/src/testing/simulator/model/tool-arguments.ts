@@ -7,6 +7,8 @@ export interface ArgumentSource {
   readonly text: string;
   /** The text of the latest tool results, if any: what "the result" in a prompt means. */
   readonly latestResult: string | undefined;
+  /** Whether a text argument may be whatever follows the verb. */
+  readonly takesRest: boolean;
 }
 
 export interface FilledArguments {
@@ -49,7 +51,7 @@ const numberPattern = /(?<![\w./-])-?\d+(?:\.\d+)?(?![\w/]|\.\d)/g;
 const placePattern =
   /\b(?:in|at|for|from|of)\s+(?:the\s+)?((?:\p{Lu}[\p{L}'-]+)(?:[\s,]+\p{Lu}[\p{L}'-]+)*)/gu;
 
-function createWords({ text, latestResult }: ArgumentSource): Words {
+function createWords({ text, latestResult, takesRest }: ArgumentSource): Words {
   const found = {
     quoted: [...text.matchAll(quotedPattern)].map(match => match[1] ?? match[2] ?? match[3] ?? ''),
     urls: text.match(urlPattern) ?? [],
@@ -69,7 +71,7 @@ function createWords({ text, latestResult }: ArgumentSource): Words {
     if (/cit(y|ies)|location|place|country|region/i.test(name))
       return found.places.shift() ?? found.quoted.shift();
     if (/content|body|data/i.test(name)) return found.quoted.shift() ?? latestResult;
-    return found.quoted.shift() ?? restOf(text);
+    return found.quoted.shift() ?? (takesRest ? restOf(text) : undefined);
   };
   return {
     named: (name, shape) => {

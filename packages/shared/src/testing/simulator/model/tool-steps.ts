@@ -28,7 +28,7 @@ export function nextCalls(conversation: Conversation, directives: Directives): r
     ?.map(result => result.text)
     .join('\n');
   const prompt = directives.rest || lastUserText(conversation);
-  const source: ArgumentSource = { text: prompt, latestResult };
+  const source: ArgumentSource = { text: prompt, latestResult, takesRest: true };
 
   const step = directives.steps[rounds.length];
   if (step) {
@@ -80,7 +80,7 @@ function naturalCall(
   const stepsAsked: PlannedCall[] = [];
   for (const clause of clausesOf(prompt)) {
     const match = bestMatch(clause, offered, latestResult);
-    if (match) stepsAsked.push(plan(match.tool, { text: clause, latestResult }));
+    if (match) stepsAsked.push(plan(match.tool, { text: clause, latestResult, takesRest: true }));
   }
   return stepsAsked[doneSteps];
 }
@@ -127,17 +127,20 @@ function scoreOf(
   const own = [...new Set(wordsOf(tool.name))];
   const shared = own.filter(word => words.has(word));
   if (shared.length === 0) return 0;
-  // Verbs decide: "read the file" is for `read_text_file`, not for `write_file` and not for `get_file_info`.
   const verbs = shared.filter(word => actions.has(word)).length;
-  const otherVerbs = own.filter(word => actions.has(word) && !words.has(word) && word !== 'get').length;
-  if (otherVerbs > 0 && verbs === 0) return 0;
-  if (tool.schema && !fillArguments(tool.schema, { text: clause, latestResult }).isComplete) return 0;
+  // "read the file" is for `read_text_file`, not for `write_file`.
+  if (verbs === 0 && own.some(word => actions.has(word))) return 0;
+  const saysWhat = verbs < shared.length || own.every(word => actions.has(word));
+  const required = tool.schema?.required;
+  if (!saysWhat && !(Array.isArray(required) && required.length > 0)) return 0;
+  const source = { text: clause, latestResult, takesRest: saysWhat };
+  if (!fillArguments(tool.schema, source).isComplete) return 0;
   return shared.length * 10 + verbs * 20 - (own.length - shared.length);
 }
 
 const actions = new Set(
   (
-    'read list write search get fetch create delete remove add echo sum edit move copy find send update save run ' +
+    'read list write search fetch create delete remove add echo sum edit move copy find send update save run ' +
     'execute query calculate convert open close count print set start stop'
   ).split(' '),
 );
@@ -152,7 +155,7 @@ function isNamed(name: string, clause: string): boolean {
   return clause.includes(name);
 }
 
-const stopWords = new Set(['the', 'and', 'for', 'tool', 'with', 'from', 'into', 'text', 'mcp']);
+const stopWords = new Set(['the', 'and', 'for', 'get', 'tool', 'with', 'from', 'into', 'text', 'mcp']);
 
 /** `fs__readTextFile` and "Read the files" both hold `read` and `file`. */
 function wordsOf(text: string): string[] {
