@@ -135,22 +135,47 @@ const section = z.strictObject({
 
 /** The section `ai_gateway` of the configuration. */
 export const aiGatewaySection = section
-  .superRefine((value, context) => {
-    const known = Object.keys(value.providers);
-    for (const [alias, { targets }] of Object.entries(value.models)) {
-      targets.forEach(({ provider }, index) => {
-        if (known.includes(provider)) return;
-        const near = nearestName(provider, known);
-        const hint = near === undefined ? `known: ${known.join(', ') || 'none'}` : `did you mean '${near}'?`;
-        context.addIssue({
-          code: 'custom',
-          path: ['models', alias, 'targets', index, 'provider'],
-          message: `there is no provider of this name; ${hint}`,
-        });
-      });
-    }
-  })
+  .superRefine(
+    (value, context) => {
+      for (const { path, message } of danglingTargets(value))
+        context.addIssue({ code: 'custom', path, message });
+    },
+    // Also when other keys are wrong, so that all mistakes are reported at once.
+    { when: () => true },
+  )
   .prefault({})
   .describe('The gateway to model providers.');
 
 export type AiGatewaySection = z.output<typeof section>;
+
+/** As much of the section as the check of references reads; what is malformed is reported by its own schema. */
+const references = z.object({
+  providers: z.record(z.string(), z.unknown()).catch({}),
+  models: z
+    .record(
+      z.string(),
+      z
+        .object({ targets: z.array(z.object({ provider: z.string() }).catch({ provider: '' })).catch([]) })
+        .catch({ targets: [] }),
+    )
+    .catch({}),
+});
+
+/** Targets that name a provider that is not there. */
+function danglingTargets(value: unknown): { path: (string | number)[]; message: string }[] {
+  const { providers, models } = references.parse(value);
+  const known = Object.keys(providers);
+  return Object.entries(models).flatMap(([alias, { targets }]) =>
+    targets.flatMap(({ provider }, index) => {
+      if (provider === '' || known.includes(provider)) return [];
+      const near = nearestName(provider, known);
+      const hint = near === undefined ? `known: ${known.join(', ') || 'none'}` : `did you mean '${near}'?`;
+      return [
+        {
+          path: ['models', alias, 'targets', index, 'provider'],
+          message: `there is no provider of this name; ${hint}`,
+        },
+      ];
+    }),
+  );
+}

@@ -23,7 +23,7 @@ export interface SupervisorEvents {
 const configurationExitCode = 2;
 const restartWindowMs = 60_000;
 const maxRestartsInWindow = 5;
-const firstRestartDelayMs = 250;
+const firstRestartDelayMs = 100;
 const killAfterMs = 40_000;
 
 /**
@@ -62,7 +62,7 @@ export class Supervisor {
     this.#stopping = true;
     const running = [...this.#children.values()];
     await Promise.all(running.map(child => endOf(child)));
-    for (const log of this.#logs.values()) log.end();
+    await Promise.all([...this.#logs.values()].map(log => new Promise<void>(resolve => log.end(resolve))));
   }
 
   #spawn(service: ServiceProcess, onReady: (url: string) => void): void {

@@ -1,0 +1,33 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { stringify } from 'yaml';
+import { startProgram } from './processes.ts';
+
+const root = resolve(import.meta.dirname, '..');
+
+export const gatewayCore = 0;
+export const upstreamCore = 1;
+
+/** A gateway with its usual duties on (keys, metering, metrics) and spans off, on a core of its own where cores can be chosen. */
+export async function startGateway(name: 'ai-gateway' | 'mcp-gateway', section: object) {
+  const folder = mkdtempSync(join(tmpdir(), 'strata-bench-'));
+  const file = join(folder, 'strata.yaml');
+  writeFileSync(
+    file,
+    stringify({ data_dir: folder, telemetry: { log_level: 'error' }, [name.replace('-', '_')]: section }),
+  );
+  const env = { STRATA_CONFIG: file };
+  const gateway = await startProgram({
+    entry: join(root, `packages/${name}/src/main.ts`),
+    env,
+    core: gatewayCore,
+  });
+  const args = [join(root, 'packages/shared/src/create-key.ts'), '--name', 'bench', '--principal', 'bench'];
+  const key = execFileSync(process.execPath, args, {
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+  }).trim();
+  return { ...gateway, key };
+}

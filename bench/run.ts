@@ -1,0 +1,15 @@
+import { execFileSync } from 'node:child_process';
+import { cpus } from 'node:os';
+import { benchAiGateway } from './ai-gateway.ts';
+import { benchMcpGateway } from './mcp-gateway.ts';
+
+/** `pnpm bench [--quick]`: prints the tables of bench/README.md with machine and commit. */
+const isQuick = process.argv.includes('--quick');
+const options = isQuick ? { rounds: 1, requests: 400 } : { rounds: 5, requests: 10_000 };
+
+const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+console.log(
+  `Commit ${commit}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${new Date().toISOString().slice(0, 10)}\n`,
+);
+console.log(`### ai-gateway\n\n${await benchAiGateway(options)}\n`);
+console.log(`### mcp-gateway\n\n${await benchMcpGateway(options)}\n`);

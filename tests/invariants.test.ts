@@ -1,0 +1,42 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { expect, test } from 'vitest';
+
+/** `docs/invariants.md` names real tests, and the tests name real promises. */
+
+const root = resolve(import.meta.dirname, '..');
+const rows = readFileSync(join(root, 'docs/invariants.md'), 'utf8')
+  .split('\n')
+  .map(line => /^\| `([^`]+)` \| (.+) \| (.+) \|$/.exec(line))
+  .filter(match => match !== null)
+  .map(([, label = '', promise = '', tests = '']) => ({
+    label,
+    promise,
+    tests: [...tests.matchAll(/`([^`]+)`/g)].map(match => match[1] ?? ''),
+  }));
+
+test('every promise names tests that exist and carry its label', () => {
+  expect(rows.length).toBeGreaterThan(12);
+  const broken = rows.flatMap(({ label, tests }) =>
+    tests
+      .filter(
+        path =>
+          !existsSync(join(root, path)) || !readFileSync(join(root, path), 'utf8').includes(`[${label}]`),
+      )
+      .map(path => `${label}: ${path}`),
+  );
+  expect(broken).toEqual([]);
+  expect(rows.filter(row => row.tests.length === 0)).toEqual([]);
+});
+
+test('every label in the name of a test is a promise of the page', () => {
+  const labels = new Set(rows.map(row => row.label));
+  const used = readdirSync(join(root, 'packages'), { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.test.ts') && !name.includes('node_modules'))
+    .flatMap(name =>
+      [...readFileSync(join(root, 'packages', name), 'utf8').matchAll(/\[((?:S|AI|MCP|AG|\$)-\d+)\]/g)].map(
+        match => match[1] ?? '',
+      ),
+    );
+  expect([...new Set(used)].filter(label => !labels.has(label))).toEqual([]);
+});
