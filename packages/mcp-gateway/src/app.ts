@@ -87,7 +87,7 @@ export async function createMcpGateway(
     sessions,
     directory,
     facts,
-    dispatch: createDispatch({ directory, settings: () => settings, runCall }),
+    dispatch: createDispatch({ clock, directory, settings: () => settings, runCall }),
     checkOrigin: createOriginCheck({
       listenHost: config.current.listen.host,
       allowedOrigins: () => config.current.allowed_origins,

@@ -186,6 +186,20 @@ test('[P21] a storm of list changes that change nothing is not told, one change 
   cut.abort();
 });
 
+test('[F52] a server that is stopped in its tracks costs its call a timeout, then it is started anew', async () => {
+  const gatewayOfStuck = await startGateway({
+    servers: { stuck: { ...scripted(), open_timeout_ms: 1500, timeout_ms: 1000 } },
+  });
+  const client = await openRawClient(gatewayOfStuck);
+  const pid = Number(resultText((await client.call('1', 'stuck__pid'))[0]));
+  process.kill(pid, 'SIGSTOP');
+  const [late] = await client.call('2', 'stuck__pid');
+  expect(errorOf(late)?.data).toMatchObject({ reason: 'call_timeout' });
+  await until(() => !isAlive(pid), 'the end of the stopped process');
+  expect(resultText((await client.call('3', 'stuck__pid'))[0])).toMatch(/^\d+$/);
+  await gatewayOfStuck.close();
+});
+
 test('a server’s own children end with it', async () => {
   const client = await openRawClient(gateway);
   const grandchild = Number(resultText((await client.call('1', 'small__grandchild'))[0]));

@@ -153,6 +153,27 @@ test('the end of a session answers its calls and ends its servers', async () => 
   expect((await ended).status).toBe(404);
 });
 
+test('a gateway that drains ends open streams at once, and answers what still runs when its time is over', async () => {
+  const draining = await startGateway({
+    listen: { port: 0, drain_timeout_ms: 1500 },
+    servers: { own: { type: 'stdio', command: [node, fixture('scripted-server.ts')] } },
+    streams: { stream_after_ms: 10 },
+  });
+  const client = await openRawClient(draining);
+  const stream = await client.get();
+  const running = await client.post(
+    '{"jsonrpc":"2.0","id":"last","method":"tools/call","params":{"name":"own__never","arguments":{}}}',
+  );
+  const closing = draining.close();
+  for await (const _event of eventsOf(stream)); // ends
+  const [answer] = await messagesOf(running);
+  expect(JSON.parse(answer ?? '')).toMatchObject({
+    id: 'last',
+    error: { data: { reason: 'draining', retryable: true } },
+  });
+  await closing;
+});
+
 test('[P5] a client that never ends its sessions loses its own oldest one, nobody else’s', async () => {
   const greedy = await gateway.createKey('greedy');
   const other = await openRawClient(gateway);

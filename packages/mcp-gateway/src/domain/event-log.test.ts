@@ -10,11 +10,11 @@ const open = (overrides: Partial<ConstructorParameters<typeof EventLog>[0]> = {}
   return new EventLog({
     id: 's',
     hot,
-    ring: 'ring',
+    ring: '{s}:ring',
     lease: () => {
       lease ??= hot
-        .acquireLease('lease', 'me', 60_000)
-        .then(held => ({ key: 'lease', fence: held?.fence ?? 0 }));
+        .acquireLease('{s}:lease', 'me', 60_000)
+        .then(held => ({ key: '{s}:lease', fence: held?.fence ?? 0 }));
       return lease;
     },
     maxEvents: 1000,
@@ -107,8 +107,8 @@ test('[F61] an event that never was, or is no longer kept, is an error and not a
 test('a ring that expired in between does not repeat or lose numbers', async () => {
   const hot = createMemoryHot({ ...systemClock, now: () => nowMs });
   let nowMs = 0;
-  const log = open({ hot, keepMs: 100, lease: async () => ({ key: 'lease', fence: 1 }) });
-  await hot.acquireLease('lease', 'me', 1e9);
+  const log = open({ hot, keepMs: 100, lease: async () => ({ key: '{s}:lease', fence: 1 }) });
+  await hot.acquireLease('{s}:lease', 'me', 1e9);
   log.append('a');
   const first = client();
   await log.attach(first.sink, 0);
@@ -125,7 +125,10 @@ test('a ring that expired in between does not repeat or lose numbers', async () 
 
 test('[MCP-2] an owner that was fenced off appends nothing more', async () => {
   let isFenced = false;
-  const log = open({ lease: async () => ({ key: 'lease', fence: 99 }), onFenced: () => (isFenced = true) });
+  const log = open({
+    lease: async () => ({ key: '{s}:lease', fence: 99 }),
+    onFenced: () => (isFenced = true),
+  });
   log.append('x');
   log.finish();
   const late = client();

@@ -58,8 +58,11 @@ export interface ForwardedCall {
 }
 
 export interface ForwardedHandle {
-  /** Gives up: the server is told, and nothing is reported any more. */
-  cancel(reason: string): void;
+  /**
+   * Gives up: the server is told, and nothing is reported any more. A server that is `suspect`, because it was too slow,
+   * is asked for a sign of life, and without one the conversation is opened anew.
+   */
+  cancel(reason: string, isSuspect: boolean): void;
 }
 
 /** Who hears what belongs to no call. */

@@ -1,3 +1,4 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { openEventStream } from '@strata/shared/http/event-stream.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EventLog, EventSink } from '../domain/event-log.ts';
@@ -13,6 +14,8 @@ export async function streamLog(
   options: {
     readonly afterSeq: number;
     readonly isResumed: boolean;
+    /** Whether the log ends when its calls do; the session's own does not. */
+    readonly endsByItself: boolean;
     readonly headers: Readonly<Record<string, string>>;
   },
 ): Promise<void> {
@@ -26,19 +29,29 @@ export async function streamLog(
     return stream;
   };
   const sink: EventSink = {
-    write: text => open().write(text),
+    write: async text => {
+      const opened = open();
+      // At the drain deadline the writer is closed already, and the last words still have to go out.
+      if (isDraining(opened.signal.reason)) reply.raw.write(text);
+      else await opened.write(text);
+    },
     end: () => {
       if (isEnded) return;
       isEnded = true;
-      open()
-        .end()
-        .catch(() => {}); // the client is gone already, which is what the end is for
+      const opened = open();
+      if (isDraining(opened.signal.reason)) reply.raw.end();
+      else opened.end().catch(() => {}); // the client is gone already, which is what the end is for
     },
   };
   function leave() {
+    if (isDraining(stream?.signal.reason) && options.endsByItself) return; // its calls end now, and with them the log
     log.leave(sink);
     sink.end();
   }
   await log.attach(sink, options.afterSeq, options.isResumed);
   open();
+}
+
+export function isDraining(reason: unknown): reason is GatewayError {
+  return reason instanceof GatewayError && reason.reason === 'draining';
 }

@@ -4,7 +4,7 @@ import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { parseEventId, unknownEvent } from '../domain/event-log.ts';
-import { type Call, type Exchange, isCancelledByClient } from '../domain/exchange.ts';
+import { type Call, type Exchange, failCall, isCancelledByClient } from '../domain/exchange.ts';
 import type { BadFrame, Frame, RequestFrame } from '../domain/frame.ts';
 import { allowsBatches } from '../domain/protocol-versions.ts';
 import type { GatewaySettings } from '../domain/settings.ts';
@@ -19,7 +19,7 @@ import { idKey, parseFrames } from '../wire/frame.ts';
 import { copySpan, renderBadFrame, renderError, renderErrorObject, renderResult } from '../wire/render.ts';
 import { readAccept } from './accept.ts';
 import { findEraProblem, versionNotAllowed } from './era.ts';
-import { streamLog } from './event-sink.ts';
+import { isDraining, streamLog } from './event-sink.ts';
 
 export interface McpEndpointDeps {
   readonly clock: Clock;
@@ -172,7 +172,12 @@ async function deliver(
   exchange: Exchange,
   deps: McpEndpointDeps,
 ): Promise<FastifyReply | undefined> {
-  const timer = deps.clock.schedule(deps.settings().streams.streamAfterMs, () => exchange.stream());
+  const timer = deps.clock.schedule(deps.settings().streams.streamAfterMs, () => {
+    exchange.stream();
+    request.gone.addEventListener('abort', () => failAtDrain(request.gone.reason, session, exchange), {
+      once: true,
+    });
+  });
   const decided = await exchange.reply;
   timer.cancel();
   switch (decided.type) {
@@ -184,10 +189,17 @@ async function deliver(
       await streamLog(request, reply, decided.log, {
         afterSeq: 0,
         isResumed: false,
+        endsByItself: true,
         headers: { 'mcp-session-id': session.id },
       });
       return undefined;
   }
+}
+
+/** The gateway stops and cannot wait any longer: what still runs is answered. A client that merely left changes nothing. */
+function failAtDrain(reason: unknown, session: LiveSession, exchange: Exchange): void {
+  if (!isDraining(reason)) return;
+  for (const call of session.calls) if (call.exchange === exchange) failCall(call, reason);
 }
 
 /** The session's own stream, or whichever the client lost. */
@@ -205,13 +217,23 @@ async function get(
   const headers = { 'mcp-session-id': session.id };
   if (lastEventId === undefined || lastEventId === '') {
     const log = session.standalone;
-    await streamLog(request, reply, log, { afterSeq: log.deliveredSeq, isResumed: false, headers });
+    await streamLog(request, reply, log, {
+      afterSeq: log.deliveredSeq,
+      isResumed: false,
+      endsByItself: false,
+      headers,
+    });
     return undefined;
   }
   const position = parseEventId(lastEventId);
   const log = position && session.streamOf(position.stream);
   if (!position || !log) throw unknownEvent();
-  await streamLog(request, reply, log, { afterSeq: position.seq, isResumed: true, headers });
+  await streamLog(request, reply, log, {
+    afterSeq: position.seq,
+    isResumed: true,
+    endsByItself: log !== session.standalone,
+    headers,
+  });
   return undefined;
 }
 

@@ -1,3 +1,4 @@
+import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
@@ -6,6 +7,7 @@ import type { Call } from '../domain/exchange.ts';
 import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import type { GatewaySettings } from '../domain/settings.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
+import { withinTime } from '../domain/with-signal.ts';
 import { textParam } from '../wire/frame.ts';
 import { stringAt } from '../wire/json-scanner.ts';
 import { renderResult } from '../wire/render.ts';
@@ -27,6 +29,7 @@ export interface Request {
 }
 
 export interface DispatchDeps {
+  readonly clock: Clock;
   readonly directory: UpstreamDirectory;
   readonly settings: () => GatewaySettings;
   readonly runCall: RunCall;
@@ -64,10 +67,11 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
 }
 
 function listHandler(kind: ListKind): Handler {
-  return async ({ session, caller, call, frame }, { settings }) => {
+  return async ({ session, caller, call, frame }, { settings, clock }) => {
     const { listPageSize, listTimeoutMs } = settings();
-    const timeout = AbortSignal.timeout(listTimeoutMs);
-    const view = await session.catalog.show(kind, caller.scopes.tools, timeout);
+    const view = await withinTime(clock, listTimeoutMs, signal =>
+      session.catalog.show(kind, caller.scopes.tools, signal),
+    );
     call.abort.signal.throwIfAborted();
     const cursor = cursorOf(frame);
     const { routes } = session.catalog;

@@ -1,3 +1,4 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
 import type { ForwardedHandle } from '../domain/upstream.ts';
 import { progressTokenOf, renderForwarded } from '../wire/forward-request.ts';
@@ -19,7 +20,8 @@ export async function forwardCall(context: CallContext): Promise<ResponseFrame> 
   return new Promise((resolve, reject) => {
     let handle: ForwardedHandle | undefined;
     const onAbort = () => {
-      handle?.cancel('The client no longer waits for the answer.');
+      const isTimeout = signal.reason instanceof GatewayError && signal.reason.kind === 'timeout';
+      handle?.cancel('Nobody waits for the answer any more.', isTimeout);
       reject(signal.reason);
     };
     const settle = (act: () => void) => {

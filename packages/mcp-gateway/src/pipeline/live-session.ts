@@ -50,6 +50,8 @@ export interface SessionBinding {
 }
 
 const standaloneStream = 's';
+/** Finished streams past this are forgotten before their time. */
+const maxStreams = 64;
 
 /** One client's session: its state, its streams, its calls, and its conversations with servers. */
 export class LiveSession {
@@ -157,11 +159,21 @@ export class LiveSession {
       ...options,
       openLog: () => {
         const id = `x${++this.#streamCount}`;
+        this.#makeRoomForStream();
         const log = this.#openLog(id, this.#world.settings().streams.keepMs);
         this.#streams.set(id, { log, openedAtMs: this.#world.clock.monotonic() });
         return log;
       },
     });
+  }
+
+  #makeRoomForStream(): void {
+    if (this.#streams.size < maxStreams) return;
+    for (const [id, { log }] of this.#streams) {
+      if (!log.isFinished || log.isAttached) continue;
+      this.#streams.delete(id);
+      return;
+    }
   }
 
   /** The stream an event id names, if it is one of this session. */

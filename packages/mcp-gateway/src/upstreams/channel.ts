@@ -17,6 +17,7 @@ import type { TransportFactory } from './transport.ts';
 
 const firstReviveMs = 500;
 const maxReviveMs = 30_000;
+const signOfLifeMs = 5000;
 
 type State =
   | { readonly status: 'closed' }
@@ -47,6 +48,7 @@ export class UpstreamChannel implements Channel {
   readonly upstream: Upstream;
   readonly #options: ChannelOptions;
   #state: State = { status: 'closed' };
+  #probed: Connection | undefined;
 
   constructor(options: ChannelOptions) {
     this.upstream = options.upstream;
@@ -89,7 +91,7 @@ export class UpstreamChannel implements Channel {
     if (this.#state.status === 'open') send(this.#state.connection, false);
     else fail(this.#lost());
     return {
-      cancel: reason => {
+      cancel: (reason, isSuspect) => {
         if (isOver) return;
         isOver = true;
         if (!current?.connection.abandon(current.id)) return;
@@ -97,6 +99,7 @@ export class UpstreamChannel implements Channel {
           renderNotification('notifications/cancelled', { requestId: current.id, reason }),
           undefined,
         );
+        if (isSuspect) this.#probe(current.connection);
       },
     };
   }
@@ -214,6 +217,24 @@ export class UpstreamChannel implements Channel {
       serverInfo: isObject(result.serverInfo) ? result.serverInfo : {},
       instructions: typeof result.instructions === 'string' ? result.instructions : undefined,
     };
+  }
+
+  /** A server that does not even answer a ping is stuck: its calls get their error, the next use opens it anew (F52). */
+  #probe(connection: Connection): void {
+    if (this.#probed === connection) return;
+    this.#probed = connection;
+    const signal = AbortSignal.timeout(Math.min(signOfLifeMs, this.upstream.policy.openTimeoutMs));
+    askOn(connection, 'ping', {}, signal)
+      .catch(() => {
+        if (!signal.aborted || !this.#forget(connection)) return undefined;
+        const error = this.#lost();
+        this.#options.owner.onLost(this, error);
+        this.#revive(firstReviveMs);
+        return connection.close(error);
+      })
+      .finally(() => {
+        this.#probed = undefined;
+      });
   }
 
   /** Opens a lost conversation again while its owner needs it, waiting longer each time. */
