@@ -39,7 +39,9 @@ async function startGateway(text: string) {
       for (const each of waiting) if (log.includes(each.text)) each.found();
     });
   }
-  const [message] = (await once(child, 'message')) as [{ url: string }];
+  const started = await Promise.race([once(child, 'message'), once(child, 'exit').then(() => undefined)]);
+  if (started === undefined) throw new Error(`The gateway did not start:\n${log}`);
+  const [message] = started as [{ url: string }];
   const makeKey = [join(root, 'packages/shared/src/create-key.ts'), '--name', 't', '--principal', 't'];
   const key = execFileSync(process.execPath, makeKey, { env, encoding: 'utf8' }).trim();
   return {
