@@ -22,7 +22,7 @@ export const anthropic: Protocol = {
   authenticate: (request, accepted) => {
     const bearer = /^Bearer\s+(\S+)$/i.exec(headerOf(request.headers, 'authorization') ?? '')?.[1];
     checkKey(headerOf(request.headers, 'x-api-key') ?? bearer, accepted, {
-      missing: new ApiError(401, 'x-api-key header is required'),
+      missing: () => new ApiError(401, 'x-api-key header is required'),
       wrong: () => new ApiError(401, 'invalid x-api-key'),
     });
     if (headerOf(request.headers, 'anthropic-version') === undefined)

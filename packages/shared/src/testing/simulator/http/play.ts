@@ -16,7 +16,6 @@ export interface Stage {
   readonly response: ServerResponse;
   readonly clock: Clock;
   readonly pace: Pace;
-  readonly fault: Fault | undefined;
   readonly entry: Entry;
   /** Fires when the client is gone, or the simulator closes. */
   readonly gone: AbortSignal;
@@ -29,9 +28,9 @@ export interface Stage {
 const writeBytes = 16 * 1024;
 
 /** Sends an answer as its pace and its fault say. Returns once nothing more will be sent. */
-export async function play(reply: Reply, stage: Stage): Promise<void> {
-  const ending = stage.fault?.ending;
-  stage.entry.request.fault = stage.fault?.text;
+export async function play(reply: Reply, stage: Stage, fault: Fault | undefined): Promise<void> {
+  const ending = fault?.ending;
+  stage.entry.request.fault = fault?.text;
   if (ending?.type === 'before-headers') return breakOff(stage, ending.how);
   if (ending?.type === 'status') return sendWhole(statusReply(ending, stage), stage, 'broken');
   if (ending?.type === 'body') return sendOdd(ending.how, stage);

@@ -165,8 +165,8 @@ export function headerOf(headers: IncomingHttpHeaders, name: string): string | u
 export function checkKey(
   key: string | undefined,
   accepted: ReadonlySet<string> | undefined,
-  refusals: { readonly missing: ApiError; readonly wrong: (key: string) => ApiError },
+  refusals: { readonly missing: () => ApiError; readonly wrong: (key: string) => ApiError },
 ): void {
-  if (key === undefined || key === '') throw refusals.missing;
+  if (key === undefined || key === '') throw refusals.missing();
   if (accepted && !accepted.has(key)) throw refusals.wrong(key);
 }

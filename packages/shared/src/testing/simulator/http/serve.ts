@@ -50,12 +50,12 @@ export async function serve(
     body: incoming.body,
     startedAtMs: clock.now(),
   });
-  const gone = new AbortController();
+  const departure = createDeparture();
   let billing: Billing | undefined;
   const finish = (outcome: Outcome) => entry.end(outcome, clock.now(), billing);
   response.once('close', () => {
     finish('client-left');
-    gone.abort(new Error('The client is gone'));
+    departure.happened();
   });
   const requestFault = createRequestFault(workshop, protocol, apiRequest);
   const desk = createDesk(workshop, protocol, requestFault);
@@ -63,9 +63,10 @@ export async function serve(
     response,
     clock,
     pace: paceOf(apiRequest, workshop.pace),
-    fault: requestFault.fault,
     entry,
-    gone: gone.signal,
+    get gone() {
+      return departure.signal;
+    },
     finish,
     renderError: error => protocol.renderError(error, desk),
   };
@@ -80,11 +81,30 @@ export async function serve(
   billing = reply.billing;
   entry.request.model = reply.billing?.model ?? requestFault.model;
   try {
-    await play(reply, { ...stage, fault: stage.fault ?? reply.fault });
+    await play(reply, stage, requestFault.fault ?? reply.fault);
   } catch (error) {
-    if (!gone.signal.aborted) throw error;
+    if (!departure.signal.aborted) throw error;
   }
 }
+
+/** An abort signal that is made when somebody wants it: most answers are out before that. */
+function createDeparture() {
+  let controller: AbortController | undefined;
+  let isGone = false;
+  return {
+    happened: () => {
+      isGone = true;
+      controller?.abort(left);
+    },
+    get signal(): AbortSignal {
+      if (isGone) return AbortSignal.abort(left);
+      controller ??= new AbortController();
+      return controller.signal;
+    },
+  };
+}
+
+const left = new Error('The client is gone');
 
 function route(protocol: Protocol, request: IncomingMessage, body: Buffer) {
   const url = request.url ?? '/';
