@@ -1,8 +1,15 @@
 /**
  * Short-lived state that replicas share: who owns a session, the last events of a stream, word of changes. It may be lost at any
- * time without harm to money or history. Times are wall-clock milliseconds of the caller's clock.
+ * time without harm to money or history.
  *
- * A key may hold a `{tag}`: keys with the same tag live on one node of a Redis Cluster. A ring and the lease that guards it must share one.
+ * Time is the wall clock of the caller, in whole milliseconds: clocks of replicas must agree better than a lease is long, or a lease
+ * changes hands early; the fence keeps even that harmless.
+ *
+ * A key may hold a `{tag}`: keys with the same tag live on one node of a Redis Cluster. A ring and the lease that guards it must
+ * share one.
+ *
+ * Every method throws GatewayError overloaded with `hot_store_unavailable` when the store does not answer in time (a change may then
+ * have been made or not), or with `hot_store_full`.
  */
 export interface Hot {
   get(key: string): Promise<string | undefined>;
@@ -11,7 +18,8 @@ export interface Hot {
 
   /**
    * Makes `owner` the holder of the lease if nobody else holds it. The fence rises with each new ownership, so that what an earlier
-   * holder still has under way can be refused. Asking again as its holder renews it under the same fence.
+   * holder still has under way can be refused; also after the store lost everything, because it is never less than the time in
+   * milliseconds. Asking again as its holder renews it under the same fence.
    */
   acquireLease(key: string, owner: string, ttlMs: number): Promise<{ readonly fence: number } | undefined>;
   /** False when the lease was lost: the caller must stop acting as its holder. */
@@ -19,8 +27,8 @@ export interface Hot {
   releaseLease(key: string, owner: string, fence: number): Promise<boolean>;
 
   /**
-   * Appends to a ring that keeps the last `maxEvents`. Returns its sequence number, from 1 without gaps, or `fenced` when the lease named
-   * is not held under that fence any more.
+   * Appends to a ring that keeps the last `maxEvents`. Returns its sequence number, from 1 without gaps, or `fenced` when the lease
+   * named is not held under that fence any more. A ring nobody appends to for `ttlMs` is gone, and begins at 1 again.
    */
   appendEvent(
     ring: string,
@@ -40,9 +48,16 @@ export interface Hot {
 
   /** At most once to whoever listens at the moment. */
   publish(channel: string, message: string): Promise<void>;
-  subscribe(channel: string, listener: (message: string) => void): Promise<() => Promise<void>>;
+  /**
+   * Calls `listener` (which must not throw) with every message from now on, and `onGap` whenever some may have been missed: then the
+   * truth must be read anew. While the store is away this resolves all the same, and takes effect, with a gap, once it is back.
+   */
+  subscribe(
+    channel: string,
+    listener: (message: string) => void,
+    options?: { readonly onGap?: () => void },
+  ): Promise<() => Promise<void>>;
 
-  /** @throws GatewayError overloaded (`hot_store_unavailable`). */
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -51,6 +66,3 @@ export interface RingEvent {
   readonly seq: number;
   readonly event: string;
 }
-
-/** How long a fence counter outlives its last lease: longer than anything that could still act under an old fence. */
-export const fenceTtlMs = 7 * 24 * 3_600_000;

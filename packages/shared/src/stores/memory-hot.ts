@@ -1,113 +1,133 @@
 import type { Clock } from '../clock.ts';
-import { fenceTtlMs, type Hot, type RingEvent } from './hot.ts';
-
-interface Entry<T> {
-  value: T;
-  expiresAtMs: number;
-}
+import { ExpiringMap, type MemoryBudget } from './expiring-map.ts';
+import type { Hot, RingEvent } from './hot.ts';
+import { hotStoreFull } from './hot-errors.ts';
+import { fenceTtlMs, requireCount, requireSameTag, requireTtl } from './hot-rules.ts';
 
 interface Lease {
-  owner: string;
-  fence: number;
+  readonly owner: string;
+  readonly fence: number;
 }
 
 interface Ring {
   lastSeq: number;
-  events: RingEvent[];
+  readonly events: RingEvent[];
+  textLength: number;
 }
 
-const sweepAfterOperations = 1000;
+const defaultMaxBytes = 256 * 1024 * 1024;
 
-/** The hot port inside one process: the same answers as Redis gives, without the network. */
-export function createMemoryHot(clock: Clock): Hot {
-  const values = new Map<string, Entry<string>>();
-  const leases = new Map<string, Entry<Lease>>();
-  const fences = new Map<string, Entry<number>>();
-  const rings = new Map<string, Entry<Ring>>();
+/**
+ * The hot port inside one process: the same answers as Redis gives, without the network. When it is full it forgets the oldest
+ * values; leases and rings are never dropped before their time, so new ones are refused instead.
+ */
+export function createMemoryHot(clock: Clock, options: { readonly maxBytes?: number } = {}): Hot {
+  const budget: MemoryBudget = { maxBytes: options.maxBytes ?? defaultMaxBytes, usedBytes: 0 };
+  const values = new ExpiringMap<string>(clock, budget);
+  const leases = new ExpiringMap<Lease>(clock, budget);
+  const fences = new ExpiringMap<number>(clock, budget);
+  const rings = new ExpiringMap<Ring>(clock, budget);
+  const all = [values, leases, fences, rings];
   const listeners = new Map<string, Set<(message: string) => void>>();
-  let operations = 0;
 
-  /** Expired entries are removed in passing, so that no timer is needed and nothing grows. */
-  function sweep(): void {
-    if (++operations % sweepAfterOperations !== 0) return;
-    const now = clock.now();
-    for (const map of [values, leases, fences, rings]) {
-      for (const [key, entry] of map) if (entry.expiresAtMs <= now) map.delete(key);
-    }
+  function makeRoom(bytes: number): void {
+    if (budget.usedBytes + bytes <= budget.maxBytes) return;
+    for (const map of all) map.sweep();
+    budget.usedBytes += bytes; // counts as used while values make way for it
+    values.evict();
+    budget.usedBytes -= bytes;
+    if (budget.usedBytes + bytes > budget.maxBytes) throw hotStoreFull();
   }
 
-  function live<T>(map: Map<string, Entry<T>>, key: string): T | undefined {
-    sweep();
-    const entry = map.get(key);
-    return entry !== undefined && entry.expiresAtMs > clock.now() ? entry.value : undefined;
-  }
+  const setLease = (key: string, lease: Lease, ttlMs: number) =>
+    leases.set(key, lease, { ttlMs, textLength: lease.owner.length });
 
   const holds = (key: string, owner: string, fence: number): Lease | undefined => {
-    const lease = live(leases, key);
-    return lease?.owner === owner && lease.fence === fence ? lease : undefined;
+    const lease = leases.get(key);
+    return lease?.fence === fence && lease.owner === owner ? lease : undefined;
   };
 
   return {
-    get: async key => live(values, key),
+    get: async key => values.get(key),
     async set(key, value, { ttlMs }) {
-      sweep();
-      values.set(key, { value, expiresAtMs: clock.now() + ttlMs });
+      requireTtl(ttlMs);
+      makeRoom(2 * value.length);
+      values.set(key, value, { ttlMs, textLength: value.length });
     },
     async delete(key) {
       values.delete(key);
     },
 
     async acquireLease(key, owner, ttlMs) {
-      const held = live(leases, key);
+      requireTtl(ttlMs);
+      const held = leases.get(key);
       if (held !== undefined && held.owner !== owner) return undefined;
-      const fence = held?.fence ?? (live(fences, key) ?? 0) + 1;
-      fences.set(key, { value: fence, expiresAtMs: clock.now() + fenceTtlMs });
-      leases.set(key, { value: { owner, fence }, expiresAtMs: clock.now() + ttlMs });
+      makeRoom(2 * owner.length);
+      const fence = held?.fence ?? Math.max((fences.get(key) ?? 0) + 1, clock.now());
+      fences.set(key, fence, { ttlMs: fenceTtlMs + ttlMs, textLength: 0 });
+      setLease(key, { owner, fence }, ttlMs);
       return { fence };
     },
     async renewLease(key, owner, fence, ttlMs) {
+      requireTtl(ttlMs);
       const lease = holds(key, owner, fence);
       if (lease === undefined) return false;
-      leases.set(key, { value: lease, expiresAtMs: clock.now() + ttlMs });
+      fences.set(key, fence, { ttlMs: fenceTtlMs + ttlMs, textLength: 0 });
+      setLease(key, lease, ttlMs);
       return true;
     },
     async releaseLease(key, owner, fence) {
-      if (holds(key, owner, fence) === undefined) return false;
-      return leases.delete(key);
+      return holds(key, owner, fence) !== undefined && leases.delete(key);
     },
 
     async appendEvent(ring, event, { maxEvents, ttlMs, lease }) {
-      if (lease !== undefined && live(leases, lease.key)?.fence !== lease.fence) return 'fenced';
-      const current = live(rings, ring) ?? { lastSeq: 0, events: [] };
-      current.lastSeq++;
-      current.events.push({ seq: current.lastSeq, event });
-      if (current.events.length > maxEvents) current.events.splice(0, current.events.length - maxEvents);
-      rings.set(ring, { value: current, expiresAtMs: clock.now() + ttlMs });
+      requireTtl(ttlMs);
+      requireCount(maxEvents);
+      if (lease !== undefined) {
+        requireSameTag(ring, lease.key);
+        if (leases.get(lease.key)?.fence !== lease.fence) return 'fenced';
+      }
+      makeRoom(2 * event.length);
+      const current: Ring = rings.get(ring) ?? { lastSeq: 0, events: [], textLength: 0 };
+      append(current, event, maxEvents);
+      rings.set(ring, current, { ttlMs, textLength: current.textLength });
       return current.lastSeq;
     },
     async readEvents(ring, afterSeq, limit) {
-      const events = live(rings, ring)?.events ?? [];
-      return {
-        events: events.filter(each => each.seq > afterSeq).slice(0, limit),
-        oldestSeq: events[0]?.seq ?? 0,
-      };
+      requireCount(limit);
+      const events = rings.get(ring)?.events ?? [];
+      const oldestSeq = events[0]?.seq ?? 0;
+      const from = Math.max(0, afterSeq + 1 - oldestSeq);
+      return { events: events.slice(from, from + limit), oldestSeq };
     },
 
     async publish(channel, message) {
-      for (const listener of [...(listeners.get(channel) ?? [])]) queueMicrotask(() => listener(message));
+      const together = listeners.get(channel);
+      for (const listener of together ?? []) {
+        queueMicrotask(() => together?.has(listener) && listener(message));
+      }
     },
     async subscribe(channel, listener) {
       const own = (message: string) => listener(message); // the same function may listen twice
-      const all = listeners.get(channel) ?? new Set();
-      listeners.set(channel, all.add(own));
+      const together = listeners.get(channel) ?? new Set();
+      listeners.set(channel, together.add(own));
       return async () => {
-        all.delete(own);
-        if (all.size === 0) listeners.delete(channel);
+        together.delete(own);
+        if (together.size === 0 && listeners.get(channel) === together) listeners.delete(channel);
       };
     },
     ping: async () => {},
     async close() {
-      for (const map of [values, leases, fences, rings, listeners]) map.clear();
+      for (const map of all) map.clear();
+      listeners.clear();
     },
   };
+}
+
+function append(ring: Ring, event: string, maxEvents: number): void {
+  ring.lastSeq++;
+  ring.events.push({ seq: ring.lastSeq, event });
+  ring.textLength += event.length;
+  const surplus = ring.events.splice(0, Math.max(0, ring.events.length - maxEvents));
+  for (const old of surplus) ring.textLength -= old.event.length;
 }

@@ -7,6 +7,6 @@ import type { HotConfig } from './store-section.ts';
 /** Redis where an address is configured, else the process itself. */
 export async function openHot(config: HotConfig, clock: Clock): Promise<Hot> {
   return config.url === undefined
-    ? createMemoryHot(clock)
+    ? createMemoryHot(clock, { maxBytes: config.max_memory_bytes })
     : openRedisHot({ ...config, url: config.url }, clock);
 }

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 
 /**
  * One script a transition. Expiry is decided by the caller's clock, handed in as `now`, and stored beside the value; Redis's own expiry
- * only cleans up. KEYS of one script share a hash tag, so that they live on one node of a Cluster.
+ * only cleans up, a while later, so that the two clocks need not agree. KEYS of one script share a hash tag, so that they live on one node of a Cluster. Numbers stay below 2^53, which Lua
+ * holds exactly; `%.0f` writes them without an exponent.
  */
 
 export interface Script {
@@ -10,72 +11,80 @@ export interface Script {
   readonly sha1: string;
 }
 
+const cleanupDelayMs = 60_000;
+
 function script(source: string): Script {
   return { source, sha1: createHash('sha1').update(source).digest('hex') };
 }
 
 /**
- * KEYS: lease, fence counter. ARGV: owner, now, ttl, fence ttl.
+ * KEYS: lease, fence counter. ARGV: owner, now, ttl, how long the counter outlives the lease.
  * RETURNS the fence, or 0 when somebody else holds the lease.
  */
 export const acquireLease = script(`
 local held = redis.call('HMGET', KEYS[1], 'owner', 'fence', 'until')
-local live = held[1] and tonumber(held[3]) > tonumber(ARGV[2])
+local now = tonumber(ARGV[2])
+local live = held[1] and tonumber(held[3]) > now
 if live and held[1] ~= ARGV[1] then return 0 end
-local fence = held[2]
-if not live then
-  fence = redis.call('INCR', KEYS[2])
+local fence = live and tonumber(held[2])
+if not fence then
+  fence = math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now)
 end
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
-redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'fence', fence, 'until', tonumber(ARGV[2]) + tonumber(ARGV[3]))
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return tonumber(fence)
+local text = string.format('%.0f', fence)
+redis.call('SET', KEYS[2], text, 'PX', string.format('%.0f', ARGV[3] + ARGV[4]))
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'fence', text, 'until', string.format('%.0f', now + ARGV[3]))
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ARGV[3] + ${cleanupDelayMs}))
+return fence
 `);
 
-/** KEYS: lease. ARGV: owner, fence, now, ttl. RETURNS 1, or 0 when the lease was lost. */
+/** KEYS: lease, fence counter. ARGV: fence, owner, now, ttl, how long the counter outlives it. RETURNS 1, or 0 when the lease was lost. */
 export const renewLease = script(`
 local held = redis.call('HMGET', KEYS[1], 'fence', 'owner', 'until')
-if held[1] ~= ARGV[2] or held[2] ~= ARGV[1] or tonumber(held[3]) <= tonumber(ARGV[3]) then return 0 end
-redis.call('HSET', KEYS[1], 'until', tonumber(ARGV[3]) + tonumber(ARGV[4]))
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] or tonumber(held[3]) <= tonumber(ARGV[3]) then return 0 end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', string.format('%.0f', ARGV[4] + ARGV[5]))
+redis.call('HSET', KEYS[1], 'until', string.format('%.0f', ARGV[3] + ARGV[4]))
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ARGV[4] + ${cleanupDelayMs}))
 return 1
 `);
 
-/** KEYS: lease. ARGV: owner, fence, now. RETURNS 1, or 0 when the lease was lost. */
+/** KEYS: lease. ARGV: fence, owner, now. RETURNS 1, or 0 when the lease was lost. */
 export const releaseLease = script(`
 local held = redis.call('HMGET', KEYS[1], 'fence', 'owner', 'until')
-if held[1] ~= ARGV[2] or held[2] ~= ARGV[1] or tonumber(held[3]) <= tonumber(ARGV[3]) then return 0 end
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] or tonumber(held[3]) <= tonumber(ARGV[3]) then return 0 end
 redis.call('DEL', KEYS[1])
 return 1
 `);
 
 /**
- * KEYS: ring, and the lease if one is checked. ARGV: event, max events, now, ttl, fence or ''.
- * The ring is a hash: 'last', 'until', and one field a sequence number. RETURNS the sequence number, or 0 when fenced.
+ * KEYS: ring, and the lease if one is checked. ARGV: fence or '', event, max events, now, ttl.
+ * The ring is a hash: 'first', 'last', 'until', and one field a sequence number. RETURNS the sequence number, or 0 when fenced.
  */
 export const appendEvent = script(`
-if ARGV[5] ~= '' then
+if ARGV[1] ~= '' then
   local held = redis.call('HMGET', KEYS[2], 'fence', 'until')
-  if held[1] ~= ARGV[5] or tonumber(held[2]) <= tonumber(ARGV[3]) then return 0 end
+  if held[1] ~= ARGV[1] or tonumber(held[2]) <= tonumber(ARGV[4]) then return 0 end
 end
-local expires = redis.call('HGET', KEYS[1], 'until')
-if expires and tonumber(expires) <= tonumber(ARGV[3]) then redis.call('DEL', KEYS[1]) end
-local seq = redis.call('HINCRBY', KEYS[1], 'last', 1)
-redis.call('HSET', KEYS[1], seq, ARGV[1], 'until', tonumber(ARGV[3]) + tonumber(ARGV[4]))
-redis.call('HDEL', KEYS[1], seq - tonumber(ARGV[2]))
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+local ring = redis.call('HMGET', KEYS[1], 'first', 'last', 'until')
+if ring[3] and tonumber(ring[3]) <= tonumber(ARGV[4]) then
+  redis.call('DEL', KEYS[1])
+  ring = {false, false, false}
+end
+local first = tonumber(ring[1] or 1)
+local seq = tonumber(ring[2] or 0) + 1
+local keepFrom = math.max(first, seq - tonumber(ARGV[3]) + 1)
+for old = first, keepFrom - 1 do redis.call('HDEL', KEYS[1], old) end
+redis.call('HSET', KEYS[1], seq, ARGV[2], 'first', keepFrom, 'last', seq, 'until', string.format('%.0f', ARGV[4] + ARGV[5]))
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ARGV[5] + ${cleanupDelayMs}))
 return seq
 `);
 
-/** KEYS: ring. ARGV: after, limit, now. RETURNS { oldest, seq, event, seq, event, … }. */
+/** KEYS: ring. ARGV: after, limit, now. RETURNS { oldest or 0, seq, event, seq, event, … }. */
 export const readEvents = script(`
-local meta = redis.call('HMGET', KEYS[1], 'last', 'until')
-if not meta[1] or tonumber(meta[2]) <= tonumber(ARGV[3]) then return {0} end
-local last = tonumber(meta[1])
-local oldest = last - (redis.call('HLEN', KEYS[1]) - 2) + 1
-local result = {oldest}
-local from = math.max(oldest, tonumber(ARGV[1]) + 1)
-local to = math.min(last, from + tonumber(ARGV[2]) - 1)
+local ring = redis.call('HMGET', KEYS[1], 'first', 'last', 'until')
+if not ring[2] or tonumber(ring[3]) <= tonumber(ARGV[3]) then return {0} end
+local result = {tonumber(ring[1])}
+local from = math.max(tonumber(ring[1]), tonumber(ARGV[1]) + 1)
+local to = math.min(tonumber(ring[2]), from + tonumber(ARGV[2]) - 1)
 for seq = from, to do
   result[#result + 1] = seq
   result[#result + 1] = redis.call('HGET', KEYS[1], seq)
@@ -85,6 +94,6 @@ return result
 
 /** KEYS: value. ARGV: value, now, ttl. The expiry by the caller's clock stands in front of the value. RETURNS 1. */
 export const setValue = script(`
-redis.call('SET', KEYS[1], (tonumber(ARGV[2]) + tonumber(ARGV[3])) .. ':' .. ARGV[1], 'PX', ARGV[3])
+redis.call('SET', KEYS[1], string.format('%.0f', ARGV[2] + ARGV[3]) .. ':' .. ARGV[1], 'PX', string.format('%.0f', ARGV[3] + ${cleanupDelayMs}))
 return 1
 `);

@@ -1,108 +1,101 @@
-import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import pg from 'pg';
 import {
   end,
+  findProgram,
   freePort,
   launch,
   type PrivateServer,
   type ServerMissing,
   serverMissing,
+  signalFamily,
+  tiedToThisProcess,
 } from './private-server.ts';
+
+export interface PostgresServer extends PrivateServer {
+  /** Makes an empty database and returns its url, so that tests share the server and nothing else. */
+  createDatabase(): Promise<string>;
+}
 
 const versionsFolder = '/usr/lib/postgresql';
 
-function findBinaries(): string | undefined {
-  if (!existsSync(versionsFolder)) return undefined;
+/** Debian keeps the programs of each version apart from PATH; the newest is taken. */
+function programFolders(): string[] {
+  if (!existsSync(versionsFolder)) return [];
   const versions = readdirSync(versionsFolder).sort((left, right) => Number(right) - Number(left));
-  return versions
-    .map(version => join(versionsFolder, version, 'bin'))
-    .find(folder => existsSync(join(folder, 'initdb')));
+  return versions.map(version => join(versionsFolder, version, 'bin'));
 }
 
-/** PostgreSQL refuses to run as root: then it runs as the user that its package made. */
-function asServerUser(command: readonly string[]): string[] {
-  return process.getuid?.() === 0 ? ['runuser', '-u', 'postgres', '--', ...command] : [...command];
+/** PostgreSQL refuses to run as root: then it runs as the user that its package made, or as nobody. */
+function serverUser(): string | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  return /^postgres:/m.test(readFileSync('/etc/passwd', 'utf8')) ? 'postgres' : 'nobody';
 }
 
-function run(command: readonly string[]): void {
-  const [file = '', ...args] = asServerUser(command);
-  const { status, stderr } = spawnSync(file, args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${command.join(' ')} failed: ${stderr}`);
-}
-
-/** A private PostgreSQL that trusts loopback. Commits are durable, as in production. */
-export async function startPostgres(): Promise<PrivateServer | ServerMissing> {
-  const binaries = findBinaries();
-  if (binaries === undefined) return serverMissing('postgresql');
+/**
+ * A private PostgreSQL that trusts loopback. It does not wait for the disk: what it confirmed survives its own death, which tests
+ * bring about, and not the machine's.
+ */
+export async function startPostgres(): Promise<PostgresServer | ServerMissing> {
+  const [initdb, postgres] = ['initdb', 'postgres'].map(name => findProgram(name, programFolders()));
+  if (initdb === undefined || postgres === undefined) return serverMissing('postgresql');
+  const user = serverUser();
   const folder = mkdtempSync(join(tmpdir(), 'strata-postgres-'));
-  chmodSync(folder, 0o777); // the server's user makes its data folder inside
+  if (user !== undefined) chmodSync(folder, 0o777); // the server's user makes its data folder inside
   const data = join(folder, 'data');
-  run([
-    join(binaries, 'initdb'),
-    '-D',
-    data,
-    '-U',
-    'strata',
-    '--auth=trust',
-    '--no-sync',
-    '--locale=C.UTF-8',
-    '--encoding=UTF8',
-  ]);
+  await initialise(tiedToThisProcess([initdb, ...initOptions, '-D', data], user));
   const port = await freePort();
-  const command = [
-    ...[join(binaries, 'postgres'), '-D', data, '-p', String(port)],
-    ...[
-      '-c',
-      'listen_addresses=127.0.0.1',
-      '-c',
-      `unix_socket_directories=${folder}`,
-      '-c',
-      'max_connections=200',
-    ],
-  ];
+  const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`, ...serverSettings];
+  const command = [postgres, '-D', data, '-p', String(port), ...settings.flatMap(setting => ['-c', setting])];
   const start = () =>
-    launch(asServerUser(command), output =>
-      output.includes('database system is ready to accept connections'),
-    );
+    launch(tiedToThisProcess(command, user), output => output.includes('ready to accept connections'));
   let child = await start();
-  /** SIGINT asks for a fast shutdown, SIGQUIT for an immediate one: a crash, as far as the data can tell. */
-  const endWith = (signal: 'SIGINT' | 'SIGQUIT') => endServer(child, data, signal);
+  const urlOf = (database: string) => `postgres://strata@127.0.0.1:${port}/${database}`;
+  let databases = 0;
   return {
-    url: `postgres://strata@127.0.0.1:${port}/postgres`,
+    url: urlOf('postgres'),
     port,
     get pid() {
       return child.pid ?? 0;
     },
-    stop: () => endWith('SIGINT'),
-    kill: () => endWith('SIGQUIT'),
+    stop: () => end(child, 'SIGINT'), // "fast": sessions are ended, data is written
+    kill: () => end(child, 'SIGKILL'),
+    pause: () => signalFamily(child, 'SIGSTOP'),
+    resume: () => signalFamily(child, 'SIGCONT'),
     async restart() {
-      await endWith('SIGQUIT');
+      await end(child, 'SIGKILL');
       child = await start();
     },
     async close() {
-      await endWith('SIGQUIT');
+      await end(child, 'SIGKILL');
       rmSync(folder, { recursive: true, force: true });
+    },
+    async createDatabase() {
+      const name = `test_${++databases}`;
+      await runOnce(urlOf('postgres'), `create database ${name}`);
+      return urlOf(name);
     },
   };
 }
 
-async function endServer(
-  child: Awaited<ReturnType<typeof launch>>,
-  data: string,
-  signal: 'SIGINT' | 'SIGQUIT',
-): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = new Promise(resolve => child.once('exit', resolve));
-  // The child may be `runuser`, which does not hand signals on: the server itself is named in its pid file.
-  const pid = Number(readPid(data));
-  process.kill(pid, signal);
-  await exited;
-  await end(child, 'SIGKILL');
+const initOptions = ['-U', 'strata', '--auth=trust', '--no-sync', '--locale=C.UTF-8', '--encoding=UTF8'];
+const serverSettings = ['max_connections=200', 'fsync=off', 'shared_buffers=32MB'];
+
+async function initialise(command: readonly string[]): Promise<void> {
+  const [file = '', ...args] = command;
+  await promisify(execFile)(file, args);
 }
 
-function readPid(data: string): string {
-  const { stdout } = spawnSync('head', ['-1', join(data, 'postmaster.pid')], { encoding: 'utf8' });
-  return stdout.trim();
+async function runOnce(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
 }

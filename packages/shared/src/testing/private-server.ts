@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
+import { delimiter, join } from 'node:path';
 
 /** A server that a test started for itself: its own port, its own data, ended by its process id. */
 export interface PrivateServer {
@@ -9,11 +11,14 @@ export interface PrivateServer {
   readonly pid: number;
   /** Asks it to end and waits. */
   stop(): Promise<void>;
-  /** SIGKILL, and waits. */
+  /** SIGKILL to it and the processes it made, and waits. */
   kill(): Promise<void>;
-  /** Starts it again on the same port and data. */
+  /** SIGSTOP: it hangs, its sockets stay open. */
+  pause(): void;
+  resume(): void;
+  /** Starts it on the same port and data, after ending it if it runs. */
   restart(): Promise<void>;
-  /** Stops it and removes its data. */
+  /** Ends it and removes its data. */
   close(): Promise<void>;
 }
 
@@ -34,12 +39,35 @@ export function serverMissing(name: string): ServerMissing {
   return { missing };
 }
 
+/** The path of a program, looked for in `folders` and then in PATH. */
+export function findProgram(name: string, folders: readonly string[] = []): string | undefined {
+  const path = (process.env.PATH ?? '').split(delimiter).filter(folder => folder !== '');
+  return [...folders, ...path].map(folder => join(folder, name)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo; // a TCP server that listens has one
   await new Promise(resolve => server.close(resolve));
   return port;
+}
+
+/** The command as one that the kernel ends together with this process, however this process ends; where the kernel can. */
+export function tiedToThisProcess(command: readonly string[], user?: string): string[] {
+  const setpriv = findProgram('setpriv');
+  if (setpriv === undefined) return [...command];
+  const asUser = user === undefined ? [] : [`--reuid=${user}`, `--regid=${user}`, '--clear-groups'];
+  return [setpriv, '--pdeathsig=KILL', ...asUser, ...command];
 }
 
 /** Runs a program until `isReady` sees its readiness in the output. */
@@ -50,24 +78,47 @@ export async function launch(
   const [file = '', ...args] = command;
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
-  await new Promise<void>((resolve, reject) => {
-    const read = (chunk: Buffer) => {
-      output = (output + chunk.toString()).slice(-20_000);
-      if (isReady(output)) resolve();
-    };
-    child.stdout.on('data', read);
-    child.stderr.on('data', read);
-    child.once('error', reject);
-    child.once('exit', code => reject(new Error(`${file} ended with ${code}:\n${output}`)));
-  });
-  child.stdout.resume();
-  child.stderr.resume();
+  const ready = Promise.withResolvers<void>();
+  const read = (chunk: Buffer) => {
+    output = (output + chunk.toString()).slice(-20_000);
+    if (isReady(output)) ready.resolve();
+  };
+  child.stdout.on('data', read); // for as long as it runs: a full pipe would stop it
+  child.stderr.on('data', read);
+  child.once('error', ready.reject);
+  child.once('exit', code => ready.reject(new Error(`${file} ended with ${code}:\n${output}`)));
+  await ready.promise;
   return child;
 }
 
+export function isRunning(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null;
+}
+
+/** Signals the child and waits for its end. A child that was paused is woken, or it would never hear of it. */
 export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (!isRunning(child)) return;
   const exited = once(child, 'exit');
-  child.kill(signal);
+  signalFamily(child, 'SIGCONT');
+  if (signal === 'SIGKILL') signalFamily(child, signal);
+  else child.kill(signal);
   await exited;
+}
+
+/** Signals a child that we started, and the processes it started, parents first so that none is replaced. */
+export function signalFamily(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined || !isRunning(child)) return;
+  for (const pid of [child.pid, ...childrenOf(child.pid)]) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error; // it ended by itself meanwhile
+    }
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  const list = `/proc/${pid}/task/${pid}/children`;
+  if (!existsSync(list)) return [];
+  return readFileSync(list, 'utf8').split(' ').filter(Boolean).map(Number);
 }
