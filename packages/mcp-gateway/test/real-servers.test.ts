@@ -3,6 +3,10 @@ import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import {
+  Client as ModernClient,
+  StreamableHTTPClientTransport as ModernTransport,
+} from '@modelcontextprotocol/client';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
@@ -38,7 +42,11 @@ beforeAll(async () => {
   );
   gateway = await startGateway({
     servers: {
-      everything: { type: 'stdio', command: [node, serverScript('everything')] },
+      everything: {
+        type: 'stdio',
+        command: [node, serverScript('everything')],
+        env: { SERVER_TOKEN: 'configured' },
+      },
       files: { type: 'stdio', command: [node, serverScript('filesystem'), folder], sharing: 'shared' },
       remote: { type: 'streamable-http', url: `http://127.0.0.1:${port}/mcp`, allow_private: true },
     },
@@ -220,14 +228,29 @@ test('subscribed resources report their updates, under the URI the client knows'
   await client.close();
 });
 
-test('[M13] the trace reaches the server, the key of the client does not', async () => {
+test('[M3] a server sees the environment it was given, and nothing of the gateway’s', async () => {
   const { client, start } = await connect();
   await start();
   const env = textOf(await client.callTool({ name: 'everything__get-env', arguments: {} }));
-  expect(Object.keys(JSON.parse(env)).sort()).toEqual(
-    Object.keys(JSON.parse(env))
-      .filter(name => /^(HOME|LANG|LC_ALL|LOGNAME|PATH|SHELL|TERM|TMPDIR|TZ|USER)$/.test(name))
-      .sort(),
-  );
+  const { SERVER_TOKEN: token, ...inherited } = JSON.parse(env) as Record<string, string>;
+  expect(token).toBe('configured');
+  expect(
+    Object.keys(inherited).filter(
+      name => !/^(HOME|LANG|LC_ALL|LOGNAME|PATH|SHELL|TERM|TMPDIR|TZ|USER)$/.test(name),
+    ),
+  ).toEqual([]);
+  await client.close();
+});
+
+test('a client that prefers the stateless era falls back to a session by itself', async () => {
+  const client = new ModernClient({ name: 'modern', version: '1' }, { versionNegotiation: { mode: 'auto' } });
+  const transport = new ModernTransport(gateway.url, {
+    requestInit: { headers: { authorization: `Bearer ${gateway.userKey}` } },
+  });
+  await client.connect(transport);
+  const { tools } = await client.listTools();
+  expect(tools.map(tool => tool.name)).toContain('files__write_file');
+  const sum = await client.callTool({ name: 'everything__get-sum', arguments: { a: 1, b: 2 } });
+  expect(textOf(sum)).toContain('3');
   await client.close();
 });

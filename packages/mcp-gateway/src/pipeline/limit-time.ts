@@ -1,28 +1,39 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { failCall } from '../domain/exchange.ts';
+import type { Upstream } from '../domain/upstream.ts';
 import type { CallStage } from './call-context.ts';
 
-/** Cancels a call that takes longer than its tool or server may. */
+/** Cancels a call that takes longer than its tool or server may, or than whoever asked can wait for. */
 export function limitTime(clock: Clock): CallStage {
   return async (context, next) => {
-    const { upstream, serverName, frame, call } = context;
+    const { caller, upstream, serverName, frame, call } = context;
     const toolLimit =
       frame.method === 'tools/call' ? upstream.policy.toolTimeoutsMs[serverName ?? ''] : undefined;
     const limitMs = toolLimit ?? upstream.policy.callTimeoutMs;
-    const timer = clock.schedule(limitMs, () => {
-      failCall(
-        call,
-        new GatewayError('timeout', `The server '${upstream.name}' did not answer within ${limitMs} ms.`, {
-          reason: 'call_timeout',
-          details: { server: upstream.name },
-        }),
-      );
-    });
+    const { deadlineAtMs } = caller.envelope ?? {};
+    const leftMs = deadlineAtMs === undefined ? Number.POSITIVE_INFINITY : deadlineAtMs - clock.now();
+    if (leftMs <= 0) throw deadlinePassed();
+    const timer = clock.schedule(Math.min(limitMs, leftMs), () =>
+      failCall(call, leftMs < limitMs ? deadlinePassed() : tooSlow(upstream, limitMs)),
+    );
     try {
       return await next();
     } finally {
       timer.cancel();
     }
   };
+}
+
+function tooSlow(upstream: Upstream, limitMs: number): GatewayError {
+  return new GatewayError('timeout', `The server '${upstream.name}' did not answer within ${limitMs} ms.`, {
+    reason: 'call_timeout',
+    details: { server: upstream.name },
+  });
+}
+
+function deadlinePassed(): GatewayError {
+  return new GatewayError('timeout', 'The deadline of the run that asked has passed.', {
+    reason: 'deadline_passed',
+  });
 }

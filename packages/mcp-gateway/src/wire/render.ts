@@ -36,6 +36,7 @@ const codesByReason: Readonly<Record<string, number>> = {
   invalid_cursor: jsonRpcCodes.invalidParams,
   invalid_params: jsonRpcCodes.invalidParams,
   call_timeout: -32001,
+  deadline_passed: -32001,
 };
 
 export function renderError(rawId: Buffer | undefined, error: GatewayError, requestId: string): Buffer {
