@@ -107,7 +107,7 @@ export function createServerLookup(options: {
   const resolver = new Resolver({ timeout: Math.max(1, Math.ceil(options.timeoutMs / 2)), tries: 2 });
   resolver.setServers([...options.servers]);
   return async hostname => {
-    if (/(?:^|\.)localhost\.?$/i.test(hostname)) return systemLookup(hostname);
+    if (/(?:^|\.)localhost\.?$/i.test(hostname)) return systemLookup('localhost');
     const [four, six] = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)]);
     // One family alone is an answer; that the other one failed must not hide it.
     if (four.status === 'rejected' && six.status === 'rejected') {
