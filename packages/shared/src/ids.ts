@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { takeRandomBytes } from './random-pool.ts';
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
 
@@ -19,6 +19,6 @@ export function newId(prefix: string, nowMs: number = Date.now()): string {
 /** A secret handle with no time in it: `length` characters, 5 random bits each. */
 export function randomText(length: number): string {
   let text = '';
-  for (const byte of randomBytes(length)) text += alphabet.charAt(byte & 31);
+  for (const byte of takeRandomBytes(length)) text += alphabet.charAt(byte & 31);
   return text;
 }

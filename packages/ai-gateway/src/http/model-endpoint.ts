@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { createDeadline } from '@strata/shared/resilience/deadline.ts';
@@ -30,7 +31,8 @@ export function addModelEndpoint(
     } catch (error) {
       throw refused(reply, call, error);
     }
-    return send(reply, answer, deps.clock);
+    send(reply, answer, deps.clock);
+    return reply;
   });
 }
 
@@ -75,23 +77,36 @@ function endOf(request: FastifyRequest, reply: FastifyReply, clock: Clock): Abor
   return deadline.signal;
 }
 
-function send(reply: FastifyReply, answer: Answer, clock: Clock): FastifyReply {
+function send(reply: FastifyReply, answer: Answer, clock: Clock): void {
   const { attempt } = answer;
-  reply.header('x-strata-provider', attempt.target.provider.name);
-  reply.header('x-strata-model', attempt.target.model);
-  reply.header('x-strata-attempts', String(attempt.number));
+  const headers: OutgoingHttpHeaders = {
+    ...(reply.getHeaders() as OutgoingHttpHeaders), // Fastify's type only adds names
+    'x-strata-provider': attempt.target.provider.name,
+    'x-strata-model': attempt.target.model,
+    'x-strata-attempts': String(attempt.number),
+  };
   switch (answer.type) {
     case 'whole':
-      if (answer.costNanoUsd === undefined) reply.header('x-strata-unpriced', 'true');
-      else reply.header('x-strata-cost-nano-usd', String(answer.costNanoUsd));
-      return reply.header('content-type', answer.contentType).send(answer.body);
-    case 'refusal':
-      reply.header('x-should-retry', 'false').header('content-type', answer.refusal.contentType);
-      return reply.code(answer.refusal.status).send(answer.refusal.body);
+      if (answer.costNanoUsd === undefined) headers['x-strata-unpriced'] = 'true';
+      else headers['x-strata-cost-nano-usd'] = String(answer.costNanoUsd);
+      sendWhole(reply, 200, { ...headers, 'content-type': answer.contentType }, answer.body);
+      return;
+    case 'refusal': {
+      const { status, contentType, body } = answer.refusal;
+      sendWhole(reply, status, { ...headers, 'content-type': contentType, 'x-should-retry': 'false' }, body);
+      return;
+    }
     case 'stream':
-      sendStream(reply, answer.stream, clock);
-      return reply;
+      sendStream(reply, headers, answer.stream, clock);
   }
+}
+
+/** The bytes are ready and need nothing of what Fastify does to a payload. */
+function sendWhole(reply: FastifyReply, status: number, headers: OutgoingHttpHeaders, body: Buffer): void {
+  headers['content-length'] = body.length;
+  reply.hijack();
+  reply.raw.writeHead(status, headers);
+  reply.raw.end(body);
 }
 
 /** Tells how many attempts were made, and stops the official SDKs from repeating what no repetition can cure. */

@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { sseHeaders } from '@strata/shared/http/sse.ts';
 import type { FastifyReply } from 'fastify';
@@ -10,10 +11,15 @@ const heartbeatEveryMs = 15_000;
  * chunk as it comes. Only whole frames are written, so a comment may come between any two writes: one is sent when nothing
  * else was for a while, so that proxies keep the connection and a half-open client is noticed.
  */
-export function sendStream(reply: FastifyReply, stream: AnswerStream, clock: Clock): void {
+export function sendStream(
+  reply: FastifyReply,
+  headers: OutgoingHttpHeaders,
+  stream: AnswerStream,
+  clock: Clock,
+): void {
   const { raw } = reply;
   reply.hijack();
-  raw.writeHead(200, { ...(reply.getHeaders() as Record<string, string>), ...sseHeaders });
+  raw.writeHead(200, { ...headers, ...sseHeaders });
   const heartbeat = startHeartbeat(clock, () => {
     if (!raw.destroyed && !raw.writableEnded) raw.write(': keep-alive\n\n');
   });

@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { type Context, ROOT_CONTEXT, type SpanContext, TraceFlags, trace } from '@opentelemetry/api';
+import { takeRandomBytes } from '../random-pool.ts';
 
 const pattern = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 const zeroTrace = '0'.repeat(32);
@@ -26,7 +26,7 @@ export function traceContextOf(header: string | undefined): SpanContext {
 
 /** A trace that begins here. Its context is local, so that the sampling ratio and not a caller decides whether it is recorded. */
 export function newTraceContext(): SpanContext {
-  const random = randomBytes(24).toString('hex');
+  const random = takeRandomBytes(24).toString('hex');
   return {
     traceId: random.slice(0, 32),
     spanId: random.slice(32),

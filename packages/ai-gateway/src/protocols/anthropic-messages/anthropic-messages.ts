@@ -2,7 +2,7 @@ import { anthropicErrorEvent, anthropicErrors } from '@strata/shared/errors/anth
 import { setMember, splice } from '../../domain/json-splice.ts';
 import type { Protocol } from '../../domain/protocol.ts';
 import { type AnswerShape, readWholeAnswer } from '../read-answer.ts';
-import { parseObject } from '../read-json.ts';
+import { asString, parseObject } from '../read-json.ts';
 import { readCommonRequest } from '../read-request.ts';
 import { readErrorCodes } from './errors.ts';
 import { AnthropicStreamReader } from './stream-reader.ts';
@@ -12,7 +12,7 @@ import { readAnthropicUsage } from './usage.ts';
 const content = new Set(['messages', 'tools', 'system', 'tool_choice', 'output_config']);
 
 const answerShape: AnswerShape = {
-  finishKey: 'stop_reason',
+  readFinish: body => asString(body.stop_reason),
   readUsage: readAnthropicUsage,
   readCodes: readErrorCodes,
 };

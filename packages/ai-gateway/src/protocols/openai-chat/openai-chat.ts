@@ -3,7 +3,7 @@ import { lastMember, type Span, scanObject, valueAt } from '../../domain/json-sc
 import { type Edit, setMember, splice } from '../../domain/json-splice.ts';
 import type { ModelRequest, Protocol, RequestChange } from '../../domain/protocol.ts';
 import { type AnswerShape, readWholeAnswer } from '../read-answer.ts';
-import { asObject, parseObject } from '../read-json.ts';
+import { asObject, asString, parseObject } from '../read-json.ts';
 import { isTrue, readCommonRequest } from '../read-request.ts';
 import { readErrorCodes } from './errors.ts';
 import { OpenaiStreamReader } from './stream-reader.ts';
@@ -22,7 +22,8 @@ const content = new Set([
 ]);
 
 const answerShape: AnswerShape = {
-  finishKey: 'finish_reason',
+  readFinish: body =>
+    asString(asObject(Array.isArray(body.choices) ? body.choices[0] : undefined)?.finish_reason),
   readUsage: readOpenaiUsage,
   readCodes: readErrorCodes,
 };
