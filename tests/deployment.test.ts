@@ -181,8 +181,8 @@ test('the chain: who depends on whom, addresses that name services, volumes and 
     }
   }
   const agent = service('agent-gateway').environment ?? {};
-  expect(agent.STRATA_AGENT_GATEWAY__AI_GATEWAY__URL).toBe(`http://ai-gateway:${portOf['ai-gateway']}`);
-  expect(agent.STRATA_AGENT_GATEWAY__MCP_GATEWAY__URL).toBe(`http://mcp-gateway:${portOf['mcp-gateway']}`);
+  expect(agent.STRATA_AGENT_GATEWAY__AI_GATEWAY).toBe(`http://ai-gateway:${portOf['ai-gateway']}`);
+  expect(agent.STRATA_AGENT_GATEWAY__MCP_GATEWAY).toBe(`http://mcp-gateway:${portOf['mcp-gateway']}/mcp`);
 });
 
 test('no secret has a default in the compose file', () => {

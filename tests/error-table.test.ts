@@ -34,7 +34,7 @@ function reasonsInSource(): Map<string, string> {
   for (const name of files) {
     const text = readFileSync(join(root, 'packages', name), 'utf8');
     for (const match of text.matchAll(
-      /reason: (?:[^,;{}()]*\? )?'([a-z][a-z0-9_]*)'(?: : '([a-z][a-z0-9_]*)')?/g,
+      /reason: (?:[^,;{}()]*\? )?'([a-z][a-z0-9_]*)'(?! in )(?: : '([a-z][a-z0-9_]*)')?/g,
     )) {
       for (const reason of [match[1], match[2]])
         if (reason !== undefined) reasons.set(reason, relative(root, name));

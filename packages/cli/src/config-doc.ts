@@ -46,7 +46,12 @@ function rowsOf(path: string, shape: SchemaShape): string[] {
   const allMaps = options.every(option => option.properties !== undefined);
   if (!allMaps) return [row(path, options.map(typeText).join(' or '), shape.default, shape.description)];
   return [
-    row(path, 'one of the following', shape.default, shape.description),
+    row(
+      path,
+      'one of the following',
+      shape.default,
+      shape.description ?? `Chosen by ${options.map(option => `\`${discriminatorOf(option)}\``).join(', ')}.`,
+    ),
     ...options.flatMap(option =>
       rowsOfOne(`${path} (${discriminatorOf(option)})`, option, undefined).slice(option.description ? 0 : 1),
     ),
@@ -64,7 +69,7 @@ function rowsOfOne(path: string, shape: SchemaShape, defaultValue: unknown): str
           : child,
       ),
     );
-    return [row(path, 'map', undefined, shape.description), ...children];
+    return shape.description ? [row(path, 'map', undefined, shape.description), ...children] : children;
   }
   if (typeof shape.additionalProperties === 'object') {
     const inner = alternatives(shape.additionalProperties);

@@ -70,8 +70,8 @@ async function startAll(supervisor: Supervisor, config: StackConfig, simulatorPo
     overlay = defaults.envFor(url);
   }
   const chain = {
-    STRATA_AGENT_GATEWAY__AI_GATEWAY__URL: urlOf(config.ai_gateway.listen),
-    STRATA_AGENT_GATEWAY__MCP_GATEWAY__URL: urlOf(config.mcp_gateway.listen),
+    STRATA_AGENT_GATEWAY__AI_GATEWAY: urlOf(config.ai_gateway.listen),
+    STRATA_AGENT_GATEWAY__MCP_GATEWAY: `${urlOf(config.mcp_gateway.listen)}/mcp`,
   };
   await Promise.all(
     gateways.map(({ name }) =>
