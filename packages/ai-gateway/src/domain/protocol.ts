@@ -64,6 +64,8 @@ export interface Protocol {
   readonly operation: string;
   /** Request headers of the client that mean something to the provider. Lower case. */
   readonly requestHeaders: readonly string[];
+  /** The response header in which the protocol's SDKs look for the id of the request. Lower case. */
+  readonly requestIdHeader: string;
   readonly renderError: ErrorRenderer;
   /** The event that ends a stream with an error. */
   renderStreamError(error: GatewayError, context: ErrorContext): string;

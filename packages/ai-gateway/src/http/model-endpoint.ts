@@ -81,6 +81,7 @@ function send(reply: FastifyReply, answer: Answer, clock: Clock): void {
   const { attempt } = answer;
   const headers: OutgoingHttpHeaders = {
     ...(reply.getHeaders() as OutgoingHttpHeaders), // Fastify's type only adds names
+    [attempt.call.protocol.requestIdHeader]: attempt.call.requestId,
     'x-strata-provider': attempt.target.provider.name,
     'x-strata-model': attempt.target.model,
     'x-strata-attempts': String(attempt.number),

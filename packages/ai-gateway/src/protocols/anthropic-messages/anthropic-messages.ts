@@ -22,6 +22,7 @@ export const anthropicMessages: Protocol = {
   name: 'anthropic-messages',
   operation: 'chat',
   requestHeaders: ['anthropic-version', 'anthropic-beta'],
+  requestIdHeader: 'request-id',
   renderError: anthropicErrors,
   renderStreamError: anthropicErrorEvent,
   readRequest: body => ({ ...readCommonRequest(body, content), wantsStreamUsage: true }),

@@ -33,6 +33,7 @@ export const openaiChat: Protocol = {
   name: 'openai-chat',
   operation: 'chat',
   requestHeaders: ['openai-beta'],
+  requestIdHeader: 'x-request-id',
   renderError: openaiErrors,
   renderStreamError: openaiErrorEvent,
   readRequest(body) {
