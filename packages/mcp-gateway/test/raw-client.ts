@@ -1,4 +1,5 @@
 import { SseReader } from '@strata/shared/http/sse.ts';
+import { envelopeHeader } from '@strata/shared/identity/envelope.ts';
 import type { TestGateway } from './start-gateway.ts';
 
 /** A client that sends exactly the bytes it is given and keeps exactly the bytes it gets. */
@@ -20,13 +21,16 @@ export interface RequestOptions {
 
 export interface RawClientOptions {
   readonly key?: string;
+  readonly envelope?: string;
   readonly version?: string;
   readonly capabilities?: object;
 }
 
 export function headersFor(gateway: TestGateway, options: RawClientOptions = {}): Record<string, string> {
   return {
-    authorization: `Bearer ${options.key ?? gateway.userKey}`,
+    ...(options.envelope === undefined
+      ? { authorization: `Bearer ${options.key ?? gateway.userKey}` }
+      : { [envelopeHeader]: options.envelope }),
     'content-type': 'application/json',
     accept: 'application/json, text/event-stream',
   };

@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import type { Envelope } from '@strata/shared/identity/envelope.ts';
+import { allScopes } from '@strata/shared/identity/scopes.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
 import { createLogger } from '@strata/shared/telemetry/logger.ts';
 import { createTelemetry, type Telemetry } from '@strata/shared/telemetry/telemetry.ts';
@@ -16,6 +18,8 @@ export interface TestGateway {
   /** A key that may use everything. */
   readonly userKey: string;
   createKey(principal: string, tools?: readonly string[]): Promise<string>;
+  /** The token another gateway would send when it calls for somebody. */
+  issueEnvelope(change: Partial<Envelope>): Promise<string>;
   /** Reloads with this section. */
   configure(section: unknown): void;
   prometheus(): Promise<string>;
@@ -64,6 +68,22 @@ export async function startGateway(
     userKey: own.userKey,
     createKey: (principal, tools = ['*']) =>
       own.createKey({ principal, scopes: { models: [], tools, workflows: [] } }),
+    issueEnvelope: change =>
+      own.envelopes.issue(
+        {
+          tenant: 'default',
+          subject: 'asker',
+          keyId: undefined,
+          actors: ['workflow:test'],
+          scopes: allScopes,
+          runId: undefined,
+          taskId: undefined,
+          deadlineAtMs: undefined,
+          depth: 8,
+          ...change,
+        },
+        'mcp-gateway',
+      ),
     async close() {
       await gateway.server.drain();
       await gateway.close();

@@ -57,6 +57,21 @@ test('[S-2] a key without tools sees none, and nothing of the servers', async ()
   expect(errorOf((await client.call('1', 'one__echo'))[0])?.data).toMatchObject({ reason: 'unknown_tool' });
 });
 
+test('a call for somebody is held to what the envelope leaves: scopes, deadline, and the record says who', async () => {
+  const scopes = { models: [], tools: ['one__*'], workflows: [] };
+  const envelope = await gateway.issueEnvelope({ scopes, runId: 'run_7', deadlineAtMs: Date.now() + 500 });
+  const client = await openRawClient(gateway, { envelope });
+  expect(resultText((await client.call('1', 'one__pid'))[0])).toMatch(/^\d+$/);
+  expect(errorOf((await client.call('2', 'two__pid'))[0])?.data).toMatchObject({ reason: 'unknown_tool' });
+  const [late] = (await client.call('3', 'one__never')).slice(-1);
+  expect(errorOf(late)).toMatchObject({ code: -32001, data: { reason: 'deadline_passed' } });
+  expect(gateway.logs).toContainEqual(
+    expect.objectContaining({
+      call: expect.objectContaining({ principal: 'asker', actors: ['workflow:test'], runId: 'run_7' }),
+    }),
+  );
+});
+
 test('resources and prompts follow the globs too', async () => {
   const client = await openRawClient(gateway, { key: await gateway.createKey('scripted', ['one__*']) });
   for (const [method, member] of [

@@ -9,7 +9,7 @@ import type { GatewaySettings } from '../domain/settings.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { withinTime } from '../domain/with-signal.ts';
 import { textParam } from '../wire/frame.ts';
-import { stringAt } from '../wire/json-scanner.ts';
+import { stringAt } from '../wire/json-text.ts';
 import { renderResult } from '../wire/render.ts';
 import { resultUriEdits } from '../wire/result-uris.ts';
 import { onOneLine, splice } from '../wire/splice.ts';

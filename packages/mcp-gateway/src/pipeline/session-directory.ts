@@ -30,7 +30,7 @@ export function createSessionDirectory(world: SessionWorld, isDraining: () => bo
     session.close(reason);
     if (!sessions.delete(session.id)) return;
     const { state, tag } = session;
-    world.log.debug({ session: tag, reason: 'reason' in state ? state.reason : reason }, 'session ends');
+    world.log.debug({ session: tag, because: 'reason' in state ? state.reason : reason }, 'session ends');
     await session.drain();
   };
 

@@ -11,7 +11,8 @@ import { isUpstreamVersion } from '../domain/protocol-versions.ts';
 import type { Channel, ChannelOwner, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { rawText } from '../wire/frame.ts';
-import { renderNotification, renderRequest } from '../wire/render.ts';
+import { renderNotification } from '../wire/render.ts';
+import { askOn, SessionLost } from './ask.ts';
 import { Connection, type Pending } from './connection.ts';
 import type { TransportFactory } from './transport.ts';
 
@@ -274,36 +275,4 @@ export class UpstreamChannel implements Channel {
       },
     );
   }
-}
-
-class SessionLost extends Error {}
-
-function askOn(
-  connection: Connection,
-  method: string,
-  params: Readonly<Record<string, unknown>>,
-  signal: AbortSignal,
-): Promise<ResponseFrame> {
-  return new Promise((resolve, reject) => {
-    let id = 0;
-    const onAbort = () => {
-      connection.abandon(id);
-      reject(signal.reason);
-    };
-    const settle = (act: () => void) => {
-      signal.removeEventListener('abort', onAbort);
-      act();
-    };
-    if (signal.aborted) return reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    id = connection.send(own => renderRequest(own, method, params), {
-      progressToken: undefined,
-      isForwarded: false,
-      onNotification: () => {},
-      onRequest: () => {},
-      onAnswer: frame => settle(() => resolve(frame)),
-      onFailure: error => settle(() => reject(error)),
-      onSessionLost: () => settle(() => reject(new SessionLost())),
-    });
-  });
 }

@@ -8,15 +8,14 @@ import type {
   Span,
 } from '../domain/frame.ts';
 import {
-  decodeString,
   defaultScanLimits,
   JsonScanError,
   type ScanLimits,
   type Shape,
   scanElements,
   scanJson,
-  stringAt,
 } from './json-scanner.ts';
+import { decodeString, stringAt } from './json-text.ts';
 
 const maxIdBytes = 1024;
 const nullByte = 0x6e;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { JsonScanError, scanElements, scanJson, scanWithin, stringAt } from './json-scanner.ts';
+import { JsonScanError, scanElements, scanJson, scanWithin } from './json-scanner.ts';
+import { stringAt } from './json-text.ts';
 
 function accepts(parse: () => unknown): boolean {
   try {

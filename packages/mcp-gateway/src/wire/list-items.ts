@@ -1,6 +1,7 @@
 import type { CatalogItem, ListKind } from '../domain/catalog.ts';
 import type { ResponseFrame, Span } from '../domain/frame.ts';
-import { scanElements, scanJson, scanWithin, stringAt } from './json-scanner.ts';
+import { scanElements, scanJson, scanWithin } from './json-scanner.ts';
+import { stringAt } from './json-text.ts';
 import { copySpan } from './render.ts';
 import { type Edit, splice } from './splice.ts';
 

@@ -1,5 +1,6 @@
 import type { ResponseFrame, ScannedValue, Span } from '../domain/frame.ts';
-import { scanElements, scanWithin, stringAt } from './json-scanner.ts';
+import { scanElements, scanWithin } from './json-scanner.ts';
+import { stringAt } from './json-text.ts';
 import type { Edit } from './splice.ts';
 
 const limits = { maxDepth: 128, maxNodes: 5_000_000 };

@@ -1,0 +1,37 @@
+import type { ResponseFrame } from '../domain/frame.ts';
+import { renderRequest } from '../wire/render.ts';
+import type { Connection } from './connection.ts';
+
+/** The server does not know the session any more and did nothing: the request may be made again in a new one. */
+export class SessionLost extends Error {}
+
+/** A request of the gateway's own on one connection. @throws SessionLost, GatewayError, or the signal's reason */
+export function askOn(
+  connection: Connection,
+  method: string,
+  params: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+): Promise<ResponseFrame> {
+  return new Promise((resolve, reject) => {
+    let id = 0;
+    const onAbort = () => {
+      connection.abandon(id);
+      reject(signal.reason);
+    };
+    const settle = (act: () => void) => {
+      signal.removeEventListener('abort', onAbort);
+      act();
+    };
+    if (signal.aborted) return reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    id = connection.send(own => renderRequest(own, method, params), {
+      progressToken: undefined,
+      isForwarded: false,
+      onNotification: () => {},
+      onRequest: () => {},
+      onAnswer: frame => settle(() => resolve(frame)),
+      onFailure: error => settle(() => reject(error)),
+      onSessionLost: () => settle(() => reject(new SessionLost())),
+    });
+  });
+}
