@@ -7,7 +7,8 @@ import { storeSection } from '@strata/shared/stores/store-section.ts';
 import { startPostgres } from '@strata/shared/testing/postgres-server.ts';
 import { isMissing } from '@strata/shared/testing/private-server.ts';
 import { afterAll, expect, test } from 'vitest';
-import { outcomeOf, sqlContract } from './contracts/sql-contract.ts';
+import { sqlContract } from './contracts/sql-contract.ts';
+import { outcomeOf } from './contracts/sql-items.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'strata-sql-'));
 const postgres = await startPostgres();

@@ -76,9 +76,14 @@ class PostgresConnection implements DatabaseConnection {
   readonly #client: PoolClient;
   #isInTransaction = false;
   #isLost = false;
+  /** A connection can break between two statements. Unheard, that would end the process. */
+  readonly #onError = (): void => {
+    this.#isLost = true;
+  };
 
   constructor(client: PoolClient) {
     this.#client = client;
+    client.on('error', this.#onError);
   }
 
   async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
@@ -127,7 +132,10 @@ class PostgresConnection implements DatabaseConnection {
 
   /** Back to the pool, or closed if it is broken or still inside a transaction. */
   release(): void {
-    this.#client.release(this.#isLost || this.#isInTransaction);
+    const isUseless = this.#isLost || this.#isInTransaction;
+    // One that is thrown away may still fail on its way out, so there the listener stays.
+    if (!isUseless) this.#client.off('error', this.#onError);
+    this.#client.release(isUseless);
   }
 
   async #send<Row>(query: CompiledQuery): Promise<QueryResult<Row> & { readonly tag: string }> {

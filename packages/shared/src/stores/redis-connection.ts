@@ -83,8 +83,9 @@ export class RedisCommands {
       const timer = this.#clock.schedule(this.#timeoutMs, () => {
         // If it is this process that was busy, the answer is already here: it is read before this runs.
         setImmediate(() => {
+          if (!isWaiting) return;
           reject(hotStoreUnavailable(new Error('Redis did not answer in time')));
-          if (isWaiting) this.#waitForAnswers();
+          this.#waitForAnswers();
         });
       });
       let isWaiting = true;
