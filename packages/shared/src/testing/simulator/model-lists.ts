@@ -53,7 +53,6 @@ const builtIn: Readonly<Record<ProtocolName, readonly ModelEntry[]>> = {
     ),
     ...chat('shown', 'gemini-2.5-pro', 'gemini-2.5-flash', 'gemini-2.5-flash-lite'),
     ...chat('none', 'gemini-2.0-flash', 'sim-model'),
-    ...embedding('gemini-embedding-001'),
   ],
   bedrock: [
     ...chat('shown', ...claude.map(id => `anthropic.${id}`)),

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type Clock, systemClock } from '../../clock.ts';
 import { anthropic } from './anthropic/anthropic.ts';
 import { createFaultBook, type FaultMatch } from './faults.ts';
+import { gemini } from './gemini/gemini.ts';
 import { control, controlBase } from './http/control.ts';
 import type { Protocol } from './http/protocol.ts';
 import { type MeterSnapshot, type RecordedRequest, Records } from './http/records.ts';
@@ -54,7 +55,7 @@ export interface Simulator {
   close(): Promise<void>;
 }
 
-const protocols: readonly Protocol[] = [openai, anthropic];
+const protocols: readonly Protocol[] = [openai, anthropic, gemini];
 const maxBodyBytes = 64 * 1024 * 1024;
 const maxStored = 1000;
 

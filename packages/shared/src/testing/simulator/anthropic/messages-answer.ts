@@ -6,8 +6,8 @@ import type {
 import type { Composed } from '../http/protocol.ts';
 import { type Block, piecesOf, tokensOf, type Usage } from '../model/compose-answer.ts';
 import { isObject } from '../model/schema-instance.ts';
+import { signatureOf } from '../model/signature.ts';
 import { countTokens } from '../model/tokens.ts';
-import { signatureOf } from './signature.ts';
 
 /** What an answer is rendered from, whole or as events. */
 export interface MessageParts {

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { ApiError } from '../http/protocol.ts';
-import { isSignatureOf } from './signature.ts';
+import { isSignatureOf } from '../model/signature.ts';
 
 const jsonObject = z.record(z.string(), z.unknown());
 const cacheControl = z

@@ -63,7 +63,7 @@ describe('responses, with the openai package', () => {
   ])('streams %s, and it adds up to the whole answer', async (_name, request) => {
     const whole = await client.responses.create({ model, ...request });
     // The two parameter types differ in nothing but how they write "optional".
-    const params = { model, ...request } as Parameters<typeof client.responses.stream>[0];
+    const params = { model, ...request } as object as Parameters<typeof client.responses.stream>[0];
     const streamed = await client.responses.stream(params).finalResponse();
     expect(strip(streamed)).toEqual(strip(whole));
   });
