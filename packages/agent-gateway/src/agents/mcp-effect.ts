@@ -1,0 +1,173 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { allScopes, matchesScope } from '@strata/shared/identity/scopes.ts';
+import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
+import * as z from 'zod';
+import type { CallContext, Effect } from '../domain/effect.ts';
+import { createMcpWire, type McpPost, type McpWireOptions } from './mcp-wire.ts';
+import { type McpCall, type ToolInfo, type ToolList, toolSchema } from './tools.ts';
+
+const protocolVersion = '2025-11-25';
+/** In `params._meta`: servers that know it do the work once, however often they are asked. */
+export const idempotencyMeta = 'strata/idempotency-key';
+const maxPages = 100;
+const goodbyeMs = 2000;
+
+interface Session {
+  readonly id: string | undefined;
+  readonly version: string;
+}
+
+interface OpenSession {
+  readonly ready: Promise<Session>;
+  /** Kept for the goodbye. */
+  readonly context: CallContext;
+}
+
+const helloSchema = z.object({ protocolVersion: z.string() });
+const pageSchema = z.looseObject({
+  tools: z.array(z.unknown()).default([]),
+  nextCursor: z.string().optional(),
+});
+
+/** Requests to tool servers by way of mcp-gateway: one session a run, opened at its first request. */
+export function createMcpEffect(options: McpWireOptions): Effect {
+  const wire = createMcpWire(options);
+  const sessions = new Map<string, OpenSession>();
+  let lastId = 0;
+
+  const postOf = async (context: CallContext, session: Session | undefined, call?: McpCall) => ({
+    headers: {
+      'mcp-session-id': session?.id,
+      'mcp-protocol-version': session?.version,
+      'idempotency-key': context.idempotencyKey,
+    },
+    envelope: await context.envelope('mcp-gateway', narrowingOf(call)),
+    traceparent: context.traceparent,
+    signal: context.signal,
+    maxBytes: context.maxResultBytes,
+  });
+
+  async function open(context: CallContext): Promise<Session> {
+    const base = await postOf(context, undefined);
+    const hello = {
+      method: 'initialize',
+      params: {
+        protocolVersion,
+        capabilities: {},
+        clientInfo: { name: 'strata-agent-gateway', version: '0.1.0' },
+      },
+    };
+    const { result, sessionId } = await wire.request(++lastId, { ...base, message: hello });
+    const { protocolVersion: version } = helloSchema.parse(result);
+    const session = { id: sessionId, version };
+    const post = await postOf(context, session);
+    await wire.notify({ ...post, message: { method: 'notifications/initialized' } });
+    return session;
+  }
+
+  function sessionOf(context: CallContext): Promise<Session> {
+    const known = sessions.get(context.runId);
+    if (known !== undefined) return known.ready;
+    const ready = open(context);
+    const entry = { ready, context };
+    sessions.set(context.runId, entry);
+    ready.catch(() => {
+      if (sessions.get(context.runId) === entry) sessions.delete(context.runId);
+    });
+    return ready;
+  }
+
+  async function ask(call: McpCall, context: CallContext, isSecondTry = false): Promise<unknown> {
+    const session = await sessionOf(context);
+    const id = ++lastId;
+    const params = { ...call.params, _meta: metaOf(call, context) };
+    const post: McpPost = {
+      ...(await postOf(context, session, call)),
+      message: { method: call.method, params },
+    };
+    try {
+      const { result } = await wire.request(id, post);
+      return result;
+    } catch (error) {
+      const isLost = error instanceof GatewayError && error.reason === 'mcp_session_lost';
+      if (!isLost || isSecondTry) throw await cancelled(error, { id, session, context });
+      sessions.delete(context.runId); // the gateway did not take the request: asking again repeats nothing
+      return ask(call, context, true);
+    }
+  }
+
+  /** A call that nobody waits for any more is called off, so that the tool can stop. */
+  async function cancelled(
+    error: unknown,
+    { id, session, context }: { id: number; session: Session; context: CallContext },
+  ): Promise<unknown> {
+    if (!context.signal.aborted) return error;
+    const signal = AbortSignal.timeout(goodbyeMs);
+    const post = await postOf({ ...context, signal }, session);
+    const message = { method: 'notifications/cancelled', params: { requestId: id } };
+    await wire.notify({ ...post, message }).catch(() => {}); // the gateway's own limit ends the call too
+    return error;
+  }
+
+  async function wholeList(call: McpCall, only: readonly string[], context: CallContext): Promise<ToolList> {
+    const tools: ToolInfo[] = [];
+    let cursor: string | undefined;
+    for (let page = 0; page < maxPages; page++) {
+      const params = cursor === undefined ? {} : { cursor };
+      const result = pageSchema.parse(await ask({ method: call.method, params }, context));
+      for (const each of result.tools) {
+        const tool = toolSchema.safeParse(each);
+        if (tool.success && matchesScope(only, tool.data.name)) tools.push(tool.data);
+      }
+      cursor = result.nextCursor;
+      if (cursor === undefined) break;
+    }
+    return { tools };
+  }
+
+  async function leave(runId: string): Promise<void> {
+    const known = sessions.get(runId);
+    if (known === undefined) return;
+    sessions.delete(runId);
+    try {
+      const session = await known.ready;
+      if (session.id === undefined) return;
+      const signal = AbortSignal.timeout(goodbyeMs);
+      await wire.endSession(await postOf({ ...known.context, signal }, session));
+    } catch {
+      // the gateway ends sessions that nobody uses by itself
+    }
+  }
+
+  return {
+    type: 'mcp',
+    async perform(request, context) {
+      const call = request as McpCall; // planned by `call: mcp` or `call: agent`
+      context.annotate({
+        [attributes.mcpMethod]: call.method,
+        ...(typeof call.params.name === 'string' && { [attributes.toolName]: call.params.name }),
+      });
+      const { wholeList: list } = call;
+      return { result: list ? await wholeList(call, list.only, context) : await ask(call, context) };
+    },
+    release: leave,
+    async close() {
+      await Promise.all([...sessions.keys()].map(leave));
+    },
+  };
+}
+
+function metaOf(call: McpCall, context: CallContext): Record<string, unknown> {
+  const { _meta } = call.params;
+  const given = typeof _meta === 'object' && _meta !== null ? _meta : {};
+  return { ...given, [idempotencyMeta]: context.idempotencyKey };
+}
+
+/** A call to a tool carries the right to that tool and no other. */
+function narrowingOf(call: McpCall | undefined) {
+  const tool = call?.method === 'tools/call' ? call.params.name : undefined;
+  return {
+    ...(call?.actor !== undefined && { actor: `agent:${call.actor}` }),
+    scopes: { ...allScopes, models: [], workflows: [], ...(typeof tool === 'string' && { tools: [tool] }) },
+  };
+}

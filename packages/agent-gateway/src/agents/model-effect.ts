@@ -1,0 +1,157 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Dialer, DialResponse, Origin } from '@strata/shared/http/dialer.ts';
+import { envelopeHeader } from '@strata/shared/identity/envelope.ts';
+import { parseJson } from '@strata/shared/json.ts';
+import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
+import * as z from 'zod';
+import type { CallContext, CallResult, Effect } from '../domain/effect.ts';
+import { kindOfStatus, readBounded, retryAfterMsOf } from '../domain/upstream-refusal.ts';
+import type { ModelAnswer } from './conversation.ts';
+import type { ModelCall } from './model-call.ts';
+
+const costHeader = 'x-strata-cost-nano-usd';
+
+const tokens = z.number().int().min(0).catch(0);
+
+/** Lenient: what is not read here may be anything. */
+const answerSchema = z.looseObject({
+  model: z.string().catch(''),
+  choices: z
+    .array(
+      z.looseObject({
+        finish_reason: z.string().nullish(),
+        message: z.looseObject({
+          content: z.string().nullish(),
+          tool_calls: z
+            .array(
+              z.looseObject({
+                id: z.string(),
+                function: z.object({ name: z.string(), arguments: z.string().catch('') }),
+              }),
+            )
+            .nullish(),
+        }),
+      }),
+    )
+    .min(1),
+  usage: z.looseObject({ prompt_tokens: tokens, completion_tokens: tokens }).nullish(),
+});
+
+const refusalSchema = z.object({
+  error: z.object({ message: z.string(), code: z.string().nullish() }),
+});
+
+export interface ModelEffectOptions {
+  readonly dialer: Dialer;
+  readonly settings: () => { readonly origin: Origin; readonly timeoutMs: number };
+}
+
+/** Questions to models, over ai-gateway's chat completions. The same key goes with every attempt at one question. */
+export function createModelEffect({ dialer, settings }: ModelEffectOptions): Effect {
+  return {
+    type: 'llm',
+    async perform(request, context) {
+      const call = request as ModelCall; // planned by `call: agent`
+      const { origin, timeoutMs } = settings();
+      context.annotate({
+        [attributes.operationName]: 'chat',
+        [attributes.requestModel]: call.model,
+        [attributes.agentName]: call.actor,
+      });
+      const response = await dialer.request(origin, {
+        method: 'POST',
+        path: '/v1/chat/completions',
+        headers: {
+          'content-type': 'application/json',
+          accept: 'application/json',
+          traceparent: context.traceparent,
+          'idempotency-key': context.idempotencyKey,
+          [envelopeHeader]: await context.envelope('ai-gateway', {
+            actor: `agent:${call.actor}`,
+            scopes: { models: [call.model], tools: [], workflows: [] },
+          }),
+        },
+        body: JSON.stringify({
+          model: call.model,
+          messages: call.messages,
+          ...(call.tools.length > 0 && { tools: call.tools }),
+          ...call.sampling,
+        }),
+        signal: context.signal,
+        timeouts: { headersMs: timeoutMs, bodyMs: timeoutMs },
+      });
+      const bytes = await readBounded(response.body, context.maxResultBytes);
+      if (response.status !== 200) throw refusalOf(response, bytes);
+      return readAnswer(response, bytes, context);
+    },
+  };
+}
+
+function readAnswer(response: DialResponse, bytes: Buffer, context: CallContext): CallResult {
+  const parsed = answerSchema.safeParse(parseJson(bytes));
+  const choice = parsed.data?.choices[0];
+  if (!parsed.success || choice === undefined) {
+    throw new GatewayError('upstream_failed', 'The model gave an answer without a message.', {
+      reason: 'model_answer_malformed',
+      cause: parsed.error,
+    });
+  }
+  const { message, finish_reason } = choice;
+  const toolCalls = message.tool_calls ?? [];
+  const answer: ModelAnswer = {
+    message: {
+      role: 'assistant',
+      content: message.content ?? null,
+      ...(toolCalls.length > 0 && {
+        tool_calls: toolCalls.map(({ id, function: { name, arguments: input } }) => ({
+          id,
+          type: 'function',
+          function: { name, arguments: input },
+        })),
+      }),
+    },
+    finishReason: finish_reason ?? 'unknown',
+    model: parsed.data.model,
+  };
+  const usage = {
+    inputTokens: parsed.data.usage?.prompt_tokens ?? 0,
+    outputTokens: parsed.data.usage?.completion_tokens ?? 0,
+  };
+  context.annotate({
+    [attributes.responseModel]: answer.model,
+    [attributes.inputTokens]: usage.inputTokens,
+    [attributes.outputTokens]: usage.outputTokens,
+  });
+  return { result: answer, usage, costNanoUsd: costOf(response) };
+}
+
+/** Money is an integer or unknown, never zero by mistake ($-2). */
+function costOf(response: DialResponse): bigint | undefined {
+  const header = response.headers[costHeader];
+  return typeof header === 'string' && /^[0-9]{1,18}$/.test(header) ? BigInt(header) : undefined;
+}
+
+function refusalOf(response: DialResponse, bytes: Buffer): GatewayError {
+  const { status } = response;
+  const refusal = refusalSchema.safeParse(parseOrNothing(bytes));
+  const retryAfterMs = retryAfterMsOf(response.headers['retry-after']);
+  return new GatewayError(
+    kindOfStatus(status),
+    refusal.success
+      ? `The model call was refused: ${refusal.data.error.message}`
+      : `The model call was refused with status ${status}.`,
+    {
+      reason: 'model_call_refused',
+      details: { upstream_status: status, upstream_reason: refusal.data?.error.code ?? null },
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    },
+  );
+}
+
+function parseOrNothing(bytes: Buffer): unknown {
+  try {
+    return parseJson(bytes);
+  } catch {
+    return undefined; // a refusal that is not JSON still has its status
+  }
+}

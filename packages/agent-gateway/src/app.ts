@@ -1,0 +1,171 @@
+import { join } from 'node:path';
+import type { ConfigSource } from '@strata/shared/config/config-source.ts';
+import { problemErrors } from '@strata/shared/errors/problem.ts';
+import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
+import type { Origin } from '@strata/shared/http/dialer.ts';
+import { createGatewayServer } from '@strata/shared/http/server.ts';
+import { newId } from '@strata/shared/ids.ts';
+import { createMcpEffect } from './agents/mcp-effect.ts';
+import { createModelEffect } from './agents/model-effect.ts';
+import type { AgentGatewayConfig } from './config.ts';
+import type { Effect } from './domain/effect.ts';
+import type { Journal } from './domain/journal.ts';
+import { createDefinitions, type Definitions } from './dsl/definitions.ts';
+import { createGrammar } from './dsl/grammar.ts';
+import type { DriverDeps } from './engine/run-driver.ts';
+import { Worker } from './engine/worker.ts';
+import { createJqExpressions } from './expressions/jq-expressions.ts';
+import type { ApiDeps } from './http/api-deps.ts';
+import { addEventRoutes } from './http/event-routes.ts';
+import { addRunRoutes } from './http/run-routes.ts';
+import { addWorkflowRoutes } from './http/workflow-routes.ts';
+import { openSqliteJournal } from './journal/sqlite/sqlite-journal.ts';
+import { createHttpEffect } from './tasks/call-http/http-effect.ts';
+import { taskTypes } from './tasks/registry.ts';
+
+/**
+ * Two halves that meet in the journal: routes write runs and requests into it and read it, the worker claims runs from it and
+ * drives them. Either half may be in another process.
+ */
+export async function createAgentGateway(
+  config: ConfigSource<AgentGatewayConfig>,
+  deps: GatewayDeps,
+): Promise<GatewayApp> {
+  const { clock, telemetry } = deps;
+  const { current } = config;
+  const journal = await openSqliteJournal(current.journal.path ?? join(deps.dataDir, 'journal.sqlite'));
+  const expressions = createJqExpressions({
+    clock,
+    threads: current.expressions.threads,
+    timeoutMs: current.expressions.timeout_ms,
+    maxMemoryBytes: current.expressions.memory_bytes,
+    maxOutputBytes: current.expressions.output_bytes,
+    maxQueue: current.expressions.queue,
+  });
+  const grammar = createGrammar(clock);
+  const definitions = createDefinitions({ types: taskTypes, expressions, grammar });
+  const effects = createEffects(config, deps);
+  const worker = new Worker(
+    {
+      owner: newId('worker', clock.now()),
+      maxActiveRuns: current.engine.active_runs,
+      leaseMs: current.engine.lease_ms,
+      heartbeatMs: current.engine.heartbeat_ms,
+      stopMs: current.engine.stop_ms,
+    },
+    driverDeps({ config, deps, journal, definitions, expressions, effects }),
+  );
+  telemetry.meter
+    .createObservableGauge('strata.agent.active_runs', { description: 'Runs that this process works on.' })
+    .addCallback(result => result.observe(worker.activeRuns));
+
+  const server = createGatewayServer({
+    name: deps.name,
+    config: current.listen,
+    telemetry,
+    clock,
+    authenticate: deps.authenticate,
+    errors: problemErrors,
+  });
+  server.addReadinessCheck('journal', () => journal.ping());
+  const api: ApiDeps = {
+    journal,
+    clock,
+    definitions,
+    limits: () => limitsOf(config.current),
+    onCreated: () => worker.scan(),
+    onAsked: runId => worker.ask(runId),
+    maxWaitMs: () => config.current.max_wait_ms,
+    isDraining: () => server.isDraining,
+  };
+  addRunRoutes(server.app, api);
+  addEventRoutes(server.app, api);
+  addWorkflowRoutes(server.app, api);
+  worker.start();
+
+  return {
+    server,
+    async close() {
+      await worker.stop();
+      await Promise.all([...effects.values()].map(effect => effect.close?.()));
+      await expressions.close();
+      await grammar.close();
+      await journal.close();
+    },
+  };
+}
+
+/** The ways to the outside, one line each. */
+function createEffects(
+  config: ConfigSource<AgentGatewayConfig>,
+  { dialer }: GatewayDeps,
+): ReadonlyMap<string, Effect> {
+  const neighbour = (name: string, url: string): Origin => ({ name, url: new URL(url), allowPrivate: true });
+  const all = [
+    createHttpEffect({
+      dialer,
+      settings: () => ({
+        allowedHosts: config.current.http_calls.allowed_hosts,
+        privateHosts: config.current.http_calls.private_hosts,
+        timeoutMs: config.current.http_calls.timeout_ms,
+      }),
+    }),
+    createModelEffect({
+      dialer,
+      settings: () => ({
+        origin: neighbour('ai-gateway', config.current.ai_gateway),
+        timeoutMs: config.current.model_timeout_ms,
+      }),
+    }),
+    createMcpEffect({
+      dialer,
+      settings: () => ({
+        origin: neighbour('mcp-gateway', config.current.mcp_gateway),
+        timeoutMs: config.current.tool_timeout_ms,
+      }),
+    }),
+  ];
+  return new Map(all.map(effect => [effect.type, effect]));
+}
+
+interface DriverParts {
+  readonly config: ConfigSource<AgentGatewayConfig>;
+  readonly deps: GatewayDeps;
+  readonly journal: Journal;
+  readonly definitions: Definitions;
+  readonly expressions: DriverDeps['expressions'];
+  readonly effects: DriverDeps['effects'];
+}
+
+function driverDeps({ config, deps, journal, definitions, expressions, effects }: DriverParts): DriverDeps {
+  return {
+    journal,
+    types: taskTypes,
+    expressions,
+    effects,
+    telemetry: deps.telemetry,
+    clock: deps.clock,
+    issueEnvelope: (envelope, audience) => deps.envelopes.issue(envelope, audience),
+    random: Math.random,
+    retry: () => ({
+      maxAttempts: config.current.engine.call_attempts,
+      firstDelayMs: config.current.engine.first_retry_ms,
+      maxDelayMs: config.current.engine.max_retry_ms,
+    }),
+    async loadWorkflow(hash) {
+      const stored = await journal.getDefinition(hash);
+      if (stored === undefined) throw new Error(`The definition ${hash} is not in the journal`);
+      return definitions.load(hash, stored.document);
+    },
+  };
+}
+
+function limitsOf({ limits }: AgentGatewayConfig) {
+  return {
+    maxSteps: limits.steps,
+    maxVisits: limits.visits,
+    maxValueBytes: limits.value_bytes,
+    maxJournalBytes: limits.journal_bytes,
+    maxRunMs: limits.run_ms,
+  };
+}

@@ -1,0 +1,90 @@
+import { listenSchema } from '@strata/shared/config/listen.ts';
+import * as z from 'zod';
+
+const mebibyte = 1024 * 1024;
+const milliseconds = (value: number) => z.int().min(1).default(value);
+const count = (value: number, max = 1_000_000) => z.int().min(1).max(max).default(value);
+const neighbour = (url: string) => z.url({ protocol: /^https?$/ }).default(url);
+
+const limits = z
+  .strictObject({
+    steps: count(10_000).describe('Tasks that one run may begin, every visit counted.'),
+    visits: count(1000).describe('Times that one run may begin the same task.'),
+    run_ms: milliseconds(86_400_000).describe('How long a run may take, its waits included.'),
+    value_bytes: count(mebibyte, 64 * mebibyte).describe('Size of one recorded value as JSON.'),
+    journal_bytes: count(64 * mebibyte, 1024 * mebibyte).describe('Size of everything that one run records.'),
+  })
+  .prefault({})
+  .describe('Limits of a run, fixed when it is created. A definition may lower them.');
+
+const engine = z
+  .strictObject({
+    active_runs: count(1000, 100_000).describe('Runs that this process works on at a time. At start.'),
+    lease_ms: milliseconds(15_000).describe(
+      'How long a run stays with a process that has fallen silent. At start.',
+    ),
+    heartbeat_ms: milliseconds(5000).describe('How often a process says that it lives. At start.'),
+    stop_ms: milliseconds(10_000).describe('Time for calls under way when the process stops. At start.'),
+    call_attempts: count(4, 100).describe('Attempts at a call that may be repeated.'),
+    first_retry_ms: milliseconds(500).describe('Wait before the second attempt; it doubles after each.'),
+    max_retry_ms: milliseconds(30_000).describe('Longest wait between two attempts.'),
+  })
+  .prefault({})
+  .describe('How runs are worked on.');
+
+const expressions = z
+  .strictObject({
+    threads: count(2, 64).describe('Threads that evaluate jq. At start.'),
+    timeout_ms: milliseconds(100).describe('CPU time of one evaluation. At start.'),
+    memory_bytes: count(64 * mebibyte, 2048 * mebibyte).describe('Memory of one evaluation. At start.'),
+    output_bytes: count(mebibyte, 64 * mebibyte).describe('Size of what one evaluation gives. At start.'),
+    queue: count(2000).describe('Evaluations that may wait for a thread. At start.'),
+  })
+  .prefault({})
+  .describe('Limits of expressions.');
+
+const httpCalls = z
+  .strictObject({
+    allowed_hosts: z
+      .array(z.string().min(1))
+      .default(['*'])
+      .describe('Hosts that `call: http` may reach, as globs over `host` or `host:port`.'),
+    private_hosts: z
+      .array(z.string().min(1))
+      .default([])
+      .describe('Those of them that may be on private or loopback addresses. None unless named.'),
+    timeout_ms: milliseconds(60_000).describe('Longest silence of the host that was called.'),
+  })
+  .prefault({})
+  .describe('What `call: http` may reach.');
+
+/** The section `agent_gateway` of the configuration. */
+export const agentGatewaySection = z
+  .strictObject({
+    listen: listenSchema({ port: 4300 }),
+    ai_gateway: neighbour('http://127.0.0.1:4100').describe('Address of ai-gateway.'),
+    mcp_gateway: neighbour('http://127.0.0.1:4200/mcp').describe(
+      'Address of the MCP endpoint of mcp-gateway.',
+    ),
+    model_timeout_ms: milliseconds(300_000).describe('Time for a model to answer.'),
+    tool_timeout_ms: milliseconds(300_000).describe('Time for a tool to answer.'),
+    journal: z
+      .strictObject({
+        path: z
+          .string()
+          .min(1)
+          .optional()
+          .describe('File of the journal. Without it: `journal.sqlite` in `data_dir`. At start.'),
+      })
+      .prefault({})
+      .describe('Where runs are recorded.'),
+    limits,
+    engine,
+    expressions,
+    http_calls: httpCalls,
+    max_wait_ms: milliseconds(60_000).describe('Longest `wait` of a submission.'),
+  })
+  .prefault({})
+  .describe('Durable workflows and agents.');
+
+export type AgentGatewayConfig = z.output<typeof agentGatewaySection>;

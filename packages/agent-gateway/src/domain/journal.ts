@@ -1,0 +1,164 @@
+import type { JournalRecord, RunEvent } from './run-events.ts';
+import type { RunStatus } from './run-state.ts';
+
+/** A run as lists and filters see it: a projection of its journal, kept beside it in the same transaction (AG-5). */
+export interface RunSummary {
+  readonly id: string;
+  readonly tenant: string;
+  readonly principal: string;
+  readonly definition: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly version: string;
+  readonly status: RunStatus;
+  readonly position: number;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  readonly endedAtMs: number | undefined;
+  /** When a sleeping run goes on. */
+  readonly wakeAtMs: number | undefined;
+  readonly costNanoUsd: bigint;
+  readonly unpricedCalls: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly traceId: string;
+  readonly idempotencyKey: string | undefined;
+  /** SHA-256 of what was submitted under the idempotency key. */
+  readonly requestDigest: string;
+}
+
+export interface NewRun {
+  readonly id: string;
+  readonly tenant: string;
+  readonly principal: string;
+  readonly definition: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly version: string;
+  readonly traceId: string;
+  readonly idempotencyKey: string | undefined;
+  readonly requestDigest: string;
+  readonly event: Extract<RunEvent, { type: 'run-created' }>;
+  readonly atMs: number;
+}
+
+export interface StoredDefinition {
+  readonly hash: string;
+  /** The document as canonical JSON. */
+  readonly document: string;
+}
+
+export interface StoredWorkflow {
+  readonly namespace: string;
+  readonly name: string;
+  readonly version: string;
+  readonly definition: string;
+  readonly createdAtMs: number;
+}
+
+/** What a worker holds: the right to append while nobody else has claimed the run since. */
+export interface Claim {
+  readonly runId: string;
+  /** Rises with every claim. An append under an older one is refused (AG-2). */
+  readonly epoch: number;
+}
+
+/** The columns of the summary that change as a run goes on. */
+export interface Progress {
+  readonly status: RunStatus;
+  readonly costNanoUsd: bigint;
+  readonly unpricedCalls: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+}
+
+export interface Append {
+  readonly claim: Claim;
+  /** Sequence number of the last record the writer knows. */
+  readonly position: number;
+  readonly records: readonly NewRecord[];
+  readonly progress: Progress;
+  readonly atMs: number;
+  /** Requests that these records answer; they leave the inbox in the same transaction. */
+  readonly consumed?: readonly number[];
+  /** The run is over: the lease goes, and nothing will claim it again. */
+  readonly isFinal: boolean;
+}
+
+export interface NewRecord {
+  readonly kind: RunEvent['type'];
+  /** The event as JSON. */
+  readonly payload: string;
+  readonly atMs: number;
+}
+
+/** Something that was asked of a run from outside. Kept until the run's worker has written its answer. */
+export interface RunRequest {
+  readonly id: number;
+  readonly kind: 'cancel' | 'resolve';
+  readonly payload: unknown;
+  readonly by: string;
+}
+
+export interface RunFilter {
+  readonly tenant: string;
+  readonly status: RunStatus | undefined;
+  /** Id of the last run of the page before. */
+  readonly before: string | undefined;
+  readonly limit: number;
+}
+
+/**
+ * The one journal. Every implementation passes the suite in `test/journal-contract.ts`.
+ * Each method is one transaction, and durable when its promise resolves.
+ *
+ * @throws GatewayError overloaded (`journal_unavailable`) when it cannot be written or read.
+ */
+export interface Journal {
+  putDefinition(definition: StoredDefinition, atMs: number): Promise<void>;
+  getDefinition(hash: string): Promise<StoredDefinition | undefined>;
+  /** Names a definition. `conflict` when the version names another one: versions never change. */
+  putWorkflow(tenant: string, workflow: StoredWorkflow): Promise<'created' | 'unchanged' | 'conflict'>;
+  getWorkflow(
+    tenant: string,
+    id: { namespace: string; name: string; version: string },
+  ): Promise<StoredWorkflow | undefined>;
+  listWorkflows(
+    tenant: string,
+    options: { readonly after: string | undefined; readonly limit: number },
+  ): Promise<StoredWorkflow[]>;
+
+  /** Creates the run and its first record; gives the existing run when the tenant has used the key before. */
+  createRun(run: NewRun): Promise<{ readonly isNew: boolean; readonly run: RunSummary }>;
+  getRun(tenant: string, runId: string): Promise<RunSummary | undefined>;
+  listRuns(filter: RunFilter): Promise<RunSummary[]>;
+  read(runId: string, afterSeq: number, limit: number): Promise<JournalRecord[]>;
+
+  /** Takes runs that are due and that no living worker holds. */
+  claim(options: { owner: string; nowMs: number; leaseMs: number; limit: number }): Promise<Claim[]>;
+  /** Extends the leases of a worker. Gives the runs that it still holds, and those of them that were asked something. */
+  renew(options: {
+    owner: string;
+    nowMs: number;
+    leaseMs: number;
+  }): Promise<{ held: string[]; asked: string[] }>;
+  /** False when the claim is not the newest one or the position is not the last: nothing was written (AG-2). */
+  append(append: Append): Promise<boolean>;
+  /** Lets go of the run until `wakeAtMs`. A request that waits in its inbox, or arrives, wakes it at once. */
+  release(claim: Claim, options: { wakeAtMs: number; status: RunStatus; nowMs: number }): Promise<boolean>;
+  /** When the next run is due that this worker does not hold. */
+  nextWakeAt(owner: string): Promise<number | undefined>;
+
+  /** Puts a request into the inbox of a run that has not ended; false when it has, or is not the tenant's. */
+  request(
+    tenant: string,
+    runId: string,
+    request: { kind: RunRequest['kind']; payload: unknown; by: string; atMs: number },
+  ): Promise<boolean>;
+  requests(runId: string): Promise<RunRequest[]>;
+
+  /** Called after records of a run became durable in this process. */
+  onAppend(listener: (runId: string) => void): () => void;
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}

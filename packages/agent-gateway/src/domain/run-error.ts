@@ -1,0 +1,48 @@
+import { type ErrorKind, GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { RunError } from './run-events.ts';
+
+const prefix = 'https://serverlessworkflow.io/spec/1.0.0/errors/';
+
+/** The error types of the DSL (specification 1.0, "Standard Error Types"). */
+const dslTypes = {
+  configuration: 'Configuration error',
+  validation: 'Validation error',
+  expression: 'Expression error',
+  authentication: 'Authentication error',
+  authorization: 'Authorization error',
+  timeout: 'Timeout error',
+  communication: 'Communication error',
+  runtime: 'Runtime error',
+} as const;
+
+export type DslErrorType = keyof typeof dslTypes;
+
+export function runError(
+  type: DslErrorType,
+  options: { status: number; detail: string; instance: string; reason: string },
+): RunError {
+  return { type: prefix + type, title: dslTypes[type], ...options };
+}
+
+const typeOfKind: Partial<Record<ErrorKind, DslErrorType>> = {
+  invalid_request: 'validation',
+  unauthenticated: 'authentication',
+  permission_denied: 'authorization',
+  timeout: 'timeout',
+  upstream_failed: 'communication',
+  overloaded: 'communication',
+  rate_limited: 'communication',
+};
+
+/** The error of a task whose work threw. Internal messages stay inside. */
+export function toRunError(error: unknown, instance: string): RunError {
+  const known = GatewayError.from(error);
+  const { details } = known;
+  const status = typeof details?.upstream_status === 'number' ? details.upstream_status : known.status;
+  return runError(typeOfKind[known.kind] ?? 'runtime', {
+    status,
+    detail: known.publicMessage,
+    instance: typeof details?.instance === 'string' ? details.instance : instance,
+    reason: known.reason,
+  });
+}

@@ -1,0 +1,130 @@
+import type { Scopes } from '@strata/shared/identity/scopes.ts';
+import type { Next } from './workflow.ts';
+
+/** In whose name a run acts. Written once, at its creation; every call's envelope is narrowed from it. */
+export interface RunIdentity {
+  readonly tenant: string;
+  readonly principal: string;
+  readonly keyId: string | undefined;
+  readonly actors: readonly string[];
+  readonly scopes: Scopes;
+  readonly depth: number;
+}
+
+/** Fixed when the run is created, so that a changed configuration cannot change a decision already made (AG-3). */
+export interface RunLimits {
+  /** Tasks that may begin, all visits counted. */
+  readonly maxSteps: number;
+  /** Times that one task may begin. */
+  readonly maxVisits: number;
+  /** Bytes of one recorded value as JSON. */
+  readonly maxValueBytes: number;
+  /** Bytes of all recorded values of the run. */
+  readonly maxJournalBytes: number;
+}
+
+/** What went wrong, in the shape of the DSL's errors (RFC 7807 members) plus the reason of this gateway. */
+export interface RunError {
+  /** `https://serverlessworkflow.io/spec/1.0.0/errors/…` */
+  readonly type: string;
+  readonly status: number;
+  readonly title: string;
+  readonly detail: string;
+  /** JSON pointer of the task. */
+  readonly instance: string;
+  readonly reason: string;
+}
+
+export interface Usage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+}
+
+interface OfTask {
+  readonly path: string;
+  /** Counts from 1 each time the task begins; with the path it names one execution for ever. */
+  readonly visit: number;
+}
+
+interface OfCall extends OfTask {
+  /** Names the call within its task: `llm-1`, `tool-1-0`. */
+  readonly call: string;
+}
+
+export type Resolution =
+  | { readonly action: 'retry' }
+  | { readonly action: 'complete'; readonly result: unknown }
+  | { readonly action: 'fail'; readonly detail: string };
+
+/** What has happened to a run. The journal is a list of these and nothing else is state. */
+export type RunEvent =
+  | {
+      readonly type: 'run-created';
+      readonly definition: string;
+      readonly workflow: string;
+      readonly input: unknown;
+      readonly identity: RunIdentity;
+      readonly limits: RunLimits;
+      readonly deadlineAtMs: number;
+      readonly traceparent: string;
+    }
+  /** The span context under which the run's work is traced; written by the first worker. */
+  | { readonly type: 'run-started'; readonly traceparent: string }
+  | ({
+      readonly type: 'task-started';
+      /** Present when `input.from` changed it. */
+      readonly input?: unknown;
+      readonly arguments?: unknown;
+      /** Present when the task is a list: where it begins. */
+      readonly first?: Next;
+      readonly deadlineAtMs?: number;
+    } & OfTask)
+  | ({ readonly type: 'task-skipped'; readonly next: Next } & OfTask)
+  | ({
+      readonly type: 'call-started';
+      readonly effect: string;
+      readonly label: string;
+      readonly attempt: number;
+      /** The same for every attempt, different for every visit (W5). */
+      readonly key: string;
+    } & OfCall)
+  | ({
+      readonly type: 'call-completed';
+      readonly result: unknown;
+      /** Integer nano-USD as text; absent when the price is not known ($-2). */
+      readonly costNanoUsd?: string;
+      readonly usage?: Usage;
+    } & OfCall)
+  | ({
+      readonly type: 'call-failed';
+      readonly error: RunError;
+      /** Present when it will be tried again. */
+      readonly retryAtMs?: number;
+    } & OfCall)
+  /** Its worker died after it had begun: whether it took effect is not known (AG-1). */
+  | ({ readonly type: 'call-in-doubt' } & OfCall)
+  /** Waits for an operator. */
+  | ({ readonly type: 'call-parked' } & OfCall)
+  | ({ readonly type: 'call-resolved'; readonly resolution: Resolution; readonly by: string } & OfCall)
+  | ({
+      readonly type: 'task-completed';
+      /** Absent when it is what went in, or what the list inside left, unchanged. */
+      readonly output?: unknown;
+      /** The new `$context`; absent when the task exports nothing. */
+      readonly context?: unknown;
+      readonly next: Next;
+    } & OfTask)
+  | ({ readonly type: 'task-failed'; readonly error: RunError } & OfTask)
+  | { readonly type: 'cancel-requested'; readonly by: string; readonly detail?: string }
+  | { readonly type: 'run-completed'; readonly output: unknown }
+  | { readonly type: 'run-failed'; readonly error: RunError }
+  | { readonly type: 'run-cancelled' };
+
+export interface JournalRecord {
+  /** From 1, without gaps, within one run. */
+  readonly seq: number;
+  readonly atMs: number;
+  readonly event: RunEvent;
+  /** Size of the event as it is kept. */
+  readonly bytes: number;
+}

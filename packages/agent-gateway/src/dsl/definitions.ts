@@ -1,0 +1,84 @@
+import type { Expressions } from '../domain/expressions.ts';
+import type { TaskTypes } from '../domain/task-type.ts';
+import type { Workflow } from '../domain/workflow.ts';
+import { canonicalJson, digestOf } from './canonical.ts';
+import { checkDocument } from './check-document.ts';
+import { Compiler } from './compile.ts';
+import type { Grammar } from './grammar.ts';
+import { Mistakes } from './mistakes.ts';
+import type { Source } from './source.ts';
+
+export interface DefinitionsOptions {
+  readonly types: TaskTypes;
+  readonly expressions: Expressions;
+  readonly grammar: Grammar;
+}
+
+export interface Definition {
+  readonly workflow: Workflow;
+  /** The document as canonical JSON; its digest is the workflow's hash. */
+  readonly document: string;
+}
+
+/** Reads definitions. */
+export interface Definitions {
+  /** @throws GatewayError invalid_request (`definition_invalid`) with all mistakes. */
+  read(source: Source): Promise<Definition>;
+  /** A definition that was accepted before, from its canonical text. */
+  load(hash: string, document: string): Workflow;
+}
+
+const maxKept = 500;
+const defaultTransport = { http: { endpoint: 'https://mcp-gateway.local/mcp' } };
+
+/** Check by check: the document, the tasks, the expressions, and last the grammar of the specification. */
+export function createDefinitions({ types, expressions, grammar }: DefinitionsOptions): Definitions {
+  const kept = new Map<string, Workflow>();
+
+  function keep(workflow: Workflow): Workflow {
+    const [oldest] = kept.keys();
+    if (kept.size >= maxKept && oldest !== undefined) kept.delete(oldest);
+    kept.set(workflow.hash, workflow);
+    return workflow;
+  }
+
+  return {
+    async read(source) {
+      const document = canonicalJson(source.value);
+      const hash = digestOf(document);
+      const known = kept.get(hash);
+      if (known !== undefined) return { workflow: known, document };
+      const mistakes = new Mistakes(pointer => source.lineOf(pointer));
+      if (!checkDocument(source.value, mistakes)) mistakes.throwIfAny();
+      const members = source.value as Readonly<Record<string, unknown>>; // what the check found
+      const compiled = new Compiler(types, mistakes).compile(members);
+      await Promise.all(
+        compiled.expressions.map(async ({ source: text, pointer }) => {
+          const problem = await expressions.check(text);
+          if (problem !== undefined) mistakes.add(pointer, problem);
+        }),
+      );
+      if (mistakes.isEmpty) await grammar.check(withTransports(members), mistakes);
+      mistakes.throwIfAny();
+      return { workflow: keep({ hash, ...compiled.workflow }), document };
+    },
+    load(hash, document) {
+      const known = kept.get(hash);
+      if (known !== undefined) return known;
+      const mistakes = new Mistakes(() => undefined);
+      const { workflow } = new Compiler(types, mistakes).compile(JSON.parse(document));
+      mistakes.throwIfAny();
+      return keep({ hash, ...workflow });
+    },
+  };
+}
+
+/** The grammar wants a transport on every MCP call; here there is only one, so it may be left out. */
+function withTransports(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withTransports);
+  if (typeof value !== 'object' || value === null) return value;
+  const members = Object.fromEntries(Object.entries(value).map(([key, each]) => [key, withTransports(each)]));
+  const { call, with: arguments_ } = members;
+  if (call !== 'mcp' || typeof arguments_ !== 'object' || arguments_ === null) return members;
+  return { ...members, with: { transport: defaultTransport, ...arguments_ } };
+}

@@ -1,0 +1,60 @@
+/** Keys that every task may have (specification 1.0, "Task"). */
+export const sharedKeys = ['if', 'input', 'output', 'export', 'timeout', 'then', 'metadata'] as const;
+
+/** The key that says what a task does, and the keys that go with it. */
+const kinds: Readonly<Record<string, readonly string[]>> = {
+  call: ['with'],
+  do: [],
+  emit: [],
+  for: ['while', 'do'],
+  fork: [],
+  listen: ['foreach'],
+  raise: [],
+  run: [],
+  set: [],
+  switch: [],
+  try: ['catch'],
+  wait: [],
+};
+
+/** Why something of the language is not run here. */
+const refusals: Readonly<Record<string, string>> = {
+  emit: 'events are not supported',
+  for: 'loops over collections are not supported; `switch` with `then` can go back to an earlier task',
+  fork: 'parallel branches are not supported',
+  listen: 'events are not supported',
+  raise: 'raising errors is not supported',
+  run: 'running containers, scripts, shells and other workflows is not supported',
+  try: 'catching errors is not supported',
+  'call:a2a': 'calls to A2A agents are not supported',
+  'call:asyncapi': 'AsyncAPI calls are not supported',
+  'call:grpc': 'gRPC calls are not supported',
+  'call:openapi': 'OpenAPI calls are not supported; `call: http` can make the same request',
+};
+
+export type TaskKind =
+  | { readonly type: string; readonly keys: readonly string[] }
+  | { readonly problem: string; readonly key?: string };
+
+/** Finds out what a task is. */
+export function kindOfTask(task: Readonly<Record<string, unknown>>, known: readonly string[]): TaskKind {
+  const found = Object.keys(kinds).filter(key => Object.hasOwn(task, key));
+  const leading = found.filter(key => !found.some(other => other !== key && kinds[other]?.includes(key)));
+  const [key] = leading;
+  if (key === undefined) {
+    return { problem: `The task does nothing. Expected one of: ${Object.keys(kinds).join(', ')}.` };
+  }
+  if (leading.length > 1) return { problem: `A task does one thing; this one has ${leading.join(' and ')}.` };
+  const type = key === 'call' ? `call:${String(task.call)}` : key;
+  if (known.includes(type)) return { type, keys: [key, ...(kinds[key] ?? [])] };
+  const supported = known.filter(each => (key === 'call') === each.startsWith('call:'));
+  const names = supported.map(each => each.replace('call:', '')).join(', ');
+  const why = refusals[type] ?? `there is no function '${String(task.call)}'`;
+  return {
+    problem:
+      key === 'call'
+        ? `This call cannot run here: ${why}. Supported: ${names}.`
+        : `This task cannot run here: ${why}. Supported: ${names}, call.`,
+    key,
+  };
+}

@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { type Envelope, type GatewayName, narrow } from '@strata/shared/identity/envelope.ts';
+import type { CallContext, CallNarrowing, Effects } from '../domain/effect.ts';
+import { toRunError } from '../domain/run-error.ts';
+import type { RunEvent } from '../domain/run-events.ts';
+import type { ActiveTask, RunState } from '../domain/run-state.ts';
+import type { PlannedCall } from '../domain/task-type.ts';
+import type { CallTrace } from './run-trace.ts';
+
+export type IssueEnvelope = (envelope: Omit<Envelope, 'issuer'>, audience: GatewayName) => Promise<string>;
+
+export interface RetrySettings {
+  readonly maxAttempts: number;
+  readonly firstDelayMs: number;
+  readonly maxDelayMs: number;
+}
+
+export interface PerformDeps {
+  readonly effects: Effects;
+  readonly issueEnvelope: IssueEnvelope;
+  readonly clock: Clock;
+  readonly retry: () => RetrySettings;
+  /** A number from 0 to 1, for jitter. */
+  readonly random: () => number;
+}
+
+export interface Attempt {
+  readonly runId: string;
+  readonly state: RunState;
+  readonly task: ActiveTask;
+  readonly call: PlannedCall;
+  readonly attempt: number;
+  readonly signal: AbortSignal;
+  readonly trace: CallTrace;
+}
+
+/**
+ * The key of a call: stable across attempts and workers, different for every visit of the task and every call in it (W5). A digest,
+ * because a path may hold what a header may not.
+ */
+export function idempotencyKeyOf(runId: string, task: { path: string; visit: number }, call: string): string {
+  const digest = createHash('sha256').update(`${task.path}\n${task.visit}\n${call}`).digest('hex');
+  return `${runId}-${digest.slice(0, 32)}`;
+}
+
+/** Makes one attempt at one call and gives the record of how it went. Never rejects. */
+export async function performCall(attempt: Attempt, deps: PerformDeps): Promise<RunEvent> {
+  const { state, task, call, trace } = attempt;
+  const of = { path: task.path, visit: task.visit, call: call.id };
+  try {
+    const effect = deps.effects.get(call.effect);
+    if (effect === undefined) throw new Error(`No effect '${call.effect}'`);
+    const context = createContext(attempt, deps);
+    const { result, costNanoUsd, usage } = await effect.perform(call.request, context);
+    const size = JSON.stringify(result)?.length ?? 0;
+    if (size > state.limits.maxValueBytes) throw tooLarge(size, state.limits.maxValueBytes);
+    trace.succeeded(costNanoUsd);
+    return {
+      type: 'call-completed',
+      ...of,
+      result: result ?? null,
+      ...(costNanoUsd !== undefined && { costNanoUsd: costNanoUsd.toString() }),
+      ...(usage !== undefined && { usage }),
+    };
+  } catch (error) {
+    const known = GatewayError.from(error);
+    trace.failed(known);
+    const delayMs = retryDelay(known, attempt, deps);
+    return {
+      type: 'call-failed',
+      ...of,
+      error: toRunError(known, task.path),
+      ...(delayMs !== undefined && { retryAtMs: deps.clock.now() + delayMs }),
+    };
+  }
+}
+
+function createContext({ runId, state, task, call, signal, trace }: Attempt, deps: PerformDeps): CallContext {
+  return {
+    runId,
+    taskPath: task.path,
+    idempotencyKey: idempotencyKeyOf(runId, task, call.id),
+    traceparent: trace.traceparent,
+    signal,
+    maxResultBytes: state.limits.maxValueBytes,
+    envelope: (audience, narrowing) =>
+      deps.issueEnvelope(envelopeOf({ runId, state, task }, narrowing), audience),
+    annotate: trace.annotate,
+  };
+}
+
+/** The run's own envelope, then what this call needs of it: nothing is ever added (W7). */
+function envelopeOf(
+  { runId, state, task }: { runId: string; state: RunState; task: ActiveTask },
+  { actor, scopes }: CallNarrowing,
+): Envelope {
+  const { tenant, principal, keyId, actors, scopes: granted, depth } = state.identity;
+  const workflowActor = `workflow:${state.workflow}`;
+  const own: Envelope = {
+    issuer: 'agent-gateway',
+    tenant,
+    subject: principal,
+    keyId,
+    actors: actor === undefined ? actors : [workflowActor, ...actors],
+    scopes: granted,
+    runId,
+    taskId: task.path,
+    deadlineAtMs: state.deadlineAtMs,
+    depth,
+  };
+  const deadlineAtMs = task.deadlineAtMs ?? state.deadlineAtMs;
+  return narrow(own, {
+    actor: actor ?? workflowActor,
+    deadlineAtMs,
+    ...(scopes !== undefined && { scopes }),
+  });
+}
+
+/** Failures before anything was sent; these repeat nothing. */
+const notSent = new Set(['upstream_refused', 'upstream_connect_timeout', 'upstream_dns']);
+
+function retryDelay(
+  error: GatewayError,
+  { call, attempt, signal }: Attempt,
+  deps: PerformDeps,
+): number | undefined {
+  const { maxAttempts, firstDelayMs, maxDelayMs } = deps.retry();
+  const mayRepeat = call.inDoubt === 'retry' || notSent.has(error.reason) || error.kind === 'rate_limited';
+  if (signal.aborted || !error.retryable || !mayRepeat || attempt >= maxAttempts) return undefined;
+  const backoffMs = Math.min(maxDelayMs, firstDelayMs * 2 ** (attempt - 1));
+  const jitteredMs = Math.round(backoffMs * (0.5 + deps.random() / 2));
+  return Math.max(jitteredMs, Math.min(error.retryAfterMs ?? 0, maxDelayMs));
+}
+
+function tooLarge(size: number, limit: number): GatewayError {
+  return new GatewayError('too_large', `The result has ${size} bytes; a recorded value may have ${limit}.`, {
+    reason: 'value_too_large',
+  });
+}

@@ -1,0 +1,53 @@
+import type { ExpressionScope } from '../domain/expressions.ts';
+import type { RunState } from '../domain/run-state.ts';
+import type { TaskNode, Workflow } from '../domain/workflow.ts';
+
+export interface ScopeOptions {
+  readonly runId: string;
+  readonly state: RunState;
+  readonly workflow: Workflow;
+  readonly node: TaskNode;
+  readonly startedAtMs: number;
+}
+
+const runtime = { name: 'strata', version: '0.1.0', metadata: {} };
+
+/** The arguments of expressions (specification 1.0, "Runtime expression arguments"). */
+export function createScope(
+  { runId, state, workflow, node, startedAtMs }: ScopeOptions,
+  values: { readonly data: unknown; readonly input?: unknown; readonly output?: unknown },
+): ExpressionScope {
+  const { namespace, name, version } = workflow;
+  return {
+    data: values.data,
+    variables: {
+      context: state.context,
+      input: values.input,
+      output: values.output,
+      task: {
+        name: node.name,
+        reference: node.path,
+        startedAt: instant(startedAtMs),
+        input: values.input,
+        output: values.output,
+      },
+      workflow: {
+        id: runId,
+        definition: { document: { namespace, name, version } },
+        input: state.input,
+        startedAt: instant(state.createdAtMs),
+      },
+      runtime,
+      secrets: {},
+      authorization: null,
+    },
+  };
+}
+
+/** A date-time descriptor (specification 1.0). */
+function instant(ms: number) {
+  return {
+    iso8601: new Date(ms).toISOString(),
+    epoch: { seconds: Math.floor(ms / 1000), milliseconds: ms },
+  };
+}

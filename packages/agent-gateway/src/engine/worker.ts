@@ -1,0 +1,150 @@
+import type { Scheduled } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { type DriverDeps, RunDriver } from './run-driver.ts';
+
+export interface WorkerOptions {
+  /** Names this worker in leases; new with every start. */
+  readonly owner: string;
+  readonly maxActiveRuns: number;
+  readonly leaseMs: number;
+  readonly heartbeatMs: number;
+  /** How long calls under way may take when the worker stops. */
+  readonly stopMs: number;
+}
+
+interface Active {
+  readonly driver: RunDriver;
+  readonly ended: Promise<void>;
+}
+
+/** The longest that a due run waits if a hint is lost: another process may have written it. */
+const pollMs = 2000;
+
+/** Claims runs that are due, drives them, and keeps their leases. */
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #deps: DriverDeps;
+  readonly #active = new Map<string, Active>();
+  #heartbeat: Scheduled | undefined;
+  #poll: Scheduled | undefined;
+  #scan: Promise<void> | undefined;
+  #isScanWanted = false;
+  #isStopped = false;
+
+  constructor(options: WorkerOptions, deps: DriverDeps) {
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  get activeRuns(): number {
+    return this.#active.size;
+  }
+
+  start(): void {
+    this.#beat();
+    this.scan();
+  }
+
+  /** Something may be due. */
+  scan(): void {
+    if (this.#isStopped) return;
+    if (this.#scan !== undefined) {
+      this.#isScanWanted = true;
+      return;
+    }
+    this.#isScanWanted = false;
+    this.#scan = this.#claimDue()
+      .catch((error: unknown) => {
+        this.#deps.telemetry.log.error({ err: error }, 'due runs could not be claimed');
+      })
+      .then(() => {
+        this.#scan = undefined;
+        if (this.#isScanWanted) this.scan();
+      });
+  }
+
+  /** Somebody asked something of a run. */
+  ask(runId: string): void {
+    const active = this.#active.get(runId);
+    if (active === undefined) this.scan();
+    else active.driver.ask();
+  }
+
+  /** Lets calls under way end, writes down what they gave, and lets go of every run. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#poll?.cancel();
+    await this.#scan;
+    for (const { driver } of this.#active.values()) driver.stop();
+    const ended = Promise.all([...this.#active.values()].map(each => each.ended));
+    const patience = new AbortController();
+    const late = this.#deps.clock.sleep(this.#options.stopMs, patience.signal).catch(() => {});
+    await Promise.race([ended, late]);
+    patience.abort();
+    for (const { driver } of this.#active.values()) {
+      driver.abandon(new GatewayError('cancelled', 'The gateway is shutting down.', { reason: 'draining' }));
+    }
+    await ended;
+    this.#heartbeat?.cancel();
+  }
+
+  async #claimDue(): Promise<void> {
+    const { journal, clock } = this.#deps;
+    const { owner, leaseMs, maxActiveRuns } = this.#options;
+    this.#poll?.cancel();
+    for (;;) {
+      const limit = Math.min(100, maxActiveRuns - this.#active.size);
+      if (limit <= 0 || this.#isStopped) break;
+      const claims = await journal.claim({ owner, nowMs: clock.now(), leaseMs, limit });
+      for (const claim of claims) this.#drive(new RunDriver(claim, this.#deps), claim.runId);
+      if (claims.length < limit) break;
+    }
+    if (this.#isStopped) return;
+    const wakeAtMs = await journal.nextWakeAt(owner);
+    const waitMs = Math.min(pollMs, Math.max(1, (wakeAtMs ?? Number.POSITIVE_INFINITY) - clock.now()));
+    this.#poll = clock.schedule(waitMs, () => this.scan());
+  }
+
+  #drive(driver: RunDriver, runId: string): void {
+    // A process that stood still past its lease may claim a run again that it still drives: the old claim is void.
+    this.#active.get(runId)?.driver.abandon(takenOver());
+    const ended = driver
+      .drive()
+      .catch((error: unknown) => this.#report(error, runId))
+      .then(() => {
+        if (this.#active.get(runId)?.driver === driver) this.#active.delete(runId);
+        for (const effect of this.#deps.effects.values()) void effect.release?.(runId);
+        this.scan();
+      });
+    this.#active.set(runId, { driver, ended });
+  }
+
+  /** The lease runs out, and a worker, perhaps this one, tries again from what is on disk. */
+  #report(error: unknown, runId: string): void {
+    const { log } = this.#deps.telemetry;
+    if (error instanceof GatewayError && error.reason === 'run_taken_over')
+      log.warn({ runId }, 'another worker has taken the run over');
+    else log.error({ runId, err: error }, 'the run could not be driven on');
+  }
+
+  #beat(): void {
+    const { journal, clock, telemetry } = this.#deps;
+    const { owner, leaseMs, heartbeatMs } = this.#options;
+    this.#heartbeat = clock.schedule(heartbeatMs, () => {
+      const before = [...this.#active];
+      journal
+        .renew({ owner, nowMs: clock.now(), leaseMs })
+        .then(({ held, asked }) => {
+          const lost = before.filter(([runId]) => !held.includes(runId));
+          for (const [, { driver }] of lost) driver.abandon(takenOver());
+          for (const runId of asked) this.ask(runId);
+        })
+        .catch((error: unknown) => telemetry.log.error({ err: error }, 'leases could not be renewed'))
+        .finally(() => this.#beat());
+    });
+  }
+}
+
+function takenOver(): GatewayError {
+  return new GatewayError('conflict', 'The lease was lost.', { reason: 'run_taken_over' });
+}

@@ -1,0 +1,193 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import * as z from 'zod';
+import type { RunRequest, RunSummary } from '../domain/journal.ts';
+import { replay, terminalStatuses } from '../domain/run-state.ts';
+import { awaitRecords } from '../pipeline/await-run.ts';
+import { submitRun } from '../pipeline/submit-run.ts';
+import type { ApiDeps } from './api-deps.ts';
+import { findRun, maySee } from './find-run.ts';
+import { checkFields, definitionMediaTypes, readFields } from './read-body.ts';
+import { showInDoubt, showRun, showSummary } from './run-view.ts';
+import { readSubmission } from './submission.ts';
+
+const caller = { access: 'caller' } as const;
+/** How long an answer waits for what was asked to take effect. */
+const answerWaitMs = 1000;
+const journalPage = 1000;
+
+const submitQuery = z.strictObject({
+  wait: z.coerce.number().min(0).default(0),
+});
+
+const listQuery = z.strictObject({
+  status: z
+    .enum(['pending', 'running', 'waiting', 'in_doubt', 'completed', 'failed', 'cancelled'])
+    .optional(),
+  cursor: z
+    .string()
+    .regex(/^run_[0-9a-z]{26}$/, 'expected the cursor of a page')
+    .optional(),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+});
+
+const cancelBody = z.strictObject({ reason: z.string().max(500).optional() });
+
+const resolveBody = z.discriminatedUnion('action', [
+  z.strictObject({ action: z.literal('retry'), call: z.string().optional() }),
+  z.strictObject({ action: z.literal('complete'), call: z.string().optional(), result: z.unknown() }),
+  z.strictObject({
+    action: z.literal('fail'),
+    call: z.string().optional(),
+    detail: z.string().max(1000).default('An operator gave the call up.'),
+  }),
+]);
+
+interface WithId {
+  Params: { id: string };
+}
+
+/** `/v1/runs`: submit, read, list, cancel, resolve. */
+export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
+  const { journal } = deps;
+
+  app.post(
+    '/v1/runs',
+    { config: { ...caller, mediaTypes: definitionMediaTypes } },
+    async (request, reply) => {
+      const { wait } = checkFields(request.query, submitQuery);
+      const { isNew, run } = await submitRun(await readSubmission(request, deps), deps);
+      if (!isNew) void reply.header('idempotency-replayed', 'true');
+      const maxMs = Math.min(wait * 1000, deps.maxWaitMs());
+      return answer(reply, await awaitEnd(request, run, maxMs, deps), deps);
+    },
+  );
+
+  app.get('/v1/runs', { config: caller }, async request => {
+    const { status, cursor, limit } = checkFields(request.query, listQuery);
+    const { tenant } = request.caller;
+    const page = await journal.listRuns({ tenant, status, before: cursor, limit });
+    const next = page.length === limit ? page.at(-1)?.id : undefined;
+    const runs = page.filter(run => maySee(request.caller, run)).map(showSummary);
+    return { runs, ...(next !== undefined && { next_cursor: next }) };
+  });
+
+  app.get<WithId>('/v1/runs/:id', { config: caller }, async request =>
+    show(await findRun(request.caller, request.params.id, journal), deps),
+  );
+
+  app.post<WithId>('/v1/runs/:id', { config: caller }, async (request, reply) => {
+    const { id, verb } = splitVerb(request.params.id);
+    const make = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
+    if (make === undefined) throw unknownVerb(request);
+    const asked = make(request);
+    const run = await findRun(request.caller, id, journal);
+    if (asked.kind === 'resolve') await requireParked(run, asked.call, deps);
+    await ask(request, run, asked, deps);
+    return answer(reply, await awaitEnd(request, run, answerWaitMs, deps), deps);
+  });
+}
+
+interface Asked {
+  readonly kind: RunRequest['kind'];
+  readonly payload: unknown;
+  readonly call?: string | undefined;
+}
+
+/** `POST /v1/runs/{id}:{verb}`. */
+const verbs: Readonly<Record<string, (request: FastifyRequest) => Asked>> = {
+  cancel(request) {
+    const { reason } = readFields(request, cancelBody);
+    return { kind: 'cancel', payload: { detail: reason } };
+  },
+  resolve(request) {
+    const { call, ...resolution } = readFields(request, resolveBody);
+    return { kind: 'resolve', payload: { call, resolution }, call };
+  },
+};
+
+/** The router cannot tell a parameter from a colon that follows it. */
+function splitVerb(text: string): { id: string; verb: string } {
+  const at = text.indexOf(':');
+  return at === -1 ? { id: text, verb: '' } : { id: text.slice(0, at), verb: text.slice(at + 1) };
+}
+
+function unknownVerb(request: FastifyRequest): GatewayError {
+  const known = Object.keys(verbs).join(', ');
+  const path = request.url.split('?', 1)[0]?.slice(0, 200) ?? '';
+  return new GatewayError('not_found', `There is nothing at POST ${path}. A run takes: ${known}.`, {
+    reason: 'unknown_route',
+  });
+}
+
+/** 200 for a run that has ended, 202 for one that goes on. */
+async function answer(reply: FastifyReply, run: RunSummary, deps: ApiDeps): Promise<FastifyReply> {
+  const body = await show(run, deps);
+  return reply
+    .code(terminalStatuses.has(run.status) ? 200 : 202)
+    .header('location', `/v1/runs/${run.id}`)
+    .send(body);
+}
+
+async function show(run: RunSummary, { journal }: ApiDeps) {
+  const first = await journal.read(run.id, 0, 2);
+  const isOver = terminalStatuses.has(run.status);
+  const last = isOver ? (await journal.read(run.id, run.position - 1, 1))[0] : undefined;
+  const shown = showRun(run, { first, last });
+  if (run.status !== 'in_doubt') return shown;
+  return { ...shown, in_doubt: showInDoubt(await readState(run, journal)) };
+}
+
+async function readState({ id }: RunSummary, journal: ApiDeps['journal']) {
+  const records = [];
+  for (;;) {
+    const page = await journal.read(id, records.length, journalPage);
+    records.push(...page);
+    if (page.length < journalPage) return replay(records);
+  }
+}
+
+async function awaitEnd(
+  request: FastifyRequest,
+  run: RunSummary,
+  maxMs: number,
+  { journal, clock }: ApiDeps,
+): Promise<RunSummary> {
+  const untilMs = clock.monotonic() + maxMs;
+  let current = run;
+  while (!terminalStatuses.has(current.status)) {
+    const leftMs = untilMs - clock.monotonic();
+    if (leftMs <= 0 || request.gone.aborted) break;
+    const news = awaitRecords(run.id, { journal, clock, signal: request.gone, maxMs: leftMs });
+    // Read after listening began: a record between the two is not missed.
+    current = (await journal.getRun(run.tenant, run.id)) ?? current;
+    if (!terminalStatuses.has(current.status)) await news.heard;
+    news.close();
+    current = (await journal.getRun(run.tenant, run.id)) ?? current;
+  }
+  return current;
+}
+
+async function ask(
+  request: FastifyRequest,
+  run: RunSummary,
+  { kind, payload }: Asked,
+  { journal, clock, onAsked }: ApiDeps,
+): Promise<void> {
+  const { tenant, principal } = request.caller;
+  const isTaken = await journal.request(tenant, run.id, { kind, payload, by: principal, atMs: clock.now() });
+  if (!isTaken) {
+    throw new GatewayError('conflict', `The run has ended; it is ${run.status}.`, {
+      reason: 'run_has_ended',
+    });
+  }
+  onAsked(run.id);
+}
+
+async function requireParked(run: RunSummary, call: string | undefined, { journal }: ApiDeps): Promise<void> {
+  const parked = run.status === 'in_doubt' ? showInDoubt(await readState(run, journal)) : [];
+  if (call === undefined ? parked.length > 0 : parked.some(each => each.call === call)) return;
+  throw new GatewayError('conflict', 'Nothing of this run waits to be resolved under that name.', {
+    reason: 'nothing_in_doubt',
+  });
+}

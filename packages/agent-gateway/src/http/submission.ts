@@ -1,0 +1,84 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { FastifyRequest } from 'fastify';
+import * as z from 'zod';
+import { canonicalJson, digestOf } from '../dsl/canonical.ts';
+import type { Definition } from '../dsl/definitions.ts';
+import { partOf, readYaml } from '../dsl/source.ts';
+import { requireWorkflowScope, type Submission } from '../pipeline/submit-run.ts';
+import type { ApiDeps } from './api-deps.ts';
+import { checkFields, readSource } from './read-body.ts';
+
+const referencePattern = /^([^/@:]+)\/([^/@:]+)[@:](\S+)$/;
+
+/** Unknown fields are refused: a public run takes a reference and an input, and nothing can be slipped in beside (G15). */
+const bodySchema = z
+  .strictObject({
+    definition: z.union([z.string().min(1), z.record(z.string(), z.unknown())]).optional(),
+    workflow: z
+      .union([
+        z.string().regex(referencePattern, 'expected namespace/name@version'),
+        z.strictObject({ namespace: z.string(), name: z.string(), version: z.string() }),
+      ])
+      .optional(),
+    input: z.unknown().optional(),
+  })
+  .refine(body => (body.definition === undefined) !== (body.workflow === undefined), {
+    message: 'expected either `definition` or `workflow`',
+  });
+
+const keyPattern = /^[\x21-\x7e]{1,255}$/;
+
+/** Reads `POST /v1/runs`. */
+export async function readSubmission(request: FastifyRequest, deps: ApiDeps): Promise<Submission> {
+  const source = readSource(request);
+  const body = checkFields(source.value, bodySchema);
+  const { definition, workflow: reference, input = {} } = body;
+  const { workflow, document } =
+    reference !== undefined
+      ? await findStored(request, reference, deps)
+      : typeof definition === 'string'
+        ? await deps.definitions.read(readYaml(definition))
+        : await deps.definitions.read(partOf(source, '/definition', definition));
+  return {
+    workflow,
+    document,
+    input,
+    idempotencyKey: readKey(request),
+    digest: digestOf(canonicalJson({ definition: workflow.hash, input })),
+    caller: request.caller,
+    trace: request.traceContext,
+  };
+}
+
+async function findStored(
+  request: FastifyRequest,
+  reference: string | { namespace: string; name: string; version: string },
+  { journal, definitions }: ApiDeps,
+): Promise<Definition> {
+  const id = typeof reference === 'string' ? parseReference(reference) : reference;
+  requireWorkflowScope(request.caller, id);
+  const stored = await journal.getWorkflow(request.caller.tenant, id);
+  const definition = stored && (await journal.getDefinition(stored.definition));
+  if (definition === undefined) {
+    throw new GatewayError('not_found', `There is no workflow ${id.namespace}/${id.name}@${id.version}.`, {
+      reason: 'workflow_not_found',
+    });
+  }
+  const { hash, document } = definition;
+  return { workflow: definitions.load(hash, document), document };
+}
+
+function parseReference(text: string) {
+  const [, namespace = '', name = '', version = ''] = referencePattern.exec(text) ?? [];
+  return { namespace, name, version };
+}
+
+function readKey(request: FastifyRequest): string | undefined {
+  const key = request.headers['idempotency-key'];
+  if (key === undefined) return undefined;
+  if (typeof key === 'string' && keyPattern.test(key)) return key;
+  throw new GatewayError('invalid_request', 'An idempotency key is 1 to 255 visible ASCII characters.', {
+    reason: 'idempotency_key_invalid',
+    param: 'idempotency-key',
+  });
+}

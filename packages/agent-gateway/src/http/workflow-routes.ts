@@ -1,0 +1,102 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { FastifyInstance } from 'fastify';
+import * as z from 'zod';
+import type { StoredWorkflow } from '../domain/journal.ts';
+import { requireWorkflowScope } from '../pipeline/submit-run.ts';
+import type { ApiDeps } from './api-deps.ts';
+import { maySee } from './find-run.ts';
+import { checkFields, definitionMediaTypes, readSource } from './read-body.ts';
+
+const caller = { access: 'caller' } as const;
+
+interface WithName {
+  Params: { namespace: string; name: string; version: string };
+}
+
+const listQuery = z.strictObject({
+  cursor: z.string().max(500).optional(),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+});
+
+/** `/v1/workflows`: definitions under a name. A version is written once and never changes. */
+export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps): void {
+  const { journal, definitions, clock } = deps;
+  const path = '/v1/workflows/:namespace/:name/:version';
+
+  app.put<WithName>(
+    path,
+    { config: { ...caller, mediaTypes: definitionMediaTypes } },
+    async (request, reply) => {
+      const { params } = request;
+      requireWorkflowScope(request.caller, params);
+      const { workflow, document } = await definitions.read(readSource(request));
+      requireSameName(workflow, params);
+      const { hash } = workflow;
+      const createdAtMs = clock.now();
+      const stored: StoredWorkflow = { ...params, definition: hash, createdAtMs };
+      const [, outcome] = await Promise.all([
+        journal.putDefinition({ hash, document }, createdAtMs),
+        journal.putWorkflow(request.caller.tenant, stored),
+      ]);
+      if (outcome === 'conflict') {
+        throw new GatewayError(
+          'conflict',
+          'This version has another definition already. Choose a new version.',
+          {
+            reason: 'workflow_version_exists',
+          },
+        );
+      }
+      const found = (await journal.getWorkflow(request.caller.tenant, params)) ?? stored;
+      return reply
+        .code(outcome === 'created' ? 201 : 200)
+        .header('etag', `"${hash}"`)
+        .header('location', `/v1/workflows/${params.namespace}/${params.name}/${params.version}`)
+        .send(show(found));
+    },
+  );
+
+  app.get<WithName>(path, { config: caller }, async (request, reply) => {
+    const { params } = request;
+    const stored = await journal.getWorkflow(request.caller.tenant, params);
+    const definition = stored && (await journal.getDefinition(stored.definition));
+    if (stored === undefined || definition === undefined || !maySee(request.caller, params)) {
+      throw new GatewayError('not_found', 'There is no such workflow.', { reason: 'workflow_not_found' });
+    }
+    void reply.header('etag', `"${stored.definition}"`);
+    return { ...show(stored), document: JSON.parse(definition.document) };
+  });
+
+  app.get('/v1/workflows', { config: caller }, async request => {
+    const { cursor, limit } = checkFields(request.query, listQuery);
+    const after = cursor === undefined ? undefined : Buffer.from(cursor, 'base64url').toString('utf8');
+    const page = await journal.listWorkflows(request.caller.tenant, { after, limit });
+    const last = page.length === limit ? page.at(-1) : undefined;
+    const next =
+      last && Buffer.from(`${last.namespace}\n${last.name}\n${last.version}`).toString('base64url');
+    const workflows = page.filter(each => maySee(request.caller, each)).map(show);
+    return { workflows, ...(next !== undefined && { next_cursor: next }) };
+  });
+}
+
+function show({ namespace, name, version, definition, createdAtMs }: StoredWorkflow) {
+  return { namespace, name, version, definition, created_at: new Date(createdAtMs).toISOString() };
+}
+
+function requireSameName(
+  workflow: { namespace: string; name: string; version: string },
+  params: { namespace: string; name: string; version: string },
+): void {
+  const keys = ['namespace', 'name', 'version'] as const;
+  const errors = keys
+    .filter(key => workflow[key] !== params[key])
+    .map(key => ({
+      pointer: `/document/${key}`,
+      message: `The path says '${params[key]}', the document '${workflow[key]}'.`,
+    }));
+  if (errors.length === 0) return;
+  throw new GatewayError('invalid_request', 'The document is not the one that the path names.', {
+    reason: 'workflow_name_mismatch',
+    details: { errors },
+  });
+}

@@ -1,0 +1,148 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import type {
+  RunFilter,
+  RunRequest,
+  RunSummary,
+  StoredDefinition,
+  StoredWorkflow,
+} from '../../domain/journal.ts';
+import type { JournalRecord, RunEvent } from '../../domain/run-events.ts';
+import type { RunStatus } from '../../domain/run-state.ts';
+
+/** Reads the journal file beside its writer: in WAL mode neither waits for the other. */
+export class SqliteReader {
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(path: string) {
+    this.#database = new DatabaseSync(path, { readOnly: true, timeout: 1000 });
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#database.close();
+  }
+
+  ping(): void {
+    this.#statement('select 1').get();
+  }
+
+  getDefinition(hash: string): StoredDefinition | undefined {
+    const row = this.#statement('select document from definitions where hash = ?').get(hash);
+    return row && { hash, document: String(row.document) };
+  }
+
+  getWorkflow(
+    tenant: string,
+    { namespace, name, version }: { namespace: string; name: string; version: string },
+  ): StoredWorkflow | undefined {
+    const row = this.#statement(
+      'select * from workflows where tenant = ? and namespace = ? and name = ? and version = ?',
+    ).get(tenant, namespace, name, version);
+    return row && toWorkflow(row);
+  }
+
+  listWorkflows(tenant: string, after: string | undefined, limit: number): StoredWorkflow[] {
+    const [namespace = '', name = '', version = ''] = after?.split('\n') ?? [];
+    return this.#statement(
+      `select * from workflows where tenant = ? and (namespace, name, version) > (?, ?, ?)
+       order by namespace, name, version limit ?`,
+    )
+      .all(tenant, namespace, name, version, limit)
+      .map(toWorkflow);
+  }
+
+  getRun(tenant: string, runId: string): RunSummary | undefined {
+    const row = this.#statement('select * from runs where id = ? and tenant = ?', true).get(runId, tenant);
+    return row && toSummary(row);
+  }
+
+  listRuns({ tenant, status, before, limit }: RunFilter): RunSummary[] {
+    return this.#statement(
+      `select * from runs where tenant = ? and (? is null or status = ?) and (? is null or id < ?)
+       order by id desc limit ?`,
+      true,
+    )
+      .all(tenant, status ?? null, status ?? null, before ?? null, before ?? null, limit)
+      .map(toSummary);
+  }
+
+  read(runId: string, afterSeq: number, limit: number): JournalRecord[] {
+    return this.#statement(
+      'select seq, payload, at_ms from journal where run_id = ? and seq > ? order by seq limit ?',
+    )
+      .all(runId, afterSeq, limit)
+      .map(row => {
+        const payload = String(row.payload);
+        // The writer stores what the engine made of `RunEvent`.
+        const event = JSON.parse(payload) as RunEvent;
+        return { seq: Number(row.seq), atMs: Number(row.at_ms), event, bytes: payload.length };
+      });
+  }
+
+  nextWakeAt(owner: string): number | undefined {
+    const row = this.#statement(
+      `select wake_at_ms from runs where wake_at_ms is not null and lease_owner is not ?
+       order by wake_at_ms limit 1`,
+    ).get(owner);
+    return row && Number(row.wake_at_ms);
+  }
+
+  requests(runId: string): RunRequest[] {
+    return this.#statement('select * from inbox where run_id = ? order by id')
+      .all(runId)
+      .map(row => ({
+        id: Number(row.id),
+        kind: row.kind as RunRequest['kind'], // written by `request`
+        payload: JSON.parse(String(row.payload)) as unknown,
+        by: String(row.asked_by),
+      }));
+  }
+
+  #statement(text: string, hasBigIntegers = false): StatementSync {
+    let statement = this.#statements.get(text);
+    if (statement === undefined) {
+      statement = this.#database.prepare(text);
+      if (hasBigIntegers) statement.setReadBigInts(true);
+      this.#statements.set(text, statement);
+    }
+    return statement;
+  }
+}
+
+type Row = Record<string, unknown>;
+
+function toWorkflow(row: Row): StoredWorkflow {
+  return {
+    namespace: String(row.namespace),
+    name: String(row.name),
+    version: String(row.version),
+    definition: String(row.definition),
+    createdAtMs: Number(row.created_at_ms),
+  };
+}
+
+function toSummary(row: Row): RunSummary {
+  return {
+    id: String(row.id),
+    tenant: String(row.tenant),
+    principal: String(row.principal),
+    definition: String(row.definition),
+    namespace: String(row.namespace),
+    name: String(row.name),
+    version: String(row.version),
+    status: row.status as RunStatus, // written from the fold
+    position: Number(row.position),
+    createdAtMs: Number(row.created_at_ms),
+    updatedAtMs: Number(row.updated_at_ms),
+    endedAtMs: row.ended_at_ms === null ? undefined : Number(row.ended_at_ms),
+    wakeAtMs: row.lease_owner === null && row.wake_at_ms !== null ? Number(row.wake_at_ms) : undefined,
+    costNanoUsd: BigInt(String(row.cost_nano_usd)),
+    unpricedCalls: Number(row.unpriced_calls),
+    inputTokens: Number(row.input_tokens),
+    outputTokens: Number(row.output_tokens),
+    traceId: String(row.trace_id),
+    idempotencyKey: row.idempotency_key === null ? undefined : String(row.idempotency_key),
+    requestDigest: String(row.request_digest),
+  };
+}

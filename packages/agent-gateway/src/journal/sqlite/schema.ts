@@ -1,0 +1,74 @@
+/**
+ * The tables of the journal. `user_version` counts the steps that a file has taken; a step is never changed once released.
+ *
+ * `runs` is a projection of `journal` that is written in the same transaction. `wake_at_ms` is when a run may be claimed: the end
+ * of the lease while a worker holds it, the due time while it sleeps, null once it has ended. So "what is due" is one index.
+ */
+export const schemaSteps: readonly string[] = [
+  `
+  create table definitions (
+    hash text primary key,
+    document text not null,
+    created_at_ms integer not null
+  ) strict, without rowid;
+
+  create table workflows (
+    tenant text not null,
+    namespace text not null,
+    name text not null,
+    version text not null,
+    definition text not null references definitions (hash),
+    created_at_ms integer not null,
+    primary key (tenant, namespace, name, version)
+  ) strict, without rowid;
+
+  create table runs (
+    id text primary key,
+    tenant text not null,
+    principal text not null,
+    definition text not null references definitions (hash),
+    namespace text not null,
+    name text not null,
+    version text not null,
+    status text not null,
+    position integer not null,
+    epoch integer not null default 0,
+    lease_owner text,
+    wake_at_ms integer,
+    idempotency_key text,
+    request_digest text not null,
+    trace_id text not null,
+    created_at_ms integer not null,
+    updated_at_ms integer not null,
+    ended_at_ms integer,
+    cost_nano_usd integer not null default 0,
+    unpriced_calls integer not null default 0,
+    input_tokens integer not null default 0,
+    output_tokens integer not null default 0
+  ) strict, without rowid;
+  create unique index runs_by_key on runs (tenant, idempotency_key) where idempotency_key is not null;
+  create index runs_by_tenant on runs (tenant, id);
+  create index runs_due on runs (wake_at_ms) where wake_at_ms is not null;
+  create index runs_leased on runs (lease_owner) where lease_owner is not null;
+
+  create table journal (
+    run_id text not null,
+    seq integer not null,
+    kind text not null,
+    payload text not null,
+    at_ms integer not null,
+    epoch integer not null,
+    primary key (run_id, seq)
+  ) strict, without rowid;
+
+  create table inbox (
+    id integer primary key autoincrement,
+    run_id text not null,
+    kind text not null,
+    payload text not null,
+    asked_by text not null,
+    at_ms integer not null
+  ) strict;
+  create index inbox_by_run on inbox (run_id);
+  `,
+];

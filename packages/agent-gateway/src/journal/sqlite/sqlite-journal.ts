@@ -1,0 +1,152 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Append, Claim, Journal, NewRun, RunSummary } from '../../domain/journal.ts';
+import type { FromWriter, Operation, ToWriter } from './operations.ts';
+import { SqliteReader } from './reader.ts';
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: GatewayError): void;
+}
+
+/**
+ * The embedded journal: a SQLite file of its own. Writes go through one thread that commits them in groups; reads are made
+ * here, beside it. `node:sqlite` is used directly, not the shared SQL store, because that one runs its statements on the event
+ * loop, one transaction at a time: each append would hold the whole gateway for as long as the disk takes.
+ */
+export async function openSqliteJournal(path: string): Promise<Journal> {
+  mkdirSync(dirname(path), { recursive: true });
+  const writer = new WriterClient(path);
+  await writer.ready;
+  const reader = new SqliteReader(path);
+  const listeners = new Set<(runId: string) => void>();
+  const tell = (runId: string) => {
+    for (const listener of listeners) listener(runId);
+  };
+
+  return {
+    async putDefinition(definition, atMs) {
+      await writer.apply({ type: 'put-definition', definition, atMs });
+    },
+    getDefinition: async hash => reader.getDefinition(hash),
+    putWorkflow: (tenant, workflow) => writer.apply({ type: 'put-workflow', tenant, workflow }),
+    getWorkflow: async (tenant, id) => reader.getWorkflow(tenant, id),
+    listWorkflows: async (tenant, { after, limit }) => reader.listWorkflows(tenant, after, limit),
+    createRun: run => createRun(run, { writer, reader, tell }),
+    getRun: async (tenant, runId) => reader.getRun(tenant, runId),
+    listRuns: async filter => reader.listRuns(filter),
+    read: async (runId, afterSeq, limit) => reader.read(runId, afterSeq, limit),
+    claim: options => writer.apply<Claim[]>({ type: 'claim', ...options }),
+    renew: options => writer.apply({ type: 'renew', ...options }),
+    async append(append: Append) {
+      const isWritten = await writer.apply<boolean>({ type: 'append', append });
+      if (isWritten && append.records.length > 0) tell(append.claim.runId);
+      return isWritten;
+    },
+    release: (claim, options) => writer.apply({ type: 'release', claim, ...options }),
+    nextWakeAt: async owner => reader.nextWakeAt(owner),
+    request: (tenant, runId, { kind, payload, by, atMs }) =>
+      writer.apply({ type: 'request', tenant, runId, kind, payload: JSON.stringify(payload), by, atMs }),
+    requests: async runId => reader.requests(runId),
+    onAppend(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async ping() {
+      writer.requireAlive();
+      reader.ping();
+    },
+    async close() {
+      listeners.clear();
+      await writer.close();
+      reader.close();
+    },
+  };
+}
+
+async function createRun(
+  run: NewRun,
+  { writer, reader, tell }: { writer: WriterClient; reader: SqliteReader; tell(runId: string): void },
+): Promise<{ isNew: boolean; run: RunSummary }> {
+  const { event, ...columns } = run;
+  const id = await writer.apply<string>({ type: 'create-run', run: columns, payload: JSON.stringify(event) });
+  const summary = reader.getRun(run.tenant, id);
+  if (summary === undefined) throw new Error(`Run ${id} was written and is not there`);
+  if (id === run.id) tell(id);
+  return { isNew: id === run.id, run: summary };
+}
+
+class WriterClient {
+  readonly ready: Promise<void>;
+  readonly #thread: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #lastId = 0;
+  #broken: GatewayError | undefined;
+
+  constructor(path: string) {
+    this.#thread = new Worker(new URL('./writer-thread.ts', import.meta.url), {
+      workerData: { path },
+      execArgv: [],
+    });
+    this.#thread.unref();
+    this.ready = new Promise((resolve, reject) => {
+      this.#thread.on('message', (message: FromWriter) => {
+        if (message.type === 'ready') resolve();
+        else if (message.type === 'outcomes') this.#settle(message.outcomes);
+        else reject(unavailable(message.problem));
+      });
+      this.#thread.on('error', error => {
+        reject(error);
+        this.#break(unavailable(error instanceof Error ? error.message : String(error)));
+      });
+      this.#thread.on('exit', () => this.#break(unavailable('The writer has ended')));
+    });
+  }
+
+  /** Resolves when the operation is on disk. */
+  apply<Value>(operation: Operation): Promise<Value> {
+    if (this.#broken) return Promise.reject(this.#broken);
+    const id = ++this.#lastId;
+    return new Promise<unknown>((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#thread.postMessage({ id, operation } satisfies ToWriter);
+    }) as Promise<Value>; // the writer answers each operation as the port says
+  }
+
+  requireAlive(): void {
+    if (this.#broken) throw this.#broken;
+  }
+
+  async close(): Promise<void> {
+    if (this.#broken) return;
+    this.#thread.ref();
+    const ended = new Promise(resolve => this.#thread.once('exit', resolve));
+    this.#thread.postMessage('close');
+    await ended;
+  }
+
+  #settle(outcomes: Extract<FromWriter, { type: 'outcomes' }>['outcomes']): void {
+    for (const outcome of outcomes) {
+      const waiting = this.#waiting.get(outcome.id);
+      this.#waiting.delete(outcome.id);
+      if ('problem' in outcome) waiting?.reject(unavailable(outcome.problem));
+      else waiting?.resolve(outcome.value);
+    }
+  }
+
+  #break(error: GatewayError): void {
+    this.#broken ??= error;
+    for (const waiting of this.#waiting.values()) waiting.reject(this.#broken);
+    this.#waiting.clear();
+  }
+}
+
+function unavailable(problem: string): GatewayError {
+  return new GatewayError('overloaded', 'The journal cannot be written or read right now.', {
+    reason: 'journal_unavailable',
+    retryAfterMs: 1000,
+    cause: new Error(problem),
+  });
+}

@@ -1,0 +1,256 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import type { Append } from '../../domain/journal.ts';
+import type { Operation } from './operations.ts';
+import { schemaSteps } from './schema.ts';
+
+const busyTimeoutMs = 5000;
+
+/** The one writer of a journal file. Every commit is on disk before it is acknowledged (`synchronous = full`). */
+export class SqliteWriter {
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  readonly #alive: DatabaseSync;
+
+  constructor(path: string) {
+    this.#database = new DatabaseSync(path, { timeout: busyTimeoutMs });
+    this.#database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on');
+    this.#migrate();
+    this.#alive = new DatabaseSync(`${path}.alive`, { timeout: 0 });
+    this.#announce();
+  }
+
+  /** Applies all operations in one transaction: one wait for the disk, however many runs go on at once. */
+  applyAll<Id>(batch: readonly { readonly id: Id; readonly operation: Operation }[]) {
+    this.#run('begin immediate');
+    try {
+      const values = batch.map(({ id, operation }) => ({ id, value: this.#applyOne(operation) }));
+      this.#run('commit');
+      return values;
+    } catch (error) {
+      if (this.#database.isTransaction) this.#run('rollback');
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#database.close();
+    this.#alive.close();
+  }
+
+  #migrate(): void {
+    this.#run('begin immediate');
+    const { user_version: version } = this.#statement('pragma user_version').get() as {
+      user_version: number;
+    };
+    if (version > schemaSteps.length) throw new Error('The journal was written by a newer version of Strata');
+    for (const step of schemaSteps.slice(version)) this.#database.exec(step);
+    this.#database.exec(`pragma user_version = ${schemaSteps.length}`);
+    this.#run('commit');
+  }
+
+  /**
+   * Every process that uses the file holds a shared lock on a file beside it, which the system takes away when the process dies,
+   * however it dies. Whoever can have that lock for itself alone knows that no other worker lives, and need not wait for leases
+   * to run out.
+   */
+  #announce(): void {
+    try {
+      this.#alive.exec('begin exclusive; create table if not exists alive (process text)');
+      this.#run('update runs set wake_at_ms = 0, lease_owner = null where lease_owner is not null');
+      this.#alive.exec('commit');
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+    }
+    this.#alive.exec(`pragma busy_timeout = ${busyTimeoutMs}; begin`);
+    this.#alive.prepare('select count(*) from alive').get();
+  }
+
+  #applyOne(operation: Operation): unknown {
+    switch (operation.type) {
+      case 'put-definition': {
+        const { hash, document } = operation.definition;
+        this.#run('insert or ignore into definitions values (?, ?, ?)', hash, document, operation.atMs);
+        return undefined;
+      }
+      case 'put-workflow':
+        return this.#putWorkflow(operation);
+      case 'create-run':
+        return this.#createRun(operation);
+      case 'claim':
+        return this.#claim(operation);
+      case 'renew':
+        return this.#renew(operation);
+      case 'append':
+        return this.#append(operation.append);
+      case 'release':
+        return this.#release(operation);
+      case 'request':
+        return this.#request(operation);
+    }
+  }
+
+  #putWorkflow({ tenant, workflow }: Extract<Operation, { type: 'put-workflow' }>): string {
+    const { namespace, name, version, definition, createdAtMs } = workflow;
+    const known = this.#statement(
+      'select definition from workflows where tenant = ? and namespace = ? and name = ? and version = ?',
+    ).get(tenant, namespace, name, version);
+    if (known !== undefined) return known.definition === definition ? 'unchanged' : 'conflict';
+    this.#run(
+      'insert into workflows values (?, ?, ?, ?, ?, ?)',
+      tenant,
+      namespace,
+      name,
+      version,
+      definition,
+      createdAtMs,
+    );
+    return 'created';
+  }
+
+  #createRun({ run, payload }: Extract<Operation, { type: 'create-run' }>): string {
+    if (run.idempotencyKey !== undefined) {
+      const known = this.#statement('select id from runs where tenant = ? and idempotency_key = ?').get(
+        run.tenant,
+        run.idempotencyKey,
+      );
+      if (known !== undefined) return String(known.id);
+    }
+    this.#run(
+      `insert into runs (id, tenant, principal, definition, namespace, name, version, status, position, wake_at_ms,
+         idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms)
+       values (?, ?, ?, ?, ?, ?, ?, 'pending', 1, ?, ?, ?, ?, ?, ?)`,
+      run.id,
+      run.tenant,
+      run.principal,
+      run.definition,
+      run.namespace,
+      run.name,
+      run.version,
+      run.atMs,
+      run.idempotencyKey ?? null,
+      run.requestDigest,
+      run.traceId,
+      run.atMs,
+      run.atMs,
+    );
+    this.#insertRecord(run.id, 1, { kind: 'run-created', payload, atMs: run.atMs }, 0);
+    return run.id;
+  }
+
+  #claim({ owner, nowMs, leaseMs, limit }: Extract<Operation, { type: 'claim' }>): unknown {
+    return this.#statement(
+      `update runs set lease_owner = ?, wake_at_ms = ?, epoch = epoch + 1
+       where id in (select id from runs where wake_at_ms <= ? order by wake_at_ms limit ?)
+       returning id as runId, epoch`,
+    )
+      .all(owner, nowMs + leaseMs, nowMs, limit)
+      .map(row => ({ runId: row.runId, epoch: row.epoch }));
+  }
+
+  #renew({ owner, nowMs, leaseMs }: Extract<Operation, { type: 'renew' }>): unknown {
+    const held = this.#statement('update runs set wake_at_ms = ? where lease_owner = ? returning id').all(
+      nowMs + leaseMs,
+      owner,
+    );
+    const asked = this.#statement(
+      'select distinct run_id from inbox where run_id in (select id from runs where lease_owner = ?)',
+    ).all(owner);
+    return { held: held.map(row => row.id), asked: asked.map(row => row.run_id) };
+  }
+
+  /** The epoch is compared in the statement that moves the position: a worker that lost its run writes nothing (AG-2). */
+  #append({ claim, position, records, progress, atMs, consumed, isFinal }: Append): boolean {
+    const { status, costNanoUsd, unpricedCalls, inputTokens, outputTokens } = progress;
+    const moved = this.#run(
+      `update runs set position = ?, status = ?, cost_nano_usd = ?, unpriced_calls = ?, input_tokens = ?,
+         output_tokens = ?, updated_at_ms = ? where id = ? and epoch = ? and position = ?`,
+      position + records.length,
+      status,
+      costNanoUsd,
+      unpricedCalls,
+      inputTokens,
+      outputTokens,
+      atMs,
+      claim.runId,
+      claim.epoch,
+      position,
+    );
+    if (moved === 0) return false;
+    records.forEach((record, index) => {
+      this.#insertRecord(claim.runId, position + index + 1, record, claim.epoch);
+    });
+    for (const id of consumed ?? []) this.#run('delete from inbox where id = ?', id);
+    if (isFinal) {
+      this.#run(
+        'update runs set lease_owner = null, wake_at_ms = null, ended_at_ms = ? where id = ?',
+        atMs,
+        claim.runId,
+      );
+      this.#run('delete from inbox where run_id = ?', claim.runId);
+    }
+    return true;
+  }
+
+  #insertRecord(
+    runId: string,
+    seq: number,
+    record: { kind: string; payload: string; atMs: number },
+    epoch: number,
+  ): void {
+    const { kind, payload, atMs } = record;
+    this.#run('insert into journal values (?, ?, ?, ?, ?, ?)', runId, seq, kind, payload, atMs, epoch);
+  }
+
+  #release({ claim, wakeAtMs, status, nowMs }: Extract<Operation, { type: 'release' }>): boolean {
+    const { runId, epoch } = claim;
+    return (
+      this.#run(
+        `update runs set lease_owner = null, status = ?, updated_at_ms = ?,
+           wake_at_ms = case when exists (select 1 from inbox where run_id = runs.id) then 0 else ? end
+         where id = ? and epoch = ? and lease_owner is not null`,
+        status,
+        nowMs,
+        wakeAtMs,
+        runId,
+        epoch,
+      ) === 1
+    );
+  }
+
+  #request({ tenant, runId, kind, payload, by, atMs }: Extract<Operation, { type: 'request' }>): boolean {
+    const open = this.#statement(
+      'select lease_owner from runs where id = ? and tenant = ? and ended_at_ms is null',
+    ).get(runId, tenant);
+    if (open === undefined) return false;
+    this.#run(
+      'insert into inbox (run_id, kind, payload, asked_by, at_ms) values (?, ?, ?, ?, ?)',
+      runId,
+      kind,
+      payload,
+      by,
+      atMs,
+    );
+    if (open.lease_owner === null) this.#run('update runs set wake_at_ms = 0 where id = ?', runId);
+    return true;
+  }
+
+  #run(text: string, ...values: SQLInputValue[]): number {
+    return Number(this.#statement(text).run(...values).changes);
+  }
+
+  #statement(text: string): StatementSync {
+    let statement = this.#statements.get(text);
+    if (statement === undefined) {
+      statement = this.#database.prepare(text);
+      this.#statements.set(text, statement);
+    }
+    return statement;
+  }
+}
+
+const sqliteBusy = 5;
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && Number(error.errcode) % 256 === sqliteBusy;
+}

@@ -1,0 +1,129 @@
+import type { SpanContext } from '@opentelemetry/api';
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
+import { maxEnvelopeDepth } from '@strata/shared/identity/envelope.ts';
+import { matchesScope } from '@strata/shared/identity/scopes.ts';
+import { newId } from '@strata/shared/ids.ts';
+import type { Journal, RunSummary } from '../domain/journal.ts';
+import type { RunIdentity, RunLimits } from '../domain/run-events.ts';
+import type { Workflow } from '../domain/workflow.ts';
+
+export interface Submission {
+  readonly workflow: Workflow;
+  /** Canonical text of the definition. */
+  readonly document: string;
+  readonly input: unknown;
+  readonly idempotencyKey: string | undefined;
+  /** What the idempotency key stands for. */
+  readonly digest: string;
+  readonly caller: Caller;
+  readonly trace: SpanContext;
+}
+
+export interface SubmitDeps {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly limits: () => RunLimits & { readonly maxRunMs: number };
+  /** A run was created: somebody should claim it. */
+  readonly onCreated: () => void;
+}
+
+/**
+ * Creates a run, once per idempotency key. When this resolves the run is on disk and will be worked on, whatever happens to
+ * this process.
+ *
+ * @throws GatewayError permission_denied (`workflow_not_allowed`), conflict (`idempotency_key_reused`), too_large
+ *   (`value_too_large`).
+ */
+export async function submitRun(
+  submission: Submission,
+  deps: SubmitDeps,
+): Promise<{ isNew: boolean; run: RunSummary }> {
+  const { workflow, document, input, caller, idempotencyKey, digest, trace } = submission;
+  requireWorkflowScope(caller, workflow);
+  const configured = deps.limits();
+  const size = JSON.stringify(input).length;
+  if (size > configured.maxValueBytes) {
+    throw new GatewayError(
+      'too_large',
+      `The input has ${size} bytes; it may have ${configured.maxValueBytes}.`,
+      {
+        reason: 'value_too_large',
+        param: 'input',
+      },
+    );
+  }
+  const { maxRunMs, ...limits } = lower(configured, workflow);
+  const nowMs = deps.clock.now();
+  const { namespace, name, version, hash } = workflow;
+  // Both go to the writer at once and so into one transaction.
+  const stored = deps.journal.putDefinition({ hash, document }, nowMs);
+  const created = deps.journal.createRun({
+    id: newId('run', nowMs),
+    tenant: caller.tenant,
+    principal: caller.principal,
+    definition: hash,
+    namespace,
+    name,
+    version,
+    traceId: trace.traceId,
+    idempotencyKey,
+    requestDigest: digest,
+    atMs: nowMs,
+    event: {
+      type: 'run-created',
+      definition: hash,
+      workflow: `${namespace}/${name}:${version}`,
+      input,
+      identity: identityOf(caller),
+      limits,
+      deadlineAtMs: Math.min(nowMs + maxRunMs, caller.envelope?.deadlineAtMs ?? Number.POSITIVE_INFINITY),
+      traceparent: formatTraceparent(trace),
+    },
+  });
+  const [, result] = await Promise.all([stored, created]);
+  if (result.run.requestDigest !== digest) {
+    throw new GatewayError('conflict', 'This idempotency key was used for another submission.', {
+      reason: 'idempotency_key_reused',
+      param: 'idempotency-key',
+    });
+  }
+  if (result.isNew) deps.onCreated();
+  return result;
+}
+
+/** Scopes name workflows as `namespace/name`. */
+export function requireWorkflowScope(caller: Caller, workflow: { namespace: string; name: string }): void {
+  const name = `${workflow.namespace}/${workflow.name}`;
+  if (matchesScope(caller.scopes.workflows, name)) return;
+  throw new GatewayError('permission_denied', `This key may not use the workflow '${name}'.`, {
+    reason: 'workflow_not_allowed',
+  });
+}
+
+/** A run that another gateway or agent starts gets what its envelope has left, and no more (W7). */
+function identityOf(caller: Caller): RunIdentity {
+  const { tenant, principal, keyId, scopes, envelope } = caller;
+  return {
+    tenant,
+    principal,
+    keyId,
+    scopes,
+    actors: envelope?.actors ?? [],
+    depth: envelope?.depth ?? maxEnvelopeDepth,
+  };
+}
+
+function lower(
+  configured: RunLimits & { readonly maxRunMs: number },
+  { limits }: Workflow,
+): RunLimits & { readonly maxRunMs: number } {
+  return {
+    ...configured,
+    maxSteps: Math.min(configured.maxSteps, limits.maxSteps ?? Number.POSITIVE_INFINITY),
+    maxVisits: Math.min(configured.maxVisits, limits.maxVisits ?? Number.POSITIVE_INFINITY),
+    maxRunMs: Math.min(configured.maxRunMs, limits.maxRunMs ?? Number.POSITIVE_INFINITY),
+  };
+}

@@ -1,0 +1,142 @@
+import * as z from 'zod';
+import { runError } from '../../domain/run-error.ts';
+import { defineTask, type TaskScope } from '../../domain/task-type.ts';
+import type { InDoubtPolicy, Template } from '../../domain/workflow.ts';
+import { checkShape } from '../check-shape.ts';
+import { planSingleCall } from '../single-call.ts';
+import type { HttpCall, HttpCallResult } from './http-call.ts';
+
+const withSchema = z.strictObject({
+  method: z.string().regex(/^[A-Za-z]{1,16}$/, 'Expected an HTTP method'),
+  endpoint: z.union(
+    [z.string().min(1), z.strictObject({ uri: z.string().min(1) })],
+    'Expected an address, or an object with `uri`. Authentication of endpoints is not supported',
+  ),
+  headers: z.union([z.record(z.string(), z.unknown()), z.string()]).optional(),
+  body: z.unknown().optional(),
+  query: z.union([z.record(z.string(), z.unknown()), z.string()]).optional(),
+  output: z.enum(['raw', 'content', 'response']).default('content'),
+  redirect: z.boolean().default(false),
+});
+
+interface Options {
+  readonly method: string;
+  readonly uri: Template;
+  readonly headers: Template | undefined;
+  readonly body: Template | undefined;
+  readonly query: Template | undefined;
+  readonly output: 'raw' | 'content' | 'response';
+  readonly redirect: boolean;
+}
+
+/** RFC 9110 section 9.2.1: asking again changes nothing. PUT and DELETE are idempotent by the letter and often not in fact. */
+const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** `call: http`: one request through the dialer. Its output is the answer's content. */
+export const callHttpTask = defineTask<Options | undefined, HttpCall>({
+  type: 'call:http',
+  keys: ['call', 'with'],
+  compile(definition, context) {
+    const pointer = `${context.path}/with`;
+    const shape = checkShape(withSchema, { value: definition.with, pointer }, context);
+    if (shape === undefined) return undefined;
+    const { endpoint, headers, body, query } = shape;
+    const isString = typeof endpoint === 'string';
+    const part = (value: unknown, name: string) =>
+      value === undefined ? undefined : context.template(value, `${pointer}/${name}`);
+    const uri = context.template(
+      isString ? endpoint : endpoint.uri,
+      `${pointer}/endpoint${isString ? '' : '/uri'}`,
+    );
+    if (uri.kind === 'literal' && !/^https?:\/\//i.test(String(uri.value)))
+      context.mistake(`${pointer}/endpoint`, 'The address must begin with http:// or https://.');
+    return {
+      method: shape.method.toUpperCase(),
+      uri,
+      headers: part(headers, 'headers'),
+      body: part(body, 'body'),
+      query: part(query, 'query'),
+      output: shape.output,
+      redirect: shape.redirect,
+    };
+  },
+  async prepare(options, scope) {
+    if (options === undefined) throw new Error('The task was not compiled');
+    const evaluate = (template: Template | undefined) =>
+      template === undefined ? undefined : scope.evaluate(template);
+    return {
+      method: options.method,
+      uri: await resolveUri(options.uri, scope),
+      headers: toTexts(await evaluate(options.headers)),
+      query: toTexts(await evaluate(options.query)),
+      body: await evaluate(options.body),
+      acceptsRedirect: options.redirect,
+      wantsRaw: options.output === 'raw',
+    };
+  },
+  plan({ node, options, arguments: request, calls }) {
+    const { method, uri } = request;
+    const call = {
+      id: 'request',
+      effect: 'http',
+      label: `${method} ${withoutQuery(uri)}`,
+      request,
+      inDoubt: node.onInDoubt ?? defaultPolicy(method),
+    };
+    return planSingleCall(calls, call, result => {
+      const answer = result as HttpCallResult; // written by the effect of the same name
+      if (answer.isProblem) {
+        return {
+          type: 'fail',
+          error: runError('communication', {
+            status: answer.status,
+            detail: `${method} ${withoutQuery(uri)} answered ${answer.status}.`,
+            instance: node.path,
+            reason: 'http_call_refused',
+          }),
+        };
+      }
+      return { type: 'complete', output: outputOf(answer, request, options?.output ?? 'content') };
+    });
+  },
+});
+
+function defaultPolicy(method: string): InDoubtPolicy {
+  return safeMethods.has(method) ? 'retry' : 'park';
+}
+
+function outputOf(answer: HttpCallResult, request: HttpCall, output: Options['output']): unknown {
+  switch (output) {
+    case 'raw':
+    case 'content':
+      return answer.content;
+    case 'response':
+      return {
+        request: { method: request.method, uri: request.uri, headers: request.headers },
+        statusCode: answer.status,
+        headers: answer.headers,
+        content: answer.content,
+      };
+  }
+}
+
+/** `{name}` stands for a member of the task's input (RFC 6570 level 1). */
+async function resolveUri(template: Template, scope: TaskScope): Promise<string> {
+  const uri = await scope.evaluate(template);
+  const members = typeof scope.input === 'object' && scope.input !== null ? scope.input : {};
+  return String(uri).replace(/\{([A-Za-z0-9_]+)\}/g, (whole, name: string) =>
+    Object.hasOwn(members, name)
+      ? encodeURIComponent(asText((members as Record<string, unknown>)[name]))
+      : whole,
+  );
+}
+
+function toTexts(value: unknown): Record<string, string> {
+  if (typeof value !== 'object' || value === null) return {};
+  const entries = Object.entries(value).filter(([, each]) => each !== null && each !== undefined);
+  return Object.fromEntries(entries.map(([name, each]) => [name, asText(each)]));
+}
+
+const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
+
+const withoutQuery = (uri: string) => uri.split('?', 1)[0] ?? '';

@@ -1,0 +1,29 @@
+import type * as z from 'zod';
+import type { CompileContext } from '../domain/task-type.ts';
+
+/** Parses a part of a definition; what is wrong becomes a mistake at its own place, all at once. */
+export function checkShape<Schema extends z.ZodType>(
+  schema: Schema,
+  { value, pointer }: { value: unknown; pointer: string },
+  context: CompileContext,
+): z.output<Schema> | undefined {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  for (const issue of parsed.error.issues) report(issue, pointer, context);
+  return undefined;
+}
+
+function report(issue: z.core.$ZodIssue, pointer: string, context: CompileContext): void {
+  const at = pointer + issue.path.map(part => `/${escapePointer(String(part))}`).join('');
+  if (issue.code === 'unrecognized_keys') {
+    for (const key of issue.keys)
+      context.mistake(`${at}/${escapePointer(key)}`, `'${key}' is not known here.`);
+    return;
+  }
+  context.mistake(at, `${issue.message}.`);
+}
+
+/** RFC 6901 section 3. */
+export function escapePointer(part: string): string {
+  return part.replaceAll('~', '~0').replaceAll('/', '~1');
+}

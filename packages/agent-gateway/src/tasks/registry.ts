@@ -1,0 +1,21 @@
+import type { TaskType, TaskTypes } from '../domain/task-type.ts';
+import { callAgentTask } from './call-agent/index.ts';
+import { callHttpTask } from './call-http/index.ts';
+import { callMcpTask } from './call-mcp/index.ts';
+import { doTask } from './do/index.ts';
+import { setTask } from './set/index.ts';
+import { switchTask } from './switch/index.ts';
+import { waitTask } from './wait/index.ts';
+
+const all: readonly TaskType[] = [
+  callAgentTask,
+  callHttpTask,
+  callMcpTask,
+  doTask,
+  setTask,
+  switchTask,
+  waitTask,
+];
+
+/** Every task type by its name. Adding one is a folder and a line here. */
+export const taskTypes: TaskTypes = new Map(all.map(type => [type.type, type]));

@@ -1,0 +1,158 @@
+import { systemClock } from '@strata/shared/clock.ts';
+import fc from 'fast-check';
+import { afterAll, expect, test } from 'vitest';
+import { evaluateFast, FastPathError } from '../src/expressions/fast-path.ts';
+import { parseFast } from '../src/expressions/fast-syntax.ts';
+import { createJqExpressions } from '../src/expressions/jq-expressions.ts';
+import { runJq } from './support/run-jq.ts';
+
+const jq = await runJq();
+
+const keys = fc.constantFrom('a', 'b', 'name', 'x y', 'and', 'null', 'é', '__proto__x');
+const json = fc.letrec(tie => ({
+  value: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    fc.constant(null),
+    fc.boolean(),
+    fc.integer({ min: -1000, max: 1000 }),
+    fc.double({ noNaN: true, noDefaultInfinity: true }),
+    fc.string({ unit: 'grapheme', maxLength: 5 }),
+    fc.array(tie('value'), { maxLength: 3 }),
+    fc.dictionary(keys, tie('value'), { maxKeys: 3 }),
+  ),
+})).value;
+
+const plainText = fc.string({ maxLength: 6 }).filter(text => !/["\\\p{Cc}]/u.test(text));
+const literal = fc.oneof(
+  fc.constantFrom('true', 'false', 'null'),
+  fc.nat(2000).map(String),
+  fc.tuple(fc.nat(99), fc.nat(9999)).map(([whole, part]) => `${whole}.${part}`),
+  plainText.map(text => `"${text}"`),
+);
+const suffix = fc.oneof(
+  keys.filter(key => /^[A-Za-z_]\w*$/.test(key)).map(key => `.${key}`),
+  keys.map(key => `["${key}"]`),
+  keys.map(key => `."${key}"`),
+  fc.integer({ min: -4, max: 4 }).map(index => `[${index}]`),
+);
+const path = fc
+  .tuple(fc.constantFrom('.', '$input', '$context'), fc.array(suffix, { maxLength: 3 }))
+  .map(([head, rest]) => {
+    const [first = '', ...others] = rest;
+    const start = head === '.' && first.startsWith('.') ? first : head + first;
+    return start + others.join('');
+  });
+const space = fc.constantFrom('', ' ', '  ', '\n');
+const expression = fc.letrec<{ any: string }>(tie => ({
+  any: fc.oneof(
+    { maxDepth: 3 },
+    path,
+    literal,
+    fc
+      .tuple(
+        tie('any'),
+        fc.constantFrom('==', '!=', '<', '<=', '>', '>=', ' and ', ' or ', '//'),
+        tie('any'),
+        space,
+      )
+      .map(([left, operator, right, gap]) => `${left}${gap}${operator}${gap}${right}`),
+    tie('any').map(inner => `(${inner})`),
+    tie('any').map(inner => `(${inner}).a`),
+    tie('any').map(inner => `${inner} | not`),
+  ),
+})).any;
+
+test('the fast path gives what jq gives, for every expression that it takes', () => {
+  let taken = 0;
+  fc.assert(
+    fc.property(expression, json, json, (source, data, input) => {
+      const fast = parseFast(source);
+      if (fast === undefined) return;
+      taken++;
+      const scope = { data, variables: { input, context: { a: data } } };
+      let mine: unknown;
+      try {
+        mine = { value: JSON.parse(JSON.stringify(evaluateFast(fast, scope))) }; // as the journal keeps it: no -0
+      } catch (error) {
+        if (!(error instanceof FastPathError)) throw error;
+        mine = 'error';
+      }
+      expect(mine).toEqual(jq(source, scope));
+    }),
+    { numRuns: Number(process.env.FAST_PATH_RUNS ?? 4000) },
+  );
+  expect(taken).toBeGreaterThan(1000);
+});
+
+test('what is not certain is left to jq', () => {
+  const others = [
+    '.a?',
+    '..',
+    '.[]',
+    '1+1',
+    '-1',
+    '.a == .b == .c',
+    '"\\(.a)"',
+    '.a |= 1',
+    '$nope',
+    '.a,.b',
+    'not',
+  ];
+  for (const source of [
+    ...others,
+    '.a //= 1',
+    '$__loc__',
+    '. as $x | $x',
+    '[.a]',
+    '{a}',
+    'if . then 1 end',
+    '',
+  ])
+    expect(parseFast(source), source).toBeUndefined();
+});
+
+const expressions = createJqExpressions({
+  clock: systemClock,
+  threads: 2,
+  timeoutMs: 100,
+  maxMemoryBytes: 64 * 1024 * 1024,
+  maxOutputBytes: 1024 * 1024,
+  maxQueue: 100,
+});
+afterAll(() => expressions.close());
+const evaluate = (source: string, data: unknown = null) =>
+  expressions.evaluate(source, { data, variables: {} });
+
+test('several results are a list, none is null', async () => {
+  expect(await evaluate('.[]', [1, 2])).toEqual([1, 2]);
+  expect(await evaluate('empty')).toBeNull();
+  expect(await evaluate('[.[] | . * 2] | add', [1, 2])).toBe(6);
+});
+
+test('an expression is checked without being evaluated, and cannot reach out of its place', async () => {
+  expect(await expressions.check('.a | map(. + 1)')).toBeUndefined();
+  expect(await expressions.check('error("never")')).toBeUndefined();
+  expect(await expressions.check('.a |')).toMatch(/^Not valid jq: /);
+  expect(await expressions.check('1) | (2')).toMatch(/^Not valid jq: /);
+  expect(await expressions.check('$nope')).toMatch(/nope is not defined/);
+  expect(await evaluate('def twice: . * 2; twice # a comment', 4)).toBe(8);
+});
+
+test.each([
+  ['endless recursion', 'def f: f; f', /expression_(timeout|too_large)/],
+  ['an endless stream', 'last(range(1e15))', /expression_timeout/],
+  ['unbounded memory', '[range(1e12)] | length', /expression_(timeout|too_large)/],
+  ['doubling text', 'reduce range(40) as $i ("a"; . + .)', /expression_(timeout|too_large)/],
+  ['huge output', '[limit(300000; repeat("xxxxxxxxxxxxxxxxxxxxxx"))]', /expression_(timeout|too_large)/],
+  ['nested arrays without end', 'def f: [f]; f', /expression_(timeout|too_large)/],
+])('[G2] %s ends in time and harms nobody', async (_name, hostile, reason) => {
+  await Promise.all([evaluate('1+1'), evaluate('1+1')]); // both threads have started
+  const startedAt = performance.now();
+  const neighbour = evaluate('.a + 1', { a: 1 });
+  await expect(evaluate(hostile)).rejects.toMatchObject({ reason: expect.stringMatching(reason) });
+  const tookMs = performance.now() - startedAt;
+  expect(await neighbour).toBe(2);
+  expect(await evaluate('1+1')).toBe(2);
+  // The limit is CPU time, so that a loaded machine does not fail an honest expression; alone, the wall clock agrees.
+  expect(tookMs).toBeLessThan(process.env.CI === 'true' ? 600 : 300);
+});

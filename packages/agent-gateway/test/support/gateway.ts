@@ -1,0 +1,85 @@
+import type { ConfigSource } from '@strata/shared/config/config-source.ts';
+import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
+import { createAgentGateway } from '../../src/app.ts';
+import { type AgentGatewayConfig, agentGatewaySection } from '../../src/config.ts';
+
+export interface TestGateway {
+  readonly url: string;
+  readonly deps: TestDeps;
+  /** A request with the user's key unless another is given. JSON in, JSON out. */
+  call(method: string, path: string, options?: CallOptions): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+export interface CallOptions {
+  readonly body?: unknown;
+  readonly key?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of many shapes
+  readonly body: any;
+}
+
+/** A real gateway on a free port of loopback. */
+export async function startGateway(
+  options: { config?: Record<string, unknown>; deps?: TestDeps } = {},
+): Promise<TestGateway> {
+  const deps = options.deps ?? (await createTestDeps({ name: 'agent-gateway' }));
+  const section = agentGatewaySection.parse({
+    http_calls: { private_hosts: ['127.0.0.1'] },
+    engine: { first_retry_ms: 20, stop_ms: 500 },
+    ...options.config,
+    listen: { port: 0 },
+  });
+  const gateway = await createAgentGateway(fixed(section), deps);
+  const { url } = await gateway.server.start();
+  return {
+    url,
+    deps,
+    call: (method, path, each = {}) => call(url, deps.userKey, { method, path, ...each }),
+    async close() {
+      await gateway.server.drain();
+      await gateway.close();
+      if (options.deps === undefined) await deps.close();
+    },
+  };
+}
+
+export async function call(
+  url: string,
+  userKey: string,
+  { method, path, body, key, headers }: CallOptions & { method: string; path: string },
+): Promise<Answer> {
+  const isText = typeof body === 'string';
+  const response = await fetch(url + path, {
+    method,
+    headers: {
+      authorization: `Bearer ${key ?? userKey}`,
+      ...(body !== undefined && { 'content-type': isText ? 'application/yaml' : 'application/json' }),
+      ...headers,
+    },
+    ...(body !== undefined && { body: isText ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  const isJson = /json/.test(response.headers.get('content-type') ?? '');
+  return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text };
+}
+
+/** A definition with these tasks. */
+export function definitionOf(tasks: unknown, rest: Record<string, unknown> = {}) {
+  return {
+    document: { dsl: '1.0.3', namespace: 'test', name: 'flow', version: '1.0.0' },
+    do: tasks,
+    ...rest,
+  };
+}
+
+function fixed<T>(current: T): ConfigSource<T> {
+  return { current, onChange: () => () => {} };
+}
+
+export type { AgentGatewayConfig };
