@@ -15,6 +15,7 @@ import {
   ListRootsRequestSchema,
   ResourceUpdatedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js';
+import { startChaosProxy } from '@strata/shared/testing/chaos-proxy.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { node, serverScript, startGateway, type TestGateway } from './start-gateway.ts';
 
@@ -41,6 +42,7 @@ beforeAll(async () => {
     remote.stderr?.on('data', (chunk: Buffer) => chunk.includes('listening on port') && resolve()),
   );
   gateway = await startGateway({
+    streams: { retry_ms: 50 },
     servers: {
       everything: {
         type: 'stdio',
@@ -240,6 +242,31 @@ test('[M3] a server sees the environment it was given, and nothing of the gatewa
     ),
   ).toEqual([]);
   await client.close();
+});
+
+test('[F59] the official client gets its result and every progress once, though its connections were reset', async () => {
+  const proxy = await startChaosProxy({ target: { port: Number(gateway.url.port) } });
+  const client = new Client({ name: 'test', version: '1' });
+  const transport = new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${proxy.port}/mcp`), {
+    requestInit: { headers: { authorization: `Bearer ${gateway.userKey}` } },
+  });
+  await client.connect(transport as Parameters<Client['connect']>[0]);
+  const seen: number[] = [];
+  const result = await client.callTool(
+    { name: 'everything__trigger-long-running-operation', arguments: { duration: 1.5, steps: 5 } },
+    undefined,
+    {
+      onprogress: ({ progress }) => {
+        seen.push(progress);
+        if (progress === 2) proxy.reset();
+      },
+    },
+  );
+  expect(textOf(result)).toContain('completed');
+  expect(seen).toEqual([1, 2, 3, 4, 5]);
+  expect(proxy.connections.some(connection => connection.isClosed)).toBe(true);
+  await client.close();
+  await proxy.close();
 });
 
 test('a client that prefers the stateless era falls back to a session by itself', async () => {

@@ -174,6 +174,23 @@ test('a gateway that drains ends open streams at once, and answers what still ru
   await closing;
 });
 
+test('a session that ends while a server is still being started does not wait for it', async () => {
+  const slow = await startGateway({
+    servers: {
+      silent: { type: 'stdio', command: [node, fixture('scripted-server.ts'), 'silent'], stop_grace_ms: 50 },
+    },
+    list_timeout_ms: 200,
+  });
+  const client = await openRawClient(slow);
+  const running = client.call('1', 'silent__echo');
+  await client.ask('{"jsonrpc":"2.0","id":2,"method":"tools/list"}');
+  const startedMs = performance.now();
+  expect((await client.end()).status).toBe(204);
+  expect(performance.now() - startedMs).toBeLessThan(3000);
+  expect(errorOf((await running)[0])).toBeDefined();
+  await slow.close();
+});
+
 test('[P5] a client that never ends its sessions loses its own oldest one, nobody else’s', async () => {
   const greedy = await gateway.createKey('greedy');
   const other = await openRawClient(gateway);

@@ -4,5 +4,4 @@ import type { Upstream } from './upstream.ts';
 export interface UpstreamDirectory {
   list(): readonly Upstream[];
   get(name: string): Upstream | undefined;
-  onChange(listener: () => void): () => void;
 }

@@ -22,7 +22,7 @@ const signOfLifeMs = 5000;
 
 type State =
   | { readonly status: 'closed' }
-  | { readonly status: 'opening'; readonly opened: Promise<Opened> }
+  | { readonly status: 'opening'; readonly connection: Connection; readonly opened: Promise<Opened> }
   | ({ readonly status: 'open' } & Opened)
   | { readonly status: 'ended' };
 
@@ -129,11 +129,7 @@ export class UpstreamChannel implements Channel {
     const state = this.#state;
     this.#state = { status: 'ended' };
     const error = new GatewayError('cancelled', 'The session was closed.', { reason: 'session_closed' });
-    if (state.status === 'open') await state.connection.close(error);
-    if (state.status === 'opening') {
-      const opened = await state.opened.catch(() => undefined);
-      await opened?.connection.close(error);
-    }
+    if (state.status === 'open' || state.status === 'opening') await state.connection.close(error);
   }
 
   #opened(signal: AbortSignal): Promise<Opened> {
@@ -145,17 +141,17 @@ export class UpstreamChannel implements Channel {
       case 'ended':
         return Promise.reject(this.#lost());
       case 'closed': {
-        const opened = this.#open();
+        const connection = this.#connect();
+        const opened = this.#open(connection);
         opened.catch(() => {}); // those who wait get it; nobody may be left waiting
-        this.#state = { status: 'opening', opened };
+        this.#state = { status: 'opening', connection, opened };
         return withSignal(opened, signal);
       }
     }
   }
 
-  async #open(): Promise<Opened> {
-    const { upstream, factory, hello, owner, onStray } = this.#options;
-    const timeout = AbortSignal.timeout(upstream.policy.openTimeoutMs);
+  #connect(): Connection {
+    const { upstream, factory, owner, onStray } = this.#options;
     const connection: Connection = new Connection(
       { server: upstream.name, maxResultBytes: upstream.policy.maxResultBytes },
       events => factory.create(events),
@@ -170,10 +166,17 @@ export class UpstreamChannel implements Channel {
         },
       },
     );
+    return connection;
+  }
+
+  async #open(connection: Connection): Promise<Opened> {
+    const { upstream, hello, owner } = this.#options;
+    const timeout = AbortSignal.timeout(upstream.policy.openTimeoutMs);
     try {
       await connection.transport.start();
       const opened = { connection, hello: await this.#handshake(connection, hello, timeout) };
-      if (this.#state.status === 'opening') this.#state = { status: 'open', ...opened };
+      if (this.#state.status !== 'opening' || connection.isClosed) throw this.#lost(); // closed meanwhile
+      this.#state = { status: 'open', ...opened };
       owner.onOpened(this, opened.hello);
       return opened;
     } catch (error) {

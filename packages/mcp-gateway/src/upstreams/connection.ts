@@ -54,6 +54,10 @@ export class Connection implements TransportEvents {
     this.transport = open(this);
   }
 
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
   /** Sends what `render` makes of the new id, and waits in the table. */
   send(render: (id: number) => Buffer, pending: Pending): number {
     const id = ++this.#lastId;

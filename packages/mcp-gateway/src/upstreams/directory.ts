@@ -26,7 +26,6 @@ export function createUpstreamDirectory(deps: {
 }): ConfiguredUpstreams {
   let entries = new Map<string, Entry>();
   let upstreams: readonly Upstream[] = [];
-  const listeners = new Set<() => void>();
 
   const make = (name: string, config: object): Upstream => {
     const factory = createTransports(config, { name, clock: deps.clock, log: deps.log, dialer: deps.dialer });
@@ -48,10 +47,6 @@ export function createUpstreamDirectory(deps: {
   return {
     list: () => upstreams,
     get: name => entries.get(name)?.upstream,
-    onChange(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
     apply(servers) {
       const next = new Map<string, Entry>();
       for (const [name, config] of Object.entries(servers)) {
@@ -64,7 +59,6 @@ export function createUpstreamDirectory(deps: {
       const removed = [...entries.values()].filter(entry => next.get(entry.upstream.name) !== entry);
       entries = next;
       upstreams = [...next.values()].map(entry => entry.upstream);
-      for (const listener of listeners) listener();
       for (const { upstream } of removed) closeQuietly(upstream);
     },
     async close() {
