@@ -46,16 +46,12 @@ async function start(dataDir: string, env: Record<string, string> = {}): Promise
   await new Promise<void>((resolve, reject) => {
     const read = (chunk: Buffer) => {
       output += chunk.toString();
-      // The last line of a start: either the keys are shown after "Ready", or there is nothing more to show.
-      if (/^Ready in .*\n/m.test(output) && (!output.includes('Try it:') || output.trimEnd().endsWith("}'")))
-        resolve();
+      if (/^Ready in .*\n/m.test(output)) resolve();
     };
     child.stdout.on('data', read);
     child.stderr.on('data', read);
     child.once('exit', code => reject(new Error(`ended with ${code}:\n${output}`)));
   });
-  // With keys to show, they follow the ready line in the same tick.
-  await new Promise(resolve => setImmediate(resolve));
   return {
     urls: {
       ai: `http://127.0.0.1:${ai}`,

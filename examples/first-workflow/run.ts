@@ -25,7 +25,7 @@ interface Run {
   readonly output: { readonly summary: string; readonly written: string };
   readonly error?: unknown;
   readonly trace_id: string;
-  readonly cost_nano_usd: string | null;
+  readonly cost: { readonly nano_usd: string; readonly unpriced_calls: number };
 }
 
 const target = resolve(folder, 'summary.txt');
@@ -45,7 +45,8 @@ assert(services.size === 3, `The trace spans ${[...services].join(', ')}, not al
 
 console.log(`Run ${run.id}: ${run.output.summary}\n`);
 printTrace(spans);
-console.log(`\nCost: ${run.cost_nano_usd === null ? 'unpriced' : `${Number(run.cost_nano_usd) / 1e9} USD`}`);
+const unpriced = run.cost.unpriced_calls === 0 ? '' : ` and ${run.cost.unpriced_calls} calls without a price`;
+console.log(`\nCost: ${formatUsd(BigInt(run.cost.nano_usd))} USD${unpriced}`);
 
 async function submit(input: object): Promise<Run> {
   const definition = readFileSync(resolve(import.meta.dirname, 'workflow.yaml'), 'utf8');
@@ -66,6 +67,10 @@ async function spansOf(url: string, traceId: string): Promise<Span[]> {
   const body = await response.text();
   assert(response.ok, `${url}: ${response.status} ${body}`);
   return (JSON.parse(body) as { spans: Span[] }).spans;
+}
+
+function formatUsd(nanoUsd: bigint): string {
+  return `${nanoUsd / 1_000_000_000n}.${String(nanoUsd % 1_000_000_000n).padStart(9, '0')}`;
 }
 
 function required(name: string): string {

@@ -52,16 +52,15 @@ function rowsOf(path: string, shape: SchemaShape): string[] {
       shape.default,
       shape.description ?? `Chosen by ${options.map(option => `\`${discriminatorOf(option)}\``).join(', ')}.`,
     ),
-    ...options.flatMap(option =>
-      rowsOfOne(`${path} (${discriminatorOf(option)})`, option, undefined).slice(option.description ? 0 : 1),
-    ),
+    ...options.flatMap(option => rowsOfOne(`${path} (${discriminatorOf(option)})`, option, undefined)),
   ];
 }
 
 function rowsOfOne(path: string, shape: SchemaShape, defaultValue: unknown): string[] {
   if (shape.properties !== undefined) {
     const required = new Set(shape.required ?? []);
-    const children = Object.entries(shape.properties).flatMap(([key, child]) =>
+    const keys = Object.entries(shape.properties).filter(([, child]) => child.const === undefined);
+    const children = keys.flatMap(([key, child]) =>
       rowsOf(
         `${path}.${key}`,
         required.has(key) && child.default === undefined

@@ -20,6 +20,8 @@ console.warn = console.error = console.log = () => {};
 
 const jq = (await createRequire(import.meta.url)('jq-web')) as Jq; // the package has no types
 
+run('.', 'null', 100); // compiles what every program runs through, before a job's time is counted
+
 serveThread<JqJob, JqAnswer>(({ program, input, maxOutputBytes }) => {
   const answer = run(program, input, maxOutputBytes);
   const isSpent = answer.type === 'crashed' || memoryBytes > maxMemoryBytes * spentShare;

@@ -35,10 +35,9 @@ export async function startStack(options: { simulatorPort: number }): Promise<nu
   const up = startAll(supervisor, config, options.simulatorPort);
   const first = await Promise.race([up, supervisor.failed, stopped]);
   if (first === 'up') {
-    console.line(
-      `Ready in ${((performance.now() - startedAt) / 1000).toFixed(1)} s. Logs are in ${config.data_dir}/logs. Ctrl-C stops.`,
-    );
     if (firstKeys !== undefined) for (const line of welcome(firstKeys, config)) console.line(line);
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+    console.line(`Ready in ${seconds} s. Logs are in ${config.data_dir}/logs. Ctrl-C stops.`);
   }
   const ended = first === 'up' ? await Promise.race([supervisor.failed, stopped]) : first;
   if (ended === 'stop') console.line('Draining…');
@@ -130,5 +129,6 @@ function welcome(keys: FirstKeys, config: StackConfig): string[] {
     `curl -s ${urlOf(config.ai_gateway.listen)}/v1/chat/completions -H 'authorization: Bearer ${demo}' ${json} -d '${chat}'`,
     `curl -s ${urlOf(config.mcp_gateway.listen)}/mcp -H 'authorization: Bearer ${demo}' ${json} -H 'accept: application/json, text/event-stream' -d '${initialize}'`,
     `curl -s '${urlOf(config.agent_gateway.listen)}/v1/runs?wait=20' -H 'authorization: Bearer ${demo}' ${json} -d '${run}'`,
+    '',
   ];
 }

@@ -65,7 +65,9 @@ function unknownVariable(variable: string, path: readonly string[], shape: Schem
   const known = keysAt(shape, path.slice(0, depth));
   const nearest = nearestName(path[depth] ?? '', known);
   const suggestion =
-    nearest === undefined ? undefined : [...path.slice(0, depth), nearest].join('__').toUpperCase();
+    nearest === undefined
+      ? undefined
+      : [...path.slice(0, depth), nearest, ...path.slice(depth + 1)].join('__').toUpperCase();
   return {
     path: path.join('.'),
     origin: variable,

@@ -36,7 +36,8 @@ interface Thread {
 /** A machine under load may make an honest job wait for a core; past this many times its CPU limit it ends all the same. */
 const maxWallFactor = 20;
 const minCheckMs = 5;
-const cpuAnswerMs = 25;
+/** A busy thread answers at once on an idle machine; on a crowded one its answer has to wait for a core too. */
+const cpuAnswerMs = 250;
 
 /**
  * Runs untrusted, synchronous work in threads, with a limit on CPU time that is enforced from outside: a thread that does not
