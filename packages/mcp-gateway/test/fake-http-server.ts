@@ -94,6 +94,13 @@ export async function startFakeHttpServer(): Promise<FakeHttpServer> {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       return response.write(`retry: 10\nid: ${eventId}\ndata:\n\n`, () => response.destroy());
     }
+    const log = (params as { arguments?: { log?: string } } | undefined)?.arguments?.log;
+    if (log !== undefined) {
+      const note = { jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: log } };
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(`data: ${JSON.stringify(note)}\n\n`);
+      return setTimeout(() => response.end(`data: ${answer}\n\n`), 50);
+    }
     response.writeHead(200, { 'content-type': 'application/json' });
     return response.end(answer);
   };

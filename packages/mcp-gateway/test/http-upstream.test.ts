@@ -95,6 +95,24 @@ test('what a server sends by itself reaches the client: a changed list', async (
   cut.abort();
 });
 
+test.each(['session', 'shared'])(
+  'log lines on the stream of a call belong to that call (sharing: %s)',
+  async sharing => {
+    const other = await startGateway({
+      servers: { web: { type: 'streamable-http', url: fake.url, allow_private: true, sharing } },
+    });
+    const clients = await Promise.all([openRawClient(other), openRawClient(other), openRawClient(other)]);
+    const answers = await Promise.all(
+      clients.map((client, index) => client.call('1', 'web__echo', { log: `line of ${index}` })),
+    );
+    answers.forEach((messages, index) => {
+      expect(messages).toHaveLength(2);
+      expect(JSON.parse(messages[0] ?? '').params.data).toBe(`line of ${index}`);
+    });
+    await other.close();
+  },
+);
+
 test('refusals and unreachable servers are told apart from errors of tools', async () => {
   const client = await openRawClient(gateway);
   await client.call('0', 'web__echo');

@@ -136,12 +136,13 @@ test('[F68] a server that floods is made to wait, and the others answer as befor
   expect(resultText((await flood).at(-1))).toBe('flooded');
 });
 
-test('log lines of a shared server reach nobody but the one whose call they belong to [S-1]', async () => {
+test('[S-1] log lines of a shared server reach nobody, those of a session’s own server reach it', async () => {
   const [caller, other] = await Promise.all([openRawClient(gateway), openRawClient(gateway)]);
   const cut = new AbortController();
   const stream = await other.get({ signal: cut.signal });
-  const messages = await caller.call('1', 'good__flood', { lines: 5 });
-  expect(messages.filter(message => message.includes('notifications/message'))).toHaveLength(5);
+  const isLog = (message: string) => message.includes('notifications/message');
+  expect((await caller.call('1', 'good__flood', { lines: 5 })).filter(isLog)).toHaveLength(0);
+  expect((await caller.call('2', 'small__flood', { lines: 5 })).filter(isLog)).toHaveLength(5);
   await other.ask(list);
   await other.call('1', 'good__add-tool', { name: `tool-${Date.now()}` });
   const reader = stream.body?.getReader();
@@ -152,6 +153,12 @@ test('log lines of a shared server reach nobody but the one whose call they belo
   }, 'the change of the list');
   expect(seen).not.toContain('notifications/message');
   cut.abort();
+});
+
+test('[S-1] a shared server cannot ask the client whose call happens to run', async () => {
+  const client = await openRawClient(gateway, { capabilities: { sampling: {} } });
+  const [answer] = await client.call('1', 'good__ask');
+  expect(JSON.parse(resultText(answer))).toMatchObject({ error: { code: -32601 } });
 });
 
 test('[P21] a storm of list changes that change nothing is not told, one change is told once', async () => {

@@ -153,7 +153,11 @@ export class UpstreamChannel implements Channel {
   #connect(): Connection {
     const { upstream, factory, owner, onStray } = this.#options;
     const connection: Connection = new Connection(
-      { server: upstream.name, maxResultBytes: upstream.policy.maxResultBytes },
+      {
+        server: upstream.name,
+        maxResultBytes: upstream.policy.maxResultBytes,
+        isShared: upstream.policy.sharing === 'shared',
+      },
       events => factory.create(events),
       {
         onNotification: (frame: NotificationFrame) => owner.onNotification(this, frame),

@@ -16,6 +16,13 @@ export interface Pending {
   onSessionLost(): void;
 }
 
+export interface ConnectionOptions {
+  readonly server: string;
+  readonly maxResultBytes: number;
+  /** Whether calls of several sessions run on it: then nothing is guessed to belong to one of them (S-1). */
+  readonly isShared: boolean;
+}
+
 export interface ConnectionEvents {
   onNotification(frame: NotificationFrame): void;
   onRequest(frame: RequestFrame): void;
@@ -38,18 +45,20 @@ export class Connection implements TransportEvents {
   readonly #pending = new Map<number, Pending>();
   readonly #server: string;
   readonly #maxResultBytes: number;
+  readonly #isShared: boolean;
   readonly #events: ConnectionEvents;
   readonly transport: Transport;
   #lastId = 0;
   #closed: GatewayError | undefined;
 
   constructor(
-    options: { readonly server: string; readonly maxResultBytes: number },
+    options: ConnectionOptions,
     open: (events: TransportEvents) => Transport,
     events: ConnectionEvents,
   ) {
     this.#server = options.server;
     this.#maxResultBytes = options.maxResultBytes;
+    this.#isShared = options.isShared;
     this.#events = events;
     this.transport = open(this);
   }
@@ -185,7 +194,7 @@ export class Connection implements TransportEvents {
       this.transport.send(Buffer.concat([head, id, Buffer.from(',"result":{}}')]), undefined);
       return;
     }
-    const related = this.#related(request);
+    const related = this.#isShared ? undefined : this.#related(request);
     if (related) related.onRequest(frame);
     else this.#events.onRequest(frame);
   }
@@ -193,9 +202,9 @@ export class Connection implements TransportEvents {
   /** The call that a message belongs to: by its stream, or because there is only one it can belong to. */
   #related(request: number | undefined): Pending | undefined {
     if (request !== undefined) {
-      this.#pending.get(request);
-      return;
+      return this.#pending.get(request);
     }
+    if (this.#isShared) return undefined;
     let only: Pending | undefined;
     for (const pending of this.#pending.values()) {
       if (!pending.isForwarded) continue;
