@@ -1,9 +1,11 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Clock, systemClock } from '../../clock.ts';
 import { anthropic } from './anthropic/anthropic.ts';
+import { bedrock } from './bedrock/bedrock.ts';
 import { createFaultBook, type FaultMatch } from './faults.ts';
 import { gemini } from './gemini/gemini.ts';
 import { control, controlBase } from './http/control.ts';
+import { listen } from './http/listener.ts';
 import type { Protocol } from './http/protocol.ts';
 import { type MeterSnapshot, type RecordedRequest, Records } from './http/records.ts';
 import { serve, type Workshop } from './http/serve.ts';
@@ -55,7 +57,7 @@ export interface Simulator {
   close(): Promise<void>;
 }
 
-const protocols: readonly Protocol[] = [openai, anthropic, gemini];
+const protocols: readonly Protocol[] = [openai, anthropic, gemini, bedrock];
 const maxBodyBytes = 64 * 1024 * 1024;
 const maxStored = 1000;
 
@@ -87,15 +89,14 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     stored.clear();
   };
   const failures: unknown[] = [];
-  const server = createServer({ noDelay: true, keepAlive: true, requestTimeout: 0 }, (request, response) => {
+  const host = options.host ?? '127.0.0.1';
+  const listener = await listen({ port: options.port ?? 0, host }, (request, response) => {
     handle(workshop, { request, response, reset }).catch((error: unknown) => {
       failures.push(error);
       response.destroy();
     });
   });
-  server.keepAliveTimeout = 60_000;
-  const host = options.host ?? '127.0.0.1';
-  const port = await listen(server, options.port ?? 0, host);
+  const { port } = listener;
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     port,
@@ -108,9 +109,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     clearFaults: faults.clear,
     reset,
     close: async () => {
-      const closed = new Promise(resolve => server.close(resolve));
-      server.closeAllConnections();
-      await closed;
+      await listener.close();
       closing.abort(new Error('The simulator is closed'));
       if (failures.length > 0) throw new AggregateError(failures, 'The simulator failed to answer');
     },
@@ -125,7 +124,8 @@ async function handle(
   const body = await readBody(request);
   if (body === 'left') return;
   if (body === 'too-large') {
-    response.writeHead(413, { connection: 'close' }).end();
+    response.writeHead(413).end();
+    request.destroy();
     return;
   }
   const url = request.url ?? '/';
@@ -172,14 +172,4 @@ class BoundedMap<Key, Value> extends Map<Key, Value> {
     }
     return this;
   }
-}
-
-async function listen(server: Server, port: number, host: string): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The simulator has no port');
-  return address.port;
 }

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { constants, Http2ServerResponse, type ServerHttp2Stream } from 'node:http2';
 import type { Clock } from '../../../clock.ts';
 import type { Ending, Fault } from '../faults.ts';
 import { ApiError, type Frame, type Reply, type StreamReply, type WholeReply } from './protocol.ts';
@@ -204,16 +205,24 @@ function write(bytes: string | Uint8Array, { gone, response }: Stage): Promise<v
 /** Ends the connection, or leaves it silent until the client goes. What was written before is delivered first. */
 async function breakOff(stage: Stage, how: 'rst' | 'fin' | 'hang'): Promise<void> {
   const { gone, response } = stage;
-  const { socket } = response;
-  if (!socket || gone.aborted) return;
+  if (gone.aborted) return;
   if (response.headersSent) {
     // Node sends the head with the first body byte; an answer that breaks before that still has a head.
     response.flushHeaders();
-    await new Promise<void>(resolve => socket.write('', () => resolve()));
+    await new Promise<void>(resolve => response.write('', () => resolve()));
   }
-  if (how !== 'hang') stage.finish('broken');
-  if (how === 'rst') socket.resetAndDestroy();
-  else if (how === 'fin') socket.end();
-  else if (!gone.aborted)
-    await new Promise(resolve => gone.addEventListener('abort', resolve, { once: true }));
+  if (how === 'hang') {
+    if (!gone.aborted) await new Promise(resolve => gone.addEventListener('abort', resolve, { once: true }));
+    return;
+  }
+  stage.finish('broken');
+  const stream = streamOf(response);
+  if (stream) stream.close(how === 'rst' ? constants.NGHTTP2_INTERNAL_ERROR : constants.NGHTTP2_NO_ERROR);
+  else if (how === 'rst') response.socket?.resetAndDestroy();
+  else response.socket?.end();
+}
+
+/** The stream of an HTTP/2 answer: there it is what breaks, not the connection. */
+function streamOf(response: ServerResponse): ServerHttp2Stream | undefined {
+  return response instanceof Http2ServerResponse ? response.stream : undefined;
 }
