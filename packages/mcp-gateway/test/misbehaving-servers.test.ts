@@ -67,7 +67,7 @@ test('[F51] a server that dies in the middle of calls answers each of them at on
   for (const [answer] of await Promise.all(waiting)) {
     expect(errorOf(answer)).toMatchObject({ code: -32603, data: { reason: 'server_gone', server: 'bad' } });
   }
-  expect(Date.now() - startedMs).toBeLessThan(2000);
+  expect(Date.now() - startedMs).toBeLessThan(5000); // the calls themselves would wait for two minutes
   const again = Number(resultText((await client.call('5', 'bad__pid'))[0]));
   expect(again).toBeGreaterThan(0);
   expect(again).not.toBe(pid);
@@ -132,7 +132,7 @@ test('[F68] a server that floods is made to wait, and the others answer as befor
   const flood = client.call('1', 'slow__flood', { lines: 3000 });
   const startedMs = performance.now();
   for (let index = 0; index < 20; index++) await client.call(String(index), 'good__pid');
-  expect(performance.now() - startedMs).toBeLessThan(2000);
+  expect(performance.now() - startedMs).toBeLessThan(5000);
   expect(resultText((await flood).at(-1))).toBe('flooded');
 });
 
