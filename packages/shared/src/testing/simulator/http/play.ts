@@ -20,8 +20,8 @@ export interface Stage {
   readonly entry: Entry;
   /** Fires when the client is gone, or the simulator closes. */
   readonly gone: AbortSignal;
-  /** Called with the last bytes, before the client can have seen them. */
-  finish(outcome: Outcome): void;
+  /** Called with the last bytes, before the client can have seen them. What never reached the model costs nothing. */
+  finish(outcome: Outcome, isBilled?: boolean): void;
   renderError(error: ApiError): WholeReply;
 }
 
@@ -63,7 +63,7 @@ async function sendWhole(reply: WholeReply, stage: Stage, outcome: Outcome = 'co
   if (reply.billing) entry.request.outputTokensSent = reply.billing.usage.outputTokens;
   response.writeHead(reply.status, { ...reply.headers, 'content-length': Buffer.byteLength(reply.body) });
   response.end(reply.body);
-  stage.finish(outcome);
+  stage.finish(outcome, reply.status === 200);
 }
 
 async function breakWhole(
@@ -98,7 +98,7 @@ async function sendOdd(how: 'html' | 'empty', stage: Stage): Promise<void> {
     'content-length': body.length,
   });
   stage.response.end(body);
-  stage.finish('broken');
+  stage.finish('broken', false);
 }
 
 async function sendStream(
@@ -215,7 +215,7 @@ async function breakOff(stage: Stage, how: 'rst' | 'fin' | 'hang'): Promise<void
     if (!gone.aborted) await new Promise(resolve => gone.addEventListener('abort', resolve, { once: true }));
     return;
   }
-  stage.finish('broken');
+  stage.finish('broken', response.headersSent);
   const stream = streamOf(response);
   if (stream) stream.close(how === 'rst' ? constants.NGHTTP2_INTERNAL_ERROR : constants.NGHTTP2_NO_ERROR);
   else if (how === 'rst') response.socket?.resetAndDestroy();

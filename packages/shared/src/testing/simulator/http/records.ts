@@ -107,6 +107,7 @@ export class Records {
     this.#open++;
     this.#requests.push(request);
     if (this.#requests.length > this.#max * 2) this.#requests.splice(0, this.#requests.length - this.#max);
+    this.#changed();
     return {
       request,
       changed: () => this.#changed(),

@@ -52,9 +52,10 @@ export async function serve(
   });
   const departure = createDeparture();
   let billing: Billing | undefined;
-  const finish = (outcome: Outcome) => entry.end(outcome, clock.now(), billing);
+  const finish = (outcome: Outcome, isBilled = true) =>
+    entry.end(outcome, clock.now(), isBilled ? billing : undefined);
   response.once('close', () => {
-    finish('client-left');
+    finish('client-left', response.headersSent);
     departure.happened();
   });
   const requestFault = createRequestFault(workshop, protocol, apiRequest);

@@ -51,7 +51,10 @@ function buildObject(schema: JsonSchema, root: JsonSchema, depth: number): Recor
 
 function buildArray(schema: JsonSchema, root: JsonSchema, depth: number): unknown[] {
   const prefix = Array.isArray(schema.prefixItems) ? schema.prefixItems : [];
-  const length = Math.max(numberIn(schema.minItems) ?? 1, prefix.length);
+  // One item shows what items look like; deep down, where a schema may hold itself, none will do.
+  const usual = depth < maxDepth / 2 ? 1 : 0;
+  const most = numberIn(schema.maxItems) ?? Number.POSITIVE_INFINITY;
+  const length = Math.min(Math.max(numberIn(schema.minItems) ?? usual, prefix.length), most);
   return Array.from({ length }, (_, index) => build(prefix[index] ?? schema.items, root, depth + 1));
 }
 

@@ -123,8 +123,11 @@ function scoreOf(
   words: ReadonlySet<string>,
   latestResult: string | undefined,
 ): number {
-  if (isNamed(tool.name, clause)) return 1000 + tool.name.length;
-  const own = [...new Set(wordsOf(tool.name))];
+  // `files__read_file` is the tool `read_file` of the server `files`.
+  const ownName = tool.name.split(/__|[./:]/).at(-1) ?? tool.name;
+  if (isNamed(tool.name, clause)) return 2000 + tool.name.length;
+  if (isNamed(ownName, clause)) return 1000 + ownName.length;
+  const own = [...new Set(wordsOf(ownName))];
   const shared = own.filter(word => words.has(word));
   if (shared.length === 0) return 0;
   const verbs = shared.filter(word => actions.has(word)).length;
