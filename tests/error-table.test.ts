@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { errorKinds } from '@strata/shared/errors/gateway-error.ts';
 import { expect, test } from 'vitest';
 
@@ -21,9 +21,8 @@ function tableUnder(heading: string): string[][] {
     );
 }
 
-function reasonsInSource(): Map<string, string> {
-  const reasons = new Map<string, string>();
-  const files = readdirSync(join(root, 'packages'), { recursive: true, encoding: 'utf8' }).filter(
+function sourceFiles(): string[] {
+  return readdirSync(join(root, 'packages'), { recursive: true, encoding: 'utf8' }).filter(
     name =>
       name.endsWith('.ts') &&
       name.includes('/src/') &&
@@ -31,13 +30,19 @@ function reasonsInSource(): Map<string, string> {
       !name.includes('/testing/') &&
       !name.endsWith('.test.ts'),
   );
-  for (const name of files) {
+}
+
+const sources = () => sourceFiles().map(name => readFileSync(join(root, 'packages', name), 'utf8'));
+
+/** Reasons that stand as literals beside their error; others are handed in, and are found by the page's own check. */
+function reasonsInSource(): Map<string, string> {
+  const reasons = new Map<string, string>();
+  for (const name of sourceFiles()) {
     const text = readFileSync(join(root, 'packages', name), 'utf8');
     for (const match of text.matchAll(
       /reason: (?:[^,;{}()]*\? )?'([a-z][a-z0-9_]*)'(?! in )(?: : '([a-z][a-z0-9_]*)')?/g,
     )) {
-      for (const reason of [match[1], match[2]])
-        if (reason !== undefined) reasons.set(reason, relative(root, name));
+      for (const reason of [match[1], match[2]]) if (reason !== undefined) reasons.set(reason, name);
     }
   }
   return reasons;
@@ -67,6 +72,6 @@ test('every reason that the code gives has one line on the page, and every line 
       .filter(reason => !documented.includes(reason))
       .map(reason => `${reason} (${actual.get(reason)})`),
   ).toEqual([]);
-  expect(documented.filter(reason => !actual.has(reason))).toEqual([]);
+  expect(documented.filter(reason => !sources().some(text => text.includes(`'${reason}'`)))).toEqual([]);
   expect(documented.length).toBe(new Set(documented).size);
 });

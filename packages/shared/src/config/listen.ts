@@ -29,7 +29,7 @@ export function listenSchema(defaults: { readonly port: number }) {
         .number()
         .int()
         .min(1024)
-        .default(32 * mebibyte)
+        .default(25 * mebibyte)
         .describe('Largest request body. At start.'),
       max_connections: z
         .number()
