@@ -32,7 +32,9 @@ function sourceFiles(): string[] {
   );
 }
 
-const sources = new Map(sourceFiles().map(name => [name, readFileSync(join(root, 'packages', name), 'utf8')]));
+const sources = new Map(
+  sourceFiles().map(name => [name, readFileSync(join(root, 'packages', name), 'utf8')]),
+);
 
 /** Reasons that stand as literals beside their error; others are handed in, and are found by the page's own check. */
 function reasonsInSource(): Map<string, string> {
@@ -71,8 +73,7 @@ test('every reason that the code gives has one line on the page, and every line 
       .filter(reason => !documented.includes(reason))
       .map(reason => `${reason} (${actual.get(reason)})`),
   ).toEqual([]);
-  const everything = [...sources.values()].join('
-');
+  const everything = [...sources.values()].join(' ');
   expect(documented.filter(reason => !everything.includes(`'${reason}'`))).toEqual([]);
   expect(documented.length).toBe(new Set(documented).size);
 });
