@@ -7,9 +7,20 @@ import { benchMcpGateway } from './mcp-gateway.ts';
 const isQuick = process.argv.includes('--quick');
 const options = isQuick ? { rounds: 1, requests: 400 } : { rounds: 5, requests: 10_000 };
 
-const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+const commit = readCommit();
 console.log(
   `Commit ${commit}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${new Date().toISOString().slice(0, 10)}\n`,
 );
 console.log(`### ai-gateway\n\n${await benchAiGateway(options)}\n`);
 console.log(`### mcp-gateway\n\n${await benchMcpGateway(options)}\n`);
+
+function readCommit(): string {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
+  } catch {
+    return 'unknown';
+  }
+}

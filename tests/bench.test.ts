@@ -1,0 +1,13 @@
+import { expect, test } from 'vitest';
+import { runProgram } from './smoke.ts';
+
+test('the bench runs: every candidate is measured in one run and answers everything', async () => {
+  const { code, output } = await runProgram(['bench/run.ts', '--quick'], {});
+  expect(code, output).toBe(0);
+  const rows = [...output.matchAll(/^\| ([\w -]+) \| (\d+) \| ([\d.]+) \| (\d+) \|$/gm)];
+  expect(rows.map(row => row[1])).toEqual(['direct', 'bare proxy', 'ai-gateway', 'direct', 'mcp-gateway']);
+  for (const [, name, rate, , failures] of rows) {
+    expect(Number(failures), name).toBe(0);
+    expect(Number(rate), name).toBeGreaterThan(0);
+  }
+});
