@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
@@ -18,6 +18,7 @@ interface Waiting {
  */
 export async function openSqliteJournal(path: string): Promise<Journal> {
   mkdirSync(dirname(path), { recursive: true });
+  closeSync(openSync(path, 'a', 0o600)); // prompts and answers are in it; its log and index inherit the mode
   const writer = new WriterClient(path);
   await writer.ready;
   const reader = new SqliteReader(path);
@@ -60,8 +61,8 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
     },
     async close() {
       listeners.clear();
+      reader.close(); // the last connection folds the log into the file, and a reader could not
       await writer.close();
-      reader.close();
     },
   };
 }
