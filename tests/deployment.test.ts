@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { stackSchema } from '@strata/cli/start/stack-config.ts';
 import { readEnvironment } from '@strata/shared/config/environment.ts';
+import { loadConfig } from '@strata/shared/config/load.ts';
 import { shapeOf } from '@strata/shared/config/schema-shape.ts';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -183,6 +184,23 @@ test('the chain: who depends on whom, addresses that name services, volumes and 
   const agent = service('agent-gateway').environment ?? {};
   expect(agent.STRATA_AGENT_GATEWAY__AI_GATEWAY).toBe(`http://ai-gateway:${portOf['ai-gateway']}`);
   expect(agent.STRATA_AGENT_GATEWAY__MCP_GATEWAY).toBe(`http://mcp-gateway:${portOf['mcp-gateway']}/mcp`);
+});
+
+test('the configuration that the containers mount is valid as it is, and stays so with its examples taken in', () => {
+  const text = read('deploy/strata.yaml');
+  const withExamples = text
+    .replaceAll(/^ {2}(providers|models|servers): \{\}\n/gm, '')
+    .replaceAll(/^ {2}# /gm, '  ');
+  const env = { OPENAI_API_KEY: 'k', ANTHROPIC_API_KEY: 'k', SEARCH_TOKEN: 't' };
+  for (const each of [text, withExamples])
+    loadConfig(stackSchema, { source: 'deploy/strata.yaml', text: each }, { env });
+  expect(
+    loadConfig(stackSchema, { source: 'x', text: withExamples }, { env }).ai_gateway.models,
+  ).toHaveProperty('fast');
+  const root = read('strata.yaml').replaceAll(/^# (?=(?:ai_gateway| {2,}))/gm, '');
+  expect(
+    loadConfig(stackSchema, { source: 'strata.yaml', text: root }, { env }).ai_gateway.models.fast?.targets,
+  ).toHaveLength(2);
 });
 
 test('no secret has a default in the compose file', () => {
