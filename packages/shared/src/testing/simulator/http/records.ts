@@ -22,6 +22,7 @@ export interface RecordedRequest {
   readonly bodyBytes: number;
   /** The body as it came; its first 256 KiB if it is longer. */
   readonly body: Buffer;
+  /** The body as it parses. Throws where it is no JSON, or was too long to keep. */
   json(): unknown;
   readonly model: string | undefined;
   readonly isStream: boolean;
@@ -89,12 +90,14 @@ export class Records {
       readonly body: Buffer;
     },
   ): Entry {
+    // A copy: what came from the socket is a slice of a buffer many times its size.
+    const body = Buffer.from(facts.body.subarray(0, keptBodyBytes));
     const request: Mutable<RecordedRequest> = {
       ...facts,
       index: ++this.#total,
       bodyBytes: facts.body.length,
-      body: facts.body.subarray(0, keptBodyBytes),
-      json: () => JSON.parse(facts.body.toString()),
+      body,
+      json: () => JSON.parse(body.toString()),
       model: undefined,
       isStream: false,
       status: undefined,
