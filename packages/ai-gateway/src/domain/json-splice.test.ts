@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { JsonScanError, lastMember, scanObject, stringAt, visitKeys } from './json-scan.ts';
+import { lastMember, scanObject, stringAt, visitKeys } from './json-scan.ts';
+import { JsonScanError } from './json-scanner.ts';
 import { setMember, splice } from './json-splice.ts';
 
 function replaceModel(text: string, model: string): string {

@@ -1,4 +1,4 @@
-import type { ScannedObject, Span } from './json-scan.ts';
+import type { ScannedObject, Span } from './json-scanner.ts';
 
 /** Replaces the bytes of a span. An empty span inserts. */
 export interface Edit extends Span {

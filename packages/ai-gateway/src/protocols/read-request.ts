@@ -1,14 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import {
-  JsonScanError,
-  lastMember,
-  type ScannedObject,
-  type ScanProblem,
-  type Span,
-  scanObject,
-  stringAt,
-} from '../domain/json-scan.ts';
+import { lastMember, scanObject, stringAt } from '../domain/json-scan.ts';
+import { JsonScanError, type ScannedObject, type ScanProblem, type Span } from '../domain/json-scanner.ts';
 import { refuseUpstreamOverrides } from '../domain/upstream-overrides.ts';
 
 /** What every protocol's request has in common: a JSON object that names a model. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
@@ -59,7 +59,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   async function byKey(secret: string): Promise<Caller> {
     if (!looksLikeVirtualKey(secret)) throw invalidKey();
     // The cache key is a digest of the WHOLE credential: a prefix would let one caller be taken for another (C5).
-    const digest = createHash('sha256').update(secret).digest('base64');
+    const digest = hash('sha256', secret, 'base64');
     const key = requireUsable(await lookUp(digest, () => keys.findBySecret(secret)), clock);
     const { tenant, principal, isAdmin, scopes } = key;
     return { tenant, principal, keyId: key.id, isAdmin, scopes, envelope: undefined };

@@ -1,5 +1,6 @@
 import { openaiErrorEvent, openaiErrors } from '@strata/shared/errors/openai.ts';
-import { lastMember, type Span, scanObject, valueAt } from '../../domain/json-scan.ts';
+import { lastMember, scanObject, valueAt } from '../../domain/json-scan.ts';
+import type { Span } from '../../domain/json-scanner.ts';
 import { type Edit, setMember, splice } from '../../domain/json-splice.ts';
 import type { ModelRequest, Protocol, RequestChange } from '../../domain/protocol.ts';
 import { type AnswerShape, readWholeAnswer } from '../read-answer.ts';
