@@ -15,6 +15,7 @@ const tools: readonly OfferedTool[] = [
   tool('fs__get_file_info', { path: text }),
   tool('fs__read_text_file', { path: text }),
   tool('fs__list_directory', { path: text }),
+  tool('fs__move_file', { source: text, destination: text }),
   tool('everything__get-sum', { a: { type: 'number' }, b: { type: 'number' } }),
   tool('everything__echo', { message: text }),
   tool('get_weather', { city: text, unit: { type: 'string', enum: ['celsius', 'kelvin'] } }, ['city']),
@@ -66,6 +67,7 @@ describe('the tool that a prompt asks for', () => {
     ['What is the sum of 17 and 25?', 'everything__get-sum', { a: 17, b: 25 }],
     ['Echo hello world', 'everything__echo', { message: 'hello world' }],
     ['What is the weather in New York?', 'get_weather', { city: 'New York' }],
+    ['Move /a/x.txt to /b/y.txt', 'fs__move_file', { source: '/a/x.txt', destination: '/b/y.txt' }],
     ['Use the tool list_allowed', 'list_allowed', {}],
     ['Use get_weather with city: Oslo and unit=kelvin', 'get_weather', { city: 'Oslo', unit: 'kelvin' }],
     ['Use get_weather', 'get_weather', { city: 'text' }],
@@ -79,6 +81,7 @@ describe('the tool that a prompt asks for', () => {
     'What is the weather like?',
     'List the planets of the solar system',
     'Explain how to read people',
+    'Explain what is allowed',
     'You are helpful. Say yes.',
   ])('none: %s', prompt => {
     expect(ask(prompt)).toEqual([]);

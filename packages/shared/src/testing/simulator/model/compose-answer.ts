@@ -100,7 +100,7 @@ function textOf(conversation: Conversation, directives: Directives): string {
   if (directives.words !== undefined) return lorem(directives.words);
   if (results.length > 0) {
     const quoted = results.map(
-      result => `${result.isError ? 'an error: ' : ''}"${result.text.slice(0, maxQuotedChars)}"`,
+      result => `${result.isError ? 'an error: ' : ''}"${result.text.trim().slice(0, maxQuotedChars)}"`,
     );
     return `The ${results.length === 1 ? 'tool' : 'tools'} answered: ${quoted.join(' and ')}.`;
   }

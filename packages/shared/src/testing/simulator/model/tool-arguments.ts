@@ -66,7 +66,7 @@ function createWords({ text, latestResult, takesRest }: ArgumentSource): Words {
     return path;
   };
   const guessString = (name: string): string | undefined => {
-    if (/path|file|dir|folder/i.test(name)) return takePath();
+    if (/path|file|dir|folder|^(source|destination|src|dest|target|from|to)$/i.test(name)) return takePath();
     if (/ur[il]|link|href/i.test(name)) return found.urls.shift() ?? takePath();
     if (/cit(y|ies)|location|place|country|region/i.test(name))
       return found.places.shift() ?? found.quoted.shift();

@@ -11,6 +11,9 @@ export interface PlannedCall {
   readonly arguments: string;
 }
 
+/** How much of a prompt is searched for a wish: who has one says so early. */
+const maxReadChars = 20_000;
+
 /**
  * The calls of this answer; none when the model should speak. A prompt is a list of steps (scripted, or clauses that each
  * ask for a tool); each round of tool results since it was said is a step done.
@@ -27,7 +30,7 @@ export function nextCalls(conversation: Conversation, directives: Directives): r
     .at(-1)
     ?.map(result => result.text)
     .join('\n');
-  const prompt = directives.rest || lastUserText(conversation);
+  const prompt = (directives.rest || lastUserText(conversation)).slice(0, maxReadChars);
   const source: ArgumentSource = { text: prompt, latestResult, takesRest: true };
 
   const step = directives.steps[rounds.length];
@@ -134,8 +137,10 @@ function scoreOf(
   // "read the file" is for `read_text_file`, not for `write_file`.
   if (verbs === 0 && own.some(word => actions.has(word))) return 0;
   const saysWhat = verbs < shared.length || own.every(word => actions.has(word));
+  // One word in common says little where no argument has to fit as well.
   const required = tool.schema?.required;
-  if (!saysWhat && !(Array.isArray(required) && required.length > 0)) return 0;
+  const needsArguments = Array.isArray(required) && required.length > 0;
+  if (!needsArguments && (!saysWhat || (shared.length < 2 && shared.length < own.length))) return 0;
   const source = { text: clause, latestResult, takesRest: saysWhat };
   if (!fillArguments(tool.schema, source).isComplete) return 0;
   return shared.length * 10 + verbs * 20 - (own.length - shared.length);

@@ -1,6 +1,6 @@
 import type { ModelEntry } from '../http/protocol.ts';
 import type { AnswerFormat, Conversation, OfferedTool, ToolChoice, Turn } from '../model/conversation.ts';
-import type { ChatRequest } from './chat-request.ts';
+import { type ChatRequest, chosenTools } from './chat-request.ts';
 
 type Message = ChatRequest['messages'][number];
 
@@ -79,20 +79,8 @@ function choiceOf(choice: ChatRequest['tool_choice']): ToolChoice {
   if (choice === undefined) return { type: 'auto' };
   if (typeof choice === 'string') return { type: choice };
   // A subset under `auto` is not forced; the simulator's model takes one of it whenever the prompt asks for a tool.
-  if ('allowed_tools' in choice && choice.type === 'allowed_tools') {
-    const { mode, tools } = choice.allowed_tools as { mode: 'auto' | 'required'; tools: NamedTool[] };
-    return mode === 'auto' ? { type: 'auto' } : { type: 'named', names: tools.map(nameOf) };
-  }
-  return { type: 'named', names: [nameOf(choice as NamedTool)] };
-}
-
-interface NamedTool {
-  readonly function?: { readonly name: string } | undefined;
-  readonly custom?: { readonly name: string } | undefined;
-}
-
-function nameOf(tool: NamedTool): string {
-  return tool.function?.name ?? tool.custom?.name ?? '';
+  if (choice.type === 'allowed_tools' && choice.allowed_tools.mode === 'auto') return { type: 'auto' };
+  return { type: 'named', names: chosenTools(choice) };
 }
 
 function formatOf(format: ChatRequest['response_format']): AnswerFormat {

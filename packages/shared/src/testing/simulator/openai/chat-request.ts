@@ -61,16 +61,15 @@ const tool = z.discriminatedUnion('type', [
   }),
 ]);
 
-const namedTool = z.looseObject({
-  type: z.enum(['function', 'custom']),
-  function: z.looseObject({ name: z.string() }).optional(),
-  custom: z.looseObject({ name: z.string() }).optional(),
-});
+const namedTool = z.discriminatedUnion('type', [
+  z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: z.string() }) }),
+  z.looseObject({ type: z.literal('custom'), custom: z.looseObject({ name: z.string() }) }),
+]);
 const toolChoice = z.union([
   z.enum(['none', 'auto', 'required']),
   z.looseObject({
     type: z.literal('allowed_tools'),
-    allowed_tools: z.looseObject({ mode: z.enum(['auto', 'required']), tools: z.array(namedTool) }),
+    allowed_tools: z.looseObject({ mode: z.enum(['auto', 'required']), tools: z.array(namedTool).min(1) }),
   }),
   namedTool,
 ]);
@@ -163,7 +162,24 @@ export function checkChatRequest(body: ChatRequest): void {
         code: 'invalid_parameter_combination',
       },
     );
+  const missing = chosenTools(body.tool_choice).find(
+    chosen => !body.tools?.some(each => nameOf(each) === chosen),
+  );
+  if (missing !== undefined)
+    throw new ApiError(400, `Tool choice '${missing}' not found in 'tools' parameter.`, {
+      param: 'tool_choice',
+    });
   checkPairing(body.messages);
+}
+
+/** The tools that a choice names, none for a word. */
+export function chosenTools(choice: ChatRequest['tool_choice']): string[] {
+  if (choice === undefined || typeof choice === 'string') return [];
+  return choice.type === 'allowed_tools' ? choice.allowed_tools.tools.map(nameOf) : [nameOf(choice)];
+}
+
+function nameOf(named: z.output<typeof namedTool>): string {
+  return named.type === 'function' ? named.function.name : named.custom.name;
 }
 
 function checkPairing(messages: ChatRequest['messages']): void {

@@ -68,7 +68,8 @@ const toolChoice = z.union([
     mode: z.enum(['auto', 'required']),
     tools: z.array(z.looseObject({ name: z.string().optional() })),
   }),
-  z.looseObject({ type: z.string() }),
+  // Tools that OpenAI runs.
+  z.looseObject({ type: z.string().regex(/^(?!function$|custom$|allowed_tools$)/) }),
 ]);
 
 const textFormat = z.discriminatedUnion('type', [
