@@ -60,6 +60,7 @@ export interface Simulator {
 const protocols: readonly Protocol[] = [openai, anthropic, gemini, bedrock];
 const maxBodyBytes = 64 * 1024 * 1024;
 const maxStored = 1000;
+const maxFailures = 100;
 
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const closing = new AbortController();
@@ -92,7 +93,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const host = options.host ?? '127.0.0.1';
   const listener = await listen({ port: options.port ?? 0, host }, (request, response) => {
     handle(workshop, { request, response, reset }).catch((error: unknown) => {
-      failures.push(error);
+      if (failures.length < maxFailures) failures.push(error);
       response.destroy();
     });
   });

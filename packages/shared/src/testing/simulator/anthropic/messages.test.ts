@@ -193,6 +193,17 @@ describe('messages, with the @anthropic-ai/sdk package', () => {
     expect(seen.map(request => request.status)).toEqual([429, 529, 200]);
   });
 
+  it.each([
+    ['error-event-after=4', { type: 'overloaded_error' }],
+    ['cut-after-events=4', { name: 'TypeError' }],
+    ['malformed-after-events=4', { name: 'SyntaxError' }],
+  ])('breaks a stream as the SDK would meet it: %s', async (fault, error) => {
+    const stream = client.messages.stream(ask('[[words: 40]]'), { headers: { 'x-sim-fault': fault } });
+    const failure = await stream.finalMessage().catch((reason: unknown) => reason);
+    const chain = [failure, (failure as Error).cause];
+    expect(chain).toContainEqual(expect.objectContaining(error));
+  });
+
   it('lists models', async () => {
     expect((await client.models.list()).data.map(({ id }) => id)).toContain(model);
     expect((await client.models.retrieve(model)).type).toBe('model');

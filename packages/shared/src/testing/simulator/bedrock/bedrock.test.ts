@@ -153,6 +153,20 @@ describe('Converse, with the AWS SDK', () => {
     await expect(accumulate(stream)).rejects.toThrow('checksum');
   });
 
+  it.each(['cut-after-events=3', 'end-after-events=3', 'rst-before-headers'])(
+    'breaks one stream of the connection and no other: %s',
+    async fault => {
+      const broken = client
+        .send(new ConverseStreamCommand(ask(`[[words: 40]] [[fault: ${fault}]]`)))
+        .then(({ stream }) => accumulate(stream));
+      const whole = client.send(new ConverseCommand(ask('Hi')));
+      const outcome = await broken.catch((error: unknown) => error);
+      if (fault.startsWith('end')) expect(outcome).toMatchObject({ stopReason: undefined });
+      else expect(outcome).toBeInstanceOf(Error);
+      expect((await whole).stopReason).toBe('end_turn');
+    },
+  );
+
   it('refuses a request that is not signed', async () => {
     const response = await fetch(`${simulator.url}/bedrock/model/x/converse`, { method: 'POST', body: '{}' });
     expect(response.status).toBe(403);
