@@ -33,11 +33,11 @@ function suite(server: PostgresServer): void {
     return store;
   };
   /** A store behind a network that can fail, with one connection. */
-  const openThroughProxy = async () => {
+  const openThroughProxy = async (config: object = {}) => {
     await (await openItems(url)).close();
     const proxy = await startChaosProxy({ target: { port: server.port } });
     proxies.push(proxy);
-    const store = await open({ pool_size: 1 }, url.replace(`:${server.port}`, `:${proxy.port}`));
+    const store = await open({ pool_size: 1, ...config }, url.replace(`:${server.port}`, `:${proxy.port}`));
     return { proxy, store };
   };
   const insert = (store: SqlStore<ItemsSchema>, id: string) =>
@@ -201,6 +201,14 @@ function suite(server: PostgresServer): void {
       server.resume();
     }
     await untilTrue(async () => (await outcomeOf(store.ping())) === 'done');
+    expectNoLeak(store);
+  });
+
+  test('[F21] a connection lost without a word is not used a second time', async () => {
+    const { proxy, store } = await openThroughProxy({ statement_timeout_ms: 50 });
+    proxy.connections.at(-1)?.isolate();
+    expect(await outcomeOf(idsIn(store))).toBe('store_unavailable');
+    expect(await outcomeOf(idsIn(store))).toBe('done');
     expectNoLeak(store);
   });
 

@@ -166,6 +166,23 @@ function suite(server: PrivateServer): void {
     await hot.set('k', 'w', { ttlMs: 60_000 });
   });
 
+  test('what a ring forgot is gone from Redis too, and everything has an end', async () => {
+    const hot = await open();
+    const append = (maxEvents: number) => hot.appendEvent('ring', 'x', { maxEvents, ttlMs: 60_000 });
+    for (let index = 0; index < 20; index++) await append(10);
+    await append(2);
+    await hot.acquireLease('k', 'me', 60_000);
+    await hot.set('k', 'v', { ttlMs: 60_000 });
+    const admin = operator();
+    const keys = await admin.keys(`test${prefixes}:*`);
+    expect(keys).toHaveLength(4); // a ring, a lease, its fence, a value
+    expect(await Promise.all(keys.map(async key => (await admin.pttl(key)) > 60_000))).toEqual(
+      keys.map(() => true),
+    );
+    const ring = keys.find(key => key.includes('ring:')) ?? '';
+    expect((await admin.hkeys(ring)).sort()).toEqual(['20', '21', 'first', 'last', 'until']);
+  });
+
   test('a mistake in the program is no word about the store', async () => {
     const hot = await open();
     await hot.set('k', 'v', { ttlMs: 60_000 });
