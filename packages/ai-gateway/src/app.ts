@@ -39,7 +39,7 @@ export async function createAiGateway(
   const stopListening = config.onChange(next => {
     inForce = takeOver(next, clock.now());
   });
-  const usage = options.usage ?? createUsageMetrics({ meter: telemetry.meter, log: telemetry.log });
+  const usage = options.usage ?? createUsageMetrics(telemetry);
 
   const requestStages: Stage<Call, Answer>[] = telemetry.isTracing ? [createTraceCall(telemetry)] : [];
   const attemptStages: Stage<Attempt, Answer>[] = [

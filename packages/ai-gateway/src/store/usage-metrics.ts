@@ -1,4 +1,5 @@
 import type { Attributes, Meter } from '@opentelemetry/api';
+import type { Histogram, HistogramSeries, Histograms } from '@strata/shared/telemetry/histograms.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { attributes, durationBuckets, metricNames } from '@strata/shared/telemetry/semantic-conventions.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
@@ -6,48 +7,57 @@ import type { UsageRecord, UsageSink } from '../domain/usage-record.ts';
 
 const tokenBuckets = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304];
 
-/** The labels of one target under one alias, made once, and its running sums, which are read when metrics are collected. */
+/** What is counted for one target under one alias: looked up once a record, with every label already in its place. */
 interface Series {
-  readonly base: Attributes;
-  readonly input: Attributes;
-  readonly output: Attributes;
-  readonly outcomes: Map<string, Attributes>;
+  readonly labels: Attributes;
+  readonly firstEvent: HistogramSeries;
+  readonly input: HistogramSeries;
+  readonly output: HistogramSeries;
+  readonly durations: Map<string, HistogramSeries>;
   costNanoUsd: bigint;
   answersWithoutCost: number;
+}
+
+interface Instruments {
+  readonly duration: Histogram;
+  readonly firstEvent: Histogram;
+  readonly tokens: Histogram;
 }
 
 /**
  * Turns usage records into metrics and a log line each (level `debug`). Labels are names from the configuration and members
  * of closed sets; nothing a caller writes becomes one (A18).
  */
-export function createUsageMetrics(deps: { meter: Meter; log: Logger }): UsageSink {
-  const { meter, log } = deps;
-  const duration = meter.createHistogram(metricNames.clientDuration, {
-    description: 'Duration of attempts, to the last byte.',
-    unit: 's',
-    advice: { explicitBucketBoundaries: durationBuckets },
-  });
-  const firstEvent = meter.createHistogram(metricNames.timeToFirstChunk, {
-    description: 'Time from the start of an attempt to its first meaningful event.',
-    unit: 's',
-    advice: { explicitBucketBoundaries: durationBuckets },
-  });
-  const tokens = meter.createHistogram(metricNames.tokenUsage, {
-    description: 'Tokens of one answer.',
-    unit: '{token}',
-    advice: { explicitBucketBoundaries: tokenBuckets },
-  });
+export function createUsageMetrics(deps: { histograms: Histograms; meter: Meter; log: Logger }): UsageSink {
+  const { histograms, meter, log } = deps;
+  const instruments: Instruments = {
+    duration: histograms.histogram(metricNames.clientDuration, {
+      description: 'Duration of attempts, to the last byte.',
+      unit: 's',
+      boundaries: durationBuckets,
+    }),
+    firstEvent: histograms.histogram(metricNames.timeToFirstChunk, {
+      description: 'Time from the start of an attempt to its first meaningful event.',
+      unit: 's',
+      boundaries: durationBuckets,
+    }),
+    tokens: histograms.histogram(metricNames.tokenUsage, {
+      description: 'Tokens of one answer.',
+      unit: '{token}',
+      boundaries: tokenBuckets,
+    }),
+  };
   const series = new Map<string, Series>();
   observe(meter, series);
 
   return {
     record(record) {
-      const known = seriesOf(series, record);
-      duration.record(record.durationMs / 1000, outcomeLabels(known, record));
-      if (record.firstEventMs !== undefined) firstEvent.record(record.firstEventMs / 1000, known.base);
+      const known = seriesOf(series, record, instruments);
+      durationOf(known, record, instruments).record(record.durationMs / 1000);
+      if (record.firstEventMs !== undefined) known.firstEvent.record(record.firstEventMs / 1000);
       if (record.usage !== undefined) {
-        tokens.record(inputTokens(record.usage), known.input);
-        tokens.record(outputTokens(record.usage), known.output);
+        known.input.record(inputTokens(record.usage));
+        known.output.record(outputTokens(record.usage));
       }
       if (record.costNanoUsd !== undefined) known.costNanoUsd += record.costNanoUsd;
       else if (record.outcome === 'answered') known.answersWithoutCost++;
@@ -62,22 +72,22 @@ function observe(meter: Meter, series: ReadonlyMap<string, Series>): void {
       description: 'Cost of priced answers, in nano-USD.',
     })
     .addCallback(result => {
-      for (const each of series.values()) result.observe(Number(each.costNanoUsd), each.base);
+      for (const each of series.values()) result.observe(Number(each.costNanoUsd), each.labels);
     });
   meter
     .createObservableCounter('strata.ai.answers.without_cost', {
       description: 'Complete answers whose usage or price is not known.',
     })
     .addCallback(result => {
-      for (const each of series.values()) result.observe(each.answersWithoutCost, each.base);
+      for (const each of series.values()) result.observe(each.answersWithoutCost, each.labels);
     });
 }
 
-function seriesOf(series: Map<string, Series>, record: UsageRecord): Series {
+function seriesOf(series: Map<string, Series>, record: UsageRecord, instruments: Instruments): Series {
   const key = `${record.alias}\n${record.provider}\n${record.model}\n${record.protocol}`;
   const known = series.get(key);
   if (known !== undefined) return known;
-  const base: Attributes = {
+  const labels: Attributes = {
     [attributes.operationName]: record.operation,
     'strata.provider': record.provider,
     'strata.alias': record.alias,
@@ -85,10 +95,11 @@ function seriesOf(series: Map<string, Series>, record: UsageRecord): Series {
     [attributes.requestModel]: record.model,
   };
   const made: Series = {
-    base,
-    input: { ...base, [attributes.tokenType]: 'input' },
-    output: { ...base, [attributes.tokenType]: 'output' },
-    outcomes: new Map(),
+    labels,
+    firstEvent: instruments.firstEvent.series(labels),
+    input: instruments.tokens.series({ ...labels, [attributes.tokenType]: 'input' }),
+    output: instruments.tokens.series({ ...labels, [attributes.tokenType]: 'output' }),
+    durations: new Map(),
     costNanoUsd: 0n,
     answersWithoutCost: 0,
   };
@@ -96,17 +107,17 @@ function seriesOf(series: Map<string, Series>, record: UsageRecord): Series {
   return made;
 }
 
-function outcomeLabels(known: Series, record: UsageRecord): Attributes {
+function durationOf(known: Series, record: UsageRecord, instruments: Instruments): HistogramSeries {
   const key = record.failure ?? record.outcome;
-  const made = known.outcomes.get(key);
+  const made = known.durations.get(key);
   if (made !== undefined) return made;
   const isFailure = record.outcome !== 'answered';
-  const fresh: Attributes = {
-    ...known.base,
+  const fresh = instruments.duration.series({
+    ...known.labels,
     'strata.outcome': record.outcome,
     ...(isFailure && { [attributes.errorType]: key }),
-  };
-  known.outcomes.set(key, fresh);
+  });
+  known.durations.set(key, fresh);
   return fresh;
 }
 

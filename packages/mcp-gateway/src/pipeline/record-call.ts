@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { HistogramSeries } from '@strata/shared/telemetry/histograms.ts';
 import { durationBuckets, metricNames } from '@strata/shared/telemetry/semantic-conventions.ts';
 import type { Telemetry } from '@strata/shared/telemetry/telemetry.ts';
 import { cancelledByClient } from '../domain/exchange.ts';
@@ -14,20 +15,23 @@ export type CallOutcome = 'ok' | 'tool_error' | 'server_error' | 'failed' | 'can
  * as text), with which outcome, how long, in which trace.
  */
 export function recordCall(telemetry: Telemetry, clock: Clock): CallStage {
-  const duration = telemetry.meter.createHistogram(metricNames.mcpServerDuration, {
+  const duration = telemetry.histograms.histogram(metricNames.mcpServerDuration, {
     unit: 's',
     description: 'Duration of requests that were passed on to a server.',
-    advice: { explicitBucketBoundaries: durationBuckets },
+    boundaries: durationBuckets,
   });
+  const series = new Map<string, HistogramSeries>();
+  const seriesOf = (method: string, server: string, outcome: CallOutcome): HistogramSeries => {
+    const key = `${method} ${server} ${outcome}`;
+    const known = series.get(key) ?? duration.series({ 'mcp.method.name': method, server, outcome });
+    series.set(key, known);
+    return known;
+  };
   return async (context, next) => {
     const startedMs = clock.monotonic();
     const finish = (outcome: CallOutcome, reason: string | undefined, resultBytes: number) => {
       const durationMs = clock.monotonic() - startedMs;
-      duration.record(durationMs / 1000, {
-        'mcp.method.name': context.frame.method,
-        server: context.upstream.name,
-        outcome,
-      });
+      seriesOf(context.frame.method, context.upstream.name, outcome).record(durationMs / 1000);
       telemetry.log.info(
         {
           call: recordOf(context),

@@ -69,6 +69,28 @@ test('metrics come out in the Prometheus text format', async () => {
   expect(await telemetry.prometheus()).toMatch(/strata_requests_total\{[^}]*outcome="ok"[^}]*\} 3/);
 });
 
+test('histograms: buckets by inclusive upper bound, one series a set of labels, and no end of them is cut short', async () => {
+  const telemetry = open({});
+  const histogram = telemetry.histograms.histogram('took', {
+    description: 'x',
+    unit: 's',
+    boundaries: [1, 2],
+  });
+  const series = histogram.series({ route: '/a', status: 200 });
+  expect(histogram.series({ status: 200, route: '/a' })).toBe(series);
+  for (const value of [0.5, 1, 1.5, 2, 2.5]) series.record(value);
+  for (let index = 0; index < 5000; index++) histogram.series({ open: index }).record(1);
+  const text = await telemetry.prometheus();
+  const bucket = (bound: string) =>
+    new RegExp(`took_bucket\\{[^}]*route="/a"[^}]*le="${bound.replace('+', '\\+')}"\\} (\\d+)`).exec(
+      text,
+    )?.[1];
+  expect([bucket('1'), bucket('2'), bucket('+Inf')]).toEqual(['2', '4', '5']);
+  expect(text).toMatch(/took_sum\{[^}]*route="\/a"[^}]*\} 7.5/);
+  expect(text.match(/^took_count/gm)?.length).toBeLessThan(2100);
+  expect(text).toContain('otel_metric_overflow="true"');
+});
+
 test('spans and metrics reach an OpenTelemetry collector with its headers', async () => {
   const seen: { path: string; key: string | undefined }[] = [];
   const collector = createServer((request, response) => {
@@ -80,6 +102,10 @@ test('spans and metrics reach an OpenTelemetry collector with its headers', asyn
   const telemetry = open({ otlp_endpoint: `http://127.0.0.1:${port}`, otlp_headers: { 'x-key': 'k' } });
   telemetry.tracer.startSpan('exported').end();
   telemetry.meter.createCounter('exported').add(1);
+  telemetry.histograms
+    .histogram('h', { description: 'x', unit: 's', boundaries: [1] })
+    .series({})
+    .record(1);
   await telemetry.shutdown();
   expect(seen.map(each => each.path).sort()).toEqual(['/v1/metrics', '/v1/traces']);
   expect(seen.every(each => each.key === 'k')).toBe(true);

@@ -11,6 +11,7 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
+import { Histograms } from './histograms.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { RecentSpans } from './recent-spans.ts';
 import type { TelemetryConfig } from './telemetry-section.ts';
@@ -20,7 +21,9 @@ export interface Telemetry {
   readonly log: Logger;
   /** A tracer that does nothing when spans are neither exported nor kept. */
   readonly tracer: Tracer;
+  /** Counters and gauges. */
   readonly meter: Meter;
+  readonly histograms: Histograms;
   /** Whether spans are recorded at all: parts that would prepare attributes ask first. */
   readonly isTracing: boolean;
   readonly recentSpans: RecentSpans | undefined;
@@ -65,11 +68,19 @@ export function createTelemetry(options: {
           sampler: new ParentBasedSampler({ root: ratio, localParentSampled: ratio }),
         });
 
-  const prometheus = new PrometheusExporter({ preventServerStart: true });
+  const histograms = new Histograms(resource);
+  const metricProducers = [histograms];
+  const prometheus = new PrometheusExporter({ preventServerStart: true, metricProducers });
   const readers: IMetricReader[] = [prometheus];
   if (endpoint !== undefined) {
     const exporter = new OTLPMetricExporter({ url: `${endpoint}/v1/metrics`, headers });
-    readers.push(new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: exportIntervalMs }));
+    readers.push(
+      new PeriodicExportingMetricReader({
+        exporter,
+        exportIntervalMillis: exportIntervalMs,
+        metricProducers,
+      }),
+    );
   }
   const metrics = new MeterProvider({ resource, readers });
   const serializer = new PrometheusSerializer();
@@ -78,6 +89,7 @@ export function createTelemetry(options: {
     log,
     tracer: tracing?.getTracer('strata') ?? noopTracer,
     meter: metrics.getMeter('strata'),
+    histograms,
     isTracing: tracing !== undefined,
     recentSpans,
     async prometheus() {
