@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { ExpiringMap, type MemoryBudget } from './expiring-map.ts';
+import { cleanupDelayMs } from './hot-rules.ts';
 import { createMemoryHot } from './memory-hot.ts';
 
 test('entries that ended are removed in passing, and give back what they took', () => {
@@ -8,7 +9,7 @@ test('entries that ended are removed in passing, and give back what they took', 
   const budget: MemoryBudget = { maxBytes: Number.MAX_SAFE_INTEGER, usedBytes: 0 };
   const map = new ExpiringMap<string>(clock, budget);
   for (let index = 0; index < 1000; index++) map.set(`short ${index}`, '', { ttlMs: 10, textLength: 0 });
-  clock.shiftWallClock(10);
+  clock.shiftWallClock(10 + cleanupDelayMs);
   for (let index = 0; index < 400; index++) map.set(`long ${index}`, '', { ttlMs: 1000, textLength: 0 });
   expect(map.size).toBeLessThan(500);
   map.clear();

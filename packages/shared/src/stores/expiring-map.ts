@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { cleanupDelayMs } from './hot-rules.ts';
 
 /** Roughly what maps of one store may take up together. */
 export interface MemoryBudget {
@@ -42,7 +43,7 @@ export class ExpiringMap<T> {
     const bytes = entryOverheadBytes + 2 * (key.length + options.textLength);
     this.#entries.set(key, { value, bytes, expiresAtMs: this.#clock.now() + options.ttlMs });
     this.#budget.usedBytes += bytes;
-    this.sweep(sweptPerChange);
+    this.#sweep(sweptPerChange, cleanupDelayMs);
   }
 
   delete(key: string): boolean {
@@ -52,18 +53,9 @@ export class ExpiringMap<T> {
     return this.#entries.delete(key);
   }
 
-  /** Looks at the next `count` entries, beginning anew after the last, and removes those that have ended. */
-  sweep(count: number = this.#entries.size + 1): void {
-    const nowMs = this.#clock.now();
-    for (let index = 0; index < count; index++) {
-      const next = this.#sweeper.next();
-      if (next.done) {
-        this.#sweeper = this.#entries.entries();
-        continue;
-      }
-      const [key, entry] = next.value;
-      if (entry.expiresAtMs <= nowMs) this.delete(key);
-    }
+  /** Removes all that have ended. */
+  removeEnded(): void {
+    this.#sweep(this.#entries.size + 1, 0);
   }
 
   /** Removes the entries set longest ago until the budget is kept or none is left. */
@@ -76,5 +68,19 @@ export class ExpiringMap<T> {
 
   clear(): void {
     for (const key of this.#entries.keys()) this.delete(key);
+  }
+
+  /** Looks at the next `count` entries, beginning anew after the last, and removes those that ended that long ago. */
+  #sweep(count: number, endedForMs: number): void {
+    const endedAtMs = this.#clock.now() - endedForMs;
+    for (let index = 0; index < count; index++) {
+      const next = this.#sweeper.next();
+      if (next.done) {
+        this.#sweeper = this.#entries.entries();
+        continue;
+      }
+      const [key, entry] = next.value;
+      if (entry.expiresAtMs <= endedAtMs) this.delete(key);
+    }
   }
 }

@@ -3,6 +3,9 @@
 /** How long a fence counter outlives its last lease: longer than a clock is ever set back. */
 export const fenceTtlMs = 24 * 3_600_000;
 
+/** How long after its end an entry is removed at the earliest, so that what a clock set back brings to life again is the same everywhere. */
+export const cleanupDelayMs = 60_000;
+
 /** The part of a key that decides on which node of a Redis Cluster it lives: what is between its first braces, else all of it. */
 export function hashTag(key: string): string {
   const open = key.indexOf('{');

@@ -32,7 +32,7 @@ export function createMemoryHot(clock: Clock, options: { readonly maxBytes?: num
 
   function makeRoom(bytes: number): void {
     if (budget.usedBytes + bytes <= budget.maxBytes) return;
-    for (const map of all) map.sweep();
+    for (const map of all) map.removeEnded();
     budget.usedBytes += bytes; // counts as used while values make way for it
     values.evict();
     budget.usedBytes -= bytes;

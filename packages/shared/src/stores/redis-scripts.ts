@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { cleanupDelayMs } from './hot-rules.ts';
 
 /**
  * One script a transition. Expiry is decided by the caller's clock, handed in as `now`, and stored beside the value; Redis's own expiry
@@ -10,8 +11,6 @@ export interface Script {
   readonly source: string;
   readonly sha1: string;
 }
-
-const cleanupDelayMs = 60_000;
 
 function script(source: string): Script {
   return { source, sha1: createHash('sha1').update(source).digest('hex') };

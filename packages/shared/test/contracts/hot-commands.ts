@@ -30,7 +30,7 @@ export const hotCommand = fc.oneof(
   fc.record({ type: fc.constant('get'), key }),
   fc.record({ type: fc.constant('delete'), key }),
   fc.record({ type: fc.constant('wait'), ms: fc.integer({ min: 1, max: 2000 }) }),
-  fc.record({ type: fc.constant('set-clock'), ms: fc.integer({ min: -5000, max: 5000 }) }),
+  fc.record({ type: fc.constant('set-clock'), ms: fc.integer({ min: -1000, max: 1000 }) }),
 );
 
 export type HotCommand = typeof hotCommand extends fc.Arbitrary<infer Command> ? Command : never;

@@ -69,6 +69,15 @@ export function hotContract(name: string, open: (clock: ManualClock) => Promise<
       expect((await hot.acquireLease('k', 'b', 1000))?.fence).toBeGreaterThan(first?.fence ?? Number.NaN);
     });
 
+    test('[F12] a clock set back finds a lease that had ended alive again, whatever was done meanwhile', async () => {
+      const first = await hot.acquireLease('k', 'a', 1000);
+      await clock.advance(1001);
+      for (let index = 0; index < 20; index++) await hot.set(`other ${index}`, 'v', { ttlMs: 1 });
+      clock.shiftWallClock(-2);
+      expect(await hot.acquireLease('k', 'b', 1000)).toBeUndefined();
+      expect(await hot.acquireLease('k', 'a', 1000)).toEqual(first);
+    });
+
     test('[MCP-2] of many who ask at once, one holds', async () => {
       const asked = Array.from({ length: 20 }, (_, index) => hot.acquireLease('k', `owner ${index}`, 1000));
       expect((await Promise.all(asked)).filter(Boolean)).toHaveLength(1);
