@@ -95,13 +95,16 @@ export function isRunning(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null;
 }
 
-/** Signals the child and waits for its end. A child that was paused is woken, or it would never hear of it. */
+/** Signals the child and waits for its end. A paused one is woken to hear of it; SIGKILL needs no hearing, and lets nothing more be done. */
 export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (!isRunning(child)) return;
   const exited = once(child, 'exit');
-  signalFamily(child, 'SIGCONT');
-  if (signal === 'SIGKILL') signalFamily(child, signal);
-  else child.kill(signal);
+  if (signal === 'SIGKILL') {
+    signalFamily(child, signal);
+  } else {
+    signalFamily(child, 'SIGCONT');
+    child.kill(signal);
+  }
   await exited;
 }
 
