@@ -186,13 +186,17 @@ export class Connection {
     });
   }
 
-  /** The request is over and the connection may carry another one, unless the upstream is closing it. */
+  /**
+   * The request is over and the connection may carry another one, once the event loop has polled again: what else is on the
+   * wire by then (a FIN, bytes that nobody asked for) closes the connection instead of meeting the next request (S-1).
+   */
   release(): void {
-    // Not from inside the parser: what follows the answer on the wire must be seen first, or it would answer the next request.
-    queueMicrotask(() => {
-      if (this.#socket?.destroyed) this.destroy();
-      else if (!this.#isLost) this.#events.freed();
-    });
+    setImmediate(() => setImmediate(() => this.#free()));
+  }
+
+  #free(): void {
+    if (this.#socket?.destroyed) this.destroy();
+    else if (!this.#isLost) this.#events.freed();
   }
 
   /** Closes the socket now, in whatever phase it is. */

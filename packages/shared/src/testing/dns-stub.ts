@@ -38,7 +38,7 @@ export async function startDnsStub(answer: (question: DnsQuestion) => DnsAnswer)
     const { name, typeCode, end } = readQuestion(query);
     const type = typeNames.get(typeCode) ?? 'other';
     const times = questions.filter(each => each.name === name && each.type === type).length + 1;
-    const question = { name, type, times };
+    const question: DnsQuestion = { name, type, times };
     questions.push(question);
     const decided = decide(question);
     if (decided !== 'silence') reply(query.subarray(0, end), type, decided, from);
