@@ -1,0 +1,13 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll } from 'vitest';
+import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
+import { journalContract } from './journal-contract.ts';
+
+// The suite carries the labels [AG-2] and [AG-4].
+const folder = mkdtempSync(join(tmpdir(), 'strata-journal-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let count = 0;
+journalContract('SQLite', () => openSqliteJournal(join(folder, `journal-${count++}.sqlite`)));

@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest';
+import type { Claim, Journal, NewRecord, NewRun, Progress } from '../src/domain/journal.ts';
+
+/** What every journal must do. `open` gives a fresh one. */
+export function journalContract(name: string, open: () => Promise<Journal>): void {
+  const progress: Progress = {
+    status: 'running',
+    costNanoUsd: 0n,
+    unpricedCalls: 0,
+    inputTokens: 0,
+    outputTokens: 0,
+  };
+  const record = (text: string): NewRecord => ({
+    kind: 'run-started',
+    payload: JSON.stringify({ type: 'run-started', traceparent: text }),
+    atMs: 1,
+  });
+  const definition = { hash: 'sha256:a', document: '{}' };
+
+  const newRun = (id: string, key?: string): NewRun => ({
+    id,
+    tenant: 't',
+    principal: 'p',
+    definition: definition.hash,
+    namespace: 'n',
+    name: 'w',
+    version: '1.0.0',
+    traceId: '0'.repeat(32),
+    idempotencyKey: key,
+    requestDigest: 'd',
+    atMs: 1,
+    event: {
+      type: 'run-created',
+      definition: definition.hash,
+      workflow: 'n/w:1.0.0',
+      input: {},
+      identity: {
+        tenant: 't',
+        principal: 'p',
+        keyId: undefined,
+        actors: [],
+        scopes: { models: [], tools: [], workflows: [] },
+        depth: 1,
+      },
+      limits: { maxSteps: 1, maxVisits: 1, maxValueBytes: 1, maxJournalBytes: 1 },
+      deadlineAtMs: 1_000_000,
+      traceparent: '',
+    },
+  });
+
+  async function openWithRun(id = 'run_1'): Promise<Journal> {
+    const journal = await open();
+    await journal.putDefinition(definition, 1);
+    await journal.createRun(newRun(id));
+    return journal;
+  }
+
+  const claimOne = async (journal: Journal, owner: string, nowMs: number): Promise<Claim | undefined> =>
+    (await journal.claim({ owner, nowMs, leaseMs: 1000, limit: 10 }))[0];
+
+  const append = (journal: Journal, claim: Claim, position: number, text: string) =>
+    journal.append({ claim, position, records: [record(text)], progress, atMs: 2, isFinal: false });
+
+  const texts = async (journal: Journal) =>
+    (await journal.read('run_1', 1, 100)).map(each =>
+      each.event.type === 'run-started' ? each.event.traceparent : each.event.type,
+    );
+
+  describe(name, () => {
+    test('a run is created once for a key of its tenant, and again for another tenant', async () => {
+      const journal = await open();
+      await journal.putDefinition(definition, 1);
+      const first = await journal.createRun(newRun('run_1', 'k'));
+      const again = await journal.createRun(newRun('run_2', 'k'));
+      const other = await journal.createRun({ ...newRun('run_3', 'k'), tenant: 'u' });
+      expect([first.isNew, again.isNew, again.run.id, other.isNew]).toEqual([true, false, 'run_1', true]);
+      expect(await journal.getRun('u', 'run_1')).toBeUndefined();
+      await journal.close();
+    });
+
+    test('one worker holds a run; another gets it when the lease has passed, and nobody before', async () => {
+      const journal = await openWithRun();
+      const first = await claimOne(journal, 'a', 10);
+      expect(first?.runId).toBe('run_1');
+      expect(await claimOne(journal, 'b', 500)).toBeUndefined();
+      const second = await claimOne(journal, 'b', 2000);
+      expect(second?.epoch).toBeGreaterThan(first?.epoch ?? Number.NaN);
+      await journal.close();
+    });
+
+    test('[AG-2] a worker that lost its run writes nothing more, renews nothing and releases nothing', async () => {
+      const journal = await openWithRun();
+      const stale = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before
+      expect(await append(journal, stale, 1, 'from a')).toBe(true);
+      const fresh = (await claimOne(journal, 'b', 2000)) as Claim; // the lease has passed
+      expect(await append(journal, stale, 2, 'late from a')).toBe(false);
+      expect(await append(journal, fresh, 2, 'from b')).toBe(true);
+      expect(await append(journal, stale, 3, 'late from a')).toBe(false);
+      expect(await journal.release(stale, { wakeAtMs: 1, status: 'waiting', nowMs: 2100 })).toBe(false);
+      expect((await journal.renew({ owner: 'a', nowMs: 2100, leaseMs: 1000 })).held).toEqual([]);
+      expect((await journal.renew({ owner: 'b', nowMs: 2100, leaseMs: 1000 })).held).toEqual(['run_1']);
+      expect(await texts(journal)).toEqual(['from a', 'from b']);
+      await journal.close();
+    });
+
+    test('[AG-2] an append at a position that is not the last is refused, whole', async () => {
+      const journal = await openWithRun();
+      const claim = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before
+      expect(await append(journal, claim, 1, 'second')).toBe(true);
+      expect(await append(journal, claim, 1, 'again')).toBe(false);
+      expect(await append(journal, claim, 5, 'gap')).toBe(false);
+      expect(await texts(journal)).toEqual(['second']);
+      await journal.close();
+    });
+
+    test('appends of many runs at once are each whole and in order', async () => {
+      const journal = await open();
+      await journal.putDefinition(definition, 1);
+      const ids = Array.from({ length: 30 }, (_, index) => `run_${String(index).padStart(2, '0')}`);
+      for (const id of ids) await journal.createRun(newRun(id));
+      const claims = await journal.claim({ owner: 'a', nowMs: 10, leaseMs: 1000, limit: 100 });
+      await Promise.all(
+        claims.map(async claim => {
+          for (let position = 1; position <= 10; position++)
+            expect(await append(journal, claim, position, `${position}`)).toBe(true);
+        }),
+      );
+      for (const id of ids) {
+        const records = await journal.read(id, 0, 100);
+        expect(records.map(each => each.seq)).toEqual(Array.from({ length: 11 }, (_, index) => index + 1));
+      }
+      await journal.close();
+    });
+
+    test('what ended is never claimed again and takes no requests', async () => {
+      const journal = await openWithRun();
+      const claim = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before
+      const request = { kind: 'cancel' as const, payload: {}, by: 'p', atMs: 3 };
+      expect(await journal.request('t', 'run_1', request)).toBe(true);
+      expect(await journal.request('u', 'run_1', request)).toBe(false);
+      expect((await journal.requests('run_1')).map(each => each.kind)).toEqual(['cancel']);
+      await journal.append({
+        claim,
+        position: 1,
+        records: [record('last')],
+        progress: { ...progress, status: 'completed' },
+        atMs: 2,
+        isFinal: true,
+      });
+      expect(await claimOne(journal, 'b', 1_000_000)).toBeUndefined();
+      expect(await journal.request('t', 'run_1', request)).toBe(false);
+      await journal.close();
+    });
+
+    test('[AG-4] a sleeping run is due at its time, or as soon as something is asked of it', async () => {
+      const journal = await openWithRun();
+      const claim = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before
+      expect(await journal.release(claim, { wakeAtMs: 5000, status: 'waiting', nowMs: 20 })).toBe(true);
+      expect(await claimOne(journal, 'a', 4999)).toBeUndefined();
+      await journal.request('t', 'run_1', { kind: 'cancel', payload: {}, by: 'p', atMs: 30 });
+      expect((await claimOne(journal, 'a', 40))?.runId).toBe('run_1');
+      await journal.close();
+    });
+  });
+}

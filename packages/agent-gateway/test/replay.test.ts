@@ -1,0 +1,144 @@
+import { join } from 'node:path';
+import { systemClock } from '@strata/shared/clock.ts';
+import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Command, decide } from '../src/domain/decide.ts';
+import type { JournalRecord, RunEvent } from '../src/domain/run-events.ts';
+import { apply, emptyRun, replay } from '../src/domain/run-state.ts';
+import { createDefinitions } from '../src/dsl/definitions.ts';
+import { createGrammar } from '../src/dsl/grammar.ts';
+import { createJqExpressions } from '../src/expressions/jq-expressions.ts';
+import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
+import { taskTypes } from '../src/tasks/registry.ts';
+import { type Effects, startEffects } from './support/effects.ts';
+import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
+
+/** Journals that real runs wrote, folded and decided again. */
+
+let deps: TestDeps;
+let gateway: TestGateway;
+let effects: Effects;
+beforeAll(async () => {
+  effects = await startEffects({ maxDelayMs: 5, random: Math.random });
+  deps = await createTestDeps({ name: 'agent-gateway' });
+  gateway = await startGateway({ deps });
+});
+afterAll(async () => {
+  await gateway.close();
+  await deps.close();
+  await effects.close();
+});
+
+const effect = {
+  call: 'http',
+  with: { method: 'post', endpoint: 'URL', body: { n: '${ .n // .doubled }' } },
+};
+const tasks = () =>
+  JSON.parse(
+    JSON.stringify([
+      { start: { set: { n: '${ .n }' } } },
+      { skipped: { if: '${ false }', set: { never: true } } },
+      { one: effect },
+      {
+        choose: {
+          switch: [{ big: { when: '${ .doubled > 9 }', then: 'done' } }, { small: { then: 'nested' } }],
+        },
+      },
+      { nested: { do: [{ two: effect }, { pause: { wait: { milliseconds: 5 } } }], then: 'choose' } },
+      { done: { set: { result: '${ .doubled }' } } },
+    ]).replaceAll('URL', `${effects.url}/effect`),
+  ) as unknown;
+
+async function recordsOfRun(n: number) {
+  const { body } = await gateway.call('POST', '/v1/runs?wait=20', {
+    body: { definition: definitionOf(tasks()), input: { n } },
+  });
+  expect(body.status, JSON.stringify(body)).toBe('completed');
+  const journal = await openSqliteJournal(join(deps.dataDir, 'journal.sqlite'));
+  const records = await journal.read(body.id, 0, 10_000);
+  const run = await journal.getRun('default', body.id);
+  const definition = await journal.getDefinition(run?.definition ?? '');
+  await journal.close();
+  const expressions = createJqExpressions({
+    clock: systemClock,
+    threads: 1,
+    timeoutMs: 1000,
+    maxMemoryBytes: 1 << 26,
+    maxOutputBytes: 1 << 20,
+    maxQueue: 10,
+  });
+  const grammar = createGrammar(systemClock);
+  const workflow = createDefinitions({ types: taskTypes, expressions, grammar }).load(
+    definition?.hash ?? '',
+    definition?.document ?? '',
+  );
+  await Promise.all([expressions.close(), grammar.close()]);
+  return { records, workflow, run };
+}
+
+test('[AG-3] at every point of a journal the decision is the same again, and is the one that the run went on with', async () => {
+  for (const n of [1, 3, 50]) {
+    const { records, workflow } = await recordsOfRun(n);
+    expect(records.length).toBeGreaterThan(15);
+    for (let length = 1; length < records.length; length++) {
+      const next = records[length];
+      if (next === undefined || next.event.type === 'run-started') continue;
+      const prefix = records.slice(0, length);
+      const options = { workflow, types: taskTypes, nowMs: next.atMs };
+      const command = decide(replay(prefix), options);
+      expect(decide(replay(structuredClone(prefix)), options)).toEqual(command);
+      expect(allowed(command, next.event), `${length}: ${command.type}, then ${next.event.type}`).toBe(true);
+    }
+  }
+});
+
+/** Whether a run that was told `command` may have written `event` next. */
+function allowed(command: Command, event: RunEvent): boolean {
+  switch (command.type) {
+    case 'begin':
+      return (
+        (event.type === 'task-started' || event.type === 'task-skipped') &&
+        event.path === command.node.path &&
+        event.visit === command.visit
+      );
+    case 'complete':
+      return (
+        event.type === 'task-completed' &&
+        event.path === command.task.node.path &&
+        event.visit === command.task.visit
+      );
+    case 'await':
+      return event.type.startsWith('call-');
+    case 'record':
+      return command.events[0]?.type === event.type;
+    case 'release':
+    case 'stop':
+      return false;
+  }
+}
+
+test('[AG-3] folding record by record gives what folding all at once gives', async () => {
+  const { records } = await recordsOfRun(2);
+  const state = emptyRun();
+  for (const record of records) apply(state, record);
+  expect(state).toEqual(replay(records));
+});
+
+test('a journal with a gap, or a record twice, is refused and not guessed at', async () => {
+  const { records } = await recordsOfRun(2);
+  const without = (index: number) => records.filter((_, each) => each !== index);
+  expect(() => replay(without(3))).toThrow('Journal gap');
+  expect(() => replay([...records.slice(0, 4), records[3] as JournalRecord, ...records.slice(4)])).toThrow(
+    'Journal gap',
+  );
+});
+
+test('[AG-5] what the API says of a run is what its journal says', async () => {
+  const { records, run } = await recordsOfRun(4);
+  const state = replay(records);
+  expect({ status: run?.status, position: run?.position, cost: run?.costNanoUsd }).toEqual({
+    status: state.status,
+    position: records.length,
+    cost: state.costNanoUsd,
+  });
+});
