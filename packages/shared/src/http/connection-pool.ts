@@ -156,6 +156,7 @@ export class Connection {
   /** Kept by the pool. */
   isFree = false;
   #socket: Socket | undefined;
+  #connectLimit: Scheduled | undefined;
   #isConnected = false;
   #isLost = false;
 
@@ -170,14 +171,13 @@ export class Connection {
       bodyTimeout: 0,
       connect: (target, callback) => {
         const socket = options.connect(target, (...result) => {
-          limit.cancel();
+          this.#connectLimit?.cancel();
           this.#isConnected = result[0] === null;
           callback(...result);
         });
-        const limit = options.clock.schedule(options.connectTimeoutMs, () =>
-          socket.destroy(tooLate(options)),
-        );
         this.#socket = socket;
+        const tooLong = () => socket.destroy(tooLate(options));
+        this.#connectLimit = options.clock.schedule(options.connectTimeoutMs, tooLong);
       },
     });
     this.client.on('disconnect', () => {
@@ -204,6 +204,7 @@ export class Connection {
     if (this.#isLost) return;
     this.#isLost = true;
     this.isFree = false;
+    this.#connectLimit?.cancel();
     if (!this.#isConnected) this.#socket?.destroy(error);
     this.#events.lost();
     await this.client.destroy(error ?? null);
