@@ -178,6 +178,53 @@ test(`[AG-1] [AG-4] ${kills} kill -9 at random moments: no run is lost, no finis
   expect(inDoubt, 'the kills never met a call on its way, so they proved nothing').toBeGreaterThan(0);
 }, 300_000);
 
+test('[AG-1] a call that could do harm twice is not repeated after a crash: it waits for an operator, who says what became of it', async () => {
+  const harmful = definitionOf([
+    { act: { ...effect('${ .n }'), metadata: {} } },
+    { finish: { set: { result: '${ .doubled }' } } },
+  ]);
+  const reached = effects.nextRequest();
+  effects.holdAnswers = true;
+  const submitted = await call(url, key, {
+    method: 'POST',
+    path: '/v1/runs',
+    body: { definition: harmful, input: { n: 7 } },
+  });
+  const id = submitted.body.id as string;
+  const effectKey = await reached;
+  gateway?.kill('SIGKILL');
+  await once(gateway as ChildProcess, 'exit'); // started by the test before
+  effects.holdAnswers = false;
+  await start();
+  await reach(id, 'in_doubt');
+  expect(effects.byKey.get(effectKey)).toBe(1);
+  const wrong = await call(url, key, {
+    method: 'POST',
+    path: `/v1/runs/${id}:resolve`,
+    body: { action: 'guess' },
+  });
+  expect(wrong.status).toBe(400);
+  await call(url, key, {
+    method: 'POST',
+    path: `/v1/runs/${id}:resolve`,
+    body: {
+      action: 'complete',
+      result: { status: 200, isProblem: false, headers: {}, content: { doubled: 14 } },
+    },
+  });
+  expect(await reach(id, 'completed')).toMatchObject({ output: { result: 14 } });
+  expect(effects.byKey.get(effectKey)).toBe(1);
+});
+
+async function reach(id: string, status: string): Promise<unknown> {
+  for (let tries = 0; tries < 1000; tries++) {
+    const { body } = await call(url, key, { method: 'GET', path: `/v1/runs/${id}` });
+    if (body.status === status) return body;
+    await sleep(20);
+  }
+  throw new Error(`The run did not become ${status}`);
+}
+
 async function ended(id: string): Promise<{ status: string }> {
   const giveUpAt = Date.now() + 60_000;
   for (;;) {

@@ -181,7 +181,7 @@ const others = [
   ...['[2001::1]', '[2001:db8::1]', '[fec0::1]', '[100::1]', '[3fff::1]', '[5f00::1]', '[::ffff:0:0]'],
 ];
 
-test('[S19] no form of a private, reserved or metadata address is ever dialled', async () => {
+test('[S-3] [S19] no form of a private, reserved or metadata address is ever dialled', async () => {
   const dialer = open();
   const hosts = [...targets.flatMap(disguises), ...others];
   expect(hosts.length).toBeGreaterThan(800);

@@ -11,6 +11,10 @@ export interface Effects {
   /** Keys whose result is durable. A request under one of them is a finished task that ran again. */
   readonly finished: Set<string>;
   readonly repeatedAfterFinish: string[];
+  /** While true, requests are taken and not answered. */
+  holdAnswers: boolean;
+  /** The key of the next request that arrives. */
+  nextRequest(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -19,11 +23,14 @@ export async function startEffects(options: { maxDelayMs: number; random: () => 
   const byKey = new Map<string, number>();
   const finished = new Set<string>();
   const repeatedAfterFinish: string[] = [];
+  const waiting: ((key: string) => void)[] = [];
   const server = createServer((request, response) => {
     void (async () => {
       const key = String(request.headers['idempotency-key'] ?? 'none');
       byKey.set(key, (byKey.get(key) ?? 0) + 1);
       if (finished.has(key)) repeatedAfterFinish.push(key);
+      for (const arrived of waiting.splice(0)) arrived(key);
+      if (effects.holdAnswers) return;
       const { n } = JSON.parse(await text(request)) as { n: number };
       await sleep(options.random() * options.maxDelayMs);
       response.setHeader('content-type', 'application/json').end(JSON.stringify({ doubled: n * 2 }));
@@ -31,15 +38,21 @@ export async function startEffects(options: { maxDelayMs: number; random: () => 
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  return {
+  const effects: Effects = {
     url: `http://127.0.0.1:${port}`,
     byKey,
     finished,
     repeatedAfterFinish,
+    holdAnswers: false,
+    nextRequest: () =>
+      new Promise(resolve => {
+        waiting.push(resolve);
+      }),
     close: () =>
       new Promise(resolve => {
         server.closeAllConnections();
         server.close(() => resolve());
       }),
   };
+  return effects;
 }
