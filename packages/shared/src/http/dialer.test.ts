@@ -1,8 +1,12 @@
-import { createServer } from 'node:http';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import fc from 'fast-check';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Plan, PlanSource } from '../testing/fake-upstream/plan.ts';
@@ -229,14 +233,37 @@ test('[F28] the bytes that come are the bytes that are read, however they are cu
   );
 });
 
-test('certificates are verified, whatever the environment says', async () => {
-  const server = createServer();
+test('certificates are verified, against the public authorities and the configured ones, whatever the environment says', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'strata-tls-'));
+  closers.push(() => rmSync(folder, { recursive: true }));
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+  execFileSync('openssl', ['req', '-x509', ...curve, ...subject, '-keyout', key, '-out', cert], {
+    stdio: 'ignore',
+  });
+  const server = createServer({ key: readFileSync(key), cert: readFileSync(cert) }, (_request, response) => {
+    response.setHeader('connection', 'close').end('secret');
+  });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   closers.push(() => new Promise(resolve => server.close(resolve)));
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const origin = createOrigin({ name: 'up', url: `https://127.0.0.1:${port}`, allowPrivate: true });
-  expect(await reasonOf(open().request(origin, get())), 'plain HTTP is no TLS').toBe(
+  const at = (host: string, scheme = 'https') =>
+    createOrigin({ name: 'up', url: `${scheme}://${host}:${port}`, allowPrivate: true });
+  const trusting = open({ tls_ca_file: cert });
+  for (let round = 0; round < 3; round++) {
+    expect(await reasonOf(trusting.request(at('localhost'), get()))).toBe('answered secret');
+  }
+  expect(await reasonOf(trusting.request(at('127.0.0.1'), get())), 'another name').toBe(
     'upstream_failed upstream_tls',
   );
+  expect(await reasonOf(trusting.request(at('localhost', 'http'), get())), 'no TLS').toMatch(
+    /^upstream_failed/,
+  );
+  vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+  expect(await reasonOf(open().request(at('localhost'), get())), 'unknown').toBe(
+    'upstream_failed upstream_tls',
+  );
+  vi.unstubAllEnvs();
 });

@@ -12,7 +12,7 @@ export interface BreakerOptions {
 type State =
   | { readonly type: 'closed'; readonly failuresInRow: number }
   | { readonly type: 'open'; readonly untilMs: number; readonly openMs: number }
-  | { readonly type: 'probing'; readonly openMs: number };
+  | { readonly type: 'probing'; readonly untilMs: number; readonly openMs: number };
 
 export type BreakerVerdict = 'pass' | 'probe' | { readonly retryAfterMs: number };
 
@@ -33,18 +33,20 @@ export class Breaker {
     this.#clock = clock;
   }
 
-  /** Asks for one passage. Whoever gets `probe` must report its outcome, or nobody else gets through. */
+  /**
+   * Asks for one passage. Whoever gets `probe` should report its outcome; until then, or until the time of one opening has
+   * gone by without a word of it, nobody else gets through.
+   */
   ask(key: string): BreakerVerdict {
     const state = this.#states.get(key) ?? closed;
     switch (state.type) {
       case 'closed':
         return 'pass';
       case 'probing':
-        return { retryAfterMs: state.openMs };
       case 'open': {
-        const waitMs = state.untilMs - this.#clock.monotonic();
-        if (waitMs > 0) return { retryAfterMs: waitMs };
-        this.#set(key, { type: 'probing', openMs: state.openMs });
+        const nowMs = this.#clock.monotonic();
+        if (state.untilMs > nowMs) return { retryAfterMs: state.untilMs - nowMs };
+        this.#set(key, { type: 'probing', untilMs: nowMs + state.openMs, openMs: state.openMs });
         return 'probe';
       }
     }

@@ -24,6 +24,8 @@ interface Waiting {
 const growBelow = 3;
 const shrinkAbove = 6;
 const shrinkFactor = 0.9;
+/** After so many outcomes for each place the far end is measured anew: what was fast once may not be possible any more. */
+const outcomesPerMeasure = 30;
 
 /**
  * Finds out how much a far end can take at once. As in TCP Vegas, the time of the fastest answers says how long it takes without a queue; what
@@ -36,6 +38,7 @@ export class AdaptiveConcurrency {
   #limit: number;
   #inFlight = 0;
   #fastestMs = Number.POSITIVE_INFINITY;
+  #outcomes = 0;
 
   constructor(options: ConcurrencyOptions, clock: Clock) {
     this.#options = options;
@@ -124,6 +127,11 @@ export class AdaptiveConcurrency {
     if (outcome === 'overloaded') {
       this.#setLimit(this.#limit * shrinkFactor);
       return;
+    }
+    this.#outcomes++;
+    if (this.#outcomes > outcomesPerMeasure * this.limit) {
+      this.#outcomes = 0;
+      this.#fastestMs = Number.POSITIVE_INFINITY;
     }
     this.#fastestMs = Math.min(this.#fastestMs, Math.max(tookMs, 0.01));
     const queued = this.limit * (1 - this.#fastestMs / Math.max(tookMs, 0.01));

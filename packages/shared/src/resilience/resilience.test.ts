@@ -63,21 +63,33 @@ test('[F36] whatever happens, an open breaker lets at most one through at a time
     fc.asyncProperty(fc.array(step, { maxLength: 100 }), async steps => {
       const clock = createManualClock();
       const breaker = new Breaker(breakerOptions, clock);
-      let probes = 0;
+      let probeAtMs = Number.NEGATIVE_INFINITY;
       for (const each of steps) {
         if (each === 'wait') await clock.advance(700);
         if (each === 'ask' && breaker.ask('k') === 'probe') {
-          probes++;
-          expect(probes).toBe(1);
+          expect(clock.monotonic() - probeAtMs).toBeGreaterThanOrEqual(breakerOptions.openMs);
+          probeAtMs = clock.monotonic();
         }
         if (each === 'fail' || each === 'succeed') {
           if (each === 'fail') breaker.failed('k');
           else breaker.succeeded('k');
-          probes = 0;
+          probeAtMs = Number.NEGATIVE_INFINITY;
         }
       }
     }),
   );
+});
+
+test('a probe that nobody reports on does not shut the circuit for ever', async () => {
+  const clock = createManualClock();
+  const breaker = new Breaker(breakerOptions, clock);
+  for (let index = 0; index < 3; index++) breaker.failed('a');
+  await clock.advance(1000);
+  expect(breaker.ask('a')).toBe('probe');
+  await clock.advance(999);
+  expect(breaker.ask('a')).toEqual({ retryAfterMs: 1 });
+  await clock.advance(1);
+  expect(breaker.ask('a')).toBe('probe');
 });
 
 test('[I9] retries in flight never exceed three or a fifth of what is active', () => {
@@ -148,4 +160,55 @@ test('the limit grows while answers are quick, and falls when they queue or are 
   await round(10, 'overloaded');
   expect(gate.limit).toBeLessThan(before);
   expect(gate.inFlight).toBe(0);
+});
+
+test('a far end that has become slower for good is measured anew, and the limit stays up', async () => {
+  const clock = createManualClock();
+  const gate = new AdaptiveConcurrency({ ...concurrencyOptions, initialLimit: 20 }, clock);
+  const round = async (tookMs: number) => {
+    const releases = await Promise.all(Array.from({ length: gate.limit }, () => gate.enter('agent', never)));
+    await clock.advance(tookMs);
+    for (const release of releases) release('ok');
+  };
+  await round(10);
+  for (let index = 0; index < 100; index++) await round(100);
+  expect(gate.limit).toBeGreaterThan(20);
+});
+
+test('[I9] whatever happens, no more are let in than the limit allows, and the limit keeps its bounds', async () => {
+  const step = fc.constantFrom('enter', 'ok', 'overloaded', 'leave', 'wait');
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 80 }), async steps => {
+      const clock = createManualClock();
+      const gate = new AdaptiveConcurrency({ ...concurrencyOptions, maxLimit: 5 }, clock);
+      const inside: ((outcome: 'ok' | 'overloaded') => void)[] = [];
+      const outside: AbortController[] = [];
+      for (const each of steps) {
+        if (each === 'enter') {
+          const controller = new AbortController();
+          outside.push(controller);
+          const before = gate.inFlight;
+          gate.enter('agent', controller.signal).then(
+            release => inside.push(release),
+            () => {},
+          );
+          if (gate.inFlight > before) expect(gate.inFlight).toBeLessThanOrEqual(gate.limit);
+        }
+        if (each === 'ok' || each === 'overloaded') inside.shift()?.(each);
+        if (each === 'leave') outside.pop()?.abort(new Error('left'));
+        if (each === 'wait') await clock.advance(600);
+        await Promise.resolve();
+        expect(gate.limit).toBeGreaterThanOrEqual(1);
+        expect(gate.limit).toBeLessThanOrEqual(5);
+        expect(gate.inFlight).toBeLessThanOrEqual(5);
+      }
+      await clock.advance(2000);
+      while (inside.length > 0) {
+        inside.shift()?.('ok');
+        await clock.advance(0);
+      }
+      expect([gate.inFlight, clock.pending]).toEqual([0, 0]);
+    }),
+    { numRuns: 50 },
+  );
 });
