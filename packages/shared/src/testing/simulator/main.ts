@@ -22,8 +22,9 @@ const simulator = await startSimulator({
   ...(values.key ? { keys: values.key } : {}),
   ...(values.seed === undefined ? {} : { seed: values.seed }),
 });
-process.stdout.write(`Provider simulator ready at ${simulator.url}\n`);
-process.send?.({ type: 'ready', name: 'simulator', url: simulator.url });
+// A parent that started it with a channel shows the address itself.
+if (process.send === undefined) process.stdout.write(`Provider simulator ready at ${simulator.url}\n`);
+else process.send({ type: 'ready', name: 'simulator', url: simulator.url });
 
 const stop = () => {
   simulator.close().then(
