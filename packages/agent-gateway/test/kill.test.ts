@@ -17,7 +17,12 @@ const seed = Number(process.env.STRATA_KILL_SEED ?? Date.now() % 1_000_000);
 const random = seededRandom(seed);
 const folder = mkdtempSync(join(tmpdir(), 'strata-kill-'));
 const main = join(import.meta.dirname, '../src/main.ts');
-const env = { ...process.env, STRATA_CONFIG: join(folder, 'strata.yaml') };
+/** Compiled code is kept between starts: what is tested is the dying, not the loading. */
+const env = {
+  ...process.env,
+  STRATA_CONFIG: join(folder, 'strata.yaml'),
+  NODE_COMPILE_CACHE: join(folder, 'compiled'),
+};
 let effects: Effects;
 let key: string;
 let gateway: ChildProcess | undefined;
@@ -42,6 +47,9 @@ beforeAll(async () => {
     env,
     encoding: 'utf8',
   }).trim();
+  await start();
+  gateway?.kill('SIGTERM'); // the compiled code is written when a process ends by itself
+  await once(gateway as ChildProcess, 'exit');
 });
 
 afterAll(async () => {

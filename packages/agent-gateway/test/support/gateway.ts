@@ -32,19 +32,26 @@ export async function startGateway(
   const section = agentGatewaySection.parse({
     http_calls: { private_hosts: ['127.0.0.1'] },
     engine: { first_retry_ms: 20, stop_ms: 500 },
+    // These tests are about what expressions give; how soon they are stopped has tests of its own.
+    expressions: { timeout_ms: 2000 },
     ...options.config,
     listen: { port: 0 },
   });
   const gateway = await createAgentGateway(fixed(section), deps);
   const { url } = await gateway.server.start();
+  let closed: Promise<void> | undefined;
+  const close = async () => {
+    await gateway.server.app.close();
+    await gateway.close();
+    if (options.deps === undefined) await deps.close();
+  };
   return {
     url,
     deps,
     call: (method, path, each = {}) => call(url, deps.userKey, { method, path, ...each }),
-    async close() {
-      await gateway.server.drain();
-      await gateway.close();
-      if (options.deps === undefined) await deps.close();
+    close() {
+      closed ??= close();
+      return closed;
     },
   };
 }

@@ -84,7 +84,8 @@ async function deafPort(): Promise<number> {
     closers.push(() => socket.destroy());
     filled = await Promise.race([
       once(socket, 'connect').then(() => true),
-      new Promise<boolean>(resolve => setTimeout(() => resolve(false), 300)),
+      // Only a full queue keeps a connection on loopback waiting this long, however crowded the machine is.
+      new Promise<boolean>(resolve => setTimeout(() => resolve(false), 2000)),
     ]);
   }
   return port;
