@@ -1,0 +1,274 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readYaml } from '../src/dsl/source.ts';
+import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
+
+let gateway: TestGateway;
+beforeAll(async () => {
+  gateway = await startGateway();
+});
+afterAll(() => gateway.close());
+
+const put = (body: unknown, path = '/v1/workflows/test/flow/1.0.0') => gateway.call('PUT', path, { body });
+const submit = (definition: unknown) => gateway.call('POST', '/v1/runs', { body: { definition } });
+
+async function mistakesOf(tasks: unknown, rest: Record<string, unknown> = {}): Promise<Record<string, string>> {
+  const { status, body } = await submit(definitionOf(tasks, rest));
+  expect(status, JSON.stringify(body)).toBe(400);
+  expect(body.reason).toBe('definition_invalid');
+  return Object.fromEntries(
+    body.errors.map((each: { pointer: string; message: string }) => [each.pointer, each.message]),
+  );
+}
+
+test('every mistake is reported at once, with its pointer and its line', async () => {
+  const yaml = `document:
+  dsl: '1.0.3'
+  namespace: test
+  name: flow
+  version: 1.0
+do:
+  - first:
+      set: 5
+      then: nowhere
+  - second:
+      call: http
+      with:
+        method: get
+        endpoint: ftp://host/x
+        colour: red
+  - third:
+      if: .a |
+      wait: soon
+  - third:
+      fork: {}
+  - fourth:
+      sett: {}
+`;
+  const { status, headers, body } = await put(yaml);
+  expect(status).toBe(400);
+  expect(headers.get('content-type')).toMatch('application/problem+json');
+  expect(body).toMatchObject({ type: 'urn:strata:error:definition_invalid', status: 400, retryable: false });
+  const found = body.errors.map((each: { pointer: string; line: number }) => [each.pointer, each.line]);
+  expect(found).toEqual(
+    expect.arrayContaining([
+      ['/document/version', 5],
+      ['/do/0/first/set', 8],
+      ['/do/0/first/then', 9],
+      ['/do/1/second/with/colour', 15],
+      ['/do/2/third/if', 17],
+      ['/do/2/third/wait', 18],
+      ['/do/3/third', 20],
+      ['/do/3/third/fork', 20],
+      ['/do/4/fourth', 22],
+    ]),
+  );
+});
+
+describe('what is not run is refused when it is submitted, and says why', () => {
+  test.each([
+    ['for', { for: { each: 'x', in: '.xs' }, do: [] }, '/do/0/t/for', 'loops over collections'],
+    ['fork', { fork: { branches: [] } }, '/do/0/t/fork', 'parallel branches'],
+    ['try', { try: [], catch: {} }, '/do/0/t/try', 'catching errors'],
+    ['listen', { listen: { to: { any: [] } } }, '/do/0/t/listen', 'events'],
+    ['emit', { emit: { event: { with: {} } } }, '/do/0/t/emit', 'events'],
+    ['raise', { raise: { error: {} } }, '/do/0/t/raise', 'raising errors'],
+    ['run', { run: { shell: { command: 'ls' } } }, '/do/0/t/run', 'running containers'],
+    ['call: grpc', { call: 'grpc', with: {} }, '/do/0/t/call', 'gRPC'],
+    ['call: openapi', { call: 'openapi', with: {} }, '/do/0/t/call', 'call: http'],
+    ['call: something', { call: 'something' }, '/do/0/t/call', "no function 'something'"],
+  ])('%s', async (_name, task, pointer, why) => {
+    expect((await mistakesOf([{ t: task }]))[pointer]).toContain(why);
+  });
+
+  test('a tool server that is not behind mcp-gateway, and stdio', async () => {
+    const call = (transport: unknown) => ({ call: 'mcp', with: { method: 'tools/list', transport } });
+    const found = await mistakesOf([
+      { a: call({ http: { endpoint: 'https://evil.example/mcp' } }) },
+      { b: call({ stdio: { command: 'sh' } }) },
+    ]);
+    expect(found['/do/0/a/with/transport/http/endpoint']).toContain('mcp-gateway only');
+    expect(Object.keys(found).some(pointer => pointer.startsWith('/do/1/b/with/transport'))).toBe(true);
+  });
+
+  test('schemas, schedules, reusable components, another language', async () => {
+    const found = await mistakesOf([{ t: { set: {}, input: { schema: {} } } }], {
+      schedule: { every: 'PT1H' },
+      use: {},
+      evaluate: { language: 'javascript', mode: 'loose' },
+    });
+    expect(Object.keys(found).sort()).toEqual(
+      ['/do/0/t/input/schema', '/evaluate/language', '/evaluate/mode', '/schedule', '/use'].sort(),
+    );
+  });
+});
+
+test('the grammar of the specification has the last word', async () => {
+  const found = await mistakesOf([{ t: { set: { a: 1 }, metadata: 'text' } }]);
+  expect(Object.values(found).join()).toContain('Not valid by the specification');
+});
+
+test('MCP calls are valid with the gateway as their transport, and without any', async () => {
+  const call = (rest: object) => ({ call: 'mcp', with: { method: 'tools/list', ...rest } });
+  const tasks = [
+    { a: call({}) },
+    { b: call({ transport: { http: { endpoint: 'https://mcp-gateway.local/mcp' } }, protocolVersion: '2025-06-18' }) },
+  ];
+  expect((await submit(definitionOf(tasks))).status).toBe(202);
+});
+
+test('names: reserved words, two tasks of one name, a path into another list', async () => {
+  const found = await mistakesOf([
+    { end: { set: {} } },
+    { same: { set: {} } },
+    { same: { set: {} } },
+    { outer: { do: [{ inner: { set: {}, ['then']: 'same' } }] } },
+  ]);
+  expect(Object.keys(found)).toEqual(
+    expect.arrayContaining(['/do/0/end', '/do/2/same', '/do/3/outer/do/0/inner/then']),
+  );
+});
+
+test('an expression is checked at submission wherever it stands', async () => {
+  const found = await mistakesOf([
+    { a: { set: { deep: [{ x: '${ . | nonsense }' }] } } },
+    { b: { call: 'agent', with: { model: 'm', input: '${ $missing }' } } },
+    { c: { set: {}, export: { as: '.a +' }, output: { as: { k: '${ ( }' } } } },
+  ]);
+  expect(Object.keys(found).sort()).toEqual([
+    '/do/0/a/set/deep/0/x',
+    '/do/1/b/with/input',
+    '/do/2/c/export/as',
+    '/do/2/c/output/as/k',
+  ]);
+});
+
+describe('workflows under a name', () => {
+  const document = definitionOf([{ a: { set: { x: 1 } } }]);
+
+  test('a version is written once: the same again is fine, another one is refused', async () => {
+    const first = await put(document);
+    expect([first.status, first.headers.get('etag')]).toEqual([201, `"${first.body.definition}"`]);
+    const yaml = 'do:\n  - a:\n      set: { x: 1 }\ndocument: { version: 1.0.0, name: flow, namespace: test, dsl: 1.0.3 }\n';
+    const same = await put(yaml);
+    expect([same.status, same.body.definition]).toEqual([200, first.body.definition]);
+    const other = await put(definitionOf([{ a: { set: { x: 2 } } }]));
+    expect([other.status, other.body.reason]).toEqual([409, 'workflow_version_exists']);
+    const read = await gateway.call('GET', '/v1/workflows/test/flow/1.0.0');
+    expect(read.body).toMatchObject({ document, definition: first.body.definition });
+  });
+
+  test('the path and the document name the same workflow', async () => {
+    const { status, body } = await put(document, '/v1/workflows/test/other/2.0.0');
+    expect([status, body.reason]).toEqual([400, 'workflow_name_mismatch']);
+    expect(body.errors.map((each: { pointer: string }) => each.pointer)).toEqual([
+      '/document/name',
+      '/document/version',
+    ]);
+  });
+
+  test('they are listed in pages, and seen by their tenant alone', async () => {
+    for (const version of ['3.0.0', '3.1.0', '3.2.0']) {
+      const named = { ...document, document: { ...document.document, name: 'paged', version } };
+      expect((await put(named, `/v1/workflows/test/paged/${version}`)).status).toBe(201);
+    }
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const query: string = cursor === undefined ? '' : `&cursor=${cursor}`;
+      const { body } = await gateway.call('GET', `/v1/workflows?limit=2${query}`);
+      seen.push(...body.workflows.map((each: { name: string; version: string }) => `${each.name} ${each.version}`));
+      cursor = body.next_cursor;
+    } while (cursor !== undefined);
+    expect(seen.filter(each => each.startsWith('paged'))).toEqual(['paged 3.0.0', 'paged 3.1.0', 'paged 3.2.0']);
+    const foreign = await gateway.deps.createKey({ tenant: 'other' });
+    expect((await gateway.call('GET', '/v1/workflows', { key: foreign })).body.workflows).toEqual([]);
+    expect((await gateway.call('GET', '/v1/workflows/test/paged/3.0.0', { key: foreign })).status).toBe(404);
+  });
+
+  test('[G15] a run of a stored workflow takes a reference and an input, and nothing beside', async () => {
+    await put(document);
+    const run = await gateway.call('POST', '/v1/runs?wait=20', { body: { workflow: 'test/flow@1.0.0' } });
+    expect(run.body).toMatchObject({ status: 'completed', output: { x: 1 } });
+    for (const body of [
+      { workflow: 'test/flow@1.0.0', definition: document },
+      { workflow: 'test/flow@1.0.0', limits: { steps: 1_000_000 } },
+      {},
+      { workflow: 'no-slashes' },
+    ]) {
+      const { status, body: problem } = await gateway.call('POST', '/v1/runs', { body });
+      expect([status, problem.reason], JSON.stringify(body)).toEqual([400, 'request_invalid']);
+    }
+    const missing = await gateway.call('POST', '/v1/runs', { body: { workflow: 'test/flow@9.9.9' } });
+    expect([missing.status, missing.body.reason]).toEqual([404, 'workflow_not_found']);
+  });
+
+  test('a key may be confined to some workflows', async () => {
+    const key = await gateway.deps.createKey({ scopes: { models: [], tools: [], workflows: ['mine/*'] } });
+    const refused = await gateway.call('POST', '/v1/runs', { key, body: { definition: document } });
+    expect([refused.status, refused.body.reason]).toEqual([403, 'workflow_not_allowed']);
+    const mine = { ...document, document: { ...document.document, namespace: 'mine' } };
+    const allowed = await gateway.call('POST', '/v1/runs', { key, body: { definition: mine } });
+    expect(allowed.status).toBe(202);
+    const listed = await gateway.call('GET', '/v1/runs', { key });
+    expect(listed.body.runs.map((each: { id: string }) => each.id)).toEqual([allowed.body.id]);
+  });
+});
+
+describe('hostile documents', () => {
+  test.each([
+    ['anchors that multiply', `a: &a [x, x]\n${'bcdefghij'.split('').map((name, index) => `${name}: &${name} [${`*${'abcdefghij'[index]}, `.repeat(9)}]`).join('\n')}\n`],
+    ['deep nesting', `a: ${'['.repeat(500)}${']'.repeat(500)}`],
+    ['a key that reaches prototypes', '__proto__: { x: 1 }'],
+    ['a tab where none may be', 'a:\n\t- b'],
+    ['a key twice', 'a: 1\na: 2'],
+    ['a tag of another world', 'a: !!js/function "x"'],
+    ['two documents', 'a: 1\n---\nb: 2'],
+    ['nothing', ''],
+  ])('%s', async (_name, yaml) => {
+    const { status, body } = await put(yaml);
+    expect(status, JSON.stringify(body)).toBe(400);
+    expect(body.reason).toMatch(/^(yaml_syntax|json_|definition_invalid)/);
+  });
+
+  test('any bytes are either a document or a clear refusal', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.json(), yamlLike), text => {
+        try {
+          const source = readYaml(text);
+          JSON.stringify(source.value);
+          source.lineOf('/do/0/x');
+        } catch (error) {
+          expect(error).toBeInstanceOf(GatewayError);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  test('any value in the place of any part is either taken or explained, never a crash', async () => {
+    const parts = ['document', 'do', 'input', 'output', 'timeout', 'metadata', 'set', 'switch', 'call', 'with', 'wait'];
+    const part = fc.constantFrom(...parts, 'if', 'then', 'export', 'a', 'when', 'model', 'method', 'endpoint');
+    const value = fc.letrec(tie => ({
+      any: fc.oneof(
+        { depthSize: 'small' },
+        fc.constantFrom(null, true, 0, -1, '', '${ . }', '${', 'end', 'http', 'agent', 'PT1S', 'x/~y'),
+        fc.array(tie('any'), { maxLength: 3 }),
+        fc.dictionary(part, tie('any'), { maxKeys: 4 }),
+      ),
+    })).any;
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(part, value, { maxKeys: 4 }), value, async (members, tasks) => {
+        const definition = { ...definitionOf(tasks), ...members };
+        const { status, body } = await submit(definition);
+        expect([202, 400], JSON.stringify(body)).toContain(status);
+      }),
+      { numRuns: 250 },
+    );
+  });
+});
+
+const yamlLike = fc
+  .array(fc.constantFrom('a: ', '- ', '&x ', '*x', '\n', '  ', '{', '}', '[', ']', '"', "'", '|', '>', '#', '!!', '? ', '<<: '))
+  .map(parts => parts.join(''));
