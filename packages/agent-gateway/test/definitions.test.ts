@@ -13,7 +13,10 @@ afterAll(() => gateway.close());
 const put = (body: unknown, path = '/v1/workflows/test/flow/1.0.0') => gateway.call('PUT', path, { body });
 const submit = (definition: unknown) => gateway.call('POST', '/v1/runs', { body: { definition } });
 
-async function mistakesOf(tasks: unknown, rest: Record<string, unknown> = {}): Promise<Record<string, string>> {
+async function mistakesOf(
+  tasks: unknown,
+  rest: Record<string, unknown> = {},
+): Promise<Record<string, string>> {
   const { status, body } = await submit(definitionOf(tasks, rest));
   expect(status, JSON.stringify(body)).toBe(400);
   expect(body.reason).toBe('definition_invalid');
@@ -113,7 +116,12 @@ test('MCP calls are valid with the gateway as their transport, and without any',
   const call = (rest: object) => ({ call: 'mcp', with: { method: 'tools/list', ...rest } });
   const tasks = [
     { a: call({}) },
-    { b: call({ transport: { http: { endpoint: 'https://mcp-gateway.local/mcp' } }, protocolVersion: '2025-06-18' }) },
+    {
+      b: call({
+        transport: { http: { endpoint: 'https://mcp-gateway.local/mcp' } },
+        protocolVersion: '2025-06-18',
+      }),
+    },
   ];
   expect((await submit(definitionOf(tasks))).status).toBe(202);
 });
@@ -123,7 +131,7 @@ test('names: reserved words, two tasks of one name, a path into another list', a
     { end: { set: {} } },
     { same: { set: {} } },
     { same: { set: {} } },
-    { outer: { do: [{ inner: { set: {}, ['then']: 'same' } }] } },
+    { outer: { do: [{ inner: { set: {}, then: 'same' } }] } },
   ]);
   expect(Object.keys(found)).toEqual(
     expect.arrayContaining(['/do/0/end', '/do/2/same', '/do/3/outer/do/0/inner/then']),
@@ -150,7 +158,8 @@ describe('workflows under a name', () => {
   test('a version is written once: the same again is fine, another one is refused', async () => {
     const first = await put(document);
     expect([first.status, first.headers.get('etag')]).toEqual([201, `"${first.body.definition}"`]);
-    const yaml = 'do:\n  - a:\n      set: { x: 1 }\ndocument: { version: 1.0.0, name: flow, namespace: test, dsl: 1.0.3 }\n';
+    const yaml =
+      'do:\n  - a:\n      set: { x: 1 }\ndocument: { version: 1.0.0, name: flow, namespace: test, dsl: 1.0.3 }\n';
     const same = await put(yaml);
     expect([same.status, same.body.definition]).toEqual([200, first.body.definition]);
     const other = await put(definitionOf([{ a: { set: { x: 2 } } }]));
@@ -178,10 +187,16 @@ describe('workflows under a name', () => {
     do {
       const query: string = cursor === undefined ? '' : `&cursor=${cursor}`;
       const { body } = await gateway.call('GET', `/v1/workflows?limit=2${query}`);
-      seen.push(...body.workflows.map((each: { name: string; version: string }) => `${each.name} ${each.version}`));
+      seen.push(
+        ...body.workflows.map((each: { name: string; version: string }) => `${each.name} ${each.version}`),
+      );
       cursor = body.next_cursor;
     } while (cursor !== undefined);
-    expect(seen.filter(each => each.startsWith('paged'))).toEqual(['paged 3.0.0', 'paged 3.1.0', 'paged 3.2.0']);
+    expect(seen.filter(each => each.startsWith('paged'))).toEqual([
+      'paged 3.0.0',
+      'paged 3.1.0',
+      'paged 3.2.0',
+    ]);
     const foreign = await gateway.deps.createKey({ tenant: 'other' });
     expect((await gateway.call('GET', '/v1/workflows', { key: foreign })).body.workflows).toEqual([]);
     expect((await gateway.call('GET', '/v1/workflows/test/paged/3.0.0', { key: foreign })).status).toBe(404);
@@ -218,7 +233,13 @@ describe('workflows under a name', () => {
 
 describe('hostile documents', () => {
   test.each([
-    ['anchors that multiply', `a: &a [x, x]\n${'bcdefghij'.split('').map((name, index) => `${name}: &${name} [${`*${'abcdefghij'[index]}, `.repeat(9)}]`).join('\n')}\n`],
+    [
+      'anchors that multiply',
+      `a: &a [x, x]\n${'bcdefghij'
+        .split('')
+        .map((name, index) => `${name}: &${name} [${`*${'abcdefghij'[index]}, `.repeat(9)}]`)
+        .join('\n')}\n`,
+    ],
     ['deep nesting', `a: ${'['.repeat(500)}${']'.repeat(500)}`],
     ['a key that reaches prototypes', '__proto__: { x: 1 }'],
     ['a tab where none may be', 'a:\n\t- b'],
@@ -248,8 +269,30 @@ describe('hostile documents', () => {
   });
 
   test('any value in the place of any part is either taken or explained, never a crash', async () => {
-    const parts = ['document', 'do', 'input', 'output', 'timeout', 'metadata', 'set', 'switch', 'call', 'with', 'wait'];
-    const part = fc.constantFrom(...parts, 'if', 'then', 'export', 'a', 'when', 'model', 'method', 'endpoint');
+    const parts = [
+      'document',
+      'do',
+      'input',
+      'output',
+      'timeout',
+      'metadata',
+      'set',
+      'switch',
+      'call',
+      'with',
+      'wait',
+    ];
+    const part = fc.constantFrom(
+      ...parts,
+      'if',
+      'then',
+      'export',
+      'a',
+      'when',
+      'model',
+      'method',
+      'endpoint',
+    );
     const value = fc.letrec(tie => ({
       any: fc.oneof(
         { depthSize: 'small' },
@@ -270,5 +313,26 @@ describe('hostile documents', () => {
 });
 
 const yamlLike = fc
-  .array(fc.constantFrom('a: ', '- ', '&x ', '*x', '\n', '  ', '{', '}', '[', ']', '"', "'", '|', '>', '#', '!!', '? ', '<<: '))
+  .array(
+    fc.constantFrom(
+      'a: ',
+      '- ',
+      '&x ',
+      '*x',
+      '\n',
+      '  ',
+      '{',
+      '}',
+      '[',
+      ']',
+      '"',
+      "'",
+      '|',
+      '>',
+      '#',
+      '!!',
+      '? ',
+      '<<: ',
+    ),
+  )
   .map(parts => parts.join(''));
