@@ -1,13 +1,16 @@
+import { hash } from 'node:crypto';
 import type { ConfigSource } from '@strata/shared/config/config-source.ts';
 import { problemErrors } from '@strata/shared/errors/problem.ts';
 import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
 import { createGatewayServer } from '@strata/shared/http/server.ts';
+import type { PriceList } from '@strata/shared/money/price.ts';
+import { builtInPrices, priceList } from '@strata/shared/money/price-catalog.ts';
 import { compose, type Stage } from '@strata/shared/pipeline.ts';
 import { Breaker, type BreakerOptions } from '@strata/shared/resilience/breaker.ts';
 import { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
 import type { AiGatewaySection } from './config.ts';
 import type { Answer, Attempt, Call } from './domain/call.ts';
-import { nanoUsdPerMillion, type Prices } from './domain/price.ts';
+import type { ModelProvider } from './domain/provider.ts';
 import type { Route, RouteTable } from './domain/route.ts';
 import type { UsageSink } from './domain/usage-record.ts';
 import { addModelEndpoint } from './http/model-endpoint.ts';
@@ -17,6 +20,7 @@ import { createCallUpstream, type UpstreamLimits } from './pipeline/call-upstrea
 import { authorize } from './policies/authorize.ts';
 import { createBreakerStage } from './policies/breaker.ts';
 import { createMeter } from './policies/meter.ts';
+import { createRefuseUnpriced } from './policies/refuse-unpriced.ts';
 import { createRest } from './policies/rest.ts';
 import { createTraceAttempt } from './policies/trace-attempt.ts';
 import { createTraceCall } from './policies/trace-call.ts';
@@ -46,6 +50,7 @@ export async function createAiGateway(
     ...(telemetry.isTracing ? [createTraceAttempt(telemetry)] : []),
     createMeter({ clock, sink: usage }),
     authorize,
+    createRefuseUnpriced(() => inForce.unpriced),
     createRest({ clock }),
     createBreakerStage({ breaker: new Breaker(breakerOptions(config.current), clock) }),
   ];
@@ -94,12 +99,14 @@ interface InForce {
   readonly policy: AttemptPolicy;
   readonly limits: UpstreamLimits;
   readonly sinceMs: number;
+  readonly unpriced: AiGatewaySection['unpriced'];
 }
 
 function takeOver(section: AiGatewaySection, sinceMs: number): InForce {
   const { attempts, hold } = section;
   return {
     sinceMs,
+    unpriced: section.unpriced,
     routes: buildRoutes(section),
     policy: {
       maxAttempts: attempts.max_attempts,
@@ -128,28 +135,22 @@ function buildRoutes({ providers, models }: AiGatewaySection): RouteTable {
     alias,
     {
       alias,
-      targets: targets.flatMap(({ provider: name, model, prices }) => {
+      targets: targets.flatMap(target => {
+        const { provider: name, model } = target;
         const provider = made.get(name);
         if (provider === undefined) return []; // the schema refuses such a configuration
-        return [{ id: `${name}/${model}`, provider, model, prices: pricesOf(prices) }];
+        return [{ id: `${name}/${model}`, provider, model, prices: pricesOf(provider, target) }];
       }),
     },
   ]);
   return new Map(routes);
 }
 
-function pricesOf(written: TargetConfig['prices']): Prices | undefined {
-  if (written === undefined) return undefined;
-  const named = {
-    input: written.input,
-    output: written.output,
-    reasoning: written.reasoning,
-    cacheRead: written.cache_read,
-    cacheWrite: written.cache_write,
-    cacheWrite1h: written.cache_write_1h,
-  };
-  const known = Object.entries(named).flatMap(([bucket, text]) =>
-    text === undefined ? [] : [[bucket, nanoUsdPerMillion(text)] as const],
-  );
-  return Object.fromEntries(known);
+/** What the configuration says, else what the catalog knows of the vendor's model. */
+function pricesOf(provider: ModelProvider, target: TargetConfig): PriceList | undefined {
+  if (target.prices !== undefined) {
+    const written = JSON.stringify(target.prices);
+    return priceList(target.prices, `config/${hash('sha256', written).slice(0, 12)}`);
+  }
+  return provider.vendor === undefined ? undefined : builtInPrices().find(provider.vendor, target.model);
 }

@@ -1,7 +1,7 @@
 import { listenSchema } from '@strata/shared/config/listen.ts';
 import { nearestName } from '@strata/shared/config/problem.ts';
+import { isDecimalUsd } from '@strata/shared/money/price.ts';
 import * as z from 'zod';
-import { isDecimalUsd } from './domain/price.ts';
 import { providerSchema } from './providers/registry.ts';
 
 const milliseconds = (value: number, max = 3_600_000) => z.int().min(1).max(max).default(value);
@@ -32,7 +32,7 @@ const prices = z
   })
   .optional()
   .describe(
-    'What tokens cost. An answer that used tokens without a price is reported as unpriced, never as free.',
+    'What tokens cost, in place of what the price catalog says of the model. An answer that used tokens without a price is reported as unpriced, never as free.',
   );
 
 const target = z.strictObject({
@@ -119,6 +119,12 @@ const section = z.strictObject({
     .record(name, model)
     .default({})
     .describe('The models that clients may ask for, by the name they use.'),
+  unpriced: z
+    .enum(['warn', 'block'])
+    .default('warn')
+    .describe(
+      'What happens with a model that has no price, in the configuration or the catalog: `warn` marks its answers as unpriced, `block` does not ask it.',
+    ),
   attempts,
   breaker,
   hold,

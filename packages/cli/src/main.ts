@@ -1,6 +1,7 @@
 import { ConfigError } from '@strata/shared/config/problem.ts';
 import { Command } from 'commander';
 import { createKey, disableKey } from './keys/command.ts';
+import { showPrices } from './prices/command.ts';
 import { startStack } from './start/command.ts';
 
 const program = new Command('strata').description('Three gateways for AI systems: models, tools, agents.');
@@ -30,6 +31,11 @@ keys
   .option('--workflows <globs...>', 'workflows it may run', ['*'])
   .action(createKey);
 keys.command('disable <id>').description('Stop a key from working.').action(disableKey);
+
+program
+  .command('prices [pattern]')
+  .description('The price catalog: models whose `vendor/model` holds the pattern.')
+  .action(showPrices);
 
 try {
   await program.parseAsync();

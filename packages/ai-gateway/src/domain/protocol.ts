@@ -1,8 +1,8 @@
 import type { ErrorContext, ErrorRenderer } from '@strata/shared/errors/error-renderer.ts';
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
+import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { ScannedObject } from './json-scanner.ts';
-import type { UsageReport } from './usage.ts';
 
 /** A client's request: its bytes, where its outermost members lie, and the few facts the gateway acts on. */
 export interface ModelRequest {

@@ -15,6 +15,8 @@ export interface ModelProvider {
   readonly name: string;
   /** GenAI semantic conventions `gen_ai.provider.name`. */
   readonly system: string;
+  /** Under which name the price catalog holds its models; undefined when it holds none of them. */
+  readonly vendor: string | undefined;
   readonly origin: Origin;
   /** Protocol name → access. A protocol that is not here is not spoken. */
   readonly speaks: ReadonlyMap<string, ProtocolAccess>;

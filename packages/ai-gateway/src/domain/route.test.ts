@@ -6,6 +6,7 @@ import { findRoute, type Route, targetsSpeaking, visibleRoutes } from './route.t
 const provider: ModelProvider = {
   name: 'main',
   system: 'openai',
+  vendor: undefined,
   origin: { name: 'main', url: new URL('http://127.0.0.1'), allowPrivate: true },
   speaks: new Map([['openai-chat', { path: '/chat/completions', mayAskStreamUsage: true }]]),
   headers: {},

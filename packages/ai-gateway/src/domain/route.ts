@@ -1,7 +1,7 @@
 import { nearestName } from '@strata/shared/config/problem.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
-import type { Prices } from './price.ts';
+import type { PriceList } from '@strata/shared/money/price.ts';
 import type { ModelProvider } from './provider.ts';
 
 /** One model at one provider, as a place where an attempt can go. */
@@ -11,7 +11,7 @@ export interface Target {
   readonly provider: ModelProvider;
   /** The provider's name of the model. */
   readonly model: string;
-  readonly prices: Prices | undefined;
+  readonly prices: PriceList | undefined;
 }
 
 /** What clients call a model, and where its requests go, in order of preference. */

@@ -1,5 +1,5 @@
+import type { Usage } from '@strata/shared/money/usage.ts';
 import type { FailureClass } from './failure.ts';
-import type { Usage } from './usage.ts';
 
 export type AttemptOutcome =
   /** The answer was complete. */
@@ -39,6 +39,8 @@ export interface UsageRecord {
   readonly usageSource: 'reported' | 'anomalous' | 'missing';
   /** Undefined when the usage is not known or a used bucket has no price. Never 0 for an unknown price ($-2). */
   readonly costNanoUsd: bigint | undefined;
+  /** The prices that the cost was counted with; undefined when the model has none. */
+  readonly priceVersion: string | undefined;
   /** Wall clock. */
   readonly startedAtMs: number;
   readonly durationMs: number;

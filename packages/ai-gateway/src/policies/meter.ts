@@ -1,8 +1,8 @@
 import type { Clock } from '@strata/shared/clock.ts';
+import { costOf } from '@strata/shared/money/price.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Answer, Attempt } from '../domain/call.ts';
 import { AttemptFailure, type FailureClass } from '../domain/failure.ts';
-import { costOf } from '../domain/price.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
 import type { AttemptOutcome, UsageRecord, UsageSink } from '../domain/usage-record.ts';
 
@@ -73,6 +73,7 @@ function usageRecord(
     usage: report?.usage,
     usageSource: report === undefined ? 'missing' : report.isAnomalous ? 'anomalous' : 'reported',
     costNanoUsd: report && costOf(report.usage, target.prices),
+    priceVersion: target.prices?.version,
     firstEventMs: ending.firstEventMs,
     ...time,
   };

@@ -1,12 +1,12 @@
 import { type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api';
 import { parentOf } from '@strata/shared/http/trace-context.ts';
+import { costOf } from '@strata/shared/money/price.ts';
+import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
 import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
 import type { Answer, Attempt } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
-import { costOf } from '../domain/price.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
-import { inputTokens, outputTokens } from '../domain/usage.ts';
 
 /** One client span an attempt (GenAI semantic conventions). The upstream is told this span as its parent. */
 export function createTraceAttempt(deps: { tracer: Tracer }): Stage<Attempt, Answer> {

@@ -1,5 +1,5 @@
+import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { AnswerFacts, WholeAnswer } from '../domain/protocol.ts';
-import type { UsageReport } from '../domain/usage.ts';
 import { asObject, asString, parseObject } from './read-json.ts';
 
 type JsonObject = Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
+import { inputTokens, outputTokens, usageBuckets } from '@strata/shared/money/usage.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { inputTokens, outputTokens, usageBuckets } from '../domain/usage.ts';
 import { readAnthropicUsage } from './anthropic-messages/usage.ts';
 import { readOpenaiUsage } from './openai-chat/usage.ts';
 

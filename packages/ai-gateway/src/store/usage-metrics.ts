@@ -1,8 +1,8 @@
 import type { Attributes, Meter } from '@opentelemetry/api';
+import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
 import type { Histogram, HistogramSeries, Histograms } from '@strata/shared/telemetry/histograms.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { attributes, durationBuckets, metricNames } from '@strata/shared/telemetry/semantic-conventions.ts';
-import { inputTokens, outputTokens } from '../domain/usage.ts';
 import type { UsageRecord, UsageSink } from '../domain/usage-record.ts';
 
 const tokenBuckets = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304];

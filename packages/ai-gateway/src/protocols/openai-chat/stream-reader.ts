@@ -1,6 +1,6 @@
 import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
+import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { AnswerFacts, FrameRole, StreamReader } from '../../domain/protocol.ts';
-import type { UsageReport } from '../../domain/usage.ts';
 import { asObject, asString, parseObject } from '../read-json.ts';
 import { readErrorCodes } from './errors.ts';
 import { readOpenaiUsage } from './usage.ts';

@@ -1,4 +1,4 @@
-import { TokenCounter, type UsageReport } from '../../domain/usage.ts';
+import { TokenCounter, type UsageReport } from '@strata/shared/money/usage.ts';
 import { asObject } from '../read-json.ts';
 
 /**

@@ -20,6 +20,7 @@ export const anthropic = defineProvider({
   create: (options, { name }) => ({
     name,
     system: 'anthropic',
+    vendor: 'anthropic',
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
     speaks: new Map([['anthropic-messages', { path: '/v1/messages', mayAskStreamUsage: false }]]),
     headers: { 'x-api-key': options.api_key.reveal(), 'anthropic-version': options.version },

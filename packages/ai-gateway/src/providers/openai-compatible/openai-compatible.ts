@@ -14,6 +14,13 @@ export const openaiCompatible = defineProvider({
       .optional()
       .describe('The key, sent as a bearer token. Many local servers need none.'),
     allow_private: allowPrivateOption(),
+    vendor: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Whose prices hold for models without `prices`, as the price catalog names the vendor: `groq`, `together`, `deepseek`, `openrouter` …',
+      ),
     stream_usage: z
       .boolean()
       .default(true)
@@ -24,6 +31,7 @@ export const openaiCompatible = defineProvider({
   create: (options, { name }) => ({
     name,
     system: 'openai',
+    vendor: options.vendor,
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
     speaks: new Map([
       ['openai-chat', { path: '/chat/completions', mayAskStreamUsage: options.stream_usage }],

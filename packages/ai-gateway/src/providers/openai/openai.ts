@@ -17,6 +17,7 @@ export const openai = defineProvider({
   create: (options, { name }) => ({
     name,
     system: 'openai',
+    vendor: 'openai',
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
     speaks: new Map([['openai-chat', { path: '/chat/completions', mayAskStreamUsage: true }]]),
     headers: {

@@ -1,7 +1,16 @@
-import { type Usage, type UsageBucket, usageBuckets } from './usage.ts';
+import { inputTokens, type Usage, type UsageBucket, usageBuckets } from './usage.ts';
 
 /** Nano-USD per million tokens, for the buckets that have a price. */
 export type Prices = Readonly<Partial<Record<UsageBucket, bigint>>>;
+
+/** What a model costs. A tier's prices hold for the whole request once its input is longer than the bound. */
+export interface PriceList {
+  /** Names these prices for good: written beside every cost that was counted with them ($-2). */
+  readonly version: string;
+  readonly base: Prices;
+  /** In ascending order of the bound. */
+  readonly tiers: readonly { readonly aboveInputTokens: number; readonly prices: Prices }[];
+}
 
 const decimalPattern = /^(\d{1,9})(?:\.(\d{1,30}))?$/;
 const nanoDigits = 9;
@@ -29,8 +38,9 @@ export function nanoUsdPerMillion(text: string): bigint {
  * What the tokens cost in nano-USD, rounded up once at the end. Undefined when a bucket that was used has no price: an
  * unknown price is never 0 ($-2). Reasoning without a price of its own costs what output costs.
  */
-export function costOf(usage: Usage, prices: Prices | undefined): bigint | undefined {
-  if (prices === undefined) return undefined;
+export function costOf(usage: Usage, list: PriceList | undefined): bigint | undefined {
+  if (list === undefined) return undefined;
+  const prices = pricesAt(list, inputTokens(usage));
   let total = 0n;
   for (const bucket of usageBuckets) {
     const tokens = usage[bucket];
@@ -40,4 +50,8 @@ export function costOf(usage: Usage, prices: Prices | undefined): bigint | undef
     total += BigInt(tokens) * price;
   }
   return (total + million - 1n) / million;
+}
+
+function pricesAt({ base, tiers }: PriceList, tokens: number): Prices {
+  return tiers.findLast(tier => tokens > tier.aboveInputTokens)?.prices ?? base;
 }

@@ -1,0 +1,88 @@
+import { builtInPrices } from '@strata/shared/money/price-catalog.ts';
+import { jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
+import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { chatRequest, post, type RunningGateway, startGateway } from './harness.ts';
+import { chatCompletion } from './recordings.ts';
+
+let upstream: FakeUpstream;
+let gateway: RunningGateway;
+
+beforeAll(async () => {
+  upstream = await startFakeUpstream({ plan: jsonPlan(chatCompletion) });
+});
+afterEach(() => gateway.close());
+afterAll(() => upstream.close());
+
+const account = (more: object = {}) => ({
+  type: 'openai-compatible',
+  base_url: `${upstream.url}/v1`,
+  allow_private: true,
+  ...more,
+});
+
+async function start(targets: object[], more: object = {}): Promise<void> {
+  gateway = await startGateway({
+    section: {
+      providers: { known: account({ vendor: 'openai' }), stranger: account() },
+      models: { chat: { targets } },
+      ...more,
+    },
+  });
+}
+
+const known = { provider: 'known', model: 'gpt-5-mini' };
+const unknown = { provider: 'stranger', model: 'gpt-5-mini' };
+
+test('[$-2] a model without prices of its own costs what the catalog says, and the record names which prices', async () => {
+  await start([known]);
+  const answer = await post(gateway, '/v1/chat/completions', chatRequest());
+  const [record] = await gateway.recorded(1);
+  const { input, cacheRead, output, reasoning } = record?.usage ?? {
+    input: -1,
+    cacheRead: 0,
+    output: 0,
+    reasoning: 0,
+  };
+  // 0.25, 0.025 and 2 USD per million
+  const expected = BigInt(Math.ceil(input * 250 + cacheRead * 25 + (output + reasoning) * 2000));
+  expect(record).toMatchObject({ costNanoUsd: expected, priceVersion: builtInPrices().version });
+  expect(answer.headers['x-strata-unpriced']).toBeUndefined();
+});
+
+test('prices in the configuration win over the catalog, under a version of their own', async () => {
+  await start([{ ...known, prices: { input: '1000', output: '1000', cache_read: '1000' } }]);
+  await post(gateway, '/v1/chat/completions', chatRequest());
+  const [record] = await gateway.recorded(1);
+  const tokens = Object.values(record?.usage ?? {}).reduce((sum, each) => sum + each, 0);
+  expect(record?.costNanoUsd).toBe(BigInt(tokens) * 1_000_000n);
+  expect(record?.priceVersion).toMatch(/^config\/[0-9a-f]{12}$/);
+});
+
+test('[$-2] an unpriced model is answered and marked, never booked as free', async () => {
+  await start([unknown]);
+  const answer = await post(gateway, '/v1/chat/completions', chatRequest());
+  expect([answer.status, answer.headers['x-strata-unpriced']]).toEqual([200, 'true']);
+  const [record] = await gateway.recorded(1);
+  expect(record).toMatchObject({ costNanoUsd: undefined, priceVersion: undefined });
+});
+
+test('[$-2] where unpriced models are blocked, one is refused before the upstream hears of it', async () => {
+  await start([unknown], { unpriced: 'block' });
+  const before = upstream.requests.length;
+  const answer = await post(gateway, '/v1/chat/completions', chatRequest());
+  expect(answer.status).toBe(403);
+  expect(JSON.parse(answer.body.toString()).error).toMatchObject({ code: 'model_unpriced', param: 'model' });
+  expect(upstream.requests.length).toBe(before);
+});
+
+test('where unpriced models are blocked, the next target that has a price answers', async () => {
+  await start([unknown, known], { unpriced: 'block' });
+  const answer = await post(gateway, '/v1/chat/completions', chatRequest());
+  expect(answer.status).toBe(200);
+  const records = await gateway.recorded(2);
+  expect(records.map(each => [each.provider, each.outcome])).toEqual([
+    ['stranger', 'failed'],
+    ['known', 'answered'],
+  ]);
+});

@@ -1,0 +1,35 @@
+import { builtInPrices, type WrittenPrices } from '@strata/shared/money/price-catalog.ts';
+
+/** `strata prices [PATTERN]`: the catalog's prices whose `vendor/model` holds the pattern, in USD per million tokens. */
+export function showPrices(pattern = ''): void {
+  const catalog = builtInPrices();
+  const rows = catalog
+    .entries()
+    .map(({ vendor, model, prices }) => ({ id: `${vendor}/${model}`, prices }))
+    .filter(({ id }) => id.includes(pattern))
+    .map(({ id, prices }) => `${id}  ${describe(prices)}\n`);
+  if (rows.length === 0) {
+    process.stderr.write(
+      `No model of the catalog has '${pattern}' in its name. Set \`prices\` at its target.\n`,
+    );
+    process.exitCode = 1;
+    return;
+  }
+  process.stdout.write(rows.join(''));
+  process.stderr.write(
+    `${rows.length} models, USD per million tokens, from ${catalog.source}, ${catalog.version}\n`,
+  );
+}
+
+function describe({ tiers = [], ...base }: WrittenPrices): string {
+  const higher = tiers.map(
+    ({ above_input_tokens: bound, ...tier }) => `; above ${bound} input tokens: ${listed(tier)}`,
+  );
+  return `${listed(base)}${higher.join('')}`;
+}
+
+function listed(prices: Omit<WrittenPrices, 'tiers'>): string {
+  return Object.entries(prices)
+    .map(([bucket, price]) => `${bucket} ${price}`)
+    .join(', ');
+}

@@ -1,0 +1,23 @@
+import { spawnSync } from 'node:child_process';
+import { resolve } from 'node:path';
+import { expect, test } from 'vitest';
+
+const main = resolve(import.meta.dirname, '../src/main.ts');
+const strata = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' });
+
+test('`strata prices` shows what the catalog says of a model, with its tiers and where it comes from', () => {
+  const { status, stdout, stderr } = strata('prices', 'openai/gpt-6-sol');
+  expect(status).toBe(0);
+  expect(stdout).toContain(
+    'openai/gpt-6-sol  input 2, output 10, cache_read 0.2, cache_write 2.5; above 272000 input tokens: input 4, output 15, cache_read 0.4, cache_write 5\n',
+  );
+  expect(stderr).toMatch(/USD per million tokens, from npm \S+@\S+, \d{4}-\d{2}-\d{2}\/[0-9a-f]{12}\n$/);
+});
+
+test('`strata prices` says so when no model has the pattern, and what to do', () => {
+  const { status, stdout, stderr } = strata('prices', 'gpt-unheard-of');
+  expect([status, stdout]).toEqual([1, '']);
+  expect(stderr).toBe(
+    "No model of the catalog has 'gpt-unheard-of' in its name. Set `prices` at its target.\n",
+  );
+});

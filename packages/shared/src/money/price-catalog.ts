@@ -1,0 +1,102 @@
+import { hash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import * as z from 'zod';
+import { isDecimalUsd, nanoUsdPerMillion, type PriceList, type Prices } from './price.ts';
+
+/**
+ * What models cost at their vendors, from a snapshot that is committed beside this file. `source` and `asOf` say where and from when the
+ * figures are; a model that is not in it has no price, and never costs 0 ($-2).
+ */
+export interface PriceCatalog {
+  readonly source: string;
+  /** `YYYY-MM-DD`. */
+  readonly asOf: string;
+  /** Names exactly these prices: `2026-11-10/1f0c…`. Written into every usage record. */
+  readonly version: string;
+  /** The prices of a vendor's model; a dated name (`…-2026-01-31`, `…-20260131`) falls back to the name without its date. */
+  find(vendor: string, model: string): PriceList | undefined;
+  entries(): readonly { readonly vendor: string; readonly model: string; readonly prices: WrittenPrices }[];
+}
+
+const price = z.string().refine(isDecimalUsd).optional();
+const buckets = {
+  input: price,
+  output: price,
+  reasoning: price,
+  cache_read: price,
+  cache_write: price,
+  cache_write_1h: price,
+};
+const writtenPrices = z.strictObject({
+  ...buckets,
+  tiers: z.array(z.strictObject({ above_input_tokens: z.int().positive(), ...buckets })).optional(),
+});
+const snapshot = z.strictObject({
+  source: z.string(),
+  licence: z.string(),
+  as_of: z.iso.date(),
+  models: z.record(z.string(), writtenPrices),
+});
+
+/** USD per million tokens, as decimal texts. */
+export type WrittenPrices = z.output<typeof writtenPrices>;
+type WrittenBuckets = Omit<WrittenPrices, 'tiers'>;
+
+let builtIn: PriceCatalog | undefined;
+
+/** The committed snapshot, read once. */
+export function builtInPrices(): PriceCatalog {
+  builtIn ??= readPriceCatalog(readFileSync(new URL('./prices.json', import.meta.url), 'utf8'));
+  return builtIn;
+}
+
+/** @throws Error when the text is not a price snapshot. */
+export function readPriceCatalog(text: string): PriceCatalog {
+  const { source, as_of: asOf, models } = snapshot.parse(JSON.parse(text));
+  const version = `${asOf}/${hash('sha256', text).slice(0, 12)}`;
+  const written = new Map(Object.entries(models));
+  return {
+    source,
+    asOf,
+    version,
+    find(vendor, model) {
+      const found = written.get(`${vendor}/${model}`) ?? written.get(`${vendor}/${withoutDate(model)}`);
+      return found && priceList(found, version);
+    },
+    entries: () =>
+      [...written].map(([id, prices]) => {
+        const slash = id.indexOf('/');
+        return { vendor: id.slice(0, slash), model: id.slice(slash + 1), prices };
+      }),
+  };
+}
+
+/** Prices as they are written in configuration or a snapshot, ready to count with. Tiers are in ascending order. */
+export function priceList(written: WrittenPrices, version: string): PriceList {
+  const tiers = (written.tiers ?? []).map(({ above_input_tokens, ...tier }) => ({
+    aboveInputTokens: above_input_tokens,
+    prices: { ...bucketPrices(written), ...bucketPrices(tier) },
+  }));
+  tiers.sort((left, right) => left.aboveInputTokens - right.aboveInputTokens);
+  return { version, base: bucketPrices(written), tiers };
+}
+
+function bucketPrices(written: WrittenBuckets): Prices {
+  const named = {
+    input: written.input,
+    output: written.output,
+    reasoning: written.reasoning,
+    cacheRead: written.cache_read,
+    cacheWrite: written.cache_write,
+    cacheWrite1h: written.cache_write_1h,
+  };
+  return Object.fromEntries(
+    Object.entries(named).flatMap(([bucket, text]) =>
+      text === undefined ? [] : [[bucket, nanoUsdPerMillion(text)] as const],
+    ),
+  );
+}
+
+function withoutDate(model: string): string {
+  return model.replace(/-(\d{4}-\d{2}-\d{2}|\d{8})$/, '');
+}
