@@ -21,12 +21,14 @@ import { authorize } from './policies/authorize.ts';
 import { createBreakerStage } from './policies/breaker.ts';
 import { createMeter } from './policies/meter.ts';
 import { createRefuseUnpriced } from './policies/refuse-unpriced.ts';
+import { createRequireLedger } from './policies/require-ledger.ts';
 import { createRest } from './policies/rest.ts';
 import { createTraceAttempt } from './policies/trace-attempt.ts';
 import { createTraceCall } from './policies/trace-call.ts';
 import { anthropicMessages } from './protocols/anthropic-messages/anthropic-messages.ts';
 import { openaiChat } from './protocols/openai-chat/openai-chat.ts';
 import { createProvider } from './providers/registry.ts';
+import { createUsageEntries } from './store/usage-entries.ts';
 import { createUsageMetrics } from './store/usage-metrics.ts';
 
 /**
@@ -43,9 +45,12 @@ export async function createAiGateway(
   const stopListening = config.onChange(next => {
     inForce = takeOver(next, clock.now());
   });
-  const usage = options.usage ?? createUsageMetrics(telemetry);
+  const usage = options.usage ?? bothSinks(createUsageMetrics(telemetry), createUsageEntries(deps.ledger));
 
-  const requestStages: Stage<Call, Answer>[] = telemetry.isTracing ? [createTraceCall(telemetry)] : [];
+  const requestStages: Stage<Call, Answer>[] = [
+    ...(telemetry.isTracing ? [createTraceCall(telemetry)] : []),
+    createRequireLedger(deps.ledger),
+  ];
   const attemptStages: Stage<Attempt, Answer>[] = [
     ...(telemetry.isTracing ? [createTraceAttempt(telemetry)] : []),
     createMeter({ clock, sink: usage }),
@@ -85,6 +90,15 @@ export async function createAiGateway(
     server,
     async close() {
       stopListening();
+    },
+  };
+}
+
+function bothSinks(first: UsageSink, second: UsageSink): UsageSink {
+  return {
+    record(record) {
+      first.record(record);
+      second.record(record);
     },
   };
 }

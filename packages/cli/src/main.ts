@@ -1,8 +1,10 @@
 import { ConfigError } from '@strata/shared/config/problem.ts';
+import { usageGroups } from '@strata/shared/money/usage-report.ts';
 import { Command } from 'commander';
 import { createKey, disableKey } from './keys/command.ts';
 import { showPrices } from './prices/command.ts';
 import { startStack } from './start/command.ts';
+import { parseDays, parseGroup, showUsage } from './usage/command.ts';
 
 const program = new Command('strata').description('Three gateways for AI systems: models, tools, agents.');
 
@@ -36,6 +38,14 @@ program
   .command('prices [pattern]')
   .description('The price catalog: models whose `vendor/model` holds the pattern.')
   .action(showPrices);
+
+program
+  .command('usage')
+  .description('What was used and what it cost, as CSV.')
+  .option('--by <group>', `one of ${usageGroups.join(', ')}`, parseGroup, 'model')
+  .option('--days <days>', 'how many days back from now', parseDays, 30)
+  .option('--tenant <tenant>', 'only this organisation')
+  .action(showUsage);
 
 try {
   await program.parseAsync();

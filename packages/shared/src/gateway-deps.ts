@@ -15,6 +15,7 @@ import {
 import { createKeyStore, type KeyStore } from './identity/key-store.ts';
 import { readOrCreateSecret } from './identity/local-secrets.ts';
 import { randomText } from './ids.ts';
+import { createUsageLedger, type UsageLedger } from './money/usage-ledger.ts';
 import type { Secret } from './secret.ts';
 import type { Hot } from './stores/hot.ts';
 import { openHot } from './stores/open-hot.ts';
@@ -35,6 +36,7 @@ export interface GatewayDeps {
   readonly authenticate: Authenticate;
   readonly envelopes: EnvelopeIssuer;
   readonly envelopeKeys: EnvelopeKeys;
+  readonly ledger: UsageLedger;
   /** Absolute path of the folder for embedded stores. */
   readonly dataDir: string;
   /** Closes what was opened here, in reverse order. */
@@ -73,6 +75,7 @@ export async function openGatewayDeps(options: {
     sql,
     clock,
   });
+  const ledger = createUsageLedger({ sql, clock, log: telemetry.log, config: config.ledger });
   const verifier = createEnvelopeVerifier({ audience: name, keys: envelopeKeys, clock });
   return {
     name,
@@ -83,6 +86,7 @@ export async function openGatewayDeps(options: {
     dialer,
     keys,
     envelopeKeys,
+    ledger,
     authenticate: createAuthenticate({
       keys,
       envelopes: verifier,
@@ -93,6 +97,7 @@ export async function openGatewayDeps(options: {
     dataDir,
     async close() {
       await dialer.close();
+      await ledger.close();
       await hot.close();
       await sql.close();
       await telemetry.shutdown();

@@ -7,6 +7,7 @@ import { pepperOf } from './gateway-deps.ts';
 import { createKeyStore, type KeyStore } from './identity/key-store.ts';
 import { openSqlStore } from './stores/open-sql.ts';
 import { type SharedSchema, sharedMigrations } from './stores/shared-schema.ts';
+import type { SqlStore } from './stores/sql.ts';
 
 /** The shared sections of the configuration in force. @throws ConfigError */
 export function loadSharedConfig(): SharedConfig {
@@ -16,9 +17,17 @@ export function loadSharedConfig(): SharedConfig {
 }
 
 /** For programs beside the gateways: opens the store that the configuration names, hands its keys to `work`, and closes it. */
-export async function withKeyStore<T>(
+export function withKeyStore<T>(config: SharedConfig, work: (keys: KeyStore) => Promise<T>): Promise<T> {
+  const secrets = join(resolve(config.data_dir), 'secrets');
+  return withSqlStore(config, sql =>
+    work(createKeyStore({ sql, pepper: pepperOf(config, secrets), clock: systemClock })),
+  );
+}
+
+/** The same for the whole store. */
+export async function withSqlStore<T>(
   config: SharedConfig,
-  work: (keys: KeyStore) => Promise<T>,
+  work: (sql: SqlStore<SharedSchema>) => Promise<T>,
 ): Promise<T> {
   const dataDir = resolve(config.data_dir);
   const sql = await openSqlStore<SharedSchema>({
@@ -28,9 +37,7 @@ export async function withKeyStore<T>(
     clock: systemClock,
   });
   try {
-    return await work(
-      createKeyStore({ sql, pepper: pepperOf(config, join(dataDir, 'secrets')), clock: systemClock }),
-    );
+    return await work(sql);
   } finally {
     await sql.close();
   }

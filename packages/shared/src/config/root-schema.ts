@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { networkSection } from '../http/network-section.ts';
 import { identitySection } from '../identity/identity-section.ts';
+import { ledgerSection } from '../money/money-section.ts';
 import { hotSection, storeSection } from '../stores/store-section.ts';
 import { telemetrySection } from '../telemetry/telemetry-section.ts';
 
@@ -18,6 +19,7 @@ export const sharedSections = {
   identity: identitySection,
   telemetry: telemetrySection,
   network: networkSection,
+  ledger: ledgerSection,
 };
 
 export type SharedConfig = z.output<ReturnType<typeof sharedSchema>>;

@@ -1,7 +1,8 @@
 import { type IdentitySchema, identityMigrations } from '../identity/identity-schema.ts';
+import { type MoneySchema, moneyMigrations } from '../money/money-schema.ts';
 import type { MigrationSet } from './migrations.ts';
 
 /** The tables that the three gateways share. */
-export type SharedSchema = IdentitySchema;
+export type SharedSchema = IdentitySchema & MoneySchema;
 
-export const sharedMigrations: readonly MigrationSet[] = [identityMigrations];
+export const sharedMigrations: readonly MigrationSet[] = [identityMigrations, moneyMigrations];

@@ -1,0 +1,69 @@
+import type { MigrationSet } from '../stores/migrations.ts';
+
+/** Rows as they are stored. Money is nano-USD, times are milliseconds since the epoch. */
+export interface MoneySchema {
+  usage_ledger: {
+    /** Of the attempt: writing an entry twice stores it once. */
+    id: string;
+    at_ms: number;
+    duration_ms: number;
+    gateway: string;
+    tenant: string;
+    principal: string;
+    key_id: string | null;
+    run_id: string | null;
+    task_id: string | null;
+    alias: string;
+    provider: string;
+    model: string;
+    outcome: string;
+    /** `missing`: the six counts are null. */
+    usage_source: string;
+    input: number | null;
+    cache_read: number | null;
+    cache_write: number | null;
+    cache_write_1h: number | null;
+    output: number | null;
+    reasoning: number | null;
+    /** Null when the usage or a price is not known: never 0 for that ($-2). */
+    cost_nano_usd: number | bigint | null;
+    price_version: string | null;
+  };
+}
+
+export const moneyMigrations: MigrationSet = {
+  name: 'money',
+  migrations: [
+    {
+      name: '0001-usage-ledger',
+      statements: ({ text, integer, timeMs, tableOptions }) => [
+        `create table usage_ledger (
+          id ${text} primary key,
+          at_ms ${timeMs} not null,
+          duration_ms ${integer} not null,
+          gateway ${text} not null,
+          tenant ${text} not null,
+          principal ${text} not null,
+          key_id ${text},
+          run_id ${text},
+          task_id ${text},
+          alias ${text} not null,
+          provider ${text} not null,
+          model ${text} not null,
+          outcome ${text} not null,
+          usage_source ${text} not null,
+          input ${integer},
+          cache_read ${integer},
+          cache_write ${integer},
+          cache_write_1h ${integer},
+          output ${integer},
+          reasoning ${integer},
+          cost_nano_usd ${integer},
+          price_version ${text}
+        ) ${tableOptions}`,
+        'create index usage_ledger_by_tenant on usage_ledger (tenant, at_ms)',
+        'create index usage_ledger_by_time on usage_ledger (at_ms)',
+      ],
+    },
+  ],
+};

@@ -1,0 +1,243 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type MoneySchema, moneyMigrations } from '@strata/shared/money/money-schema.ts';
+import { ledgerSection } from '@strata/shared/money/money-section.ts';
+import { createUsageLedger, type LedgerEntry } from '@strata/shared/money/usage-ledger.ts';
+import { reportUsage, usageGroups } from '@strata/shared/money/usage-report.ts';
+import { openSqlStore } from '@strata/shared/stores/open-sql.ts';
+import type { SqlStore } from '@strata/shared/stores/sql.ts';
+import { storeSection } from '@strata/shared/stores/store-section.ts';
+import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
+import { startPostgres } from '@strata/shared/testing/postgres-server.ts';
+import { isMissing } from '@strata/shared/testing/private-server.ts';
+import fc from 'fast-check';
+import { sql } from 'kysely';
+import pino from 'pino';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+
+const folder = mkdtempSync(join(tmpdir(), 'strata-ledger-'));
+const postgres = await startPostgres();
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  if (!isMissing(postgres)) await postgres.close();
+});
+
+const day = 86_400_000;
+const noon = Date.UTC(2026, 10, 24, 12);
+
+let serial = 0;
+const entry = (more: Partial<LedgerEntry> = {}): LedgerEntry => ({
+  id: `att_${++serial}`,
+  atMs: noon,
+  durationMs: 12.7,
+  gateway: 'ai-gateway',
+  tenant: 'acme',
+  principal: 'user:ada',
+  keyId: 'key_1',
+  runId: undefined,
+  taskId: undefined,
+  alias: 'chat',
+  provider: 'main',
+  model: 'gpt-5-mini',
+  outcome: 'answered',
+  usage: { input: 10, cacheRead: 5, cacheWrite: 3, cacheWrite1h: 2, output: 7, reasoning: 1 },
+  usageSource: 'reported',
+  costNanoUsd: 1234n,
+  priceVersion: '2026-11-10/abc',
+  ...more,
+});
+
+function ledgerTests(name: string, emptyDatabase: () => Promise<string>): void {
+  describe(`the usage ledger on ${name}`, () => {
+    let store: SqlStore<MoneySchema>;
+    const clock = createManualClock();
+    const lines: string[] = [];
+    const log = pino({ level: 'error' }, { write: line => lines.push(line) });
+    const open = (config: object = {}) =>
+      createUsageLedger({ sql: store, clock, log, config: ledgerSection.parse(config) });
+    const stored = () => store.db.selectFrom('usage_ledger').selectAll().orderBy('id').execute();
+    const takeTableAway = () => sql`alter table usage_ledger rename to elsewhere`.execute(store.db);
+    const bringTableBack = () => sql`alter table elsewhere rename to usage_ledger`.execute(store.db);
+
+    beforeEach(async () => {
+      lines.length = 0;
+      store = await openSqlStore<MoneySchema>({
+        url: await emptyDatabase(),
+        config: storeSection.parse({}),
+        migrations: [moneyMigrations],
+        clock,
+      });
+    });
+    afterEach(() => store.close());
+
+    test('[$-3] an entry is stored as it was recorded; what is not known is null, not 0', async () => {
+      const ledger = open();
+      const known = entry();
+      const unknown = entry({
+        usage: undefined,
+        usageSource: 'missing',
+        costNanoUsd: undefined,
+        priceVersion: undefined,
+      });
+      ledger.record(known);
+      ledger.record(unknown);
+      await ledger.flush();
+      const rows = new Map((await stored()).map(row => [row.id, row]));
+      expect(rows.get(known.id)).toMatchObject({
+        at_ms: noon,
+        duration_ms: 13,
+        tenant: 'acme',
+        run_id: null,
+        input: 10,
+        cache_read: 5,
+        cache_write: 3,
+        cache_write_1h: 2,
+        output: 7,
+        reasoning: 1,
+        cost_nano_usd: 1234,
+        price_version: '2026-11-10/abc',
+      });
+      expect(rows.get(unknown.id)).toMatchObject({
+        input: null,
+        reasoning: null,
+        cost_nano_usd: null,
+        price_version: null,
+      });
+      await ledger.close();
+    });
+
+    test('entries wait for one another, no longer than `flush_ms`', async () => {
+      const ledger = open({ flush_ms: 200 });
+      ledger.record(entry());
+      ledger.record(entry());
+      await clock.advance(199);
+      expect([ledger.pending, (await stored()).length]).toEqual([2, 0]);
+      await clock.advance(1);
+      await ledger.flush();
+      expect([ledger.pending, (await stored()).length]).toEqual([0, 2]);
+      await ledger.close();
+    });
+
+    test('a clean stop stores everything, however much', async () => {
+      const ledger = open();
+      for (let count = 0; count < 1234; count++) ledger.record(entry());
+      await ledger.close();
+      expect(await stored()).toHaveLength(1234);
+    });
+
+    test('an entry that is recorded again, after a commit in doubt, is stored once', async () => {
+      const ledger = open();
+      const twice = entry();
+      ledger.record(twice);
+      await ledger.flush();
+      ledger.record(twice);
+      ledger.record(entry());
+      await ledger.close();
+      expect(await stored()).toHaveLength(2);
+    });
+
+    test('while the store fails entries wait, new work is refused when too many do, and nothing is lost', async () => {
+      const ledger = open({ max_pending: 100 });
+      await takeTableAway();
+      for (let count = 0; count < 99; count++) ledger.record(entry());
+      ledger.requireRoom();
+      ledger.record(entry());
+      expect(() => ledger.requireRoom()).toThrow(
+        expect.objectContaining({ kind: 'overloaded', reason: 'ledger_full' }),
+      );
+      await expect(ledger.flush()).rejects.toThrow();
+      await expect(ledger.flush()).rejects.toThrow();
+      expect(ledger.pending).toBe(100);
+      expect(lines).toHaveLength(1); // once for each time the store is away
+      await bringTableBack();
+      await ledger.flush();
+      ledger.requireRoom();
+      expect(await stored()).toHaveLength(100);
+      await ledger.close();
+    });
+
+    test('what cannot be stored before the stop is in the log, entry by entry', async () => {
+      const ledger = open();
+      await takeTableAway();
+      ledger.record(entry({ id: 'att_lost', costNanoUsd: 77n }));
+      const closing = ledger.close();
+      let isClosed = false;
+      closing.then(() => {
+        isClosed = true;
+      });
+      while (!isClosed) {
+        await clock.advance(500);
+        await new Promise(resolve => setImmediate(resolve));
+      }
+      expect(lines.map(line => JSON.parse(line))).toContainEqual(
+        expect.objectContaining({
+          id: 'att_lost',
+          costNanoUsd: '77',
+          msg: 'usage was not stored before the stop',
+        }),
+      );
+      await bringTableBack();
+    });
+
+    test('[I2] property: any grouping adds up to what was recorded, unknown costs apart', async () => {
+      const ledger = open();
+      const some = fc.record({
+        tenant: fc.constantFrom('acme', 'other'),
+        principal: fc.constantFrom('user:ada', 'user:bob', "'; drop table usage_ledger --"),
+        runId: fc.constantFrom(undefined, 'run_1', 'run_2'),
+        model: fc.constantFrom('small', 'large'),
+        atMs: fc.integer({ min: noon - 3 * day, max: noon + 3 * day }),
+        costNanoUsd: fc.option(fc.bigInt({ min: 0n, max: 10n ** 15n }), { nil: undefined }),
+      });
+      const entries: LedgerEntry[] = [];
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(some, { maxLength: 30 }),
+          fc.integer({ min: -3, max: 3 }),
+          async (more, from) => {
+            const made = more.map(each => entry(each));
+            entries.push(...made);
+            for (const each of made) ledger.record(each);
+            await ledger.flush();
+            const fromMs = noon + from * day;
+            const wanted = entries.filter(each => each.tenant === 'acme' && each.atMs >= fromMs);
+            for (const by of usageGroups) {
+              const totals = await reportUsage(store, { by, fromMs, toMs: noon + 4 * day, tenant: 'acme' });
+              const sum = totals.reduce((total, each) => total + each.costNanoUsd, 0n);
+              expect(sum).toBe(wanted.reduce((total, each) => total + (each.costNanoUsd ?? 0n), 0n));
+              expect(totals.reduce((total, each) => total + each.attempts, 0)).toBe(wanted.length);
+              expect(totals.reduce((total, each) => total + each.withoutCost, 0)).toBe(
+                wanted.filter(each => each.costNanoUsd === undefined).length,
+              );
+              expect(totals.reduce((total, each) => total + each.inputTokens, 0)).toBe(20 * wanted.length);
+            }
+          },
+        ),
+        { numRuns: 25 },
+      );
+      await ledger.close();
+    });
+
+    test('groups: the dearest first, days in order, those without one last or apart', async () => {
+      const ledger = open();
+      ledger.record(entry({ model: 'small', costNanoUsd: 1n, atMs: noon }));
+      ledger.record(entry({ model: 'large', costNanoUsd: 5n, atMs: noon + day, runId: 'run_1' }));
+      await ledger.flush();
+      const report = (by: 'model' | 'day' | 'run') =>
+        reportUsage(store, { by, fromMs: 0, toMs: noon + 9 * day });
+      expect((await report('model')).map(each => [each.group, each.costNanoUsd])).toEqual([
+        ['large', 5n],
+        ['small', 1n],
+      ]);
+      expect((await report('day')).map(each => each.group)).toEqual(['2026-11-24', '2026-11-25']);
+      expect((await report('run')).map(each => each.group)).toEqual(['run_1', undefined]);
+      await ledger.close();
+    });
+  });
+}
+
+let files = 0;
+ledgerTests('SQLite', async () => `file:${join(folder, `${++files}.sqlite`)}`);
+if (isMissing(postgres)) test.skip(`the usage ledger on PostgreSQL: ${postgres.missing}`, () => {});
+else ledgerTests('PostgreSQL', () => postgres.createDatabase());
