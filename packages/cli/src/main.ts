@@ -1,7 +1,7 @@
 import { ConfigError } from '@strata/shared/config/problem.ts';
 import { usageGroups } from '@strata/shared/money/usage-report.ts';
 import { Command } from 'commander';
-import { createKey, disableKey } from './keys/command.ts';
+import { createKey, deleteKey, disableKey, listKeys, parseGraceMinutes, rotateKey } from './keys/command.ts';
 import { showPrices } from './prices/command.ts';
 import { startStack } from './start/command.ts';
 import { parseDays, parseGroup, showUsage } from './usage/command.ts';
@@ -32,6 +32,17 @@ keys
   .option('--tools <globs...>', 'MCP tools it may call', ['*'])
   .option('--workflows <globs...>', 'workflows it may run', ['*'])
   .action(createKey);
+keys
+  .command('list')
+  .description('One line a key: id, first characters, organisation, principal, name, role, state.')
+  .option('--tenant <tenant>', 'only this organisation')
+  .action(listKeys);
+keys
+  .command('rotate <id>')
+  .description('Give a key a new secret and print it once.')
+  .option('--grace-minutes <minutes>', 'how long the secret before still works', parseGraceMinutes, 60)
+  .action(rotateKey);
+keys.command('delete <id>').description('Remove a key for good.').action(deleteKey);
 keys.command('disable <id>').description('Stop a key from working.').action(disableKey);
 
 program

@@ -229,3 +229,44 @@ test('the published key verifies what the gateway signs', async () => {
     expect((await verifier.verify(await agent.envelopes.issue(envelope, audience))).subject).toBe('ada');
   }
 });
+
+test('a rotated key: the new secret works at once, the one before until the grace ends, the one before that no more', async () => {
+  const clock = createManualClock();
+  const { keys, authenticate } = await open({ clock });
+  const made = await keys.create({ name: 'x', tenant: 't', principal: 'p' });
+  const accepts = (secret: Secret) => reasonOf(authenticate({ authorization: `Bearer ${secret.reveal()}` }));
+  const second = await keys.rotate(made.key.id, { graceMs: 60_000 });
+  expect(second.key).toMatchObject({ id: made.key.id, previousUntilMs: clock.now() + 60_000 });
+  expect(second.key.prefix).not.toBe(made.key.prefix);
+  expect([await accepts(made.secret), await accepts(second.secret)]).toEqual(['accepted', 'accepted']);
+  await clock.advance(60_000);
+  expect([await accepts(made.secret), await accepts(second.secret)]).toEqual(['key_invalid', 'accepted']);
+
+  const third = await keys.rotate(made.key.id, { graceMs: 60_000 });
+  const fourth = await keys.rotate(made.key.id, { graceMs: 60_000 });
+  await clock.advance(5_000); // past the time that a key is answered from memory
+  expect([await accepts(second.secret), await accepts(third.secret), await accepts(fourth.secret)]).toEqual([
+    'key_invalid',
+    'accepted',
+    'accepted',
+  ]);
+  await keys.disable(made.key.id);
+  await clock.advance(5_000);
+  expect([await accepts(third.secret), await accepts(fourth.secret)]).toEqual(['key_invalid', 'key_invalid']);
+});
+
+test('keys are listed by tenant, page after page, and a deleted one is gone', async () => {
+  const { keys, authenticate } = await open();
+  const made = [];
+  for (const name of ['a', 'b', 'c']) made.push(await keys.create({ name, tenant: 'acme', principal: 'p' }));
+  await keys.create({ name: 'foreign', tenant: 'other', principal: 'p' });
+  const first = await keys.list({ tenant: 'acme', limit: 2 });
+  const rest = await keys.list({ tenant: 'acme', limit: 2, after: first.at(-1)?.id });
+  expect([...first, ...rest].map(key => key.name).sort()).toEqual(['a', 'b', 'c']);
+  expect(JSON.stringify(first)).not.toContain(made[0]?.secret.reveal());
+  const gone = made[0];
+  await keys.delete(gone?.key.id ?? '');
+  expect(await reasonOf(authenticate({ 'x-api-key': gone?.secret.reveal() }))).toBe('key_invalid');
+  expect(await reasonOf(keys.delete(gone?.key.id ?? ''))).toBe('unknown_key');
+  expect(await reasonOf(keys.rotate('key_unknown', { graceMs: 0 }))).toBe('unknown_key');
+});

@@ -1,4 +1,6 @@
+import type { VirtualKey } from '@strata/shared/identity/key-store.ts';
 import { loadSharedConfig, withKeyStore } from '@strata/shared/with-key-store.ts';
+import { InvalidArgumentError } from 'commander';
 
 export interface CreateKeyOptions {
   readonly name: string;
@@ -26,6 +28,56 @@ export async function createKey(options: CreateKeyOptions): Promise<void> {
   process.stderr.write(
     `Key ${made.key.id} (${made.key.prefix}…) for ${made.key.principal}. It is shown this once.\n`,
   );
+}
+
+export interface ListKeysOptions {
+  readonly tenant?: string;
+}
+
+const pageSize = 500;
+
+/** `strata keys list`: one line a key, without anything that opens a door. */
+export async function listKeys({ tenant }: ListKeysOptions): Promise<void> {
+  await withKeyStore(loadSharedConfig(), async keys => {
+    let after: string | undefined;
+    do {
+      const page = await keys.list({ tenant, after, limit: pageSize });
+      for (const key of page) process.stdout.write(`${describeKey(key, Date.now())}\n`);
+      after = page.length === pageSize ? page.at(-1)?.id : undefined;
+    } while (after !== undefined);
+  });
+}
+
+function describeKey(key: VirtualKey, nowMs: number): string {
+  const isExpired = key.expiresAtMs !== undefined && key.expiresAtMs <= nowMs;
+  const state = key.disabledAtMs !== undefined ? 'disabled' : isExpired ? 'expired' : 'active';
+  const role = key.isAdmin ? 'admin' : 'user';
+  return [key.id, `${key.prefix}…`, key.tenant, key.principal, key.name, role, state].join('\t');
+}
+
+/** `strata keys rotate ID`: prints the new key once. */
+export async function rotateKey(id: string, { graceMinutes }: { graceMinutes: number }): Promise<void> {
+  const { key, secret } = await withKeyStore(loadSharedConfig(), keys =>
+    keys.rotate(id, { graceMs: graceMinutes * 60_000 }),
+  );
+  process.stdout.write(`${secret.reveal()}\n`);
+  process.stderr.write(
+    `Key ${key.id} is now ${key.prefix}…, shown this once. The one before works for ${graceMinutes} more minutes.\n`,
+  );
+}
+
+export function parseGraceMinutes(text: string): number {
+  const minutes = Number(text);
+  if (!Number.isInteger(minutes) || minutes < 0 || minutes > 525_600) {
+    throw new InvalidArgumentError('Expected a whole number from 0 to 525600.');
+  }
+  return minutes;
+}
+
+/** `strata keys delete ID`. */
+export async function deleteKey(id: string): Promise<void> {
+  await withKeyStore(loadSharedConfig(), keys => keys.delete(id));
+  process.stderr.write(`Key ${id} is gone.\n`);
 }
 
 /** `strata keys disable ID`. */

@@ -16,6 +16,9 @@ export interface IdentitySchema {
     created_at_ms: number;
     expires_at_ms: number | null;
     disabled_at_ms: number | null;
+    /** The key before it was rotated, which still works until `previous_until_ms`. */
+    previous_digest: string | null;
+    previous_until_ms: number | null;
   };
   /** Public keys of the gateways, by which they verify one another's envelopes. */
   envelope_keys: {
@@ -51,6 +54,14 @@ export const identityMigrations: MigrationSet = {
           public_jwk ${text} not null,
           created_at_ms ${integer} not null
         ) ${tableOptions}`,
+      ],
+    },
+    {
+      name: '0002-key-rotation',
+      statements: ({ text, timeMs }) => [
+        `alter table virtual_keys add column previous_digest ${text}`,
+        `alter table virtual_keys add column previous_until_ms ${timeMs}`,
+        'create unique index virtual_keys_by_previous on virtual_keys (previous_digest)',
       ],
     },
   ],

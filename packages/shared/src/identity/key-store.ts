@@ -20,6 +20,8 @@ export interface VirtualKey {
   readonly createdAtMs: number;
   readonly expiresAtMs: number | undefined;
   readonly disabledAtMs: number | undefined;
+  /** Until when the key before the last rotation works too. */
+  readonly previousUntilMs: number | undefined;
 }
 
 export interface NewKey {
@@ -39,8 +41,21 @@ export interface KeyStore {
   findById(id: string): Promise<VirtualKey | undefined>;
   /** Whether any key exists yet: false only before the first start. */
   isEmpty(): Promise<boolean>;
+  /** Keys in the order they were made, from the one after `after`; every tenant's when none is named. */
+  list(page: {
+    readonly tenant?: string | undefined;
+    readonly after?: string | undefined;
+    readonly limit: number;
+  }): Promise<VirtualKey[]>;
+  /**
+   * Gives the key a new secret, returned this once. The one before works for `graceMs` more, so that its users can change over; one that
+   * was rotated out earlier stops at once. @throws GatewayError not_found.
+   */
+  rotate(id: string, options: { readonly graceMs: number }): Promise<{ key: VirtualKey; secret: Secret }>;
   /** @throws GatewayError not_found. */
   disable(id: string): Promise<void>;
+  /** Removes the key for good; what it used stays in the ledger. @throws GatewayError not_found. */
+  delete(id: string): Promise<void>;
 }
 
 export function createKeyStore(options: {
@@ -64,6 +79,7 @@ export function createKeyStore(options: {
         createdAtMs: clock.now(),
         expiresAtMs: request.expiresAtMs,
         disabledAtMs: undefined,
+        previousUntilMs: undefined,
       };
       await db
         .insertInto('virtual_keys')
@@ -76,7 +92,12 @@ export function createKeyStore(options: {
       const row = await db
         .selectFrom('virtual_keys')
         .selectAll()
-        .where('digest', '=', digest)
+        .where(where =>
+          where.or([
+            where('digest', '=', digest),
+            where.and([where('previous_digest', '=', digest), where('previous_until_ms', '>', clock.now())]),
+          ]),
+        )
         .executeTakeFirst();
       return row && fromRow(row);
     },
@@ -87,17 +108,50 @@ export function createKeyStore(options: {
     async isEmpty() {
       return (await db.selectFrom('virtual_keys').select('id').limit(1).executeTakeFirst()) === undefined;
     },
+    async list({ tenant, after, limit }) {
+      const rows = await db
+        .selectFrom('virtual_keys')
+        .selectAll()
+        .$if(tenant !== undefined, each => each.where('tenant', '=', tenant ?? ''))
+        .$if(after !== undefined, each => each.where('id', '>', after ?? ''))
+        .orderBy('id')
+        .limit(limit)
+        .execute();
+      return rows.map(fromRow);
+    },
+    async rotate(id, { graceMs }) {
+      const secret = newVirtualKey();
+      const row = await db
+        .updateTable('virtual_keys')
+        .set(current => ({
+          previous_digest: current.ref('digest'),
+          previous_until_ms: clock.now() + graceMs,
+          digest: keyDigest(pepper, secret.reveal()),
+          prefix: shownPrefix(secret),
+        }))
+        .where('id', '=', id)
+        .returningAll()
+        .executeTakeFirst();
+      if (row === undefined) throw unknownKey(id);
+      return { key: fromRow(row), secret };
+    },
+    async delete(id) {
+      const result = await db.deleteFrom('virtual_keys').where('id', '=', id).executeTakeFirst();
+      if (result.numDeletedRows === 0n) throw unknownKey(id);
+    },
     async disable(id) {
       const result = await db
         .updateTable('virtual_keys')
         .set({ disabled_at_ms: clock.now() })
         .where('id', '=', id)
         .executeTakeFirst();
-      if (result.numUpdatedRows === 0n) {
-        throw new GatewayError('not_found', `There is no key '${id}'.`, { reason: 'unknown_key' });
-      }
+      if (result.numUpdatedRows === 0n) throw unknownKey(id);
     },
   };
+}
+
+function unknownKey(id: string): GatewayError {
+  return new GatewayError('not_found', `There is no key '${id}'.`, { reason: 'unknown_key' });
 }
 
 type KeyRow = IdentitySchema['virtual_keys'];
@@ -115,6 +169,8 @@ function toRow(key: VirtualKey, digest: string): KeyRow {
     created_at_ms: key.createdAtMs,
     expires_at_ms: key.expiresAtMs ?? null,
     disabled_at_ms: key.disabledAtMs ?? null,
+    previous_digest: null,
+    previous_until_ms: null,
   };
 }
 
@@ -130,5 +186,6 @@ function fromRow(row: KeyRow): VirtualKey {
     createdAtMs: Number(row.created_at_ms),
     expiresAtMs: row.expires_at_ms === null ? undefined : Number(row.expires_at_ms),
     disabledAtMs: row.disabled_at_ms === null ? undefined : Number(row.disabled_at_ms),
+    previousUntilMs: row.previous_until_ms === null ? undefined : Number(row.previous_until_ms),
   };
 }
