@@ -1,8 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
+const isSoak = process.env.STRATA_SOAK === '1';
+const longMs = 60 * 60_000;
+
 const packages = ['shared', 'ai-gateway', 'mcp-gateway', 'agent-gateway', 'cli'];
 
-/** The one test configuration. Unit tests sit beside their file; tests across packages live in `tests/` and run last. */
+/** The one test configuration. Unit tests sit beside their file; tests across packages live in `tests/` and run last. `pnpm soak` gives long ones an hour. */
 export default defineConfig({
   test: {
     reporters: ['default', './scripts/closing-line.ts'],
@@ -13,7 +16,7 @@ export default defineConfig({
           name,
           root: `packages/${name}`,
           include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-          testTimeout: 60_000,
+          testTimeout: isSoak ? longMs : 60_000,
           hookTimeout: 60_000,
         },
       })),
@@ -22,7 +25,7 @@ export default defineConfig({
           name: 'stack',
           root: '.',
           include: ['tests/**/*.test.ts'],
-          testTimeout: 180_000,
+          testTimeout: isSoak ? longMs : 180_000,
           hookTimeout: 180_000,
           sequence: { groupOrder: 1 },
         },

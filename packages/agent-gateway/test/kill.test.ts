@@ -6,13 +6,14 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
+import { sized } from '@strata/shared/testing/size.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Effects, startEffects } from './support/effects.ts';
 import { call, definitionOf } from './support/gateway.ts';
 
 /** A real gateway process that dies at random moments, again and again, while runs are going. */
 
-const kills = 50;
+const kills = sized({ ci: 50, soak: 200 });
 const seed = Number(process.env.STRATA_KILL_SEED ?? Date.now() % 1_000_000);
 const random = seededRandom(seed);
 const folder = mkdtempSync(join(tmpdir(), 'strata-kill-'));
