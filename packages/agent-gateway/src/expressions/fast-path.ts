@@ -5,6 +5,9 @@ import { compareValues } from './value-order.ts';
 /** Fails as jq would: what the value is cannot be indexed so. */
 export class FastPathError extends Error {}
 
+/** What jq would make of this is not certain here: jq itself must say. */
+export class UncertainError extends Error {}
+
 /** Evaluates in the process, in microseconds, what jq would give. `test/fast-path.test.ts` holds it against jq. */
 export function evaluateFast(expression: FastExpression, scope: ExpressionScope): unknown {
   switch (expression.kind) {
@@ -20,7 +23,19 @@ export function evaluateFast(expression: FastExpression, scope: ExpressionScope)
       return !isTruthy(evaluateFast(expression.of, scope));
     case 'binary':
       return binary(expression, scope);
+    case 'interpolation':
+      return expression.parts
+        .map(part => (typeof part === 'string' ? part : textOf(evaluateFast(part, scope))))
+        .join('');
   }
+}
+
+/** What `tostring` gives. Arrays, objects and numbers with an exponent have rules of their own. */
+function textOf(value: unknown): string {
+  if (typeof value === 'object' && value !== null) throw new UncertainError();
+  const text = String(value ?? null);
+  if (typeof value === 'number' && text.includes('e')) throw new UncertainError();
+  return text;
 }
 
 type Binary = Extract<FastExpression, { kind: 'binary' }>;

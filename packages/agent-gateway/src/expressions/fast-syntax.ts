@@ -12,7 +12,9 @@ export type FastExpression =
       readonly left: FastExpression;
       readonly right: FastExpression;
     }
-  | { readonly kind: 'not'; readonly of: FastExpression };
+  | { readonly kind: 'not'; readonly of: FastExpression }
+  /** `"plain \\(expression) plain"`: texts stand as they are. */
+  | { readonly kind: 'interpolation'; readonly parts: readonly (string | FastExpression)[] };
 
 export type BinaryOperator = '==' | '!=' | '<' | '<=' | '>' | '>=' | 'and' | 'or' | '//';
 
@@ -22,9 +24,13 @@ const maxNesting = 40;
 const field = /\.(?:([A-Za-z_][A-Za-z0-9_]*)|("[^"\\\p{Cc}]*"))/uy;
 const index = /\[(?:(-?[0-9]{1,9})|("[^"\\\p{Cc}]*"))\]/uy;
 const variable = /\$([a-z]+)(?![A-Za-z0-9_:])/y;
-/** Up to 15 digits: as many as a double holds, so that decimal and binary comparison agree. */
-const number = /(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,6})?(?![\w.])/y;
+/**
+ * Up to 15 digits: as many as a double holds, so that decimal and binary comparison agree. No zero at the end of a fraction: jq would
+ * keep it when it makes a text of the number.
+ */
+const number = /(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{0,5}[1-9])?(?![\w.])/y;
 const text = /"[^"\\\p{Cc}]*"/uy;
+const plain = /[^"\\\p{Cc}]*/uy;
 const word = /(?:true|false|null)(?![A-Za-z0-9_:.[])/y;
 const comparison = /==|!=|<=|>=|<|>/y;
 const space = /[ \t\n]*/y;
@@ -100,7 +106,21 @@ class Reader {
     if (next === '.') return this.#path();
     if (next === '$') return this.#variable();
     const literal = this.#match(text) ?? this.#match(number) ?? this.#match(word);
-    return literal && { kind: 'literal', value: JSON.parse(literal[0]) };
+    if (literal !== undefined) return { kind: 'literal', value: JSON.parse(literal[0]) };
+    return next === '"' ? this.#interpolation() : undefined;
+  }
+
+  #interpolation(): FastExpression | undefined {
+    const parts: (string | FastExpression)[] = [];
+    this.#at++;
+    for (;;) {
+      parts.push(this.#match(plain)?.[0] ?? '');
+      if (this.#source[this.#at++] === '"') return { kind: 'interpolation', parts };
+      if (this.#source[this.#at++] !== '(') return undefined; // another escape, or the end
+      const inside = this.#nest(() => this.pipeline());
+      if (inside === undefined || !this.#takeSymbol(')')) return undefined;
+      parts.push(inside);
+    }
   }
 
   #group(): FastExpression | undefined {

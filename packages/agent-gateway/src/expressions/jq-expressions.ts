@@ -7,7 +7,7 @@ import {
   type VariableName,
   variableNames,
 } from '../domain/expressions.ts';
-import { evaluateFast, FastPathError } from './fast-path.ts';
+import { evaluateFast, FastPathError, UncertainError } from './fast-path.ts';
 import { type FastExpression, parseFast } from './fast-syntax.ts';
 import type { JqAnswer, JqJob } from './jq-job.ts';
 
@@ -74,7 +74,8 @@ export function createJqExpressions(options: JqOptions): Expressions {
     },
     async evaluate(source, scope) {
       const { fast, program, variables } = prepare(source);
-      if (fast !== undefined) return evaluateInProcess(fast, scope);
+      const answered = fast && evaluateInProcess(fast, scope);
+      if (answered !== undefined) return answered.value;
       const used = Object.fromEntries(variables.map(name => [name, scope.variables[name] ?? null]));
       const answer = await run(program, JSON.stringify({ d: scope.data ?? null, v: used }));
       return readAnswer(answer);
@@ -91,10 +92,15 @@ function prepareSource(source: string): Prepared {
 
 const bindings = (names: readonly VariableName[]) => names.map(name => `.v.${name} as $${name} | `).join('');
 
-function evaluateInProcess(expression: FastExpression, scope: ExpressionScope): unknown {
+/** Undefined when only jq can say. */
+function evaluateInProcess(
+  expression: FastExpression,
+  scope: ExpressionScope,
+): { readonly value: unknown } | undefined {
   try {
-    return evaluateFast(expression, scope);
+    return { value: evaluateFast(expression, scope) };
   } catch (error) {
+    if (error instanceof UncertainError) return undefined;
     if (!(error instanceof FastPathError)) throw error;
     throw failed(error.message);
   }
