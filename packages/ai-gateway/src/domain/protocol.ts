@@ -2,6 +2,7 @@ import type { ErrorContext, ErrorRenderer } from '@strata/shared/errors/error-re
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
+import type { Codec } from './codec.ts';
 import type { ScannedObject } from './json-scanner.ts';
 
 /** A client's request: its bytes, where its outermost members lie, and the few facts the gateway acts on. */
@@ -56,7 +57,7 @@ export interface StreamReader {
   missingTerminal(): string | undefined;
 }
 
-/** One wire protocol, in the directions that passing it through needs. */
+/** One wire protocol: what passing it through needs, and its codec for everything else. */
 export interface Protocol {
   /** `openai-chat`, `anthropic-messages`: what a provider lists when it speaks it. */
   readonly name: string;
@@ -76,4 +77,6 @@ export interface Protocol {
   /** Machine-readable codes of an error body, most specific first. */
   readErrorCodes(body: Buffer): readonly string[];
   openReader(request: ModelRequest): StreamReader;
+  /** To and from the neutral model. Absent: it can only be passed through. */
+  readonly codec?: Codec;
 }
