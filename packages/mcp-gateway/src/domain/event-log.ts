@@ -1,6 +1,7 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatSse } from '@strata/shared/http/sse.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
+import type { MessageStream } from './exchange.ts';
 
 /** Where the events of a stream go while a client is connected. */
 export interface EventSink {
@@ -43,7 +44,7 @@ const readAtOnce = 64;
  * connection that is attached, if any. A connection that comes back gets exactly what it missed (MCP-2): the events after
  * the last one it names, in order, once. The newest connection wins; the one before is ended.
  */
-export class EventLog {
+export class EventLog implements MessageStream {
   readonly #options: EventLogOptions;
   #recent: LoggedEvent[] = [];
   #appending: Promise<void> = Promise.resolve();

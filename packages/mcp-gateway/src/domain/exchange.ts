@@ -1,25 +1,38 @@
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { EventLog } from './event-log.ts';
+
+/** Where the messages of one HTTP request go once it is answered with a stream. */
+export interface MessageStream {
+  /** Adds a message (one line of JSON). One that `mayBeLost` is left out when the reader cannot keep up. */
+  append(message: string, mayBeLost?: boolean): void;
+  /** No more messages. */
+  finish(): void;
+}
+
+/** What can bring a message to the client while a call of it runs. */
+export interface Carrier {
+  readonly canCarryMessages: boolean;
+  emit(message: Buffer, mayBeLost: boolean): boolean;
+}
 
 /** What an HTTP request gets: one body, or a stream of events that ends with the answer. */
-export type ExchangeReply =
+export type ExchangeReply<Stream extends MessageStream> =
   | { readonly type: 'json'; readonly body: Buffer }
-  | { readonly type: 'stream'; readonly log: EventLog }
+  | { readonly type: 'stream'; readonly stream: Stream }
   /** Everything that was asked has been cancelled: there is nothing to say. */
   | { readonly type: 'nothing' };
 
-export interface ExchangeOptions {
+export interface ExchangeOptions<Stream extends MessageStream> {
   /** How many requests the HTTP request carries; more than one in a batch. */
   readonly requests: number;
   readonly isBatch: boolean;
   readonly mayStream: boolean;
-  /** Opens the exchange's stream in its session. */
-  readonly openLog: () => EventLog;
+  /** Opens the exchange's stream: one that can be resumed in a session, or the response itself. */
+  readonly openStream: () => Stream;
 }
 
 type State =
   | { readonly status: 'waiting'; readonly answers: Buffer[] }
-  | { readonly status: 'streaming'; readonly log: EventLog }
+  | { readonly status: 'streaming'; readonly stream: MessageStream }
   | { readonly status: 'done' };
 
 /**
@@ -27,19 +40,19 @@ type State =
  * two requests with the same id are two exchanges, and neither can get the other's answer (MCP-1). It begins undecided,
  * becomes a stream with the first message that is not the answer, and outlives its connection.
  */
-export class Exchange {
-  readonly #options: ExchangeOptions;
-  readonly #reply = Promise.withResolvers<ExchangeReply>();
+export class Exchange<Stream extends MessageStream> implements Carrier {
+  readonly #options: ExchangeOptions<Stream>;
+  readonly #reply = Promise.withResolvers<ExchangeReply<Stream>>();
   #state: State = { status: 'waiting', answers: [] };
   #open: number;
 
-  constructor(options: ExchangeOptions) {
+  constructor(options: ExchangeOptions<Stream>) {
     this.#options = options;
     this.#open = options.requests;
   }
 
   /** Settles when it is decided how the HTTP request is answered. */
-  get reply(): Promise<ExchangeReply> {
+  get reply(): Promise<ExchangeReply<Stream>> {
     return this.#reply.promise;
   }
 
@@ -53,17 +66,17 @@ export class Exchange {
   /** Turns to a stream, so that the client can resume if it loses the connection. */
   stream(): void {
     if (this.#state.status !== 'waiting' || !this.#options.mayStream) return;
-    const log = this.#options.openLog();
-    for (const answer of this.#state.answers) log.append(answer.toString());
-    this.#state = { status: 'streaming', log };
-    this.#reply.resolve({ type: 'stream', log });
+    const stream = this.#options.openStream();
+    for (const answer of this.#state.answers) stream.append(answer.toString());
+    this.#state = { status: 'streaming', stream };
+    this.#reply.resolve({ type: 'stream', stream });
   }
 
   /** Sends a notification or a server's request. `false` when this exchange cannot carry it. */
   emit(message: Buffer, mayBeLost: boolean): boolean {
     this.stream();
     if (this.#state.status !== 'streaming') return false;
-    this.#state.log.append(message.toString(), mayBeLost);
+    this.#state.stream.append(message.toString(), mayBeLost);
     return true;
   }
 
@@ -72,9 +85,9 @@ export class Exchange {
     if (this.#state.status === 'done') return;
     this.#open--;
     if (this.#state.status === 'streaming') {
-      if (answer) this.#state.log.append(answer.toString());
+      if (answer) this.#state.stream.append(answer.toString());
       if (this.#open > 0) return;
-      this.#state.log.finish();
+      this.#state.stream.finish();
       this.#state = { status: 'done' };
       return;
     }
@@ -85,7 +98,7 @@ export class Exchange {
     this.#reply.resolve(this.#replyWith(answers));
   }
 
-  #replyWith(answers: readonly Buffer[]): ExchangeReply {
+  #replyWith(answers: readonly Buffer[]): ExchangeReply<Stream> {
     const [first] = answers;
     if (!first) return { type: 'nothing' };
     if (!this.#options.isBatch) return { type: 'json', body: first };
@@ -95,7 +108,7 @@ export class Exchange {
 
 /** One JSON-RPC request of a client, from its arrival to its one answer. */
 export interface Call {
-  readonly exchange: Exchange;
+  readonly exchange: Carrier;
   /** The id as the client wrote it, byte for byte. */
   readonly rawId: Buffer;
   /** Equal for equal ids; only for `notifications/cancelled`, which names its call in no other way. */

@@ -1,3 +1,8 @@
+/** `legacy`: revisions with sessions, which begin with `initialize`. `modern`: revisions without, from 2026-07-28. */
+export type Era = 'legacy' | 'modern';
+
+export const modernVersion = '2026-07-28';
+
 /** The sessions era of MCP: every revision that begins with `initialize`. Newest first. */
 export const legacyVersions = ['2025-11-25', '2025-06-18', '2025-03-26'] as const;
 

@@ -3,7 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { parseEventId, unknownEvent } from '../domain/event-log.ts';
+import { type EventLog, parseEventId, unknownEvent } from '../domain/event-log.ts';
 import { type Call, type Exchange, failCall, isCancelledByClient } from '../domain/exchange.ts';
 import type { BadFrame, Frame, RequestFrame } from '../domain/frame.ts';
 import { allowsBatches } from '../domain/protocol-versions.ts';
@@ -137,7 +137,7 @@ async function take(
 async function answer(
   request: FastifyRequest,
   session: LiveSession,
-  exchange: Exchange,
+  exchange: Exchange<EventLog>,
   frame: RequestFrame,
   deps: McpEndpointDeps,
 ): Promise<void> {
@@ -151,7 +151,15 @@ async function answer(
   try {
     const { caller, id: requestId, traceContext: trace } = request;
     const traceparent = formatTraceparent(trace);
-    const result = await deps.dispatch({ session, caller, call, frame, requestId, trace, traceparent });
+    const result = await deps.dispatch({
+      client: session,
+      caller,
+      call,
+      frame,
+      requestId,
+      trace,
+      traceparent,
+    });
     exchange.settle(isCancelledByClient(call) ? undefined : result);
   } catch (error) {
     if (isCancelledByClient(call)) {
@@ -169,7 +177,7 @@ async function deliver(
   request: FastifyRequest,
   reply: FastifyReply,
   session: LiveSession,
-  exchange: Exchange,
+  exchange: Exchange<EventLog>,
   deps: McpEndpointDeps,
 ): Promise<FastifyReply | undefined> {
   const timer = deps.clock.schedule(deps.settings().streams.streamAfterMs, () => {
@@ -186,7 +194,7 @@ async function deliver(
     case 'nothing':
       return reply.code(202).send();
     case 'stream':
-      await streamLog(request, reply, decided.log, {
+      await streamLog(request, reply, decided.stream, {
         afterSeq: 0,
         isResumed: false,
         endsByItself: true,
@@ -197,7 +205,7 @@ async function deliver(
 }
 
 /** The gateway stops and cannot wait any longer: what still runs is answered. A client that merely left changes nothing. */
-function failAtDrain(reason: unknown, session: LiveSession, exchange: Exchange): void {
+function failAtDrain(reason: unknown, session: LiveSession, exchange: Exchange<EventLog>): void {
   if (!isDraining(reason)) return;
   for (const call of session.calls) if (call.exchange === exchange) failCall(call, reason);
 }

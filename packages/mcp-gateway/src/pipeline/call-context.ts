@@ -4,14 +4,14 @@ import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Call } from '../domain/exchange.ts';
 import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import type { Upstream } from '../domain/upstream.ts';
-import type { LiveSession } from './live-session.ts';
+import type { ClientSide } from './client-side.ts';
 
 /** The trace a request belongs to, as the server reads it from its headers. */
 export type TraceContext = SpanContext;
 
 /** A client's request to one server, on its way through the stages. */
 export interface CallContext {
-  readonly session: LiveSession;
+  readonly client: ClientSide;
   readonly caller: Caller;
   readonly call: Call;
   readonly frame: RequestFrame;

@@ -14,12 +14,12 @@ import { renderResult } from '../wire/render.ts';
 import { resultUriEdits } from '../wire/result-uris.ts';
 import { onOneLine, splice } from '../wire/splice.ts';
 import type { CallContext, RunCall, TraceContext } from './call-context.ts';
-import type { LiveSession } from './live-session.ts';
+import type { ClientSide } from './client-side.ts';
 import { renderListPage } from './render-list.ts';
 
-/** One request of a client, inside its session. */
+/** One request of a client. */
 export interface Request {
-  readonly session: LiveSession;
+  readonly client: ClientSide;
   readonly caller: Caller;
   readonly call: Call;
   readonly frame: RequestFrame;
@@ -67,14 +67,14 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
 }
 
 function listHandler(kind: ListKind): Handler {
-  return async ({ session, caller, call, frame }, { settings, clock }) => {
+  return async ({ client, caller, call, frame }, { settings, clock }) => {
     const { listPageSize, listTimeoutMs } = settings();
     const view = await withinTime(clock, listTimeoutMs, signal =>
-      session.catalog.show(kind, caller.scopes.tools, signal),
+      client.catalog.show(kind, caller.scopes.tools, signal),
     );
     call.abort.signal.throwIfAborted();
     const cursor = cursorOf(frame);
-    const { routes } = session.catalog;
+    const { routes } = client.catalog;
     return onOneLine(
       renderResult(call.rawId, renderListPage(view, kind, { cursor, size: listPageSize, routes })),
     );
@@ -90,10 +90,10 @@ function cursorOf(frame: RequestFrame): string | undefined {
 
 function nameHandler(kind: 'tools' | 'prompts'): Handler {
   return async (request, deps) => {
-    const { session, caller, call, frame } = request;
+    const { client, caller, call, frame } = request;
     const name = textParam(frame, 'name');
     if (name === undefined) throw invalidParams('name', '`params.name` must be a string.');
-    const entry = await session.catalog.resolveName(kind, name, caller.scopes.tools, call.abort.signal);
+    const entry = await client.catalog.resolveName(kind, name, caller.scopes.tools, call.abort.signal);
     if (!entry) throw unknownName(kind, name);
     return passOn(request, deps, {
       server: entry.server,
@@ -111,17 +111,17 @@ async function readResource(request: Request, deps: DispatchDeps): Promise<Buffe
 async function subscribe(request: Request, deps: DispatchDeps): Promise<Buffer> {
   const target = await resourceTarget(request);
   const upstream = deps.directory.get(target.server);
-  const isNew = upstream === undefined || request.session.channels.subscribe(upstream, target.serverName);
+  const isNew = upstream === undefined || request.client.channels.subscribe(upstream, target.serverName);
   if (!isNew) return renderResult(request.call.rawId, '{}');
   try {
     return await passOn(
       request,
       deps,
       target,
-      () => upstream && request.session.channels.unsubscribe(upstream, target.serverName),
+      () => upstream && request.client.channels.unsubscribe(upstream, target.serverName),
     );
   } catch (error) {
-    if (upstream) request.session.channels.unsubscribe(upstream, target.serverName);
+    if (upstream) request.client.channels.unsubscribe(upstream, target.serverName);
     throw error;
   }
 }
@@ -129,17 +129,17 @@ async function subscribe(request: Request, deps: DispatchDeps): Promise<Buffer> 
 async function unsubscribe(request: Request, deps: DispatchDeps): Promise<Buffer> {
   const target = await resourceTarget(request);
   const upstream = deps.directory.get(target.server);
-  const isLast = upstream === undefined || request.session.channels.unsubscribe(upstream, target.serverName);
+  const isLast = upstream === undefined || request.client.channels.unsubscribe(upstream, target.serverName);
   return isLast ? passOn(request, deps, target) : renderResult(request.call.rawId, '{}');
 }
 
 async function complete(request: Request, deps: DispatchDeps): Promise<Buffer> {
-  const { session, caller, call, frame } = request;
+  const { client, caller, call, frame } = request;
   const ref = frame.params?.members?.get('ref')?.members;
   const type = stringAt(frame.bytes, ref?.get('type'));
   if (type === 'ref/prompt') {
     const name = stringAt(frame.bytes, ref?.get('name')) ?? '';
-    const entry = await session.catalog.resolveName('prompts', name, caller.scopes.tools, call.abort.signal);
+    const entry = await client.catalog.resolveName('prompts', name, caller.scopes.tools, call.abort.signal);
     if (!entry) throw unknownName('prompts', name);
     const edits = [{ path: ['ref', 'name'], text: entry.item.key }];
     return passOn(request, deps, {
@@ -157,10 +157,10 @@ async function complete(request: Request, deps: DispatchDeps): Promise<Buffer> {
 
 const logLevels = new Set(['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']);
 
-async function setLevel({ session, call, frame }: Request): Promise<Buffer> {
+async function setLevel({ client, call, frame }: Request): Promise<Buffer> {
   const level = textParam(frame, 'level') ?? '';
   if (!logLevels.has(level)) throw invalidParams('level', '`level` is none of the levels of RFC 5424.');
-  await session.channels.setLogLevel(level, call.abort.signal);
+  await client.channels.setLogLevel(level, call.abort.signal);
   return renderResult(call.rawId, '{}');
 }
 
@@ -172,12 +172,12 @@ interface Target {
 }
 
 async function resourceTarget(request: Request, path: readonly string[] = ['uri']): Promise<Target> {
-  const { session, caller, call, frame } = request;
+  const { client, caller, call, frame } = request;
   const holder = path.length === 1 ? frame.params?.members : frame.params?.members?.get('ref')?.members;
   const uri = stringAt(frame.bytes, holder?.get('uri'));
   if (uri === undefined)
     throw invalidParams(path.join('.'), `\`params.${path.join('.')}\` must be a string.`);
-  const found = await session.catalog.resolveUri(uri, caller.scopes.tools, call.abort.signal);
+  const found = await client.catalog.resolveUri(uri, caller.scopes.tools, call.abort.signal);
   if (!found) {
     throw new GatewayError('not_found', `There is no resource '${uri.slice(0, 200)}'.`, {
       reason: 'unknown_resource',
@@ -199,12 +199,12 @@ async function passOn(
   target: Target,
   onRefused?: () => void,
 ): Promise<Buffer> {
-  const { session, caller, call } = request;
+  const { client, caller, call } = request;
   const upstream = deps.directory.get(target.server);
   // The server may have been removed since its list was read; a key's globs are looked at for the name that is called.
   if (!upstream || !isStillAllowed(request, target)) throw unknownName('tools', target.exposedName);
   const answer = await deps.runCall({
-    session,
+    client,
     caller,
     call,
     frame: request.frame,
@@ -217,7 +217,7 @@ async function passOn(
     traceparent: request.traceparent,
   });
   if (answer.error) onRefused?.();
-  return renderAnswer(answer, call.rawId, uri => session.catalog.routes.expose(target.server, uri));
+  return renderAnswer(answer, call.rawId, uri => client.catalog.routes.expose(target.server, uri));
 }
 
 function isStillAllowed({ caller, frame }: Request, target: Target): boolean {

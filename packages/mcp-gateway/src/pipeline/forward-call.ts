@@ -12,9 +12,9 @@ const lossyMethods = new Set(['notifications/progress', 'notifications/message']
  * the call's signal; in that case the server is told, and what it still sends is dropped.
  */
 export async function forwardCall(context: CallContext): Promise<ResponseFrame> {
-  const { session, call, frame, upstream, edits } = context;
+  const { client, call, frame, upstream, edits } = context;
   const { signal } = call.abort;
-  const channel = session.channels.channelOf(upstream);
+  const channel = client.channels.channelOf(upstream);
   await channel.ready(signal);
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
@@ -33,9 +33,8 @@ export async function forwardCall(context: CallContext): Promise<ResponseFrame> 
       method: frame.method,
       progressToken: progressTokenOf(frame),
       render: id => renderForwarded(frame, id, { params: edits, traceparent: context.traceparent }),
-      onNotification: (method, bytes) => session.sendFor(call, bytes, lossyMethods.has(method)),
-      onRequest: (asking, request) =>
-        session.reverse.ask(asking, request, bytes => session.sendFor(call, bytes, false)),
+      onNotification: (method, bytes) => client.sendFor(call, bytes, lossyMethods.has(method)),
+      onRequest: (asking, request) => client.ask(call, asking, request),
       onAnswer: answer => settle(() => resolve(answer)),
       onFailure: error => settle(() => reject(error)),
     });

@@ -24,6 +24,7 @@ import type { Channel, Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { textParam } from '../wire/frame.ts';
 import { onOneLine, splice } from '../wire/splice.ts';
+import type { ClientSide } from './client-side.ts';
 import { ReverseRequests } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
@@ -54,7 +55,8 @@ const standaloneStream = 's';
 const maxStreams = 64;
 
 /** One client's session: its state, its streams, its calls, and its conversations with servers. */
-export class LiveSession {
+export class LiveSession implements ClientSide {
+  readonly era = 'legacy';
   readonly id: string;
   /** Stands for the session in logs, traces and keys: the id itself is a credential. */
   readonly tag: string;
@@ -154,10 +156,10 @@ export class LiveSession {
     this.#apply({ type: 'drained' });
   }
 
-  openExchange(options: { requests: number; isBatch: boolean; mayStream: boolean }): Exchange {
+  openExchange(options: { requests: number; isBatch: boolean; mayStream: boolean }): Exchange<EventLog> {
     return new Exchange({
       ...options,
-      openLog: () => {
+      openStream: () => {
         const id = `x${++this.#streamCount}`;
         this.#makeRoomForStream();
         const log = this.#openLog(id, this.#world.settings().streams.keepMs);
@@ -186,6 +188,10 @@ export class LiveSession {
     const line = onOneLine(message);
     if (call?.exchange.canCarryMessages && call.exchange.emit(line, mayBeLost)) return;
     this.#standalone.append(line.toString(), mayBeLost);
+  }
+
+  ask(call: Call, channel: Channel, frame: RequestFrame): void {
+    this.reverse.ask(channel, frame, bytes => this.sendFor(call, bytes, false));
   }
 
   /** Servers were added, removed or changed in the configuration. */

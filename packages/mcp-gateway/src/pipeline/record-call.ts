@@ -60,14 +60,14 @@ export function recordCall(telemetry: Telemetry, clock: Clock): CallStage {
 }
 
 function recordOf(context: CallContext): Readonly<Record<string, unknown>> {
-  const { caller, session, frame, upstream } = context;
+  const { caller, client, frame, upstream } = context;
   return {
     tenant: caller.tenant,
     principal: caller.principal,
     keyId: caller.keyId,
     actors: caller.envelope?.actors,
     runId: caller.envelope?.runId,
-    session: session.tag,
+    session: client.tag,
     method: frame.method,
     name: context.exposedName,
     server: upstream.name,

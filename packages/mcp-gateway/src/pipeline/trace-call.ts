@@ -32,19 +32,13 @@ export function traceCall(telemetry: Telemetry): CallStage {
   };
 }
 
-function attributesOf({
-  caller,
-  session,
-  frame,
-  upstream,
-  exposedName,
-}: CallContext): Record<string, string> {
+function attributesOf({ caller, client, frame, upstream, exposedName }: CallContext): Record<string, string> {
   const isTool = frame.method === 'tools/call';
   const { runId } = caller.envelope ?? {};
   return {
     [attributes.mcpMethod]: frame.method,
-    [attributes.mcpSession]: session.tag,
-    [attributes.mcpProtocolVersion]: session.hello.protocolVersion,
+    [attributes.mcpSession]: client.tag,
+    [attributes.mcpProtocolVersion]: client.hello.protocolVersion,
     'network.transport': upstream.transport,
     'strata.mcp.server': upstream.name,
     [attributes.tenant]: caller.tenant,
