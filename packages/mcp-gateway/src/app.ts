@@ -5,13 +5,16 @@ import { createGatewayServer } from '@strata/shared/http/server.ts';
 import { newId } from '@strata/shared/ids.ts';
 import { compose } from '@strata/shared/pipeline.ts';
 import type { McpGatewayConfig } from './config.ts';
+import { endpointPath } from './domain/namespaces.ts';
 import type { GatewaySettings } from './domain/settings.ts';
-import { addMcpEndpoint } from './http/mcp-endpoint.ts';
+import { addMcpEndpoint, type McpEndpointDeps } from './http/mcp-endpoint.ts';
 import { createOriginCheck } from './http/origin-check.ts';
 import { createDispatch } from './pipeline/dispatch.ts';
 import { forwardCall } from './pipeline/forward-call.ts';
+import { JoinedLists } from './pipeline/joined-lists.ts';
 import { limitTime } from './pipeline/limit-time.ts';
 import { recordCall } from './pipeline/record-call.ts';
+import { createRoutes } from './pipeline/routes.ts';
 import { ServerFacts } from './pipeline/server-facts.ts';
 import { createSessionDirectory } from './pipeline/session-directory.ts';
 import { SharedChannels } from './pipeline/shared-channels.ts';
@@ -48,6 +51,7 @@ export async function createMcpGateway(
     onStray: server => stray.add(1, { server }),
   });
   directory.apply(config.current.servers);
+  const routes = createRoutes(directory, () => config.current.namespaces);
   const facts = new ServerFacts(clock, log);
   const shared = new SharedChannels(facts, log);
 
@@ -61,9 +65,10 @@ export async function createMcpGateway(
   });
   const sessions = createSessionDirectory(
     {
-      directory,
+      directoryOf: routes.directoryOf,
       facts,
       shared,
+      joined: new JoinedLists(),
       hot,
       clock,
       log,
@@ -81,11 +86,11 @@ export async function createMcpGateway(
     [recordCall(telemetry, clock), traceCall(telemetry), limitTime(clock)],
     forwardCall,
   );
-  addMcpEndpoint(server.app, '/mcp', {
+  const endpoint: McpEndpointDeps = {
     clock,
     settings: () => settings,
     sessions,
-    directory,
+    ...routes,
     facts,
     dispatch: createDispatch({ clock, directory, settings: () => settings, runCall }),
     checkOrigin: createOriginCheck({
@@ -94,7 +99,9 @@ export async function createMcpGateway(
     }),
     onIgnored: () => ignored.add(1),
     onUnforeseen: (err, requestId) => log.error({ err, requestId }, 'request failed'),
-  });
+  };
+  addMcpEndpoint(server.app, endpointPath, endpoint);
+  addMcpEndpoint(server.app, `${endpointPath}/:namespace`, endpoint);
 
   const askAll = () => {
     for (const upstream of directory.list()) {

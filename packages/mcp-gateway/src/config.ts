@@ -1,6 +1,6 @@
 import { listenSchema } from '@strata/shared/config/listen.ts';
 import * as z from 'zod';
-import { serverNamePattern } from './domain/names.ts';
+import { findLookalikes, serverNamePattern } from './domain/names.ts';
 import { serverSchema } from './upstreams/registry.ts';
 
 const milliseconds = (value: number, limits: { min: number; max: number }) =>
@@ -52,7 +52,29 @@ const servers = z
     serverSchema,
   )
   .default({})
+  .superRefine((value, context) => {
+    const pair = findLookalikes(Object.keys(value));
+    if (!pair) return;
+    const message = `'${pair[1]}' looks too much like '${pair[0]}': people and models would take one for the other`;
+    context.addIssue({ code: 'custom', path: [pair[1]], message });
+  })
   .describe('The tool servers, by the name that becomes the prefix of their tools.');
+
+const globs = z.array(z.string().min(1));
+
+const namespaces = z
+  .record(
+    z.string().max(32).regex(serverNamePattern, 'letters, digits and single `-` or `_` between them'),
+    z.strictObject({
+      servers: z.array(z.string()).optional().describe('Servers that are offered here; without it, all.'),
+      allow: globs
+        .default(['*'])
+        .describe('Globs over the names of tools and prompts that are offered here.'),
+      deny: globs.default([]).describe('Globs over those that are not, whatever else allows them.'),
+    }),
+  )
+  .default({})
+  .describe('Virtual servers: each is an endpoint `/mcp/<name>` that offers a part of what there is.');
 
 /** The section `mcp_gateway` of the configuration. */
 export const mcpGatewaySection = z
@@ -65,6 +87,7 @@ export const mcpGatewaySection = z
         'Origins of web pages that may call the gateway, such as `https://app.example.com`. Pages served from loopback may always call a gateway that listens on loopback.',
       ),
     servers,
+    namespaces,
     sessions,
     streams,
     list_page_size: count(1000, 100_000).describe('Items on one page of a list.'),

@@ -24,6 +24,8 @@ export interface RawClientOptions {
   readonly envelope?: string;
   readonly version?: string;
   readonly capabilities?: object;
+  /** Below `/mcp`, for a virtual server. */
+  readonly namespace?: string;
 }
 
 export function headersFor(gateway: TestGateway, options: RawClientOptions = {}): Record<string, string> {
@@ -53,7 +55,8 @@ export async function openRawClient(
   gateway: TestGateway,
   options: RawClientOptions = {},
 ): Promise<RawClient> {
-  const { url } = gateway;
+  const url =
+    options.namespace === undefined ? gateway.url : new URL(`/mcp/${options.namespace}`, gateway.url);
   const base = headersFor(gateway, options);
   const opened = await fetch(url, { method: 'POST', headers: base, body: initializeBody(options) });
   const sessionId = opened.headers.get('mcp-session-id');

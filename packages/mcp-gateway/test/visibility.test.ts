@@ -128,6 +128,42 @@ test('[M8] names that two servers claim are refused and reported', async () => {
   await clashing.close();
 });
 
+test('a virtual server offers its servers and globs, within those of the key, and nothing else', async () => {
+  const virtual = await startGateway({
+    servers: { one: scripted(), two: scripted('tool=extra') },
+    namespaces: { slim: { servers: ['two'], allow: ['*__e*', '*__pid'], deny: ['*__echo'] } },
+  });
+  const key = await virtual.createKey('some', ['*', '!*__extra']);
+  const client = await openRawClient(virtual, { namespace: 'slim', key });
+  expect(toolNames((await client.ask(list('tools/list')))[0])).toEqual(['two__pid']);
+  expect(resultText((await client.call('1', 'two__pid'))[0])).toMatch(/^\d+$/);
+  for (const name of ['two__echo', 'two__extra', 'two__fail', 'one__pid'])
+    expect(errorOf((await client.call('1', name))[0])?.data, name).toMatchObject({ reason: 'unknown_tool' });
+  const whole = await openRawClient(virtual, { namespace: 'slim' });
+  expect(toolNames((await whole.ask(list('tools/list')))[0])).toEqual(['two__pid', 'two__extra']);
+  // A session belongs to the path it was opened under.
+  const headers = { 'mcp-session-id': client.sessionId };
+  const everywhere = await openRawClient(virtual, { key });
+  expect((await everywhere.post(list('tools/list'), { headers })).status).toBe(404);
+  await expect(openRawClient(virtual, { namespace: 'absent' })).rejects.toThrow(/404.*unknown_namespace/s);
+  await virtual.close();
+});
+
+test('a list of 500 tools is rendered once and then sent as it is', async () => {
+  const names = Array.from({ length: 500 }, (_, index) => `tool=t${index}`);
+  const large = await startGateway({ servers: { one: scripted(...names) } });
+  const client = await openRawClient(large);
+  const [first = ''] = await client.ask(list('tools/list'));
+  expect(toolNames(first)).toHaveLength(514);
+  expect((await client.ask(list('tools/list')))[0]).toBe(first);
+  await client.call('1', 'one__add-tool', { name: 'late' });
+  await until(
+    async () => toolNames((await client.ask(list('tools/list')))[0]).includes('one__late'),
+    'the new tool',
+  );
+  await large.close();
+});
+
 test('a reload adds and removes servers while sessions go on, and tells them', async () => {
   const changing = await startGateway({ ...section, servers: { one: scripted() } });
   const client = await openRawClient(changing);

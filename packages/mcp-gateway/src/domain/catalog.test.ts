@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { mergeNamed, visibleEntries } from './catalog.ts';
 import { pageOf } from './cursor.ts';
-import { exposedName, mayUseServer } from './names.ts';
+import { exposedName, findLookalikes, mayUseServer } from './names.ts';
 
 const part = (server: string, keys: string[], hasPlainNames = false) => ({
   server,
@@ -42,6 +42,22 @@ test('[M8] a name that two tools claim is refused for both', () => {
 
 test('[M8] a name that differs in case only is refused too', () => {
   expect(mergeNamed([part('a', ['Read', 'read'])]).entries).toEqual([]);
+});
+
+test('[M8] a name that only looks like another is refused, whichever server it is of', () => {
+  const { entries, refused } = mergeNamed([
+    part('a', ['pay_Invoice', 'pay_lnvoice', 'list_0', 'other'], true),
+    part('b', ['list_o'], true),
+  ]);
+  expect(entries.map(entry => entry.exposed)).toEqual(['other']);
+  expect(refused).toEqual([
+    { exposed: 'pay_Invoice', servers: ['a'] },
+    { exposed: 'pay_lnvoice', servers: ['a'] },
+    { exposed: 'list_0', servers: ['a', 'b'] },
+    { exposed: 'list_o', servers: ['a', 'b'] },
+  ]);
+  expect(findLookalikes(['files', 'fiIes'])).toEqual(['files', 'fiIes']);
+  expect(findLookalikes(['files', 'web'])).toBeUndefined();
 });
 
 test('[M-7] exposed names are injective and each leads to the item it was made of', () => {
@@ -85,6 +101,8 @@ test('a server that no glob can reach is left alone', () => {
   expect(mayUseServer(['files__read'], 'web', false)).toBe(false);
   expect(mayUseServer(['files__read'], 'web', true)).toBe(true);
   expect(mayUseServer([], 'web', true)).toBe(false);
+  expect(mayUseServer(['!web__get'], 'web', true)).toBe(false);
+  expect(mayUseServer(['*', '!web__*'], 'files', false)).toBe(true);
 });
 
 test('[P9] the pages of a list are the list, whatever the page size', () => {

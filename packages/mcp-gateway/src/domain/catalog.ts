@@ -1,5 +1,5 @@
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
-import { exposedName, foldName, nameSeparator } from './names.ts';
+import { exposedName, foldsOf, nameSeparator } from './names.ts';
 
 /** The four kinds of lists a server offers. */
 export type ListKind = 'tools' | 'prompts' | 'resources' | 'templates';
@@ -55,25 +55,32 @@ export interface MergedCatalog<Item extends CatalogItem> {
 export function mergeNamed<Item extends CatalogItem>(
   parts: readonly ServerPart<Item>[],
 ): MergedCatalog<Item> {
-  const byFold = new Map<string, CatalogEntry<Item>[]>();
-  for (const part of parts) {
-    for (const item of part.items) {
-      const exposed = exposedName(part.server, item.key, part.hasPlainNames);
-      const fold = foldName(exposed);
-      const group = byFold.get(fold);
-      const entry = { exposed, server: part.server, item };
+  const all = parts.flatMap(part =>
+    part.items.map(item => ({
+      exposed: exposedName(part.server, item.key, part.hasPlainNames),
+      server: part.server,
+      item,
+    })),
+  );
+  const claims = new Map<string, CatalogEntry<Item>[]>();
+  for (const entry of all) {
+    for (const fold of foldsOf(entry.exposed)) {
+      const group = claims.get(fold);
       if (group) group.push(entry);
-      else byFold.set(fold, [entry]);
+      else claims.set(fold, [entry]);
     }
   }
-  const entries: CatalogEntry<Item>[] = [];
-  const refused: { exposed: string; servers: string[] }[] = [];
-  for (const group of byFold.values()) {
-    const [only, ...others] = group;
-    if (only && others.length === 0) entries.push(only);
-    else if (only) refused.push({ exposed: only.exposed, servers: group.map(entry => entry.server) });
-  }
-  return { entries, refused };
+  const rivalsOf = (entry: CatalogEntry<Item>) =>
+    foldsOf(entry.exposed)
+      .map(fold => claims.get(fold) ?? [])
+      .find(group => group.length > 1);
+  const refused = new Map<string, readonly string[]>();
+  const entries = all.filter(entry => {
+    const rivals = rivalsOf(entry);
+    if (rivals) refused.set(entry.exposed, [...new Set(rivals.map(rival => rival.server))]);
+    return rivals === undefined;
+  });
+  return { entries, refused: [...refused].map(([exposed, servers]) => ({ exposed, servers })) };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { allowingGlobs } from '@strata/shared/identity/scopes.ts';
 
 /** What clients and model providers accept as a tool name; the charset of SEP-986. */
 const maxNameLength = 64;
@@ -23,9 +24,30 @@ export function exposedName(server: string, name: string, isPlain = false): stri
   return `${head}_${hash}`;
 }
 
-/** Names that a person or a model could take for one another have the same fold (M8). */
-export function foldName(name: string): string {
-  return name.normalize('NFKC').toLowerCase();
+/** ASCII characters that look like another one (Unicode TR 39, confusables.txt, as far as names may hold them). */
+const lookalikes: Readonly<Record<string, string>> = { '0': 'o', O: 'o', '1': 'l', I: 'l', m: 'rn' };
+
+/**
+ * What a name is mistaken for: names that are equal in any of these could be taken for one another by a person or a
+ * model (M8). The first ignores case, the second also how alike some characters look.
+ */
+export function foldsOf(name: string): readonly [string, string] {
+  const plain = name.normalize('NFKC');
+  const skeleton = plain.replace(/[01OIm]/g, each => lookalikes[each] ?? each).toLowerCase();
+  return [`case ${plain.toLowerCase()}`, `look ${skeleton}`];
+}
+
+/** Two of the names that could be mistaken for one another, if there are any. */
+export function findLookalikes(names: readonly string[]): readonly [string, string] | undefined {
+  const seen = new Map<string, string>();
+  for (const name of names) {
+    for (const fold of foldsOf(name)) {
+      const other = seen.get(fold);
+      if (other !== undefined && other !== name) return [other, name];
+      seen.set(fold, name);
+    }
+  }
+  return undefined;
 }
 
 /** The servers a client's name can belong to; all of them when the name says nothing. A hint, not a route. */
@@ -38,11 +60,12 @@ export function candidateServers(
     .map(server => server.name);
 }
 
-/** Whether any item of the server could match one of the globs. `false` spares the server from being started. */
+/** Whether any item of the server could match the globs. `false` spares the server from being started. */
 export function mayUseServer(patterns: readonly string[], server: string, hasPlainNames: boolean): boolean {
-  if (hasPlainNames) return patterns.length > 0;
+  const allowing = allowingGlobs(patterns);
+  if (hasPlainNames) return allowing.length > 0;
   const prefix = `${server}${nameSeparator}`;
-  return patterns.some(pattern => {
+  return allowing.some(pattern => {
     const star = pattern.indexOf('*');
     const literal = star === -1 ? pattern : pattern.slice(0, star);
     return literal.startsWith(prefix) || (star !== -1 && prefix.startsWith(literal));

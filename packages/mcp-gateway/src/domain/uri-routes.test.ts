@@ -50,6 +50,14 @@ test('a scheme with a plus is not a prefix', () => {
   expect(table.resolve('git+https://host/r')).toMatchObject({ server: 'x', uri: 'git+https://host/r' });
 });
 
+test('pages of apps keep their scheme when two servers claim them', () => {
+  const table = routes();
+  table.setListed('a', [{ key: 'ui://page/main' }]);
+  table.setListed('b', [{ key: 'ui://page/main' }]);
+  expect(table.expose('b', 'ui://page/main')).toBe('ui://b/page/main');
+  expect(table.resolve('ui://b/page/main')).toEqual({ type: 'found', server: 'b', uri: 'ui://page/main' });
+});
+
 test('the memory for links is bounded', () => {
   const table = routes();
   for (let index = 0; index < 5000; index++) table.expose('a', `demo://${index}`);

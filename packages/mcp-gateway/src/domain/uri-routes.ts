@@ -2,8 +2,8 @@ import { matchesScope } from '@strata/shared/identity/scopes.ts';
 
 /**
  * Which server a resource URI belongs to, for one session. URIs keep their own form, so that what a client finds in a
- * tool's result matches what it finds in a list; only one that two servers claim is shown as `server+uri`.
- * `server+uri` always resolves, also where it was not needed.
+ * tool's result matches what it finds in a list; only one that two servers claim is shown as `server+uri`
+ * (`ui://server/rest` where it is `ui://rest`). That form always resolves, also where it was not needed.
  */
 export interface UriRoutes {
   /** Replaces what a server lists. */
@@ -82,18 +82,30 @@ export function createUriRoutes(servers: () => readonly string[]): UriRoutes {
       const [only, ...others] = owners;
       if (only !== undefined && others.length === 0) return { type: 'found', server: only, uri: exposed };
       if (only !== undefined) return { type: 'ambiguous', servers: owners };
-      const plus = exposed.indexOf('+');
-      const server = exposed.slice(0, Math.max(plus, 0));
+      const { server, uri } = withoutPrefix(exposed);
       if (!servers().includes(server)) return { type: 'unknown' };
-      const uri = exposed.slice(plus + 1);
       remember(spoken, `${server} ${uri}`, exposed);
       return { type: 'found', server, uri };
     },
   };
 }
 
+/** Clients know the pages of MCP Apps by their scheme, so there the server's name stands behind it. */
+const appScheme = 'ui://';
+
 function prefixed(server: string, uri: string): string {
-  return `${server}+${uri}`;
+  return uri.startsWith(appScheme)
+    ? `${appScheme}${server}/${uri.slice(appScheme.length)}`
+    : `${server}+${uri}`;
+}
+
+function withoutPrefix(exposed: string): { server: string; uri: string } {
+  if (exposed.startsWith(appScheme)) {
+    const [server = '', ...rest] = exposed.slice(appScheme.length).split('/');
+    return { server, uri: appScheme + rest.join('/') };
+  }
+  const plus = exposed.indexOf('+');
+  return { server: exposed.slice(0, Math.max(plus, 0)), uri: exposed.slice(plus + 1) };
 }
 
 /** An RFC 6570 template as a glob: each expression matches any run of characters. */

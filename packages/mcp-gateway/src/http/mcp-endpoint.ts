@@ -2,6 +2,7 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type EventLog, parseEventId, unknownEvent } from '../domain/event-log.ts';
 import { type Call, type Exchange, failCall, isCancelledByClient } from '../domain/exchange.ts';
@@ -25,7 +26,9 @@ export interface McpEndpointDeps {
   readonly clock: Clock;
   readonly settings: () => GatewaySettings;
   readonly sessions: SessionDirectory;
-  readonly directory: UpstreamDirectory;
+  readonly directoryOf: (route: string) => UpstreamDirectory;
+  /** What is left of a caller's scopes under a route. @throws GatewayError not_found (`unknown_namespace`) */
+  readonly callerAt: (caller: Caller, route: string) => Caller;
   readonly facts: ServerFacts;
   readonly dispatch: Dispatch;
   readonly checkOrigin: (origin: string | undefined) => void;
@@ -38,12 +41,22 @@ export interface McpEndpointDeps {
 const json = 'application/json; charset=utf-8';
 
 /** The Streamable HTTP endpoint of the sessions era (2025-03-26 to 2025-11-25, "Transports"). */
-export function addMcpEndpoint(app: FastifyInstance, route: string, deps: McpEndpointDeps): void {
+export function addMcpEndpoint(app: FastifyInstance, path: string, deps: McpEndpointDeps): void {
   const config = { access: 'caller', errors: jsonRpcErrors } as const;
-  const preValidation = async (request: FastifyRequest) => deps.checkOrigin(header(request, 'origin'));
-  app.post(route, { config, preValidation }, (request, reply) => post(request, reply, route, deps));
-  app.get(route, { config, preValidation }, (request, reply) => get(request, reply, route, deps));
-  app.delete(route, { config, preValidation }, (request, reply) => end(request, reply, route, deps));
+  const preValidation = async (request: FastifyRequest) => {
+    deps.checkOrigin(header(request, 'origin'));
+    request.caller = deps.callerAt(request.caller, routeOf(request));
+  };
+  app.post(path, { config, preValidation }, (request, reply) => post(request, reply, routeOf(request), deps));
+  app.get(path, { config, preValidation }, (request, reply) => get(request, reply, routeOf(request), deps));
+  app.delete(path, { config, preValidation }, (request, reply) =>
+    end(request, reply, routeOf(request), deps),
+  );
+}
+
+/** The path that was called: what a session is bound to besides its principal. */
+function routeOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? '';
 }
 
 async function post(
@@ -94,7 +107,8 @@ async function initialize(
   const { caller } = request;
   const hello = readClientHello(frame);
   const signal = AbortSignal.any([request.gone, AbortSignal.timeout(deps.settings().listTimeoutMs)]);
-  const { directory, facts } = deps;
+  const { facts } = deps;
+  const directory = deps.directoryOf(route);
   const result = await describeGateway({ hello, caller, directory, facts, signal });
   const session = deps.sessions.create(caller, route, hello);
   void reply.header('mcp-session-id', session.id);

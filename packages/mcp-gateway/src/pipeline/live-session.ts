@@ -25,6 +25,7 @@ import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { textParam } from '../wire/frame.ts';
 import { onOneLine, splice } from '../wire/splice.ts';
 import type { ClientSide } from './client-side.ts';
+import type { JoinedLists } from './joined-lists.ts';
 import { ReverseRequests } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
@@ -32,9 +33,11 @@ import { SessionChannels } from './session-channels.ts';
 import type { SharedChannels } from './shared-channels.ts';
 
 export interface SessionWorld {
-  readonly directory: UpstreamDirectory;
+  /** The servers that are offered under a route. */
+  readonly directoryOf: (route: string) => UpstreamDirectory;
   readonly facts: ServerFacts;
   readonly shared: SharedChannels;
+  readonly joined: JoinedLists;
   readonly hot: Hot;
   readonly clock: Clock;
   readonly log: Logger;
@@ -104,7 +107,8 @@ export class LiveSession implements ClientSide {
       events: this.#channelEvents(),
     });
     this.catalog = new SessionCatalog({
-      directory: world.directory,
+      directory: world.directoryOf(route),
+      joined: world.joined,
       listsOf: upstream => this.channels.listsOf(upstream),
     });
   }

@@ -1,40 +1,57 @@
 import type { CatalogEntry, ListKind } from '../domain/catalog.ts';
-import { pageOf } from '../domain/cursor.ts';
+import { type Page, pageOf } from '../domain/cursor.ts';
 import type { UriRoutes } from '../domain/uri-routes.ts';
-import { type ListedItem, listMembers, renderItem } from '../wire/list-items.ts';
+import { hasAppUri, type ListedItem, listMembers, renderItem } from '../wire/list-items.ts';
+import { onOneLine } from '../wire/splice.ts';
 import { metaKeys } from './gateway-identity.ts';
 import type { CatalogView } from './session-catalog.ts';
 
-/** Rendered items by entry: a list that did not change is only joined, not written again. */
-const rendered = new WeakMap<CatalogEntry<ListedItem>, Buffer>();
-
-/** One page of a merged list, as the `result` of its method. Missing servers and refused names are told, not hidden. */
-export function renderListPage(
-  view: CatalogView,
-  kind: ListKind,
-  options: { readonly cursor: string | undefined; readonly size: number; readonly routes: UriRoutes },
-): Buffer {
-  const page = pageOf(view.entries, kind, options);
-  const parts: Buffer[] = [Buffer.from(`{"${listMembers[kind]}":[`)];
-  page.entries.forEach((entry, index) => {
-    if (index > 0) parts.push(comma);
-    parts.push(itemOf(entry, options.routes));
-  });
-  const cursor = page.nextCursor === undefined ? '' : `,"nextCursor":${JSON.stringify(page.nextCursor)}`;
-  const meta = metaOf(view);
-  parts.push(Buffer.from(`]${cursor}${meta === undefined ? '' : `,"_meta":${JSON.stringify(meta)}`}}`));
-  return Buffer.concat(parts);
+export interface ListPageOptions {
+  readonly cursor: string | undefined;
+  readonly size: number;
+  readonly routes: UriRoutes;
 }
+
+type Entries = readonly CatalogEntry<ListedItem>[];
+
+/** The rendered items of a page, up to the end of the list: the same for all who see this very array of entries. */
+const rendered = new WeakMap<Entries, Map<string, Buffer>>();
+/** Pages of one list that are remembered; clients that make up their own cursors make more. */
+const maxPages = 100;
 
 const comma = Buffer.from(',');
 
-function itemOf(entry: CatalogEntry<ListedItem>, routes: UriRoutes): Buffer {
-  let bytes = rendered.get(entry);
-  if (!bytes) {
-    bytes = renderItem(entry.item, entry.exposed, uri => routes.expose(entry.server, uri));
-    rendered.set(entry, bytes);
-  }
-  return bytes;
+/** One page of a merged list, as the `result` of its method. Missing servers and refused names are told, not hidden. */
+export function renderListPage(view: CatalogView, kind: ListKind, options: ListPageOptions): Buffer {
+  const body = rememberedItems(view.entries, kind, options);
+  const meta = metaOf(view);
+  const end = meta === undefined ? '}' : `,"_meta":${JSON.stringify(meta)}}`;
+  return Buffer.concat([body, Buffer.from(end)]);
+}
+
+function rememberedItems(entries: Entries, kind: ListKind, options: ListPageOptions): Buffer {
+  const pages = rendered.get(entries) ?? new Map<string, Buffer>();
+  rendered.set(entries, pages);
+  const key = `${kind} ${options.size} ${options.cursor ?? 'first'}`;
+  const known = pages.get(key);
+  if (known) return known;
+  const page = pageOf(entries, kind, options);
+  const body = renderItems(page, kind, options.routes);
+  // The page of an app is named as this session knows it, which is nobody else's form.
+  const isShared = !page.entries.some(entry => hasAppUri(entry.item));
+  if (isShared && pages.size < maxPages) pages.set(key, body);
+  return body;
+}
+
+function renderItems(page: Page<ListedItem>, kind: ListKind, routes: UriRoutes): Buffer {
+  const parts: Buffer[] = [Buffer.from(`{"${listMembers[kind]}":[`)];
+  page.entries.forEach(({ item, exposed, server }, index) => {
+    if (index > 0) parts.push(comma);
+    parts.push(onOneLine(renderItem(item, exposed, uri => routes.expose(server, uri))));
+  });
+  const cursor = page.nextCursor === undefined ? '' : `,"nextCursor":${JSON.stringify(page.nextCursor)}`;
+  parts.push(Buffer.from(`]${cursor}`));
+  return Buffer.concat(parts);
 }
 
 function metaOf({ missing, refused }: CatalogView): Record<string, unknown> | undefined {

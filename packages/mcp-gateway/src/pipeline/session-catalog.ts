@@ -1,20 +1,14 @@
 import { createHash } from 'node:crypto';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
-import {
-  type CatalogEntry,
-  type ListKind,
-  type MergedCatalog,
-  mergeNamed,
-  scopedName,
-  visibleEntries,
-} from '../domain/catalog.ts';
+import { type CatalogEntry, type ListKind, type MergedCatalog, scopedName } from '../domain/catalog.ts';
 import { candidateServers, mayUseServer } from '../domain/names.ts';
 import type { Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { createUriRoutes, type UriRoutes } from '../domain/uri-routes.ts';
 import type { ListedItem } from '../wire/list-items.ts';
 import type { ChannelLists } from './channel-lists.ts';
+import type { JoinedLists, LoadedPart } from './joined-lists.ts';
 
 export interface MissingServer {
   readonly server: string;
@@ -30,12 +24,8 @@ export interface CatalogView {
 
 export interface SessionCatalogOptions {
   readonly directory: UpstreamDirectory;
+  readonly joined: JoinedLists;
   readonly listsOf: (upstream: Upstream) => ChannelLists;
-}
-
-interface LoadedPart {
-  readonly upstream: Upstream;
-  readonly items: readonly ListedItem[];
 }
 
 /**
@@ -46,7 +36,7 @@ export class SessionCatalog {
   readonly routes: UriRoutes;
   readonly #options: SessionCatalogOptions;
   readonly #shown = new Map<ListKind, { readonly patterns: readonly string[]; readonly view: CatalogView }>();
-  readonly #merged = new Map<string, { parts: readonly LoadedPart[]; merged: MergedCatalog<ListedItem> }>();
+  readonly #uris = new Map<string, { parts: readonly LoadedPart[]; merged: MergedCatalog<ListedItem> }>();
 
   constructor(options: SessionCatalogOptions) {
     this.#options = options;
@@ -59,7 +49,7 @@ export class SessionCatalog {
     const parts = settled.filter(part => 'items' in part);
     const merged = this.#merge(kind, parts);
     return {
-      entries: visibleEntries(merged.entries, kind, patterns),
+      entries: this.#options.joined.visible(merged.entries, kind, patterns),
       missing: settled.filter(part => 'reason' in part),
       refused: merged.refused.filter(each => matchesScope(patterns, each.exposed)),
     };
@@ -77,7 +67,7 @@ export class SessionCatalog {
     const shown = this.#shown.get(kind);
     if (!shown) return false;
     const view = await this.view(kind, shown.patterns, signal);
-    if (this.#shown.get(kind) !== shown || digestOf(view) === digestOf(shown.view)) return false;
+    if (this.#shown.get(kind) !== shown || isSameView(view, shown.view)) return false;
     this.#shown.set(kind, { patterns: shown.patterns, view });
     return true;
   }
@@ -162,12 +152,13 @@ export class SessionCatalog {
   }
 
   #merge(kind: ListKind, parts: readonly LoadedPart[]): MergedCatalog<ListedItem> {
+    if (kind === 'tools' || kind === 'prompts') return this.#options.joined.merge(parts);
     const key = `${kind} ${parts.map(part => part.upstream.name).join(' ')}`;
-    const known = this.#merged.get(key);
+    const known = this.#uris.get(key);
     const isSame = known?.parts.every((part, index) => part.items === parts[index]?.items);
     if (known && isSame) return known.merged;
-    const merged = kind === 'tools' || kind === 'prompts' ? mergeNames(parts) : this.#mergeUris(kind, parts);
-    this.#merged.set(key, { parts, merged });
+    const merged = this.#mergeUris(kind, parts);
+    this.#uris.set(key, { parts, merged });
     return merged;
   }
 
@@ -181,20 +172,15 @@ export class SessionCatalog {
   }
 }
 
+function isSameView(left: CatalogView, right: CatalogView): boolean {
+  const isSameList = left.entries === right.entries && left.missing.length + right.missing.length === 0;
+  return isSameList || digestOf(left) === digestOf(right);
+}
+
 function digestOf({ entries, missing }: CatalogView): string {
   const hash = createHash('sha256').update(JSON.stringify(missing));
   for (const { exposed, item } of entries) hash.update(exposed).update('\0').update(item.bytes);
   return hash.digest('base64');
-}
-
-function mergeNames(parts: readonly LoadedPart[]): MergedCatalog<ListedItem> {
-  return mergeNamed(
-    parts.map(({ upstream, items }) => ({
-      server: upstream.name,
-      hasPlainNames: upstream.policy.hasPlainNames,
-      items,
-    })),
-  );
 }
 
 function unavailable({ server, reason }: MissingServer): GatewayError {

@@ -79,16 +79,23 @@ function withoutTaskSupport(bytes: Buffer): Buffer | undefined {
 export function renderItem(item: ListedItem, exposed: string, exposeUri: (uri: string) => string): Buffer {
   const edits: Edit[] = [];
   if (exposed !== item.key) edits.push({ ...item.keySpan, text: JSON.stringify(exposed) });
-  if (item.bytes.includes('"resourceUri"')) edits.push(...appUriEdits(item.bytes, exposeUri));
+  if (hasAppUri(item)) edits.push(...appUriEdits(item.bytes, exposeUri));
   return splice(item.bytes, edits);
 }
 
-/** MCP Apps name a tool's page in `_meta.ui.resourceUri`. */
+/** Whether the item may name the page of an MCP App. */
+export function hasAppUri(item: ListedItem): boolean {
+  return item.bytes.includes('resourceUri"');
+}
+
+/** MCP Apps name a tool's page in `_meta.ui.resourceUri`; before 2026 in `_meta["ui/resourceUri"]`. */
 function appUriEdits(bytes: Buffer, exposeUri: (uri: string) => string): Edit[] {
   const whole = scanWithin(bytes, { start: 0, end: bytes.length }, { _meta: { ui: {} } }, limits);
-  const span = whole.members?.get('_meta')?.members?.get('ui')?.members?.get('resourceUri');
-  const uri = stringAt(bytes, span);
-  if (span === undefined || uri === undefined) return [];
-  const exposed = exposeUri(uri);
-  return exposed === uri ? [] : [{ start: span.start, end: span.end, text: JSON.stringify(exposed) }];
+  const meta = whole.members?.get('_meta')?.members;
+  return [meta?.get('ui')?.members?.get('resourceUri'), meta?.get('ui/resourceUri')].flatMap(span => {
+    const uri = stringAt(bytes, span);
+    if (span === undefined || uri === undefined) return [];
+    const exposed = exposeUri(uri);
+    return exposed === uri ? [] : [{ start: span.start, end: span.end, text: JSON.stringify(exposed) }];
+  });
 }

@@ -11,6 +11,14 @@ test('globs match whole names; an empty list matches nothing', () => {
   expect(matchesScope(['*'], '')).toBe(true);
 });
 
+test('a glob after `!` takes names away, wherever it stands', () => {
+  const patterns = ['!files__write*', 'files__*', '!*secret*'];
+  expect(matchesScope(patterns, 'files__read')).toBe(true);
+  expect(matchesScope(patterns, 'files__write_file')).toBe(false);
+  expect(matchesScope(patterns, 'files__read_secret')).toBe(false);
+  expect(matchesScope(['!files__write*'], 'files__read')).toBe(false);
+});
+
 test('a hostile glob of many stars costs milliseconds', () => {
   const started = performance.now();
   expect(matchesScope([`${'*a'.repeat(200)}b`], 'a'.repeat(20_000))).toBe(false);
@@ -18,7 +26,7 @@ test('a hostile glob of many stars costs milliseconds', () => {
 });
 
 test('[W7] an intersection never allows what either side refuses', () => {
-  const pattern = fc.stringMatching(/^[ab*]{0,4}$/);
+  const pattern = fc.stringMatching(/^!?[ab*]{0,4}$/);
   const patterns = fc.array(pattern, { maxLength: 3 });
   const name = fc.stringMatching(/^[ab]{0,5}$/);
   fc.assert(

@@ -1,6 +1,7 @@
 /**
  * What a caller may use. Each list holds globs over names (`*` matches any run of characters, everything else
- * is literal): `['*']` is everything, `[]` is nothing. There is no value that means "no filter" (S-2).
+ * is literal): `['*']` is everything, `[]` is nothing. There is no value that means "no filter" (S-2). A glob after `!`
+ * takes names away again, wherever it stands: `['*', '!files__write*']`.
  */
 export interface Scopes {
   readonly models: readonly string[];
@@ -11,9 +12,32 @@ export interface Scopes {
 export const allScopes: Scopes = { models: ['*'], tools: ['*'], workflows: ['*'] };
 export const noScopes: Scopes = { models: [], tools: [], workflows: [] };
 
-/** Whether one of the globs matches the whole name. No regular expression is built; cost is at most pattern × name. */
+const denial = '!';
+
+/**
+ * Whether one of the globs matches the whole name and none of those after `!` does. No regular expression is built; cost is at most
+ * pattern × name.
+ */
 export function matchesScope(patterns: readonly string[], name: string): boolean {
-  return patterns.some(pattern => matchesGlob(pattern, name));
+  let isAllowed = false;
+  for (const pattern of patterns) {
+    if (pattern.startsWith(denial)) {
+      if (matchesGlob(pattern.slice(denial.length), name)) return false;
+    } else {
+      isAllowed ||= matchesGlob(pattern, name);
+    }
+  }
+  return isAllowed;
+}
+
+/** The globs that allow something, without those that take away. */
+export function allowingGlobs(patterns: readonly string[]): string[] {
+  return patterns.filter(pattern => !pattern.startsWith(denial));
+}
+
+/** The same globs, less what `denied` matches. */
+export function withDenied(patterns: readonly string[], denied: readonly string[]): string[] {
+  return [...patterns, ...denied.map(pattern => denial + pattern)];
 }
 
 function matchesGlob(pattern: string, name: string): boolean {
@@ -52,9 +76,10 @@ export function intersectScopes(left: Scopes, right: Scopes): Scopes {
   };
 }
 
-function intersectPatterns(left: readonly string[], right: readonly string[]): string[] {
+export function intersectPatterns(left: readonly string[], right: readonly string[]): string[] {
   const kept = new Set<string>();
-  for (const pattern of left) if (matchesScope(right, pattern)) kept.add(pattern);
-  for (const pattern of right) if (matchesScope(left, pattern)) kept.add(pattern);
+  for (const pattern of allowingGlobs(left)) if (matchesScope(right, pattern)) kept.add(pattern);
+  for (const pattern of allowingGlobs(right)) if (matchesScope(left, pattern)) kept.add(pattern);
+  for (const pattern of [...left, ...right]) if (pattern.startsWith(denial)) kept.add(pattern);
   return [...kept];
 }

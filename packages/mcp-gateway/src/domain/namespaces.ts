@@ -1,0 +1,40 @@
+import type { Caller } from '@strata/shared/identity/caller.ts';
+import { intersectPatterns, withDenied } from '@strata/shared/identity/scopes.ts';
+import type { UpstreamDirectory } from './upstream-directory.ts';
+
+/** A virtual server: some of the servers, and of what they offer what the globs leave, under a path of its own. */
+export interface Namespace {
+  /** All servers when undefined. */
+  readonly servers?: readonly string[] | undefined;
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+}
+
+/** The path below which each virtual server has its own. */
+export const endpointPath = '/mcp';
+
+/** The name of the virtual server that a route leads to; undefined for the endpoint of all servers. */
+export function namespaceOf(route: string): string | undefined {
+  return route.startsWith(`${endpointPath}/`) ? route.slice(endpointPath.length + 1) : undefined;
+}
+
+/** The caller as the virtual server sees it: what it may use there is never more than what its key allows. */
+export function narrowCaller(caller: Caller, namespace: Namespace): Caller {
+  const tools = withDenied(intersectPatterns(caller.scopes.tools, namespace.allow), namespace.deny);
+  return { ...caller, scopes: { ...caller.scopes, tools } };
+}
+
+/** The servers of a namespace, as they are at the moment. One that is not configured has none (S-2). */
+export function directoryOf(
+  directory: UpstreamDirectory,
+  namespace: () => Namespace | undefined,
+): UpstreamDirectory {
+  const holds = (name: string) => {
+    const current = namespace();
+    return current !== undefined && (current.servers?.includes(name) ?? true);
+  };
+  return {
+    list: () => directory.list().filter(upstream => holds(upstream.name)),
+    get: name => (holds(name) ? directory.get(name) : undefined),
+  };
+}
