@@ -95,15 +95,84 @@ describe('what is not run is refused when it is submitted, and says why', () => 
     expect(Object.keys(found).some(pointer => pointer.startsWith('/do/1/b/with/transport'))).toBe(true);
   });
 
-  test('schemas, schedules, reusable components, another language', async () => {
+  test('schemas, schedules, parts of `use`, another language', async () => {
     const found = await mistakesOf([{ t: { set: {}, input: { schema: {} } } }], {
       schedule: { every: 'PT1H' },
-      use: {},
+      use: { secrets: ['x'], catalogs: {}, extensions: [], colours: {} },
       evaluate: { language: 'javascript', mode: 'loose' },
     });
     expect(Object.keys(found).sort()).toEqual(
-      ['/do/0/t/input/schema', '/evaluate/language', '/evaluate/mode', '/schedule', '/use'].sort(),
+      [
+        '/do/0/t/input/schema',
+        '/evaluate/language',
+        '/evaluate/mode',
+        '/schedule',
+        '/use/catalogs',
+        '/use/colours',
+        '/use/extensions',
+        '/use/secrets',
+      ].sort(),
     );
+  });
+});
+
+describe('reusable components', () => {
+  test('a function is a task with its arguments as input; names of timeouts stand for what they name', async () => {
+    const double = { input: { from: '${ .number }' }, set: { twice: '${ . * 2 }' } };
+    const definition = definitionOf(
+      [
+        {
+          first: {
+            call: 'double',
+            with: { number: '${ .start }' },
+            timeout: 'short',
+            output: { as: '.twice' },
+          },
+        },
+        { second: { call: 'quadruple', with: { it: '${ . }' } } },
+      ],
+      {
+        timeout: 'long',
+        use: {
+          timeouts: { short: { after: 'PT30S' }, long: { after: 'PT1M' } },
+          functions: {
+            double,
+            quadruple: {
+              do: [
+                { once: { call: 'double', with: { number: '${ .it }' }, output: { as: '.twice' } } },
+                { again: { call: 'double', with: { number: '${ . }' } } },
+              ],
+            },
+          },
+        },
+      },
+    );
+    const run = await gateway.call('POST', '/v1/runs?wait=20', { body: { definition, input: { start: 5 } } });
+    expect(run.body).toMatchObject({ status: 'completed', output: { twice: 40 } });
+  });
+
+  test('a name that stands for nothing, a function that calls itself', async () => {
+    const found = await mistakesOf(
+      [
+        { a: { set: {}, timeout: 'nope' } },
+        { b: { call: 'loop' } },
+        {
+          c: {
+            call: 'http',
+            with: { method: 'get', endpoint: { uri: 'http://x/', authentication: { use: 'nope' } } },
+          },
+        },
+      ],
+      {
+        use: {
+          timeouts: { short: { after: 'PT1S' } },
+          functions: { loop: { do: [{ again: { call: 'loop' } }] } },
+        },
+      },
+    );
+    expect(found['/do/0/a/timeout']).toContain("no 'nope' under `use.timeouts` (known: short)");
+    expect(found['/use/functions/loop/do/0/again/call']).toContain('calls itself');
+    expect(found['/do/2/c/with/endpoint/authentication/use']).toContain('there are none');
   });
 });
 

@@ -33,7 +33,6 @@ export function checkDocument(
   }
   checkHead(members.document, mistakes);
   if (members.schedule !== undefined) mistakes.add('/schedule', 'Schedules are not supported.');
-  if (members.use !== undefined) mistakes.add('/use', 'Reusable components (`use`) are not supported.');
   checkEvaluate(members.evaluate, mistakes);
   return true;
 }

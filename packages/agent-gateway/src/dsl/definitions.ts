@@ -6,6 +6,7 @@ import { checkDocument } from './check-document.ts';
 import { Compiler } from './compile.ts';
 import type { Grammar } from './grammar.ts';
 import { Mistakes } from './mistakes.ts';
+import { resolveReusable } from './reusable.ts';
 import type { Source } from './source.ts';
 
 export interface DefinitionsOptions {
@@ -51,7 +52,7 @@ export function createDefinitions({ types, expressions, grammar }: DefinitionsOp
       const mistakes = new Mistakes(pointer => source.lineOf(pointer));
       if (!checkDocument(source.value, mistakes)) mistakes.throwIfAny();
       const members = source.value as Readonly<Record<string, unknown>>; // what the check found
-      const compiled = new Compiler(types, mistakes).compile(members);
+      const compiled = new Compiler(types, mistakes).compile(resolveReusable(members, mistakes));
       await Promise.all(
         compiled.expressions.map(async ({ source: text, pointer }) => {
           const problem = await expressions.check(text);
@@ -66,7 +67,9 @@ export function createDefinitions({ types, expressions, grammar }: DefinitionsOp
       const known = kept.get(hash);
       if (known !== undefined) return known;
       const mistakes = new Mistakes(() => undefined);
-      const { workflow } = new Compiler(types, mistakes).compile(JSON.parse(document));
+      const { workflow } = new Compiler(types, mistakes).compile(
+        resolveReusable(JSON.parse(document), mistakes),
+      );
       mistakes.throwIfAny();
       return keep({ hash, ...workflow });
     },
