@@ -2,6 +2,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
 import type { StoredWorkflow } from '../domain/journal.ts';
+import { renderMermaid } from '../dsl/mermaid.ts';
 import { requireWorkflowScope } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { maySee } from './find-run.ts';
@@ -18,7 +19,13 @@ const listQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
 });
 
-/** `/v1/workflows`: definitions under a name. A version is written once and never changes. */
+const graphVerb = ':graph';
+const mermaidType = 'text/vnd.mermaid; charset=utf-8';
+
+/**
+ * `/v1/workflows`: definitions under a name. A version is written once and never changes. `:validate` says what is wrong with a
+ * document and stores nothing; `:graph` draws one.
+ */
 export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps): void {
   const { journal, definitions, clock } = deps;
   const path = '/v1/workflows/:namespace/:name/:version';
@@ -56,14 +63,30 @@ export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
   );
 
+  for (const verb of ['validate', 'graph'] as const) {
+    app.post(
+      `/v1/workflows::${verb}`,
+      { config: { ...caller, mediaTypes: definitionMediaTypes } },
+      async (request, reply) => {
+        const { workflow, document } = await definitions.read(readSource(request));
+        if (verb === 'graph') return reply.type(mermaidType).send(renderMermaid(JSON.parse(document)));
+        const { namespace, name, version, hash: definition } = workflow;
+        return { valid: true, namespace, name, version, definition, tasks: workflow.tasks.size - 1 };
+      },
+    );
+  }
+
   app.get<WithName>(path, { config: caller }, async (request, reply) => {
-    const { params } = request;
+    const wantsGraph = request.params.version.endsWith(graphVerb);
+    const version = wantsGraph ? request.params.version.slice(0, -graphVerb.length) : request.params.version;
+    const params = { ...request.params, version };
     const stored = await journal.getWorkflow(request.caller.tenant, params);
     const definition = stored && (await journal.getDefinition(stored.definition));
     if (stored === undefined || definition === undefined || !maySee(request.caller, params)) {
       throw new GatewayError('not_found', 'There is no such workflow.', { reason: 'workflow_not_found' });
     }
     void reply.header('etag', `"${stored.definition}"`);
+    if (wantsGraph) return reply.type(mermaidType).send(renderMermaid(JSON.parse(definition.document)));
     return { ...show(stored), document: JSON.parse(definition.document) };
   });
 
