@@ -1,4 +1,5 @@
 import { createEnvelopeVerifier } from '@strata/shared/identity/envelope-token.ts';
+import { noScopes } from '@strata/shared/identity/scopes.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
 import { afterEach, expect, test } from 'vitest';
@@ -349,11 +350,11 @@ test('[W7] every call carries an envelope for its receiver, narrowed to this run
   };
   expect(await verify('ai-gateway', modelCall?.headers['x-strata-envelope'])).toMatchObject({
     ...own,
-    scopes: { models: ['demo'], tools: [], workflows: [] },
+    scopes: { ...noScopes, models: ['demo'] },
   });
   expect(await verify('mcp-gateway', toolCall?.envelope)).toMatchObject({
     ...own,
-    scopes: { models: [], tools: ['math__add'], workflows: [] },
+    scopes: { ...noScopes, servers: ['*'], tools: ['math__add'] },
   });
   await expect(verify('mcp-gateway', modelCall?.headers['x-strata-envelope'])).rejects.toMatchObject({
     reason: 'envelope_invalid',

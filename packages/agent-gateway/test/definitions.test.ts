@@ -1,4 +1,5 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { noScopes } from '@strata/shared/identity/scopes.ts';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readYaml } from '../src/dsl/source.ts';
@@ -289,7 +290,7 @@ describe('workflows under a name', () => {
   });
 
   test('a key may be confined to some workflows', async () => {
-    const key = await gateway.deps.createKey({ scopes: { models: [], tools: [], workflows: ['mine/*'] } });
+    const key = await gateway.deps.createKey({ scopes: { ...noScopes, workflows: ['mine/*'] } });
     const refused = await gateway.call('POST', '/v1/runs', { key, body: { definition: document } });
     expect([refused.status, refused.body.reason]).toEqual([403, 'workflow_not_allowed']);
     const mine = { ...document, document: { ...document.document, namespace: 'mine' } };

@@ -1,3 +1,4 @@
+import { noScopes } from '@strata/shared/identity/scopes.ts';
 import { describe, expect, test } from 'vitest';
 import type { Claim, Journal, NewRecord, NewRun, Progress } from '../src/domain/journal.ts';
 
@@ -39,7 +40,7 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
         principal: 'p',
         keyId: undefined,
         actors: [],
-        scopes: { models: [], tools: [], workflows: [] },
+        scopes: noScopes,
         depth: 1,
       },
       limits: { maxSteps: 1, maxVisits: 1, maxValueBytes: 1, maxJournalBytes: 1 },

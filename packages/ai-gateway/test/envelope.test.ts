@@ -31,8 +31,13 @@ const envelope = (change: Partial<Envelope>): Promise<string> =>
   agents.envelopes.issue(
     {
       tenant: 'acme',
+      team: 'default',
+      project: 'default',
       subject: 'user:ada',
+      principalKind: 'user',
       keyId: undefined,
+      tags: [],
+      grant: undefined,
       actors: ['agent:triage'],
       scopes: { ...noScopes, models: ['chat'] },
       runId: 'run_1',

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Envelope } from '@strata/shared/identity/envelope.ts';
-import { allScopes } from '@strata/shared/identity/scopes.ts';
+import { allScopes, noScopes } from '@strata/shared/identity/scopes.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
 import { createLogger } from '@strata/shared/telemetry/logger.ts';
 import { createTelemetry, type Telemetry } from '@strata/shared/telemetry/telemetry.ts';
@@ -67,13 +67,18 @@ export async function startGateway(
     prometheus: () => telemetry.prometheus(),
     userKey: own.userKey,
     createKey: (principal, tools = ['*']) =>
-      own.createKey({ principal, scopes: { models: [], tools, workflows: [] } }),
+      own.createKey({ principal, scopes: { ...noScopes, servers: ['*'], tools } }),
     issueEnvelope: change =>
       own.envelopes.issue(
         {
           tenant: 'default',
+          team: 'default',
+          project: 'default',
           subject: 'asker',
+          principalKind: 'user',
           keyId: undefined,
+          tags: [],
+          grant: undefined,
           actors: ['workflow:test'],
           scopes: allScopes,
           runId: undefined,

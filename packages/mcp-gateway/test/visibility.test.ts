@@ -1,3 +1,4 @@
+import { allScopes } from '@strata/shared/identity/scopes.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { errorOf, openRawClient, resultText, until } from './raw-client.ts';
 import { fixture, node, serverScript, startGateway, type TestGateway } from './start-gateway.ts';
@@ -58,7 +59,7 @@ test('[S-2] a key without tools sees none, and nothing of the servers', async ()
 });
 
 test('a call for somebody is held to what the envelope leaves: scopes, deadline, and the record says who', async () => {
-  const scopes = { models: [], tools: ['one__*'], workflows: [] };
+  const scopes = { ...allScopes, tools: ['one__*'] };
   const envelope = await gateway.issueEnvelope({ scopes, runId: 'run_7', deadlineAtMs: Date.now() + 500 });
   const client = await openRawClient(gateway, { envelope });
   expect(resultText((await client.call('1', 'one__pid'))[0])).toMatch(/^\d+$/);

@@ -14,6 +14,7 @@ import {
 } from './identity/envelope-token.ts';
 import { createKeyStore, type KeyStore } from './identity/key-store.ts';
 import { readOrCreateSecret } from './identity/local-secrets.ts';
+import { createTreeStore, type TreeStore } from './identity/tree-store.ts';
 import { randomText } from './ids.ts';
 import { createUsageLedger, type UsageLedger } from './money/usage-ledger.ts';
 import type { Secret } from './secret.ts';
@@ -33,6 +34,7 @@ export interface GatewayDeps {
   readonly hot: Hot;
   readonly dialer: Dialer;
   readonly keys: KeyStore;
+  readonly tree: TreeStore;
   readonly authenticate: Authenticate;
   readonly envelopes: EnvelopeIssuer;
   readonly envelopeKeys: EnvelopeKeys;
@@ -85,6 +87,7 @@ export async function openGatewayDeps(options: {
     hot,
     dialer,
     keys,
+    tree: createTreeStore({ sql, clock }),
     envelopeKeys,
     ledger,
     authenticate: createAuthenticate({

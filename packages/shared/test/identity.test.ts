@@ -7,7 +7,7 @@ import {
 } from '@strata/shared/identity/envelope.ts';
 import { createEnvelopeVerifier } from '@strata/shared/identity/envelope-token.ts';
 import { keyDigest } from '@strata/shared/identity/key-format.ts';
-import { allScopes, matchesScope } from '@strata/shared/identity/scopes.ts';
+import { allScopes, matchesScope, noScopes } from '@strata/shared/identity/scopes.ts';
 import { Secret } from '@strata/shared/secret.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
@@ -34,10 +34,15 @@ const reasonOf = (work: Promise<unknown>) =>
 
 const envelope: Omit<Envelope, 'issuer'> = {
   tenant: 'acme',
+  team: 'support',
+  project: 'triage',
   subject: 'ada',
+  principalKind: 'user',
   keyId: undefined,
+  tags: ['blue'],
+  grant: { id: 'grant_1', remainingNanoUsd: 9_007_199_254_740_993n },
   actors: ['agent:triage', 'workflow:support/triage'],
-  scopes: { models: ['gpt-*'], tools: ['files__*'], workflows: [] },
+  scopes: { ...noScopes, models: ['gpt-*'], tools: ['files__*'] },
   runId: 'run_1',
   taskId: '/do/0',
   deadlineAtMs: undefined,
@@ -178,7 +183,13 @@ test('an envelope dies with the key it came from', async () => {
 
 test('[W7] narrowing never widens: scopes, deadline, depth', () => {
   const patterns = fc.array(fc.stringMatching(/^[ab*]{0,4}$/), { maxLength: 3 });
-  const scopes = fc.record({ models: patterns, tools: patterns, workflows: patterns });
+  const scopes = fc.record({
+    models: patterns,
+    servers: patterns,
+    tools: patterns,
+    agents: patterns,
+    workflows: patterns,
+  });
   const deadline = fc.option(fc.nat(), { nil: undefined });
   const name = fc.stringMatching(/^[ab]{0,5}$/);
   fc.assert(

@@ -1,5 +1,5 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { allScopes, matchesScope } from '@strata/shared/identity/scopes.ts';
+import { matchesScope, noScopes } from '@strata/shared/identity/scopes.ts';
 import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
 import * as z from 'zod';
 import type { CallContext, Effect } from '../domain/effect.ts';
@@ -168,6 +168,6 @@ function narrowingOf(call: McpCall | undefined) {
   const tool = call?.method === 'tools/call' ? call.params.name : undefined;
   return {
     ...(call?.actor !== undefined && { actor: `agent:${call.actor}` }),
-    scopes: { ...allScopes, models: [], workflows: [], ...(typeof tool === 'string' && { tools: [tool] }) },
+    scopes: { ...noScopes, servers: ['*'], tools: typeof tool === 'string' ? [tool] : ['*'] },
   };
 }

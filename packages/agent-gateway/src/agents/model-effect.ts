@@ -1,6 +1,7 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse, Origin } from '@strata/shared/http/dialer.ts';
 import { envelopeHeader } from '@strata/shared/identity/envelope.ts';
+import { noScopes } from '@strata/shared/identity/scopes.ts';
 import { parseJson } from '@strata/shared/json.ts';
 import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
 import * as z from 'zod';
@@ -68,7 +69,7 @@ export function createModelEffect({ dialer, settings }: ModelEffectOptions): Eff
           'idempotency-key': context.idempotencyKey,
           [envelopeHeader]: await context.envelope('ai-gateway', {
             actor: `agent:${call.actor}`,
-            scopes: { models: [call.model], tools: [], workflows: [] },
+            scopes: { ...noScopes, models: [call.model] },
           }),
         },
         body: JSON.stringify({

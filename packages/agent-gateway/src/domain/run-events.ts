@@ -1,10 +1,16 @@
 import type { Scopes } from '@strata/shared/identity/scopes.ts';
+import type { PrincipalKind } from '@strata/shared/identity/tree.ts';
 import type { Next } from './workflow.ts';
 
 /** In whose name a run acts. Written once, at its creation; every call's envelope is narrowed from it. */
 export interface RunIdentity {
   readonly tenant: string;
+  /** Absent in journals from before there was a tree; the default ones then. */
+  readonly team?: string;
+  readonly project?: string;
   readonly principal: string;
+  readonly principalKind?: PrincipalKind;
+  readonly tags?: readonly string[];
   readonly keyId: string | undefined;
   readonly actors: readonly string[];
   readonly scopes: Scopes;

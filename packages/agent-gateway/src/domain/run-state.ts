@@ -1,3 +1,4 @@
+import { noScopes } from '@strata/shared/identity/scopes.ts';
 import type {
   JournalRecord,
   Resolution,
@@ -97,7 +98,7 @@ export function emptyRun(): RunState {
       principal: '',
       keyId: undefined,
       actors: [],
-      scopes: { models: [], tools: [], workflows: [] },
+      scopes: noScopes,
       depth: 0,
     },
     limits: { maxSteps: 0, maxVisits: 0, maxValueBytes: 0, maxJournalBytes: 0 },

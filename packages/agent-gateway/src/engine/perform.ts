@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { type Envelope, type GatewayName, narrow } from '@strata/shared/identity/envelope.ts';
+import { readScopes } from '@strata/shared/identity/scopes.ts';
+import { defaultProject, defaultTeam } from '@strata/shared/identity/tree.ts';
 import type { CallContext, CallNarrowing, Effects } from '../domain/effect.ts';
 import { toRunError } from '../domain/run-error.ts';
 import type { RunEvent } from '../domain/run-events.ts';
@@ -96,15 +98,21 @@ function envelopeOf(
   { runId, state, task }: { runId: string; state: RunState; task: ActiveTask },
   { actor, scopes }: CallNarrowing,
 ): Envelope {
-  const { tenant, principal, keyId, actors, scopes: granted, depth } = state.identity;
+  const { identity } = state;
+  const { tenant, principal, keyId, actors, depth } = identity;
   const workflowActor = `workflow:${state.workflow}`;
   const own: Envelope = {
     issuer: 'agent-gateway',
     tenant,
+    team: identity.team ?? defaultTeam,
+    project: identity.project ?? defaultProject,
     subject: principal,
+    principalKind: identity.principalKind ?? 'user',
     keyId,
+    tags: identity.tags ?? [],
+    grant: undefined,
     actors: actor === undefined ? actors : [workflowActor, ...actors],
-    scopes: granted,
+    scopes: readScopes(identity.scopes),
     runId,
     taskId: task.path,
     deadlineAtMs: state.deadlineAtMs,

@@ -105,10 +105,14 @@ export function requireWorkflowScope(caller: Caller, workflow: { namespace: stri
 
 /** A run that another gateway or agent starts gets what its envelope has left, and no more (W7). */
 function identityOf(caller: Caller): RunIdentity {
-  const { tenant, principal, keyId, scopes, envelope } = caller;
+  const { tenant, team, project, principal, principalKind, tags, keyId, scopes, envelope } = caller;
   return {
     tenant,
+    team,
+    project,
     principal,
+    principalKind,
+    tags,
     keyId,
     scopes,
     actors: envelope?.actors ?? [],

@@ -1,4 +1,5 @@
 import type { VirtualKey } from '@strata/shared/identity/key-store.ts';
+import { readScopes } from '@strata/shared/identity/scopes.ts';
 import { loadSharedConfig, withKeyStore } from '@strata/shared/with-key-store.ts';
 import { InvalidArgumentError } from 'commander';
 
@@ -21,7 +22,7 @@ export async function createKey(options: CreateKeyOptions): Promise<void> {
       tenant: options.tenant,
       principal: options.principal,
       isAdmin: options.admin,
-      scopes: { models, tools, workflows },
+      scopes: readScopes({ models, tools, workflows }),
     }),
   );
   process.stdout.write(`${made.secret.reveal()}\n`);

@@ -20,7 +20,12 @@ afterEach(async () => {
 
 const caller: Caller = {
   tenant: 't',
+  team: 'default',
+  project: 'default',
   principal: 'p',
+  principalKind: 'user',
+  tags: [],
+  roles: [],
   keyId: 'k',
   isAdmin: false,
   scopes: allScopes,

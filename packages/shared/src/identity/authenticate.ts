@@ -52,8 +52,9 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
       const key = await lookUp(`id:${keyId}`, () => keys.findById(keyId));
       requireUsable(key, clock);
     }
-    const { tenant, subject: principal, scopes } = envelope;
-    return { tenant, principal, keyId, isAdmin: false, scopes, envelope };
+    const { tenant, team, project, subject: principal, principalKind, tags, scopes } = envelope;
+    const path = { tenant, team, project, principal, principalKind };
+    return { ...path, keyId, tags, roles: [], isAdmin: false, scopes, envelope };
   }
 
   async function byKey(secret: string): Promise<Caller> {
@@ -61,8 +62,9 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     // The cache key is a digest of the WHOLE credential: a prefix would let one caller be taken for another (C5).
     const digest = hash('sha256', secret, 'base64');
     const key = requireUsable(await lookUp(digest, () => keys.findBySecret(secret)), clock);
-    const { tenant, principal, isAdmin, scopes } = key;
-    return { tenant, principal, keyId: key.id, isAdmin, scopes, envelope: undefined };
+    const { tenant, team, project, principal, principalKind, tags, roles, isAdmin, scopes } = key;
+    const path = { tenant, team, project, principal, principalKind };
+    return { ...path, keyId: key.id, tags, roles, isAdmin, scopes, envelope: undefined };
   }
 
   return headers => {
@@ -100,8 +102,12 @@ function credentialOf(headers: IncomingHttpHeaders): string | undefined {
 
 function requireUsable(key: VirtualKey | undefined, clock: Clock): VirtualKey {
   // One answer for unknown, disabled and expired: a caller learns nothing about keys that are not its own.
-  if (key === undefined || key.disabledAtMs !== undefined) throw invalidKey();
-  if (key.expiresAtMs !== undefined && key.expiresAtMs <= clock.now()) throw invalidKey();
+  if (key === undefined || key.disabledAtMs !== undefined || key.isStoppedAbove) throw invalidKey();
+  const endsAtMs = Math.min(
+    key.expiresAtMs ?? Number.POSITIVE_INFINITY,
+    key.endsAboveAtMs ?? Number.POSITIVE_INFINITY,
+  );
+  if (endsAtMs <= clock.now()) throw invalidKey();
   return key;
 }
 

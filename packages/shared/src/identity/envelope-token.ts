@@ -11,6 +11,7 @@ import {
   maxEnvelopeDepth,
 } from './envelope.ts';
 import type { EnvelopeKeys } from './envelope-keys.ts';
+import { principalKinds } from './tree.ts';
 
 export interface EnvelopeIssuer {
   /** Signs an envelope for exactly one audience: the next gateway refuses a token made for another. */
@@ -31,7 +32,18 @@ const claimsSchema = z.object({
   tenant: z.string().min(1),
   key: z.string().optional(),
   act: z.unknown().optional(),
-  scopes: z.object({ models: patterns, tools: patterns, workflows: patterns }),
+  team: z.string().min(1),
+  project: z.string().min(1),
+  principal_kind: z.enum(principalKinds),
+  tags: z.array(z.string().max(256)).max(64).default([]),
+  scopes: z.object({
+    models: patterns,
+    servers: patterns,
+    tools: patterns,
+    agents: patterns,
+    workflows: patterns,
+  }),
+  grant: z.object({ id: z.string().min(1), nano_usd: z.string().regex(/^\d{1,30}$/) }).optional(),
   run: z.string().optional(),
   task: z.string().optional(),
   deadline: z.number().optional(),
@@ -125,8 +137,15 @@ async function verifySignature(
 function toClaims(envelope: Omit<Envelope, 'issuer'>): JWTPayload {
   return {
     tenant: envelope.tenant,
+    team: envelope.team,
+    project: envelope.project,
+    principal_kind: envelope.principalKind,
     scopes: envelope.scopes,
     depth: envelope.depth,
+    ...(envelope.tags.length > 0 && { tags: envelope.tags }),
+    ...(envelope.grant !== undefined && {
+      grant: { id: envelope.grant.id, nano_usd: String(envelope.grant.remainingNanoUsd) },
+    }),
     ...(envelope.keyId !== undefined && { key: envelope.keyId }),
     ...(envelope.actors.length > 0 && { act: toActClaim(envelope.actors) }),
     ...(envelope.runId !== undefined && { run: envelope.runId }),
@@ -163,7 +182,12 @@ function fromClaims(payload: JWTPayload): Envelope {
     subject: claims.sub,
     keyId: claims.key,
     actors: fromActClaim(claims.act),
+    team: claims.team,
+    project: claims.project,
+    principalKind: claims.principal_kind,
+    tags: claims.tags,
     scopes: claims.scopes,
+    grant: claims.grant && { id: claims.grant.id, remainingNanoUsd: BigInt(claims.grant.nano_usd) },
     runId: claims.run,
     taskId: claims.task,
     deadlineAtMs: claims.deadline,

@@ -6,14 +6,15 @@ import { type Clock, systemClock } from '../clock.ts';
 import { sharedSections } from '../config/root-schema.ts';
 import { type GatewayDeps, openGatewayDeps } from '../gateway-deps.ts';
 import type { GatewayName } from '../identity/envelope.ts';
-import { allScopes, type Scopes } from '../identity/scopes.ts';
+import type { NewKey } from '../identity/key-store.ts';
+import { allScopes } from '../identity/scopes.ts';
 
 export interface TestDeps extends GatewayDeps {
   /** A key that may use everything, and one for the admin routes. */
   readonly userKey: string;
   readonly adminKey: string;
   /** Makes another key. */
-  createKey(options?: { tenant?: string; principal?: string; scopes?: Scopes }): Promise<string>;
+  createKey(options?: Partial<NewKey>): Promise<string>;
 }
 
 /**
@@ -34,9 +35,8 @@ export async function createTestDeps(
     config,
     clock: options.clock ?? systemClock,
   });
-  const create = async (key: { tenant: string; principal: string; scopes: Scopes; isAdmin?: boolean }) =>
-    (await deps.keys.create({ name: 'test', ...key })).secret.reveal();
-  const user = { tenant: 'default', principal: 'tester', scopes: allScopes };
+  const create = async (key: NewKey) => (await deps.keys.create(key)).secret.reveal();
+  const user = { name: 'test', tenant: 'default', principal: 'tester', scopes: allScopes };
   return {
     ...deps,
     userKey: await create(user),

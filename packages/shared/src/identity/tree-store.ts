@@ -1,0 +1,290 @@
+import { GatewayError } from '../errors/gateway-error.ts';
+import {
+  type ChangedSubject,
+  type IdentityTransaction,
+  type IdentityWriter,
+  writeChange,
+} from './identity-changes.ts';
+import type { IdentitySchema } from './identity-schema.ts';
+import {
+  type Metadata,
+  type NodeKind,
+  nodeIdSchema,
+  type PrincipalKind,
+  parentKind,
+  principalKinds,
+  type TreeNode,
+  type TreePath,
+} from './tree.ts';
+
+/** What else happens in the transaction of a change, and on which revision it was decided. */
+export interface ChangeOptions<Changed> {
+  /** Refuses the change when the record has another revision by now (If-Match). */
+  readonly revision?: number | undefined;
+  /** Runs in the same transaction, after the change: the audit's place. */
+  readonly record?: ((transaction: IdentityTransaction, changed: Changed) => Promise<void>) | undefined;
+}
+
+export interface NewNode {
+  readonly tenant: string;
+  readonly kind: NodeKind;
+  readonly id: string;
+  /** Id of the node above; of no use for an organisation, whose id is its tenant. */
+  readonly parent?: string | undefined;
+  /** Of a principal; `user` when left out. */
+  readonly principalKind?: PrincipalKind | undefined;
+  readonly name?: string | undefined;
+  readonly metadata?: Metadata | undefined;
+  readonly expiresAtMs?: number | undefined;
+}
+
+export interface NodeAddress {
+  readonly tenant: string;
+  readonly kind: NodeKind;
+  readonly id: string;
+}
+
+/** What may change of a node. `null` removes; what is left out stays. */
+export interface NodeChange {
+  readonly name?: string | undefined;
+  readonly metadata?: Metadata | undefined;
+  readonly expiresAtMs?: number | null | undefined;
+  readonly isDisabled?: boolean | undefined;
+}
+
+/** The tree of organisations, teams, projects and principals. Every method but `create` of an organisation stays within one tenant. */
+export interface TreeStore {
+  /** @throws GatewayError conflict (`node_exists`), not_found (`unknown_node`: the parent), invalid_request (`node_invalid`). */
+  create(node: NewNode, options?: ChangeOptions<TreeNode>): Promise<TreeNode>;
+  find(address: NodeAddress): Promise<TreeNode | undefined>;
+  /** Nodes of one kind by id, from the one after `after`. */
+  list(page: {
+    readonly tenant: string;
+    readonly kind: NodeKind;
+    readonly parent?: string | undefined;
+    readonly after?: string | undefined;
+    readonly limit: number;
+  }): Promise<TreeNode[]>;
+  /** Ids of organisations, from the one after `after`. */
+  listTenants(page: { readonly after?: string | undefined; readonly limit: number }): Promise<string[]>;
+  /**
+   * A node that is disabled or past its end stops every key below it, everywhere within a second.
+   * @throws GatewayError not_found (`unknown_node`), conflict (`revision_mismatch`).
+   */
+  change(address: NodeAddress, change: NodeChange, options?: ChangeOptions<TreeNode>): Promise<TreeNode>;
+}
+
+export function createTreeStore(writer: IdentityWriter): TreeStore {
+  const { db } = writer.sql;
+  return {
+    create: (node, options) =>
+      writeChange(writer, async transaction => {
+        const created = await insertNode(transaction, node, writer.clock.now());
+        await options?.record?.(transaction, created);
+        return { result: created, changed: [subjectOf(created)] };
+      }),
+    async find({ tenant, kind, id }) {
+      const row = await db
+        .selectFrom('tree_nodes')
+        .selectAll()
+        .where('tenant', '=', tenant)
+        .where('kind', '=', kind)
+        .where('id', '=', id)
+        .executeTakeFirst();
+      return row && fromRow(row);
+    },
+    async list({ tenant, kind, parent, after, limit }) {
+      const rows = await db
+        .selectFrom('tree_nodes')
+        .selectAll()
+        .where('tenant', '=', tenant)
+        .where('kind', '=', kind)
+        .$if(parent !== undefined, each => each.where('parent', '=', parent ?? ''))
+        .$if(after !== undefined, each => each.where('id', '>', after ?? ''))
+        .orderBy('id')
+        .limit(limit)
+        .execute();
+      return rows.map(fromRow);
+    },
+    async listTenants({ after, limit }) {
+      const rows = await db
+        .selectFrom('tree_nodes')
+        .select('tenant')
+        .where('kind', '=', 'organisation')
+        .$if(after !== undefined, each => each.where('tenant', '>', after ?? ''))
+        .orderBy('tenant')
+        .limit(limit)
+        .execute();
+      return rows.map(row => row.tenant);
+    },
+    change: (address, change, options) =>
+      writeChange(writer, async transaction => {
+        const changed = await updateNode(transaction, address, change, {
+          nowMs: writer.clock.now(),
+          ...options,
+        });
+        await options?.record?.(transaction, changed);
+        return { result: changed, changed: [subjectOf(changed)] };
+      }),
+  };
+}
+
+/** Makes what is missing of a path, and returns what it made. @throws GatewayError conflict (`node_elsewhere`). */
+export async function plantPath(
+  transaction: IdentityTransaction,
+  path: TreePath,
+  nowMs: number,
+): Promise<ChangedSubject[]> {
+  const { tenant, team, project, principal, principalKind } = path;
+  const wanted: NewNode[] = [
+    { tenant, kind: 'organisation', id: tenant },
+    { tenant, kind: 'team', id: team, parent: tenant },
+    { tenant, kind: 'project', id: project, parent: team },
+    { tenant, kind: 'principal', id: principal, parent: project, principalKind },
+  ];
+  const made: ChangedSubject[] = [];
+  for (const node of wanted) {
+    const row = toRow(node, nowMs);
+    const inserted = await transaction
+      .insertInto('tree_nodes')
+      .values(row)
+      .onConflict(conflict => conflict.columns(['tenant', 'kind', 'id']).doNothing())
+      .executeTakeFirst();
+    if ((inserted.numInsertedOrUpdatedRows ?? 0n) > 0n) made.push({ tenant, kind: node.kind, id: node.id });
+    else await requireParent(transaction, row);
+  }
+  return made;
+}
+
+async function requireParent(transaction: IdentityTransaction, wanted: NodeRow): Promise<void> {
+  const found = await transaction
+    .selectFrom('tree_nodes')
+    .select('parent')
+    .where('tenant', '=', wanted.tenant)
+    .where('kind', '=', wanted.kind)
+    .where('id', '=', wanted.id)
+    .executeTakeFirstOrThrow();
+  if (found.parent === wanted.parent) return;
+  throw new GatewayError(
+    'conflict',
+    `The ${wanted.kind} '${wanted.id}' belongs to '${found.parent}', not to '${wanted.parent}'.`,
+    { reason: 'node_elsewhere', param: wanted.kind },
+  );
+}
+
+async function insertNode(transaction: IdentityTransaction, node: NewNode, nowMs: number): Promise<TreeNode> {
+  const row = toRow(node, nowMs);
+  const above = parentKind(node.kind);
+  if (above !== undefined) {
+    const parent = await transaction
+      .selectFrom('tree_nodes')
+      .select('id')
+      .where('tenant', '=', node.tenant)
+      .where('kind', '=', above)
+      .where('id', '=', row.parent ?? '')
+      .executeTakeFirst();
+    if (parent === undefined) throw unknownNode(above, row.parent ?? '');
+  }
+  const inserted = await transaction
+    .insertInto('tree_nodes')
+    .values(row)
+    .onConflict(conflict => conflict.columns(['tenant', 'kind', 'id']).doNothing())
+    .executeTakeFirst();
+  if ((inserted.numInsertedOrUpdatedRows ?? 0n) === 0n) {
+    throw new GatewayError('conflict', `There is a ${node.kind} '${node.id}' already.`, {
+      reason: 'node_exists',
+    });
+  }
+  return fromRow(row);
+}
+
+async function updateNode(
+  transaction: IdentityTransaction,
+  { tenant, kind, id }: NodeAddress,
+  change: NodeChange,
+  { nowMs, revision }: { nowMs: number; revision?: number | undefined },
+): Promise<TreeNode> {
+  const { name, metadata, expiresAtMs, isDisabled } = change;
+  const row = await transaction
+    .updateTable('tree_nodes')
+    .set(current => ({
+      revision: current('revision', '+', 1),
+      ...(name !== undefined && { name }),
+      ...(metadata !== undefined && { metadata: JSON.stringify(metadata) }),
+      ...(expiresAtMs !== undefined && { expires_at_ms: expiresAtMs }),
+      ...(isDisabled !== undefined && { disabled_at_ms: isDisabled ? nowMs : null }),
+    }))
+    .where('tenant', '=', tenant)
+    .where('kind', '=', kind)
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirst();
+  if (row === undefined) throw unknownNode(kind, id);
+  requireRevision(Number(row.revision) - 1, revision);
+  return fromRow(row);
+}
+
+/** Thrown inside the transaction, which then changes nothing. */
+export function requireRevision(actual: number, wanted: number | undefined): void {
+  if (wanted === undefined || wanted === actual) return;
+  throw new GatewayError(
+    'conflict',
+    `The record was changed meanwhile: it has revision ${actual}, not ${wanted}.`,
+    {
+      reason: 'revision_mismatch',
+    },
+  );
+}
+
+function unknownNode(kind: NodeKind, id: string): GatewayError {
+  return new GatewayError('not_found', `There is no ${kind} '${id.slice(0, 200)}'.`, {
+    reason: 'unknown_node',
+  });
+}
+
+function subjectOf({ tenant, kind, id }: TreeNode): ChangedSubject {
+  return { tenant, kind, id };
+}
+
+type NodeRow = IdentitySchema['tree_nodes'];
+
+function toRow(node: NewNode, nowMs: number): NodeRow {
+  const { kind, id } = node;
+  const tenant = kind === 'organisation' ? id : node.tenant;
+  for (const [param, value] of Object.entries({ id, tenant })) {
+    if (nodeIdSchema.safeParse(value).success) continue;
+    throw new GatewayError('invalid_request', 'An id has up to 200 visible characters and no spaces.', {
+      reason: 'node_invalid',
+      param,
+    });
+  }
+  return {
+    tenant,
+    kind,
+    id,
+    parent: kind === 'team' ? tenant : kind === 'organisation' ? null : (node.parent ?? ''),
+    principal_kind: kind === 'principal' ? (node.principalKind ?? 'user') : null,
+    name: node.name ?? id,
+    metadata: JSON.stringify(node.metadata ?? {}),
+    revision: 1,
+    created_at_ms: nowMs,
+    expires_at_ms: node.expiresAtMs ?? null,
+    disabled_at_ms: null,
+  };
+}
+
+function fromRow(row: NodeRow): TreeNode {
+  return {
+    tenant: row.tenant,
+    kind: row.kind as NodeKind, // written by `toRow` only, as is all below
+    id: row.id,
+    parent: row.parent ?? undefined,
+    principalKind: principalKinds.find(kind => kind === row.principal_kind),
+    name: row.name,
+    metadata: JSON.parse(row.metadata) as Metadata,
+    revision: Number(row.revision),
+    createdAtMs: Number(row.created_at_ms),
+    expiresAtMs: row.expires_at_ms === null ? undefined : Number(row.expires_at_ms),
+    disabledAtMs: row.disabled_at_ms === null ? undefined : Number(row.disabled_at_ms),
+  };
+}
