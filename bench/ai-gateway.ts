@@ -1,25 +1,24 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { type Candidate, compare, renderComparison } from './compare.ts';
 import { gatewayCore, startGateway, upstreamCore } from './gateways.ts';
 import { startProgram } from './processes.ts';
 
 /** ai-gateway against a bare Fastify and undici proxy of ten lines, and against calling the upstream itself. */
 export async function benchAiGateway(options: { rounds: number; requests: number }): Promise<string> {
-  const simulator = await startProgram({
-    entry: resolve(import.meta.dirname, '../packages/shared/src/testing/simulator/main.ts'),
-    args: ['--port', '0'],
+  const fixed = await startProgram({
+    entry: join(import.meta.dirname, 'fixed-upstream.ts'),
     core: upstreamCore,
   });
-  const upstream = `${simulator.url}/openai/v1`;
+  const upstream = `${fixed.url}/v1`;
   const bare = await startProgram({
     entry: join(import.meta.dirname, 'bare-proxy.ts'),
-    env: { UPSTREAM: simulator.url },
+    env: { UPSTREAM: fixed.url },
     core: gatewayCore,
   });
   const gateway = await startGateway('ai-gateway', {
     listen: { port: 0 },
     providers: {
-      main: { type: 'openai-compatible', base_url: upstream, api_key: 'simulator', allow_private: true },
+      main: { type: 'openai-compatible', base_url: upstream, api_key: 'unused', allow_private: true },
     },
     models: {
       demo: {
@@ -42,14 +41,14 @@ export async function benchAiGateway(options: { rounds: number; requests: number
     });
     const results = await compare(
       [
-        candidate('direct', `${upstream}/chat/completions`, 'simulator', 'gpt-5-mini'),
-        candidate('bare proxy', `${bare.url}/openai/v1/chat/completions`, 'simulator', 'gpt-5-mini'),
+        candidate('direct', `${upstream}/chat/completions`, 'unused', 'gpt-5-mini'),
+        candidate('bare proxy', `${bare.url}/v1/chat/completions`, 'unused', 'gpt-5-mini'),
         candidate('ai-gateway', `${gateway.url}/v1/chat/completions`, gateway.key, 'demo'),
       ],
       { ...options, connections: 64 },
     );
     return renderComparison(results, 'ai-gateway', ['bare proxy', 'direct']);
   } finally {
-    await Promise.all([gateway.stop(), bare.stop(), simulator.stop()]);
+    await Promise.all([gateway.stop(), bare.stop(), fixed.stop()]);
   }
 }

@@ -1,5 +1,6 @@
 import { measureLatency } from './latency.ts';
-import { median, runLoad } from './load.ts';
+import { runLoad } from './load.ts';
+import { median } from './median.ts';
 
 export interface Candidate {
   readonly name: string;

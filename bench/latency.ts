@@ -1,5 +1,5 @@
 import { Agent, request } from 'node:http';
-import { median } from './load.ts';
+import { median } from './median.ts';
 
 /** One request after another over one connection; the middle of their times in milliseconds. */
 export async function measureLatency(options: {

@@ -1,5 +1,6 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { createRequire } from 'node:module';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { pinned } from './processes.ts';
 
 export interface Load {
   readonly url: string;
@@ -14,61 +15,30 @@ export interface LoadResult {
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Answers other than 2xx, and connections that broke. A run with any is not a result. */
+  /** Answers other than 200, and connections that broke. A run with any is not a result. */
   readonly failures: number;
 }
 
-const autocannon = createRequire(import.meta.url).resolve('autocannon');
-const canPin = spawnSync('taskset', ['--version']).status === 0;
-const loadCore = '1';
+const loadCore = 1;
 
 /** One load from a process of its own. */
 export async function runLoad(load: Load): Promise<LoadResult> {
-  const headers = Object.entries(load.headers).flatMap(([name, value]) => ['-H', `${name}=${value}`]);
-  const args = [
-    autocannon,
-    '--json',
-    '-m',
-    'POST',
-    '-c',
-    String(load.connections),
-    '-a',
-    String(load.requests),
-    ...headers,
-    '-b',
-    load.body,
-    load.url,
-  ];
-  const command = canPin
-    ? ['taskset', '-c', loadCore, process.execPath, ...args]
-    : [process.execPath, ...args];
-  const [file = '', ...rest] = command;
-  const child = spawn(file, rest, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const [file = '', ...args] = pinned(loadCore, [
+    process.execPath,
+    join(import.meta.dirname, 'wire-load.ts'),
+  ]);
+  const child = spawn(file, args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      ...process.env,
+      URL: load.url,
+      HEADERS: JSON.stringify(load.headers),
+      BODY: load.body,
+      CONNECTIONS: String(load.connections),
+      REQUESTS: String(load.requests),
+    },
+  });
   let text = '';
   for await (const chunk of child.stdout) text += String(chunk);
-  const result = JSON.parse(text) as AutocannonResult;
-  const seconds = (Date.parse(result.finish) - Date.parse(result.start)) / 1000;
-  return {
-    requestsPerSecond: result['2xx'] / seconds,
-    p50Ms: result.latency.p50,
-    p99Ms: result.latency.p99,
-    failures: result.non2xx + result.errors + result.timeouts,
-  };
-}
-
-interface AutocannonResult {
-  readonly start: string;
-  readonly finish: string;
-  readonly '2xx': number;
-  readonly non2xx: number;
-  readonly errors: number;
-  readonly timeouts: number;
-  readonly latency: { readonly p50: number; readonly p99: number };
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((left, right) => left - right);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
+  return JSON.parse(text) as LoadResult; // printed by wire-load.ts
 }

@@ -2,15 +2,22 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 
 const canPin = spawnSync('taskset', ['--version']).status === 0;
 
+/** The command on one core, where cores can be chosen. */
+export function pinned(core: number, command: readonly string[]): readonly string[] {
+  return canPin ? ['taskset', '-c', String(core), ...command] : command;
+}
+
 /** Starts a Node program that says `{ type: 'ready', url }` over its channel; pinned to one core where possible. */
 export async function startProgram(options: {
   entry: string;
+  /** Of Node itself. */
+  execArgs?: readonly string[];
   args?: readonly string[];
   env?: Readonly<Record<string, string>>;
   core: number;
 }): Promise<{ url: string; child: ChildProcess; cpuMs(): number; stop(): Promise<void> }> {
-  const command = [process.execPath, options.entry, ...(options.args ?? [])];
-  const [file = '', ...rest] = canPin ? ['taskset', '-c', String(options.core), ...command] : command;
+  const command = [process.execPath, ...(options.execArgs ?? []), options.entry, ...(options.args ?? [])];
+  const [file = '', ...rest] = pinned(options.core, command);
   const child = spawn(file, rest, {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

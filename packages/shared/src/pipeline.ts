@@ -8,11 +8,16 @@ export function compose<Context, Result>(
 ): (context: Context) => Promise<Result> {
   return context => {
     let reached = -1;
-    const run = async (index: number): Promise<Result> => {
-      if (index <= reached) throw new Error('next() called twice');
+    // Not async: what a stage throws at once becomes a rejection without a promise of our own around each stage.
+    const run = (index: number): Promise<Result> => {
+      if (index <= reached) return Promise.reject(new Error('next() called twice'));
       reached = index;
       const stage = stages[index];
-      return stage ? stage(context, () => run(index + 1)) : terminal(context);
+      try {
+        return stage ? stage(context, () => run(index + 1)) : terminal(context);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     };
     return run(0);
   };

@@ -107,8 +107,12 @@ function sendWhole(reply: FastifyReply, status: number, headers: OutgoingHttpHea
   headers['content-length'] = body.length;
   reply.hijack();
   reply.raw.writeHead(status, headers);
-  reply.raw.end(body);
+  // As text of single bytes a short body leaves in one piece with the head; as a buffer it would be a second one.
+  if (body.length <= maxTextBytes) reply.raw.end(body.toString('latin1'), 'latin1');
+  else reply.raw.end(body);
 }
+
+const maxTextBytes = 16 * 1024;
 
 /** Tells how many attempts were made, and stops the official SDKs from repeating what no repetition can cure. */
 function refused(reply: FastifyReply, call: Call, error: unknown): GatewayError {

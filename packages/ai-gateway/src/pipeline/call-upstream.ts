@@ -7,7 +7,6 @@ import type { Answer, Attempt } from '../domain/call.ts';
 import { AttemptFailure, classify, failureTable, refusalError } from '../domain/failure.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
-import { readBody } from './read-body.ts';
 import { type HoldLimits, UpstreamStream } from './upstream-stream.ts';
 
 export interface UpstreamLimits {
@@ -93,7 +92,7 @@ async function refuse(
   limits: UpstreamLimits,
 ): Promise<Answer> {
   const { status, headers } = response;
-  const body = await readBody(response.body, maxErrorBytes);
+  const body = await response.readAll(maxErrorBytes);
   const failureClass = classify(status, attempt.call.protocol.readErrorCodes(body));
   const retryAfterMs = readRetryAfter(headers, { nowMs: deps.clock.now(), capMs: limits.maxRetryAfterMs });
   const provider = attempt.target.provider.name;
@@ -130,7 +129,7 @@ async function openStream(
 
 async function readWhole(attempt: Attempt, response: DialResponse, limits: UpstreamLimits): Promise<Answer> {
   requireIdentity(response);
-  const body = await readBody(response.body, limits.maxAnswerBytes);
+  const body = await response.readAll(limits.maxAnswerBytes);
   const read = attempt.call.protocol.readAnswer(body);
   if (read.type === 'answer') {
     return {

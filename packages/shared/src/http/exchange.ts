@@ -1,7 +1,8 @@
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { Clock, Scheduled } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
+import { AnswerBody, type BodySource } from './answer-body.ts';
 import type { Connection, ConnectionPool, Seeker } from './connection-pool.ts';
 import { isUnsendable, toDialError } from './dial-errors.ts';
 
@@ -11,6 +12,8 @@ export interface DialResponse {
   readonly headers: Readonly<Record<string, string | string[]>>;
   /** Must be read to its end or destroyed. Its errors are GatewayErrors, or the reason of the signal. */
   readonly body: Readable;
+  /** All of the body, in place of `body`. @throws GatewayError upstream_failed (`upstream_answer_too_large`), and as `body`. */
+  readAll(maxBytes: number): Promise<Buffer>;
 }
 
 export interface PhaseTimeouts {
@@ -32,7 +35,6 @@ export interface ExchangeOptions {
   readonly clock: Clock;
 }
 
-const bodyBufferBytes = 64 * 1024;
 const maxResponseHeaders = 256;
 
 /** Sends one request and resolves with its answer. @throws GatewayError, or the reason of the signal. */
@@ -44,16 +46,17 @@ export function exchange(options: ExchangeOptions): Promise<DialResponse> {
  * One request and its answer, from the queue for a connection to the last byte. It ends exactly once, by its answer, its
  * failure, its reader or its signal, and with it end its timers, its listener and, unless the answer was complete, its socket.
  */
-class Exchange implements Seeker, Dispatcher.DispatchHandler {
+class Exchange implements Seeker, BodySource, Dispatcher.DispatchHandler {
   readonly #options: ExchangeOptions;
   readonly #resolve: (response: DialResponse) => void;
   readonly #reject: (error: unknown) => void;
   #connection: Connection | undefined;
   #controller: Dispatcher.DispatchController | undefined;
-  #body: Body | undefined;
+  #body: AnswerBody | undefined;
   #isOver = false;
   #isPaused = false;
   #silence: Silence | undefined;
+  #toSilenceError = headersTimeout;
   #total: Scheduled | undefined;
 
   constructor(
@@ -111,8 +114,8 @@ class Exchange implements Seeker, Dispatcher.DispatchHandler {
       return;
     }
     this.#limitSilence(this.#options.timeouts.bodyMs, bodyTimeout);
-    this.#body = new Body({ resume: () => this.#resume(), left: () => this.#end() });
-    this.#resolve({ status, headers: headers as DialResponse['headers'], body: this.#body }); // undici sets no undefined ones
+    this.#body = new AnswerBody(this);
+    this.#resolve(new Answer(status, headers as DialResponse['headers'], this.#body)); // undici sets no undefined ones
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -141,11 +144,17 @@ class Exchange implements Seeker, Dispatcher.DispatchHandler {
     this.#fail(toDialError(error, this.#options.originName));
   }
 
-  #resume(): void {
+  /** Of the body's reader. */
+  resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.#silence?.broken();
     this.#controller?.resume();
+  }
+
+  /** Of the body's reader. */
+  left(): void {
+    this.#end();
   }
 
   #fail(error: unknown): void {
@@ -168,15 +177,17 @@ class Exchange implements Seeker, Dispatcher.DispatchHandler {
   }
 
   #limitSilence(limitMs: number, toError: (originName: string) => GatewayError): void {
-    const { clock, originName } = this.#options;
+    this.#toSilenceError = toError;
+    if (this.#silence?.limit(limitMs)) return;
     this.#silence?.stop();
-    this.#silence = undefined;
-    if (limitMs <= 0) return;
-    this.#silence = new Silence(clock, limitMs, () => {
-      if (this.#isPaused) return false;
-      this.#fail(toError(originName));
-      return true;
-    });
+    this.#silence = limitMs > 0 ? new Silence(this.#options.clock, limitMs, this) : undefined;
+  }
+
+  /** Of the silence: whether it is taken for what it is. */
+  onSilence(): boolean {
+    if (this.#isPaused) return false;
+    this.#fail(this.#toSilenceError(this.#options.originName));
+    return true;
   }
 
   #refusal(headers: Record<string, string | string[] | undefined>): GatewayError | undefined {
@@ -201,18 +212,26 @@ class Exchange implements Seeker, Dispatcher.DispatchHandler {
 /** Watches for a silence that lasts too long, with one timer that is not touched when the silence is broken. */
 class Silence {
   readonly #clock: Clock;
-  readonly #limitMs: number;
-  readonly #onLimit: () => boolean;
+  /** Tells whether it took the silence for what it is; otherwise a new one begins. */
+  readonly #listener: { onSilence(): boolean };
+  #limitMs: number;
   #sinceMs: number;
   #timer: Scheduled;
 
-  /** `onLimit` tells whether it took the silence for what it is; otherwise a new one begins. */
-  constructor(clock: Clock, limitMs: number, onLimit: () => boolean) {
+  constructor(clock: Clock, limitMs: number, listener: { onSilence(): boolean }) {
     this.#clock = clock;
     this.#limitMs = limitMs;
-    this.#onLimit = onLimit;
+    this.#listener = listener;
     this.#sinceMs = clock.monotonic();
     this.#timer = this.#schedule(limitMs);
+  }
+
+  /** A new limit, counted from now, where the running timer can serve it: it fires too early then, never too late. */
+  limit(limitMs: number): boolean {
+    if (limitMs < this.#limitMs) return false;
+    this.#limitMs = limitMs;
+    this.broken();
+    return true;
   }
 
   broken(): void {
@@ -227,28 +246,28 @@ class Silence {
     return this.#clock.schedule(ms, () => {
       const leftMs = this.#sinceMs + this.#limitMs - this.#clock.monotonic();
       if (leftMs > 0) this.#timer = this.#schedule(leftMs);
-      else if (!this.#onLimit()) this.#timer = this.#schedule(this.#limitMs);
+      else if (!this.#listener.onSilence()) this.#timer = this.#schedule(this.#limitMs);
     });
   }
 }
 
-class Body extends Readable {
-  readonly #source: { resume(): void; left(): void };
+class Answer implements DialResponse {
+  readonly status: number;
+  readonly headers: DialResponse['headers'];
+  readonly #body: AnswerBody;
 
-  constructor(source: { resume(): void; left(): void }) {
-    super({ highWaterMark: bodyBufferBytes });
-    this.#source = source;
-    // An answer can break before anybody reads it. Whoever reads it later still gets the error.
-    this.on('error', () => {});
+  constructor(status: number, headers: DialResponse['headers'], body: AnswerBody) {
+    this.status = status;
+    this.headers = headers;
+    this.#body = body;
   }
 
-  override _read(): void {
-    this.#source.resume();
+  get body(): Readable {
+    return this.#body.stream();
   }
 
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#source.left();
-    callback(error);
+  readAll(maxBytes: number): Promise<Buffer> {
+    return this.#body.readAll(maxBytes);
   }
 }
 
