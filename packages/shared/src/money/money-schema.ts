@@ -1,7 +1,8 @@
 import type { MigrationSet } from '../stores/migrations.ts';
+import { type BudgetTables, budgetMigration } from './budget-schema.ts';
 
 /** Rows as they are stored. Money is nano-USD, times are milliseconds since the epoch. */
-export interface MoneySchema {
+export interface MoneySchema extends BudgetTables {
   usage_ledger: {
     /** Of the attempt: writing an entry twice stores it once. */
     id: string;
@@ -65,5 +66,6 @@ export const moneyMigrations: MigrationSet = {
         'create index usage_ledger_by_time on usage_ledger (at_ms)',
       ],
     },
+    budgetMigration,
   ],
 };

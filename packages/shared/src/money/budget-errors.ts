@@ -1,0 +1,37 @@
+import { GatewayError } from '../errors/gateway-error.ts';
+import { usdText } from './nano-usd.ts';
+import { type Subject, subjectText } from './subject.ts';
+
+export function unknownBudget(id: string): GatewayError {
+  return new GatewayError('not_found', `There is no budget '${id}'.`, { reason: 'unknown_budget' });
+}
+
+export function budgetChanged(id: string): GatewayError {
+  return new GatewayError('conflict', `The budget '${id}' was changed meanwhile. Read it again.`, {
+    reason: 'budget_changed',
+  });
+}
+
+/** What a caller may know of a budget that has not enough left: whose it is, and by how much the request is too dear. */
+export function budgetExceeded(refusal: {
+  readonly subject: Subject;
+  readonly neededNanoUsd: bigint;
+  readonly availableNanoUsd: bigint;
+  readonly resetsAtMs: number | undefined;
+}): GatewayError {
+  const { subject, neededNanoUsd, availableNanoUsd, resetsAtMs } = refusal;
+  const resets = resetsAtMs === undefined ? '' : ` It begins anew at ${new Date(resetsAtMs).toISOString()}.`;
+  return new GatewayError(
+    'budget_exceeded',
+    `The budget of ${subjectText(subject)} has ${usdText(availableNanoUsd)} USD left; this request may cost up to ${usdText(neededNanoUsd)} USD.${resets}`,
+    {
+      reason: 'budget_exceeded',
+      details: {
+        budget_subject: subjectText(subject),
+        needed_nano_usd: String(neededNanoUsd),
+        available_nano_usd: String(availableNanoUsd),
+        ...(resetsAtMs !== undefined && { resets_at: new Date(resetsAtMs).toISOString() }),
+      },
+    },
+  );
+}

@@ -1,0 +1,327 @@
+import type { Transaction } from 'kysely';
+import type { Clock } from '../clock.ts';
+import { asyncFaultPoint } from '../fault-point.ts';
+import type { SqlStore } from '../stores/sql.ts';
+import type { Budget, BudgetAlert, Charge } from './budget.ts';
+import { apply, totals } from './budget-account.ts';
+import {
+  type Accounts,
+  chargeAll,
+  closeAccount,
+  drawAll,
+  reconcileGrant,
+  runGrantId,
+  trimAll,
+} from './budget-accounts.ts';
+import { budgetChanged, unknownBudget } from './budget-errors.ts';
+import type { BudgetTables } from './budget-schema.ts';
+import type { BudgetStore, ChargeOutcome } from './budget-store.ts';
+import {
+  type BudgetTransaction,
+  loadAccounts,
+  saveAccounts,
+  toBudget,
+  toBudgetRow,
+} from './sql-budget-rows.ts';
+
+/** A budget store whose charges can be part of somebody else's transaction: so a cost and its ledger entry are booked together. */
+export interface SqlBudgetStore extends BudgetStore {
+  chargeWithin(transaction: Transaction<BudgetTables>, charges: readonly Charge[]): Promise<ChargeOutcome>;
+}
+
+const versionName = 'budgets';
+
+/**
+ * Budgets in SQLite or PostgreSQL. Each transition locks the rows of its budgets, reads their accounts, lets the arithmetic of
+ * `budget-accounts.ts` decide, and writes what differs, in one transaction ($-1).
+ */
+export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock): SqlBudgetStore {
+  const { db } = store;
+
+  function within<T>(work: (transaction: BudgetTransaction) => Promise<T>, point: string): Promise<T> {
+    return db.transaction().execute(async transaction => {
+      const result = await work(transaction);
+      await asyncFaultPoint(`budget.${point}.before-commit`);
+      return result;
+    });
+  }
+
+  /** Loads, decides, saves. */
+  async function transition<T>(
+    transaction: BudgetTransaction,
+    ids: readonly string[],
+    decide: (accounts: Accounts, nowMs: number) => T,
+    periods: readonly number[] = [],
+  ): Promise<T> {
+    const nowMs = clock.now();
+    const before = await loadAccounts(transaction, ids, { nowMs, periods });
+    const after = new Map(before);
+    const result = decide(after, nowMs);
+    await saveAccounts(transaction, before, after);
+    return result;
+  }
+
+  async function chargeWithin(
+    transaction: BudgetTransaction,
+    charges: readonly Charge[],
+  ): Promise<ChargeOutcome> {
+    if (charges.length === 0) return { alerts: [], overdrawnNanoUsd: 0n };
+    const ids = [...new Set(charges.map(charge => charge.budgetId))];
+    const periods = [...new Set(charges.map(charge => charge.period))];
+    const outcome = await transition(
+      transaction,
+      ids,
+      (accounts, nowMs) => chargeAll(accounts, charges, nowMs),
+      periods,
+    );
+    await keepAlerts(transaction, outcome.alerts, clock.now());
+    return outcome;
+  }
+
+  async function loseGrants(transaction: BudgetTransaction, owner: string): Promise<void> {
+    const held = await transaction
+      .selectFrom('budget_grants')
+      .select('budget_id')
+      .distinct()
+      .where('owner', '=', owner)
+      .execute();
+    await transition(
+      transaction,
+      held.map(row => row.budget_id),
+      (accounts, nowMs) => {
+        for (const [id, placed] of accounts) {
+          const [account] = apply(placed, { type: 'lose', owner }, nowMs);
+          if (account !== placed) accounts.set(id, { ...account, parents: placed.parents });
+        }
+      },
+    );
+    await transaction.deleteFrom('budget_owners').where('owner', '=', owner).execute();
+  }
+
+  const find = async (id: string): Promise<Budget | undefined> => {
+    const row = await db.selectFrom('budgets').selectAll().where('id', '=', id).executeTakeFirst();
+    return row && toBudget(row);
+  };
+
+  return {
+    chargeWithin,
+    draw: request =>
+      within(async transaction => {
+        await keepOwner(transaction, request.owner, request.leaseUntilMs); // first, as `reap` takes its locks
+        const ids = request.draws.map(draw => draw.budgetId);
+        return transition(transaction, ids, (accounts, nowMs) => drawAll(accounts, request, nowMs));
+      }, 'draw'),
+    charge: charges => within(transaction => chargeWithin(transaction, charges), 'charge'),
+    trim: trims =>
+      within(
+        transaction =>
+          transition(
+            transaction,
+            trims.map(trim => trim.budgetId),
+            (accounts, nowMs) => trimAll(accounts, trims, nowMs),
+          ),
+        'trim',
+      ),
+    async renew(owner, leaseUntilMs) {
+      const result = await db
+        .updateTable('budget_owners')
+        .set({ lease_until_ms: leaseUntilMs })
+        .where('owner', '=', owner)
+        .executeTakeFirst();
+      return result.numUpdatedRows > 0n;
+    },
+    leave: owner => within(transaction => loseGrants(transaction, owner), 'leave'),
+    async reap(leaseEndedBeforeMs) {
+      const gone = db
+        .selectFrom('budget_owners')
+        .select('owner')
+        .where('lease_until_ms', '<', leaseEndedBeforeMs)
+        .orderBy('owner');
+      if ((await gone.execute()).length === 0) return []; // nothing to lock for
+      return within(async transaction => {
+        // Read anew under its lock: who renewed meanwhile lives.
+        const rows = await transaction
+          .selectFrom('budget_owners')
+          .select('owner')
+          .where('lease_until_ms', '<', leaseEndedBeforeMs)
+          .orderBy('owner')
+          .forUpdate()
+          .execute();
+        for (const { owner } of rows) await loseGrants(transaction, owner);
+        return rows.map(row => row.owner);
+      }, 'reap');
+    },
+    async lostGrants() {
+      const rows = await db
+        .selectFrom('budget_grants')
+        .selectAll()
+        .where('state', '=', 'lost')
+        .orderBy('grant_id')
+        .execute();
+      return rows.map(row => ({
+        budgetId: row.budget_id,
+        grantId: row.grant_id,
+        owner: row.owner,
+        nanoUsd: BigInt(row.remaining),
+      }));
+    },
+    reconcile: grant =>
+      within(async transaction => {
+        const row = await transaction
+          .selectFrom('budget_grants')
+          .select('period')
+          .where('budget_id', '=', grant.budgetId)
+          .where('grant_id', '=', grant.grantId)
+          .executeTakeFirst();
+        if (row === undefined) return false;
+        return transition(
+          transaction,
+          [grant.budgetId],
+          (accounts, nowMs) => reconcileGrant(accounts, grant, nowMs),
+          [row.period],
+        );
+      }, 'reconcile'),
+
+    create: request =>
+      within(async transaction => {
+        const budget: Budget = { ...request, version: 1, parents: [], isClosed: false };
+        await transaction.insertInto('budgets').values(toBudgetRow(budget, clock.now())).execute();
+        await bumpVersion(transaction);
+        return budget;
+      }, 'create'),
+    update: (id, change, version) =>
+      within(async transaction => {
+        const row = await transaction
+          .selectFrom('budgets')
+          .selectAll()
+          .where('id', '=', id)
+          .forUpdate()
+          .executeTakeFirst();
+        if (row === undefined) throw unknownBudget(id);
+        if (version !== undefined && version !== row.version) throw budgetChanged(id);
+        const next: Budget = { ...toBudget(row), ...change, version: row.version + 1 };
+        await transaction
+          .updateTable('budgets')
+          .set(toBudgetRow(next, row.created_at_ms))
+          .where('id', '=', id)
+          .execute();
+        await bumpVersion(transaction);
+        return next;
+      }, 'update'),
+    remove: id =>
+      within(async transaction => {
+        const result = await transaction.deleteFrom('budgets').where('id', '=', id).executeTakeFirst();
+        if (result.numDeletedRows === 0n) throw unknownBudget(id);
+        await bumpVersion(transaction);
+      }, 'remove'),
+    async list() {
+      const rows = await db
+        .selectFrom('budgets')
+        .selectAll()
+        .where('subject_kind', '!=', 'run')
+        .orderBy('id')
+        .execute();
+      return rows.map(toBudget);
+    },
+    find,
+    totals: id =>
+      within(async transaction => {
+        const nowMs = clock.now();
+        const account = (await loadAccounts(transaction, [id], { nowMs, periods: [] })).get(id);
+        if (account === undefined) return undefined;
+        const { spent, open, lost } = totals(account, nowMs);
+        return {
+          limitNanoUsd: account.limitNanoUsd,
+          spentNanoUsd: spent,
+          openNanoUsd: open,
+          lostNanoUsd: lost,
+        };
+      }, 'totals'),
+    async version() {
+      const row = await db
+        .selectFrom('money_versions')
+        .select('version')
+        .where('name', '=', versionName)
+        .executeTakeFirst();
+      return row?.version ?? 0;
+    },
+
+    openRun: ({ id, tenant, runId, limitNanoUsd, parents }) =>
+      within(async transaction => {
+        const known = await transaction
+          .selectFrom('budgets')
+          .select('id')
+          .where('id', '=', id)
+          .executeTakeFirst();
+        if (known !== undefined) return { type: 'drawn', nanoUsd: [] };
+        const draws = parents.map(budgetId => ({
+          budgetId,
+          grantId: runGrantId(id, budgetId),
+          need: limitNanoUsd,
+          want: limitNanoUsd,
+        }));
+        const outcome = await transition(transaction, parents, (accounts, nowMs) =>
+          drawAll(accounts, { owner: `budget:${id}`, draws }, nowMs),
+        );
+        if (outcome.type !== 'drawn') return outcome;
+        const budget: Budget = {
+          id,
+          tenant,
+          subject: { kind: 'run', id: runId },
+          limitNanoUsd,
+          window: { type: 'total' },
+          mode: 'hard',
+          version: 1,
+          parents,
+          isClosed: false,
+        };
+        await transaction.insertInto('budgets').values(toBudgetRow(budget, clock.now())).execute();
+        return outcome;
+      }, 'open-run'),
+    closeRun: id =>
+      within(
+        transaction => transition(transaction, [id], (accounts, nowMs) => closeAccount(accounts, id, nowMs)),
+        'close-run',
+      ),
+  };
+}
+
+async function keepOwner(transaction: BudgetTransaction, owner: string, leaseUntilMs: number): Promise<void> {
+  await transaction
+    .insertInto('budget_owners')
+    .values({ owner, lease_until_ms: leaseUntilMs })
+    .onConflict(conflict => conflict.column('owner').doUpdateSet({ lease_until_ms: leaseUntilMs }))
+    .execute();
+}
+
+async function keepAlerts(
+  transaction: BudgetTransaction,
+  alerts: readonly BudgetAlert[],
+  atMs: number,
+): Promise<void> {
+  if (alerts.length === 0) return;
+  await transaction
+    .insertInto('budget_alerts')
+    .values(
+      alerts.map(({ budgetId, period, percent, spentNanoUsd, limitNanoUsd }) => ({
+        budget_id: budgetId,
+        period,
+        percent,
+        at_ms: atMs,
+        spent_nano_usd: spentNanoUsd,
+        limit_nano_usd: limitNanoUsd,
+      })),
+    )
+    .onConflict(conflict => conflict.doNothing())
+    .execute();
+}
+
+async function bumpVersion(transaction: BudgetTransaction): Promise<void> {
+  await transaction
+    .insertInto('money_versions')
+    .values({ name: versionName, version: 1 })
+    .onConflict(conflict =>
+      conflict.column('name').doUpdateSet(row => ({ version: row('money_versions.version', '+', 1) })),
+    )
+    .execute();
+}
