@@ -7,9 +7,12 @@ import { createGatewayServer } from '@strata/shared/http/server.ts';
 import { newId } from '@strata/shared/ids.ts';
 import { createMcpEffect } from './agents/mcp-effect.ts';
 import { createModelEffect } from './agents/model-effect.ts';
+import { createSchemaEffect } from './agents/schema-effect.ts';
 import type { AgentGatewayConfig } from './config.ts';
+import type { DataSchemas } from './domain/data-schemas.ts';
 import type { Effect } from './domain/effect.ts';
 import type { Journal } from './domain/journal.ts';
+import { createDataSchemas } from './dsl/data-schemas.ts';
 import { createDefinitions, type Definitions } from './dsl/definitions.ts';
 import { createGrammar } from './dsl/grammar.ts';
 import type { DriverDeps } from './engine/run-driver.ts';
@@ -43,8 +46,9 @@ export async function createAgentGateway(
     maxQueue: current.expressions.queue,
   });
   const grammar = createGrammar(clock);
-  const definitions = createDefinitions({ types: taskTypes, expressions, grammar });
-  const effects = createEffects(config, deps);
+  const schemas = createDataSchemas(clock);
+  const definitions = createDefinitions({ types: taskTypes, expressions, grammar, schemas });
+  const effects = createEffects(config, { ...deps, schemas });
   const worker = new Worker(
     {
       owner: newId('worker', clock.now()),
@@ -90,6 +94,7 @@ export async function createAgentGateway(
       await Promise.all([...effects.values()].map(effect => effect.close?.()));
       await expressions.close();
       await grammar.close();
+      await schemas.close();
       await journal.close();
     },
   };
@@ -98,7 +103,7 @@ export async function createAgentGateway(
 /** The ways to the outside, one line each. */
 function createEffects(
   config: ConfigSource<AgentGatewayConfig>,
-  { dialer }: GatewayDeps,
+  { dialer, schemas }: Pick<GatewayDeps, 'dialer'> & { readonly schemas: DataSchemas },
 ): ReadonlyMap<string, Effect> {
   const neighbour = (name: string, url: string): Origin => ({ name, url: new URL(url), allowPrivate: true });
   const all = [
@@ -110,6 +115,7 @@ function createEffects(
         timeoutMs: config.current.http_calls.timeout_ms,
       }),
     }),
+    createSchemaEffect(schemas),
     createModelEffect({
       dialer,
       settings: () => ({

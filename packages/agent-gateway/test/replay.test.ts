@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Command, decide } from '../src/domain/decide.ts';
 import type { JournalRecord, RunEvent } from '../src/domain/run-events.ts';
 import { apply, emptyRun, replay } from '../src/domain/run-state.ts';
+import { createDataSchemas } from '../src/dsl/data-schemas.ts';
 import { createDefinitions } from '../src/dsl/definitions.ts';
 import { createGrammar } from '../src/dsl/grammar.ts';
 import { createJqExpressions } from '../src/expressions/jq-expressions.ts';
@@ -68,11 +69,12 @@ async function recordsOfRun(n: number) {
     maxQueue: 10,
   });
   const grammar = createGrammar(systemClock);
-  const workflow = createDefinitions({ types: taskTypes, expressions, grammar }).load(
+  const schemas = createDataSchemas(systemClock);
+  const workflow = createDefinitions({ types: taskTypes, expressions, grammar, schemas }).load(
     definition?.hash ?? '',
     definition?.document ?? '',
   );
-  await Promise.all([expressions.close(), grammar.close()]);
+  await Promise.all([expressions.close(), grammar.close(), schemas.close()]);
   return { records, workflow, run };
 }
 

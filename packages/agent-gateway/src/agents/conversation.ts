@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { RunError } from '../domain/run-events.ts';
 import type { CallState } from '../domain/run-state.ts';
+import { askForRepair, checkCallId, maxRepairs, type OutputVerdict } from './structured-output.ts';
 import { type ToolInfo, textOf, toolResultSchema } from './tools.ts';
 
 /** A message of the OpenAI chat protocol, which ai-gateway speaks whatever the model behind it speaks. */
@@ -38,47 +40,109 @@ export interface ToolRequest {
 export type Conversation =
   | { readonly type: 'ask-model'; readonly turn: number; readonly messages: readonly ChatMessage[] }
   | { readonly type: 'use-tools'; readonly turn: number; readonly requests: readonly ToolRequest[] }
+  | { readonly type: 'check-output'; readonly turn: number; readonly text: string }
   | {
       readonly type: 'answered';
       readonly turn: number;
       readonly answer: ModelAnswer;
       readonly toolCalls: number;
+      /** What the answer says as data, when a schema was asked for. */
+      readonly structured: { readonly value: unknown } | undefined;
     }
-  | { readonly type: 'model-failed'; readonly turn: number };
+  | { readonly type: 'output-invalid'; readonly problems: readonly string[] }
+  | {
+      readonly type: 'too-long';
+      readonly turn: number;
+      readonly shortenings: number;
+      readonly messages: readonly ChatMessage[];
+    }
+  | { readonly type: 'call-failed'; readonly error: RunError };
+
+/** Reason of a model call that was refused because the conversation is longer than the model takes. */
+export const contextExceeded = 'model_context_exceeded';
 
 const maxToolTextLength = 100_000;
 
-export const modelCallId = (turn: number) => `llm-${turn}`;
+/** The model's own limit may be lower than what was planned for. */
+const maxShortenings = 3;
+
+/** A question that was too long is asked again, shorter, under an id of its own. */
+export const modelCallId = (turn: number, shortenings = 0) =>
+  shortenings === 0 ? `llm-${turn}` : `llm-${turn}-short-${shortenings}`;
 const toolCallId = (turn: number, index: number) => `tool-${turn}-${index}`;
 
+interface ConversationOptions {
+  readonly opening: readonly ChatMessage[];
+  readonly tools: readonly ToolInfo[];
+  readonly calls: ReadonlyMap<string, CallState>;
+  /** Whether the last answer must be data that a schema describes. */
+  readonly isStructured: boolean;
+}
+
 /** Replays a conversation from its beginning. Pure: it is read again after every answer, on any worker. */
-export function readConversation(options: {
-  opening: readonly ChatMessage[];
-  tools: readonly ToolInfo[];
-  calls: ReadonlyMap<string, CallState>;
-}): Conversation {
-  const { opening, tools, calls } = options;
-  const byName = new Map(tools.map(tool => [functionName(tool.name), tool]));
-  const messages: ChatMessage[] = [...opening];
+export function readConversation(options: ConversationOptions): Conversation {
+  const { calls } = options;
+  const messages: ChatMessage[] = [...options.opening];
   let toolCalls = 0;
+  let repairs = 0;
   for (let turn = 1; ; turn++) {
-    const known = calls.get(modelCallId(turn));
-    if (known?.status === 'failed') return { type: 'model-failed', turn };
-    if (known?.status !== 'completed') return { type: 'ask-model', turn, messages };
-    const answer = known.result as ModelAnswer; // written by the effect `llm`
+    const asked = readTurn(turn, calls);
+    if (asked.type === 'failed') return { type: 'call-failed', error: asked.error };
+    if (asked.type === 'open') {
+      const { shortenings } = asked;
+      if (shortenings > 0) return { type: 'too-long', turn, shortenings, messages };
+      return { type: 'ask-model', turn, messages };
+    }
+    const { answer } = asked;
     const wanted = answer.message.tool_calls ?? [];
-    if (wanted.length === 0) return { type: 'answered', turn, answer, toolCalls };
-    toolCalls += wanted.length;
     messages.push(answer.message);
-    const open: ToolRequest[] = [];
-    wanted.forEach((each, index) => {
-      const id = toolCallId(turn, index);
-      const reply = replyTo(each, { known: calls.get(id), tool: byName.get(each.function.name), id });
-      if (typeof reply === 'string') messages.push({ role: 'tool', tool_call_id: each.id, content: reply });
-      else open.push(reply);
-    });
-    if (open.length > 0) return { type: 'use-tools', turn, requests: open };
+    if (wanted.length > 0) {
+      toolCalls += wanted.length;
+      const requests = replyToAll(wanted, { turn, messages, ...options });
+      if (requests.length > 0) return { type: 'use-tools', turn, requests };
+      continue;
+    }
+    if (!options.isStructured) return { type: 'answered', turn, answer, toolCalls, structured: undefined };
+    const text = answer.message.content ?? '';
+    const check = calls.get(checkCallId(turn));
+    if (check?.status === 'failed') return { type: 'call-failed', error: check.error };
+    if (check?.status !== 'completed') return { type: 'check-output', turn, text };
+    const verdict = check.result as OutputVerdict; // written by the effect `schema`
+    if ('value' in verdict) return { type: 'answered', turn, answer, toolCalls, structured: verdict };
+    if (++repairs > maxRepairs) return { type: 'output-invalid', problems: verdict.problems };
+    messages.push(askForRepair(verdict.problems));
   }
+}
+
+type Turn =
+  | { readonly type: 'answered'; readonly answer: ModelAnswer }
+  | { readonly type: 'failed'; readonly error: RunError }
+  | { readonly type: 'open'; readonly shortenings: number };
+
+function readTurn(turn: number, calls: ReadonlyMap<string, CallState>): Turn {
+  for (let shortenings = 0; ; shortenings++) {
+    const known = calls.get(modelCallId(turn, shortenings));
+    if (known?.status === 'completed') return { type: 'answered', answer: known.result as ModelAnswer }; // from `llm`
+    if (known?.status !== 'failed') return { type: 'open', shortenings };
+    const isTooLong = known.error.reason === contextExceeded;
+    if (!isTooLong || shortenings === maxShortenings) return { type: 'failed', error: known.error };
+  }
+}
+
+/** Adds the replies that are known to the messages; gives the requests that have yet to be made. */
+function replyToAll(
+  wanted: readonly ToolCall[],
+  { turn, messages, tools, calls }: ConversationOptions & { turn: number; messages: ChatMessage[] },
+): ToolRequest[] {
+  const byName = new Map(tools.map(tool => [functionName(tool.name), tool]));
+  const open: ToolRequest[] = [];
+  wanted.forEach((each, index) => {
+    const id = toolCallId(turn, index);
+    const reply = replyTo(each, { known: calls.get(id), tool: byName.get(each.function.name), id });
+    if (typeof reply === 'string') messages.push({ role: 'tool', tool_call_id: each.id, content: reply });
+    else open.push(reply);
+  });
+  return open;
 }
 
 /** The text that answers a tool call, or the request that has yet to be made. A model is told its own mistakes. */

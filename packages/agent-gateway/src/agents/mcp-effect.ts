@@ -18,6 +18,8 @@ interface Session {
 }
 
 interface OpenSession {
+  readonly runId: string;
+  readonly namespace: string | undefined;
   readonly ready: Promise<Session>;
   /** Kept for the goodbye. */
   readonly context: CallContext;
@@ -29,13 +31,18 @@ const pageSchema = z.looseObject({
   nextCursor: z.string().optional(),
 });
 
-/** Requests to tool servers by way of mcp-gateway: one session a run, opened at its first request. */
+/** Requests to tool servers by way of mcp-gateway: one session for each run and virtual server, opened at its first request. */
 export function createMcpEffect(options: McpWireOptions): Effect {
   const wire = createMcpWire(options);
   const sessions = new Map<string, OpenSession>();
   let lastId = 0;
 
-  const postOf = async (context: CallContext, session: Session | undefined, call?: McpCall) => ({
+  const postOf = async (
+    context: CallContext,
+    session: Session | undefined,
+    { namespace, call }: { namespace: string | undefined; call?: McpCall },
+  ) => ({
+    namespace,
     headers: {
       'mcp-session-id': session?.id,
       'mcp-protocol-version': session?.version,
@@ -47,8 +54,8 @@ export function createMcpEffect(options: McpWireOptions): Effect {
     maxBytes: context.maxResultBytes,
   });
 
-  async function open(context: CallContext): Promise<Session> {
-    const base = await postOf(context, undefined);
+  async function open(context: CallContext, namespace: string | undefined): Promise<Session> {
+    const base = await postOf(context, undefined, { namespace });
     const hello = {
       method: 'initialize',
       params: {
@@ -60,29 +67,35 @@ export function createMcpEffect(options: McpWireOptions): Effect {
     const { result, sessionId } = await wire.request(++lastId, { ...base, message: hello });
     const { protocolVersion: version } = helloSchema.parse(result);
     const session = { id: sessionId, version };
-    const post = await postOf(context, session);
+    const post = await postOf(context, session, { namespace });
     await wire.notify({ ...post, message: { method: 'notifications/initialized' } });
     return session;
   }
 
-  function sessionOf(context: CallContext): Promise<Session> {
-    const known = sessions.get(context.runId);
+  function sessionOf(context: CallContext, namespace: string | undefined): Promise<Session> {
+    const { runId } = context;
+    const key = JSON.stringify([runId, namespace]);
+    const known = sessions.get(key);
     if (known !== undefined) return known.ready;
-    const ready = open(context);
-    const entry = { ready, context };
-    sessions.set(context.runId, entry);
-    ready.catch(() => {
-      if (sessions.get(context.runId) === entry) sessions.delete(context.runId);
-    });
+    const ready = open(context, namespace);
+    const entry = { runId, namespace, ready, context };
+    sessions.set(key, entry);
+    ready.catch(() => forget(entry));
     return ready;
   }
 
+  function forget(entry: OpenSession): void {
+    const key = JSON.stringify([entry.runId, entry.namespace]);
+    if (sessions.get(key) === entry) sessions.delete(key);
+  }
+
   async function ask(call: McpCall, context: CallContext, isSecondTry = false): Promise<unknown> {
-    const session = await sessionOf(context);
+    const { namespace } = call;
+    const session = await sessionOf(context, namespace);
     const id = ++lastId;
     const params = { ...call.params, _meta: metaOf(call, context) };
     const post: McpPost = {
-      ...(await postOf(context, session, call)),
+      ...(await postOf(context, session, { namespace, call })),
       message: { method: call.method, params },
     };
     try {
@@ -90,8 +103,8 @@ export function createMcpEffect(options: McpWireOptions): Effect {
       return result;
     } catch (error) {
       const isLost = error instanceof GatewayError && error.reason === 'mcp_session_lost';
-      if (!isLost || isSecondTry) throw await cancelled(error, { id, session, context });
-      sessions.delete(context.runId); // the gateway did not take the request: asking again repeats nothing
+      if (!isLost || isSecondTry) throw await cancelled(error, { id, session, context, namespace });
+      sessions.delete(JSON.stringify([context.runId, namespace])); // the gateway did not take the request: asking again repeats nothing
       return ask(call, context, true);
     }
   }
@@ -99,11 +112,16 @@ export function createMcpEffect(options: McpWireOptions): Effect {
   /** A call that nobody waits for any more is called off, so that the tool can stop. */
   async function cancelled(
     error: unknown,
-    { id, session, context }: { id: number; session: Session; context: CallContext },
+    {
+      id,
+      session,
+      context,
+      namespace,
+    }: { id: number; session: Session; context: CallContext; namespace: string | undefined },
   ): Promise<unknown> {
     if (!context.signal.aborted) return error;
     const signal = AbortSignal.timeout(goodbyeMs);
-    const post = await postOf({ ...context, signal }, session);
+    const post = await postOf({ ...context, signal }, session, { namespace });
     const message = { method: 'notifications/cancelled', params: { requestId: id } };
     await wire.notify({ ...post, message }).catch(() => {}); // the gateway's own limit ends the call too
     return error;
@@ -114,7 +132,7 @@ export function createMcpEffect(options: McpWireOptions): Effect {
     let cursor: string | undefined;
     for (let page = 0; page < maxPages; page++) {
       const params = cursor === undefined ? {} : { cursor };
-      const result = pageSchema.parse(await ask({ method: call.method, params }, context));
+      const result = pageSchema.parse(await ask({ ...call, params }, context));
       for (const each of result.tools) {
         const tool = toolSchema.safeParse(each);
         if (tool.success && matchesScope(only, tool.data.name)) tools.push(tool.data);
@@ -125,15 +143,14 @@ export function createMcpEffect(options: McpWireOptions): Effect {
     return { tools };
   }
 
-  async function leave(runId: string): Promise<void> {
-    const known = sessions.get(runId);
-    if (known === undefined) return;
-    sessions.delete(runId);
+  async function leave(entry: OpenSession): Promise<void> {
+    forget(entry);
+    const { ready, context, namespace } = entry;
     try {
-      const session = await known.ready;
+      const session = await ready;
       if (session.id === undefined) return;
       const signal = AbortSignal.timeout(goodbyeMs);
-      await wire.endSession(await postOf({ ...known.context, signal }, session));
+      await wire.endSession(await postOf({ ...context, signal }, session, { namespace }));
     } catch {
       // the gateway ends sessions that nobody uses by itself
     }
@@ -150,9 +167,11 @@ export function createMcpEffect(options: McpWireOptions): Effect {
       const { wholeList: list } = call;
       return { result: list ? await wholeList(call, list.only, context) : await ask(call, context) };
     },
-    release: leave,
+    async release(runId) {
+      await Promise.all([...sessions.values()].filter(each => each.runId === runId).map(leave));
+    },
     async close() {
-      await Promise.all([...sessions.keys()].map(leave));
+      await Promise.all([...sessions.values()].map(leave));
     },
   };
 }

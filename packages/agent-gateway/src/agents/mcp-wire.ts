@@ -9,6 +9,8 @@ import { kindOfStatus, readBounded, retryAfterMsOf } from '../domain/upstream-re
 /** One JSON-RPC message on its way to mcp-gateway. */
 export interface McpPost {
   readonly message: Readonly<Record<string, unknown>>;
+  /** The virtual server; the whole gateway when undefined. */
+  readonly namespace: string | undefined;
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly envelope: string;
   readonly traceparent: string;
@@ -44,7 +46,7 @@ export function createMcpWire({ dialer, settings }: McpWireOptions) {
     const { origin, timeoutMs } = settings();
     return dialer.request(origin, {
       method,
-      path: '',
+      path: post.namespace === undefined ? '' : `/${post.namespace}`,
       headers: {
         accept: method === 'GET' ? 'text/event-stream' : 'application/json, text/event-stream',
         ...(body !== null && { 'content-type': 'application/json' }),

@@ -14,5 +14,7 @@ export interface ModelCall {
       readonly parameters: Readonly<Record<string, unknown>>;
     };
   }[];
+  /** JSON Schema of the answer. */
+  readonly outputSchema?: unknown;
   readonly sampling: { readonly temperature?: number; readonly max_tokens?: number };
 }

@@ -7,10 +7,13 @@ import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
 import * as z from 'zod';
 import type { CallContext, CallResult, Effect } from '../domain/effect.ts';
 import { kindOfStatus, readBounded, retryAfterMsOf } from '../domain/upstream-refusal.ts';
-import type { ModelAnswer } from './conversation.ts';
+import { contextExceeded, type ModelAnswer } from './conversation.ts';
 import type { ModelCall } from './model-call.ts';
 
 const costHeader = 'x-strata-cost-nano-usd';
+
+/** The gateway's own reason, and what a provider's refusal says that came through unchanged. */
+const tooLongCodes = new Set(['context_too_long', 'context_length_exceeded']);
 
 const tokens = z.number().int().min(0).catch(0);
 
@@ -76,6 +79,7 @@ export function createModelEffect({ dialer, settings }: ModelEffectOptions): Eff
           model: call.model,
           messages: call.messages,
           ...(call.tools.length > 0 && { tools: call.tools }),
+          ...(call.outputSchema !== undefined && { response_format: responseFormat(call.outputSchema) }),
           ...call.sampling,
         }),
         signal: context.signal,
@@ -86,6 +90,10 @@ export function createModelEffect({ dialer, settings }: ModelEffectOptions): Eff
       return readAnswer(response, bytes, context);
     },
   };
+}
+
+function responseFormat(schema: unknown) {
+  return { type: 'json_schema', json_schema: { name: 'answer', schema } };
 }
 
 function readAnswer(response: DialResponse, bytes: Buffer, context: CallContext): CallResult {
@@ -142,7 +150,7 @@ function refusalOf(response: DialResponse, bytes: Buffer): GatewayError {
       ? `The model call was refused: ${refusal.data.error.message}`
       : `The model call was refused with status ${status}.`,
     {
-      reason: 'model_call_refused',
+      reason: tooLongCodes.has(refusal.data?.error.code ?? '') ? contextExceeded : 'model_call_refused',
       details: { upstream_status: status, upstream_reason: refusal.data?.error.code ?? null },
       ...(retryAfterMs !== undefined && { retryAfterMs }),
     },

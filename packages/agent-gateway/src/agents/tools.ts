@@ -6,6 +6,8 @@ export interface McpCall {
   readonly params: Readonly<Record<string, unknown>>;
   /** A list method: follow the cursor to the end, and keep only tools whose name matches one of these globs. */
   readonly wholeList?: { readonly only: readonly string[] };
+  /** The virtual server that is asked; the whole gateway when undefined. */
+  readonly namespace?: string;
   /** The agent that uses the tool. */
   readonly actor?: string;
 }

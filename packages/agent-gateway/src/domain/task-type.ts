@@ -13,6 +13,8 @@ export interface CompileContext {
   expression(value: unknown, pointer: string): Template;
   /** A flow directive, checked against the names of the list the task stands in. */
   directive(value: unknown, pointer: string): Directive;
+  /** A JSON Schema, checked like the expressions before the definition is accepted. */
+  schema(value: unknown, pointer: string): void;
   /** Milliseconds of an ISO 8601 duration or a duration object. */
   durationMs(value: unknown, pointer: string): number;
   /** Compiles a list inside; gives the path of its first task. */

@@ -10,6 +10,13 @@ export interface Compiled {
   readonly workflow: Omit<Workflow, 'hash'>;
   /** Every expression with its place, for the check by the language itself. */
   readonly expressions: readonly FoundExpression[];
+  /** Every JSON Schema with its place. */
+  readonly schemas: readonly FoundSchema[];
+}
+
+export interface FoundSchema {
+  readonly schema: unknown;
+  readonly pointer: string;
 }
 
 const maxDepth = 16;
@@ -35,6 +42,7 @@ export class Compiler {
   readonly #mistakes: Mistakes;
   readonly #tasks = new Map<string, TaskNode>();
   readonly #expressions: FoundExpression[] = [];
+  readonly #schemas: FoundSchema[] = [];
 
   constructor(types: TaskTypes, mistakes: Mistakes) {
     this.#types = types;
@@ -56,6 +64,7 @@ export class Compiler {
         tasks: this.#tasks,
       },
       expressions: this.#expressions,
+      schemas: this.#schemas,
     };
   }
 
@@ -162,6 +171,7 @@ export class Compiler {
       template: (value, pointer) => compileTemplate(value, pointer, this.#expressions),
       expression: (value, pointer) => this.#expression(value, pointer),
       directive: (value, pointer) => this.#directive(value, pointer, siblings),
+      schema: (schema, pointer) => this.#schemas.push({ schema, pointer }),
       durationMs: (value, pointer) => this.#duration(value, pointer),
       list: (value, pointer) => {
         const first = this.#list(value, { pointer, depth: depth + 1 });

@@ -1,3 +1,4 @@
+import type { DataSchemas } from '../domain/data-schemas.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import type { TaskTypes } from '../domain/task-type.ts';
 import type { Workflow } from '../domain/workflow.ts';
@@ -13,6 +14,7 @@ export interface DefinitionsOptions {
   readonly types: TaskTypes;
   readonly expressions: Expressions;
   readonly grammar: Grammar;
+  readonly schemas: DataSchemas;
 }
 
 export interface Definition {
@@ -33,7 +35,7 @@ const maxKept = 500;
 const defaultTransport = { http: { endpoint: 'https://mcp-gateway.local/mcp' } };
 
 /** Check by check: the document, the tasks, the expressions, and last the grammar of the specification. */
-export function createDefinitions({ types, expressions, grammar }: DefinitionsOptions): Definitions {
+export function createDefinitions({ types, expressions, grammar, schemas }: DefinitionsOptions): Definitions {
   const kept = new Map<string, Workflow>();
 
   function keep(workflow: Workflow): Workflow {
@@ -53,12 +55,15 @@ export function createDefinitions({ types, expressions, grammar }: DefinitionsOp
       if (!checkDocument(source.value, mistakes)) mistakes.throwIfAny();
       const members = source.value as Readonly<Record<string, unknown>>; // what the check found
       const compiled = new Compiler(types, mistakes).compile(resolveReusable(members, mistakes));
-      await Promise.all(
-        compiled.expressions.map(async ({ source: text, pointer }) => {
-          const problem = await expressions.check(text);
-          if (problem !== undefined) mistakes.add(pointer, problem);
-        }),
-      );
+      const note = (pointer: string) => (problem: string | undefined) => {
+        if (problem !== undefined) mistakes.add(pointer, problem);
+      };
+      await Promise.all([
+        ...compiled.expressions.map(({ source: text, pointer }) =>
+          expressions.check(text).then(note(pointer)),
+        ),
+        ...compiled.schemas.map(({ schema, pointer }) => schemas.check(schema).then(note(pointer))),
+      ]);
       if (mistakes.isEmpty) await grammar.check(withTransports(members), mistakes);
       mistakes.throwIfAny();
       return { workflow: keep({ hash, ...compiled.workflow }), document };

@@ -1,6 +1,7 @@
 import type { TaskType, TaskTypes } from '../domain/task-type.ts';
 import { callAgentTask } from './call-agent/index.ts';
 import { callHttpTask } from './call-http/index.ts';
+import { callLlmTask } from './call-llm/index.ts';
 import { callMcpTask } from './call-mcp/index.ts';
 import { doTask } from './do/index.ts';
 import { setTask } from './set/index.ts';
@@ -10,6 +11,7 @@ import { waitTask } from './wait/index.ts';
 const all: readonly TaskType[] = [
   callAgentTask,
   callHttpTask,
+  callLlmTask,
   callMcpTask,
   doTask,
   setTask,

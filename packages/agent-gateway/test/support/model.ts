@@ -13,7 +13,7 @@ export interface ChatBody {
 export type Reply =
   | { readonly say: string }
   | { readonly use: readonly { readonly tool: string; readonly input: unknown }[] }
-  | { readonly status: number; readonly headers?: Readonly<Record<string, string>> };
+  | { readonly status: number; readonly code?: string; readonly headers?: Readonly<Record<string, string>> };
 
 /** The chat endpoint of ai-gateway, answering as the test says and naming a price: 1000 nano-USD a call. */
 export function startModel(
@@ -26,7 +26,7 @@ export function startModel(
     response.setHeader('content-type', 'application/json');
     if ('status' in answer) {
       response.writeHead(answer.status, answer.headers);
-      response.end(JSON.stringify({ error: { message: 'refused', code: 'test' } }));
+      response.end(JSON.stringify({ error: { message: 'refused', code: answer.code ?? 'test' } }));
       return;
     }
     const toolCalls = 'use' in answer ? answer.use : [];

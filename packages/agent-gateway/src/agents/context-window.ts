@@ -1,0 +1,64 @@
+import type { ChatMessage } from './conversation.ts';
+
+/** A rough measure, on the high side for prose: four characters a token, and a few for the frame of each message. */
+const charactersPerToken = 4;
+const tokensPerMessage = 8;
+/** Once it overflows it is cut well below the limit, so that the next turns keep the prefix that providers have cached. */
+const targetShare = 0.6;
+/** Tool results shorter than this are not worth cutting. */
+const shortResult = 200;
+
+export function estimateTokens(message: ChatMessage): number {
+  const calls = message.role === 'assistant' ? JSON.stringify(message.tool_calls ?? []).length : 0;
+  return tokensPerMessage + Math.ceil(((message.content ?? '').length + calls) / charactersPerToken);
+}
+
+/**
+ * Makes a conversation fit: first the oldest results of tools are cut to their length, then whole turns go, oldest first. The opening and
+ * the newest turn always stay. Pure, and whole turns only, so a result never stands without its call.
+ */
+export function fitConversation(
+  messages: readonly ChatMessage[],
+  limits: { readonly maxTokens: number; readonly openingLength: number },
+): readonly ChatMessage[] {
+  let total = sum(messages);
+  if (total <= limits.maxTokens) return messages;
+  const target = limits.maxTokens * targetShare;
+  const opening = messages.slice(0, limits.openingLength);
+  const turns = turnsOf(messages.slice(limits.openingLength));
+  const newest = turns.pop() ?? [];
+  for (const turn of turns) {
+    for (const [index, message] of turn.entries()) {
+      if (total <= target) break;
+      const shorter = withoutResult(message);
+      total += estimateTokens(shorter) - estimateTokens(message);
+      turn[index] = shorter;
+    }
+  }
+  let dropped = 0;
+  while (total > target && turns.length > 0) {
+    total -= sum(turns.shift() ?? []);
+    dropped++;
+  }
+  const note: ChatMessage[] =
+    dropped === 0 ? [] : [{ role: 'user', content: `[${dropped} earlier turns were removed to save space]` }];
+  return [...opening, ...note, ...turns.flat(), ...newest];
+}
+
+/** A turn begins with what the model said; the results of its tools, and what it was told next, belong to it. */
+function turnsOf(messages: readonly ChatMessage[]): ChatMessage[][] {
+  const turns: ChatMessage[][] = [];
+  for (const message of messages) {
+    if (message.role === 'assistant' || turns.length === 0) turns.push([message]);
+    else turns.at(-1)?.push(message);
+  }
+  return turns;
+}
+
+function withoutResult(message: ChatMessage): ChatMessage {
+  if (message.role !== 'tool' || message.content.length <= shortResult) return message;
+  return { ...message, content: `[removed to save space: ${message.content.length} characters]` };
+}
+
+const sum = (messages: readonly ChatMessage[]) =>
+  messages.reduce((total, message) => total + estimateTokens(message), 0);
