@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
+import type { ChatMessage } from '../src/agents/chat-message.ts';
 import { estimateTokens, fitConversation } from '../src/agents/context-window.ts';
-import type { ChatMessage } from '../src/agents/conversation.ts';
 import { definitionOf, startGateway } from './support/gateway.ts';
 import { type ChatBody, startModel } from './support/model.ts';
 import { startToolServer } from './support/tool-server.ts';
@@ -135,8 +135,8 @@ test('a conversation that the model finds too long is asked again, shorter', asy
   expect(refused).toBe(1);
   const last = bodies().at(-1)?.messages ?? [];
   expect(last.map(each => each.role)).toEqual(['user', 'assistant', 'tool', 'assistant', 'tool']);
-  expect(last[2]?.content).toBe('[removed to save space: 20000 characters]');
-  expect(last[4]?.content).toHaveLength(20_000);
+  expect(last[2]?.content).toBe('[removed to save space: 20002 characters]');
+  expect(last[4]?.content).toHaveLength(20_002);
 });
 
 test('a conversation is shortened from its beginning, results first, never a result without its call', () => {

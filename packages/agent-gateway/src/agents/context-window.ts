@@ -1,4 +1,4 @@
-import type { ChatMessage } from './conversation.ts';
+import type { ChatMessage } from './chat-message.ts';
 
 /** A rough measure, on the high side for prose: four characters a token, and a few for the frame of each message. */
 const charactersPerToken = 4;

@@ -1,26 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { RunError } from '../domain/run-events.ts';
 import type { CallState } from '../domain/run-state.ts';
+import type { AssistantMessage, ChatMessage, ToolCall } from './chat-message.ts';
 import { askForRepair, checkCallId, maxRepairs, type OutputVerdict } from './structured-output.ts';
 import { type ToolInfo, textOf, toolResultSchema } from './tools.ts';
-
-/** A message of the OpenAI chat protocol, which ai-gateway speaks whatever the model behind it speaks. */
-export type ChatMessage =
-  | { readonly role: 'system' | 'user'; readonly content: string }
-  | AssistantMessage
-  | { readonly role: 'tool'; readonly tool_call_id: string; readonly content: string };
-
-export interface AssistantMessage {
-  readonly role: 'assistant';
-  readonly content: string | null;
-  readonly tool_calls?: readonly ToolCall[];
-}
-
-export interface ToolCall {
-  readonly id: string;
-  readonly type: 'function';
-  readonly function: { readonly name: string; readonly arguments: string };
-}
 
 /** What is recorded of one answer of a model. */
 export interface ModelAnswer {

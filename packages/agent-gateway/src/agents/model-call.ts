@@ -1,4 +1,4 @@
-import type { ChatMessage } from './conversation.ts';
+import type { ChatMessage } from './chat-message.ts';
 
 /** One question to a model, by way of ai-gateway. */
 export interface ModelCall {

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { CompileContext, TaskScope } from '../domain/task-type.ts';
 import type { Template } from '../domain/workflow.ts';
-import type { ChatMessage } from './conversation.ts';
+import type { ChatMessage } from './chat-message.ts';
 import type { ModelCall } from './model-call.ts';
 
 /** What every task that asks a model may say. */

@@ -2,14 +2,9 @@ import { runError } from '../domain/run-error.ts';
 import type { CallState } from '../domain/run-state.ts';
 import type { Move, PlannedCall } from '../domain/task-type.ts';
 import type { TaskNode } from '../domain/workflow.ts';
+import type { ChatMessage } from './chat-message.ts';
 import { fitConversation } from './context-window.ts';
-import {
-  type ChatMessage,
-  type Conversation,
-  functionName,
-  modelCallId,
-  readConversation,
-} from './conversation.ts';
+import { type Conversation, functionName, modelCallId, readConversation } from './conversation.ts';
 import type { ModelCall } from './model-call.ts';
 import { checkOutput } from './structured-output.ts';
 import { isRepeatable, type ToolInfo } from './tools.ts';

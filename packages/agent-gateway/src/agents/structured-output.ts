@@ -1,5 +1,5 @@
 import type { PlannedCall } from '../domain/task-type.ts';
-import type { ChatMessage } from './conversation.ts';
+import type { ChatMessage } from './chat-message.ts';
 
 /** What the effect `schema` is asked. */
 export interface OutputCheck {
