@@ -7,18 +7,21 @@ import { compose } from '@strata/shared/pipeline.ts';
 import type { McpGatewayConfig } from './config.ts';
 import { endpointPath } from './domain/namespaces.ts';
 import type { GatewaySettings } from './domain/settings.ts';
-import { addMcpEndpoint, type McpEndpointDeps } from './http/mcp-endpoint.ts';
+import { addMcpEndpoint, type McpEndpointDeps, routeOf } from './http/mcp-endpoint.ts';
 import { createOriginCheck } from './http/origin-check.ts';
+import { createRelay } from './http/relay.ts';
 import { createDispatch } from './pipeline/dispatch.ts';
 import { forwardCall } from './pipeline/forward-call.ts';
 import { JoinedLists } from './pipeline/joined-lists.ts';
 import { limitTime } from './pipeline/limit-time.ts';
 import { recordCall } from './pipeline/record-call.ts';
+import { Replicas } from './pipeline/replicas.ts';
 import { createRoutes } from './pipeline/routes.ts';
 import { ServerFacts } from './pipeline/server-facts.ts';
 import { createSessionDirectory } from './pipeline/session-directory.ts';
 import { SharedChannels } from './pipeline/shared-channels.ts';
 import { traceCall } from './pipeline/trace-call.ts';
+import { createHotSessionStore } from './store/hot-session-store.ts';
 import { createUpstreamDirectory } from './upstreams/directory.ts';
 
 /**
@@ -63,6 +66,18 @@ export async function createMcpGateway(
     authenticate: deps.authenticate,
     errors: jsonRpcErrors,
   });
+  const instance = newId('mcpgw');
+  const { replicas: replication } = config.current;
+  const store =
+    replication.url === undefined
+      ? undefined
+      : createHotSessionStore({
+          hot,
+          clock,
+          instance,
+          url: replication.url,
+          keepMs: () => settings.sessions.absoluteMs,
+        });
   const sessions = createSessionDirectory(
     {
       directoryOf: routes.directoryOf,
@@ -73,11 +88,16 @@ export async function createMcpGateway(
       clock,
       log,
       settings: () => settings,
-      instance: newId('mcpgw'),
+      instance,
+      store,
       onDropped: () => dropped.add(1),
     },
-    () => server.isDraining,
+    { isDraining: () => server.isDraining, onDraining: () => relay?.endAll() },
   );
+  const replicas =
+    store && new Replicas({ store, sessions, hot, clock, log, instance, beatMs: replication.heartbeat_ms });
+  const relay = replicas && createRelay({ replicas, dialer, clock, routeOf });
+  await replicas?.start();
   meter
     .createObservableGauge('strata.mcp.sessions', { description: 'Open client sessions.' })
     .addCallback(result => result.observe(sessions.size));
@@ -90,6 +110,7 @@ export async function createMcpGateway(
     clock,
     settings: () => settings,
     sessions,
+    relay,
     ...routes,
     facts,
     dispatch: createDispatch({ clock, directory, settings: () => settings, runCall }),
@@ -126,6 +147,7 @@ export async function createMcpGateway(
     async close() {
       stopListening();
       await sessions.close();
+      await replicas?.close();
       await directory.close();
     },
   };

@@ -46,6 +46,21 @@ const streams = z
   .prefault({})
   .describe('Event streams to clients.');
 
+const replicas = z
+  .strictObject({
+    url: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe(
+        'Address under which the other replicas of this gateway reach this one, such as `http://10.0.0.5:4200`. With it, and with `hot.url` the same for all, a session may be used at any replica, and outlives the one that owns it. Without it, sessions belong to this process alone. At start.',
+      ),
+    heartbeat_ms: milliseconds(1000, { min: 100, max: 60_000 }).describe(
+      'How often a replica says that it lives. One that is silent for three times as long is taken for dead. At start.',
+    ),
+  })
+  .prefault({})
+  .describe('Several processes of this gateway behind one address.');
+
 const servers = z
   .record(
     z.string().max(32).regex(serverNamePattern, 'letters, digits and single `-` or `_` between them'),
@@ -88,6 +103,7 @@ export const mcpGatewaySection = z
       ),
     servers,
     namespaces,
+    replicas,
     sessions,
     streams,
     list_page_size: count(1000, 100_000).describe('Items on one page of a list.'),

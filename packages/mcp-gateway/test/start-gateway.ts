@@ -29,7 +29,7 @@ export interface TestGateway {
 /** A real gateway on a free loopback port, with the section as the configuration file would hold it. */
 export async function startGateway(
   section: Record<string, unknown>,
-  options: { readonly hot?: Hot } = {},
+  options: { readonly hot?: Hot; readonly dataDir?: string; readonly config?: Record<string, unknown> } = {},
 ): Promise<TestGateway> {
   const logs: Record<string, unknown>[] = [];
   const destination = { write: (line: string) => void logs.push(JSON.parse(line)) };
@@ -38,7 +38,11 @@ export async function startGateway(
     config: telemetrySection.parse({ recent_spans: 1000 }),
     log: createLogger({ service: 'mcp-gateway', level: 'debug', destination }),
   });
-  const own = await createTestDeps({ name: 'mcp-gateway' });
+  const own = await createTestDeps({
+    name: 'mcp-gateway',
+    ...(options.dataDir !== undefined && { dataDir: options.dataDir }),
+    ...(options.config && { config: options.config }),
+  });
   const deps = { ...own, telemetry, ...(options.hot && { hot: options.hot }) };
 
   const parse = (value: unknown) => mcpGatewaySection.parse({ listen: { port: 0 }, ...(value as object) });

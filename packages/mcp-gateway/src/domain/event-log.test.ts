@@ -21,6 +21,8 @@ const open = (overrides: Partial<ConstructorParameters<typeof EventLog>[0]> = {}
     maxBytes: 1_000_000,
     keepMs: 60_000,
     retryMs: 1000,
+    isShared: false,
+    asked: [],
     hasPriming: false,
     onFenced: () => {},
     onDropped: () => {},

@@ -22,15 +22,27 @@ export interface EventLogOptions {
   readonly maxBytes: number;
   readonly keepMs: number;
   readonly retryMs: number;
+  /** Whether another replica may have to go on with the stream: then what it needs for that is stored too. */
+  readonly isShared: boolean;
+  /** The ids of the requests that the stream will answer, as the client wrote them. */
+  readonly asked: readonly string[];
   /** Whether the stream begins with an empty event, so that a client can resume it before the first message. */
   readonly hasPriming: boolean;
   readonly onFenced: () => void;
   readonly onDropped: () => void;
 }
 
-interface LoggedEvent {
+export interface LoggedEvent {
   readonly seq: number;
   readonly event: string;
+}
+
+/** What the owner of a stream left when it died. */
+export interface LeftBehind {
+  readonly events: readonly LoggedEvent[];
+  /** The requests it was to answer; none for the stream of a session itself. */
+  readonly asked: readonly string[];
+  readonly isFinished: boolean;
 }
 
 /** Appends that may wait for the store before messages that may be lost are. */
@@ -38,6 +50,8 @@ const maxWaiting = 1000;
 /** Events kept here beside the ring, so that a connected client needs no read of the store. */
 const maxRecent = 64;
 const readAtOnce = 64;
+/** Stands in a ring for the end of its stream. No message is empty. */
+const endMark = '';
 
 /**
  * One event stream of a session: every message is appended to a ring in the hot store, then sent to the one client
@@ -59,6 +73,7 @@ export class EventLog implements MessageStream {
 
   constructor(options: EventLogOptions) {
     this.#options = options;
+    if (options.isShared && options.asked.length > 0) this.#appending = this.#storeAsked();
   }
 
   get id(): string {
@@ -91,10 +106,29 @@ export class EventLog implements MessageStream {
 
   /** No more messages: the connection ends when it has everything. */
   finish(): void {
-    this.#appending = this.#appending.then(() => {
+    this.#appending = this.#appending.then(async () => {
       this.#isFinished = true;
       this.#pump();
+      if (this.#options.isShared && this.#options.asked.length > 0) await this.#storeEnd();
     });
+  }
+
+  /** Reads what an owner that is gone has left in the ring, to go on behind it. Before anything else is done with the log. */
+  async recover(): Promise<LeftBehind> {
+    const events: LoggedEvent[] = [];
+    for (let ringSeq = 0; ; ) {
+      const read = await this.#options.hot.readEvents(this.#options.ring, ringSeq, readAtOnce);
+      if (read.events.length === 0) break;
+      ringSeq = read.events.at(-1)?.seq ?? ringSeq;
+      events.push(...read.events.map(({ event }) => readEntry(event)));
+      this.#ringOffset = (events.at(-1)?.seq ?? 0) - ringSeq;
+    }
+    const isFinished = events.at(-1)?.event === endMark;
+    const messages = events.filter(({ event }) => event !== endMark);
+    this.#lastSeq = messages.at(-1)?.seq ?? 0;
+    this.#deliveredSeq = this.#lastSeq;
+    this.#isFinished = isFinished;
+    return { events: messages, asked: await this.#readAsked(), isFinished };
   }
 
   /**
@@ -127,6 +161,32 @@ export class EventLog implements MessageStream {
     const attachment = this.#attachment;
     this.#attachment = undefined;
     attachment?.sink.end();
+  }
+
+  /** Beside the ring, because a ring forgets its oldest entries. */
+  get #askedRing(): string {
+    return `${this.#options.ring}:asked`;
+  }
+
+  async #storeAsked(): Promise<void> {
+    const { asked, lease, keepMs, hot } = this.#options;
+    const options = { maxEvents: 1, ttlMs: keepMs };
+    await lease()
+      .then(held => hot.appendEvent(this.#askedRing, JSON.stringify(asked), { ...options, lease: held }))
+      .catch(() => {}); // as in #store
+  }
+
+  async #readAsked(): Promise<readonly string[]> {
+    const { events } = await this.#options.hot.readEvents(this.#askedRing, 0, 1);
+    return JSON.parse(events[0]?.event ?? '[]') as string[]; // written by #storeAsked
+  }
+
+  async #storeEnd(): Promise<void> {
+    const { ring, lease, keepMs, maxEvents, hot } = this.#options;
+    const options = { maxEvents, ttlMs: keepMs };
+    await lease()
+      .then(held => hot.appendEvent(ring, `${this.#lastSeq + 1}:${endMark}`, { ...options, lease: held }))
+      .catch(() => {}); // as in #store
   }
 
   async #store(message: string): Promise<void> {
@@ -196,15 +256,17 @@ export class EventLog implements MessageStream {
   async #readRing(afterSeq: number, limit: number): Promise<LoggedEvent[]> {
     const from = Math.max(0, afterSeq - this.#ringOffset);
     const { events } = await this.#options.hot.readEvents(this.#options.ring, from, limit);
-    return events.map(({ event }) => {
-      const colon = event.indexOf(':');
-      return { seq: Number(event.slice(0, colon)), event: event.slice(colon + 1) };
-    });
+    return events.map(({ event }) => readEntry(event)).filter(({ event }) => event !== endMark);
   }
 
   #eventId(seq: number): string {
     return `${this.#options.id}.${seq}`;
   }
+}
+
+function readEntry(entry: string): LoggedEvent {
+  const colon = entry.indexOf(':');
+  return { seq: Number(entry.slice(0, colon)), event: entry.slice(colon + 1) };
 }
 
 /** Reads an event id back. `undefined` when it is none of ours. */

@@ -21,11 +21,15 @@ import { copySpan, renderBadFrame, renderError, renderErrorObject, renderResult 
 import { readAccept } from './accept.ts';
 import { findEraProblem, versionNotAllowed } from './era.ts';
 import { isDraining, streamLog } from './event-sink.ts';
+import type { Relay } from './relay.ts';
+import { relayHeader, streamHeader } from './relay-headers.ts';
 
 export interface McpEndpointDeps {
   readonly clock: Clock;
   readonly settings: () => GatewaySettings;
   readonly sessions: SessionDirectory;
+  /** The way to other replicas, where there are any. */
+  readonly relay: Relay | undefined;
   readonly directoryOf: (route: string) => UpstreamDirectory;
   /** What is left of a caller's scopes under a route. @throws GatewayError not_found (`unknown_namespace`) */
   readonly callerAt: (caller: Caller, route: string) => Caller;
@@ -47,15 +51,22 @@ export function addMcpEndpoint(app: FastifyInstance, path: string, deps: McpEndp
     deps.checkOrigin(header(request, 'origin'));
     request.caller = deps.callerAt(request.caller, routeOf(request));
   };
-  app.post(path, { config, preValidation }, (request, reply) => post(request, reply, routeOf(request), deps));
-  app.get(path, { config, preValidation }, (request, reply) => get(request, reply, routeOf(request), deps));
-  app.delete(path, { config, preValidation }, (request, reply) =>
+  // A session may be another replica's; what belongs to it is answered there.
+  const preHandler = async (request: FastifyRequest, reply: FastifyReply) =>
+    (await deps.relay?.handle(request, reply)) ? reply : undefined;
+  app.post(path, { config, preValidation, preHandler }, (request, reply) =>
+    post(request, reply, routeOf(request), deps),
+  );
+  app.get(path, { config, preValidation, preHandler }, (request, reply) =>
+    get(request, reply, routeOf(request), deps),
+  );
+  app.delete(path, { config, preValidation, preHandler }, (request, reply) =>
     end(request, reply, routeOf(request), deps),
   );
 }
 
 /** The path that was called: what a session is bound to besides its principal. */
-function routeOf(request: FastifyRequest): string {
+export function routeOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? '';
 }
 
@@ -110,7 +121,7 @@ async function initialize(
   const { facts } = deps;
   const directory = deps.directoryOf(route);
   const result = await describeGateway({ hello, caller, directory, facts, signal });
-  const session = deps.sessions.create(caller, route, hello);
+  const session = await deps.sessions.create(caller, route, hello);
   void reply.header('mcp-session-id', session.id);
   return send(reply, 200, renderResult(copySpan(frame.bytes, frame.id), result));
 }
@@ -136,8 +147,11 @@ async function take(
     if (!takeFromClient(session, frame)) deps.onIgnored();
   }
   if (asked.length + bad.length === 0) return reply.code(202).send();
-  const exchange = session.openExchange({
-    requests: asked.length + bad.length,
+  const exchange = session.streams.openExchange({
+    ids: [
+      ...asked.map(frame => copySpan(frame.bytes, frame.id).toString()),
+      ...bad.map(frame => frame.id?.toString() ?? 'null'),
+    ],
     isBatch,
     mayStream: accepted.stream,
   });
@@ -212,7 +226,7 @@ async function deliver(
         afterSeq: 0,
         isResumed: false,
         endsByItself: true,
-        headers: { 'mcp-session-id': session.id },
+        headers: streamHeaders(request, session, decided.stream, 0),
       });
       return undefined;
   }
@@ -236,27 +250,40 @@ async function get(
   }
   const session = findSession(request, route, deps);
   const lastEventId = header(request, 'last-event-id');
-  const headers = { 'mcp-session-id': session.id };
   if (lastEventId === undefined || lastEventId === '') {
     const log = session.standalone;
     await streamLog(request, reply, log, {
       afterSeq: log.deliveredSeq,
       isResumed: false,
       endsByItself: false,
-      headers,
+      headers: streamHeaders(request, session, log, log.deliveredSeq),
     });
     return undefined;
   }
   const position = parseEventId(lastEventId);
-  const log = position && session.streamOf(position.stream);
+  const log = position && (await session.streams.find(position.stream));
   if (!position || !log) throw unknownEvent();
   await streamLog(request, reply, log, {
     afterSeq: position.seq,
     isResumed: true,
     endsByItself: log !== session.standalone,
-    headers,
+    headers: streamHeaders(request, session, log, position.seq),
   });
   return undefined;
+}
+
+/** A replica that passes the stream on is told which it is, so that it can go on with it if this one dies. */
+function streamHeaders(
+  request: FastifyRequest,
+  session: LiveSession,
+  log: EventLog,
+  afterSeq: number,
+): Record<string, string> {
+  const isRelayed = request.headers[relayHeader] !== undefined;
+  return {
+    'mcp-session-id': session.id,
+    ...(isRelayed && { [streamHeader]: `${log.id}.${afterSeq}` }),
+  };
 }
 
 async function end(

@@ -1,14 +1,12 @@
-import { createHash } from 'node:crypto';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ClientHello } from '../domain/capabilities.ts';
 import { changeOfKind, type ListKind, listKinds } from '../domain/catalog.ts';
 import { createDebounce, type Debounce } from '../domain/debounce.ts';
-import { EventLog } from '../domain/event-log.ts';
-import { type Call, Exchange, failCall } from '../domain/exchange.ts';
+import type { EventLog } from '../domain/event-log.ts';
+import { type Call, failCall } from '../domain/exchange.ts';
 import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
 import { wantsPrimingEvent } from '../domain/protocol-versions.ts';
 import {
@@ -19,6 +17,13 @@ import {
   type SessionEvent,
   type SessionState,
 } from '../domain/session.ts';
+import {
+  type SessionBinding,
+  type SessionLease,
+  type SessionRecord,
+  type SessionStore,
+  sessionKey,
+} from '../domain/session-record.ts';
 import type { GatewaySettings } from '../domain/settings.ts';
 import type { Channel, Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
@@ -30,6 +35,7 @@ import { ReverseRequests } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
 import { SessionChannels } from './session-channels.ts';
+import { ownerLost, SessionStreams } from './session-streams.ts';
 import type { SharedChannels } from './shared-channels.ts';
 
 export interface SessionWorld {
@@ -43,19 +49,22 @@ export interface SessionWorld {
   readonly log: Logger;
   readonly settings: () => GatewaySettings;
   readonly instance: string;
+  /** Where sessions are kept for other replicas; undefined when there are none. */
+  readonly store: SessionStore | undefined;
   readonly onDropped: () => void;
 }
 
-/** Who a session belongs to. Nobody else can use it, or learn that it exists (M5). */
-export interface SessionBinding {
-  readonly tenant: string;
-  readonly principal: string;
-  readonly route: string;
+/** How a session came to this replica. */
+export interface SessionOrigin {
+  readonly id: string;
+  readonly tag: string;
+  readonly binding: SessionBinding;
+  readonly hello: ClientHello;
+  /** In a session that other replicas may take over. */
+  readonly lease: SessionLease | undefined;
+  /** What the owner before this one has left. */
+  readonly takenOver: SessionRecord | undefined;
 }
-
-const standaloneStream = 's';
-/** Finished streams past this are forgotten before their time. */
-const maxStreams = 64;
 
 /** One client's session: its state, its streams, its calls, and its conversations with servers. */
 export class LiveSession implements ClientSide {
@@ -68,22 +77,28 @@ export class LiveSession implements ClientSide {
   readonly channels: SessionChannels;
   readonly catalog: SessionCatalog;
   readonly reverse: ReverseRequests;
+  readonly streams: SessionStreams;
   readonly calls = new Set<Call>();
   readonly #world: SessionWorld;
-  readonly #streams = new Map<string, { readonly log: EventLog; readonly openedAtMs: number }>();
-  readonly #standalone: EventLog;
+  readonly #createdAtMs: number;
+  /** Whether other replicas know the session. */
+  readonly isShared: boolean;
   readonly #listChanges: Debounce<ListKind>;
   #state: SessionState;
-  #streamCount = 0;
-  #lease: Promise<{ key: string; fence: number }> | undefined;
+  #lease: Promise<SessionLease> | undefined;
+  #saving: Promise<void> = Promise.resolve();
 
-  constructor(id: string, caller: Caller, route: string, hello: ClientHello, world: SessionWorld) {
+  constructor(origin: SessionOrigin, world: SessionWorld) {
+    const { id, tag, binding, hello, lease, takenOver } = origin;
     this.id = id;
-    this.tag = createHash('sha256').update(id).digest('hex').slice(0, 24);
-    this.binding = { tenant: caller.tenant, principal: caller.principal, route };
+    this.tag = tag;
+    this.binding = binding;
     this.hello = hello;
     this.#world = world;
-    this.#state = openSession(world.clock.monotonic());
+    this.isShared = lease !== undefined;
+    this.#lease = lease && Promise.resolve(lease);
+    this.#createdAtMs = takenOver?.createdAtMs ?? world.clock.now();
+    this.#state = openSession(world.clock.monotonic() - (world.clock.now() - this.#createdAtMs));
     this.#listChanges = createDebounce(
       world.clock,
       () => world.settings().listChangedDebounceMs,
@@ -93,7 +108,18 @@ export class LiveSession implements ClientSide {
         });
       },
     );
-    this.#standalone = this.#openLog(standaloneStream, world.settings().sessions.absoluteMs);
+    this.streams = new SessionStreams({
+      tag,
+      hot: world.hot,
+      clock: world.clock,
+      settings: world.settings,
+      lease: () => this.#ownership(),
+      takenOverAs: takenOver && lease?.fence,
+      isShared: this.isShared,
+      hasPriming: wantsPrimingEvent(hello.protocolVersion),
+      onFenced: () => this.fenced(),
+      onDropped: world.onDropped,
+    });
     this.reverse = new ReverseRequests({
       clock: world.clock,
       timeoutMs: () => world.settings().inputTimeoutMs,
@@ -107,7 +133,7 @@ export class LiveSession implements ClientSide {
       events: this.#channelEvents(),
     });
     this.catalog = new SessionCatalog({
-      directory: world.directoryOf(route),
+      directory: world.directoryOf(binding.route),
       joined: world.joined,
       listsOf: upstream => this.channels.listsOf(upstream),
     });
@@ -118,12 +144,12 @@ export class LiveSession implements ClientSide {
   }
 
   get isBusy(): boolean {
-    return this.calls.size > 0 || this.#standalone.isAttached;
+    return this.calls.size > 0 || this.standalone.isAttached;
   }
 
   /** The stream for messages that belong to no exchange. */
   get standalone(): EventLog {
-    return this.#standalone;
+    return this.streams.standalone;
   }
 
   /** The client spoke. */
@@ -135,10 +161,7 @@ export class LiveSession implements ClientSide {
   tick(): void {
     const atMs = this.#world.clock.monotonic();
     this.#apply({ type: 'tick', atMs, isBusy: this.isBusy });
-    const { keepMs } = this.#world.settings().streams;
-    for (const [id, { log, openedAtMs }] of this.#streams) {
-      if (log.isFinished && !log.isAttached && atMs - openedAtMs > keepMs) this.#streams.delete(id);
-    }
+    this.streams.tick(atMs);
   }
 
   close(reason: SessionEnd): void {
@@ -147,51 +170,80 @@ export class LiveSession implements ClientSide {
 
   /** Ends everything that hangs on the session. Call once, when its state is `closing`. */
   async drain(): Promise<void> {
-    const error = new GatewayError('cancelled', 'The session was closed.', { reason: 'session_closed' });
+    const error = this.#whyClosed();
     for (const call of this.calls) failCall(call, error);
     this.#listChanges.cancel();
     this.reverse.close();
-    this.#standalone.finish();
+    this.standalone.finish();
     await this.channels.close();
-    const lease = await this.#lease?.catch(() => undefined);
-    if (lease) {
-      await this.#world.hot.releaseLease(lease.key, this.#world.instance, lease.fence).catch(() => false);
-    }
+    await this.#giveUp().catch((error: unknown) => {
+      this.#world.log.debug({ session: this.tag, err: error }, 'the session could not be given up');
+    });
     this.#apply({ type: 'drained' });
   }
 
-  openExchange(options: { requests: number; isBatch: boolean; mayStream: boolean }): Exchange<EventLog> {
-    return new Exchange({
-      ...options,
-      openStream: () => {
-        const id = `x${++this.#streamCount}`;
-        this.#makeRoomForStream();
-        const log = this.#openLog(id, this.#world.settings().streams.keepMs);
-        this.#streams.set(id, { log, openedAtMs: this.#world.clock.monotonic() });
-        return log;
-      },
-    });
+  /** Another replica is the owner now. */
+  fenced(): void {
+    if (!isOpen(this.#state)) return;
+    this.#world.log.warn({ session: this.tag }, 'the session belongs to another gateway now');
+    this.close('fenced');
   }
 
-  #makeRoomForStream(): void {
-    if (this.#streams.size < maxStreams) return;
-    for (const [id, { log }] of this.#streams) {
-      if (!log.isFinished || log.isAttached) continue;
-      this.#streams.delete(id);
-      return;
-    }
+  /** Goes on where the last owner stopped: streams, log level, subscriptions. */
+  async resume({ logLevel, subscriptions }: SessionRecord): Promise<void> {
+    await this.streams.resume();
+    const directory = this.#world.directoryOf(this.binding.route);
+    this.channels.restore(logLevel, (server: string) => directory.get(server), subscriptions);
   }
 
-  /** The stream an event id names, if it is one of this session. */
-  streamOf(id: string): EventLog | undefined {
-    return id === standaloneStream ? this.#standalone : this.#streams.get(id)?.log;
+  /** Tells the store what another replica would need. One after the other; the last one says everything. */
+  #save(): void {
+    const { store } = this.#world;
+    if (!this.isShared || store === undefined) return;
+    this.#saving = this.#saving
+      .then(async () => {
+        if (isOpen(this.#state) && !(await store.save(this.tag, this.record(), await this.#ownership()))) {
+          this.fenced();
+        }
+      })
+      .catch((error: unknown) => {
+        this.#world.log.warn({ session: this.tag, err: error }, 'the session could not be stored');
+      });
+  }
+
+  record(): SessionRecord {
+    return {
+      binding: this.binding,
+      hello: this.hello,
+      createdAtMs: this.#createdAtMs,
+      logLevel: this.channels.logLevel,
+      subscriptions: this.channels.subscriptions(),
+    };
+  }
+
+  /** A session that ends is over everywhere; one that is only left here goes on with whoever takes it. */
+  async #giveUp(): Promise<void> {
+    const { store, hot, instance } = this.#world;
+    const lease = await this.#lease;
+    if (!lease) return;
+    await this.#saving;
+    const reason = 'reason' in this.#state ? this.#state.reason : undefined;
+    if (!this.isShared || store === undefined) await hot.releaseLease(lease.key, instance, lease.fence);
+    else if (reason === 'shutdown') await store.release(lease);
+    else if (reason !== 'fenced') await store.end(this.tag, lease);
+  }
+
+  #whyClosed(): GatewayError {
+    const isMoved = 'reason' in this.#state && this.#state.reason === 'fenced';
+    if (isMoved) return ownerLost();
+    return new GatewayError('cancelled', 'The session was closed.', { reason: 'session_closed' });
   }
 
   /** Sends a message on the stream of the call it belongs to, else on the session's own. */
   sendFor(call: Call | undefined, message: Buffer, mayBeLost: boolean): void {
     const line = onOneLine(message);
     if (call?.exchange.canCarryMessages && call.exchange.emit(line, mayBeLost)) return;
-    this.#standalone.append(line.toString(), mayBeLost);
+    this.standalone.append(line.toString(), mayBeLost);
   }
 
   ask(call: Call, channel: Channel, frame: RequestFrame): void {
@@ -220,7 +272,7 @@ export class LiveSession implements ClientSide {
       if (await this.catalog.hasChanged(kind, signal)) methods.add(changeOfKind(kind));
     }
     if (!isOpen(this.#state)) return;
-    for (const method of methods) this.#standalone.append(JSON.stringify({ jsonrpc: '2.0', method }));
+    for (const method of methods) this.standalone.append(JSON.stringify({ jsonrpc: '2.0', method }));
   }
 
   #apply(event: SessionEvent): void {
@@ -238,6 +290,7 @@ export class LiveSession implements ClientSide {
       onLost: (channel: Channel) => {
         this.reverse.forget(channel);
       },
+      onSettingsChanged: () => this.#save(),
     };
   }
 
@@ -251,29 +304,8 @@ export class LiveSession implements ClientSide {
     this.sendFor(undefined, splice(frame.bytes, edits), false);
   }
 
-  #openLog(id: string, keepMs: number): EventLog {
-    const { hot, settings, onDropped, log } = this.#world;
-    const { maxEvents, maxBytes, retryMs } = settings().streams;
-    return new EventLog({
-      id,
-      hot,
-      ring: `mcp:{${this.tag}}:ring:${id}`,
-      lease: () => this.#ownership(),
-      maxEvents,
-      maxBytes,
-      keepMs,
-      retryMs,
-      hasPriming: wantsPrimingEvent(this.hello.protocolVersion),
-      onFenced: () => {
-        log.warn({ session: this.tag }, 'the session belongs to another gateway now');
-        this.close('fenced');
-      },
-      onDropped,
-    });
-  }
-
   /** Taken with the first event: a session that only exchanges JSON leaves nothing in the store. */
-  #ownership(): Promise<{ key: string; fence: number }> {
+  #ownership(): Promise<SessionLease> {
     this.#lease ??= this.#acquire().catch((error: unknown) => {
       this.#lease = undefined;
       throw error;
@@ -281,8 +313,8 @@ export class LiveSession implements ClientSide {
     return this.#lease;
   }
 
-  async #acquire(): Promise<{ key: string; fence: number }> {
-    const key = `mcp:{${this.tag}}:lease`;
+  async #acquire(): Promise<SessionLease> {
+    const key = sessionKey(this.tag, 'lease');
     const { hot, instance, settings } = this.#world;
     const lease = await hot.acquireLease(key, instance, settings().sessions.absoluteMs);
     return { key, fence: lease?.fence ?? -1 };

@@ -21,6 +21,8 @@ export interface SessionChannelEvents extends Participant {
   onRequest(channel: Channel, frame: RequestFrame): void;
   onCancelled(channel: Channel, frame: NotificationFrame): void;
   onLost(channel: Channel): void;
+  /** What the client set up has changed: log level or subscriptions. */
+  onSettingsChanged(): void;
 }
 
 interface Own {
@@ -37,6 +39,7 @@ export class SessionChannels implements ChannelOwner {
   readonly #options: SessionChannelsOptions;
   readonly #own = new Map<Upstream, Own>();
   readonly #joined = new Set<Upstream>();
+  readonly #subscribed = new Map<Upstream, Set<string>>();
   #logLevel: string | undefined;
   #isClosed = false;
 
@@ -54,8 +57,40 @@ export class SessionChannels implements ChannelOwner {
     return upstream.policy.sharing === 'shared' ? this.#shared(upstream).lists : this.#ownOf(upstream).lists;
   }
 
+  get logLevel(): string | undefined {
+    return this.#logLevel;
+  }
+
+  subscriptions(): { readonly server: string; readonly uri: string }[] {
+    return [...this.#subscribed].flatMap(([{ name }, uris]) => [...uris].map(uri => ({ server: name, uri })));
+  }
+
+  /** Sets up what the client had set up on another replica. Servers are told when they are opened, which is now for subscriptions. */
+  restore(
+    logLevel: string | undefined,
+    find: (server: string) => Upstream | undefined,
+    subscriptions: readonly { readonly server: string; readonly uri: string }[],
+  ): void {
+    this.#logLevel = logLevel;
+    for (const { server, uri } of subscriptions) {
+      const upstream = find(server);
+      if (!upstream || !this.subscribe(upstream, uri)) continue;
+      const signal = AbortSignal.timeout(upstream.policy.openTimeoutMs);
+      const channel = this.channelOf(upstream);
+      // A conversation of the session's own is set up as it opens; a shared one may be open already.
+      const isOwn = upstream.policy.sharing === 'session';
+      const told = isOwn ? channel.ready(signal) : channel.ask('resources/subscribe', { uri }, signal);
+      told.catch((error: unknown) => {
+        this.#options.log.warn({ server, err: error }, 'a subscription could not be renewed');
+      });
+    }
+  }
+
   /** Remembers a subscription. `false` when the server need not be told. */
   subscribe(upstream: Upstream, uri: string): boolean {
+    const uris = this.#subscribed.get(upstream) ?? new Set();
+    this.#subscribed.set(upstream, uris.add(uri));
+    this.#options.events.onSettingsChanged();
     if (upstream.policy.sharing === 'shared')
       return this.#shared(upstream).subscribe(this.#options.events, uri);
     this.#ownOf(upstream).subscriptions.add(uri);
@@ -64,6 +99,8 @@ export class SessionChannels implements ChannelOwner {
 
   /** `false` when the server need not be told, because others still want it. */
   unsubscribe(upstream: Upstream, uri: string): boolean {
+    this.#subscribed.get(upstream)?.delete(uri);
+    this.#options.events.onSettingsChanged();
     if (upstream.policy.sharing === 'shared')
       return this.#shared(upstream).unsubscribe(this.#options.events, uri);
     this.#ownOf(upstream).subscriptions.delete(uri);
@@ -73,6 +110,7 @@ export class SessionChannels implements ChannelOwner {
   /** Servers that only this session uses get the level; a shared one's log reaches nobody. */
   async setLogLevel(level: string, signal: AbortSignal): Promise<void> {
     this.#logLevel = level;
+    this.#options.events.onSettingsChanged();
     await Promise.all(
       [...this.#own.values()].map(({ channel }) => this.#sendLogLevel(channel, level, signal)),
     );
@@ -88,6 +126,7 @@ export class SessionChannels implements ChannelOwner {
     const own = this.#own.get(upstream);
     this.#own.delete(upstream);
     this.#joined.delete(upstream);
+    this.#subscribed.delete(upstream);
     await own?.channel.close();
   }
 

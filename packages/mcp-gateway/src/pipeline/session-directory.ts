@@ -1,20 +1,34 @@
+import { createHash } from 'node:crypto';
 import type { Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { randomText } from '@strata/shared/ids.ts';
 import type { ClientHello } from '../domain/capabilities.ts';
 import { isOpen, type SessionEnd } from '../domain/session.ts';
+import type { SessionBinding, SessionLease, SessionRecord } from '../domain/session-record.ts';
 import { LiveSession, type SessionWorld } from './live-session.ts';
 
 const idLength = 32; // 160 random bits
 const tickEveryMs = 1000;
 
+/** A session that another replica owned before. */
+export interface TakenOver {
+  readonly id: string;
+  readonly tag: string;
+  readonly lease: SessionLease;
+  readonly takenOver: SessionRecord;
+}
+
 /** All sessions of this gateway process. */
 export interface SessionDirectory {
   /** @throws GatewayError overloaded (`too_many_sessions`) */
-  create(caller: Caller, route: string, hello: ClientHello): LiveSession;
+  create(caller: Caller, route: string, hello: ClientHello): Promise<LiveSession>;
+  adopt(session: TakenOver): LiveSession;
   /** Unknown, ended and foreign ids are one and the same. @throws GatewayError not_found (`unknown_session`) */
   find(id: string, caller: Caller, route: string): LiveSession;
+  /** The open session of this id, whoever it belongs to. */
+  peek(id: string): LiveSession | undefined;
+  withTag(tag: string): LiveSession | undefined;
   /** Resolves when everything of the session is gone. */
   end(session: LiveSession, reason: SessionEnd): Promise<void>;
   all(): Iterable<LiveSession>;
@@ -22,13 +36,40 @@ export interface SessionDirectory {
   close(): Promise<void>;
 }
 
-export function createSessionDirectory(world: SessionWorld, isDraining: () => boolean): SessionDirectory {
+/** Stands for a session in logs, traces and keys: the id itself is a credential. */
+export function sessionTag(id: string): string {
+  return createHash('sha256').update(id).digest('hex').slice(0, 24);
+}
+
+export function isBoundTo(binding: SessionBinding, caller: Caller, route: string): boolean {
+  return (
+    binding.tenant === caller.tenant && binding.principal === caller.principal && binding.route === route
+  );
+}
+
+export function createSessionDirectory(
+  world: SessionWorld,
+  options: {
+    readonly isDraining: () => boolean;
+    /** While the gateway drains, every second: what holds streams open lets go of them. */
+    readonly onDraining: () => void;
+  },
+): SessionDirectory {
   const sessions = new Map<string, LiveSession>();
+  const byTag = new Map<string, LiveSession>();
   let timer: Scheduled | undefined;
+
+  const keep = (session: LiveSession): LiveSession => {
+    sessions.set(session.id, session);
+    byTag.set(session.tag, session);
+    return session;
+  };
 
   const end = async (session: LiveSession, reason: SessionEnd) => {
     session.close(reason);
-    if (!sessions.delete(session.id)) return;
+    if (sessions.get(session.id) !== session) return;
+    sessions.delete(session.id);
+    byTag.delete(session.tag);
     const { state, tag } = session;
     world.log.debug({ session: tag, because: 'reason' in state ? state.reason : reason }, 'session ends');
     await session.drain();
@@ -41,11 +82,13 @@ export function createSessionDirectory(world: SessionWorld, isDraining: () => bo
   };
 
   const tick = () => {
+    const isDraining = options.isDraining();
     for (const session of sessions.values()) {
       session.tick();
       if (!isOpen(session.state)) endQuietly(session, 'expired');
-      else if (isDraining()) session.standalone.detach(); // or open streams would hold up the drain
+      else if (isDraining) session.standalone.detach(); // or open streams would hold up the drain
     }
+    if (isDraining) options.onDraining();
     timer = world.clock.schedule(tickEveryMs, tick);
   };
   timer = world.clock.schedule(tickEveryMs, tick);
@@ -54,28 +97,46 @@ export function createSessionDirectory(world: SessionWorld, isDraining: () => bo
   const makeRoom = (caller: Caller) => {
     const { max, maxPerPrincipal } = world.settings().sessions;
     if (sessions.size >= max) throw tooMany();
-    const own = [...sessions.values()].filter(session => belongsTo(session, caller));
+    const own = [...sessions.values()].filter(session => isOfPrincipal(session, caller));
     if (own.length < maxPerPrincipal) return;
     const oldest = own.find(session => !session.isBusy);
     if (!oldest) throw tooMany();
     endQuietly(oldest, 'evicted');
   };
 
+  /** Without the store a session opens all the same; it is then this replica's alone. */
+  const claim = async (tag: string, record: SessionRecord): Promise<SessionLease | undefined> => {
+    try {
+      return await world.store?.create(tag, record);
+    } catch (error) {
+      world.log.warn({ session: tag, err: error }, 'a session was opened that no other replica knows');
+      return undefined;
+    }
+  };
+
+  const peek = (id: string): LiveSession | undefined => {
+    const session = sessions.get(id);
+    if (session && !isOpen(session.state)) endQuietly(session, 'expired');
+    return session && isOpen(session.state) ? session : undefined;
+  };
+
   return {
-    create(caller, route, hello) {
+    async create(caller, route, hello) {
       makeRoom(caller);
-      const session = new LiveSession(randomText(idLength), caller, route, hello, world);
-      sessions.set(session.id, session);
-      return session;
+      const id = randomText(idLength);
+      const tag = sessionTag(id);
+      const binding = { tenant: caller.tenant, principal: caller.principal, route };
+      const nothing = { logLevel: undefined, subscriptions: [] };
+      const lease = await claim(tag, { binding, hello, createdAtMs: world.clock.now(), ...nothing });
+      return keep(new LiveSession({ id, tag, binding, hello, lease, takenOver: undefined }, world));
+    },
+    adopt({ id, tag, lease, takenOver }) {
+      const { binding, hello } = takenOver;
+      return keep(new LiveSession({ id, tag, binding, hello, lease, takenOver }, world));
     },
     find(id, caller, route) {
-      const session = sessions.get(id);
-      if (
-        !session ||
-        !isOpen(session.state) ||
-        !belongsTo(session, caller) ||
-        session.binding.route !== route
-      ) {
+      const session = peek(id);
+      if (!session || !isBoundTo(session.binding, caller, route)) {
         throw new GatewayError('not_found', 'There is no such session. Start a new one with `initialize`.', {
           reason: 'unknown_session',
         });
@@ -85,6 +146,8 @@ export function createSessionDirectory(world: SessionWorld, isDraining: () => bo
       session.touch();
       return session;
     },
+    peek,
+    withTag: tag => byTag.get(tag),
     end,
     all: () => sessions.values(),
     get size() {
@@ -97,8 +160,8 @@ export function createSessionDirectory(world: SessionWorld, isDraining: () => bo
   };
 }
 
-function belongsTo(session: LiveSession, caller: Caller): boolean {
-  return session.binding.tenant === caller.tenant && session.binding.principal === caller.principal;
+function isOfPrincipal({ binding }: LiveSession, caller: Caller): boolean {
+  return binding.tenant === caller.tenant && binding.principal === caller.principal;
 }
 
 function tooMany(): GatewayError {
