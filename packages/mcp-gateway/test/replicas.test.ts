@@ -24,7 +24,7 @@ beforeEach(async () => {
   const start = async () => {
     const port = await freePort();
     const section = {
-      listen: { port },
+      listen: { port, drain_timeout_ms: 1500 },
       replicas: { url: `http://127.0.0.1:${port}` },
       servers,
       streams: { stream_after_ms: 10 },

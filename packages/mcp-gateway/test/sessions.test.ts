@@ -203,7 +203,7 @@ test('[P5] a client that never ends its sessions loses its own oldest one, nobod
 });
 
 test('sessions that nobody uses end: after initialize at once, later after the idle time', async () => {
-  const short = await startGateway({ sessions: { pending_ms: 100, idle_ms: 1000, absolute_ms: 3_600_000 } });
+  const short = await startGateway({ sessions: { pending_ms: 1000, idle_ms: 2000, absolute_ms: 3_600_000 } });
   try {
     const client = await openRawClient(short);
     const cut = new AbortController();
