@@ -69,6 +69,7 @@ export async function createAgentGateway(
     telemetry,
     clock,
     authenticate: deps.authenticate,
+    live: deps.live,
     errors: problemErrors,
   });
   server.addReadinessCheck('journal', () => journal.ping());
@@ -151,6 +152,8 @@ function driverDeps({ config, deps, journal, definitions, expressions, effects }
     effects,
     telemetry: deps.telemetry,
     clock: deps.clock,
+    live: deps.live,
+    cancelRun: deps.cancelRun,
     issueEnvelope: (envelope, audience) => deps.envelopes.issue(envelope, audience),
     random: Math.random,
     retry: () => ({

@@ -78,6 +78,7 @@ export async function createAiGateway(
     telemetry,
     clock,
     authenticate: deps.authenticate,
+    live: deps.live,
     errors: problemErrors,
   });
   const routes = () => inForce.routes;

@@ -64,6 +64,7 @@ export async function createMcpGateway(
     telemetry,
     clock,
     authenticate: deps.authenticate,
+    live: deps.live,
     errors: jsonRpcErrors,
   });
   const instance = newId('mcpgw');
@@ -108,6 +109,7 @@ export async function createMcpGateway(
   );
   const endpoint: McpEndpointDeps = {
     clock,
+    live: deps.live,
     settings: () => settings,
     sessions,
     relay,

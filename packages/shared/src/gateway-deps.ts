@@ -3,7 +3,6 @@ import type { Clock } from './clock.ts';
 import type { SharedConfig } from './config/root-schema.ts';
 import { createDialer, type Dialer } from './http/dialer.ts';
 import type { GatewayServer } from './http/server.ts';
-import { createAuthenticate } from './identity/authenticate.ts';
 import type { Authenticate } from './identity/caller.ts';
 import type { GatewayName } from './identity/envelope.ts';
 import { type EnvelopeKeys, generateSigningKey, openEnvelopeKeys } from './identity/envelope-keys.ts';
@@ -12,9 +11,12 @@ import {
   createEnvelopeVerifier,
   type EnvelopeIssuer,
 } from './identity/envelope-token.ts';
-import { createKeyStore, type KeyStore } from './identity/key-store.ts';
+import { openIdentityControl } from './identity/identity-control.ts';
+import type { KeyStore } from './identity/key-store.ts';
+import type { LiveCalls } from './identity/live-calls.ts';
 import { readOrCreateSecret } from './identity/local-secrets.ts';
-import { createTreeStore, type TreeStore } from './identity/tree-store.ts';
+import type { CancelRun } from './identity/revocation.ts';
+import type { TreeStore } from './identity/tree-store.ts';
 import { randomText } from './ids.ts';
 import { createUsageLedger, type UsageLedger } from './money/usage-ledger.ts';
 import type { Secret } from './secret.ts';
@@ -35,6 +37,9 @@ export interface GatewayDeps {
   readonly dialer: Dialer;
   readonly keys: KeyStore;
   readonly tree: TreeStore;
+  /** What goes on for whom in this process. */
+  readonly live: LiveCalls;
+  readonly cancelRun: CancelRun;
   readonly authenticate: Authenticate;
   readonly envelopes: EnvelopeIssuer;
   readonly envelopeKeys: EnvelopeKeys;
@@ -70,7 +75,6 @@ export async function openGatewayDeps(options: {
   const hot = await openHot(config.hot, clock);
   const dialer = createDialer({ config: config.network, clock });
   const secrets = join(dataDir, 'secrets');
-  const keys = createKeyStore({ sql, pepper: pepperOf(config, secrets), clock });
   const envelopeKeys = await openEnvelopeKeys({
     name,
     signingKey: readOrCreateSecret(secrets, `${name}-envelope.jwk`, generateSigningKey),
@@ -78,7 +82,15 @@ export async function openGatewayDeps(options: {
     clock,
   });
   const ledger = createUsageLedger({ sql, clock, log: telemetry.log, config: config.ledger });
-  const verifier = createEnvelopeVerifier({ audience: name, keys: envelopeKeys, clock });
+  const identity = await openIdentityControl({
+    sql,
+    hot,
+    clock,
+    config: config.identity,
+    pepper: pepperOf(config, secrets),
+    envelopes: createEnvelopeVerifier({ audience: name, keys: envelopeKeys, clock }),
+    log: telemetry.log,
+  });
   return {
     name,
     clock,
@@ -86,19 +98,17 @@ export async function openGatewayDeps(options: {
     sql,
     hot,
     dialer,
-    keys,
-    tree: createTreeStore({ sql, clock }),
+    keys: identity.keys,
+    tree: identity.tree,
+    live: identity.live,
+    cancelRun: identity.cancelRun,
     envelopeKeys,
     ledger,
-    authenticate: createAuthenticate({
-      keys,
-      envelopes: verifier,
-      clock,
-      cacheMs: config.identity.key_cache_ms,
-    }),
+    authenticate: identity.authenticate,
     envelopes: createEnvelopeIssuer({ name, keys: envelopeKeys, clock }),
     dataDir,
     async close() {
+      await identity.close();
       await dialer.close();
       await ledger.close();
       await hot.close();

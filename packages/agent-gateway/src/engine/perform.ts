@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { type Envelope, type GatewayName, narrow } from '@strata/shared/identity/envelope.ts';
+import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
 import { readScopes } from '@strata/shared/identity/scopes.ts';
 import { defaultProject, defaultTeam } from '@strata/shared/identity/tree.ts';
 import type { CallContext, CallNarrowing, Effects } from '../domain/effect.ts';
@@ -23,6 +24,7 @@ export interface PerformDeps {
   readonly effects: Effects;
   readonly issueEnvelope: IssueEnvelope;
   readonly clock: Clock;
+  readonly live: LiveCalls;
   readonly retry: () => RetrySettings;
   /** A number from 0 to 1, for jitter. */
   readonly random: () => number;
@@ -50,11 +52,14 @@ export function idempotencyKeyOf(runId: string, task: { path: string; visit: num
 /** Makes one attempt at one call and gives the record of how it went. Never rejects. */
 export async function performCall(attempt: Attempt, deps: PerformDeps): Promise<RunEvent> {
   const { state, task, call, trace } = attempt;
+  const revoked = new AbortController();
+  const leave = deps.live.add({ caller: state.identity, abort: reason => revoked.abort(reason) });
   const of = { path: task.path, visit: task.visit, call: call.id };
   try {
     const effect = deps.effects.get(call.effect);
     if (effect === undefined) throw new Error(`No effect '${call.effect}'`);
-    const context = createContext(attempt, deps);
+    const signal = AbortSignal.any([attempt.signal, revoked.signal]);
+    const context = createContext({ ...attempt, signal }, deps);
     const { result, costNanoUsd, usage } = await effect.perform(call.request, context);
     const size = JSON.stringify(result)?.length ?? 0;
     if (size > state.limits.maxValueBytes) throw tooLarge(size, state.limits.maxValueBytes);
@@ -76,6 +81,8 @@ export async function performCall(attempt: Attempt, deps: PerformDeps): Promise<
       error: toRunError(known, task.path),
       ...(delayMs !== undefined && { retryAtMs: deps.clock.now() + delayMs }),
     };
+  } finally {
+    leave();
   }
 }
 

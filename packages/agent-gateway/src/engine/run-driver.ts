@@ -1,5 +1,6 @@
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { CancelRun } from '@strata/shared/identity/revocation.ts';
 import type { Telemetry } from '@strata/shared/telemetry/telemetry.ts';
 import { type Command, callsInDoubt, decide, type StartedCall } from '../domain/decide.ts';
 import type { Expressions } from '../domain/expressions.ts';
@@ -20,6 +21,8 @@ export interface DriverDeps extends PerformDeps {
   readonly types: TaskTypes;
   readonly expressions: Expressions;
   readonly telemetry: Telemetry;
+  /** Ends what the run has under way at other gateways, should it not notice by itself that nobody waits any more. */
+  readonly cancelRun: CancelRun;
   /** The definition that a run is pinned to. */
   loadWorkflow(hash: string): Promise<Workflow>;
 }
@@ -127,7 +130,20 @@ export class RunDriver {
       case 'stop':
         await writer.flush();
         this.#deps.telemetry.log.debug({ runId: this.#claim.runId, status: state.status }, 'run ended');
+        if (state.status === 'cancelled') await this.#cancelCalls(state);
         return 'let-go';
+    }
+  }
+
+  async #cancelCalls({ identity: { tenant } }: RunState): Promise<void> {
+    const { runId } = this.#claim;
+    try {
+      await this.#deps.cancelRun({ tenant, runId });
+    } catch (error) {
+      this.#deps.telemetry.log.warn(
+        { runId, err: error },
+        'other gateways were not told that the run was cancelled',
+      );
     }
   }
 

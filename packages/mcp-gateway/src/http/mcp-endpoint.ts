@@ -3,6 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
+import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type EventLog, parseEventId, unknownEvent } from '../domain/event-log.ts';
 import { type Call, type Exchange, failCall, isCancelledByClient } from '../domain/exchange.ts';
@@ -35,6 +36,8 @@ export interface McpEndpointDeps {
   readonly callerAt: (caller: Caller, route: string) => Caller;
   readonly facts: ServerFacts;
   readonly dispatch: Dispatch;
+  /** Calls outlive their HTTP requests, and still end with the key. */
+  readonly live: LiveCalls;
   readonly checkOrigin: (origin: string | undefined) => void;
   /** A message of a client that concerns nothing that is going on. */
   readonly onIgnored: () => void;
@@ -175,6 +178,7 @@ async function answer(
     idKey: idKey(frame.bytes, frame.id) ?? '',
     abort: new AbortController(),
   };
+  const leave = deps.live.add({ caller: request.caller, abort: reason => failCall(call, reason) });
   session.calls.add(call);
   try {
     const { caller, id: requestId, traceContext: trace } = request;
@@ -198,6 +202,7 @@ async function answer(
     }
   } finally {
     session.calls.delete(call);
+    leave();
   }
 }
 

@@ -7,6 +7,7 @@ import { GatewayError } from '../errors/gateway-error.ts';
 import { openaiErrors } from '../errors/openai.ts';
 import { problemErrors } from '../errors/problem.ts';
 import type { Caller } from '../identity/caller.ts';
+import { LiveCalls } from '../identity/live-calls.ts';
 import { allScopes } from '../identity/scopes.ts';
 import { parseJson } from '../json.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
@@ -44,6 +45,7 @@ async function start(
       config: telemetrySection.parse({ log_level: 'silent', recent_spans: 10 }),
     }),
     clock: systemClock,
+    live: new LiveCalls(),
     authenticate: async headers => {
       if (headers.authorization === 'Bearer user') return caller;
       if (headers.authorization === 'Bearer admin') return { ...caller, isAdmin: true };

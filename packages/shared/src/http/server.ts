@@ -11,6 +11,7 @@ import type { ServerConfig } from '../config/listen.ts';
 import type { ErrorRenderer } from '../errors/error-renderer.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Authenticate } from '../identity/caller.ts';
+import type { LiveCalls } from '../identity/live-calls.ts';
 import { newId } from '../ids.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { addBuiltInRoutes, type ReadinessCheck } from './built-in-routes.ts';
@@ -29,6 +30,8 @@ export interface GatewayServerOptions {
   readonly telemetry: Telemetry;
   readonly clock: Clock;
   readonly authenticate: Authenticate;
+  /** Every request of a known caller is in it, so that it can be stopped with its key or run. */
+  readonly live: LiveCalls;
   /** The shape of errors where a route names no other. */
   readonly errors: ErrorRenderer;
 }
@@ -52,10 +55,10 @@ const discardLimits = { bytes: 128 * 1024 * 1024, ms: 10_000 };
 
 /** The HTTP server of every gateway: limits on everything, deny by default, errors in the shape of the route, drain. */
 export function createGatewayServer(options: GatewayServerOptions): GatewayServer {
-  const { config, telemetry, clock, authenticate } = options;
+  const { config, telemetry, clock, authenticate, live } = options;
   const app = createFastify(config);
   const shedder = new LoadShedder(config);
-  const signals = addRequestSignals(app);
+  const signals = addRequestSignals(app, { live, clock });
   const drain = createDrain({
     server: app.server,
     clock,
@@ -108,6 +111,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     authenticate(request.headers).then(
       caller => {
         request.caller = caller;
+        signals.follow(request);
         done(access === 'admin' && !caller.isAdmin ? adminOnly() : undefined);
       },
       (error: unknown) => done(GatewayError.from(error)),

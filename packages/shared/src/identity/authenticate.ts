@@ -3,86 +3,61 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Authenticate, Caller } from './caller.ts';
+import type { CredentialDirectory, KnownKey } from './credential-directory.ts';
 import { envelopeHeader } from './envelope.ts';
 import type { EnvelopeVerifier } from './envelope-token.ts';
+import type { IdentityWatch } from './identity-watch.ts';
 import { looksLikeVirtualKey } from './key-format.ts';
-import type { KeyStore, VirtualKey } from './key-store.ts';
+import { type Revocation, runCancelled } from './revocation.ts';
+import type { Standing } from './tree-store.ts';
 
 export interface AuthenticateOptions {
-  readonly keys: KeyStore;
+  readonly directory: CredentialDirectory;
+  readonly watch: IdentityWatch;
+  readonly revocation: Pick<Revocation, 'isRunCancelled'>;
   readonly envelopes: EnvelopeVerifier;
   readonly clock: Clock;
-  /** How long a looked-up key may be answered from memory. */
-  readonly cacheMs: number;
-}
-
-const maxCachedKeys = 10_000;
-
-interface CacheEntry {
-  readonly found: Promise<VirtualKey | undefined>;
-  readonly goodUntilMs: number;
 }
 
 /**
- * Finds out who calls: by the envelope of another gateway, else by a virtual key in any of the headers that official
- * SDKs use. Looked-up keys are kept for a moment, so the store sees one query per key and moment, not one per request.
+ * Finds out who calls: by the envelope of another gateway, else by a virtual key in any of the headers that official SDKs use. A known
+ * key costs a digest and two look-ups in memory; what is in memory is never older than the log of changes says.
  */
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
-  const { keys, envelopes, clock, cacheMs } = options;
-  const cache = new Map<string, CacheEntry>();
-
-  function lookUp(
-    cacheKey: string,
-    find: () => Promise<VirtualKey | undefined>,
-  ): Promise<VirtualKey | undefined> {
-    const cached = cache.get(cacheKey);
-    if (cached && cached.goodUntilMs > clock.monotonic()) return cached.found;
-    cache.delete(cacheKey);
-    if (cache.size >= maxCachedKeys) cache.delete(cache.keys().next().value ?? '');
-    const found = find();
-    cache.set(cacheKey, { found, goodUntilMs: clock.monotonic() + cacheMs });
-    found.catch(() => cache.delete(cacheKey)); // a store that failed once must be asked again
-    return found;
-  }
+  const { directory, watch, revocation, envelopes, clock } = options;
 
   async function byEnvelope(token: string): Promise<Caller> {
     const envelope = await envelopes.verify(token);
-    const { keyId } = envelope;
-    if (keyId !== undefined) {
-      const key = await lookUp(`id:${keyId}`, () => keys.findById(keyId));
-      requireUsable(key, clock);
-    }
-    const { tenant, team, project, subject: principal, principalKind, tags, scopes } = envelope;
+    const { tenant, team, project, subject: principal, principalKind, keyId, tags, scopes, runId } = envelope;
+    await watch.confirm();
+    if (runId !== undefined && revocation.isRunCancelled(tenant, runId)) throw runCancelled();
+    if (keyId !== undefined) requireUsable(await directory.byId(keyId), clock);
+    else requireStanding(await directory.standingOf(tenant, principal), clock);
     const path = { tenant, team, project, principal, principalKind };
     return { ...path, keyId, tags, roles: [], isAdmin: false, scopes, envelope };
   }
 
   async function byKey(secret: string): Promise<Caller> {
     if (!looksLikeVirtualKey(secret)) throw invalidKey();
+    const stale = watch.confirm();
+    if (stale !== undefined) await stale;
     // The cache key is a digest of the WHOLE credential: a prefix would let one caller be taken for another (C5).
-    const digest = hash('sha256', secret, 'base64');
-    const key = requireUsable(await lookUp(digest, () => keys.findBySecret(secret)), clock);
-    const { tenant, team, project, principal, principalKind, tags, roles, isAdmin, scopes } = key;
-    const path = { tenant, team, project, principal, principalKind };
-    return { ...path, keyId: key.id, tags, roles, isAdmin, scopes, envelope: undefined };
+    const found = directory.bySecret(hash('sha256', secret, 'base64'), secret);
+    return requireUsable(found instanceof Promise ? await found : found, clock).caller;
   }
 
   return headers => {
     const token = headers[envelopeHeader];
     if (typeof token === 'string') return byEnvelope(token);
     const secret = credentialOf(headers);
-    if (secret === undefined) {
-      return Promise.reject(
-        new GatewayError(
-          'unauthenticated',
-          'No key was sent. Send a Strata key as `Authorization: Bearer sk-strata-…`.',
-          {
-            reason: 'key_missing',
-          },
-        ),
-      );
-    }
-    return byKey(secret);
+    if (secret !== undefined) return byKey(secret);
+    return Promise.reject(
+      new GatewayError(
+        'unauthenticated',
+        'No key was sent. Send a Strata key as `Authorization: Bearer sk-strata-…`.',
+        { reason: 'key_missing' },
+      ),
+    );
   };
 }
 
@@ -100,15 +75,16 @@ function credentialOf(headers: IncomingHttpHeaders): string | undefined {
   return undefined;
 }
 
-function requireUsable(key: VirtualKey | undefined, clock: Clock): VirtualKey {
-  // One answer for unknown, disabled and expired: a caller learns nothing about keys that are not its own.
-  if (key === undefined || key.disabledAtMs !== undefined || key.isStoppedAbove) throw invalidKey();
-  const endsAtMs = Math.min(
-    key.expiresAtMs ?? Number.POSITIVE_INFINITY,
-    key.endsAboveAtMs ?? Number.POSITIVE_INFINITY,
-  );
-  if (endsAtMs <= clock.now()) throw invalidKey();
-  return key;
+/** One answer for unknown, disabled and expired: a caller learns nothing about keys that are not its own. */
+function requireUsable(known: KnownKey | undefined, clock: Clock): KnownKey {
+  if (known === undefined || known.endsAtMs <= clock.now()) throw invalidKey();
+  return known;
+}
+
+function requireStanding(standing: Standing | undefined, clock: Clock): void {
+  if (standing === undefined) return; // the gateway that signed the envelope answers for whom this store does not know
+  const endsAtMs = standing.endsAtMs ?? Number.POSITIVE_INFINITY;
+  if (standing.isStopped || endsAtMs <= clock.now()) throw invalidKey();
 }
 
 function invalidKey(): GatewayError {

@@ -10,14 +10,23 @@ export const identitySection = z
       .describe(
         'Key under which virtual keys are hashed, at least 32 characters. Without it one is made on the first start and kept in `data_dir`; replicas that share a PostgreSQL store must share it.',
       ),
-    key_cache_ms: z
+    revocation_poll_ms: z
       .number()
       .int()
-      .min(0)
-      .max(1000)
-      .default(500)
+      .min(20)
+      .max(300)
+      .default(200)
       .describe(
-        'How long a process may answer from a looked-up key, in milliseconds. A revoked key works at most this much longer.',
+        'How often a process asks the store whether a key, a principal or a run was stopped, in milliseconds. At start.',
+      ),
+    store_outage_ms: z
+      .number()
+      .int()
+      .min(1000)
+      .max(600_000)
+      .default(10_000)
+      .describe(
+        'How long a process goes on admitting the keys it knows while the store does not answer, in milliseconds; afterwards it answers 503. At start.',
       ),
   })
   .prefault({})

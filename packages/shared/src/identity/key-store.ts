@@ -57,6 +57,11 @@ export interface KeyChangeOptions extends ChangeOptions<VirtualKey> {
   readonly tenant?: string | undefined;
 }
 
+export interface FoundSecret {
+  readonly key: VirtualKey;
+  readonly goodUntilMs: number | undefined;
+}
+
 /** Every change takes effect in every process within a second. */
 export interface KeyStore {
   /**
@@ -66,6 +71,8 @@ export interface KeyStore {
   create(key: NewKey, options?: ChangeOptions<VirtualKey>): Promise<{ key: VirtualKey; secret: Secret }>;
   /** The key whose secret this is, whatever its state; undefined when there is none. */
   findBySecret(secret: string): Promise<VirtualKey | undefined>;
+  /** The same, and until when this very secret works, if it is one that was rotated out. */
+  findSecret(secret: string): Promise<FoundSecret | undefined>;
   findById(id: string): Promise<VirtualKey | undefined>;
   /** Whether any key exists yet: false only before the first start. */
   isEmpty(): Promise<boolean>;
@@ -115,6 +122,24 @@ export function createKeyStore(options: IdentityWriter & { readonly pepper: Secr
       return { result: key, changed: [subjectOf(key)] };
     });
 
+  const findSecret = async (secret: string): Promise<FoundSecret | undefined> => {
+    const digest = keyDigest(pepper, secret);
+    const row = await selectKeys(db)
+      .where(where =>
+        where.or([
+          where('key.digest', '=', digest),
+          where.and([
+            where('key.previous_digest', '=', digest),
+            where('key.previous_until_ms', '>', clock.now()),
+          ]),
+        ]),
+      )
+      .executeTakeFirst();
+    if (row === undefined) return undefined;
+    const key = fromRow(row);
+    return { key, goodUntilMs: row.digest === digest ? undefined : key.previousUntilMs };
+  };
+
   return {
     async create(request, { record } = {}) {
       const secret = newVirtualKey();
@@ -128,21 +153,8 @@ export function createKeyStore(options: IdentityWriter & { readonly pepper: Secr
       });
       return { key, secret };
     },
-    async findBySecret(secret) {
-      const digest = keyDigest(pepper, secret);
-      const row = await selectKeys(db)
-        .where(where =>
-          where.or([
-            where('key.digest', '=', digest),
-            where.and([
-              where('key.previous_digest', '=', digest),
-              where('key.previous_until_ms', '>', clock.now()),
-            ]),
-          ]),
-        )
-        .executeTakeFirst();
-      return row && fromRow(row);
-    },
+    findSecret,
+    findBySecret: async secret => (await findSecret(secret))?.key,
     async findById(id) {
       const row = await selectKeys(db).where('key.id', '=', id).executeTakeFirst();
       return row && fromRow(row);

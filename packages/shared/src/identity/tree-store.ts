@@ -52,11 +52,22 @@ export interface NodeChange {
   readonly isDisabled?: boolean | undefined;
 }
 
+/** Whether a principal may do anything at the moment, by what stands above it and itself. */
+export interface Standing extends TreePath {
+  readonly isStopped: boolean;
+  /** Wall clock milliseconds of the first end of a node of the path. */
+  readonly endsAtMs: number | undefined;
+}
+
 /** The tree of organisations, teams, projects and principals. Every method but `create` of an organisation stays within one tenant. */
 export interface TreeStore {
   /** @throws GatewayError conflict (`node_exists`), not_found (`unknown_node`: the parent), invalid_request (`node_invalid`). */
   create(node: NewNode, options?: ChangeOptions<TreeNode>): Promise<TreeNode>;
   find(address: NodeAddress): Promise<TreeNode | undefined>;
+  /** Undefined when the organisation has no such principal. */
+  findStanding(tenant: string, principal: string): Promise<Standing | undefined>;
+  /** Makes what is missing of a path, as for a key. @throws GatewayError conflict (`node_elsewhere`), invalid_request (`node_invalid`). */
+  plant(path: TreePath): Promise<void>;
   /** Nodes of one kind by id, from the one after `after`. */
   list(page: {
     readonly tenant: string;
@@ -76,6 +87,16 @@ export interface TreeStore {
 
 export function createTreeStore(writer: IdentityWriter): TreeStore {
   const { db } = writer.sql;
+  const find = async ({ tenant, kind, id }: NodeAddress): Promise<TreeNode | undefined> => {
+    const row = await db
+      .selectFrom('tree_nodes')
+      .selectAll()
+      .where('tenant', '=', tenant)
+      .where('kind', '=', kind)
+      .where('id', '=', id)
+      .executeTakeFirst();
+    return row && fromRow(row);
+  };
   return {
     create: (node, options) =>
       writeChange(writer, async transaction => {
@@ -83,16 +104,26 @@ export function createTreeStore(writer: IdentityWriter): TreeStore {
         await options?.record?.(transaction, created);
         return { result: created, changed: [subjectOf(created)] };
       }),
-    async find({ tenant, kind, id }) {
-      const row = await db
-        .selectFrom('tree_nodes')
-        .selectAll()
-        .where('tenant', '=', tenant)
-        .where('kind', '=', kind)
-        .where('id', '=', id)
-        .executeTakeFirst();
-      return row && fromRow(row);
+    find,
+    async findStanding(tenant, principal) {
+      const nodes: TreeNode[] = [];
+      for (
+        let kind: NodeKind | undefined = 'principal', id: string | undefined = principal;
+        kind !== undefined;
+      ) {
+        const node: TreeNode | undefined = await find({ tenant, kind, id: id ?? '' });
+        if (node === undefined) break;
+        nodes.push(node);
+        kind = parentKind(kind);
+        id = node.parent;
+      }
+      return standingOf(nodes);
     },
+    plant: path =>
+      writeChange(writer, async transaction => ({
+        result: undefined,
+        changed: await plantPath(transaction, path, writer.clock.now()),
+      })),
     async list({ tenant, kind, parent, after, limit }) {
       const rows = await db
         .selectFrom('tree_nodes')
@@ -126,6 +157,22 @@ export function createTreeStore(writer: IdentityWriter): TreeStore {
         await options?.record?.(transaction, changed);
         return { result: changed, changed: [subjectOf(changed)] };
       }),
+  };
+}
+
+/** From a principal up to its organisation. */
+function standingOf(nodes: readonly TreeNode[]): Standing | undefined {
+  const [principal, project, team, organisation] = nodes;
+  if (principal === undefined) return undefined;
+  const ends = nodes.map(node => node.expiresAtMs).filter(end => end !== undefined);
+  return {
+    tenant: principal.tenant,
+    team: team?.id ?? '',
+    project: project?.id ?? '',
+    principal: principal.id,
+    principalKind: principal.principalKind ?? 'user',
+    isStopped: organisation === undefined || nodes.some(node => node.disabledAtMs !== undefined),
+    endsAtMs: ends.length === 0 ? undefined : Math.min(...ends),
   };
 }
 

@@ -1,0 +1,71 @@
+import type { Logger } from 'pino';
+import type { Clock } from '../clock.ts';
+import type { Secret } from '../secret.ts';
+import type { Hot } from '../stores/hot.ts';
+import type { SqlStore } from '../stores/sql.ts';
+import { createAuthenticate } from './authenticate.ts';
+import type { Authenticate } from './caller.ts';
+import { createCredentialDirectory } from './credential-directory.ts';
+import type { EnvelopeVerifier } from './envelope-token.ts';
+import { identityChannel } from './identity-changes.ts';
+import type { IdentitySchema } from './identity-schema.ts';
+import type { IdentityConfig } from './identity-section.ts';
+import { openIdentityWatch } from './identity-watch.ts';
+import { createKeyStore, type KeyStore } from './key-store.ts';
+import { LiveCalls } from './live-calls.ts';
+import { type CancelRun, createCancelRun, openRevocation } from './revocation.ts';
+import { createTreeStore, type TreeStore } from './tree-store.ts';
+
+/** Keys, the tree above them, who calls, and the stopping of both: the parts joined. */
+export interface IdentityControl {
+  readonly keys: KeyStore;
+  readonly tree: TreeStore;
+  readonly live: LiveCalls;
+  readonly cancelRun: CancelRun;
+  readonly authenticate: Authenticate;
+  close(): Promise<void>;
+}
+
+export async function openIdentityControl(options: {
+  sql: SqlStore<IdentitySchema>;
+  hot: Hot;
+  clock: Clock;
+  config: IdentityConfig;
+  pepper: Secret;
+  envelopes: EnvelopeVerifier;
+  log: Logger;
+}): Promise<IdentityControl> {
+  const { sql, hot, clock, config, pepper, envelopes, log } = options;
+  const onFailure = (error: unknown) => log.warn({ err: error }, 'changes of keys could not be read');
+  const watch = await openIdentityWatch({
+    sql,
+    hot,
+    clock,
+    pollMs: config.revocation_poll_ms,
+    staleMs: config.store_outage_ms,
+    onFailure,
+  });
+  const writer = {
+    sql,
+    clock,
+    // Others find out by asking the store; the hint only makes it sooner.
+    onChanged: () => void hot.publish(identityChannel, '').catch(onFailure),
+  };
+  const keys = createKeyStore({ ...writer, pepper });
+  const tree = createTreeStore(writer);
+  const live = new LiveCalls();
+  const directory = createCredentialDirectory({ keys, tree, watch });
+  const revocation = await openRevocation({ sql, watch, live, directory, clock, onFailure });
+  await watch.start();
+  return {
+    keys,
+    tree,
+    live,
+    cancelRun: createCancelRun(writer),
+    authenticate: createAuthenticate({ directory, watch, revocation, envelopes, clock }),
+    async close() {
+      revocation.close();
+      await watch.close();
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import type { GatewayError } from '../errors/gateway-error.ts';
+import type { Caller } from './caller.ts';
+
+/** Something that goes on for somebody and can be stopped. */
+export interface LiveCall {
+  /** `envelope.runId` says for which run. */
+  readonly caller: LiveCaller;
+  abort(reason: GatewayError): void;
+}
+
+export interface LiveCaller extends Pick<Caller, 'tenant' | 'principal' | 'keyId'> {
+  readonly envelope?: { readonly runId: string | undefined } | undefined;
+}
+
+/**
+ * What goes on at the moment and for whom, in this process. The server adds every request; whoever goes on after its request has ended
+ * adds that.
+ */
+export class LiveCalls {
+  readonly #calls = new Set<LiveCall>();
+
+  /** Returns how to leave again. */
+  add(call: LiveCall): () => void {
+    this.#calls.add(call);
+    return () => void this.#calls.delete(call);
+  }
+
+  /** Who has something going on, each key once, and each principal without a key. */
+  callers(): LiveCaller[] {
+    const found = new Map<string, LiveCaller>();
+    for (const { caller } of this.#calls) found.set(identityOf(caller), caller);
+    return [...found.values()];
+  }
+
+  /** Stops what the key, or the principal without a key, has going on. */
+  abortCaller(stopped: LiveCaller, reason: GatewayError): void {
+    const wanted = identityOf(stopped);
+    this.#abort(caller => identityOf(caller) === wanted, reason);
+  }
+
+  abortRun(tenant: string, runId: string, reason: GatewayError): void {
+    this.#abort(caller => caller.tenant === tenant && caller.envelope?.runId === runId, reason);
+  }
+
+  get size(): number {
+    return this.#calls.size;
+  }
+
+  #abort(isMeant: (caller: LiveCaller) => boolean, reason: GatewayError): void {
+    for (const call of [...this.#calls]) if (isMeant(call.caller)) call.abort(reason);
+  }
+}
+
+function identityOf({ tenant, principal, keyId }: LiveCaller): string {
+  return keyId ?? JSON.stringify([tenant, principal]);
+}
