@@ -1,0 +1,169 @@
+import { expect, test } from 'vitest';
+import { readOpenapi } from './openapi-document.ts';
+import { argumentsSchemaOf, buildOpenapiRequest } from './openapi-request.ts';
+
+const petStore = {
+  openapi: '3.1.0',
+  info: { title: 'Pets', version: '1.0.0' },
+  servers: [{ url: 'https://pets.example/v1' }],
+  paths: {
+    '/pets/{petId}': {
+      parameters: [{ $ref: '#/components/parameters/PetId' }],
+      get: {
+        operationId: 'getPet',
+        summary: 'One pet',
+        parameters: [
+          { name: 'fields', in: 'query', schema: { type: 'array', items: { type: 'string' } } },
+          { name: 'X-Trace', in: 'header', schema: { type: 'string' } },
+        ],
+        responses: {
+          200: { content: { 'application/json': { schema: { $ref: '#/components/schemas/Pet' } } } },
+        },
+      },
+      put: {
+        operationId: 'savePet',
+        requestBody: {
+          required: true,
+          content: { 'application/json': { schema: { $ref: '#/components/schemas/Pet' } } },
+        },
+        responses: {},
+      },
+    },
+    '/pets': {
+      get: { parameters: [{ name: 'filter', in: 'query', style: 'deepObject', schema: {} }], responses: {} },
+    },
+  },
+  components: {
+    parameters: {
+      PetId: {
+        name: 'petId',
+        in: 'path',
+        required: true,
+        schema: { type: 'integer' },
+        description: 'Its number',
+      },
+    },
+    schemas: {
+      Pet: {
+        type: 'object',
+        properties: { name: { type: 'string' }, parent: { $ref: '#/components/schemas/Pet' } },
+      },
+    },
+  },
+};
+const read = (document: unknown) => readOpenapi(Buffer.from(JSON.stringify(document)));
+
+function operation(id: string, document: unknown = petStore) {
+  const found = read(document).operations.get(id);
+  if (found === undefined) throw new Error(`No operation ${id}`);
+  return found;
+}
+
+test('operations are found with their parameters, references put in their place, cycles cut', () => {
+  const service = read(petStore);
+  expect([...service.operations.keys()]).toEqual(['getPet', 'savePet', 'get_pets']);
+  expect(service.servers).toEqual(['https://pets.example/v1']);
+  expect(argumentsSchemaOf(operation('getPet'))).toEqual({
+    type: 'object',
+    properties: {
+      petId: { type: 'integer', description: 'Its number' },
+      fields: { type: 'array', items: { type: 'string' } },
+      'X-Trace': { type: 'string' },
+    },
+    required: ['petId'],
+    additionalProperties: false,
+  });
+  expect(operation('getPet').resultSchema).toEqual({
+    type: 'object',
+    properties: { name: { type: 'string' }, parent: {} },
+  });
+  expect(argumentsSchemaOf(operation('savePet'))).toMatchObject({ required: ['petId', 'body'] });
+});
+
+test('YAML and older versions are read as well', () => {
+  const swagger = `swagger: '2.0'
+info: { title: Old, version: '1' }
+host: old.example
+basePath: /api
+schemes: [https]
+paths:
+  /things:
+    post:
+      operationId: make
+      consumes: [application/json]
+      parameters:
+        - { name: thing, in: body, required: true, schema: { type: object } }
+      responses: { '200': { description: ok } }
+`;
+  const service = readOpenapi(Buffer.from(swagger));
+  expect(service.servers).toEqual(['https://old.example/api']);
+  expect(service.operations.get('make')?.body).toMatchObject({
+    mediaType: 'application/json',
+    required: true,
+  });
+});
+
+test('arguments go where the operation wants them', () => {
+  expect(
+    buildOpenapiRequest(operation('getPet'), { petId: 7, fields: ['a b', 'c'], 'X-Trace': 't' }),
+  ).toEqual({
+    method: 'GET',
+    path: '/pets/7?fields=a+b&fields=c',
+    headers: { 'x-trace': 't' },
+    body: null,
+  });
+  expect(buildOpenapiRequest(operation('get_pets'), { filter: { kind: 'dog', age: 3 } }).path).toBe(
+    '/pets?filter%5Bkind%5D=dog&filter%5Bage%5D=3',
+  );
+  const whole = buildOpenapiRequest(operation('savePet'), { petId: 1, body: { name: 'Rex' } });
+  const members = buildOpenapiRequest(operation('savePet'), { petId: 1, name: 'Rex' });
+  expect(whole).toEqual(members);
+  expect(whole).toMatchObject({ body: '{"name":"Rex"}', headers: { 'content-type': 'application/json' } });
+});
+
+test('[A3] no argument leads out of its segment', () => {
+  for (const petId of ['../admin', '...', 'a/b', 'a?b=c', 'a#b', '%2e%2e/x']) {
+    const { path } = buildOpenapiRequest(operation('getPet'), { petId });
+    const url = new URL(`https://pets.example/v1${path}`);
+    expect(url.pathname.split('/'), petId).toHaveLength(4);
+    expect(url.pathname.startsWith('/v1/pets/'), petId).toBe(true);
+    expect([url.search, url.hash]).toEqual(['', '']);
+  }
+});
+
+test.each(['.', '..', '%2e', '.%2E'])('[A3] the segment %s is refused', petId => {
+  expect(() => buildOpenapiRequest(operation('getPet'), { petId })).toThrow('cannot be the path argument');
+});
+
+test('what is missing or unknown is said', () => {
+  expect(() => buildOpenapiRequest(operation('getPet'), {})).toThrow("needs the argument 'petId'");
+  expect(() => buildOpenapiRequest(operation('savePet'), { petId: 1 })).toThrow("needs the argument 'body'");
+  expect(() => buildOpenapiRequest(operation('getPet'), { petId: 1, colour: 'red' })).toThrow(
+    "no argument 'colour'",
+  );
+});
+
+test.each([
+  ['no document at all', '[]'],
+  [
+    'a mistake',
+    JSON.stringify({ ...petStore, paths: { '/x': { get: { parameters: [{ name: 'x', in: 'nowhere' }] } } } }),
+  ],
+  [
+    'a reference to elsewhere',
+    JSON.stringify({ ...petStore, paths: { '/x': { get: { $ref: 'http://127.0.0.1:1/x' } } } }),
+  ],
+  ['a reference to nothing', JSON.stringify({ ...petStore, paths: { '/x': { get: { $ref: '#/nope' } } } })],
+  [
+    'one id twice',
+    JSON.stringify({
+      ...petStore,
+      paths: { '/a': { get: { operationId: 'x' } }, '/b': { get: { operationId: 'x' } } },
+    }),
+  ],
+  ['neither JSON nor YAML', 'a: [b'],
+])('%s is refused', (_name, text) => {
+  expect(() => readOpenapi(Buffer.from(text))).toThrow(
+    expect.objectContaining({ reason: 'openapi_invalid' }),
+  );
+});
