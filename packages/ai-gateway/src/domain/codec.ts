@@ -1,3 +1,4 @@
+import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { JsonObject } from './json-object.ts';
 import type { Losses } from './losses.ts';
 import type { NeutralAnswer, NeutralEvent } from './neutral-event.ts';
@@ -14,7 +15,7 @@ export interface EncodeTarget extends SealOrigin {
 export interface AnswerContext {
   /** Id of the gateway's request; ids that the protocol needs are made from it. */
   readonly requestId: string;
-  /** The alias that the client asked for. */
+  /** The alias that the client asked for; the model of the answer when the upstream names none. */
   readonly alias: string;
   /** Wall clock milliseconds. */
   readonly nowMs: number;
@@ -25,7 +26,10 @@ export interface AnswerContext {
   readonly wantsStreamUsage: boolean;
 }
 
-/** Reads one upstream's stream, however its bytes are cut. Never throws on unknown events, fields or enum values. */
+/**
+ * Reads one upstream's stream, however its bytes are cut. Never throws on unknown events, fields or enum values. `usage` comes
+ * before `finish`, and `finish` is the last event of all: it is what makes the answer complete.
+ */
 export interface StreamDecoder {
   /** @throws GatewayError upstream_failed when the bytes are no stream of this protocol (F30, F31). */
   push(chunk: Buffer): readonly NeutralEvent[];
@@ -36,8 +40,10 @@ export interface StreamDecoder {
 /** Writes one client's stream. It is given events in the guard's order only: blocks one after another, a finish, then `end`. */
 export interface StreamEncoder {
   encode(event: NeutralEvent): string | Buffer;
-  /** Usage and the protocol's own terminal event. */
+  /** After the finish: usage and the protocol's own terminal event. */
   end(): string | Buffer;
+  /** In place of finish and end: the protocol's own error event. Open blocks were closed before. */
+  fail(error: GatewayError): string | Buffer;
 }
 
 /** One protocol in both directions, to and from the neutral model. Pure: no I/O, no clock, no randomness. */

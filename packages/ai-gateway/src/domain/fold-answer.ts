@@ -29,7 +29,12 @@ export class AnswerFold {
         this.#start = event;
         return;
       case 'block-start':
-        this.#drafts.set(event.index, { block: event.block, texts: [], seal: undefined, citations: [] });
+        this.#drafts.set(event.index, {
+          block: event.block,
+          texts: [],
+          seal: sealOf(event.block),
+          citations: [],
+        });
         return;
       case 'block-delta':
         this.#addDelta(event);
@@ -63,6 +68,10 @@ export class AnswerFold {
       serviceTier: this.#usage?.serviceTier,
     };
   }
+}
+
+function sealOf(block: BlockStart): Seal | undefined {
+  return block.kind === 'reasoning' || block.kind === 'tool-call' ? block.seal : undefined;
 }
 
 function partOf({ block, texts, seal, citations }: Draft): Part {

@@ -19,12 +19,15 @@ export type FinishReason =
 export type BlockStart =
   | { readonly kind: 'text' }
   | { readonly kind: 'refusal' }
-  | { readonly kind: 'reasoning' }
+  /** `seal` when it is known from the start, as that of redacted reasoning is. */
+  | { readonly kind: 'reasoning'; readonly seal?: Seal | undefined }
   | {
       readonly kind: 'tool-call';
       readonly id: string;
       readonly name: string;
       readonly input: 'json' | 'text';
+      /** Must be known at the start: clients without a field for it get it inside the id. */
+      readonly seal?: Seal | undefined;
     }
   /** Whole at its start: an image the model made, a hosted tool's call. No deltas follow. */
   | { readonly kind: 'whole'; readonly part: Part };

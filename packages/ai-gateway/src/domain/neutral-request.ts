@@ -5,6 +5,8 @@ import type { Seal } from './seal.ts';
  * protocols need no N² translators. What it has no place for stays in `unknown` and is reported when it cannot be sent on.
  */
 export interface NeutralRequest {
+  /** Who wrote it. `unknown` members, foreign parts and hosted tools mean something there only. */
+  readonly protocol: string;
   readonly model: string;
   readonly isStream: boolean;
   /** System prompt, in order; `developer` messages are part of it. */

@@ -16,3 +16,32 @@ export function asObject(value: unknown): Readonly<Record<string, unknown>> | un
 export function asString(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
+
+export function asNumber(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}
+
+export function asBoolean(value: unknown): boolean | undefined {
+  return typeof value === 'boolean' ? value : undefined;
+}
+
+/** The objects of an array; anything else in it, or instead of it, is left out. */
+export function asObjects(value: unknown): readonly Readonly<Record<string, unknown>>[] {
+  if (!Array.isArray(value)) return [];
+  return value.map(asObject).filter(item => item !== undefined);
+}
+
+/** A copy without members that are undefined. */
+export function defined<Members extends Readonly<Record<string, unknown>>>(members: Members): Members {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Members; // `undefined` and absent are one on the wire
+}
+
+/** The members of `object` that are not in `known`. */
+export function without(
+  object: Readonly<Record<string, unknown>>,
+  known: ReadonlySet<string>,
+): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    Object.entries(object).filter(([key, value]) => !known.has(key) && value != null),
+  );
+}

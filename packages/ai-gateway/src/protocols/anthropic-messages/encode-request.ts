@@ -1,0 +1,178 @@
+import type { EncodeTarget } from '../../domain/codec.ts';
+import type { JsonObject } from '../../domain/json-object.ts';
+import type { Losses } from '../../domain/losses.ts';
+import type { NeutralRequest, Tool, ToolChoice } from '../../domain/neutral-request.ts';
+import { asObject, defined } from '../read-json.ts';
+import { budgetOf, reportDropped, reportUnknown } from '../request-losses.ts';
+import { ToolNames } from '../tool-names.ts';
+import { messagesProtocol } from './decode-request.ts';
+import { CacheMarks, encodeMessages, encodeSystem } from './encode-messages.ts';
+
+export const messagesNameLength = 128;
+/** The protocol wants a limit; this is what a client gets that gave none. */
+const defaultMaxTokens = 8192;
+const minBudget = 1024;
+
+/** Neutral to Messages. */
+export function encodeMessagesRequest(
+  request: NeutralRequest,
+  target: EncodeTarget,
+  losses: Losses,
+): JsonObject {
+  const names = new ToolNames(request, messagesNameLength);
+  const marks = new CacheMarks(losses);
+  const tools = offered(request, losses).flatMap(tool => encodeTool(tool, { names, marks, losses }));
+  const system = encodeSystem(request.system, marks);
+  const messages = encodeMessages(request.messages, { target, names, marks, losses });
+  const choice = tools.length === 0 ? undefined : encodeChoice(request, names);
+  const { sampling } = request;
+  reportDropped(
+    {
+      seed: sampling.seed,
+      presence_penalty: sampling.presencePenalty,
+      frequency_penalty: sampling.frequencyPenalty,
+      verbosity: request.verbosity,
+      prompt_cache_key: request.promptCacheKey,
+      metadata: request.metadata,
+      'response_format.json_object': request.format?.type === 'json' ? true : undefined,
+    },
+    losses,
+  );
+  const thinking = encodeThinking(request, { messages, choice, losses });
+  return defined({
+    ...reportUnknown(request, messagesProtocol, losses),
+    model: target.model,
+    max_tokens: maxTokensOf(request, thinking.budget),
+    system: system.length > 0 ? system : undefined,
+    messages,
+    tools: tools.length > 0 ? tools : undefined,
+    tool_choice: choice,
+    thinking: thinking.option,
+    output_config: outputConfig(request, thinking.effort),
+    temperature: temperatureOf(sampling.temperature, losses),
+    top_p: sampling.topP,
+    top_k: sampling.topK,
+    stop_sequences: sampling.stop && sampling.stop.length > 0 ? sampling.stop : undefined,
+    metadata: request.user === undefined ? undefined : { user_id: request.user },
+    service_tier: tierOf(request.serviceTier, losses),
+    stream: request.isStream ? true : undefined,
+  });
+}
+
+function maxTokensOf({ sampling }: NeutralRequest, budget: number | undefined): number {
+  return sampling.maxTokens ?? defaultMaxTokens + (budget ?? 0);
+}
+
+/** 0 to 1 here, 0 to 2 elsewhere. */
+function temperatureOf(temperature: number | undefined, losses: Losses): number | undefined {
+  if (temperature === undefined || temperature <= 1) return temperature;
+  losses.changed('temperature');
+  return 1;
+}
+
+function tierOf(tier: string | undefined, losses: Losses): string | undefined {
+  if (tier === undefined || tier === 'auto' || tier === 'standard_only') return tier;
+  if (tier === 'default') return 'standard_only';
+  losses.dropped('service_tier');
+  return undefined;
+}
+
+function outputConfig({ format }: NeutralRequest, effort: string | undefined): JsonObject | undefined {
+  if (effort === undefined && format?.type !== 'json-schema') return undefined;
+  return defined({
+    effort,
+    format: format?.type === 'json-schema' ? { type: 'json_schema', schema: format.schema } : undefined,
+  });
+}
+
+interface Thinking {
+  readonly option?: JsonObject;
+  readonly effort?: string;
+  readonly budget?: number;
+}
+
+/**
+ * A client's budget stays a budget; an effort becomes adaptive thinking with that effort. Thinking is off where the protocol
+ * would refuse it: with a forced tool, with less room than the least budget, and in a tool loop whose own thinking is not here, because
+ * another provider began it.
+ */
+function encodeThinking(
+  { reasoning, sampling }: NeutralRequest,
+  around: { messages: readonly JsonObject[]; choice: JsonObject | undefined; losses: Losses },
+): Thinking {
+  if (reasoning === undefined) return {};
+  if (!reasoning.isEnabled || reasoning.effort === 'none') return { option: { type: 'disabled' } };
+  const { losses } = around;
+  const isForced = around.choice?.type === 'any' || around.choice?.type === 'tool';
+  if (isForced || isLoopWithoutThinking(around.messages)) {
+    losses.dropped('reasoning');
+    return {};
+  }
+  const display = reasoning.isShown === false ? { display: 'omitted' } : {};
+  if (reasoning.budgetTokens === undefined) {
+    const effort = reasoning.effort === 'minimal' ? 'low' : reasoning.effort;
+    if (effort !== reasoning.effort) losses.changed('reasoning.effort');
+    return { option: { type: 'adaptive', ...display }, ...(effort !== undefined && { effort }) };
+  }
+  const room = (sampling.maxTokens ?? Number.POSITIVE_INFINITY) - 1;
+  const budget = Math.min(Math.max(reasoning.budgetTokens || budgetOf(reasoning.effort), minBudget), room);
+  if (budget < minBudget) {
+    losses.dropped('reasoning');
+    return {};
+  }
+  if (budget !== reasoning.budgetTokens) losses.changed('reasoning.budget_tokens');
+  const { effort } = reasoning;
+  return {
+    option: { type: 'enabled', budget_tokens: budget, ...display },
+    ...(effort !== undefined && { effort }),
+    budget,
+  };
+}
+
+/** Whether the last turn of the assistant made calls that are being answered, and does not begin with its thinking. */
+function isLoopWithoutThinking(messages: readonly JsonObject[]): boolean {
+  const blocksOf = (message: JsonObject | undefined) => (message?.content ?? []) as readonly JsonObject[]; // as written above
+  if (!blocksOf(messages.at(-1)).some(block => block.type === 'tool_result')) return false;
+  const first = blocksOf(messages.at(-2))[0];
+  return first !== undefined && first.type !== 'thinking' && first.type !== 'redacted_thinking';
+}
+
+function offered({ tools, toolChoice }: NeutralRequest, losses: Losses): readonly Tool[] {
+  if (toolChoice?.type !== 'subset') return tools;
+  losses.changed('tool_choice');
+  return tools.filter(tool => toolChoice.names.includes(tool.name));
+}
+
+function encodeTool(
+  tool: Tool,
+  { names, marks, losses }: { names: ToolNames; marks: CacheMarks; losses: Losses },
+): JsonObject[] {
+  if (tool.type === 'function') {
+    const { description, schema, isStrict } = tool;
+    const input = schema.type === 'object' ? schema : { ...schema, type: 'object' };
+    return [
+      defined({
+        name: names.wire(tool.name),
+        description,
+        input_schema: input,
+        strict: isStrict === true ? true : undefined,
+        ...marks.of(tool.cache),
+      }),
+    ];
+  }
+  if (tool.type === 'hosted' && tool.protocol === messagesProtocol) return [asObject(tool.value) ?? {}];
+  losses.dropped(`tools.${tool.name}`);
+  return [];
+}
+
+function encodeChoice({ toolChoice, isParallel }: NeutralRequest, names: ToolNames): JsonObject | undefined {
+  const parallel = isParallel === false ? { disable_parallel_tool_use: true } : {};
+  if (toolChoice === undefined) return isParallel === false ? { type: 'auto', ...parallel } : undefined;
+  if (toolChoice.type === 'none') return { type: 'none' };
+  if (toolChoice.type === 'tool') return { type: 'tool', name: names.wire(toolChoice.name), ...parallel };
+  return { type: isForcing(toolChoice) ? 'any' : 'auto', ...parallel };
+}
+
+function isForcing(choice: ToolChoice): boolean {
+  return choice.type === 'required' || (choice.type === 'subset' && choice.isRequired);
+}
