@@ -27,6 +27,7 @@ import { createTraceAttempt } from './policies/trace-attempt.ts';
 import { createTraceCall } from './policies/trace-call.ts';
 import { anthropicMessages } from './protocols/anthropic-messages/anthropic-messages.ts';
 import { openaiChat } from './protocols/openai-chat/openai-chat.ts';
+import { protocols } from './protocols/registry.ts';
 import { createProvider } from './providers/registry.ts';
 import { createUsageEntries } from './store/usage-entries.ts';
 import { createUsageMetrics } from './store/usage-metrics.ts';
@@ -61,7 +62,7 @@ export async function createAiGateway(
   ];
   const perform = compose(
     attemptStages,
-    createCallUpstream({ dialer: deps.dialer, clock, limits: () => inForce.limits }),
+    createCallUpstream({ dialer: deps.dialer, clock, protocols, limits: () => inForce.limits }),
   );
   const attempts = createAttempts({
     clock,
@@ -135,6 +136,7 @@ function takeOver(section: AiGatewaySection, sinceMs: number): InForce {
       clientStallMs: section.client_stall_ms,
       headersTimeoutMs: attempts.headers_timeout_ms,
       idleTimeoutMs: attempts.idle_timeout_ms,
+      onUnsupported: section.on_unsupported,
     },
   };
 }

@@ -125,6 +125,12 @@ const section = z.strictObject({
     .describe(
       'What happens with a model that has no price, in the configuration or the catalog: `warn` marks its answers as unpriced, `block` does not ask it.',
     ),
+  on_unsupported: z
+    .enum(['report', 'error'])
+    .default('report')
+    .describe(
+      'What happens to a request with parameters that a target of another protocol cannot take: `report` leaves them out and names them in the header `x-strata-changed`, `error` passes the target by.',
+    ),
   attempts,
   breaker,
   hold,

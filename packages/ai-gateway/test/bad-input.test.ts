@@ -92,13 +92,6 @@ test('a bad key, no key and a model that the key may not use', async () => {
   expect(refused.body.toString()).not.toContain("'chat' or");
 });
 
-test('a model that speaks another protocol says which', async () => {
-  const answer = await post(gateway, '/v1/messages', { ...messagesRequest(), model: 'chat' });
-  expect(answer.status).toBe(400);
-  expect(read(answer).error).toMatchObject({ reason: 'model_speaks_other_protocol' });
-  expect(read(answer).error.message).toContain('openai-chat');
-});
-
 test('30 MB are refused; 20 MB are refused when they are no JSON and passed on unchanged when they are', async () => {
   const text = 'a'.repeat(20_000_000);
   const broken = await post(gateway, chatPath, `{"model":"chat","messages":["${text}]}`);

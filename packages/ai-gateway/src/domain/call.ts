@@ -3,6 +3,7 @@ import type { SpanContext } from '@opentelemetry/api';
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { FailureClass, UpstreamRefusal } from './failure.ts';
+import type { Loss } from './losses.ts';
 import type { AnswerFacts, ModelRequest, Protocol } from './protocol.ts';
 import type { Route, Target } from './route.ts';
 import type { AttemptOutcome } from './usage-record.ts';
@@ -24,7 +25,7 @@ export interface Call {
   readonly request: ModelRequest;
   readonly headers: IncomingHttpHeaders;
   readonly route: Route;
-  /** The targets of the route that speak the protocol, in order. Never empty. */
+  /** The targets of the route that can be reached from the protocol, in order. Never empty. */
   readonly targets: readonly Target[];
   /** Fires when the client leaves and at the drain deadline. */
   readonly signal: AbortSignal;
@@ -43,6 +44,8 @@ export interface Attempt {
   readonly number: number;
   /** The trace that the upstream is told. Stages that open a span set it. */
   trace: SpanContext;
+  /** What the target could not be told as the client meant it. Set when the request is written. */
+  losses: readonly Loss[];
 }
 
 /** Where the bytes of a stream go. */

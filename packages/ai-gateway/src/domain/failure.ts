@@ -142,12 +142,21 @@ function notAllowed(cause: GatewayError): GatewayError {
   });
 }
 
+const maxSaid = 2000;
+
 /** The error a client sees for an upstream's answer that is not shown as it is. */
 export function refusalError(
   failureClass: FailureClass,
-  options: { provider: string; status: number; retryAfterMs: number | undefined },
+  options: {
+    provider: string;
+    status: number;
+    retryAfterMs: number | undefined;
+    /** The upstream's own words, where the client may read them and cannot get the answer as it is. */
+    said?: string | undefined;
+  },
 ): GatewayError {
-  const { provider, status, retryAfterMs } = options;
+  const { provider, status, retryAfterMs, said } = options;
+  const words = said === undefined ? '' : ` It says: ${said.slice(0, maxSaid)}`;
   const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
   switch (failureClass) {
     case 'rate-limited':
@@ -180,11 +189,15 @@ export function refusalError(
         },
       );
     case 'context-too-long':
-      return new GatewayError('too_large', `The request is too long for the model at '${provider}'.`, {
-        reason: 'context_too_long',
-      });
+      return new GatewayError(
+        'too_large',
+        `The request is too long for the model at '${provider}'.${words}`,
+        {
+          reason: 'context_too_long',
+        },
+      );
     case 'caller-fault':
-      return new GatewayError('invalid_request', `The provider '${provider}' refused the request.`, {
+      return new GatewayError('invalid_request', `The provider '${provider}' refused the request.${words}`, {
         reason: 'upstream_refused_request',
       });
     case 'transient':

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ModelProvider } from './provider.ts';
-import { findRoute, type Route, targetsSpeaking, visibleRoutes } from './route.ts';
+import { findRoute, type Route, targetsReached, visibleRoutes } from './route.ts';
 
 const provider: ModelProvider = {
   name: 'main',
@@ -73,9 +73,13 @@ test('[A13] property: no spelling of a name reaches a route but its own', () => 
   );
 });
 
+const speaks = (protocol: string) => (provider: ModelProvider) => provider.speaks.has(protocol);
+
 test('a model is called in a protocol that one of its providers speaks, or the error says which', () => {
   const [route] = table('gpt-5').values();
   if (!route) throw new Error('no route');
-  expect(targetsSpeaking(route, 'openai-chat')).toHaveLength(1);
-  expect(() => targetsSpeaking(route, 'anthropic-messages')).toThrow(/openai-chat/);
+  expect(targetsReached(route, 'openai-chat', speaks('openai-chat'))).toHaveLength(1);
+  expect(() => targetsReached(route, 'anthropic-messages', speaks('anthropic-messages'))).toThrow(
+    /openai-chat/,
+  );
 });

@@ -44,10 +44,14 @@ export function visibleRoutes(table: RouteTable, models: readonly string[]): Rou
   return [...table.values()].filter(route => mayUse(models, route.alias));
 }
 
-/** The targets that speak a protocol. @throws GatewayError invalid_request when there is none. */
-export function targetsSpeaking(route: Route, protocol: string): readonly Target[] {
-  const speaking = route.targets.filter(target => target.provider.speaks.has(protocol));
-  if (speaking.length > 0) return speaking;
+/** The targets that a protocol can reach. @throws GatewayError invalid_request when there is none. */
+export function targetsReached(
+  route: Route,
+  protocol: string,
+  canReach: (provider: ModelProvider) => boolean,
+): readonly Target[] {
+  const reached = route.targets.filter(target => canReach(target.provider));
+  if (reached.length > 0) return reached;
   throw new GatewayError(
     'invalid_request',
     `The model '${route.alias}' cannot be called in the protocol '${protocol}'. It speaks: ${protocolsOf(route).join(', ')}.`,

@@ -4,9 +4,12 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { createDeadline } from '@strata/shared/resilience/deadline.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Answer, Call } from '../domain/call.ts';
+import { describeLosses } from '../domain/losses.ts';
 import type { Protocol } from '../domain/protocol.ts';
-import { findRoute, type RouteTable, targetsSpeaking } from '../domain/route.ts';
+import { findRoute, type RouteTable, targetsReached } from '../domain/route.ts';
 import { refuseOverrideHeaders } from '../domain/upstream-overrides.ts';
+import { canReach } from '../pipeline/choose-way.ts';
+import { protocols } from '../protocols/registry.ts';
 import { sendStream } from './stream-reply.ts';
 
 export interface ModelEndpointDeps {
@@ -54,7 +57,7 @@ function openCall(
     request: modelRequest,
     headers,
     route,
-    targets: targetsSpeaking(route, protocol.name),
+    targets: targetsReached(route, protocol.name, provider => canReach(protocol, provider, protocols)),
     signal: endOf(request, reply, deps.clock),
     trace: request.traceContext,
     wantsCostComment: headers['x-strata-usage'] === 'comment',
@@ -85,6 +88,7 @@ function send(reply: FastifyReply, answer: Answer, clock: Clock): void {
     'x-strata-provider': attempt.target.provider.name,
     'x-strata-model': attempt.target.model,
     'x-strata-attempts': String(attempt.number),
+    ...(attempt.losses.length > 0 && { 'x-strata-changed': describeLosses(attempt.losses) }),
   };
   switch (answer.type) {
     case 'whole':

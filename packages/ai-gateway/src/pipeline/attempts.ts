@@ -88,7 +88,14 @@ async function goRound(
   for (const target of state.targets) {
     if (state.number >= policy.maxAttempts) break;
     const number = ++state.number;
-    const attempt: Attempt = { call, target, number, id: `${call.requestId}.${number}`, trace: call.trace };
+    const attempt: Attempt = {
+      call,
+      target,
+      number,
+      id: `${call.requestId}.${number}`,
+      trace: call.trace,
+      losses: [],
+    };
     const result = await tryTarget(deps, attempt);
     if (!(result instanceof AttemptFailure)) return result;
     state.last = moreTelling(state.last, { attempt, failure: result });

@@ -3,11 +3,15 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse } from '@strata/shared/http/dialer.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import { costOf } from '@strata/shared/money/price.ts';
-import type { Answer, Attempt } from '../domain/call.ts';
+import type { Answer, AnswerStream, Attempt, StreamEnd } from '../domain/call.ts';
 import { AttemptFailure, classify, failureTable, refusalError } from '../domain/failure.ts';
+import { lossesRefused } from '../domain/losses.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
+import { readErrorMessage } from '../protocols/read-json.ts';
+import { chooseWay, type Protocols } from './choose-way.ts';
 import { type HoldLimits, UpstreamStream } from './upstream-stream.ts';
+import type { Way } from './way.ts';
 
 export interface UpstreamLimits {
   readonly hold: HoldLimits;
@@ -18,11 +22,14 @@ export interface UpstreamLimits {
   readonly headersTimeoutMs: number;
   /** Longest silence inside an answer. */
   readonly idleTimeoutMs: number;
+  /** What happens to a request that a target could not take as it is meant. */
+  readonly onUnsupported: 'report' | 'error';
 }
 
 export interface CallUpstreamDeps {
   readonly dialer: Dialer;
   readonly clock: Clock;
+  readonly protocols: Protocols;
   /** Read once an attempt. */
   limits(): UpstreamLimits;
 }
@@ -33,38 +40,50 @@ const maxErrorBytes = 1024 * 1024;
 export function createCallUpstream(deps: CallUpstreamDeps): (attempt: Attempt) => Promise<Answer> {
   return async attempt => {
     const limits = deps.limits();
+    const way = findWay(deps, attempt, limits);
+    attempt.losses = way.losses;
     try {
-      const response = await dial(deps.dialer, attempt, limits);
+      const response = await dial(deps.dialer, { attempt, way, limits });
       if (response.status < 200 || response.status > 299)
-        return await refuse(deps, attempt, response, limits);
-      if (isEventStream(response)) return await openStream(deps, attempt, response, limits);
-      return await readWhole(attempt, response, limits);
+        return await refuse(deps, { attempt, way, response, limits });
+      if (isEventStream(response)) return await openStream(deps, { attempt, way, response, limits });
+      return await readWhole({ attempt, way, response, limits });
     } catch (error) {
       throw AttemptFailure.from(error);
     }
   };
 }
 
-function dial(dialer: Dialer, attempt: Attempt, limits: UpstreamLimits): Promise<DialResponse> {
+interface Dialed {
+  readonly attempt: Attempt;
+  readonly way: Way;
+  readonly response: DialResponse;
+  readonly limits: UpstreamLimits;
+}
+
+/** A request that cannot be written for this target as it was meant may still be one for the next. */
+function findWay(deps: CallUpstreamDeps, attempt: Attempt, limits: UpstreamLimits): Way {
+  const way = chooseWay(attempt, deps.protocols, deps.clock.now());
+  if (limits.onUnsupported === 'report' || way.losses.length === 0) return way;
+  throw new AttemptFailure('model-gone', lossesRefused(way.losses, attempt.target.id));
+}
+
+function dial(
+  dialer: Dialer,
+  { attempt, way, limits }: { attempt: Attempt; way: Way; limits: UpstreamLimits },
+): Promise<DialResponse> {
   const { call, target } = attempt;
-  const { protocol, request } = call;
-  const access = target.provider.speaks.get(protocol.name);
-  if (access === undefined) throw new Error(`${target.id} does not speak ${protocol.name}`);
   return dialer.request(target.provider.origin, {
     method: 'POST',
-    path: access.path,
-    headers: requestHeaders(attempt),
-    body: protocol.writeRequest(request, {
-      model: target.model,
-      mayAskStreamUsage: access.mayAskStreamUsage,
-    }),
+    path: way.access.path,
+    headers: requestHeaders(attempt, way),
+    body: way.body,
     signal: call.signal,
     timeouts: { headersMs: limits.headersTimeoutMs, bodyMs: limits.idleTimeoutMs },
   });
 }
 
-function requestHeaders(attempt: Attempt): Record<string, string> {
-  const { call, target, trace } = attempt;
+function requestHeaders({ call, target, trace }: Attempt, way: Way): Record<string, string> {
   const headers: Record<string, string> = {
     ...target.provider.headers,
     'content-type': 'application/json',
@@ -73,6 +92,7 @@ function requestHeaders(attempt: Attempt): Record<string, string> {
     'accept-encoding': 'identity',
     traceparent: formatTraceparent(trace),
   };
+  if (way.protocol !== call.protocol) return headers; // its headers mean nothing in another protocol
   for (const name of call.protocol.requestHeaders) {
     const value = call.headers[name];
     if (typeof value === 'string') headers[name] = value;
@@ -85,71 +105,80 @@ function isEventStream(response: DialResponse): boolean {
   return typeof type === 'string' && type.startsWith('text/event-stream');
 }
 
-async function refuse(
-  deps: CallUpstreamDeps,
-  attempt: Attempt,
-  response: DialResponse,
-  limits: UpstreamLimits,
-): Promise<Answer> {
+async function refuse(deps: CallUpstreamDeps, { attempt, way, response, limits }: Dialed): Promise<Answer> {
   const { status, headers } = response;
   const body = await response.readAll(maxErrorBytes);
-  const failureClass = classify(status, attempt.call.protocol.readErrorCodes(body));
+  const failureClass = classify(status, way.protocol.readErrorCodes(body));
   const retryAfterMs = readRetryAfter(headers, { nowMs: deps.clock.now(), capMs: limits.maxRetryAfterMs });
   const provider = attempt.target.provider.name;
-  const error = refusalError(failureClass, { provider, status, retryAfterMs });
   const isShown = failureTable[failureClass].showUpstreamError;
+  const said = isShown && !way.isRaw ? readErrorMessage(body) : undefined;
+  const error = refusalError(failureClass, { provider, status, retryAfterMs, said });
   const contentType = String(headers['content-type'] ?? 'application/json');
   throw new AttemptFailure(failureClass, error, {
     status,
-    ...(isShown && { refusal: { status, contentType, body } }),
+    ...(isShown && way.isRaw && { refusal: { status, contentType, body } }),
   });
 }
 
 async function openStream(
   deps: CallUpstreamDeps,
-  attempt: Attempt,
-  response: DialResponse,
-  limits: UpstreamLimits,
+  { attempt, way, response, limits }: Dialed,
 ): Promise<Answer> {
   const { call } = attempt;
   requireIdentity(response);
-  const reader = call.protocol.openReader(call.request);
+  const passage = way.openPassage(
+    call.wantsCostComment ? () => costComment(attempt, passage.facts) : undefined,
+  );
   const stream = await UpstreamStream.open({
     body: response.body,
-    reader,
+    passage,
     clock: deps.clock,
     signal: call.signal,
     hold: limits.hold,
     clientStallMs: limits.clientStallMs,
-    renderError: error => call.protocol.renderStreamError(error, { requestId: call.requestId }),
-    ...(call.wantsCostComment && { beforeTerminal: () => costComment(attempt, reader.facts) }),
   });
   return { type: 'stream', attempt, stream };
 }
 
-async function readWhole(attempt: Attempt, response: DialResponse, limits: UpstreamLimits): Promise<Answer> {
+async function readWhole({ attempt, way, response, limits }: Dialed): Promise<Answer> {
   requireIdentity(response);
-  const body = await response.readAll(limits.maxAnswerBytes);
-  const read = attempt.call.protocol.readAnswer(body);
+  const bytes = await response.readAll(limits.maxAnswerBytes);
+  const read = way.readWhole(bytes);
   if (read.type === 'answer') {
-    return {
-      type: 'whole',
-      attempt,
-      body,
-      contentType: String(response.headers['content-type'] ?? 'application/json'),
-      facts: read.facts,
-      costNanoUsd: attemptCost(attempt, read.facts),
-    };
+    const { body, facts } = read;
+    if (read.isStream) return { type: 'stream', attempt, stream: wholeStream(body, facts) };
+    const contentType = way.isRaw
+      ? String(response.headers['content-type'] ?? 'application/json')
+      : 'application/json';
+    return { type: 'whole', attempt, body, contentType, facts, costNanoUsd: attemptCost(attempt, facts) };
   }
   const provider = attempt.target.provider.name;
   if (read.type === 'malformed') {
-    throw new GatewayError('upstream_failed', `The answer of the provider '${provider}' is not valid JSON.`, {
-      reason: 'upstream_answer_malformed',
-    });
+    throw new GatewayError(
+      'upstream_failed',
+      `The answer of the provider '${provider}' is not one of its protocol.`,
+      { reason: 'upstream_answer_malformed' },
+    );
   }
   const failureClass = classify(200, read.codes);
   const error = refusalError(failureClass, { provider, status: 200, retryAfterMs: undefined });
   throw new AttemptFailure(failureClass, error, { status: 200 });
+}
+
+/** A stream whose bytes are all here. */
+function wholeStream(bytes: Buffer, facts: AnswerFacts): AnswerStream {
+  const listeners: ((end: StreamEnd) => void)[] = [];
+  return {
+    hasContent: true,
+    flow(sink) {
+      sink.write(bytes);
+      sink.end();
+      for (const listener of listeners.splice(0))
+        listener({ outcome: 'answered', error: undefined, failure: undefined, facts });
+    },
+    onEnd: listener => listeners.push(listener),
+  };
 }
 
 /** What the answer's usage costs at the target; undefined when either is not known. */

@@ -1,11 +1,9 @@
 import type { Readable } from 'node:stream';
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
-import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
 import type { AnswerStream, StreamEnd, StreamSink } from '../domain/call.ts';
 import { AttemptFailure, classify, type FailureClass } from '../domain/failure.ts';
-import type { StreamReader } from '../domain/protocol.ts';
+import type { Passage, Passed } from './passage.ts';
 
 export interface HoldLimits {
   readonly maxEvents: number;
@@ -15,16 +13,13 @@ export interface HoldLimits {
 
 export interface UpstreamStreamOptions {
   readonly body: Readable;
-  readonly reader: StreamReader;
+  readonly passage: Passage;
   readonly clock: Clock;
   /** Fires when the client leaves, or with the reason `draining`. The dialer destroys the body then. */
   readonly signal: AbortSignal;
   readonly hold: HoldLimits;
   /** How long a client may leave what it was sent unread. */
   readonly clientStallMs: number;
-  renderError(error: GatewayError): string;
-  /** What goes in front of the terminal event, if anything. */
-  beforeTerminal?: () => string | undefined;
 }
 
 type Phase =
@@ -43,20 +38,16 @@ const lingerMs = 1000;
 
 /**
  * One streamed answer on its way through. Until the first meaningful event its frames are held, so that an error inside a
- * 200 is still an attempt that failed and another target can answer (AI-1). Then whole frames pass as they came (AI-2): a
- * frame that the upstream never finished is not passed on, so whatever happens, the protocol's own terminal or error event
- * can follow (AI-3).
+ * 200 is still an attempt that failed and another target can answer (AI-1). Then what the passage lets through follows: only
+ * whole events, so whatever happens, the protocol's own terminal or error event can follow (AI-3).
  */
 export class UpstreamStream implements AnswerStream {
   readonly #options: UpstreamStreamOptions;
-  readonly #scanner = new SseScanner();
   readonly #listeners: ((end: StreamEnd) => void)[] = [];
   #phase: Phase = { type: 'waiting' };
   #held: Buffer[] = [];
   #heldEvents = 0;
   #heldBytes = 0;
-  /** Bytes inside the scanner: the beginning of a frame that is not complete. */
-  #partialBytes = 0;
   /** Set once the last frame that may pass was seen. */
   #end: Omit<StreamEnd, 'facts'> | undefined;
   #stall: Scheduled | undefined;
@@ -95,60 +86,34 @@ export class UpstreamStream implements AnswerStream {
 
   readonly #onData = (chunk: Buffer): void => {
     if (this.#end) return;
-    let frames: SseFrame[];
+    let passed: Passed;
     try {
-      frames = this.#scanner.push(chunk);
+      passed = this.#options.passage.push(chunk);
     } catch (error) {
       this.#break(GatewayError.from(error));
       return;
     }
-    const passing = this.#read(frames);
-    const isWhole = this.#isWholeChunk(chunk, frames, passing);
-    if (this.#phase.type === 'flowing') {
-      if (passing.length > 0) this.#write(this.#phase.sink, isWhole ? chunk : joined(passing));
-      if (this.#end) this.#finish(this.#end);
-      return;
-    }
-    this.#hold(frames, passing);
+    this.#take(passed);
   };
 
-  /** The bytes that may pass, up to and with the frame that ends the stream. */
-  #read(frames: readonly SseFrame[]): Buffer[] {
-    const { reader, beforeTerminal } = this.#options;
-    const passing: Buffer[] = [];
-    for (const frame of frames) {
-      const role = reader.read(frame);
-      if (role === 'hidden') continue;
-      if (role === 'content') this.hasContent = true;
-      if (role === 'terminal') {
-        const extra = beforeTerminal?.();
-        if (extra !== undefined) passing.push(Buffer.from(extra));
-        this.hasContent = true;
-        this.#end = { outcome: 'answered', error: undefined, failure: undefined };
-      } else if (role === 'error') {
-        this.#end = this.#reportedError();
-      }
-      passing.push(frame.bytes);
-      if (this.#end) break;
+  #take(passed: Passed): void {
+    if (passed.hasContent) this.hasContent = true;
+    if (passed.end === 'terminal') this.#end = { outcome: 'answered', error: undefined, failure: undefined };
+    else if (passed.end === 'error') this.#end = this.#reportedError();
+    if (this.#phase.type !== 'flowing') {
+      this.#hold(passed);
+      return;
     }
-    return passing;
+    if (passed.bytes.length > 0) this.#write(this.#phase.sink, joined(passed.bytes));
+    if (this.#end) this.#finish(this.#end);
   }
 
-  /** Whether what passes is exactly the chunk, which then needs no copy. */
-  #isWholeChunk(chunk: Buffer, frames: readonly SseFrame[], passing: readonly Buffer[]): boolean {
-    const wasPartial = this.#partialBytes > 0;
-    let bytes = 0;
-    for (const frame of frames) bytes += frame.bytes.length;
-    this.#partialBytes += chunk.length - bytes;
-    return !wasPartial && this.#partialBytes === 0 && passing.length === frames.length;
-  }
-
-  #hold(frames: readonly SseFrame[], passing: readonly Buffer[]): void {
-    for (const bytes of passing) {
-      this.#held.push(bytes);
-      this.#heldBytes += bytes.length;
+  #hold({ bytes, events }: Passed): void {
+    for (const each of bytes) {
+      this.#held.push(each);
+      this.#heldBytes += each.length;
     }
-    this.#heldEvents += frames.length;
+    this.#heldEvents += events;
     if (this.#phase.type !== 'holding') return;
     if (this.#end?.error && !this.hasContent) {
       this.#fail(new AttemptFailure(this.#end.failure ?? 'transient', this.#end.error, { status: 200 }));
@@ -169,46 +134,16 @@ export class UpstreamStream implements AnswerStream {
 
   readonly #onEnd = (): void => {
     if (this.#end) return;
-    const { reader, beforeTerminal } = this.#options;
-    const rest = this.#takeRest();
-    if (rest && this.#end) {
-      this.#settle(rest);
-      return;
-    }
-    const terminal = reader.missingTerminal();
-    if (terminal === undefined) {
-      this.#break(
-        new GatewayError('upstream_failed', 'The upstream ended its stream before it was complete.', {
-          reason: 'upstream_stream_truncated',
-        }),
-      );
-      return;
-    }
-    this.#end = { outcome: 'answered', error: undefined, failure: undefined };
-    this.#settle([Buffer.from(`${beforeTerminal?.() ?? ''}${terminal}`)]);
-  };
-
-  /** A last frame without its blank line counts only when it is the one that ends the stream. */
-  #takeRest(): Buffer[] | undefined {
+    let passed: Passed | undefined;
     try {
-      const rest = this.#scanner.end();
-      if (rest === undefined) return undefined;
-      return [...this.#read([rest.frame]), Buffer.from(rest.endsWithLine ? '\n' : '\n\n')];
-    } catch {
-      return undefined; // a frame over the limits: the stream is cut, which the caller says
-    }
-  }
-
-  /** Hands over the last bytes in whatever phase the stream is. */
-  #settle(last: Buffer[]): void {
-    if (this.#phase.type === 'flowing') {
-      this.#write(this.#phase.sink, joined(last));
-      if (this.#end) this.#finish(this.#end);
+      passed = this.#options.passage.end();
+    } catch (error) {
+      this.#break(GatewayError.from(error));
       return;
     }
-    this.hasContent ||= this.#end?.error === undefined;
-    this.#hold([], last);
-  }
+    if (passed !== undefined) this.#take(passed);
+    else this.#break(truncated());
+  };
 
   readonly #onError = (error: unknown): void => {
     const { signal } = this.#options;
@@ -231,9 +166,9 @@ export class UpstreamStream implements AnswerStream {
       return;
     }
     if (!isGone) {
-      const last = this.#options.renderError(error);
+      const last = this.#options.passage.renderError(error);
       if (phase.type === 'flowing') phase.sink.write(last);
-      else this.#held.push(Buffer.from(last));
+      else this.#held.push(last);
     }
     if (phase.type === 'flowing') this.#finish(this.#end);
   }
@@ -249,7 +184,7 @@ export class UpstreamStream implements AnswerStream {
   }
 
   #reportedError(): Omit<StreamEnd, 'facts'> {
-    const failure: FailureClass = classify(200, this.#options.reader.errorCodes);
+    const failure: FailureClass = classify(200, this.#options.passage.errorCodes);
     const error = new GatewayError('upstream_failed', 'The upstream reported an error inside its stream.', {
       reason: 'upstream_stream_error',
     });
@@ -278,7 +213,7 @@ export class UpstreamStream implements AnswerStream {
   }
 
   #release(end: Omit<StreamEnd, 'facts'>): void {
-    const { body, clock, reader } = this.#options;
+    const { body, clock, passage } = this.#options;
     if (end.outcome === 'answered' && !body.readableEnded && !body.destroyed) {
       const linger = clock.schedule(lingerMs, () => body.destroy());
       body.once('close', () => linger.cancel());
@@ -286,7 +221,7 @@ export class UpstreamStream implements AnswerStream {
     } else {
       body.destroy();
     }
-    const full = { ...end, facts: reader.facts };
+    const full = { ...end, facts: passage.facts };
     for (const listener of this.#listeners.splice(0)) listener(full);
   }
 }
@@ -294,6 +229,12 @@ export class UpstreamStream implements AnswerStream {
 function joined(parts: readonly Buffer[]): Buffer {
   const [first] = parts;
   return parts.length === 1 && first !== undefined ? first : Buffer.concat(parts);
+}
+
+function truncated(): GatewayError {
+  return new GatewayError('upstream_failed', 'The upstream ended its stream before it was complete.', {
+    reason: 'upstream_stream_truncated',
+  });
 }
 
 function streamError(cause: unknown): GatewayError {

@@ -45,3 +45,9 @@ export function without(
     Object.entries(object).filter(([key, value]) => !known.has(key) && value != null),
   );
 }
+
+/** What an upstream's error body says to a person: `error.message`, or `message`. */
+export function readErrorMessage(body: Buffer): string | undefined {
+  const parsed = parseObject(body);
+  return asString(asObject(parsed?.error)?.message) ?? asString(parsed?.message) ?? asString(parsed?.error);
+}

@@ -1,4 +1,10 @@
-import { isMedia, type MediaPart, type Message, type Part, type TextPart } from '../domain/neutral-request.ts';
+import {
+  isMedia,
+  type MediaPart,
+  type Message,
+  type Part,
+  type TextPart,
+} from '../domain/neutral-request.ts';
 import { asObject } from './read-json.ts';
 
 /** Adds parts to the last message when it is of the same role: providers want turns to alternate. */

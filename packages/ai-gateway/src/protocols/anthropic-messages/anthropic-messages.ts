@@ -4,6 +4,7 @@ import type { Protocol } from '../../domain/protocol.ts';
 import { type AnswerShape, readWholeAnswer } from '../read-answer.ts';
 import { asString, parseObject } from '../read-json.ts';
 import { readCommonRequest } from '../read-request.ts';
+import { messagesCodec } from './codec.ts';
 import { readErrorCodes } from './errors.ts';
 import { AnthropicStreamReader } from './stream-reader.ts';
 import { readAnthropicUsage } from './usage.ts';
@@ -17,7 +18,7 @@ const answerShape: AnswerShape = {
   readCodes: readErrorCodes,
 };
 
-/** Anthropic Messages, passed through (spec/llm-protocols 6.3). Its streams always tell their usage. */
+/** Anthropic Messages (spec/llm-protocols 6.3). Its streams always tell their usage. */
 export const anthropicMessages: Protocol = {
   name: 'anthropic-messages',
   operation: 'chat',
@@ -31,4 +32,5 @@ export const anthropicMessages: Protocol = {
   readAnswer: body => readWholeAnswer(body, answerShape),
   readErrorCodes: body => readErrorCodes(parseObject(body) ?? {}),
   openReader: () => new AnthropicStreamReader(),
+  codec: messagesCodec,
 };

@@ -84,10 +84,11 @@ export class MessagesReader {
   }
 
   #readFinish(from: JsonObject): void {
-    const reason = asString(from.stop_reason);
-    if (reason === undefined) return;
+    const written = asString(from.stop_reason);
+    if (written === undefined) return;
+    const reason = messagesStopReasons[written] ?? 'unknown';
     const stopSequence = asString(from.stop_sequence);
-    this.#finish = { type: 'finish', reason: messagesStopReasons[reason] ?? 'unknown', stopSequence };
+    this.#finish = { type: 'finish', reason, stopSequence };
   }
 
   #end(): NeutralEvent[] {

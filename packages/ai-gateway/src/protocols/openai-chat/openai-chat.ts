@@ -6,6 +6,7 @@ import type { ModelRequest, Protocol, RequestChange } from '../../domain/protoco
 import { type AnswerShape, readWholeAnswer } from '../read-answer.ts';
 import { asObject, asString, parseObject } from '../read-json.ts';
 import { isTrue, readCommonRequest } from '../read-request.ts';
+import { chatCodec } from './codec.ts';
 import { readErrorCodes } from './errors.ts';
 import { OpenaiStreamReader } from './stream-reader.ts';
 import { readOpenaiUsage } from './usage.ts';
@@ -29,7 +30,7 @@ const answerShape: AnswerShape = {
   readCodes: readErrorCodes,
 };
 
-/** OpenAI Chat Completions, passed through (spec/llm-protocols 6.1). */
+/** OpenAI Chat Completions (spec/llm-protocols 6.1). */
 export const openaiChat: Protocol = {
   name: 'openai-chat',
   operation: 'chat',
@@ -50,6 +51,7 @@ export const openaiChat: Protocol = {
   readAnswer: body => readWholeAnswer(body, answerShape),
   readErrorCodes: body => readErrorCodes(parseObject(body) ?? {}),
   openReader: request => new OpenaiStreamReader({ hidesUsage: !request.wantsStreamUsage }),
+  codec: chatCodec,
 };
 
 function wantsUsage(body: Buffer, options: Span | undefined): boolean {

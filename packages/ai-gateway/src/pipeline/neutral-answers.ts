@@ -1,0 +1,49 @@
+import { EventGuard } from '../domain/guard-events.ts';
+import type { NeutralEvent } from '../domain/neutral-event.ts';
+import type { AnswerFacts } from '../domain/protocol.ts';
+import type { Seal, SealOrigin } from '../domain/seal.ts';
+
+/** Undoes, in the answer, what was done to a request so that a target could take it. */
+export interface EventAdapter {
+  adapt(event: NeutralEvent): readonly NeutralEvent[];
+}
+
+export const unchanged: EventAdapter = { adapt: event => [event] };
+
+/** The events of a whole answer as they would leave in a stream. */
+export function orderEvents(
+  events: readonly NeutralEvent[],
+  { adapter, origin }: { adapter: EventAdapter; origin: SealOrigin },
+): NeutralEvent[] {
+  const guard = new EventGuard();
+  return events
+    .flatMap(event => adapter.adapt(event))
+    .flatMap(event => guard.pass(stampSeals(event, origin)));
+}
+
+/** Tells every seal who made it; nobody but the gateway knows. */
+export function stampSeals(event: NeutralEvent, origin: SealOrigin): NeutralEvent {
+  if (event.type === 'block-delta' && event.delta.type === 'seal') {
+    return { ...event, delta: { type: 'seal', seal: stamp(event.delta.seal, origin) } };
+  }
+  if (event.type !== 'block-start') return event;
+  const { block } = event;
+  if ((block.kind !== 'reasoning' && block.kind !== 'tool-call') || block.seal === undefined) return event;
+  return { ...event, block: { ...block, seal: stamp(block.seal, origin) } };
+}
+
+function stamp(seal: Seal, origin: SealOrigin): Seal {
+  return seal.origin === undefined ? { ...seal, origin } : seal;
+}
+
+/** What an answer tells about itself, read from its events. */
+export class FactsReader {
+  facts: AnswerFacts = { model: undefined, finishReason: undefined, report: undefined };
+
+  read(event: NeutralEvent): void {
+    if (event.type === 'start') {
+      this.facts = { ...this.facts, model: event.model, report: event.usage ?? this.facts.report };
+    } else if (event.type === 'usage') this.facts = { ...this.facts, report: event.report };
+    else if (event.type === 'finish') this.facts = { ...this.facts, finishReason: event.reason };
+  }
+}

@@ -1,0 +1,113 @@
+import type { Attempt, Call } from '../domain/call.ts';
+import type { AnswerContext, Codec } from '../domain/codec.ts';
+import { foldAnswer } from '../domain/fold-answer.ts';
+import type { JsonObject } from '../domain/json-object.ts';
+import { Losses } from '../domain/losses.ts';
+import type { NeutralRequest } from '../domain/neutral-request.ts';
+import type { Protocol } from '../domain/protocol.ts';
+import type { ProtocolAccess } from '../domain/provider.ts';
+import type { SealOrigin } from '../domain/seal.ts';
+import { parseObject } from '../protocols/read-json.ts';
+import { FactsReader, orderEvents, unchanged } from './neutral-answers.ts';
+import { TranslatedPassage } from './translated-passage.ts';
+import type { Way, WholeRead } from './way.ts';
+
+interface Translation {
+  readonly attempt: Attempt;
+  readonly from: Codec;
+  readonly to: Codec;
+  readonly request: NeutralRequest;
+  readonly context: AnswerContext;
+}
+
+/** A target in another protocol than the client's: both codecs, with the neutral model between them. */
+export function translatedWay(
+  attempt: Attempt,
+  upstream: { protocol: Protocol; access: ProtocolAccess; nowMs: number },
+): Way {
+  const { call, target } = attempt;
+  const { protocol, access } = upstream;
+  const from = codecOf(call.protocol);
+  const to = codecOf(protocol);
+  const origin: SealOrigin = { provider: target.provider.name, model: target.model };
+  const request = neutralRequest(call, from);
+  const losses = new Losses();
+  const body = to.encodeRequest(request, { ...origin, mayAskStreamUsage: access.mayAskStreamUsage }, losses);
+  const context: AnswerContext = {
+    requestId: call.requestId,
+    alias: call.route.alias,
+    nowMs: upstream.nowMs,
+    origin,
+    request,
+    wantsStreamUsage: call.request.wantsStreamUsage,
+  };
+  const translation: Translation = { attempt, from, to, request, context };
+  return {
+    protocol,
+    access,
+    body: Buffer.from(JSON.stringify(body)),
+    losses: losses.all,
+    isRaw: false,
+    openPassage: beforeTerminal => openPassage(translation, beforeTerminal),
+    readWhole: bytes => readWhole(translation, bytes),
+  };
+}
+
+function codecOf(protocol: Protocol): Codec {
+  if (protocol.codec !== undefined) return protocol.codec;
+  throw new Error(`${protocol.name} has no codec`); // targets without one are never chosen
+}
+
+/** Read once a call, however many targets are tried. */
+const decoded = new WeakMap<Call, NeutralRequest>();
+
+function neutralRequest(call: Call, codec: Codec): NeutralRequest {
+  const known = decoded.get(call);
+  if (known !== undefined) return known;
+  const { model, isStream, body } = call.request;
+  const request = codec.decodeRequest(parseObject(body) ?? {}, { model, isStream });
+  decoded.set(call, request);
+  return request;
+}
+
+function openPassage(
+  { from, to, request, context }: Translation,
+  beforeTerminal: (() => string | undefined) | undefined,
+): TranslatedPassage {
+  return new TranslatedPassage({
+    decoder: to.openDecoder(request),
+    encoder: from.openEncoder(context),
+    adapter: unchanged,
+    origin: context.origin,
+    ...(beforeTerminal && { beforeTerminal }),
+  });
+}
+
+function readWhole(translation: Translation, bytes: Buffer): WholeRead {
+  const { from, to, request, context } = translation;
+  const body = parseObject(bytes);
+  if (body === undefined) return { type: 'malformed' };
+  const events = to.decodeAnswer(body, request);
+  const error = events.find(event => event.type === 'error');
+  if (error !== undefined) return { type: 'error', codes: error.codes };
+  if (request.isStream) return streamOf(translation, body);
+  const facts = new FactsReader();
+  const ordered = orderEvents(events, { adapter: unchanged, origin: context.origin });
+  for (const event of ordered) facts.read(event);
+  if (facts.facts.finishReason === undefined) return { type: 'malformed' };
+  const answer = from.encodeAnswer(foldAnswer(ordered), context);
+  return {
+    type: 'answer',
+    body: Buffer.from(JSON.stringify(answer)),
+    facts: facts.facts,
+    isStream: false,
+  };
+}
+
+/** An upstream that answered whole although a stream was asked for: the client gets its stream all the same. */
+function streamOf(translation: Translation, body: JsonObject): WholeRead {
+  const passage = openPassage(translation, undefined);
+  const passed = passage.translate(translation.to.decodeAnswer(body, translation.request));
+  if (passed.end === undefined) return { type: 'malformed' };
+  return { type: 'answer', body: Buffer.concat(passed.bytes), facts: passage.facts, isStream: true };
+}

@@ -1,0 +1,57 @@
+import type { Attempt } from '../domain/call.ts';
+import type { Loss } from '../domain/losses.ts';
+import type { AnswerFacts, Protocol } from '../domain/protocol.ts';
+import type { ProtocolAccess } from '../domain/provider.ts';
+import { type Passage, RawPassage } from './passage.ts';
+
+/** A whole answer, as the client will get it. */
+export type WholeRead =
+  | {
+      readonly type: 'answer';
+      readonly body: Buffer;
+      readonly facts: AnswerFacts;
+      /** The bytes are a stream of the client's protocol, because it asked for one and the upstream gave none. */
+      readonly isStream: boolean;
+    }
+  | { readonly type: 'error'; readonly codes: readonly string[] }
+  | { readonly type: 'malformed' };
+
+/** How one attempt speaks with its target and answers the client: in the client's own words, or through the neutral model. */
+export interface Way {
+  /** The upstream's. */
+  readonly protocol: Protocol;
+  readonly access: ProtocolAccess;
+  readonly body: Buffer;
+  /** What the request lost on the way. */
+  readonly losses: readonly Loss[];
+  /** Whether the upstream's own words are in the client's protocol. */
+  readonly isRaw: boolean;
+  openPassage(beforeTerminal: (() => string | undefined) | undefined): Passage;
+  readWhole(body: Buffer): WholeRead;
+}
+
+/** Same protocol: bytes spliced and passed on (AI-2). */
+export function rawWay(attempt: Attempt, access: ProtocolAccess): Way {
+  const { call, target } = attempt;
+  const { protocol, request } = call;
+  return {
+    protocol,
+    access,
+    body: protocol.writeRequest(request, {
+      model: target.model,
+      mayAskStreamUsage: access.mayAskStreamUsage,
+    }),
+    losses: [],
+    isRaw: true,
+    openPassage: beforeTerminal =>
+      new RawPassage({
+        reader: protocol.openReader(request),
+        renderError: error => protocol.renderStreamError(error, { requestId: call.requestId }),
+        ...(beforeTerminal && { beforeTerminal }),
+      }),
+    readWhole(body) {
+      const read = protocol.readAnswer(body);
+      return read.type === 'answer' ? { ...read, body, isStream: false } : read;
+    },
+  };
+}

@@ -1,0 +1,8 @@
+import type { Protocol } from '../domain/protocol.ts';
+import { anthropicMessages } from './anthropic-messages/anthropic-messages.ts';
+import { openaiChat } from './openai-chat/openai-chat.ts';
+
+/** Every protocol, by name. A new one is a folder and a line here. */
+export const protocols: ReadonlyMap<string, Protocol> = new Map(
+  [openaiChat, anthropicMessages].map(protocol => [protocol.name, protocol]),
+);

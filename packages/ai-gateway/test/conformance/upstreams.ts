@@ -1,0 +1,24 @@
+/** An upstream protocol, as the simulator serves it. A new one is a line here. */
+export interface Upstream {
+  readonly name: string;
+  /** The provider's options but for its key and the address that are the same everywhere. */
+  provider(simulatorUrl: string): object;
+  readonly model: string;
+  /** A model that thinks, when that is another. */
+  readonly thinkingModel: string;
+}
+
+export const upstreams: readonly Upstream[] = [
+  {
+    name: 'openai-chat',
+    provider: url => ({ type: 'openai-compatible', base_url: `${url}/openai/v1` }),
+    model: 'sim-model',
+    thinkingModel: 'sim-reasoner',
+  },
+  {
+    name: 'anthropic-messages',
+    provider: url => ({ type: 'anthropic', base_url: `${url}/anthropic` }),
+    model: 'sim-model',
+    thinkingModel: 'sim-model',
+  },
+];
