@@ -1,4 +1,6 @@
 import { join, resolve } from 'node:path';
+import { createAuditKeys } from './audit/audit-keys.ts';
+import { type AuditLog, createAuditLog } from './audit/audit-log.ts';
 import type { Clock } from './clock.ts';
 import type { SharedConfig } from './config/root-schema.ts';
 import { createDialer, type Dialer } from './http/dialer.ts';
@@ -44,6 +46,7 @@ export interface GatewayDeps {
   readonly envelopes: EnvelopeIssuer;
   readonly envelopeKeys: EnvelopeKeys;
   readonly ledger: UsageLedger;
+  readonly audit: AuditLog;
   /** Absolute path of the folder for embedded stores. */
   readonly dataDir: string;
   /** Closes what was opened here, in reverse order. */
@@ -75,6 +78,7 @@ export async function openGatewayDeps(options: {
   const hot = await openHot(config.hot, clock);
   const dialer = createDialer({ config: config.network, clock });
   const secrets = join(dataDir, 'secrets');
+  const pepper = pepperOf(config, secrets);
   const envelopeKeys = await openEnvelopeKeys({
     name,
     signingKey: readOrCreateSecret(secrets, `${name}-envelope.jwk`, generateSigningKey),
@@ -87,9 +91,18 @@ export async function openGatewayDeps(options: {
     hot,
     clock,
     config: config.identity,
-    pepper: pepperOf(config, secrets),
+    pepper,
     envelopes: createEnvelopeVerifier({ audience: name, keys: envelopeKeys, clock }),
     log: telemetry.log,
+  });
+  const audit = createAuditLog({
+    sql,
+    keys: createAuditKeys(pepper),
+    signing: envelopeKeys,
+    clock,
+    log: telemetry.log,
+    gateway: name,
+    config: config.audit,
   });
   return {
     name,
@@ -105,12 +118,14 @@ export async function openGatewayDeps(options: {
     envelopeKeys,
     ledger,
     authenticate: identity.authenticate,
+    audit,
     envelopes: createEnvelopeIssuer({ name, keys: envelopeKeys, clock }),
     dataDir,
     async close() {
       await identity.close();
       await dialer.close();
       await ledger.close();
+      await audit.close();
       await hot.close();
       await sql.close();
       await telemetry.shutdown();

@@ -1,8 +1,8 @@
+import { canonicalJson } from '@strata/shared/canonical-json.ts';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { ThreadPool } from '@strata/shared/threads/thread-pool.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
-import { canonicalJson } from './canonical.ts';
 import type { SchemaAnswer, SchemaJob } from './schema-job.ts';
 
 const cpuLimitMs = 200;

@@ -1,8 +1,8 @@
+import { canonicalJson, digestOf } from '@strata/shared/canonical-json.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import type { TaskTypes } from '../domain/task-type.ts';
 import type { Workflow } from '../domain/workflow.ts';
-import { canonicalJson, digestOf } from './canonical.ts';
 import { checkDocument } from './check-document.ts';
 import { Compiler } from './compile.ts';
 import type { Grammar } from './grammar.ts';

@@ -1,7 +1,7 @@
+import { canonicalJson, digestOf } from '@strata/shared/canonical-json.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
-import { canonicalJson, digestOf } from '../dsl/canonical.ts';
 import type { Definition } from '../dsl/definitions.ts';
 import { partOf, readYaml } from '../dsl/source.ts';
 import { requireWorkflowScope, type Submission } from '../pipeline/submit-run.ts';

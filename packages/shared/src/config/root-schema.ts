@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { auditSection } from '../audit/audit-section.ts';
 import { networkSection } from '../http/network-section.ts';
 import { identitySection } from '../identity/identity-section.ts';
 import { ledgerSection } from '../money/money-section.ts';
@@ -20,6 +21,7 @@ export const sharedSections = {
   telemetry: telemetrySection,
   network: networkSection,
   ledger: ledgerSection,
+  audit: auditSection,
 };
 
 export type SharedConfig = z.output<ReturnType<typeof sharedSchema>>;

@@ -18,6 +18,8 @@ export interface ColumnTypes {
   readonly serialKey: string;
   /** What follows the closing parenthesis of `create table`. */
   readonly tableOptions: string;
+  /** Statements after which the engine refuses to change or remove rows of the table. */
+  appendOnly(table: string): readonly string[];
 }
 
 const columnTypes: Readonly<Record<SqlDialect, ColumnTypes>> = {
@@ -29,6 +31,11 @@ const columnTypes: Readonly<Record<SqlDialect, ColumnTypes>> = {
     bytes: 'blob',
     serialKey: 'integer primary key autoincrement',
     tableOptions: 'strict',
+    appendOnly: table =>
+      ['update', 'delete'].map(
+        change =>
+          `create trigger ${table}_refuses_${change} before ${change} on ${table} begin select raise(abort, '${table} is append-only'); end`,
+      ),
   },
   postgres: {
     text: 'text',
@@ -38,6 +45,11 @@ const columnTypes: Readonly<Record<SqlDialect, ColumnTypes>> = {
     bytes: 'bytea',
     serialKey: 'bigint generated always as identity primary key',
     tableOptions: '',
+    appendOnly: table => [
+      `create function ${table}_is_append_only() returns trigger language plpgsql as $$ begin raise exception '${table} is append-only' using errcode = 'restrict_violation'; end $$`,
+      `create trigger ${table}_refuses_change before update or delete on ${table} for each row execute function ${table}_is_append_only()`,
+      `create trigger ${table}_refuses_truncate before truncate on ${table} for each statement execute function ${table}_is_append_only()`,
+    ],
   },
 };
 

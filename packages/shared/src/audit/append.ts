@@ -1,0 +1,113 @@
+import { hash } from 'node:crypto';
+import type { Transaction } from 'kysely';
+import { canonicalJson, type JsonValue } from '../canonical-json.ts';
+import type { AuditKeys } from './audit-keys.ts';
+import { type AuditRecord, type DatedEvent, filterColumns, genesisHash, recordText } from './audit-record.ts';
+import type { AuditSchema } from './audit-schema.ts';
+
+/** Where a chain ends. */
+export interface ChainEnd {
+  readonly tenant: string;
+  readonly seq: number;
+  readonly hash: string;
+}
+
+type Head = AuditSchema['audit_heads'];
+type EntryRow = AuditSchema['audit_entries'];
+
+/**
+ * Puts events of one tenant at the end of its chain, in their order. From here to the end of the transaction nobody else appends for
+ * the tenant: call it last. Ids that are stored already are left out when `mayBeStored` says that an earlier try is in doubt.
+ */
+export async function appendEvents(
+  transaction: Transaction<AuditSchema>,
+  keys: AuditKeys,
+  batch: { readonly tenant: string; readonly events: readonly DatedEvent[]; readonly mayBeStored: boolean },
+): Promise<ChainEnd> {
+  const { tenant } = batch;
+  const head = await holdHead(transaction, keys, tenant);
+  const stored = batch.mayBeStored ? await storedIds(transaction, batch.events) : new Set<string>();
+  const events = batch.events.filter(each => !stored.has(each.id));
+  const rows = chain(head, events, keys);
+  const last = rows.at(-1);
+  if (last === undefined) return head;
+  await transaction.insertInto('audit_entries').values(rows).execute();
+  const sensitive = events.flatMap(({ id, event }) =>
+    event.sensitive === undefined ? [] : [{ id, named_values: canonicalJson(event.sensitive) }],
+  );
+  if (sensitive.length > 0) await transaction.insertInto('audit_sensitive').values(sensitive).execute();
+  await transaction
+    .updateTable('audit_heads')
+    .set(sealedEnd(keys, { tenant, seq: last.seq, hash: last.hash }))
+    .where('tenant', '=', tenant)
+    .execute();
+  return { tenant, seq: last.seq, hash: last.hash };
+}
+
+/** The end of the chain, locked until the transaction ends. */
+async function holdHead(
+  transaction: Transaction<AuditSchema>,
+  keys: AuditKeys,
+  tenant: string,
+): Promise<Head> {
+  const read = () =>
+    transaction
+      .selectFrom('audit_heads')
+      .selectAll()
+      .where('tenant', '=', tenant)
+      .forUpdate()
+      .executeTakeFirst();
+  const known = await read();
+  if (known !== undefined) return known;
+  await transaction
+    .insertInto('audit_heads')
+    .values(sealedEnd(keys, { tenant, seq: 0, hash: genesisHash }))
+    .onConflict(conflict => conflict.column('tenant').doNothing())
+    .execute();
+  const made = await read();
+  if (made === undefined) throw new Error(`The audit chain of '${tenant}' has no head`);
+  return made;
+}
+
+export function sealedEnd(keys: AuditKeys, end: ChainEnd): Head {
+  return { ...end, seal: keys.seal(end.tenant, `head ${end.seq} ${end.hash}`) };
+}
+
+async function storedIds(
+  transaction: Transaction<AuditSchema>,
+  events: readonly DatedEvent[],
+): Promise<ReadonlySet<string>> {
+  const ids = events.map(each => each.id);
+  const rows = await transaction.selectFrom('audit_entries').select('id').where('id', 'in', ids).execute();
+  return new Set(rows.map(row => row.id));
+}
+
+function chain(head: Head, events: readonly DatedEvent[], keys: AuditKeys): EntryRow[] {
+  const { tenant } = head;
+  let { seq, hash: previous } = head;
+  return events.map(event => {
+    seq++;
+    const record = recordText(event, { seq, previous }, commitments(keys, tenant, event.event.sensitive));
+    const parsed = JSON.parse(record) as AuditRecord; // as `recordText` wrote it
+    previous = hash('sha256', record);
+    return {
+      tenant,
+      seq,
+      ...filterColumns(parsed),
+      record,
+      hash: previous,
+      seal: keys.seal(tenant, previous),
+    };
+  });
+}
+
+function commitments(
+  keys: AuditKeys,
+  tenant: string,
+  values: Readonly<Record<string, JsonValue>> | undefined,
+): Readonly<Record<string, string>> | undefined {
+  if (values === undefined) return undefined;
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [name, keys.commit(tenant, name, value)]),
+  );
+}

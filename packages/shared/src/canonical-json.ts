@@ -1,0 +1,37 @@
+import { hash } from 'node:crypto';
+
+/** What JSON can say. Members that are undefined are not said. */
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly JsonValue[]
+  | { readonly [name: string]: JsonValue | undefined };
+
+/**
+ * JSON in the one form of RFC 8785: no space, members in the order of their UTF-16 code units, numbers and strings as ECMAScript writes
+ * them (which is what the RFC prescribes). Equal values have equal text. Members that are undefined are left out. A lone surrogate,
+ * which the RFC leaves to the program, is written as its escape.
+ *
+ * @throws TypeError for what JSON cannot say: numbers that are not finite, bigints.
+ */
+export function canonicalJson(value: unknown): string {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`JSON has no ${value}`);
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  const members: string[] = [];
+  for (const [key, each] of Object.entries(value).sort(byKey)) {
+    if (each !== undefined) members.push(`${JSON.stringify(key)}:${canonicalJson(each)}`);
+  }
+  return `{${members.join(',')}}`;
+}
+
+function byKey([left]: readonly [string, unknown], [right]: readonly [string, unknown]): number {
+  return left < right ? -1 : 1;
+}
+
+/** `sha256:` and 64 hexadecimal digits. */
+export function digestOf(text: string): string {
+  return `sha256:${hash('sha256', text)}`;
+}
