@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import type { GatewayDeps } from '@strata/shared/gateway-deps.ts';
 import type { Envelope } from '@strata/shared/identity/envelope.ts';
 import { allScopes, noScopes } from '@strata/shared/identity/scopes.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
@@ -12,6 +13,7 @@ import { type McpGatewayConfig, mcpGatewaySection } from '../src/config.ts';
 
 export interface TestGateway {
   readonly url: URL;
+  readonly deps: GatewayDeps;
   /** Every line the gateway logged, parsed. */
   readonly logs: Record<string, unknown>[];
   readonly recentSpans: NonNullable<Telemetry['recentSpans']>;
@@ -62,6 +64,7 @@ export async function startGateway(
   if (!telemetry.recentSpans) throw new Error('spans are kept in tests');
   return {
     url: new URL('/mcp', url),
+    deps,
     logs,
     recentSpans: telemetry.recentSpans,
     configure(next) {

@@ -31,20 +31,20 @@ export async function streamLog(
   const sink: EventSink = {
     write: async text => {
       const opened = open();
-      // At the drain deadline the writer is closed already, and the last words still have to go out.
-      if (isDraining(opened.signal.reason)) reply.raw.write(text);
+      // The writer is closed already, and the last words still have to go out.
+      if (isEndedHere(opened.signal.reason)) reply.raw.write(text);
       else await opened.write(text);
     },
     end: () => {
       if (isEnded) return;
       isEnded = true;
       const opened = open();
-      if (isDraining(opened.signal.reason)) reply.raw.end();
+      if (isEndedHere(opened.signal.reason)) reply.raw.end();
       else opened.end().catch(() => {}); // the client is gone already, which is what the end is for
     },
   };
   function leave() {
-    if (isDraining(stream?.signal.reason) && options.endsByItself) return; // its calls end now, and with them the log
+    if (isEndedHere(stream?.signal.reason) && options.endsByItself) return; // its calls end now, and with them the log
     log.leave(sink);
     sink.end();
   }
@@ -52,6 +52,7 @@ export async function streamLog(
   open();
 }
 
-export function isDraining(reason: unknown): reason is GatewayError {
-  return reason instanceof GatewayError && reason.reason === 'draining';
+/** Whether it is the gateway that ends a request, whose client still listens: it drains, or the key or the run was stopped. */
+export function isEndedHere(reason: unknown): reason is GatewayError {
+  return reason instanceof GatewayError && reason.reason !== 'client_gone';
 }

@@ -21,7 +21,7 @@ import { idKey, parseFrames } from '../wire/frame.ts';
 import { copySpan, renderBadFrame, renderError, renderErrorObject, renderResult } from '../wire/render.ts';
 import { readAccept } from './accept.ts';
 import { findEraProblem, versionNotAllowed } from './era.ts';
-import { isDraining, streamLog } from './event-sink.ts';
+import { isEndedHere, streamLog } from './event-sink.ts';
 import type { Relay } from './relay.ts';
 import { relayHeader, streamHeader } from './relay-headers.ts';
 
@@ -215,7 +215,7 @@ async function deliver(
 ): Promise<FastifyReply | undefined> {
   const timer = deps.clock.schedule(deps.settings().streams.streamAfterMs, () => {
     exchange.stream();
-    request.gone.addEventListener('abort', () => failAtDrain(request.gone.reason, session, exchange), {
+    request.gone.addEventListener('abort', () => failWhenEndedHere(request.gone.reason, session, exchange), {
       once: true,
     });
   });
@@ -237,9 +237,9 @@ async function deliver(
   }
 }
 
-/** The gateway stops and cannot wait any longer: what still runs is answered. A client that merely left changes nothing. */
-function failAtDrain(reason: unknown, session: LiveSession, exchange: Exchange<EventLog>): void {
-  if (!isDraining(reason)) return;
+/** The gateway stops, or the key or run was stopped: what still runs is answered. A client that merely left changes nothing. */
+function failWhenEndedHere(reason: unknown, session: LiveSession, exchange: Exchange<EventLog>): void {
+  if (!isEndedHere(reason)) return;
   for (const call of session.calls) if (call.exchange === exchange) failCall(call, reason);
 }
 
