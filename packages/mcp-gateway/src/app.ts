@@ -10,12 +10,15 @@ import type { GatewaySettings } from './domain/settings.ts';
 import { addMcpEndpoint, type McpEndpointDeps, routeOf } from './http/mcp-endpoint.ts';
 import { createOriginCheck } from './http/origin-check.ts';
 import { createRelay } from './http/relay.ts';
+import { bookCall } from './pipeline/book-call.ts';
 import { createDispatch } from './pipeline/dispatch.ts';
 import { forwardCall } from './pipeline/forward-call.ts';
 import { JoinedLists } from './pipeline/joined-lists.ts';
+import { limitCalls } from './pipeline/limit-calls.ts';
 import { limitTime } from './pipeline/limit-time.ts';
 import { recordCall } from './pipeline/record-call.ts';
 import { Replicas } from './pipeline/replicas.ts';
+import { retrySafeCalls } from './pipeline/retry-safe-calls.ts';
 import { createRoutes } from './pipeline/routes.ts';
 import { ServerFacts } from './pipeline/server-facts.ts';
 import { createSessionDirectory } from './pipeline/session-directory.ts';
@@ -45,6 +48,10 @@ export async function createMcpGateway(
   });
   const dropped = meter.createCounter('strata.mcp.dropped_messages', {
     description: 'Progress and log messages left out because the client reads too slowly.',
+  });
+
+  const repeated = meter.createCounter('strata.mcp.repeated_calls', {
+    description: 'Calls made again because the server was lost in the middle of them and they are safe.',
   });
 
   const directory = createUpstreamDirectory({
@@ -104,8 +111,14 @@ export async function createMcpGateway(
     .addCallback(result => result.observe(sessions.size));
 
   const runCall = compose(
-    [recordCall(telemetry, clock), traceCall(telemetry), limitTime(clock)],
-    forwardCall,
+    [
+      recordCall(telemetry, clock),
+      traceCall(telemetry),
+      limitCalls(clock),
+      bookCall(deps.ledger, clock),
+      limitTime(clock),
+    ],
+    retrySafeCalls(forwardCall, server => repeated.add(1, { server })),
   );
   const endpoint: McpEndpointDeps = {
     clock,

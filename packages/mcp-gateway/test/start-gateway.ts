@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { GatewayDeps } from '@strata/shared/gateway-deps.ts';
 import type { Envelope } from '@strata/shared/identity/envelope.ts';
 import { allScopes, noScopes } from '@strata/shared/identity/scopes.ts';
+import type { MoneySchema } from '@strata/shared/money/money-schema.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
 import { createLogger } from '@strata/shared/telemetry/logger.ts';
 import { createTelemetry, type Telemetry } from '@strata/shared/telemetry/telemetry.ts';
@@ -25,6 +26,8 @@ export interface TestGateway {
   /** Reloads with this section. */
   configure(section: unknown): void;
   prometheus(): Promise<string>;
+  /** What has been booked so far. */
+  ledger(): Promise<readonly MoneySchema['usage_ledger'][]>;
   close(): Promise<void>;
 }
 
@@ -72,6 +75,10 @@ export async function startGateway(
       for (const listener of listeners) listener(current);
     },
     prometheus: () => telemetry.prometheus(),
+    async ledger() {
+      await own.ledger.flush();
+      return own.sql.db.selectFrom('usage_ledger').selectAll().execute();
+    },
     userKey: own.userKey,
     createKey: (principal, tools = ['*']) =>
       own.createKey({ principal, scopes: { ...noScopes, servers: ['*'], tools } }),

@@ -13,6 +13,29 @@ export interface UpstreamPolicy {
   readonly toolTimeoutsMs: Readonly<Record<string, number>>;
   readonly openTimeoutMs: number;
   readonly maxResultBytes: number;
+  /** Globs over the server's own names: tools that may be called again when a call was lost under way. */
+  readonly retryTools: readonly string[];
+  /** Whether a tool that calls itself read-only or idempotent counts as one. */
+  readonly trustsAnnotations: boolean;
+  /** The first that matches a tool counts; so with prices. */
+  readonly toolLimits: readonly ToolLimit[];
+  readonly toolPrices: readonly ToolPrice[];
+}
+
+export interface ToolLimit {
+  /** A glob over the server's own names. */
+  readonly tools: string;
+  /** Calls at a time, of all callers. */
+  readonly concurrent: number | undefined;
+  /** Calls a minute, of one principal. */
+  readonly perMinute: number | undefined;
+}
+
+export interface ToolPrice {
+  readonly tools: string;
+  readonly nanoUsd: bigint;
+  /** Names this price for good ($-2). */
+  readonly version: string;
 }
 
 /** One configured tool server. */

@@ -19,12 +19,19 @@ export interface CallContext {
   /** What is called, as the client names it and as the server does; both undefined for a method without a name. */
   readonly exposedName: string | undefined;
   readonly serverName: string | undefined;
+  /** What the server says of the tool in `annotations`; its own word, not the operator's. */
+  readonly annotations: () => ToolAnnotations;
   /** New text for members of `params`: names and URIs as the server knows them. */
   readonly edits: readonly { readonly path: readonly string[]; readonly text: string }[];
   readonly requestId: string;
   readonly trace: TraceContext;
   /** Sent to the server in `_meta`; a stage that opens a span sets it. */
   traceparent: string;
+}
+
+export interface ToolAnnotations {
+  readonly readOnlyHint?: unknown;
+  readonly idempotentHint?: unknown;
 }
 
 export type CallStage = Stage<CallContext, ResponseFrame>;

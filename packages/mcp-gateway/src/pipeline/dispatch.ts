@@ -10,6 +10,7 @@ import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { withinTime } from '../domain/with-signal.ts';
 import { textParam } from '../wire/frame.ts';
 import { stringAt } from '../wire/json-text.ts';
+import { annotationsOf } from '../wire/list-items.ts';
 import { renderResult } from '../wire/render.ts';
 import { resultUriEdits } from '../wire/result-uris.ts';
 import { onOneLine, splice } from '../wire/splice.ts';
@@ -99,6 +100,7 @@ function nameHandler(kind: 'tools' | 'prompts'): Handler {
       server: entry.server,
       exposedName: name,
       serverName: entry.item.key,
+      annotations: () => annotationsOf(entry.item),
       edits: name === entry.item.key ? [] : [{ path: ['name'], text: entry.item.key }],
     });
   };
@@ -169,7 +171,10 @@ interface Target {
   readonly exposedName: string;
   readonly serverName: string;
   readonly edits: CallContext['edits'];
+  readonly annotations?: CallContext['annotations'];
 }
+
+const noAnnotations = () => ({});
 
 async function resourceTarget(request: Request, path: readonly string[] = ['uri']): Promise<Target> {
   const { client, caller, call, frame } = request;
@@ -212,6 +217,7 @@ async function passOn(
     exposedName: target.exposedName,
     serverName: target.serverName,
     edits: target.edits,
+    annotations: target.annotations ?? noAnnotations,
     requestId: request.requestId,
     trace: request.trace,
     traceparent: request.traceparent,

@@ -4,11 +4,8 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { HistogramSeries } from '@strata/shared/telemetry/histograms.ts';
 import { durationBuckets, metricNames } from '@strata/shared/telemetry/semantic-conventions.ts';
 import type { Telemetry } from '@strata/shared/telemetry/telemetry.ts';
-import { cancelledByClient } from '../domain/exchange.ts';
-import type { ResponseFrame } from '../domain/frame.ts';
 import type { CallContext, CallStage } from './call-context.ts';
-
-export type CallOutcome = 'ok' | 'tool_error' | 'server_error' | 'failed' | 'cancelled';
+import { type CallOutcome, callOutcome } from './call-outcome.ts';
 
 /**
  * One record for each call that reached for a server: who, with which key, what, with which arguments (as a digest, never
@@ -45,15 +42,11 @@ export function recordCall(telemetry: Telemetry, clock: Clock): CallStage {
     };
     try {
       const answer = await next();
-      finish(outcomeOf(answer), undefined, answer.bytes.length);
+      finish(callOutcome(answer, undefined), undefined, answer.bytes.length);
       return answer;
     } catch (error) {
-      const isCancelled = error === cancelledByClient;
-      finish(
-        isCancelled ? 'cancelled' : 'failed',
-        isCancelled ? undefined : GatewayError.from(error).reason,
-        0,
-      );
+      const outcome = callOutcome(undefined, error);
+      finish(outcome, outcome === 'cancelled' ? undefined : GatewayError.from(error).reason, 0);
       throw error;
     }
   };
@@ -81,10 +74,4 @@ function recordOf(context: CallContext): Readonly<Record<string, unknown>> {
 function argumentsDigest({ frame }: CallContext): string | undefined {
   const span = frame.params?.members?.get('arguments');
   return span && createHash('sha256').update(frame.bytes.subarray(span.start, span.end)).digest('hex');
-}
-
-function outcomeOf(answer: ResponseFrame): CallOutcome {
-  if (answer.error) return 'server_error';
-  const isError = answer.result?.members?.get('isError');
-  return isError && answer.bytes[isError.start] === 0x74 ? 'tool_error' : 'ok';
 }

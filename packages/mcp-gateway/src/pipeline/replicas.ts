@@ -58,21 +58,30 @@ export class Replicas {
   /** `gone`: a replica that could not be reached just now, whatever it last said. */
   async locate(id: string, caller: Caller, route: string, gone?: SessionOwner): Promise<SessionPlace> {
     const { sessions, store } = this.#options;
+    const tag = sessionTag(id);
+    const underWay = this.#taking.get(tag);
+    if (underWay) {
+      await underWay.catch(() => {}); // whoever began it gets the error
+      return this.locate(id, caller, route, gone);
+    }
     const local = sessions.peek(id);
     if (local) {
       if (!isBoundTo(local.binding, caller, route)) return noPlace;
       if (await this.#isStillOwner(local)) return { type: 'here', session: local };
     }
-    const tag = sessionTag(id);
     const stored = await store.read(tag);
     if (!stored || !isBoundTo(stored.record.binding, caller, route)) return noPlace;
     const { owner } = stored;
+    const isTaken = this.#taking.has(tag) || sessions.peek(id) !== undefined; // while the record was read
+    if (isTaken) return this.locate(id, caller, route, gone);
     if (owner.instance === this.#options.instance) return noPlace; // it ended here a moment ago
     const isGone = gone?.instance === owner.instance && gone.fence === owner.fence;
     if (!isGone && (await this.#isAlive(owner.instance))) return { type: 'elsewhere', owner };
-    const taking = this.#taking.get(tag) ?? this.#takeOver(id, tag, stored);
+    // Others may have begun while the liveness was asked for.
+    if (this.#taking.has(tag)) return this.locate(id, caller, route, gone);
+    const taking = this.#takeOver(id, tag, stored).finally(() => this.#taking.delete(tag));
     this.#taking.set(tag, taking);
-    return taking.finally(() => this.#taking.delete(tag));
+    return taking;
   }
 
   /** Calls `onDead` once when the replica is taken for dead. Returns how to stop watching. */

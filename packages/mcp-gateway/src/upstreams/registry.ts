@@ -1,3 +1,4 @@
+import { nanoUsdPerMillion } from '@strata/shared/money/price.ts';
 import { createRegistry } from '@strata/shared/plugin.ts';
 import { Secret } from '@strata/shared/secret.ts';
 import type * as z from 'zod';
@@ -31,6 +32,18 @@ export function policyOf(parsed: object): UpstreamPolicy {
     toolTimeoutsMs: config.tool_timeouts_ms,
     openTimeoutMs: config.open_timeout_ms,
     maxResultBytes: config.max_result_bytes,
+    retryTools: config.retry_tools,
+    trustsAnnotations: config.trust_annotations,
+    toolLimits: Object.entries(config.tool_limits).map(([tools, { concurrent, per_minute: perMinute }]) => ({
+      tools,
+      concurrent,
+      perMinute,
+    })),
+    toolPrices: Object.entries(config.tool_prices_usd).map(([tools, price]) => ({
+      tools,
+      nanoUsd: nanoUsdPerMillion(price),
+      version: `config:${tools}=${price}`,
+    })),
   };
 }
 

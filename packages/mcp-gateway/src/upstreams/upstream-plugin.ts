@@ -1,5 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import type { Dialer } from '@strata/shared/http/dialer.ts';
+import { isDecimalUsd } from '@strata/shared/money/price.ts';
 import { definePlugin } from '@strata/shared/plugin.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import * as z from 'zod';
@@ -41,6 +42,36 @@ export const upstreamOptions = {
     .record(z.string(), z.int().min(100).max(86_400_000))
     .default({})
     .describe("The same for single tools, by the server's own name for the tool."),
+  retry_tools: z
+    .array(z.string().min(1))
+    .default([])
+    .describe(
+      "Globs over the server's own names: tools that do no harm when they are done twice. A call of one is made again, once, when the server was lost in the middle of it. Any other call is answered with an error.",
+    ),
+  trust_annotations: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether tools that call themselves read-only or idempotent are called again like those of `retry_tools`. It is the word of the server.',
+    ),
+  tool_limits: z
+    .record(
+      z.string().min(1),
+      z.strictObject({
+        concurrent: z.int().min(1).optional().describe('Calls at a time, of all callers together.'),
+        per_minute: z.int().min(1).optional().describe('Calls a minute, of each principal.'),
+      }),
+    )
+    .default({})
+    .describe(
+      "Limits by globs over the server's own names for tools; the first that matches counts. Each replica counts for itself.",
+    ),
+  tool_prices_usd: z
+    .record(z.string().min(1), z.string().refine(isDecimalUsd, 'expected a decimal number such as "0.005"'))
+    .default({})
+    .describe(
+      "What a call costs, USD, by globs over the server's own names for tools; the first that matches counts. Calls of such tools are booked in the usage ledger.",
+    ),
   open_timeout_ms: z
     .int()
     .min(100)

@@ -1,3 +1,4 @@
+import { isObject } from '../domain/capabilities.ts';
 import type { CatalogItem, ListKind } from '../domain/catalog.ts';
 import type { ResponseFrame, Span } from '../domain/frame.ts';
 import { scanElements, scanJson, scanWithin } from './json-scanner.ts';
@@ -81,6 +82,14 @@ export function renderItem(item: ListedItem, exposed: string, exposeUri: (uri: s
   if (exposed !== item.key) edits.push({ ...item.keySpan, text: JSON.stringify(exposed) });
   if (hasAppUri(item)) edits.push(...appUriEdits(item.bytes, exposeUri));
   return splice(item.bytes, edits);
+}
+
+/** What a server says about a tool of its (2025-03-26, "Tool annotations"). */
+export function annotationsOf(item: ListedItem): Readonly<Record<string, unknown>> {
+  const span = scanJson(item.bytes, {}, limits).members?.get('annotations');
+  if (!span) return {};
+  const parsed: unknown = JSON.parse(item.bytes.toString('utf8', span.start, span.end));
+  return isObject(parsed) ? parsed : {};
 }
 
 /** Whether the item may name the page of an MCP App. */

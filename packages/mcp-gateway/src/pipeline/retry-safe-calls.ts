@@ -1,0 +1,35 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { matchesScope } from '@strata/shared/identity/scopes.ts';
+import type { CallContext, RunCall } from './call-context.ts';
+
+/** The conversation was lost with the call under way: whether the server did it, nobody knows. */
+const lostUnderWay = new Set(['server_session_lost', 'server_gone', 'server_stream_ended', 'upstream_reset']);
+
+/** Methods that the protocol defines as reading. */
+const readingMethods = new Set(['prompts/get', 'resources/read', 'completion/complete']);
+
+/**
+ * Makes a call again, once, when its conversation was lost and doing it twice is safe: because the operator says so for the tool, or
+ * the tool says so and the operator trusts the server's word. Any other call gets the error; its client decides.
+ */
+export function retrySafeCalls(forward: RunCall, onRetry: (server: string) => void): RunCall {
+  return async context => {
+    try {
+      return await forward(context);
+    } catch (error) {
+      const isLost = error instanceof GatewayError && lostUnderWay.has(error.reason);
+      if (!isLost || context.call.abort.signal.aborted || !isSafe(context)) throw error;
+      onRetry(context.upstream.name);
+      return forward(context);
+    }
+  };
+}
+
+function isSafe({ frame, upstream, serverName, annotations }: CallContext): boolean {
+  if (readingMethods.has(frame.method)) return true;
+  if (frame.method !== 'tools/call' || serverName === undefined) return false;
+  const { retryTools, trustsAnnotations } = upstream.policy;
+  if (matchesScope(retryTools, serverName)) return true;
+  const { readOnlyHint, idempotentHint } = trustsAnnotations ? annotations() : {};
+  return readOnlyHint === true || idempotentHint === true;
+}
