@@ -24,6 +24,7 @@ import { addRunRoutes } from './http/run-routes.ts';
 import { addWorkflowRoutes } from './http/workflow-routes.ts';
 import { openSqliteJournal } from './journal/sqlite/sqlite-journal.ts';
 import { createHttpEffect } from './tasks/call-http/http-effect.ts';
+import { createOpenapiEffect } from './tasks/call-openapi/openapi-effect.ts';
 import { taskTypes } from './tasks/registry.ts';
 
 /**
@@ -104,18 +105,20 @@ export async function createAgentGateway(
 /** The ways to the outside, one line each. */
 function createEffects(
   config: ConfigSource<AgentGatewayConfig>,
-  { dialer, schemas }: Pick<GatewayDeps, 'dialer'> & { readonly schemas: DataSchemas },
+  { dialer, clock, schemas }: Pick<GatewayDeps, 'dialer' | 'clock'> & { readonly schemas: DataSchemas },
 ): ReadonlyMap<string, Effect> {
   const neighbour = (name: string, url: string): Origin => ({ name, url: new URL(url), allowPrivate: true });
-  const all = [
-    createHttpEffect({
-      dialer,
-      settings: () => ({
-        allowedHosts: config.current.http_calls.allowed_hosts,
-        privateHosts: config.current.http_calls.private_hosts,
-        timeoutMs: config.current.http_calls.timeout_ms,
-      }),
+  const http = createHttpEffect({
+    dialer,
+    settings: () => ({
+      allowedHosts: config.current.http_calls.allowed_hosts,
+      privateHosts: config.current.http_calls.private_hosts,
+      timeoutMs: config.current.http_calls.timeout_ms,
     }),
+  });
+  const all = [
+    http,
+    createOpenapiEffect({ http, clock }),
     createSchemaEffect(schemas),
     createModelEffect({
       dialer,

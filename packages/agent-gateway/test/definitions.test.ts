@@ -80,7 +80,6 @@ describe('what is not run is refused when it is submitted, and says why', () => 
     ['raise', { raise: { error: {} } }, '/do/0/t/raise', 'raising errors'],
     ['run', { run: { shell: { command: 'ls' } } }, '/do/0/t/run', 'running containers'],
     ['call: grpc', { call: 'grpc', with: {} }, '/do/0/t/call', 'gRPC'],
-    ['call: openapi', { call: 'openapi', with: {} }, '/do/0/t/call', 'call: http'],
     ['call: something', { call: 'something' }, '/do/0/t/call', "no function 'something'"],
   ])('%s', async (_name, task, pointer, why) => {
     expect((await mistakesOf([{ t: task }]))[pointer]).toContain(why);

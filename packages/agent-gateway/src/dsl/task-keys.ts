@@ -29,7 +29,6 @@ const refusals: Readonly<Record<string, string>> = {
   'call:a2a': 'calls to A2A agents are not supported',
   'call:asyncapi': 'AsyncAPI calls are not supported',
   'call:grpc': 'gRPC calls are not supported',
-  'call:openapi': 'OpenAPI calls are not supported; `call: http` can make the same request',
 };
 
 export type TaskKind =

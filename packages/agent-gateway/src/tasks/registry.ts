@@ -3,6 +3,7 @@ import { callAgentTask } from './call-agent/index.ts';
 import { callHttpTask } from './call-http/index.ts';
 import { callLlmTask } from './call-llm/index.ts';
 import { callMcpTask } from './call-mcp/index.ts';
+import { callOpenapiTask } from './call-openapi/index.ts';
 import { doTask } from './do/index.ts';
 import { setTask } from './set/index.ts';
 import { switchTask } from './switch/index.ts';
@@ -13,6 +14,7 @@ const all: readonly TaskType[] = [
   callHttpTask,
   callLlmTask,
   callMcpTask,
+  callOpenapiTask,
   doTask,
   setTask,
   switchTask,

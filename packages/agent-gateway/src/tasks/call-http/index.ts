@@ -1,8 +1,8 @@
 import * as z from 'zod';
-import { runError } from '../../domain/run-error.ts';
 import { defineTask, type TaskScope } from '../../domain/task-type.ts';
-import type { InDoubtPolicy, Template } from '../../domain/workflow.ts';
+import type { Template } from '../../domain/workflow.ts';
 import { checkShape } from '../check-shape.ts';
+import { type HttpOutput, httpOutput, inDoubtOfMethod, moveOfAnswer, withoutQuery } from '../http-answer.ts';
 import { planSingleCall } from '../single-call.ts';
 import type { HttpCall, HttpCallResult } from './http-call.ts';
 
@@ -15,7 +15,7 @@ const withSchema = z.strictObject({
   headers: z.union([z.record(z.string(), z.unknown()), z.string()]).optional(),
   body: z.unknown().optional(),
   query: z.union([z.record(z.string(), z.unknown()), z.string()]).optional(),
-  output: z.enum(['raw', 'content', 'response']).default('content'),
+  output: httpOutput,
   redirect: z.boolean().default(false),
 });
 
@@ -25,12 +25,9 @@ interface Options {
   readonly headers: Template | undefined;
   readonly body: Template | undefined;
   readonly query: Template | undefined;
-  readonly output: 'raw' | 'content' | 'response';
+  readonly output: HttpOutput;
   readonly redirect: boolean;
 }
-
-/** RFC 9110 section 9.2.1: asking again changes nothing. PUT and DELETE are idempotent by the letter and often not in fact. */
-const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** `call: http`: one request through the dialer. Its output is the answer's content. */
 export const callHttpTask = defineTask<Options | undefined, HttpCall>({
@@ -81,44 +78,14 @@ export const callHttpTask = defineTask<Options | undefined, HttpCall>({
       effect: 'http',
       label: `${method} ${withoutQuery(uri)}`,
       request,
-      inDoubt: node.onInDoubt ?? defaultPolicy(method),
+      inDoubt: node.onInDoubt ?? inDoubtOfMethod(method),
     };
-    return planSingleCall(calls, call, result => {
-      const answer = result as HttpCallResult; // written by the effect of the same name
-      if (answer.isProblem) {
-        return {
-          type: 'fail',
-          error: runError('communication', {
-            status: answer.status,
-            detail: `${method} ${withoutQuery(uri)} answered ${answer.status}.`,
-            instance: node.path,
-            reason: 'http_call_refused',
-          }),
-        };
-      }
-      return { type: 'complete', output: outputOf(answer, request, options?.output ?? 'content') };
-    });
+    return planSingleCall(calls, call, result =>
+      // written by the effect of the same name
+      moveOfAnswer(result as HttpCallResult, { node, request, output: options?.output ?? 'content' }),
+    );
   },
 });
-
-function defaultPolicy(method: string): InDoubtPolicy {
-  return safeMethods.has(method) ? 'retry' : 'park';
-}
-
-function outputOf(answer: HttpCallResult, request: HttpCall, output: Options['output']): unknown {
-  switch (output) {
-    case 'raw':
-    case 'content':
-      return answer.content;
-    case 'response':
-      return {
-        request: { method: request.method, uri: request.uri, headers: request.headers },
-        statusCode: answer.status,
-        headers: answer.headers,
-        content: answer.content,
-      };
-  }
-}
 
 /** `{name}` stands for a member of the task's input (RFC 6570 level 1). */
 async function resolveUri(template: Template, scope: TaskScope): Promise<string> {
@@ -138,5 +105,3 @@ function toTexts(value: unknown): Record<string, string> {
 }
 
 const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
-
-const withoutQuery = (uri: string) => uri.split('?', 1)[0] ?? '';
