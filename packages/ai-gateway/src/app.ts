@@ -27,6 +27,7 @@ import { createTraceAttempt } from './policies/trace-attempt.ts';
 import { createTraceCall } from './policies/trace-call.ts';
 import { anthropicMessages } from './protocols/anthropic-messages/anthropic-messages.ts';
 import { openaiChat } from './protocols/openai-chat/openai-chat.ts';
+import { openaiResponses } from './protocols/openai-responses/openai-responses.ts';
 import { protocols } from './protocols/registry.ts';
 import { createProvider } from './providers/registry.ts';
 import { createUsageEntries } from './store/usage-entries.ts';
@@ -85,6 +86,7 @@ export async function createAiGateway(
   const routes = () => inForce.routes;
   const endpointDeps = { clock, routes, answer };
   addModelEndpoint(server.app, { path: '/v1/chat/completions', protocol: openaiChat }, endpointDeps);
+  addModelEndpoint(server.app, { path: '/v1/responses', protocol: openaiResponses }, endpointDeps);
   addModelEndpoint(server.app, { path: '/v1/messages', protocol: anthropicMessages }, endpointDeps);
   addModelsEndpoint(server.app, { routes, since: () => inForce.sinceMs });
 

@@ -29,6 +29,8 @@ export interface NeutralRequest {
   readonly verbosity?: string | undefined;
   /** Members of the client's request that mean nothing in other protocols, by their own names. */
   readonly unknown: Readonly<Record<string, unknown>>;
+  /** As the client wrote it, for protocols whose answers repeat the request. */
+  readonly written?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export interface Sampling {

@@ -9,8 +9,7 @@ export type Protocols = ReadonlyMap<string, Protocol>;
 
 /**
  * The client's own protocol where the target speaks it: its bytes pass. A request that carries another provider's seals is read and
- * written again even then, because no provider would take those. Every other target is spoken to in the first of its
- * protocols that can be translated.
+ * written again even then, because no provider would take those.
  */
 export function chooseWay(attempt: Attempt, protocols: Protocols, nowMs: number): Way {
   const { call, target } = attempt;
@@ -21,21 +20,30 @@ export function chooseWay(attempt: Attempt, protocols: Protocols, nowMs: number)
     if (!mustTranslate) return rawWay(attempt, same);
     return translatedWay(attempt, { protocol: call.protocol, access: same, nowMs });
   }
-  const other = translatable(target.provider, protocols);
-  if (other === undefined) throw new Error(`${target.id} cannot be reached from ${call.protocol.name}`);
-  return translatedWay(attempt, { ...other, nowMs });
+  return leastLoss(attempt, protocols, nowMs);
+}
+
+/** Of the protocols that the target speaks, the one in which the least is lost; of equals, the first. */
+function leastLoss(attempt: Attempt, protocols: Protocols, nowMs: number): Way {
+  let best: Way | undefined;
+  for (const other of translatable(attempt.target.provider, protocols)) {
+    const way = translatedWay(attempt, { ...other, nowMs });
+    if (way.losses.length === 0) return way;
+    if (best === undefined || way.losses.length < best.losses.length) best = way;
+  }
+  if (best !== undefined) return best;
+  throw new Error(`${attempt.target.id} cannot be reached from ${attempt.call.protocol.name}`);
 }
 
 function translatable(provider: ModelProvider, protocols: Protocols) {
-  for (const [name, access] of provider.speaks) {
+  return [...provider.speaks].flatMap(([name, access]) => {
     const protocol = protocols.get(name);
-    if (protocol?.codec !== undefined) return { protocol, access };
-  }
-  return undefined;
+    return protocol?.codec === undefined ? [] : [{ protocol, access }];
+  });
 }
 
 /** Whether a request of one protocol can be answered by a provider at all. */
 export function canReach(protocol: Protocol, provider: ModelProvider, protocols: Protocols): boolean {
   if (provider.speaks.has(protocol.name)) return true;
-  return protocol.codec !== undefined && translatable(provider, protocols) !== undefined;
+  return protocol.codec !== undefined && translatable(provider, protocols).length > 0;
 }

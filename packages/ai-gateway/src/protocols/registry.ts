@@ -1,8 +1,9 @@
 import type { Protocol } from '../domain/protocol.ts';
 import { anthropicMessages } from './anthropic-messages/anthropic-messages.ts';
 import { openaiChat } from './openai-chat/openai-chat.ts';
+import { openaiResponses } from './openai-responses/openai-responses.ts';
 
 /** Every protocol, by name. A new one is a folder and a line here. */
 export const protocols: ReadonlyMap<string, Protocol> = new Map(
-  [openaiChat, anthropicMessages].map(protocol => [protocol.name, protocol]),
+  [openaiChat, openaiResponses, anthropicMessages].map(protocol => [protocol.name, protocol]),
 );

@@ -2,6 +2,7 @@ import Anthropic from '@anthropic-ai/sdk';
 import type { Message, MessageCreateParamsBase } from '@anthropic-ai/sdk/resources/messages';
 import OpenAI from 'openai';
 import type { ChatCompletion, ChatCompletionCreateParams } from 'openai/resources/chat/completions';
+import type { Response, ResponseCreateParamsBase } from 'openai/resources/responses/responses';
 import type { Case, Seen } from './cases.ts';
 
 export interface Server {
@@ -110,6 +111,97 @@ function readChat(completion: ChatCompletion): Asked {
   };
 }
 
+const responses: Client = {
+  name: 'openai, responses',
+  protocol: 'openai-responses',
+  async ask(server, model, test, isStream) {
+    const sdk = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: server.key, maxRetries: 0 });
+    const body = responsesBody(model, test);
+    const response = isStream
+      ? await sdk.responses.stream(body).finalResponse()
+      : await sdk.responses.create({ ...body, stream: false });
+    return readResponse(response);
+  },
+};
+
+function responsesBody(model: string, test: Case): ResponseCreateParamsBase & { stream?: never } {
+  const { prompt, image, tools, schema, thinks } = test;
+  return {
+    model,
+    max_output_tokens: 4000,
+    store: false,
+    input: [
+      {
+        role: 'user',
+        content: [
+          { type: 'input_text', text: prompt },
+          ...(image === undefined
+            ? []
+            : [
+                {
+                  type: 'input_image' as const,
+                  detail: 'auto' as const,
+                  image_url: `data:image/png;base64,${image}`,
+                },
+              ]),
+        ],
+      },
+    ],
+    ...(tools && {
+      tools: tools.map(({ name, schema: parameters }) => ({
+        type: 'function' as const,
+        name,
+        parameters,
+        strict: false,
+      })),
+    }),
+    ...(schema && {
+      text: { format: { type: 'json_schema' as const, name: 'answer', strict: true, schema } },
+    }),
+    ...(thinks && { reasoning: { effort: 'medium' as const, summary: 'auto' as const } }),
+  };
+}
+
+function readResponse(response: Response): Asked {
+  const parts = response.output.flatMap(item => (item.type === 'message' ? item.content : []));
+  const refusal = parts.flatMap(part => (part.type === 'refusal' ? [part.refusal] : [])).join('');
+  const text = parts.flatMap(part => (part.type === 'output_text' ? [part.text] : [])).join('');
+  const calls = response.output.flatMap(item =>
+    item.type === 'function_call'
+      ? [{ name: item.name, arguments: JSON.parse(item.arguments) as unknown }]
+      : [],
+  );
+  const why = response.incomplete_details?.reason;
+  const isRefused = refusal !== '' || why === 'content_filter';
+  const ended = why === 'max_output_tokens' ? 'length' : calls.length > 0 ? 'tool-calls' : 'stop';
+  return {
+    seen: {
+      text: isRefused ? '' : text,
+      refusal: isRefused ? refusal || text : '',
+      calls,
+      finish: isRefused ? 'refused' : ended,
+      inputTokens: response.usage?.input_tokens ?? 0,
+      outputTokens: response.usage?.output_tokens ?? 0,
+    },
+    message: {
+      output: response.output.map(item => ({
+        type: item.type,
+        ...(item.type === 'message' && { content: item.content.map(withoutParsed) }),
+        ...(item.type === 'function_call' && { name: item.name, arguments: item.arguments }),
+        ...(item.type === 'reasoning' && { summary: item.summary }),
+      })),
+      status: response.status,
+      model: response.model,
+      usage: response.usage,
+    },
+  };
+}
+
+/** The SDK adds a `parsed` member to what it streams. */
+function withoutParsed(part: object): object {
+  return Object.fromEntries(Object.entries(part).filter(([key]) => key !== 'parsed'));
+}
+
 const messages: Client = {
   name: '@anthropic-ai/sdk, messages',
   protocol: 'anthropic-messages',
@@ -193,4 +285,4 @@ function readMessage(message: Message): Asked {
 }
 
 /** Every client. A new protocol is a line here. */
-export const clients: readonly Client[] = [chat, messages];
+export const clients: readonly Client[] = [chat, responses, messages];

@@ -16,6 +16,12 @@ export const upstreams: readonly Upstream[] = [
     thinkingModel: 'sim-reasoner',
   },
   {
+    name: 'openai-responses',
+    provider: url => ({ type: 'openai', base_url: `${url}/openai/v1` }),
+    model: 'sim-model',
+    thinkingModel: 'gpt-5-mini',
+  },
+  {
     name: 'anthropic-messages',
     provider: url => ({ type: 'anthropic', base_url: `${url}/anthropic` }),
     model: 'sim-model',

@@ -19,7 +19,11 @@ export const openai = defineProvider({
     system: 'openai',
     vendor: 'openai',
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
-    speaks: new Map([['openai-chat', { path: '/chat/completions', mayAskStreamUsage: true }]]),
+    speaks: new Map([
+      // First, because it alone can give reasoning back to the model.
+      ['openai-responses', { path: '/responses', mayAskStreamUsage: true }],
+      ['openai-chat', { path: '/chat/completions', mayAskStreamUsage: true }],
+    ]),
     headers: {
       authorization: `Bearer ${options.api_key.reveal()}`,
       ...(options.organization !== undefined && { 'openai-organization': options.organization }),

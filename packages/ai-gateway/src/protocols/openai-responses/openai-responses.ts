@@ -1,0 +1,35 @@
+import { openaiErrors } from '@strata/shared/errors/openai.ts';
+import { setMember, splice } from '../../domain/json-splice.ts';
+import type { Protocol, WholeAnswer } from '../../domain/protocol.ts';
+import { parseObject } from '../read-json.ts';
+import { readCommonRequest } from '../read-request.ts';
+import { responsesCodec } from './codec.ts';
+import { readResponsesErrorCodes, responsesErrorEvent } from './errors.ts';
+import { ResponsesStreamReader, readResponseFacts } from './stream-reader.ts';
+
+/** Members with the caller's own data. */
+const content = new Set(['input', 'instructions', 'tools', 'tool_choice', 'text', 'prompt', 'metadata']);
+
+/** OpenAI Responses (spec/llm-protocols 6.2). Its streams always tell their usage. */
+export const openaiResponses: Protocol = {
+  name: 'openai-responses',
+  operation: 'chat',
+  requestHeaders: ['openai-beta'],
+  requestIdHeader: 'x-request-id',
+  renderError: openaiErrors,
+  renderStreamError: responsesErrorEvent,
+  readRequest: body => ({ ...readCommonRequest(body, content), wantsStreamUsage: true }),
+  writeRequest: (request, change) =>
+    splice(request.body, setMember(request.scanned, 'model', JSON.stringify(change.model))),
+  readAnswer,
+  readErrorCodes: body => readResponsesErrorCodes(parseObject(body) ?? {}),
+  openReader: () => new ResponsesStreamReader(),
+  codec: responsesCodec,
+};
+
+function readAnswer(bytes: Buffer): WholeAnswer {
+  const body = parseObject(bytes);
+  if (body === undefined) return { type: 'malformed' };
+  if (body.error || body.status === 'failed') return { type: 'error', codes: readResponsesErrorCodes(body) };
+  return { type: 'answer', facts: readResponseFacts(body) };
+}
