@@ -179,5 +179,7 @@ function limitsOf({ limits }: AgentGatewayConfig) {
     maxValueBytes: limits.value_bytes,
     maxJournalBytes: limits.journal_bytes,
     maxRunMs: limits.run_ms,
+    maxFanOut: limits.fan_out,
+    maxRepeats: limits.repeats,
   };
 }

@@ -8,14 +8,20 @@ const neighbour = (url: string) => z.url({ protocol: /^https?$/ }).default(url);
 
 const limits = z
   .strictObject({
-    steps: count(10_000).describe('Tasks that one run may begin, every visit counted.'),
-    visits: count(1000).describe('Times that one run may begin the same task.'),
+    steps: count(20_000).describe('Tasks that one run may begin, every visit counted.'),
+    visits: count(1000).describe('Times that the same task may begin in one walk through its list.'),
+    fan_out: count(1000, 10_000).describe('Lists that one task may walk at a time.'),
+    repeats: count(10).describe(
+      'Times in a row that a task may begin with an input it has met before, without a wait between: a loop that makes no progress.',
+    ),
     run_ms: milliseconds(86_400_000).describe('How long a run may take, its waits included.'),
     value_bytes: count(mebibyte, 64 * mebibyte).describe('Size of one recorded value as JSON.'),
     journal_bytes: count(64 * mebibyte, 1024 * mebibyte).describe('Size of everything that one run records.'),
   })
   .prefault({})
-  .describe('Limits of a run, fixed when it is created. A definition may lower them.');
+  .describe(
+    'Limits of a run, fixed when it is created. A definition may lower them. A run that meets one is paused, and can be resumed with more.',
+  );
 
 const engine = z
   .strictObject({

@@ -99,7 +99,7 @@ test('`then` can go back: a loop with a counter', async () => {
   expect(body.output).toEqual({ n: 25, done: true });
 });
 
-test('[F88] [G3] a loop without an end is ended by the limit on visits, with the place in the error', async () => {
+test('[F88] [G3] a loop without an end is stopped by the limit on visits, and stays resumable', async () => {
   const body = await run(
     '[ a: { set: { x: 1 } }, b: { set: { x: 2 }, then: a } ]',
     {},
@@ -113,8 +113,8 @@ test('[F88] [G3] a loop without an end is ended by the limit on visits, with the
       },
     },
   );
-  expect(body.status).toBe('failed');
-  expect(body.error).toMatchObject({ reason: 'run_limit_reached', instance: '/do/0/a' });
+  expect(body.status).toBe('paused');
+  expect(body.pause.error).toMatchObject({ reason: 'no_progress', instance: '/do/1/b' });
 });
 
 test('an expression that fails fails the run, with the task as its place', async () => {

@@ -64,7 +64,7 @@ do:
       ['/do/2/third/if', 17],
       ['/do/2/third/wait', 18],
       ['/do/3/third', 20],
-      ['/do/3/third/fork', 20],
+      ['/do/3/third/fork/branches', 20],
       ['/do/4/fourth', 22],
     ]),
   );
@@ -72,12 +72,8 @@ do:
 
 describe('what is not run is refused when it is submitted, and says why', () => {
   test.each([
-    ['for', { for: { each: 'x', in: '.xs' }, do: [] }, '/do/0/t/for', 'loops over collections'],
-    ['fork', { fork: { branches: [] } }, '/do/0/t/fork', 'parallel branches'],
-    ['try', { try: [], catch: {} }, '/do/0/t/try', 'catching errors'],
     ['listen', { listen: { to: { any: [] } } }, '/do/0/t/listen', 'events'],
     ['emit', { emit: { event: { with: {} } } }, '/do/0/t/emit', 'events'],
-    ['raise', { raise: { error: {} } }, '/do/0/t/raise', 'raising errors'],
     ['run', { run: { shell: { command: 'ls' } } }, '/do/0/t/run', 'running containers'],
     ['call: grpc', { call: 'grpc', with: {} }, '/do/0/t/call', 'gRPC'],
     ['call: something', { call: 'something' }, '/do/0/t/call', "no function 'something'"],

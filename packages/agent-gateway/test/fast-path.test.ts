@@ -137,7 +137,6 @@ test('what is not certain is left to jq', () => {
     '"\\(.a"',
     '1.50',
     '.a |= 1',
-    '$nope',
     '.a,.b',
     'not',
   ];

@@ -1,21 +1,41 @@
+import { decideCalls } from './decide-calls.ts';
+import { lastOutput } from './fold.ts';
+import { limitReached, listProblem, recordProblem } from './limits.ts';
 import { runError } from './run-error.ts';
-import type { RunError, RunEvent } from './run-events.ts';
-import { type ActiveTask, type CallState, type RunState, terminalStatuses } from './run-state.ts';
-import type { InDoubtAnswer, Move, PlannedCall, TaskTypes } from './task-type.ts';
+import type { ReceivedEvent, RunError, RunEvent } from './run-events.ts';
+import { type Branch, isBranch, type OpenTask, type RunState, terminalStatuses } from './run-state.ts';
+import { seededJitter } from './seeded-jitter.ts';
+import type { AwaitedEvents, Move, PlannedBranch, PlannedCall, TaskTypes } from './task-type.ts';
 import { type Next, nextOf, type TaskNode, type Workflow } from './workflow.ts';
 
 /** What to do next. `decide` gives one of these; the run loop does it. */
 export type Command =
   /** Evaluate the task's condition, input and arguments, and begin it. */
-  | { readonly type: 'begin'; readonly node: TaskNode; readonly visit: number; readonly input: unknown }
-  /** Make these calls, then wait for any call under way, and no longer than `wakeAtMs`. */
-  | { readonly type: 'await'; readonly start: readonly StartedCall[]; readonly wakeAtMs: number }
+  | {
+      readonly type: 'begin';
+      readonly node: TaskNode;
+      readonly visit: number;
+      readonly input: unknown;
+      /** The list it stands in; undefined for the root. */
+      readonly branch: Branch | undefined;
+    }
+  /** Evaluate the conditions of these lists, in this order, and open them. */
+  | { readonly type: 'open'; readonly task: OpenTask; readonly branches: readonly PlannedBranch[] }
+  /** Make these calls. */
+  | { readonly type: 'call'; readonly task: OpenTask; readonly start: readonly StartedCall[] }
+  /** Evaluate whether the event is what the task waits for, and write down which. */
+  | {
+      readonly type: 'match';
+      readonly task: OpenTask;
+      readonly event: ReceivedEvent;
+      readonly awaited: AwaitedEvents;
+    }
   /** Transform the output and end the task. */
   | { readonly type: 'complete'; readonly task: CompletedTask; readonly next: Next }
   /** Write these down and decide again. */
   | { readonly type: 'record'; readonly events: readonly RunEvent[] }
-  /** Nothing to do before that time, or before somebody says something: let go of the run. */
-  | { readonly type: 'release'; readonly wakeAtMs: number }
+  /** Nothing to do here before that time, or before a record touches it. */
+  | { readonly type: 'wait'; readonly untilMs: number; readonly isListening?: true }
   | { readonly type: 'stop' };
 
 export interface StartedCall {
@@ -28,6 +48,7 @@ export interface CompletedTask {
   readonly visit: number;
   readonly input: unknown;
   readonly startedAtMs: number;
+  readonly branch: Branch | undefined;
   /** The output before `output.as`. */
   readonly output: unknown;
   /** Whether the output is what the fold has already. */
@@ -40,54 +61,61 @@ export interface DecideOptions {
   readonly nowMs: number;
 }
 
-/** Pure: the same journal and the same time give the same answer, on any worker, for ever (AG-3). */
-export function decide(state: RunState, options: DecideOptions): Command {
+const never = Number.POSITIVE_INFINITY;
+const engine = 'engine';
+
+/**
+ * What concerns the run as a whole; undefined when its open tasks and lists decide. Pure, as all decisions are: the same journal
+ * and the same time give the same answer, on any worker, for ever (AG-3).
+ */
+export function decideRun(state: RunState, options: DecideOptions): Command | undefined {
   if (terminalStatuses.has(state.status)) return { type: 'stop' };
-  if (state.isCancelRequested) return record({ type: 'run-cancelled' });
+  if (state.isCancelRequested && !hasWorkLeft(state)) return record({ type: 'run-cancelled' });
   if (state.failure !== undefined) return record({ type: 'run-failed', error: state.failure });
-  if (options.nowMs >= state.deadlineAtMs)
-    return record({ type: 'run-failed', error: timeoutOf('', 'The run took longer than it may.') });
-  const late = lateTask(state, options.nowMs);
-  if (late !== undefined) return fail(late, timeoutOf(late.path, 'The task took longer than its timeout.'));
-  if (state.task !== undefined) return decideTask(state, state.task, options);
-  const frame = state.frames.at(-1);
-  if (frame === undefined) {
-    if (!state.visits.has('')) return begin(state, options.workflow.root, state.input);
-    return record({ type: 'run-completed', output: state.output });
+  if (options.nowMs >= state.expiresAtMs) return record({ type: 'run-failed', error: expired() });
+  if (state.pause !== undefined) return { type: 'wait', untilMs: state.expiresAtMs };
+  if (options.nowMs >= state.deadlineAtMs && !state.isCancelRequested)
+    return pause(limitReached('', `The run has taken longer than ${state.limits.maxRunMs} ms.`));
+  if (state.root !== undefined) return undefined;
+  if (!state.visits.has('')) {
+    const { root } = options.workflow;
+    return { type: 'begin', node: root, visit: 1, input: state.input, branch: undefined };
   }
-  const node = nodeOf(options.workflow, frame.next ?? frame.path);
-  if (frame.next !== null) return begin(state, node, frame.data);
-  const { visit, input, startedAtMs, data } = frame;
-  return {
-    type: 'complete',
-    task: { node, visit, input, startedAtMs, output: data, isUnchanged: true },
-    next: nextOf(node, node.directive),
-  };
+  return record({ type: 'run-completed', output: state.output ?? null });
 }
 
-function begin(state: RunState, node: TaskNode, input: unknown): Command {
+/** What a task or a list that is open wants. */
+export function decideUnit(state: RunState, unit: OpenTask | Branch, options: DecideOptions): Command {
+  return isBranch(unit) ? decideList(state, unit, options) : decideTask(state, unit, options);
+}
+
+/** Everything that is to be done now, wherever in the run. The run loop goes through it piece by piece. */
+export function decideAll(state: RunState, options: DecideOptions): Command[] {
+  const whole = decideRun(state, options);
+  if (whole !== undefined) return [whole];
+  return [...state.tasks.values(), ...state.lists.values()].map(unit => decideUnit(state, unit, options));
+}
+
+/** What was done is undone first; then the run is over. */
+function hasWorkLeft({ root, failure }: RunState): boolean {
+  if (root === undefined || failure !== undefined) return false;
+  return root.open.size > 0 || root.compensations.length > 0;
+}
+
+function decideList(state: RunState, list: Branch, { workflow }: DecideOptions): Command {
+  if (list.task !== undefined || list.next === null) return { type: 'wait', untilMs: never };
+  const node = nodeOf(workflow, list.next);
+  const problem = listProblem(state, list, node.path);
+  if (problem !== undefined) return pause(problem);
   const visit = (state.visits.get(node.path) ?? 0) + 1;
-  const { limits } = state;
-  const problem =
-    state.steps >= limits.maxSteps
-      ? `The run has begun ${state.steps} tasks; the limit is ${limits.maxSteps}.`
-      : visit > limits.maxVisits
-        ? `The task was begun ${limits.maxVisits} times; that is the limit for one task.`
-        : journalProblem(state);
-  if (problem === undefined) return { type: 'begin', node, visit, input };
-  return fail({ path: node.path, visit }, limitReached(node.path, problem));
+  return { type: 'begin', node, visit, input: list.data, branch: list };
 }
 
-function journalProblem({ recordedBytes, limits }: RunState): string | undefined {
-  if (recordedBytes <= limits.maxJournalBytes) return undefined;
-  return `The run has recorded more than ${limits.maxJournalBytes} bytes.`;
-}
-
-function limitReached(instance: string, detail: string): RunError {
-  return runError('runtime', { status: 400, detail, instance, reason: 'run_limit_reached' });
-}
-
-function decideTask(state: RunState, task: ActiveTask, options: DecideOptions): Command {
+function decideTask(state: RunState, task: OpenTask, options: DecideOptions): Command {
+  if (task.deadlineAtMs !== undefined && options.nowMs >= task.deadlineAtMs)
+    return fail(task, timeoutOf(task.path, 'The task took longer than its timeout.'));
+  const undo = decideUndo(state, task);
+  if (undo !== undefined) return undo;
   const node = nodeOf(options.workflow, task.path);
   const type = options.types.get(node.type);
   if (type === undefined) throw new Error(`No task type '${node.type}'`);
@@ -99,151 +127,95 @@ function decideTask(state: RunState, task: ActiveTask, options: DecideOptions): 
     startedAtMs: task.startedAtMs,
     nowMs: options.nowMs,
     calls: task.calls,
+    branches: task.branches,
+    events: task.events,
+    hasEmitted: task.hasEmitted,
+    jitter: number => seededJitter(`${state.traceparent}${task.path}#${task.visit}:${number}`),
   });
   return followMove(state, { task, node, move, nowMs: options.nowMs });
 }
 
-function followMove(
-  state: RunState,
-  { task, node, move, nowMs }: { task: ActiveTask; node: TaskNode; move: Move; nowMs: number },
-): Command {
-  const { path, visit, input, startedAtMs } = task;
+/** Before a failure is answered, by a `try` or by the end of the run, what had been completed is undone, the newest first. */
+function decideUndo(state: RunState, task: OpenTask): Command | undefined {
+  const isRoot = task.branch === undefined;
+  if (!isRoot && !task.undoes) return undefined;
+  const hasFailed = task.branches.last?.result.status === 'failed' || (isRoot && state.isCancelRequested);
+  if (!hasFailed) return undefined;
+  if (task.open.size > 0) return { type: 'wait', untilMs: task.deadlineAtMs ?? never };
+  const last = task.compensations.at(-1);
+  if (last === undefined) return undefined;
+  return record({
+    type: 'branch-opened',
+    path: task.path,
+    visit: task.visit,
+    branch: state.lastBranch + 1,
+    first: last.first,
+    data: { input: last.input ?? null, output: last.output ?? null },
+    isCompensation: true,
+  });
+}
+
+interface Planned {
+  readonly task: OpenTask;
+  readonly node: TaskNode;
+  readonly move: Move;
+  readonly nowMs: number;
+}
+
+function followMove(state: RunState, { task, node, move, nowMs }: Planned): Command {
+  const deadlineAtMs = task.deadlineAtMs ?? never;
   switch (move.type) {
-    case 'complete': {
-      const isUnchanged = move.output === input;
+    case 'complete':
       return {
         type: 'complete',
-        task: { node, visit, input, startedAtMs, output: move.output, isUnchanged },
+        task: completed(task, node, move.output),
         next: nextOf(node, move.directive ?? node.directive),
       };
-    }
     case 'fail':
-      return fail({ path, visit }, { ...move.error, instance: path });
+      return fail(task, { ...move.error, instance: move.error.instance ?? task.path });
     case 'sleep':
-      return { type: 'release', wakeAtMs: Math.min(move.untilMs, nextDeadline(state)) };
+      return { type: 'wait', untilMs: Math.min(move.untilMs, deadlineAtMs) };
     case 'calls':
-      return decideCalls(state, task, move.calls, nowMs);
+      return guardRecords(state, decideCalls(task, move.calls, nowMs));
+    case 'branches':
+      return decideBranches(state, task, move.open);
+    case 'emit': {
+      const { path, visit } = task;
+      return record({ type: 'event-emitted', path, visit, event: move.event });
+    }
+    case 'events':
+      return decideEvents(state, task, move);
   }
 }
 
-/** Every outstanding call is looked at, so that parallel calls begin together. */
-function decideCalls(
-  state: RunState,
-  task: ActiveTask,
-  calls: readonly PlannedCall[],
-  nowMs: number,
-): Command {
-  const start: StartedCall[] = [];
-  const events: RunEvent[] = [];
-  let running = 0;
-  let retryAtMs = Number.POSITIVE_INFINITY;
-  for (const call of calls) {
-    const answer = decideCall(task, call, nowMs);
-    if (answer.type === 'start') addOnce(start, answer.started);
-    else if (answer.type === 'record') events.push(answer.event);
-    else if (answer.type === 'later') retryAtMs = Math.min(retryAtMs, answer.atMs);
-    else if (answer.type === 'running') running++;
+function completed(task: OpenTask, node: TaskNode, output: unknown): CompletedTask {
+  const { visit, input, startedAtMs, branch } = task;
+  const isUnchanged = output === lastOutput(task);
+  return { node, visit, input, startedAtMs, branch, output, isUnchanged };
+}
+
+function guardRecords(state: RunState, command: Command): Command {
+  const problem = command.type === 'call' ? recordProblem(state, command.task.path) : undefined;
+  return problem === undefined ? command : pause(problem);
+}
+
+function decideBranches(state: RunState, task: OpenTask, open: readonly PlannedBranch[]): Command {
+  if (open.length === 0) return { type: 'wait', untilMs: task.deadlineAtMs ?? never };
+  const { maxFanOut } = state.limits;
+  if (task.branches.open + open.length > maxFanOut)
+    return pause(limitReached(task.path, `More than ${maxFanOut} lists would be open in one task.`));
+  return { type: 'open', task, branches: open };
+}
+
+function decideEvents(state: RunState, task: OpenTask, move: Extract<Move, { type: 'events' }>): Command {
+  const { path, visit } = task;
+  for (const event of state.mailbox.values()) {
+    if (event.receipt <= task.seenReceipt || !move.awaited.accepts(event)) continue;
+    if (move.awaited.when !== undefined) return { type: 'match', task, event, awaited: move.awaited };
+    return record({ type: 'event-taken', path, visit, receipt: event.receipt });
   }
-  if (events.length > 0) return { type: 'record', events };
-  const problem = start.length > 0 ? journalProblem(state) : undefined;
-  if (problem !== undefined) return fail(task, limitReached(task.path, problem));
-  const wakeAtMs = Math.min(retryAtMs, nextDeadline(state));
-  if (start.length > 0 || running > 0) return { type: 'await', start, wakeAtMs };
-  return { type: 'release', wakeAtMs };
-}
-
-/** Two calls in doubt may ask the same question; it is asked once. */
-function addOnce(start: StartedCall[], started: StartedCall): void {
-  if (!start.some(each => each.call.id === started.call.id)) start.push(started);
-}
-
-type CallAnswer =
-  | { readonly type: 'start'; readonly started: StartedCall }
-  | { readonly type: 'record'; readonly event: RunEvent }
-  | { readonly type: 'later'; readonly atMs: number }
-  | { readonly type: 'running' }
-  | { readonly type: 'parked' };
-
-function decideCall(task: ActiveTask, call: PlannedCall, nowMs: number): CallAnswer {
-  const known = task.calls.get(call.id);
-  if (known === undefined) return { type: 'start', started: { call, attempt: 1 } };
-  switch (known.status) {
-    case 'started':
-      return { type: 'running' };
-    case 'retrying':
-      if (nowMs < known.retryAtMs) return { type: 'later', atMs: known.retryAtMs };
-      return again(call, known.attempt);
-    case 'released':
-      return again(call, known.attempt);
-    case 'parked':
-      return { type: 'parked' };
-    case 'in-doubt':
-      return answerDoubt(task, call, known.attempt, nowMs);
-    case 'completed':
-    case 'failed':
-      throw new Error(`The plan of '${task.path}' asks for '${call.id}', which has ended`);
-  }
-}
-
-const again = (call: PlannedCall, attempt: number): CallAnswer => ({
-  type: 'start',
-  started: { call, attempt: attempt + 1 },
-});
-
-function answerDoubt(task: ActiveTask, call: PlannedCall, attempt: number, nowMs: number): CallAnswer {
-  const policy = policyOf(task, call.inDoubt, nowMs);
-  if (typeof policy === 'object') return policy;
-  const of = { path: task.path, visit: task.visit, call: call.id };
-  switch (policy) {
-    case 'retry':
-      return again(call, attempt);
-    case 'park':
-      return { type: 'record', event: { type: 'call-parked', ...of } };
-    case 'fail':
-      return {
-        type: 'record',
-        event: {
-          type: 'call-failed',
-          ...of,
-          error: runError('runtime', {
-            status: 500,
-            detail: 'The worker died during the call, and the definition says to give it up then.',
-            instance: task.path,
-            reason: 'in_doubt',
-          }),
-        },
-      };
-  }
-}
-
-function policyOf(
-  task: ActiveTask,
-  answer: InDoubtAnswer,
-  nowMs: number,
-): 'retry' | 'park' | 'fail' | CallAnswer {
-  if (typeof answer === 'string') return answer;
-  const asked = task.calls.get(answer.ask.id);
-  if (asked?.status === 'completed') return answer.answer(asked.result);
-  if (asked?.status === 'failed') return 'park';
-  return decideCall(task, answer.ask, nowMs);
-}
-
-/** The task, or the list around it, whose time is over. */
-function lateTask(state: RunState, nowMs: number): { path: string; visit: number } | undefined {
-  const isLate = (open: { deadlineAtMs: number | undefined }) =>
-    open.deadlineAtMs !== undefined && nowMs >= open.deadlineAtMs;
-  const frame = state.frames.find(isLate);
-  if (frame !== undefined) return frame;
-  return state.task !== undefined && isLate(state.task) ? state.task : undefined;
-}
-
-/** The earliest deadline of the run, the open lists and the task. */
-function nextDeadline(state: RunState): number {
-  let earliest = state.deadlineAtMs;
-  for (const open of [...state.frames, ...(state.task ? [state.task] : [])]) {
-    earliest = Math.min(earliest, open.deadlineAtMs ?? Number.POSITIVE_INFINITY);
-  }
-  return earliest;
+  const untilMs = Math.min(move.untilMs ?? never, task.deadlineAtMs ?? never);
+  return { type: 'wait', untilMs, isListening: true };
 }
 
 function nodeOf(workflow: Workflow, path: string): TaskNode {
@@ -256,17 +228,15 @@ function timeoutOf(instance: string, detail: string): RunError {
   return runError('timeout', { status: 408, detail, instance, reason: 'task_timeout' });
 }
 
-const record = (...events: readonly RunEvent[]): Command => ({ type: 'record', events });
-
-function fail(task: { readonly path: string; readonly visit: number }, error: RunError): Command {
-  return record({ type: 'task-failed', path: task.path, visit: task.visit, error });
+function expired(): RunError {
+  const detail = 'The right to act that the run was given has ended.';
+  return runError('timeout', { status: 408, detail, instance: '', reason: 'task_timeout' });
 }
 
-/** Calls that had begun when the last worker let go without a word. */
-export function callsInDoubt(state: RunState): RunEvent[] {
-  const { task } = state;
-  if (task === undefined) return [];
-  return [...task.calls]
-    .filter((entry): entry is [string, CallState] => entry[1].status === 'started')
-    .map(([call]) => ({ type: 'call-in-doubt', path: task.path, visit: task.visit, call }));
+const record = (...events: readonly RunEvent[]): Command => ({ type: 'record', events });
+
+const pause = (error: RunError): Command => record({ type: 'run-paused', by: engine, error });
+
+function fail({ path, visit }: { readonly path: string; readonly visit: number }, error: RunError): Command {
+  return record({ type: 'task-failed', path, visit, error });
 }

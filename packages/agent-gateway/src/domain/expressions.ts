@@ -3,7 +3,7 @@ export interface ExpressionScope {
   /** The value of `.` */
   readonly data: unknown;
   /** The values of `$context`, `$input` and so on. */
-  readonly variables: Readonly<Partial<Record<VariableName, unknown>>>;
+  readonly variables: Readonly<Record<string, unknown>>;
 }
 
 /** The arguments of runtime expressions (specification 1.0, "Runtime expression arguments"). */
@@ -17,12 +17,11 @@ export const variableNames = [
   'secrets',
   'authorization',
 ] as const;
-export type VariableName = (typeof variableNames)[number];
 
 /** The expression language of definitions. */
 export interface Expressions {
-  /** What is wrong with the expression, or undefined. Nothing is evaluated. */
-  check(source: string): Promise<string | undefined>;
+  /** What is wrong with the expression, or undefined. Nothing is evaluated. `locals`: names in scope beside the standard ones. */
+  check(source: string, locals?: readonly string[]): Promise<string | undefined>;
   /**
    * No result is `null`, several are an array.
    *

@@ -95,7 +95,7 @@ export interface NewRecord {
 /** Something that was asked of a run from outside. Kept until the run's worker has written its answer. */
 export interface RunRequest {
   readonly id: number;
-  readonly kind: 'cancel' | 'resolve';
+  readonly kind: 'cancel' | 'terminate' | 'pause' | 'resume' | 'signal' | 'event' | 'resolve';
   readonly payload: unknown;
   readonly by: string;
 }

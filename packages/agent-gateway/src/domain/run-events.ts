@@ -21,12 +21,18 @@ export interface RunIdentity {
 export interface RunLimits {
   /** Tasks that may begin, all visits counted. */
   readonly maxSteps: number;
-  /** Times that one task may begin. */
+  /** Times that one task may begin in one walk through its list. */
   readonly maxVisits: number;
   /** Bytes of one recorded value as JSON. */
   readonly maxValueBytes: number;
   /** Bytes of all recorded values of the run. */
   readonly maxJournalBytes: number;
+  /** Lists that may be open at a time inside one task. */
+  readonly maxFanOut: number;
+  /** Times in a row that a task may begin with an input it has met before. */
+  readonly maxRepeats: number;
+  /** How long the run may take, its waits included. */
+  readonly maxRunMs: number;
 }
 
 /** What went wrong, in the shape of the DSL's errors (RFC 7807 members) plus the reason of this gateway. */
@@ -44,6 +50,34 @@ export interface RunError {
 export interface Usage {
   readonly inputTokens: number;
   readonly outputTokens: number;
+}
+
+/** Something that was sent to the run: a signal, or an event it listens to. */
+export interface ReceivedEvent {
+  /** Counts through the run; what it is taken by. */
+  readonly receipt: number;
+  /** The same however often it is sent (CloudEvents `id` and `source`). */
+  readonly id: string;
+  /** `signal` for signals; the `type` of a CloudEvent otherwise. */
+  readonly type: string;
+  /** The name of a signal; the `source` of a CloudEvent. */
+  readonly source: string;
+  /** The whole CloudEvent, or `{ name, data }` of a signal. */
+  readonly value: unknown;
+  readonly by: string;
+}
+
+/** What undoes a task that has completed. */
+export interface CompensationStep {
+  readonly first: Next;
+}
+
+export interface CloudEvent {
+  readonly specversion: '1.0';
+  readonly id: string;
+  readonly source: string;
+  readonly type: string;
+  readonly [attribute: string]: unknown;
 }
 
 interface OfTask {
@@ -72,6 +106,8 @@ export type RunEvent =
       readonly identity: RunIdentity;
       readonly limits: RunLimits;
       readonly deadlineAtMs: number;
+      /** When the right to act ends that the run was given. */
+      readonly expiresAtMs?: number;
       readonly traceparent: string;
     }
   /** The span context under which the run's work is traced; written by the first worker. */
@@ -81,11 +117,36 @@ export type RunEvent =
       /** Present when `input.from` changed it. */
       readonly input?: unknown;
       readonly arguments?: unknown;
+      /** The list it stands in; absent for the root. */
+      readonly branch?: number;
       /** Present when the task is a list: where it begins. */
       readonly first?: Next;
+      /** It answers failures of what is inside, and undoes before it does. */
+      readonly undoes?: true;
       readonly deadlineAtMs?: number;
     } & OfTask)
-  | ({ readonly type: 'task-skipped'; readonly next: Next } & OfTask)
+  | ({ readonly type: 'task-skipped'; readonly branch: number; readonly next: Next } & OfTask)
+  /** A task goes through a list inside it. */
+  | ({
+      readonly type: 'branch-opened';
+      readonly branch: number;
+      readonly first: Next;
+      /** What goes in: the task's own input unless it is given, or is what the last list gave. */
+      readonly data?: unknown;
+      readonly takesLast?: true;
+      readonly variables?: Readonly<Record<string, unknown>>;
+      readonly isCollected?: true;
+      readonly isCompensation?: true;
+    } & OfTask)
+  /** The condition for opening it did not hold. */
+  | ({ readonly type: 'branch-refused'; readonly first: Next } & OfTask)
+  | { readonly type: 'event-received'; readonly event: Omit<ReceivedEvent, 'receipt'> }
+  /** The task has taken it. */
+  | ({ readonly type: 'event-taken'; readonly receipt: number } & OfTask)
+  /** It is not what the task waits for. */
+  | ({ readonly type: 'event-passed'; readonly receipt: number } & OfTask)
+  /** Published with this record, and not without it (W11). */
+  | ({ readonly type: 'event-emitted'; readonly event: CloudEvent } & OfTask)
   | ({
       readonly type: 'call-started';
       readonly effect: string;
@@ -119,9 +180,25 @@ export type RunEvent =
       /** The new `$context`; absent when the task exports nothing. */
       readonly context?: unknown;
       readonly next: Next;
+      readonly compensation?: CompensationStep;
     } & OfTask)
-  | ({ readonly type: 'task-failed'; readonly error: RunError } & OfTask)
+  | ({
+      readonly type: 'task-failed';
+      readonly error: RunError;
+      /** Present when it failed before it began: the list it would have stood in. */
+      readonly branch?: number;
+    } & OfTask)
   | { readonly type: 'cancel-requested'; readonly by: string; readonly detail?: string }
+  /** By somebody, or by a limit that the run has met. Calls under way end; nothing new begins. */
+  | { readonly type: 'run-paused'; readonly by: string; readonly error?: RunError }
+  | {
+      readonly type: 'run-resumed';
+      readonly by: string;
+      readonly limits?: RunLimits;
+      readonly deadlineAtMs?: number;
+    }
+  /** At once, with nothing undone. */
+  | { readonly type: 'run-terminated'; readonly by: string; readonly detail?: string }
   | { readonly type: 'run-completed'; readonly output: unknown }
   | { readonly type: 'run-failed'; readonly error: RunError }
   | { readonly type: 'run-cancelled' };

@@ -1,16 +1,19 @@
 import { noScopes } from '@strata/shared/identity/scopes.ts';
-import type {
-  JournalRecord,
-  Resolution,
-  RunError,
-  RunEvent,
-  RunIdentity,
-  RunLimits,
-  Usage,
-} from './run-events.ts';
+import type { CompensationStep, ReceivedEvent, RunError, RunIdentity, RunLimits } from './run-events.ts';
 import type { Next } from './workflow.ts';
 
-export type RunStatus = 'pending' | 'running' | 'waiting' | 'in_doubt' | 'completed' | 'failed' | 'cancelled';
+export const runStatuses = [
+  'pending',
+  'running',
+  'waiting',
+  'paused',
+  'in_doubt',
+  'completed',
+  'failed',
+  'cancelled',
+  'terminated',
+] as const;
+export type RunStatus = (typeof runStatuses)[number];
 
 export type CallState =
   | { readonly status: 'started'; readonly attempt: number }
@@ -22,27 +25,94 @@ export type CallState =
   /** An operator said: again. */
   | { readonly status: 'released'; readonly attempt: number };
 
-/** The task that is being worked on, and every call it has made so far. */
-export interface ActiveTask {
+export interface BranchOutcome {
+  readonly index: number;
+  /** First task of the list, which tells a `catch` from what it catches. */
+  readonly list: Next;
+  readonly endedAtMs: number;
+  readonly result:
+    | { readonly status: 'completed'; readonly output: unknown }
+    | { readonly status: 'failed'; readonly error: RunError }
+    /** The condition under which it was to be opened did not hold; what the list before it gave stays. */
+    | { readonly status: 'refused'; readonly kept: unknown };
+}
+
+/** What became of the lists inside a task. Kept as sums, so that looking at ten thousand of them costs as much as looking at one. */
+export interface Branches {
+  opened: number;
+  open: number;
+  completed: number;
+  /** By index; only of those that were opened to be collected. */
+  readonly outputs: unknown[];
+  first: BranchOutcome | undefined;
+  last: BranchOutcome | undefined;
+  failed: BranchOutcome | undefined;
+}
+
+/** A list that is being walked: the root's, a `do`, a branch of a `fork`, one turn of a `for`, a `try` or its `catch`. */
+export interface Branch {
+  /** Counts through the run. */
+  readonly id: number;
+  readonly owner: OpenTask;
+  readonly index: number;
+  readonly list: Next;
+  /** What it undoes; what it gives is nobody's output then. */
+  readonly undone: Compensation | undefined;
+  readonly isCollected: boolean;
+  readonly variables: Readonly<Record<string, unknown>>;
+  /** Output of the last task in the list: the raw input of the next one. */
+  data: unknown;
+  next: Next;
+  task: OpenTask | undefined;
+  /** How often each task of the list has begun, and with what. */
+  readonly entries: Map<string, Entry>;
+  /** Tasks of the list that waited for a time or for somebody. */
+  rests: number;
+}
+
+export interface Entry {
+  readonly count: number;
+  readonly input: unknown;
+  /** Times in a row that it began with an input that it had met one or two visits before. */
+  readonly repeats: number;
+  readonly before: unknown;
+  readonly rests: number;
+}
+
+export interface Compensation extends CompensationStep {
+  readonly seq: number;
+  readonly input: unknown;
+  readonly output: unknown;
+}
+
+/** A task that has begun and not ended. */
+export interface OpenTask {
   readonly path: string;
   readonly visit: number;
   readonly input: unknown;
   readonly arguments: unknown;
   readonly startedAtMs: number;
   readonly deadlineAtMs: number | undefined;
+  /** The list it stands in; undefined for the root. */
+  readonly branch: Branch | undefined;
   readonly calls: Map<string, CallState>;
+  readonly open: Map<number, Branch>;
+  readonly branches: Branches;
+  /** What it has taken from the mailbox, in the order in which it was taken. */
+  readonly events: ReceivedEvent[];
+  /** Receipts up to here were looked at. */
+  seenReceipt: number;
+  hasEmitted: boolean;
+  readonly undoes: boolean;
+  /** What to undo if this fails, oldest first. Kept by the root and by tasks that answer failures. */
+  compensations: Compensation[];
 }
 
-/** An open task list: the root, or a `do` that has begun and not ended. */
-export interface Frame {
-  readonly path: string;
-  readonly visit: number;
-  readonly input: unknown;
-  readonly startedAtMs: number;
-  readonly deadlineAtMs: number | undefined;
-  /** Output of the last task in the list: the raw input of the next one. */
-  data: unknown;
-  next: Next;
+export interface Pause {
+  readonly by: string;
+  readonly atMs: number;
+  /** The limit that the run met; undefined when somebody asked for the pause. */
+  readonly error: RunError | undefined;
 }
 
 /**
@@ -62,16 +132,27 @@ export interface RunState {
   identity: RunIdentity;
   limits: RunLimits;
   createdAtMs: number;
+  /** When the run has taken as long as its limit says; it is paused then. */
   deadlineAtMs: number;
+  /** When the right to act for its principal ends; it fails then. */
+  expiresAtMs: number;
   /** Parent of the spans of the next worker. */
   traceparent: string;
   isStarted: boolean;
   isCancelRequested: boolean;
-  readonly frames: Frame[];
-  task: ActiveTask | undefined;
-  /** Set when a task has failed and nothing has answered it yet. */
+  pause: Pause | undefined;
+  /** By `taskKey`. */
+  readonly tasks: Map<string, OpenTask>;
+  readonly lists: Map<number, Branch>;
+  lastBranch: number;
+  root: OpenTask | undefined;
+  /** Set when the root has failed and nothing is left to undo. */
   failure: RunError | undefined;
+  /** Events that came and that no task has taken, by receipt. */
+  readonly mailbox: Map<number, ReceivedEvent>;
+  lastReceipt: number;
   readonly visits: Map<string, number>;
+  parkedCalls: number;
   steps: number;
   recordedBytes: number;
   costNanoUsd: bigint;
@@ -79,9 +160,35 @@ export interface RunState {
   outputTokens: number;
   /** Calls whose price is not known; the sum above leaves them out. */
   unpricedCalls: number;
+  /** What the last records touched: the only places where something new can be decided. Whoever decides empties it. */
+  readonly touched: Set<OpenTask | Branch>;
 }
 
-export const terminalStatuses: ReadonlySet<RunStatus> = new Set(['completed', 'failed', 'cancelled']);
+export const terminalStatuses: ReadonlySet<RunStatus> = new Set([
+  'completed',
+  'failed',
+  'cancelled',
+  'terminated',
+]);
+
+export const taskKey = ({ path, visit }: { readonly path: string; readonly visit: number }) =>
+  `${path}#${visit}`;
+
+/** What a run is to those outside. */
+export function shownStatus(state: RunState): RunStatus {
+  if (terminalStatuses.has(state.status)) return state.status;
+  if (state.pause !== undefined) return 'paused';
+  return state.parkedCalls > 0 ? 'in_doubt' : state.status;
+}
+
+export const isBranch = (unit: OpenTask | Branch): unit is Branch => 'owner' in unit;
+
+/** Variables of the lists around, the innermost first in line. */
+export function variablesAt(branch: Branch | undefined): Readonly<Record<string, unknown>> {
+  if (branch === undefined) return {};
+  const outer = branch.owner.branch;
+  return outer === undefined ? branch.variables : { ...variablesAt(outer), ...branch.variables };
+}
 
 export function emptyRun(): RunState {
   return {
@@ -101,219 +208,37 @@ export function emptyRun(): RunState {
       scopes: noScopes,
       depth: 0,
     },
-    limits: { maxSteps: 0, maxVisits: 0, maxValueBytes: 0, maxJournalBytes: 0 },
+    limits: {
+      maxSteps: 0,
+      maxVisits: 0,
+      maxValueBytes: 0,
+      maxJournalBytes: 0,
+      maxFanOut: 0,
+      maxRepeats: 0,
+      maxRunMs: 0,
+    },
     createdAtMs: 0,
     deadlineAtMs: 0,
+    expiresAtMs: Number.POSITIVE_INFINITY,
     traceparent: '',
     isStarted: false,
     isCancelRequested: false,
-    frames: [],
-    task: undefined,
+    pause: undefined,
+    tasks: new Map(),
+    lists: new Map(),
+    lastBranch: 0,
+    root: undefined,
     failure: undefined,
+    mailbox: new Map(),
+    lastReceipt: 0,
     visits: new Map(),
+    parkedCalls: 0,
     steps: 0,
     recordedBytes: 0,
     costNanoUsd: 0n,
     inputTokens: 0,
     outputTokens: 0,
     unpricedCalls: 0,
+    touched: new Set(),
   };
-}
-
-/** Folds a whole journal. */
-export function replay(records: Iterable<JournalRecord>): RunState {
-  const state = emptyRun();
-  for (const record of records) apply(state, record);
-  return state;
-}
-
-/** Folds one more record into the state. */
-export function apply(state: RunState, record: JournalRecord): void {
-  if (record.seq !== state.position + 1)
-    throw new Error(`Journal gap: expected ${state.position + 1}, found ${record.seq}`);
-  state.position = record.seq;
-  state.recordedBytes += record.bytes;
-  applyEvent(state, record.event, record.atMs);
-}
-
-function applyEvent(state: RunState, event: RunEvent, atMs: number): void {
-  switch (event.type) {
-    case 'run-created':
-      state.workflow = event.workflow;
-      state.definition = event.definition;
-      state.input = event.input;
-      state.identity = event.identity;
-      state.limits = event.limits;
-      state.createdAtMs = atMs;
-      state.deadlineAtMs = event.deadlineAtMs;
-      state.traceparent = event.traceparent;
-      return;
-    case 'run-started':
-      state.traceparent = event.traceparent;
-      state.isStarted = true;
-      state.status = 'running';
-      return;
-    case 'task-started':
-      startTask(state, event, atMs);
-      return;
-    case 'task-skipped':
-      countVisit(state, event.path, event.visit);
-      moveOn(state, event.next, topFrame(state).data);
-      return;
-    case 'task-completed':
-      completeTask(state, event);
-      return;
-    case 'task-failed':
-      state.task = undefined;
-      state.failure = event.error;
-      return;
-    case 'cancel-requested':
-      state.isCancelRequested = true;
-      return;
-    case 'run-completed':
-      end(state, 'completed');
-      state.output = event.output;
-      return;
-    case 'run-failed':
-      end(state, 'failed');
-      state.error = event.error;
-      return;
-    case 'run-cancelled':
-      end(state, 'cancelled');
-      return;
-    default:
-      applyCall(state, event);
-  }
-}
-
-type CallEvent = Extract<RunEvent, { readonly call: string }>;
-
-function applyCall(state: RunState, event: CallEvent): void {
-  const calls = state.task?.calls;
-  if (calls === undefined) throw new Error(`'${event.type}' outside of a task`);
-  const attempt = attemptOf(calls.get(event.call));
-  switch (event.type) {
-    case 'call-started':
-      state.status = 'running';
-      calls.set(event.call, { status: 'started', attempt: event.attempt });
-      return;
-    case 'call-completed':
-      calls.set(event.call, { status: 'completed', result: event.result });
-      book(state, event.costNanoUsd, event.usage);
-      return;
-    case 'call-failed':
-      calls.set(
-        event.call,
-        event.retryAtMs === undefined
-          ? { status: 'failed', error: event.error }
-          : { status: 'retrying', attempt, retryAtMs: event.retryAtMs },
-      );
-      return;
-    case 'call-in-doubt':
-      calls.set(event.call, { status: 'in-doubt', attempt });
-      return;
-    case 'call-parked':
-      calls.set(event.call, { status: 'parked', attempt });
-      state.status = 'in_doubt';
-      return;
-    case 'call-resolved':
-      calls.set(event.call, resolved(event.resolution, event.path, attempt));
-      state.status = 'running';
-      return;
-  }
-}
-
-function resolved(resolution: Resolution, path: string, attempt: number): CallState {
-  switch (resolution.action) {
-    case 'retry':
-      return { status: 'released', attempt };
-    case 'complete':
-      return { status: 'completed', result: resolution.result };
-    case 'fail':
-      return {
-        status: 'failed',
-        error: {
-          type: 'https://serverlessworkflow.io/spec/1.0.0/errors/runtime',
-          status: 500,
-          title: 'Runtime error',
-          detail: resolution.detail,
-          instance: path,
-          reason: 'resolved_as_failed',
-        },
-      };
-  }
-}
-
-function attemptOf(call: CallState | undefined): number {
-  return call !== undefined && 'attempt' in call ? call.attempt : 0;
-}
-
-function startTask(state: RunState, event: Extract<RunEvent, { type: 'task-started' }>, atMs: number): void {
-  const raw = state.frames.length === 0 ? state.input : topFrame(state).data;
-  const { path, visit } = event;
-  const started = {
-    path,
-    visit,
-    input: 'input' in event ? event.input : raw,
-    startedAtMs: atMs,
-    deadlineAtMs: event.deadlineAtMs,
-  };
-  countVisit(state, path, visit);
-  if (event.first === undefined) {
-    state.task = { ...started, arguments: event.arguments, calls: new Map() };
-    return;
-  }
-  state.frames.push({ ...started, data: started.input, next: event.first });
-}
-
-function completeTask(state: RunState, event: Extract<RunEvent, { type: 'task-completed' }>): void {
-  const raw = closeTask(state, event.path);
-  const output = 'output' in event ? event.output : raw;
-  if ('context' in event) state.context = event.context;
-  if (state.frames.length === 0) state.output = output;
-  else moveOn(state, event.next, output);
-}
-
-/** Ends the task or the open list and gives its output before any transformation that was not recorded. */
-function closeTask(state: RunState, path: string): unknown {
-  const { task } = state;
-  if (task?.path === path) {
-    state.task = undefined;
-    return task.input;
-  }
-  const frame = state.frames.pop();
-  if (task !== undefined || frame?.path !== path) throw new Error(`'${path}' is not the task that is open`);
-  return frame.data;
-}
-
-function moveOn(state: RunState, next: Next, data: unknown): void {
-  if (next === 'end') state.frames.length = 1;
-  const frame = topFrame(state);
-  frame.data = data;
-  frame.next = next === 'end' ? null : next;
-}
-
-function topFrame(state: RunState): Frame {
-  const frame = state.frames.at(-1);
-  if (frame === undefined) throw new Error('No task list is open');
-  return frame;
-}
-
-function countVisit(state: RunState, path: string, visit: number): void {
-  state.visits.set(path, visit);
-  state.steps++;
-}
-
-function book(state: RunState, costNanoUsd: string | undefined, usage: Usage | undefined): void {
-  if (costNanoUsd !== undefined) state.costNanoUsd += BigInt(costNanoUsd);
-  else if (usage !== undefined) state.unpricedCalls++;
-  state.inputTokens += usage?.inputTokens ?? 0;
-  state.outputTokens += usage?.outputTokens ?? 0;
-}
-
-function end(state: RunState, status: RunStatus): void {
-  state.status = status;
-  state.task = undefined;
-  state.failure = undefined;
-  state.frames.length = 0;
 }

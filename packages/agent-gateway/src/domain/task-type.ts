@@ -1,24 +1,28 @@
-import type { RunError } from './run-events.ts';
-import type { CallState } from './run-state.ts';
-import type { Directive, InDoubtPolicy, TaskNode, Template } from './workflow.ts';
+import type { CloudEvent, ReceivedEvent, RunError } from './run-events.ts';
+import type { Branches, CallState } from './run-state.ts';
+import type { Directive, InDoubtPolicy, Next, TaskNode, Template } from './workflow.ts';
 
 /** What a task type may ask about the definition while it is compiled. Every mistake is collected, none is thrown. */
 export interface CompileContext {
   /** JSON pointer of the task. */
   readonly path: string;
   mistake(pointer: string, message: string): void;
-  /** A value in which `${ … }` strings are expressions. */
-  template(value: unknown, pointer: string): Template;
+  /** A value in which `${ … }` strings are expressions. `variables`: names beside the standard ones and those around. */
+  template(value: unknown, pointer: string, variables?: readonly string[]): Template;
   /** A string that is an expression, with or without `${ }`. */
-  expression(value: unknown, pointer: string): Template;
+  expression(value: unknown, pointer: string, variables?: readonly string[]): Template;
   /** A flow directive, checked against the names of the list the task stands in. */
   directive(value: unknown, pointer: string): Directive;
   /** A JSON Schema, checked like the expressions before the definition is accepted. */
   schema(value: unknown, pointer: string): void;
   /** Milliseconds of an ISO 8601 duration or a duration object. */
   durationMs(value: unknown, pointer: string): number;
-  /** Compiles a list inside; gives the path of its first task. */
-  list(value: unknown, pointer: string): string | null;
+  /** Compiles a list inside; gives the path of its first task, for `PlannedBranch.first`. */
+  list(value: unknown, pointer: string, variables?: readonly string[]): Next;
+  /** A list of one task, which stands at this place itself: `{ name: task }`. */
+  single(value: unknown, pointer: string): Next;
+  /** A list for a task that is nothing but that list: the engine opens it when the task begins. */
+  ownList(value: unknown, pointer: string): void;
 }
 
 /** Evaluates templates of one task: `.` is the task's input, `$context`, `$workflow` and the rest are in scope. */
@@ -47,12 +51,45 @@ export type InDoubtAnswer =
   | InDoubtPolicy
   | { readonly ask: PlannedCall; answer(result: unknown): InDoubtPolicy };
 
+/** A list inside the task that is to be walked now, beside those that are open. */
+export interface PlannedBranch {
+  /** First task of the list, as `CompileContext.list` gave it. */
+  readonly first: Next;
+  /** What goes in: the task's own input, what the list that ended last gave, or this. */
+  readonly data: 'input' | 'last' | { readonly value: unknown };
+  /** In scope inside, as `$name`. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+  /** Keep what it gives in `Branches.outputs`. */
+  readonly isCollected?: boolean;
+  /** Open it only if all of these hold, else record that it was refused. `.` is what goes in; `variables` are in scope. */
+  readonly when?: readonly Template[];
+  /** And none of these. */
+  readonly unless?: readonly Template[];
+}
+
+/** Events that a task waits for: those it accepts and for which `when` (with `.` being the event) holds. */
+export interface AwaitedEvents {
+  /** Pure, quick, and the same every time. */
+  accepts(event: ReceivedEvent): boolean;
+  readonly when?: Template;
+  /** Types of CloudEvents to be delivered to this run; none for signals, which are addressed to it. */
+  readonly types?: readonly string[];
+}
+
 /** What a task wants next. A pure function of what the journal holds gives it. */
 export type Move =
   | { readonly type: 'calls'; readonly calls: readonly PlannedCall[] }
+  /** Open these lists, in this order, and wait until one ends; none: wait for those that are open. */
+  | { readonly type: 'branches'; readonly open: readonly PlannedBranch[] }
+  /** Wait for an event, which comes to `TaskView.events`, but no longer than `untilMs`. */
+  | { readonly type: 'events'; readonly awaited: AwaitedEvents; readonly untilMs?: number }
+  /** Publish it once; `TaskView.hasEmitted` says that it is done. */
+  | { readonly type: 'emit'; readonly event: CloudEvent }
+  /** An output that is the very value that went in, or that the last list gave, is not recorded a second time. */
   | { readonly type: 'complete'; readonly output: unknown; readonly directive?: Directive }
   | { readonly type: 'sleep'; readonly untilMs: number }
-  | { readonly type: 'fail'; readonly error: Omit<RunError, 'instance'> };
+  /** An error with a place keeps it: what a list inside failed with is passed on as it is. */
+  | { readonly type: 'fail'; readonly error: Omit<RunError, 'instance'> & { readonly instance?: string } };
 
 export interface TaskView<Options, Arguments> {
   readonly node: TaskNode;
@@ -62,6 +99,11 @@ export interface TaskView<Options, Arguments> {
   readonly startedAtMs: number;
   readonly nowMs: number;
   readonly calls: ReadonlyMap<string, CallState>;
+  readonly branches: Readonly<Branches>;
+  readonly events: readonly ReceivedEvent[];
+  readonly hasEmitted: boolean;
+  /** From 0 to 1, the same for the same task and number on every worker. */
+  jitter(number: number): number;
 }
 
 export interface TaskDefinition<Options, Arguments> {
@@ -69,6 +111,8 @@ export interface TaskDefinition<Options, Arguments> {
   readonly type: string;
   /** Keys of the task that are its own, beside those that every task has. */
   readonly keys: readonly string[];
+  /** It can answer a failure of a list inside; before it does, what that list completed is undone. */
+  readonly undoes?: boolean;
   /** Reads its own keys of the definition. */
   compile(definition: Readonly<Record<string, unknown>>, context: CompileContext): Options;
   /** Evaluates what the task needs. The result is recorded, so that it is evaluated once however often a worker dies. */
@@ -81,6 +125,7 @@ export interface TaskDefinition<Options, Arguments> {
 export interface TaskType {
   readonly type: string;
   readonly keys: readonly string[];
+  readonly undoes?: boolean;
   compile(definition: Readonly<Record<string, unknown>>, context: CompileContext): unknown;
   prepare(options: unknown, scope: TaskScope): Promise<unknown>;
   plan(view: TaskView<unknown, unknown>): Move;

@@ -17,6 +17,8 @@ export interface LimitOverrides {
   readonly maxSteps?: number;
   readonly maxVisits?: number;
   readonly maxRunMs?: number;
+  readonly maxFanOut?: number;
+  readonly maxRepeats?: number;
 }
 
 export type InDoubtPolicy = 'retry' | 'park' | 'fail';
@@ -39,6 +41,8 @@ export interface TaskNode {
   /** First task of the list inside; `undefined` for a task without one, `null` for an empty list. */
   readonly first: string | null | undefined;
   readonly onInDoubt: InDoubtPolicy | undefined;
+  /** First task of the list that undoes this one. */
+  readonly compensation: Next | undefined;
   /** What the task type made of its own keys. */
   readonly options: unknown;
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { CompileContext, TaskTypes } from '../domain/task-type.ts';
-import type { Directive, LimitOverrides, TaskNode, Template, Workflow } from '../domain/workflow.ts';
+import type { Directive, LimitOverrides, Next, TaskNode, Template, Workflow } from '../domain/workflow.ts';
 import { parseDuration } from './duration.ts';
 import type { Mistakes } from './mistakes.ts';
 import { kindOfTask, sharedKeys } from './task-keys.ts';
@@ -25,10 +25,15 @@ const reservedNames = new Set(['continue', 'end', 'exit']);
 
 const gatewaySchema = z.strictObject({
   onInDoubt: z.enum(['retry', 'park', 'fail']).optional(),
+  compensate: z.record(z.string(), z.unknown()).optional(),
+  /** Of a `for`. */
+  concurrency: z.int().min(1).max(1000).optional(),
   limits: z
     .strictObject({
       steps: z.int().min(1).optional(),
       visits: z.int().min(1).optional(),
+      fanOut: z.int().min(1).optional(),
+      repeats: z.int().min(1).optional(),
       wallClock: z.unknown().optional(),
     })
     .optional(),
@@ -74,31 +79,38 @@ export class Compiler {
       name: '',
       type: 'do',
       condition: undefined,
-      ...this.#dataFlow(document, ''),
+      ...this.#dataFlow(document, '', []),
       exportAs: undefined,
       timeoutMs: this.#timeout(document, ''),
       directive: 'continue',
       following: null,
-      first: this.#list(document.do, { pointer: '/do', depth: 1 }),
+      first: this.#list(document.do, { pointer: '/do', depth: 1, variables: [] }),
       onInDoubt: undefined,
+      compensation: undefined,
       options: undefined,
     };
     this.#tasks.set('', node);
     return node;
   }
 
-  #list(value: unknown, { pointer, depth }: { pointer: string; depth: number }): string | null {
+  #list(value: unknown, { pointer, depth, variables }: ListPlace): Next {
     if (!Array.isArray(value)) {
       this.#mistakes.add(pointer, 'Expected a list of tasks.');
       return null;
     }
+    const entries = value.map((entry: unknown, index) => ({ entry, at: `${pointer}/${index}` }));
+    return this.#entries(entries, { pointer, depth, variables });
+  }
+
+  #entries(
+    entries: readonly { entry: unknown; at: string }[],
+    { pointer, depth, variables }: ListPlace,
+  ): Next {
     if (depth > maxDepth) {
       this.#mistakes.add(pointer, `Lists are nested deeper than ${maxDepth}.`);
       return null;
     }
-    const named = value
-      .map((entry: unknown, index) => this.#named(entry, `${pointer}/${index}`))
-      .filter(each => each !== undefined);
+    const named = entries.map(({ entry, at }) => this.#named(entry, at)).filter(each => each !== undefined);
     const siblings = new Map<string, string>();
     for (const { name, path } of named) {
       if (reservedNames.has(name))
@@ -112,9 +124,9 @@ export class Compiler {
         return;
       }
       const following = named[index + 1]?.path ?? null;
-      this.#tasks.set(path, this.#task(task, { name, path, following, siblings, depth }));
+      this.#tasks.set(path, this.#task(task, { name, path, following, siblings, depth, variables }));
     });
-    return named[0]?.path ?? null;
+    return (named[0]?.path ?? null) as Next; // paths begin with a slash
   }
 
   #named(entry: unknown, pointer: string): { name: string; path: string; task: Members } | undefined {
@@ -143,65 +155,86 @@ export class Compiler {
       return { ...emptyNode, path, name, following };
     }
     this.#refuseUnknown(task, [...sharedKeys, ...kind.keys], path);
-    let first: string | null | undefined;
+    let first: Next | undefined;
     const context = this.#context(place, list => {
       first = list;
     });
+    const { variables } = place;
     const type = this.#types.get(kind.type);
     return {
       path,
       name,
       type: kind.type,
-      condition: task.if === undefined ? undefined : this.#expression(task.if, `${path}/if`),
-      ...this.#dataFlow(task, path),
-      exportAs: this.#transformation(task.export, 'as', `${path}/export`),
+      condition: task.if === undefined ? undefined : this.#expression(task.if, `${path}/if`, variables),
+      ...this.#dataFlow(task, path, variables),
+      exportAs: this.#transformation(task.export, 'as', { pointer: `${path}/export`, variables }),
       timeoutMs: this.#timeout(task, path),
       directive: this.#directive(task.then ?? 'continue', `${path}/then`, place.siblings),
       following,
       options: type?.compile(task, context),
       first,
       onInDoubt: gateway?.onInDoubt,
+      compensation: this.#compensation(gateway?.compensate, place),
     };
   }
 
-  #context({ path, siblings, depth }: Place, onList: (first: string | null) => void): CompileContext {
+  /** `metadata.gateway.compensate`: a task that undoes this one, with `{ input, output }` of this one as its input. */
+  #compensation(task: unknown, { path, depth, variables }: Place): Next | undefined {
+    if (task === undefined) return undefined;
+    const pointer = `${path}/metadata/gateway/compensate`;
+    return this.#list([{ undo: task }], { pointer, depth: depth + 1, variables });
+  }
+
+  #context({ path, siblings, depth, variables }: Place, onList: (first: Next) => void): CompileContext {
     return {
       path,
       mistake: (pointer, message) => this.#mistakes.add(pointer, message),
-      template: (value, pointer) => compileTemplate(value, pointer, this.#expressions),
-      expression: (value, pointer) => this.#expression(value, pointer),
+      template: (value, pointer, more = []) => this.#template(value, pointer, [...variables, ...more]),
+      expression: (value, pointer, more = []) => this.#expression(value, pointer, [...variables, ...more]),
       directive: (value, pointer) => this.#directive(value, pointer, siblings),
       schema: (schema, pointer) => this.#schemas.push({ schema, pointer }),
       durationMs: (value, pointer) => this.#duration(value, pointer),
-      list: (value, pointer) => {
-        const first = this.#list(value, { pointer, depth: depth + 1 });
-        onList(first);
-        return first;
-      },
+      list: (value, pointer, more = []) =>
+        this.#list(value, { pointer, depth: depth + 1, variables: [...variables, ...more] }),
+      single: (entry, pointer) =>
+        this.#entries([{ entry, at: pointer }], { pointer, depth: depth + 1, variables }),
+      ownList: (value, pointer) => onList(this.#list(value, { pointer, depth: depth + 1, variables })),
     };
   }
 
-  #expression(value: unknown, pointer: string): Template {
+  #template(value: unknown, pointer: string, variables: readonly string[]): Template {
+    const found: Omit<FoundExpression, 'variables'>[] = [];
+    const template = compileTemplate(value, pointer, found);
+    for (const each of found) this.#expressions.push({ ...each, variables });
+    return template;
+  }
+
+  #expression(value: unknown, pointer: string, variables: readonly string[]): Template {
     if (typeof value !== 'string') {
       this.#mistakes.add(pointer, 'Expected an expression.');
       return { kind: 'literal', value: null };
     }
     const source = expressionIn(value) ?? value.trim();
-    this.#expressions.push({ source, pointer });
+    this.#expressions.push({ source, pointer, variables });
     return { kind: 'expression', source };
   }
 
   #dataFlow(
     task: Members,
     path: string,
+    variables: readonly string[],
   ): { inputFrom: Template | undefined; outputAs: Template | undefined } {
     return {
-      inputFrom: this.#transformation(task.input, 'from', `${path}/input`),
-      outputAs: this.#transformation(task.output, 'as', `${path}/output`),
+      inputFrom: this.#transformation(task.input, 'from', { pointer: `${path}/input`, variables }),
+      outputAs: this.#transformation(task.output, 'as', { pointer: `${path}/output`, variables }),
     };
   }
 
-  #transformation(value: unknown, key: 'from' | 'as', pointer: string): Template | undefined {
+  #transformation(
+    value: unknown,
+    key: 'from' | 'as',
+    { pointer, variables }: { pointer: string; variables: readonly string[] },
+  ): Template | undefined {
     if (value === undefined) return undefined;
     const members = membersOf(value);
     for (const each of Object.keys(members)) {
@@ -212,8 +245,8 @@ export class Compiler {
     }
     const given = members[key];
     if (given === undefined) return undefined;
-    if (typeof given === 'string') return this.#expression(given, `${pointer}/${key}`);
-    return compileTemplate(given, `${pointer}/${key}`, this.#expressions);
+    if (typeof given === 'string') return this.#expression(given, `${pointer}/${key}`, variables);
+    return this.#template(given, `${pointer}/${key}`, variables);
   }
 
   #directive(value: unknown, pointer: string, siblings: ReadonlyMap<string, string>): Directive {
@@ -269,10 +302,12 @@ export class Compiler {
 
   #limits(limits: z.output<typeof gatewaySchema>['limits']): LimitOverrides {
     if (limits === undefined) return {};
-    const { steps, visits, wallClock } = limits;
+    const { steps, visits, fanOut, repeats, wallClock } = limits;
     return {
       ...(steps !== undefined && { maxSteps: steps }),
       ...(visits !== undefined && { maxVisits: visits }),
+      ...(fanOut !== undefined && { maxFanOut: fanOut }),
+      ...(repeats !== undefined && { maxRepeats: repeats }),
       ...(wallClock !== undefined && {
         maxRunMs: this.#duration(wallClock, '/document/metadata/gateway/limits/wallClock'),
       }),
@@ -293,6 +328,14 @@ interface Place {
   readonly following: string | null;
   readonly siblings: ReadonlyMap<string, string>;
   readonly depth: number;
+  /** Names that the lists around give. */
+  readonly variables: readonly string[];
+}
+
+interface ListPlace {
+  readonly pointer: string;
+  readonly depth: number;
+  readonly variables: readonly string[];
 }
 
 const emptyNode: Omit<TaskNode, 'path' | 'name' | 'following'> = {
@@ -305,6 +348,7 @@ const emptyNode: Omit<TaskNode, 'path' | 'name' | 'following'> = {
   directive: 'continue',
   first: undefined,
   onInDoubt: undefined,
+  compensation: undefined,
   options: undefined,
 };
 

@@ -59,8 +59,8 @@ export function createDefinitions({ types, expressions, grammar, schemas }: Defi
         if (problem !== undefined) mistakes.add(pointer, problem);
       };
       await Promise.all([
-        ...compiled.expressions.map(({ source: text, pointer }) =>
-          expressions.check(text).then(note(pointer)),
+        ...compiled.expressions.map(({ source: text, pointer, variables }) =>
+          expressions.check(text, variables).then(note(pointer)),
         ),
         ...compiled.schemas.map(({ schema, pointer }) => schemas.check(schema).then(note(pointer))),
       ]);

@@ -20,12 +20,8 @@ const kinds: Readonly<Record<string, readonly string[]>> = {
 /** Why something of the language is not run here. */
 const refusals: Readonly<Record<string, string>> = {
   emit: 'events are not supported',
-  for: 'loops over collections are not supported; `switch` with `then` can go back to an earlier task',
-  fork: 'parallel branches are not supported',
   listen: 'events are not supported',
-  raise: 'raising errors is not supported',
   run: 'running containers, scripts, shells and other workflows is not supported',
-  try: 'catching errors is not supported',
   'call:a2a': 'calls to A2A agents are not supported',
   'call:asyncapi': 'AsyncAPI calls are not supported',
   'call:grpc': 'gRPC calls are not supported',

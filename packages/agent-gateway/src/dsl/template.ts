@@ -11,10 +11,16 @@ export function expressionIn(text: string): string | undefined {
 export interface FoundExpression {
   readonly source: string;
   readonly pointer: string;
+  /** Names in scope beside the standard ones. */
+  readonly variables: readonly string[];
 }
 
 /** Finds the expressions in a value of a definition. Parts without any become one literal. */
-export function compileTemplate(value: unknown, pointer: string, found: FoundExpression[]): Template {
+export function compileTemplate(
+  value: unknown,
+  pointer: string,
+  found: Omit<FoundExpression, 'variables'>[],
+): Template {
   if (typeof value === 'string') {
     const source = expressionIn(value);
     if (source === undefined) return { kind: 'literal', value };

@@ -1,12 +1,13 @@
 import * as z from 'zod';
 import type { RunRequest } from '../domain/journal.ts';
 import type { RunEvent } from '../domain/run-events.ts';
-import type { RunState } from '../domain/run-state.ts';
+import { type RunState, terminalStatuses } from '../domain/run-state.ts';
 
 const cancelSchema = z.object({ detail: z.string().optional() });
 
 const resolveSchema = z.object({
   call: z.string().optional(),
+  task: z.string().optional(),
   resolution: z.discriminatedUnion('action', [
     z.object({ action: z.literal('retry') }),
     z.object({ action: z.literal('complete'), result: z.unknown() }),
@@ -14,35 +15,69 @@ const resolveSchema = z.object({
   ]),
 });
 
+const signalSchema = z.object({ id: z.string(), name: z.string(), data: z.unknown() });
+
+const eventSchema = z.object({
+  event: z.looseObject({ id: z.string(), source: z.string(), type: z.string() }),
+});
+
+const resumeSchema = z.object({
+  limits: z.record(z.string(), z.number()).optional(),
+  deadlineAtMs: z.number().optional(),
+});
+
 /** What a request from outside writes into the journal; nothing when it came too late to matter. */
 export function answerRequest(request: RunRequest, state: RunState): RunEvent[] {
+  const { by, payload } = request;
+  if (terminalStatuses.has(state.status)) return [];
   switch (request.kind) {
     case 'cancel': {
       if (state.isCancelRequested) return [];
-      const { detail } = cancelSchema.parse(request.payload);
-      return [{ type: 'cancel-requested', by: request.by, ...(detail !== undefined && { detail }) }];
+      const { detail } = cancelSchema.parse(payload);
+      return [{ type: 'cancel-requested', by, ...(detail !== undefined && { detail }) }];
     }
-    case 'resolve': {
-      const { call, resolution } = resolveSchema.parse(request.payload);
-      const { task } = state;
-      if (task === undefined) return [];
-      return parkedCalls(state)
-        .filter(each => call === undefined || each === call)
-        .map(each => ({
-          type: 'call-resolved',
-          path: task.path,
-          visit: task.visit,
-          call: each,
-          resolution:
-            resolution.action === 'complete'
-              ? { ...resolution, result: resolution.result ?? null }
-              : resolution,
-          by: request.by,
-        }));
+    case 'terminate': {
+      const { detail } = cancelSchema.parse(payload);
+      return [{ type: 'run-terminated', by, ...(detail !== undefined && { detail }) }];
     }
+    case 'pause':
+      return state.pause === undefined && !state.isCancelRequested ? [{ type: 'run-paused', by }] : [];
+    case 'resume': {
+      if (state.pause === undefined) return [];
+      const { limits, deadlineAtMs } = resumeSchema.parse(payload);
+      return [
+        {
+          type: 'run-resumed',
+          by,
+          ...(limits !== undefined && { limits: { ...state.limits, ...limits } }),
+          ...(deadlineAtMs !== undefined && { deadlineAtMs }),
+        },
+      ];
+    }
+    case 'signal': {
+      const { id, name, data } = signalSchema.parse(payload);
+      const value = { name, data: data ?? null };
+      return [{ type: 'event-received', event: { id, type: 'signal', source: name, value, by } }];
+    }
+    case 'event': {
+      const { event } = eventSchema.parse(payload);
+      const { id, type, source } = event;
+      return [{ type: 'event-received', event: { id, type, source, value: event, by } }];
+    }
+    case 'resolve':
+      return resolveCalls(request, state);
   }
 }
 
-function parkedCalls({ task }: RunState): string[] {
-  return [...(task?.calls ?? [])].filter(([, call]) => call.status === 'parked').map(([id]) => id);
+function resolveCalls({ payload, by }: RunRequest, state: RunState): RunEvent[] {
+  const { call, task, resolution } = resolveSchema.parse(payload);
+  const given =
+    resolution.action === 'complete' ? { ...resolution, result: resolution.result ?? null } : resolution;
+  return [...state.tasks.values()]
+    .filter(each => task === undefined || each.path === task)
+    .flatMap(({ path, visit, calls }) =>
+      [...calls]
+        .filter(([id, { status }]) => status === 'parked' && (call === undefined || id === call))
+        .map(([id]) => ({ type: 'call-resolved' as const, path, visit, call: id, resolution: given, by })),
+    );
 }

@@ -1,9 +1,10 @@
-import type { CompletedTask } from '../domain/decide.ts';
+import type { Command, CompletedTask } from '../domain/decide.ts';
 import type { Expressions } from '../domain/expressions.ts';
+import { lastOutput } from '../domain/fold.ts';
 import type { RunEvent } from '../domain/run-events.ts';
-import type { RunState } from '../domain/run-state.ts';
-import type { TaskTypes } from '../domain/task-type.ts';
-import { type Next, nextOf, type TaskNode, type Template, type Workflow } from '../domain/workflow.ts';
+import { type OpenTask, type RunState, variablesAt } from '../domain/run-state.ts';
+import type { AwaitedEvents, PlannedBranch, TaskTypes } from '../domain/task-type.ts';
+import { type Next, nextOf, type Template, type Workflow } from '../domain/workflow.ts';
 import { createScope } from './run-variables.ts';
 import { evaluateTemplate } from './template-values.ts';
 
@@ -18,7 +19,7 @@ export interface TaskEvaluation {
 
 /** Evaluates a task's condition, input and arguments, in this order, and says what to write down. */
 export async function beginTask(
-  { node, visit, input }: { node: TaskNode; visit: number; input: unknown },
+  { node, visit, input, branch }: Extract<Command, { type: 'begin' }>,
   evaluation: TaskEvaluation,
 ): Promise<RunEvent> {
   const { nowMs, types, state } = evaluation;
@@ -26,11 +27,18 @@ export async function beginTask(
   const evaluate = (template: Template, data: unknown, taskInput?: unknown) =>
     evaluateTemplate(
       template,
-      createScope({ ...evaluation, node, startedAtMs: nowMs }, { data, input: taskInput }),
+      createScope(
+        { ...evaluation, node, startedAtMs: nowMs, locals: variablesAt(branch) },
+        { data, input: taskInput },
+      ),
       evaluation.expressions,
     );
-  if (node.condition !== undefined && !isTruthy(await evaluate(node.condition, input))) {
-    return { type: 'task-skipped', path, visit, next: nextOf(node, 'continue') };
+  if (
+    branch !== undefined &&
+    node.condition !== undefined &&
+    !isTruthy(await evaluate(node.condition, input))
+  ) {
+    return { type: 'task-skipped', path, visit, branch: branch.id, next: nextOf(node, 'continue') };
   }
   const taskInput = node.inputFrom === undefined ? input : await evaluate(node.inputFrom, input);
   const type = types.get(node.type);
@@ -44,9 +52,11 @@ export async function beginTask(
     type: 'task-started',
     path,
     visit,
+    ...(branch !== undefined && { branch: branch.id }),
     ...(node.inputFrom !== undefined && { input: taskInput }),
     ...(prepared !== undefined && { arguments: prepared }),
     ...(node.first !== undefined && { first: node.first as Next }), // a path of a task, or null
+    ...(type.undoes === true && { undoes: true as const }),
     ...(timeoutMs !== undefined && { deadlineAtMs: Math.min(nowMs + timeoutMs, state.deadlineAtMs) }),
   };
 }
@@ -56,11 +66,11 @@ export async function completeTask(
   { task, next }: { task: CompletedTask; next: Next },
   evaluation: TaskEvaluation,
 ): Promise<RunEvent> {
-  const { node, visit, input, startedAtMs } = task;
+  const { node, visit, input, startedAtMs, branch } = task;
   const evaluate = (template: Template, data: unknown, output: unknown) =>
     evaluateTemplate(
       template,
-      createScope({ ...evaluation, node, startedAtMs }, { data, input, output }),
+      createScope({ ...evaluation, node, startedAtMs, locals: variablesAt(branch) }, { data, input, output }),
       evaluation.expressions,
     );
   const output =
@@ -73,7 +83,67 @@ export async function completeTask(
     ...((node.outputAs !== undefined || !task.isUnchanged) && { output: output ?? null }),
     ...(node.exportAs !== undefined && { context: context ?? null }),
     next,
+    ...(node.compensation !== undefined && { compensation: { first: node.compensation } }),
   };
+}
+
+/** Evaluates whether a list may be opened, and says what to write down. */
+export async function openList(
+  task: OpenTask,
+  { first, data, variables, isCollected, when = [], unless = [] }: PlannedBranch,
+  evaluation: TaskEvaluation,
+): Promise<RunEvent> {
+  const { path, visit } = task;
+  const input = data === 'input' ? task.input : data === 'last' ? lastOutput(task) : data.value;
+  const holds = async (template: Template) =>
+    isTruthy(await evaluateIn(task, template, { data: input, variables }, evaluation));
+  for (const [templates, expected] of [
+    [when, true],
+    [unless, false],
+  ] as const) {
+    for (const template of templates) {
+      if ((await holds(template)) !== expected) return { type: 'branch-refused', path, visit, first };
+    }
+  }
+  return {
+    type: 'branch-opened',
+    path,
+    visit,
+    branch: evaluation.state.lastBranch + 1,
+    first,
+    ...(data === 'last' && { takesLast: true }),
+    ...(typeof data === 'object' && { data: data.value ?? null }),
+    ...(variables !== undefined && { variables }),
+    ...(isCollected === true && { isCollected: true }),
+  };
+}
+
+/** Evaluates whether an event is one that the task waits for. */
+export async function matchEvent(
+  task: OpenTask,
+  { event, awaited }: { event: { receipt: number; value: unknown }; awaited: AwaitedEvents },
+  evaluation: TaskEvaluation,
+): Promise<RunEvent> {
+  const { path, visit } = task;
+  const isMatch =
+    awaited.when === undefined ||
+    isTruthy(await evaluateIn(task, awaited.when, { data: event.value, variables: {} }, evaluation));
+  return { type: isMatch ? 'event-taken' : 'event-passed', path, visit, receipt: event.receipt };
+}
+
+/** With what is in scope inside the task. */
+function evaluateIn(
+  task: OpenTask,
+  template: Template,
+  { data, variables = {} }: { data: unknown; variables: Readonly<Record<string, unknown>> | undefined },
+  evaluation: TaskEvaluation,
+): Promise<unknown> {
+  const { startedAtMs, input, branch } = task;
+  const node = evaluation.workflow.tasks.get(task.path);
+  if (node === undefined) throw new Error(`The definition has no task '${task.path}'`);
+  const locals = { ...variablesAt(branch), ...variables };
+  const scope = createScope({ ...evaluation, node, startedAtMs, locals }, { data, input });
+  return evaluateTemplate(template, scope, evaluation.expressions);
 }
 
 /** As jq sees it: everything but `false` and `null`. */

@@ -8,7 +8,7 @@ import { defaultProject, defaultTeam } from '@strata/shared/identity/tree.ts';
 import type { CallContext, CallNarrowing, Effects } from '../domain/effect.ts';
 import { toRunError } from '../domain/run-error.ts';
 import type { RunEvent } from '../domain/run-events.ts';
-import type { ActiveTask, RunState } from '../domain/run-state.ts';
+import type { OpenTask, RunState } from '../domain/run-state.ts';
 import type { PlannedCall } from '../domain/task-type.ts';
 import type { CallTrace } from './run-trace.ts';
 
@@ -33,7 +33,7 @@ export interface PerformDeps {
 export interface Attempt {
   readonly runId: string;
   readonly state: RunState;
-  readonly task: ActiveTask;
+  readonly task: OpenTask;
   readonly call: PlannedCall;
   readonly attempt: number;
   readonly signal: AbortSignal;
@@ -102,7 +102,7 @@ function createContext({ runId, state, task, call, signal, trace }: Attempt, dep
 
 /** The run's own envelope, then what this call needs of it: nothing is ever added (W7). */
 function envelopeOf(
-  { runId, state, task }: { runId: string; state: RunState; task: ActiveTask },
+  { runId, state, task }: { runId: string; state: RunState; task: OpenTask },
   { actor, scopes }: CallNarrowing,
 ): Envelope {
   const { identity } = state;
@@ -122,7 +122,7 @@ function envelopeOf(
     scopes: readScopes(identity.scopes),
     runId,
     taskId: task.path,
-    deadlineAtMs: state.deadlineAtMs,
+    deadlineAtMs: Math.min(state.deadlineAtMs, state.expiresAtMs),
     depth,
   };
   const deadlineAtMs = task.deadlineAtMs ?? state.deadlineAtMs;

@@ -2,17 +2,20 @@ import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { CancelRun } from '@strata/shared/identity/revocation.ts';
 import type { Telemetry } from '@strata/shared/telemetry/telemetry.ts';
-import { type Command, callsInDoubt, decide, type StartedCall } from '../domain/decide.ts';
+import { Agenda } from '../domain/agenda.ts';
+import { type Command, decideRun, decideUnit } from '../domain/decide.ts';
+import { callsInDoubt } from '../domain/decide-calls.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import type { Claim, Journal } from '../domain/journal.ts';
 import { toRunError } from '../domain/run-error.ts';
 import type { RunEvent } from '../domain/run-events.ts';
-import { type RunState, terminalStatuses } from '../domain/run-state.ts';
+import { type RunState, shownStatus, terminalStatuses } from '../domain/run-state.ts';
 import type { TaskTypes } from '../domain/task-type.ts';
 import type { Workflow } from '../domain/workflow.ts';
 import { answerRequest } from './answer-request.ts';
-import { beginTask, completeTask, type TaskEvaluation } from './begin-task.ts';
-import { idempotencyKeyOf, type PerformDeps, performCall } from './perform.ts';
+import { beginTask, completeTask, matchEvent, openList, type TaskEvaluation } from './begin-task.ts';
+import { CallsUnderWay } from './calls-under-way.ts';
+import type { PerformDeps } from './perform.ts';
 import { RunTrace } from './run-trace.ts';
 import { loadRun, RunWriter } from './run-writer.ts';
 
@@ -27,11 +30,9 @@ export interface DriverDeps extends PerformDeps {
   loadWorkflow(hash: string): Promise<Workflow>;
 }
 
-interface Running {
-  readonly ended: Promise<void>;
-}
-
 const postponeMs = 1000;
+/** The last moment that a date can be (ECMA-262 21.4.1.1): such a run waits for somebody, not for a time. */
+export const neverMs = 8_640_000_000_000_000;
 
 /**
  * Drives one run while this worker holds it: claim, decide, act, append, until nothing is left, or nothing is to be done for now,
@@ -44,8 +45,6 @@ export class RunDriver {
   readonly #claim: Claim;
   readonly #deps: DriverDeps;
   readonly #lost = new AbortController();
-  readonly #running = new Map<string, Running>();
-  readonly #arrived: RunEvent[] = [];
   #wake: () => void = () => {};
   #isAsked = true;
   #isStopping = false;
@@ -76,16 +75,21 @@ export class RunDriver {
   /** Resolves when this worker has nothing more to do with the run. */
   async drive(): Promise<void> {
     const { journal, clock } = this.#deps;
-    const state = await loadRun(this.#claim.runId, journal);
+    const { runId } = this.#claim;
+    const state = await loadRun(runId, journal);
     if (terminalStatuses.has(state.status)) return;
     const workflow = await this.#deps.loadWorkflow(state.definition);
-    this.#deps.telemetry.log.debug({ runId: this.#claim.runId, epoch: this.#claim.epoch }, 'run claimed');
-    const trace = new RunTrace(this.#deps.telemetry.tracer, { runId: this.#claim.runId, state });
+    this.#deps.telemetry.log.debug({ runId, epoch: this.#claim.epoch }, 'run claimed');
+    const trace = new RunTrace(this.#deps.telemetry.tracer, { runId, state });
     const writer = new RunWriter({ claim: this.#claim, state, journal, clock });
+    const calls = new CallsUnderWay(
+      { runId, state, trace, signal: this.#lost.signal, onEnd: () => this.#wake() },
+      this.#deps,
+    );
     if (!state.isStarted) writer.record({ type: 'run-started', traceparent: trace.traceparent });
     for (const event of callsInDoubt(state)) writer.record(event);
     try {
-      await this.#loop({ state, workflow, trace, writer });
+      await this.#loop({ state, workflow, trace, writer, calls, agenda: new Agenda(state) });
     } finally {
       this.#lost.abort(new GatewayError('cancelled', 'The run has ended.', { reason: 'run_ended' }));
       trace.end({ 'strata.run.status': state.status });
@@ -93,40 +97,76 @@ export class RunDriver {
   }
 
   async #loop(context: LoopContext): Promise<void> {
-    const { state, workflow, writer } = context;
+    const { writer, calls } = context;
     for (;;) {
       if (this.#lost.signal.aborted) return;
       if (this.#isAsked) await this.#takeRequests(context);
-      this.#takeArrived(context);
-      if (this.#isStopping && this.#running.size === 0) {
+      for (const event of calls.takeArrived()) writer.record(event);
+      if (this.#isStopping && calls.count === 0) {
         await this.#release(this.#deps.clock.now(), context);
         return;
       }
-      const nowMs = this.#deps.clock.now();
-      const command = decide(state, { workflow, types: this.#deps.types, nowMs });
-      if ((await this.#follow(command, context)) === 'let-go') return;
+      if ((await this.#step(context)) === 'let-go') return;
       if (writer.isFull) await writer.flush();
     }
+  }
+
+  /** Decides one thing and does it. */
+  async #step(context: LoopContext): Promise<'go-on' | 'let-go'> {
+    const { state, workflow, agenda, calls } = context;
+    const nowMs = this.#deps.clock.now();
+    const options = { workflow, types: this.#deps.types, nowMs };
+    const whole = decideRun(state, options);
+    if (whole?.type === 'wait') return this.#rest(whole.untilMs, context);
+    if (whole !== undefined) return this.#follow(whole, context);
+    const unit = this.#isStopping ? undefined : agenda.next(nowMs);
+    if (unit === undefined)
+      return this.#rest(Math.min(agenda.wakeAtMs, state.deadlineAtMs, state.expiresAtMs), context);
+    const command = decideUnit(state, unit, options);
+    if (command.type === 'wait') {
+      agenda.settle(unit, command);
+      return 'go-on';
+    }
+    const result = await this.#follow(command, context);
+    if (command.type === 'record' || command.type === 'complete') calls.cutOff();
+    return result;
   }
 
   async #follow(command: Command, context: LoopContext): Promise<'go-on' | 'let-go'> {
     const { writer, state } = context;
     switch (command.type) {
-      case 'begin':
-        return this.#evaluate(context, command.node.path, command.visit, evaluation =>
-          beginTask(command, evaluation),
-        );
+      case 'begin': {
+        const { node, visit, branch } = command;
+        const of = { path: node.path, visit, ...(branch !== undefined && { branch: branch.id }) };
+        return this.#evaluate(context, of, evaluation => beginTask(command, evaluation));
+      }
       case 'complete': {
         const { node, visit } = command.task;
-        return this.#evaluate(context, node.path, visit, evaluation => completeTask(command, evaluation));
+        const of = { path: node.path, visit };
+        return this.#evaluate(context, of, evaluation => completeTask(command, evaluation));
+      }
+      case 'open': {
+        const { path, visit } = command.task;
+        for (const branch of command.branches) {
+          const open = (evaluation: TaskEvaluation) => openList(command.task, branch, evaluation);
+          if ((await this.#evaluate(context, { path, visit }, open)) === 'let-go') return 'let-go';
+          if (!state.tasks.has(`${path}#${visit}`)) break; // its condition could not be evaluated
+        }
+        return 'go-on';
+      }
+      case 'match': {
+        const { path, visit } = command.task;
+        const match = (evaluation: TaskEvaluation) => matchEvent(command.task, command, evaluation);
+        return this.#evaluate(context, { path, visit }, match);
       }
       case 'record':
         for (const event of command.events) this.#record(event, context);
         return 'go-on';
-      case 'await':
-        return this.#await(command, context);
-      case 'release':
-        return this.#release(command.wakeAtMs, context);
+      case 'call':
+        await context.calls.start(command, writer);
+        return 'go-on';
+      case 'wait':
+        return this.#rest(command.untilMs, context);
       case 'stop':
         await writer.flush();
         this.#deps.telemetry.log.debug({ runId: this.#claim.runId, status: state.status }, 'run ended');
@@ -150,92 +190,57 @@ export class RunDriver {
   /** Expressions may fail, which is the task's failure; that they are overloaded is not. */
   async #evaluate(
     context: LoopContext,
-    path: string,
-    visit: number,
+    of: { readonly path: string; readonly visit: number; readonly branch?: number },
     evaluate: (evaluation: TaskEvaluation) => Promise<RunEvent>,
   ): Promise<'go-on' | 'let-go'> {
     const { types, expressions, clock } = this.#deps;
     const { state, workflow } = context;
     const { runId } = this.#claim;
     try {
-      this.#record(
-        await evaluate({ runId, state, workflow, types, expressions, nowMs: clock.now() }),
-        context,
-      );
+      const evaluation = { runId, state, workflow, types, expressions, nowMs: clock.now() };
+      this.#record(await evaluate(evaluation), context);
     } catch (error) {
       if (error instanceof GatewayError && error.reason === 'expression_busy')
         return this.#release(clock.now() + postponeMs, context);
-      if (error instanceof GatewayError && error.reason === 'run_taken_over') throw error;
-      this.#record({ type: 'task-failed', path, visit, error: toRunError(error, path) }, context);
+      this.#record({ type: 'task-failed', ...of, error: toRunError(error, of.path) }, context);
     }
     return 'go-on';
   }
 
-  async #await(command: Extract<Command, { type: 'await' }>, context: LoopContext): Promise<'go-on'> {
-    if (!this.#isStopping && command.start.length > 0) await this.#startCalls(command.start, context);
-    else await context.writer.flush();
-    if (this.#arrived.length === 0) await this.#waitForNews(command.wakeAtMs);
-    return 'go-on';
-  }
-
-  /** Durable before the effect: the records of all these calls, and everything before them, go to disk together. */
-  async #startCalls(start: readonly StartedCall[], context: LoopContext): Promise<void> {
-    const { writer, state } = context;
-    const { task } = state;
-    if (task === undefined) throw new Error('A call outside of a task');
-    const { runId } = this.#claim;
-    const { path, visit } = task;
-    for (const { call, attempt } of start) {
-      const { id, effect, label } = call;
-      const key = idempotencyKeyOf(runId, task, id);
-      writer.record({ type: 'call-started', path, visit, call: id, effect, label, attempt, key });
+  /** Nothing is to be decided now. */
+  async #rest(untilMs: number, context: LoopContext): Promise<'go-on' | 'let-go'> {
+    const { calls, writer } = context;
+    if (calls.count === 0 && !calls.hasArrived) {
+      if (this.#isAsked) return 'go-on';
+      return this.#release(Math.min(untilMs, neverMs), context);
     }
     await writer.flush();
-    for (const { call, attempt } of start) {
-      const trace = context.trace.call(task, state.frames, { ...call, attempt });
-      const { signal } = this.#lost;
-      const ended = performCall({ runId, state, task, call, attempt, signal, trace }, this.#deps).then(
-        event => {
-          this.#running.delete(call.id);
-          this.#arrived.push(event);
-          this.#wake();
-        },
-      );
-      this.#running.set(call.id, { ended });
-    }
+    if (!calls.hasArrived) await this.#waitForNews(untilMs);
+    return 'go-on';
   }
 
-  #takeArrived(context: LoopContext): void {
-    for (const event of this.#arrived.splice(0)) {
-      // A task that failed meanwhile, by its deadline or by a sibling, has no use for what arrives late (F85).
-      const isWanted = 'call' in event && context.state.task?.path === event.path;
-      if (isWanted && context.state.task?.visit === event.visit) context.writer.record(event);
-    }
-  }
-
-  #record(event: RunEvent, { writer, trace, state }: LoopContext): void {
+  #record(event: RunEvent, { writer, trace }: LoopContext): void {
     writer.record(event);
     if (event.type === 'task-completed') trace.taskEnded(event);
-    if (event.type === 'task-failed') {
-      trace.taskEnded(event, event.error.reason);
-      for (const frame of state.frames) trace.taskEnded(frame, event.error.reason);
-    }
+    if (event.type === 'task-failed') trace.taskEnded(event, event.error.reason);
   }
 
-  async #takeRequests({ state, writer }: LoopContext): Promise<void> {
+  async #takeRequests({ state, writer, calls }: LoopContext): Promise<void> {
     this.#isAsked = false;
     const requests = await this.#deps.journal.requests(this.#claim.runId);
     for (const request of requests) {
       writer.consume(request.id);
       for (const event of answerRequest(request, state)) writer.record(event);
     }
+    calls.cutOff();
   }
 
   async #release(wakeAtMs: number, context: LoopContext): Promise<'let-go'> {
     const { journal, clock } = this.#deps;
     const { writer, state } = context;
     await writer.flush();
-    const status = state.status === 'in_doubt' ? 'in_doubt' : 'waiting';
+    const shown = shownStatus(state);
+    const status = shown === 'running' ? 'waiting' : shown;
     await journal.release(this.#claim, { wakeAtMs, status, nowMs: clock.now() });
     return 'let-go';
   }
@@ -259,6 +264,8 @@ interface LoopContext {
   readonly workflow: Workflow;
   readonly trace: RunTrace;
   readonly writer: RunWriter;
+  readonly calls: CallsUnderWay;
+  readonly agenda: Agenda;
 }
 
 /** Timers of Node hold 24.8 days at most. */

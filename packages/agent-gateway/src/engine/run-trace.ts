@@ -3,7 +3,7 @@ import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatTraceparent, parentOf, traceContextOf } from '@strata/shared/http/trace-context.ts';
 import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
 import { contextUnder } from '@strata/shared/telemetry/telemetry.ts';
-import type { ActiveTask, Frame, RunState } from '../domain/run-state.ts';
+import type { OpenTask, RunState } from '../domain/run-state.ts';
 
 export interface CallTrace {
   /** For the header of the call. */
@@ -45,8 +45,8 @@ export class RunTrace {
     return formatTraceparent(this.#run.context);
   }
 
-  call(task: ActiveTask, frames: readonly Frame[], { label, effect, attempt }: CallLabel): CallTrace {
-    const parent = this.#task(task, frames);
+  call(task: OpenTask, { label, effect, attempt }: CallLabel): CallTrace {
+    const parent = this.#task(task);
     const { span, context } = this.#open(label, parent.context, {
       kind: SpanKind.CLIENT,
       facts: {
@@ -91,12 +91,12 @@ export class RunTrace {
     this.#run.span.end();
   }
 
-  #task(task: ActiveTask | Frame, frames: readonly Frame[]): OpenSpan {
+  #task(task: OpenTask): OpenSpan {
     const key = `${task.path}#${task.visit}`;
     const known = this.#tasks.get(key);
     if (known !== undefined) return known;
-    const [outer, ...inner] = [...frames].reverse();
-    const parent = outer === undefined || outer.path === '' ? this.#run : this.#task(outer, inner.reverse());
+    const outer = task.branch?.owner;
+    const parent = outer === undefined || outer.path === '' ? this.#run : this.#task(outer);
     const made = this.#open(`task ${task.path.slice(task.path.lastIndexOf('/') + 1)}`, parent.context, {
       startedAtMs: task.startedAtMs,
       facts: { [attributes.taskPath]: task.path, 'strata.task.visit': task.visit },

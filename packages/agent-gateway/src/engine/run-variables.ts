@@ -8,19 +8,22 @@ export interface ScopeOptions {
   readonly workflow: Workflow;
   readonly node: TaskNode;
   readonly startedAtMs: number;
+  /** Names that the lists around the task give. */
+  readonly locals: Readonly<Record<string, unknown>>;
 }
 
 const runtime = { name: 'strata', version: '0.1.0', metadata: {} };
 
 /** The arguments of expressions (specification 1.0, "Runtime expression arguments"). */
 export function createScope(
-  { runId, state, workflow, node, startedAtMs }: ScopeOptions,
+  { runId, state, workflow, node, startedAtMs, locals }: ScopeOptions,
   values: { readonly data: unknown; readonly input?: unknown; readonly output?: unknown },
 ): ExpressionScope {
   const { namespace, name, version } = workflow;
   return {
     data: values.data,
     variables: {
+      ...locals,
       context: state.context,
       input: values.input,
       output: values.output,

@@ -1,9 +1,10 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { apply } from '../domain/fold.ts';
 import type { Claim, Journal, NewRecord } from '../domain/journal.ts';
 import { runError } from '../domain/run-error.ts';
 import type { RunEvent } from '../domain/run-events.ts';
-import { apply, emptyRun, type RunState, terminalStatuses } from '../domain/run-state.ts';
+import { emptyRun, type RunState, shownStatus, terminalStatuses } from '../domain/run-state.ts';
 
 const pageSize = 500;
 /** What waits for the disk stays small, so that a long run of pure tasks shows its progress. */
@@ -61,7 +62,8 @@ export class RunWriter {
   /** @throws GatewayError conflict (`run_taken_over`) when another worker has claimed the run since (AG-2). */
   async flush(): Promise<void> {
     if (this.#buffer.length === 0 && this.#consumed.length === 0) return;
-    const { status, costNanoUsd, unpricedCalls, inputTokens, outputTokens } = this.#state;
+    const { costNanoUsd, unpricedCalls, inputTokens, outputTokens } = this.#state;
+    const status = shownStatus(this.#state);
     const records = this.#buffer;
     const consumed = this.#consumed;
     this.#buffer = [];
@@ -91,13 +93,20 @@ export class RunWriter {
     const isTask = event.type === 'task-started' || event.type === 'task-completed';
     if (!isTask || payload.length <= limit) return { kept: event, payload };
     const { path, visit } = event;
+    const branch = event.type === 'task-started' ? event.branch : undefined;
     const error = runError('validation', {
       status: 413,
       detail: `The task's data has ${payload.length} bytes; a recorded value may have ${limit}.`,
       instance: path,
       reason: 'value_too_large',
     });
-    const kept: RunEvent = { type: 'task-failed', path, visit, error };
+    const kept: RunEvent = {
+      type: 'task-failed',
+      path,
+      visit,
+      error,
+      ...(branch !== undefined && { branch }),
+    };
     return { kept, payload: JSON.stringify(kept) };
   }
 }

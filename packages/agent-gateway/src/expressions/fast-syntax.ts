@@ -1,9 +1,7 @@
-import { type VariableName, variableNames } from '../domain/expressions.ts';
-
 /** The part of jq that workflows mostly use. Each of these has exactly one result, or fails. */
 export type FastExpression =
   | { readonly kind: 'data' }
-  | { readonly kind: 'variable'; readonly name: VariableName }
+  | { readonly kind: 'variable'; readonly name: string }
   | { readonly kind: 'literal'; readonly value: string | number | boolean | null }
   | { readonly kind: 'member'; readonly of: FastExpression; readonly key: string | number }
   | {
@@ -23,7 +21,7 @@ const maxNesting = 40;
 
 const field = /\.(?:([A-Za-z_][A-Za-z0-9_]*)|("[^"\\\p{Cc}]*"))/uy;
 const index = /\[(?:(-?[0-9]{1,9})|("[^"\\\p{Cc}]*"))\]/uy;
-const variable = /\$([a-z]+)(?![A-Za-z0-9_:])/y;
+const variable = /\$([a-z][A-Za-z0-9_]*)(?![A-Za-z0-9_:])/y;
 /**
  * Up to 15 digits: as many as a double holds, so that decimal and binary comparison agree. No zero at the end of a fraction: jq would
  * keep it when it makes a text of the number.
@@ -141,8 +139,7 @@ class Reader {
 
   #variable(): FastExpression | undefined {
     const name = this.#match(variable)?.[1];
-    const known = variableNames.find(each => each === name);
-    return known && this.#suffixes({ kind: 'variable', name: known });
+    return name === undefined ? undefined : this.#suffixes({ kind: 'variable', name });
   }
 
   #suffixes(start: FastExpression): FastExpression | undefined {

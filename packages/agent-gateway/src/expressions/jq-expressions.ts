@@ -1,12 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { ThreadPool } from '@strata/shared/threads/thread-pool.ts';
-import {
-  type ExpressionScope,
-  type Expressions,
-  type VariableName,
-  variableNames,
-} from '../domain/expressions.ts';
+import { type ExpressionScope, type Expressions, variableNames } from '../domain/expressions.ts';
 import { evaluateFast, FastPathError, UncertainError } from './fast-path.ts';
 import { type FastExpression, parseFast } from './fast-syntax.ts';
 import type { JqAnswer, JqJob } from './jq-job.ts';
@@ -23,7 +18,7 @@ export interface JqOptions {
 
 interface Prepared {
   readonly fast: FastExpression | undefined;
-  readonly variables: readonly VariableName[];
+  readonly variables: readonly string[];
   readonly program: string;
 }
 
@@ -64,12 +59,13 @@ export function createJqExpressions(options: JqOptions): Expressions {
   }
 
   return {
-    async check(source) {
+    async check(source, locals = []) {
       if (source.length > maxSourceLength)
         return `The expression is longer than ${maxSourceLength} characters.`;
-      const { fast } = prepare(source);
-      if (fast !== undefined) return undefined;
-      const answer = await run(`${bindings(variableNames)}empty | ${source}`, '{"d":null,"v":{}}');
+      const { fast, variables } = prepare(source);
+      const known = [...variableNames, ...locals];
+      if (fast !== undefined && variables.every(name => known.includes(name))) return undefined;
+      const answer = await run(`${bindings(known)}empty | ${source}`, '{"d":null,"v":{}}');
       return answer.type === 'invalid' ? `Not valid jq: ${answer.message}` : undefined;
     },
     async evaluate(source, scope) {
@@ -86,11 +82,12 @@ export function createJqExpressions(options: JqOptions): Expressions {
 
 /** Data and variables arrive as one value; the expression itself stands last, so that it cannot close a bracket of ours. */
 function prepareSource(source: string): Prepared {
-  const variables = variableNames.filter(name => source.includes(`$${name}`));
+  const named = source.matchAll(/\$([a-z][A-Za-z0-9_]*)/g);
+  const variables = [...new Set([...named].map(([, name = '']) => name))];
   return { fast: parseFast(source), variables, program: `${bindings(variables)}.d | ${source}` };
 }
 
-const bindings = (names: readonly VariableName[]) => names.map(name => `.v.${name} as $${name} | `).join('');
+const bindings = (names: readonly string[]) => names.map(name => `.v.${name} as $${name} | `).join('');
 
 /** Undefined when only jq can say. */
 function evaluateInProcess(

@@ -13,7 +13,12 @@ const query = z.strictObject({ after: z.coerce.number().int().min(0).optional() 
 const pageSize = 200;
 const retryMs = 1000;
 
-const lastEvents: ReadonlySet<RunEvent['type']> = new Set(['run-completed', 'run-failed', 'run-cancelled']);
+const lastEvents: ReadonlySet<RunEvent['type']> = new Set([
+  'run-completed',
+  'run-failed',
+  'run-cancelled',
+  'run-terminated',
+]);
 
 /**
  * `GET /v1/runs/{id}/events`: the journal as server-sent events, `id` being its sequence number. A client that was cut off

@@ -1,14 +1,16 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
+import { replay } from '../domain/fold.ts';
 import type { RunRequest, RunSummary } from '../domain/journal.ts';
-import { replay, terminalStatuses } from '../domain/run-state.ts';
+import { runStatuses, terminalStatuses } from '../domain/run-state.ts';
 import { awaitRecords } from '../pipeline/await-run.ts';
 import { submitRun } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { findRun, maySee } from './find-run.ts';
 import { checkFields, definitionMediaTypes, readFields } from './read-body.ts';
-import { showInDoubt, showRun, showSummary } from './run-view.ts';
+import { type Asked, readSignal, runVerbs } from './run-verbs.ts';
+import { showInDoubt, showPause, showRun, showSummary } from './run-view.ts';
 import { readSubmission } from './submission.ts';
 
 const caller = { access: 'caller' } as const;
@@ -21,27 +23,13 @@ const submitQuery = z.strictObject({
 });
 
 const listQuery = z.strictObject({
-  status: z
-    .enum(['pending', 'running', 'waiting', 'in_doubt', 'completed', 'failed', 'cancelled'])
-    .optional(),
+  status: z.enum(runStatuses).optional(),
   cursor: z
     .string()
     .regex(/^run_[0-9a-z]{26}$/, 'expected the cursor of a page')
     .optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 });
-
-const cancelBody = z.strictObject({ reason: z.string().max(500).optional() });
-
-const resolveBody = z.discriminatedUnion('action', [
-  z.strictObject({ action: z.literal('retry'), call: z.string().optional() }),
-  z.strictObject({ action: z.literal('complete'), call: z.string().optional(), result: z.unknown() }),
-  z.strictObject({
-    action: z.literal('fail'),
-    call: z.string().optional(),
-    detail: z.string().max(1000).default('An operator gave the call up.'),
-  }),
-]);
 
 interface WithId {
   Params: { id: string };
@@ -78,33 +66,27 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
 
   app.post<WithId>('/v1/runs/:id', { config: caller }, async (request, reply) => {
     const { id, verb } = splitVerb(request.params.id);
-    const make = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
+    const make = Object.hasOwn(runVerbs, verb) ? runVerbs[verb] : undefined;
     if (make === undefined) throw unknownVerb(request);
-    const asked = make(request);
     const run = await findRun(request.caller, id, journal);
+    const asked = make(request, run, deps);
     if (asked.kind === 'resolve') await requireParked(run, asked.call, deps);
     await ask(request, run, asked, deps);
     return answer(reply, await awaitEnd(request, run, answerWaitMs, deps), deps);
   });
-}
 
-interface Asked {
-  readonly kind: RunRequest['kind'];
-  readonly payload: unknown;
-  readonly call?: string | undefined;
+  app.post<{ Params: { id: string; name: string } }>(
+    '/v1/runs/:id/signals/:name',
+    { config: caller },
+    async (request, reply) => {
+      const { id, name } = request.params;
+      const run = await findRun(request.caller, id, journal);
+      const asked = readSignal(request, name, deps);
+      await ask(request, run, asked, deps);
+      return reply.code(202).send({ run: run.id, signal: name, id: asked.id });
+    },
+  );
 }
-
-/** `POST /v1/runs/{id}:{verb}`. */
-const verbs: Readonly<Record<string, (request: FastifyRequest) => Asked>> = {
-  cancel(request) {
-    const { reason } = readFields(request, cancelBody);
-    return { kind: 'cancel', payload: { detail: reason } };
-  },
-  resolve(request) {
-    const { call, ...resolution } = readFields(request, resolveBody);
-    return { kind: 'resolve', payload: { call, resolution }, call };
-  },
-};
 
 /** The router cannot tell a parameter from a colon that follows it. */
 function splitVerb(text: string): { id: string; verb: string } {
@@ -113,7 +95,7 @@ function splitVerb(text: string): { id: string; verb: string } {
 }
 
 function unknownVerb(request: FastifyRequest): GatewayError {
-  const known = Object.keys(verbs).join(', ');
+  const known = Object.keys(runVerbs).join(', ');
   const path = request.url.split('?', 1)[0]?.slice(0, 200) ?? '';
   return new GatewayError('not_found', `There is nothing at POST ${path}. A run takes: ${known}.`, {
     reason: 'unknown_route',
@@ -134,6 +116,7 @@ async function show(run: RunSummary, { journal }: ApiDeps) {
   const isOver = terminalStatuses.has(run.status);
   const last = isOver ? (await journal.read(run.id, run.position - 1, 1))[0] : undefined;
   const shown = showRun(run, { first, last });
+  if (run.status === 'paused') return { ...shown, pause: showPause(await readState(run, journal)) };
   if (run.status !== 'in_doubt') return shown;
   return { ...shown, in_doubt: showInDoubt(await readState(run, journal)) };
 }
@@ -155,18 +138,21 @@ async function awaitEnd(
 ): Promise<RunSummary> {
   const untilMs = clock.monotonic() + maxMs;
   let current = run;
-  while (!terminalStatuses.has(current.status)) {
+  while (!isAtRest(current)) {
     const leftMs = untilMs - clock.monotonic();
     if (leftMs <= 0 || request.gone.aborted) break;
     const news = awaitRecords(run.id, { journal, clock, signal: request.gone, maxMs: leftMs });
     // Read after listening began: a record between the two is not missed.
     current = (await journal.getRun(run.tenant, run.id)) ?? current;
-    if (!terminalStatuses.has(current.status)) await news.heard;
+    if (!isAtRest(current)) await news.heard;
     news.close();
     current = (await journal.getRun(run.tenant, run.id)) ?? current;
   }
   return current;
 }
+
+/** It has ended, or does nothing more before somebody says so. */
+const isAtRest = ({ status }: RunSummary) => terminalStatuses.has(status) || status === 'paused';
 
 async function ask(
   request: FastifyRequest,

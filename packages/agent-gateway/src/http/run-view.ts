@@ -48,11 +48,16 @@ export function showRun(
 
 /** Calls that wait for somebody to say what became of them. */
 export function showInDoubt(state: RunState) {
-  const { task } = state;
-  if (task === undefined) return [];
-  return [...task.calls]
-    .filter(([, call]) => call.status === 'parked')
-    .map(([call]) => ({ task: task.path, visit: task.visit, call, arguments: task.arguments }));
+  return [...state.tasks.values()].flatMap(({ path, visit, calls, arguments: prepared }) =>
+    [...calls]
+      .filter(([, call]) => call.status === 'parked')
+      .map(([call]) => ({ task: path, visit, call, arguments: prepared })),
+  );
+}
+
+/** Why a run is paused, and by whom. */
+export function showPause({ pause }: RunState) {
+  return pause && { by: pause.by, at: iso(pause.atMs), error: pause.error };
 }
 
 /** A record of the journal as the event stream shows it. */

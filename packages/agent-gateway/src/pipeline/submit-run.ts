@@ -25,7 +25,7 @@ export interface Submission {
 export interface SubmitDeps {
   readonly journal: Journal;
   readonly clock: Clock;
-  readonly limits: () => RunLimits & { readonly maxRunMs: number };
+  readonly limits: () => RunLimits;
   /** A run was created: somebody should claim it. */
   readonly onCreated: () => void;
 }
@@ -55,7 +55,8 @@ export async function submitRun(
       },
     );
   }
-  const { maxRunMs, ...limits } = lower(configured, workflow);
+  const limits = lower(configured, workflow);
+  const expiresAtMs = caller.envelope?.deadlineAtMs;
   const nowMs = deps.clock.now();
   const { namespace, name, version, hash } = workflow;
   // Both go to the writer at once and so into one transaction.
@@ -79,7 +80,8 @@ export async function submitRun(
       input,
       identity: identityOf(caller),
       limits,
-      deadlineAtMs: Math.min(nowMs + maxRunMs, caller.envelope?.deadlineAtMs ?? Number.POSITIVE_INFINITY),
+      deadlineAtMs: nowMs + limits.maxRunMs,
+      ...(expiresAtMs !== undefined && { expiresAtMs }),
       traceparent: formatTraceparent(trace),
     },
   });
@@ -120,14 +122,16 @@ function identityOf(caller: Caller): RunIdentity {
   };
 }
 
-function lower(
-  configured: RunLimits & { readonly maxRunMs: number },
-  { limits }: Workflow,
-): RunLimits & { readonly maxRunMs: number } {
+/** A definition may lower what the configuration grants, and raise nothing. */
+function lower(configured: RunLimits, { limits }: Workflow): RunLimits {
+  const least = (key: keyof RunLimits, wanted: number | undefined) =>
+    Math.min(configured[key], wanted ?? Number.POSITIVE_INFINITY);
   return {
     ...configured,
-    maxSteps: Math.min(configured.maxSteps, limits.maxSteps ?? Number.POSITIVE_INFINITY),
-    maxVisits: Math.min(configured.maxVisits, limits.maxVisits ?? Number.POSITIVE_INFINITY),
-    maxRunMs: Math.min(configured.maxRunMs, limits.maxRunMs ?? Number.POSITIVE_INFINITY),
+    maxSteps: least('maxSteps', limits.maxSteps),
+    maxVisits: least('maxVisits', limits.maxVisits),
+    maxFanOut: least('maxFanOut', limits.maxFanOut),
+    maxRepeats: least('maxRepeats', limits.maxRepeats),
+    maxRunMs: least('maxRunMs', limits.maxRunMs),
   };
 }

@@ -5,8 +5,12 @@ import { callLlmTask } from './call-llm/index.ts';
 import { callMcpTask } from './call-mcp/index.ts';
 import { callOpenapiTask } from './call-openapi/index.ts';
 import { doTask } from './do/index.ts';
+import { forTask } from './for/index.ts';
+import { forkTask } from './fork/index.ts';
+import { raiseTask } from './raise/index.ts';
 import { setTask } from './set/index.ts';
 import { switchTask } from './switch/index.ts';
+import { tryTask } from './try/index.ts';
 import { waitTask } from './wait/index.ts';
 
 const all: readonly TaskType[] = [
@@ -16,8 +20,12 @@ const all: readonly TaskType[] = [
   callMcpTask,
   callOpenapiTask,
   doTask,
+  forTask,
+  forkTask,
+  raiseTask,
   setTask,
   switchTask,
+  tryTask,
   waitTask,
 ];
 

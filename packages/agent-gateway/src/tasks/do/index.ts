@@ -1,15 +1,14 @@
 import { defineTask } from '../../domain/task-type.ts';
+import { planOneList } from '../one-list.ts';
 
-/** `do`: a list of tasks, one after another. The engine walks the list; this says where it begins. */
+/** `do`: a list of tasks, one after another. The engine opens the list as the task begins, and walks it. */
 export const doTask = defineTask<undefined, undefined>({
   type: 'do',
   keys: ['do'],
   compile(definition, context) {
-    context.list(definition.do, `${context.path}/do`);
+    context.ownList(definition.do, `${context.path}/do`);
     return undefined;
   },
   prepare: async () => undefined,
-  plan: () => {
-    throw new Error('A list is walked, not planned');
-  },
+  plan: ({ branches }) => planOneList(branches),
 });

@@ -1,0 +1,70 @@
+import { runError } from './run-error.ts';
+import type { Resolution, RunEvent, Usage } from './run-events.ts';
+import { type CallState, type OpenTask, type RunState, taskKey } from './run-state.ts';
+
+type CallEvent = Extract<RunEvent, { readonly call: string }>;
+
+/** Folds what became of one call. */
+export function applyCall(state: RunState, event: CallEvent): void {
+  const task = state.tasks.get(taskKey(event));
+  if (task === undefined) throw new Error(`'${event.type}' outside of a task`);
+  const before = task.calls.get(event.call);
+  const after = callAfter(event, before);
+  task.calls.set(event.call, after);
+  state.parkedCalls += Number(after.status === 'parked') - Number(before?.status === 'parked');
+  state.touched.add(task);
+  if (event.type === 'call-completed') book(state, event.costNanoUsd, event.usage);
+}
+
+/** The task is over, and with it what its calls waited for. */
+export function forgetCalls(state: RunState, task: OpenTask): void {
+  for (const call of task.calls.values()) state.parkedCalls -= Number(call.status === 'parked');
+}
+
+function callAfter(event: CallEvent, before: CallState | undefined): CallState {
+  const attempt = before !== undefined && 'attempt' in before ? before.attempt : 0;
+  switch (event.type) {
+    case 'call-started':
+      return { status: 'started', attempt: event.attempt };
+    case 'call-completed':
+      return { status: 'completed', result: event.result };
+    case 'call-failed': {
+      const { error, retryAtMs } = event;
+      return retryAtMs === undefined
+        ? { status: 'failed', error }
+        : { status: 'retrying', attempt, retryAtMs };
+    }
+    case 'call-in-doubt':
+      return { status: 'in-doubt', attempt };
+    case 'call-parked':
+      return { status: 'parked', attempt };
+    case 'call-resolved':
+      return resolved(event.resolution, event.path, attempt);
+  }
+}
+
+function resolved(resolution: Resolution, path: string, attempt: number): CallState {
+  switch (resolution.action) {
+    case 'retry':
+      return { status: 'released', attempt };
+    case 'complete':
+      return { status: 'completed', result: resolution.result };
+    case 'fail': {
+      const { detail } = resolution;
+      const error = runError('runtime', {
+        status: 500,
+        detail,
+        instance: path,
+        reason: 'resolved_as_failed',
+      });
+      return { status: 'failed', error };
+    }
+  }
+}
+
+function book(state: RunState, costNanoUsd: string | undefined, usage: Usage | undefined): void {
+  if (costNanoUsd !== undefined) state.costNanoUsd += BigInt(costNanoUsd);
+  else if (usage !== undefined) state.unpricedCalls++;
+  state.inputTokens += usage?.inputTokens ?? 0;
+  state.outputTokens += usage?.outputTokens ?? 0;
+}

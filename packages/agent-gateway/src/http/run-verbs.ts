@@ -1,0 +1,94 @@
+import { newId } from '@strata/shared/ids.ts';
+import type { FastifyRequest } from 'fastify';
+import * as z from 'zod';
+import type { RunRequest, RunSummary } from '../domain/journal.ts';
+import type { RunLimits } from '../domain/run-events.ts';
+import type { ApiDeps } from './api-deps.ts';
+import { readFields } from './read-body.ts';
+
+/** What is asked of a run, on its way to the run's inbox. */
+export interface Asked {
+  readonly kind: RunRequest['kind'];
+  readonly payload: unknown;
+  readonly call?: string | undefined;
+}
+
+const reasonBody = z.strictObject({ reason: z.string().max(500).optional() });
+
+const call = z.string().optional();
+const task = z.string().optional();
+const resolveBody = z.discriminatedUnion('action', [
+  z.strictObject({ action: z.literal('retry'), call, task }),
+  z.strictObject({ action: z.literal('complete'), call, task, result: z.unknown() }),
+  z.strictObject({
+    action: z.literal('fail'),
+    call,
+    task,
+    detail: z.string().max(1000).default('An operator gave the call up.'),
+  }),
+]);
+
+const amount = z.int().min(1).max(1_000_000_000).optional();
+const resumeBody = z.strictObject({
+  limits: z
+    .strictObject({
+      steps: amount,
+      visits: amount,
+      fan_out: amount,
+      repeats: amount,
+      journal_bytes: amount,
+      run_ms: amount,
+    })
+    .default({}),
+});
+
+const limitNames = {
+  steps: 'maxSteps',
+  visits: 'maxVisits',
+  fan_out: 'maxFanOut',
+  repeats: 'maxRepeats',
+  journal_bytes: 'maxJournalBytes',
+  run_ms: 'maxRunMs',
+} as const satisfies Record<string, keyof RunLimits>;
+
+/** `POST /v1/runs/{id}:{verb}`. */
+export const runVerbs: Readonly<
+  Record<string, (request: FastifyRequest, run: RunSummary, deps: ApiDeps) => Asked>
+> = {
+  cancel: (request, run) => ({ kind: 'cancel', payload: reasonOf(request, run) }),
+  terminate: (request, run) => ({ kind: 'terminate', payload: reasonOf(request, run) }),
+  pause: (request, run) => ({ kind: 'pause', payload: reasonOf(request, run) }),
+  /** A run that met a limit goes on when it is granted a higher one; time is granted from now on. */
+  resume(request, _run, { clock, limits: configured }) {
+    const { limits } = readFields(request, resumeBody);
+    const granted: Record<string, number> = {};
+    for (const [name, value] of Object.entries(limits)) {
+      if (value !== undefined) granted[limitNames[name as keyof typeof limitNames]] = value; // checked by the schema
+    }
+    const runMs = limits.run_ms ?? configured().maxRunMs;
+    return { kind: 'resume', payload: { limits: granted, deadlineAtMs: clock.now() + runMs } };
+  },
+  resolve(request) {
+    const { call: named, task: path, ...resolution } = readFields(request, resolveBody);
+    return { kind: 'resolve', payload: { call: named, task: path, resolution }, call: named };
+  },
+};
+
+function reasonOf(request: FastifyRequest, _run: RunSummary): { detail: string | undefined } {
+  return { detail: readFields(request, reasonBody).reason };
+}
+
+const signalBody = z.strictObject({
+  id: z.string().min(1).max(255).optional(),
+  data: z.unknown().optional(),
+});
+
+/** `POST /v1/runs/{id}/signals/{name}`. An `id` makes a second delivery of the same signal no second signal. */
+export function readSignal(
+  request: FastifyRequest,
+  name: string,
+  { clock }: ApiDeps,
+): Asked & { id: string } {
+  const { id = newId('signal', clock.now()), data } = readFields(request, signalBody);
+  return { kind: 'signal', payload: { id, name, data: data ?? null }, id };
+}
