@@ -170,7 +170,7 @@ export class RunDriver {
       case 'stop':
         await writer.flush();
         this.#deps.telemetry.log.debug({ runId: this.#claim.runId, status: state.status }, 'run ended');
-        if (state.status === 'cancelled') await this.#cancelCalls(state);
+        if (state.status === 'cancelled' || state.status === 'terminated') await this.#cancelCalls(state);
         return 'let-go';
     }
   }
