@@ -1,4 +1,4 @@
-import type { Command, StartedCall } from './decide.ts';
+import type { Command, StartedCall } from './command.ts';
 import { runError } from './run-error.ts';
 import type { RunEvent } from './run-events.ts';
 import type { OpenTask, RunState } from './run-state.ts';

@@ -1,4 +1,4 @@
-import type { Command, CompletedTask } from '../domain/decide.ts';
+import type { Command, CompletedTask } from '../domain/command.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import { lastOutput } from '../domain/fold.ts';
 import type { RunEvent } from '../domain/run-events.ts';

@@ -1,5 +1,5 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Command } from '../domain/decide.ts';
+import type { Command } from '../domain/command.ts';
 import type { RunEvent } from '../domain/run-events.ts';
 import { type OpenTask, type RunState, taskKey } from '../domain/run-state.ts';
 import { idempotencyKeyOf, type PerformDeps, performCall } from './perform.ts';
