@@ -30,6 +30,8 @@ interface Model {
   readonly id: string;
   readonly type: string;
   readonly api: string;
+  readonly contextWindow?: number;
+  readonly maxTokens?: number;
   readonly cost?: Cost & { readonly tiers?: readonly (Cost & { readonly inputTokensAbove: number })[] };
 }
 
@@ -63,11 +65,15 @@ for (const file of readdirSync(data).sort()) {
   const vendor = basename(file, '.json');
   if (!vendors.has(vendor)) continue;
   const byApi = JSON.parse(readFileSync(join(data, file), 'utf8')) as Record<string, Record<string, Model>>;
-  for (const { id, type, cost } of Object.values(byApi).flatMap(each => Object.values(each))) {
+  for (const { id, type, cost, contextWindow, maxTokens } of Object.values(byApi).flatMap(each =>
+    Object.values(each),
+  )) {
     if (type !== 'chat' || cost === undefined || !(cost.input > 0) || !(cost.output > 0)) continue;
     const isAnthropic = /claude/.test(id);
     models[`${vendor}/${id}`] = {
       ...pricesOf(cost, isAnthropic),
+      ...(contextWindow && { context_tokens: contextWindow }),
+      ...(maxTokens && { max_output_tokens: maxTokens }),
       ...(cost.tiers !== undefined && {
         tiers: [...cost.tiers]
           .sort((left, right) => left.inputTokensAbove - right.inputTokensAbove)

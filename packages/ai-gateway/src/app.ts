@@ -19,6 +19,7 @@ import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
 import { createCallUpstream, type UpstreamLimits } from './pipeline/call-upstream.ts';
 import { authorize } from './policies/authorize.ts';
 import { createBreakerStage } from './policies/breaker.ts';
+import { createBudgetStage } from './policies/budget.ts';
 import { createMeter } from './policies/meter.ts';
 import { createRefuseUnpriced } from './policies/refuse-unpriced.ts';
 import { createRequireLedger } from './policies/require-ledger.ts';
@@ -55,6 +56,7 @@ export async function createAiGateway(
   ];
   const attemptStages: Stage<Attempt, Answer>[] = [
     ...(telemetry.isTracing ? [createTraceAttempt(telemetry)] : []),
+    createBudgetStage(deps.budgets),
     createMeter({ clock, sink: usage }),
     authorize,
     createRefuseUnpriced(() => inForce.unpriced),

@@ -43,7 +43,7 @@ test('`strata usage` gives exact costs by model, and says what has none', () => 
   const { status, stdout } = strata('--tenant', 'acme');
   expect(status).toBe(0);
   expect(stdout).toBe(
-    'model,attempts,input_tokens,output_tokens,cost_usd,attempts_without_cost\nsmall,2,20,4,1.500000001,0\nodd,1,10,2,0.000000000,1\n',
+    'model,attempts,input_tokens,output_tokens,tool_units,cost_usd,attempts_without_cost\nsmall,2,20,4,0,1.500000001,0\nodd,1,10,2,0,0.000000000,1\n',
   );
 });
 
@@ -52,7 +52,7 @@ test('a name that a spreadsheet would run is text', () => {
 });
 
 test.each([
-  [['--by', 'colour'], 'Known: tenant, principal'],
+  [['--by', 'colour'], 'Known: tenant, team, project, principal'],
   [['--days', '0'], 'Expected a whole number'],
 ])('%j is refused with what is expected', (args, message) => {
   const { status, stderr } = strata(...args);

@@ -20,7 +20,9 @@ import { readOrCreateSecret } from './identity/local-secrets.ts';
 import type { CancelRun } from './identity/revocation.ts';
 import type { TreeStore } from './identity/tree-store.ts';
 import { randomText } from './ids.ts';
-import { createUsageLedger, type UsageLedger } from './money/usage-ledger.ts';
+import type { Budgets } from './money/budgets.ts';
+import { openMoney } from './money/open-money.ts';
+import type { UsageLedger } from './money/usage-ledger.ts';
 import type { Secret } from './secret.ts';
 import type { Hot } from './stores/hot.ts';
 import { openHot } from './stores/open-hot.ts';
@@ -47,6 +49,7 @@ export interface GatewayDeps {
   readonly envelopeKeys: EnvelopeKeys;
   readonly ledger: UsageLedger;
   readonly audit: AuditLog;
+  readonly budgets: Budgets;
   /** Absolute path of the folder for embedded stores. */
   readonly dataDir: string;
   /** Closes what was opened here, in reverse order. */
@@ -85,7 +88,6 @@ export async function openGatewayDeps(options: {
     sql,
     clock,
   });
-  const ledger = createUsageLedger({ sql, clock, log: telemetry.log, config: config.ledger });
   const identity = await openIdentityControl({
     sql,
     hot,
@@ -104,6 +106,7 @@ export async function openGatewayDeps(options: {
     gateway: name,
     config: config.audit,
   });
+  const money = await openMoney({ sql, clock, log: telemetry.log, config });
   return {
     name,
     clock,
@@ -116,7 +119,8 @@ export async function openGatewayDeps(options: {
     live: identity.live,
     cancelRun: identity.cancelRun,
     envelopeKeys,
-    ledger,
+    ledger: money.ledger,
+    budgets: money.budgets,
     authenticate: identity.authenticate,
     audit,
     envelopes: createEnvelopeIssuer({ name, keys: envelopeKeys, clock }),
@@ -124,7 +128,7 @@ export async function openGatewayDeps(options: {
     async close() {
       await identity.close();
       await dialer.close();
-      await ledger.close();
+      await money.close();
       await audit.close();
       await hot.close();
       await sql.close();

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type MoneySchema, moneyMigrations } from '@strata/shared/money/money-schema.ts';
 import { ledgerSection } from '@strata/shared/money/money-section.ts';
-import { createUsageLedger, type LedgerEntry } from '@strata/shared/money/usage-ledger.ts';
+import type { LedgerEntry } from '@strata/shared/money/usage-entry.ts';
+import { createUsageLedger } from '@strata/shared/money/usage-ledger.ts';
 import { reportUsage, usageGroups } from '@strata/shared/money/usage-report.ts';
 import { openSqlStore } from '@strata/shared/stores/open-sql.ts';
 import type { SqlStore } from '@strata/shared/stores/sql.ts';
@@ -186,6 +187,8 @@ function ledgerTests(name: string, emptyDatabase: () => Promise<string>): void {
         tenant: fc.constantFrom('acme', 'other'),
         principal: fc.constantFrom('user:ada', 'user:bob', "'; drop table usage_ledger --"),
         runId: fc.constantFrom(undefined, 'run_1', 'run_2'),
+        tags: fc.constantFrom([], ['blue'], ['Blue']),
+        team: fc.constantFrom(undefined, 'support', 'sales'),
         model: fc.constantFrom('small', 'large'),
         atMs: fc.integer({ min: noon - 3 * day, max: noon + 3 * day }),
         costNanoUsd: fc.option(fc.bigInt({ min: 0n, max: 10n ** 15n }), { nil: undefined }),

@@ -6,6 +6,7 @@ import type { FailureClass, UpstreamRefusal } from './failure.ts';
 import type { Loss } from './losses.ts';
 import type { AnswerFacts, ModelRequest, Protocol } from './protocol.ts';
 import type { Route, Target } from './route.ts';
+import type { Spending } from './spending.ts';
 import type { AttemptOutcome } from './usage-record.ts';
 
 /** How one attempt ended, for the client's error and for the trace. */
@@ -46,6 +47,8 @@ export interface Attempt {
   trace: SpanContext;
   /** What the target could not be told as the client meant it. Set when the request is written. */
   losses: readonly Loss[];
+  /** Money set aside for it, where a budget bears it. The budget stage sets it. */
+  spending?: Spending;
 }
 
 /** Where the bytes of a stream go. */

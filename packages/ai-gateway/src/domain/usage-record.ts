@@ -1,3 +1,4 @@
+import type { Charge } from '@strata/shared/money/budget.ts';
 import type { Usage } from '@strata/shared/money/usage.ts';
 import type { FailureClass } from './failure.ts';
 
@@ -16,6 +17,11 @@ export interface UsageRecord {
   readonly attemptId: string;
   readonly requestId: string;
   readonly tenant: string;
+  readonly team: string;
+  readonly project: string;
+  readonly tags: readonly string[];
+  /** The agent that acted for the principal. */
+  readonly agent: string | undefined;
   readonly principal: string;
   readonly keyId: string | undefined;
   /** The run and task for which another gateway called. */
@@ -35,10 +41,15 @@ export interface UsageRecord {
   readonly failure: FailureClass | undefined;
   /** Undefined when the upstream said nothing about usage before the end. */
   readonly usage: Usage | undefined;
-  /** `anomalous`: reported, but some count was impossible and was brought within bounds. */
-  readonly usageSource: 'reported' | 'anomalous' | 'missing';
+  /**
+   * `anomalous`: reported, but some count was impossible and was brought within bounds. `estimated`: by the size of what passed, where a
+   * budget bears the cost and the upstream did not say or was cut off.
+   */
+  readonly usageSource: 'reported' | 'anomalous' | 'estimated' | 'missing';
   /** Undefined when the usage is not known or a used bucket has no price. Never 0 for an unknown price ($-2). */
   readonly costNanoUsd: bigint | undefined;
+  /** Which budgets bear it. */
+  readonly charges: readonly Charge[];
   /** The prices that the cost was counted with; undefined when the model has none. */
   readonly priceVersion: string | undefined;
   /** Wall clock. */

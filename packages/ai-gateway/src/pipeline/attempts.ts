@@ -164,7 +164,7 @@ function answerFailure(call: Call, failed: Failed | undefined): Answer {
     reason: error.reason,
     ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),
     ...(error.param !== undefined && { param: error.param }),
-    details: { attempts: call.failures },
+    details: { ...error.details, attempts: call.failures },
     cause: error,
   });
 }

@@ -1,9 +1,11 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { costOf } from '@strata/shared/money/price.ts';
+import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Answer, Attempt } from '../domain/call.ts';
 import { AttemptFailure, type FailureClass } from '../domain/failure.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
+import { type Settlement, settle } from '../domain/spending.ts';
 import type { AttemptOutcome, UsageRecord, UsageSink } from '../domain/usage-record.ts';
 
 interface Ending {
@@ -53,10 +55,15 @@ function usageRecord(
   const { call, target } = attempt;
   const { caller } = call;
   const report = ending.facts?.report;
+  const settled = settlement(attempt, ending);
   return {
     attemptId: attempt.id,
     requestId: call.requestId,
     tenant: caller.tenant,
+    team: caller.team,
+    project: caller.project,
+    tags: caller.tags,
+    agent: caller.envelope?.actors[0],
     principal: caller.principal,
     keyId: caller.keyId,
     runId: caller.envelope?.runId,
@@ -70,11 +77,27 @@ function usageRecord(
     attemptNumber: attempt.number,
     outcome: ending.outcome,
     failure: ending.failure,
-    usage: report?.usage,
-    usageSource: report === undefined ? 'missing' : report.isAnomalous ? 'anomalous' : 'reported',
-    costNanoUsd: report && costOf(report.usage, target.prices),
+    usage: settled.usage,
+    usageSource: sourceOf(report, settled),
+    costNanoUsd: settled.costNanoUsd,
+    charges: settled.charges,
     priceVersion: target.prices?.version,
     firstEventMs: ending.firstEventMs,
     ...time,
   };
+}
+
+function settlement(attempt: Attempt, ending: Ending): Settlement {
+  const { spending, call, target } = attempt;
+  const { prices } = target;
+  const usage = ending.facts?.report?.usage;
+  if (spending !== undefined)
+    return settle(spending, { request: call.request, outcome: ending.outcome, usage, prices });
+  return { usage, isEstimated: false, costNanoUsd: usage && costOf(usage, prices), charges: [] };
+}
+
+function sourceOf(report: UsageReport | undefined, { isEstimated }: Settlement): UsageRecord['usageSource'] {
+  if (isEstimated) return 'estimated';
+  if (report === undefined) return 'missing';
+  return report.isAnomalous ? 'anomalous' : 'reported';
 }

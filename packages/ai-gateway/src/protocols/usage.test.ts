@@ -82,7 +82,8 @@ test('[F41] property: whatever an upstream reports, buckets are whole, bounded a
     fc.property(openai, anthropic, (chat, message) => {
       for (const { usage } of [readOpenaiUsage(chat), readAnthropicUsage(message)]) {
         for (const bucket of usageBuckets) {
-          expect(Number.isSafeInteger(usage[bucket]) && usage[bucket] >= 0).toBe(true);
+          const tokens = usage[bucket] ?? 0;
+          expect(Number.isSafeInteger(tokens) && tokens >= 0).toBe(true);
         }
         expect(inputTokens(usage) + outputTokens(usage)).toBeLessThan(1e10);
       }

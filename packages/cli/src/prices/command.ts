@@ -21,7 +21,7 @@ export function showPrices(pattern = ''): void {
   );
 }
 
-function describe({ tiers = [], ...base }: WrittenPrices): string {
+function describe({ tiers = [], context_tokens: _, max_output_tokens: __, ...base }: WrittenPrices): string {
   const higher = tiers.map(
     ({ above_input_tokens: bound, ...tier }) => `; above ${bound} input tokens: ${listed(tier)}`,
   );

@@ -1,9 +1,4 @@
-import {
-  reportUsage,
-  type UsageGroup,
-  type UsageTotal,
-  usageGroups,
-} from '@strata/shared/money/usage-report.ts';
+import { reportUsage, type UsageGroup, usageCsv, usageGroups } from '@strata/shared/money/usage-report.ts';
 import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
 import { InvalidArgumentError } from 'commander';
 
@@ -33,22 +28,5 @@ export async function showUsage({ by, days, tenant }: UsageOptions): Promise<voi
   const totals = await withSqlStore(loadSharedConfig(), store =>
     reportUsage(store, { by, fromMs: toMs - days * 86_400_000, toMs, tenant }),
   );
-  process.stdout.write(`${by},attempts,input_tokens,output_tokens,cost_usd,attempts_without_cost\n`);
-  for (const total of totals) process.stdout.write(`${csvLine(total)}\n`);
-}
-
-function csvLine(total: UsageTotal): string {
-  const { group = '', attempts, inputTokens, outputTokens, costNanoUsd, withoutCost } = total;
-  return [csvField(group), attempts, inputTokens, outputTokens, usd(costNanoUsd), withoutCost].join(',');
-}
-
-/** RFC 4180; a leading `=`, `+`, `-` or `@` would be run as a formula by spreadsheets, so it is made text. */
-function csvField(text: string): string {
-  const safe = /^[=+\-@]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
-
-/** Exact, with all nine digits of a nano-USD. */
-function usd(nano: bigint): string {
-  return `${nano / 1_000_000_000n}.${String(nano % 1_000_000_000n).padStart(9, '0')}`;
+  process.stdout.write(usageCsv(by, totals));
 }

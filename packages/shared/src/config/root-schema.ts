@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { auditSection } from '../audit/audit-section.ts';
 import { networkSection } from '../http/network-section.ts';
 import { identitySection } from '../identity/identity-section.ts';
+import { budgetsSection } from '../money/budget-section.ts';
 import { ledgerSection } from '../money/money-section.ts';
 import { hotSection, storeSection } from '../stores/store-section.ts';
 import { telemetrySection } from '../telemetry/telemetry-section.ts';
@@ -22,6 +23,7 @@ export const sharedSections = {
   network: networkSection,
   ledger: ledgerSection,
   audit: auditSection,
+  budgets: budgetsSection,
 };
 
 export type SharedConfig = z.output<ReturnType<typeof sharedSchema>>;

@@ -20,12 +20,11 @@ export function runGrantId(budgetId: string, parentId: string): string {
 export function drawAll(
   accounts: Accounts,
   { owner, draws }: Pick<DrawRequest, 'owner' | 'draws'>,
-  nowMs: number,
 ): DrawOutcome {
   const drawn: bigint[] = [];
   const before = new Map(accounts);
-  for (const { budgetId, grantId, need, want } of draws) {
-    const output = change(accounts, budgetId, { type: 'draw', grantId, owner, need, want }, nowMs);
+  for (const { budgetId, grantId, atMs, need, want } of draws) {
+    const output = change(accounts, budgetId, { type: 'draw', grantId, owner, need, want }, atMs);
     if (output?.type === 'drawn') {
       drawn.push(output.nanoUsd);
       continue;

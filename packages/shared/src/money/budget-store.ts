@@ -8,6 +8,8 @@ export interface DrawRequest {
   readonly draws: readonly {
     readonly budgetId: string;
     readonly grantId: string;
+    /** The moment whose window the grant is of: at most now. */
+    readonly atMs: number;
     /** Without so much nothing is drawn. */
     readonly need: bigint;
     /** More than that is not taken. */

@@ -34,7 +34,7 @@ export function createMemoryBudgetStore(clock: Clock): BudgetStore {
   return {
     async draw(request) {
       owners.set(request.owner, request.leaseUntilMs);
-      return drawAll(accounts, request, clock.now());
+      return drawAll(accounts, request);
     },
     charge: async charges => chargeAll(accounts, charges, clock.now()),
     trim: async trims => trimAll(accounts, trims, clock.now()),
@@ -104,10 +104,11 @@ export function createMemoryBudgetStore(clock: Clock): BudgetStore {
       const draws = parents.map(budgetId => ({
         budgetId,
         grantId: runGrantId(id, budgetId),
+        atMs: clock.now(),
         need: limitNanoUsd,
         want: limitNanoUsd,
       }));
-      const outcome = drawAll(accounts, { owner: `budget:${id}`, draws }, clock.now());
+      const outcome = drawAll(accounts, { owner: `budget:${id}`, draws });
       if (outcome.type !== 'drawn') return outcome;
       const subject = { kind: 'run', id: runId } as const;
       const budget: Budget = {

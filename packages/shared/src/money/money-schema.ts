@@ -1,8 +1,9 @@
 import type { MigrationSet } from '../stores/migrations.ts';
 import { type BudgetTables, budgetMigration } from './budget-schema.ts';
+import { type RollupTables, rollupMigration } from './rollup-schema.ts';
 
 /** Rows as they are stored. Money is nano-USD, times are milliseconds since the epoch. */
-export interface MoneySchema extends BudgetTables {
+export interface MoneySchema extends BudgetTables, RollupTables {
   usage_ledger: {
     /** Of the attempt: writing an entry twice stores it once. */
     id: string;
@@ -10,15 +11,22 @@ export interface MoneySchema extends BudgetTables {
     duration_ms: number;
     gateway: string;
     tenant: string;
+    team: string | null;
+    project: string | null;
     principal: string;
     key_id: string | null;
     run_id: string | null;
     task_id: string | null;
+    agent: string | null;
+    /** JSON list. */
+    tags: string | null;
     alias: string;
     provider: string;
     model: string;
+    tool: string | null;
+    service_tier: string | null;
     outcome: string;
-    /** `missing`: the six counts are null. */
+    /** `missing`: the counts are null. */
     usage_source: string;
     input: number | null;
     cache_read: number | null;
@@ -26,6 +34,9 @@ export interface MoneySchema extends BudgetTables {
     cache_write_1h: number | null;
     output: number | null;
     reasoning: number | null;
+    audio: number | null;
+    image: number | null;
+    tool_units: number | null;
     /** Null when the usage or a price is not known: never 0 for that ($-2). */
     cost_nano_usd: number | bigint | null;
     price_version: string | null;
@@ -67,5 +78,6 @@ export const moneyMigrations: MigrationSet = {
       ],
     },
     budgetMigration,
+    rollupMigration,
   ],
 };

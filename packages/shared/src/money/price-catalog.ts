@@ -26,9 +26,17 @@ const buckets = {
   cache_read: price,
   cache_write: price,
   cache_write_1h: price,
+  audio_input: price,
+  audio_output: price,
+  image_input: price,
+  image_output: price,
+  /** USD per million uses. */
+  tool_units: price,
 };
 const writtenPrices = z.strictObject({
   ...buckets,
+  context_tokens: z.int().positive().optional(),
+  max_output_tokens: z.int().positive().optional(),
   tiers: z.array(z.strictObject({ above_input_tokens: z.int().positive(), ...buckets })).optional(),
 });
 const snapshot = z.strictObject({
@@ -40,7 +48,7 @@ const snapshot = z.strictObject({
 
 /** USD per million tokens, as decimal texts. */
 export type WrittenPrices = z.output<typeof writtenPrices>;
-type WrittenBuckets = Omit<WrittenPrices, 'tiers'>;
+type WrittenBuckets = z.output<z.ZodObject<typeof buckets>>;
 
 let builtIn: PriceCatalog | undefined;
 
@@ -78,7 +86,8 @@ export function priceList(written: WrittenPrices, version: string): PriceList {
     prices: { ...bucketPrices(written), ...bucketPrices(tier) },
   }));
   tiers.sort((left, right) => left.aboveInputTokens - right.aboveInputTokens);
-  return { version, base: bucketPrices(written), tiers };
+  const { context_tokens: contextTokens, max_output_tokens: maxOutputTokens } = written;
+  return { version, base: bucketPrices(written), tiers, limits: { contextTokens, maxOutputTokens } };
 }
 
 function bucketPrices(written: WrittenBuckets): Prices {
@@ -89,6 +98,11 @@ function bucketPrices(written: WrittenBuckets): Prices {
     cacheRead: written.cache_read,
     cacheWrite: written.cache_write,
     cacheWrite1h: written.cache_write_1h,
+    audioInput: written.audio_input,
+    audioOutput: written.audio_output,
+    imageInput: written.image_input,
+    imageOutput: written.image_output,
+    toolUnits: written.tool_units,
   };
   return Object.fromEntries(
     Object.entries(named).flatMap(([bucket, text]) =>

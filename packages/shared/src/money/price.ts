@@ -1,7 +1,13 @@
 import { inputTokens, type Usage, type UsageBucket, usageBuckets } from './usage.ts';
 
-/** Nano-USD per million tokens, for the buckets that have a price. */
+/** Nano-USD per million tokens (of `toolUnits`: per million uses), for the buckets that have a price. */
 export type Prices = Readonly<Partial<Record<UsageBucket, bigint>>>;
+
+/** How much a model takes and gives at most in one answer, as far as that is known. */
+export interface ModelLimits {
+  readonly contextTokens: number | undefined;
+  readonly maxOutputTokens: number | undefined;
+}
 
 /** What a model costs. A tier's prices hold for the whole request once its input is longer than the bound. */
 export interface PriceList {
@@ -10,11 +16,12 @@ export interface PriceList {
   readonly base: Prices;
   /** In ascending order of the bound. */
   readonly tiers: readonly { readonly aboveInputTokens: number; readonly prices: Prices }[];
+  readonly limits?: ModelLimits;
 }
 
 const decimalPattern = /^(\d{1,9})(?:\.(\d{1,30}))?$/;
 const nanoDigits = 9;
-const million = 1_000_000n;
+export const million = 1_000_000n;
 
 /** Whether a text is a price that `nanoUsdPerMillion` reads. */
 export function isDecimalUsd(text: string): boolean {
@@ -36,21 +43,27 @@ export function nanoUsdPerMillion(text: string): bigint {
 
 /**
  * What the tokens cost in nano-USD, rounded up once at the end. Undefined when a bucket that was used has no price: an
- * unknown price is never 0 ($-2). Reasoning without a price of its own costs what output costs.
+ * unknown price is never 0 ($-2). Reasoning without a price of its own costs what output costs, pictures what input costs.
  */
 export function costOf(usage: Usage, list: PriceList | undefined): bigint | undefined {
   if (list === undefined) return undefined;
   const prices = pricesAt(list, inputTokens(usage));
   let total = 0n;
   for (const bucket of usageBuckets) {
-    const tokens = usage[bucket];
+    const tokens = usage[bucket] ?? 0;
     if (tokens === 0) continue;
-    const price = prices[bucket] ?? (bucket === 'reasoning' ? prices.output : undefined);
+    const price = prices[bucket] ?? prices[insteadOf[bucket] ?? bucket];
     if (price === undefined) return undefined;
     total += BigInt(tokens) * price;
   }
   return (total + million - 1n) / million;
 }
+
+/** What is charged like text unless the vendor says otherwise. Sound never is. */
+const insteadOf: Readonly<Partial<Record<UsageBucket, UsageBucket>>> = {
+  reasoning: 'output',
+  imageInput: 'input',
+};
 
 function pricesAt({ base, tiers }: PriceList, tokens: number): Prices {
   return tiers.findLast(tier => tokens > tier.aboveInputTokens)?.prices ?? base;

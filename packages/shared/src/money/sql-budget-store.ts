@@ -51,9 +51,11 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
     transaction: BudgetTransaction,
     ids: readonly string[],
     decide: (accounts: Accounts, nowMs: number) => T,
-    periods: readonly number[] = [],
+    {
+      nowMs = clock.now(),
+      periods = [],
+    }: { readonly nowMs?: number; readonly periods?: readonly number[] } = {},
   ): Promise<T> {
-    const nowMs = clock.now();
     const before = await loadAccounts(transaction, ids, { nowMs, periods });
     const after = new Map(before);
     const result = decide(after, nowMs);
@@ -72,7 +74,7 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
       transaction,
       ids,
       (accounts, nowMs) => chargeAll(accounts, charges, nowMs),
-      periods,
+      { periods },
     );
     await keepAlerts(transaction, outcome.alerts, clock.now());
     return outcome;
@@ -109,7 +111,9 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
       within(async transaction => {
         await keepOwner(transaction, request.owner, request.leaseUntilMs); // first, as `reap` takes its locks
         const ids = request.draws.map(draw => draw.budgetId);
-        return transition(transaction, ids, (accounts, nowMs) => drawAll(accounts, request, nowMs));
+        return transition(transaction, ids, accounts => drawAll(accounts, request), {
+          nowMs: Math.min(...request.draws.map(draw => draw.atMs)),
+        });
       }, 'draw'),
     charge: charges => within(transaction => chargeWithin(transaction, charges), 'charge'),
     trim: trims =>
@@ -178,7 +182,7 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
           transaction,
           [grant.budgetId],
           (accounts, nowMs) => reconcileGrant(accounts, grant, nowMs),
-          [row.period],
+          { periods: [row.period] },
         );
       }, 'reconcile'),
 
@@ -257,11 +261,12 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
         const draws = parents.map(budgetId => ({
           budgetId,
           grantId: runGrantId(id, budgetId),
+          atMs: clock.now(),
           need: limitNanoUsd,
           want: limitNanoUsd,
         }));
-        const outcome = await transition(transaction, parents, (accounts, nowMs) =>
-          drawAll(accounts, { owner: `budget:${id}`, draws }, nowMs),
+        const outcome = await transition(transaction, parents, accounts =>
+          drawAll(accounts, { owner: `budget:${id}`, draws }),
         );
         if (outcome.type !== 'drawn') return outcome;
         const budget: Budget = {

@@ -1,36 +1,15 @@
 import type { Clock, Scheduled } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
-import type { GatewayName } from '../identity/envelope.ts';
+import { asyncFaultPoint } from '../fault-point.ts';
 import type { SqlStore } from '../stores/sql.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import type { Charge } from './budget.ts';
+import type { ChargeOutcome } from './budget-store.ts';
 import type { MoneySchema } from './money-schema.ts';
 import type { LedgerSection } from './money-section.ts';
-import type { Usage } from './usage.ts';
-
-/** What one attempt at an upstream used and cost. */
-export interface LedgerEntry {
-  /** Of the attempt: an entry that is recorded twice is stored once. */
-  readonly id: string;
-  /** When the attempt began, wall clock. */
-  readonly atMs: number;
-  readonly durationMs: number;
-  readonly gateway: GatewayName;
-  readonly tenant: string;
-  readonly principal: string;
-  readonly keyId: string | undefined;
-  readonly runId: string | undefined;
-  readonly taskId: string | undefined;
-  /** The name the caller asked for. */
-  readonly alias: string;
-  readonly provider: string;
-  readonly model: string;
-  readonly outcome: string;
-  readonly usage: Usage | undefined;
-  readonly usageSource: string;
-  /** Undefined when the usage or a price is not known ($-2). */
-  readonly costNanoUsd: bigint | undefined;
-  readonly priceVersion: string | undefined;
-}
+import type { SqlBudgetStore } from './sql-budget-store.ts';
+import { type LedgerEntry, toLedgerRow } from './usage-entry.ts';
+import { addToRollups } from './usage-rollups.ts';
 
 /**
  * The append-only record of usage: one entry an attempt. Entries are stored in groups, off the path of the request; while the store
@@ -50,7 +29,12 @@ export interface UsageLedger {
   close(): Promise<void>;
 }
 
-/** 22 columns a row: well below the 32,766 parameters that SQLite takes. */
+/** What the ledger tells about what it booked. */
+export interface ChargeListener {
+  charged(charges: readonly Charge[], outcome: ChargeOutcome): void;
+}
+
+/** 31 columns a row: well below the 32,766 parameters that SQLite takes. */
 const maxBatch = 500;
 const retryMs = 500;
 const closeTries = 10;
@@ -60,8 +44,10 @@ export function createUsageLedger(deps: {
   clock: Clock;
   log: Logger;
   config: LedgerSection;
+  /** Who bears the costs: charged in the transaction that stores the entries, so that budgets and ledger always agree ($-3). */
+  budgets?: { readonly store: SqlBudgetStore; readonly listener: ChargeListener };
 }): UsageLedger {
-  const { sql, clock, log, config } = deps;
+  const { sql, clock, log, config, budgets } = deps;
   const pending: LedgerEntry[] = [];
   let timer: Scheduled | undefined;
   let writing: Promise<void> | undefined;
@@ -82,17 +68,32 @@ export function createUsageLedger(deps: {
     return writing;
   }
 
+  /** An entry that an earlier, doubtful commit has stored is there already, with its sums and its charges. */
+  function store(batch: readonly LedgerEntry[]) {
+    return sql.db.transaction().execute(async transaction => {
+      const added = await transaction
+        .insertInto('usage_ledger')
+        .values(batch.map(toLedgerRow))
+        .onConflict(conflict => conflict.column('id').doNothing())
+        .returning('id')
+        .execute();
+      const ids = new Set(added.map(row => row.id));
+      const fresh = batch.filter(entry => ids.delete(entry.id)); // once, if it was recorded twice
+      await addToRollups(transaction, fresh);
+      const charges = fresh.flatMap(entry => entry.charges ?? []);
+      const outcome = (await budgets?.store.chargeWithin(transaction, charges)) ?? nothingCharged;
+      await asyncFaultPoint('ledger.before-commit');
+      return { charges: batch.flatMap(entry => entry.charges ?? []), outcome };
+    });
+  }
+
   async function writeAll(): Promise<void> {
     try {
       while (pending.length > 0) {
         const batch = pending.slice(0, maxBatch);
-        // An entry that an earlier, doubtful commit has stored is there already.
-        await sql.db
-          .insertInto('usage_ledger')
-          .values(batch.map(toRow))
-          .onConflict(conflict => conflict.column('id').doNothing())
-          .execute();
+        const { charges, outcome } = await store(batch);
         pending.splice(0, batch.length);
+        budgets?.listener.charged(charges, outcome);
         isFailing = false;
       }
     } catch (error) {
@@ -133,30 +134,4 @@ export function createUsageLedger(deps: {
   };
 }
 
-function toRow(entry: LedgerEntry): MoneySchema['usage_ledger'] {
-  const { usage } = entry;
-  return {
-    id: entry.id,
-    at_ms: entry.atMs,
-    duration_ms: Math.round(entry.durationMs),
-    gateway: entry.gateway,
-    tenant: entry.tenant,
-    principal: entry.principal,
-    key_id: entry.keyId ?? null,
-    run_id: entry.runId ?? null,
-    task_id: entry.taskId ?? null,
-    alias: entry.alias,
-    provider: entry.provider,
-    model: entry.model,
-    outcome: entry.outcome,
-    usage_source: entry.usageSource,
-    input: usage?.input ?? null,
-    cache_read: usage?.cacheRead ?? null,
-    cache_write: usage?.cacheWrite ?? null,
-    cache_write_1h: usage?.cacheWrite1h ?? null,
-    output: usage?.output ?? null,
-    reasoning: usage?.reasoning ?? null,
-    cost_nano_usd: entry.costNanoUsd ?? null,
-    price_version: entry.priceVersion ?? null,
-  };
-}
+const nothingCharged: ChargeOutcome = { alerts: [], overdrawnNanoUsd: 0n };

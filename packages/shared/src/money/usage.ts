@@ -12,6 +12,13 @@ export interface Usage {
   /** Output without reasoning. */
   readonly output: number;
   readonly reasoning: number;
+  /** Absent: none. Sound and pictures are counted here and not in the buckets of text. */
+  readonly audioInput?: number;
+  readonly imageInput?: number;
+  readonly audioOutput?: number;
+  readonly imageOutput?: number;
+  /** Uses of tools that the provider runs and charges by the use, such as a web search. No tokens. */
+  readonly toolUnits?: number;
 }
 
 export type UsageBucket = keyof Usage;
@@ -23,6 +30,11 @@ export const usageBuckets = [
   'cacheWrite1h',
   'output',
   'reasoning',
+  'audioInput',
+  'imageInput',
+  'audioOutput',
+  'imageOutput',
+  'toolUnits',
 ] as const satisfies readonly UsageBucket[];
 
 /** What an upstream said, after it was made sane. */
@@ -59,9 +71,11 @@ export class TokenCounter {
 }
 
 export function inputTokens(usage: Usage): number {
-  return usage.input + usage.cacheRead + usage.cacheWrite + usage.cacheWrite1h;
+  const { audioInput = 0, imageInput = 0 } = usage;
+  return usage.input + usage.cacheRead + usage.cacheWrite + usage.cacheWrite1h + audioInput + imageInput;
 }
 
 export function outputTokens(usage: Usage): number {
-  return usage.output + usage.reasoning;
+  const { audioOutput = 0, imageOutput = 0 } = usage;
+  return usage.output + usage.reasoning + audioOutput + imageOutput;
 }

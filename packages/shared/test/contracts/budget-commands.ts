@@ -119,6 +119,7 @@ export async function runBudgetCommand(
         return {
           budgetId,
           grantId: `${command.owner}/${budgetId}/${period}`,
+          atMs: clock.now(),
           need: command.need,
           want: command.need + command.more,
         };

@@ -34,7 +34,13 @@ export function budgetContract(name: string, open: (clock: ManualClock) => Promi
       opened.store.draw({
         owner,
         leaseUntilMs: clock.now() + 30_000,
-        draws: budgetIds.map(budgetId => ({ budgetId, grantId: `${owner}/${budgetId}`, need, want })),
+        draws: budgetIds.map(budgetId => ({
+          budgetId,
+          grantId: `${owner}/${budgetId}`,
+          atMs: clock.now(),
+          need,
+          want,
+        })),
       });
     const totals = (id = 'team') => opened.store.totals(id);
 

@@ -1,0 +1,151 @@
+import type { Charge } from '@strata/shared/money/budget.ts';
+import type { Reservation } from '@strata/shared/money/budgets.ts';
+import { costOf, type PriceList } from '@strata/shared/money/price.ts';
+import { inputTokens, outputTokens, type Usage } from '@strata/shared/money/usage.ts';
+import { lastMember, valueAt } from './json-scan.ts';
+import type { ModelRequest } from './protocol.ts';
+import type { AttemptOutcome } from './usage-record.ts';
+
+/** Tokens that an attempt can use at most. */
+export interface TokenBounds {
+  readonly input: number;
+  readonly output: number;
+}
+
+/** Where neither the request nor the catalog says how much a model takes and gives. */
+const unknownContextTokens = 1_000_000;
+const unknownOutputTokens = 128_000;
+/** What protocols put around messages, tools and images that no byte of the request stands for. */
+const framingTokens = 1024;
+
+/** The names under which the protocols say how long an answer may be. */
+const outputLimits = ['max_completion_tokens', 'max_tokens', 'max_output_tokens'] as const;
+const nestedLimits = [
+  ['generationConfig', 'maxOutputTokens', 'candidateCount'],
+  ['inferenceConfig', 'maxTokens', undefined],
+] as const;
+
+/** Content that is named and not sent: how long it is cannot be told from the request. */
+const references = [
+  '"image_url"',
+  '"file_id"',
+  '"file_url"',
+  '"fileUri"',
+  '"file_uri"',
+  '"previous_response_id"',
+  '"conversation"',
+  '"s3Location"',
+  '"url"',
+  '"cachedContent"',
+];
+/** Tools that the provider runs, whose results become input. */
+const serverTools = [
+  '"web_search',
+  '"code_execution',
+  '"code_interpreter',
+  '"file_search',
+  '"web_fetch',
+  '"mcp',
+  '"googleSearch',
+  '"google_search',
+  '"urlContext',
+  '"computer',
+];
+
+/**
+ * Bounds that hold for every tokenizer that works on bytes, because none makes more tokens than there are bytes; so no tokenizer has to be
+ * run, which would cost more than all the rest of the gateway. What is only referred to counts as the whole context.
+ */
+export function tokenBounds(request: ModelRequest, prices: PriceList | undefined): TokenBounds {
+  const contextTokens = prices?.limits?.contextTokens ?? unknownContextTokens;
+  const isOpenEnded = [...references, ...serverTools].some(each => request.body.includes(each));
+  const { limit, answers } = askedOutput(request);
+  const most = prices?.limits?.maxOutputTokens ?? unknownOutputTokens;
+  return {
+    input: isOpenEnded ? contextTokens : Math.min(request.body.length + framingTokens, contextTokens),
+    output: (limit ?? most) * answers,
+  };
+}
+
+function askedOutput({ body, scanned }: ModelRequest): { limit: number | undefined; answers: number } {
+  const numberAt = (name: string) => asCount(valueAt(body, lastMember(scanned, name)));
+  const flat = outputLimits.map(numberAt).filter(each => each !== undefined);
+  let answers = numberAt('n') ?? 1;
+  for (const [member, limitName, answersName] of nestedLimits) {
+    const options = valueAt(body, lastMember(scanned, member));
+    if (typeof options !== 'object' || options === null) continue;
+    const read = (name: string | undefined) =>
+      name === undefined ? undefined : asCount((options as Record<string, unknown>)[name]);
+    const limit = read(limitName);
+    if (limit !== undefined) flat.push(limit);
+    answers = Math.max(answers, read(answersName) ?? 1);
+  }
+  return { limit: flat.length === 0 ? undefined : Math.max(...flat), answers };
+}
+
+function asCount(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 1 ? Math.ceil(value) : undefined;
+}
+
+/** What an attempt has set aside, and what of its answer has passed so far. */
+export interface Spending {
+  readonly reservation: Reservation;
+  answerBytes: number;
+}
+
+export interface Settlement {
+  readonly usage: Usage | undefined;
+  readonly isEstimated: boolean;
+  readonly costNanoUsd: bigint | undefined;
+  readonly charges: readonly Charge[];
+}
+
+/** Of text and the JSON around it. Below what any tokenizer in use takes on average, so the estimate is rather too high. */
+const bytesPerToken = 4;
+
+/**
+ * Settles once with what was metered. An attempt that failed gives everything back. One that was left or cut, or whose upstream kept silent
+ * about its usage, is charged an estimate that is not below what passed through (A6, A8).
+ */
+export function settle(
+  spending: Spending,
+  ended: {
+    readonly request: ModelRequest;
+    readonly outcome: AttemptOutcome;
+    readonly usage: Usage | undefined;
+    readonly prices: PriceList | undefined;
+  },
+): Settlement {
+  const { reservation } = spending;
+  const { request, outcome, usage, prices } = ended;
+  const isMetered = usage !== undefined && (outcome === 'answered' || outcome === 'failed');
+  const known =
+    isMetered || outcome === 'failed'
+      ? usage
+      : estimate(tokenBounds(request, prices), spending.answerBytes, usage);
+  const costNanoUsd = known && costOf(known, prices);
+  // Metered in a bucket without a price: it is not free, so what was set aside is what it costs.
+  const charged = known === undefined ? 0n : (costNanoUsd ?? reservation.nanoUsd);
+  return {
+    usage: known,
+    isEstimated: !isMetered && known !== undefined,
+    costNanoUsd,
+    charges: reservation.settle(charged),
+  };
+}
+
+function estimate(bounds: TokenBounds, answerBytes: number, reported: Usage | undefined): Usage {
+  const passed = Math.min(bounds.output, Math.ceil(answerBytes / bytesPerToken));
+  if (reported === undefined || inputTokens(reported) === 0) {
+    return {
+      input: bounds.input,
+      cacheRead: 0,
+      cacheWrite: 0,
+      cacheWrite1h: 0,
+      output: passed,
+      reasoning: 0,
+    };
+  }
+  const missing = Math.max(0, passed - outputTokens(reported));
+  return { ...reported, output: reported.output + missing };
+}

@@ -1,0 +1,60 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Budgets } from '@strata/shared/money/budgets.ts';
+import { spenderOf } from '@strata/shared/money/spender.ts';
+import { worstCaseCost } from '@strata/shared/money/worst-case.ts';
+import type { Stage } from '@strata/shared/pipeline.ts';
+import type { Answer, AnswerStream, Attempt, StreamSink } from '../domain/call.ts';
+import { AttemptFailure } from '../domain/failure.ts';
+import { type Spending, tokenBounds } from '../domain/spending.ts';
+
+/**
+ * Sets aside the most that the attempt can cost, in every budget that bears it, before anything is asked of the target ($-1). The meter, which
+ * is the next stage, settles it. A target that is too dear is passed by: the next may be cheaper.
+ */
+export function createBudgetStage(budgets: Budgets): Stage<Attempt, Answer> {
+  return async (attempt, next) => {
+    const { call, target } = attempt;
+    const spender = spenderOf(call.caller, [
+      { kind: 'model', id: call.route.alias },
+      { kind: 'upstream', id: target.provider.name },
+    ]);
+    const reservation = await budgets
+      .reserve(spender, () => worstCaseCost(target.prices, tokenBounds(call.request, target.prices)))
+      .catch(error => {
+        throw passedBy(error);
+      });
+    if (reservation === undefined) return next();
+    const spending: Spending = { reservation, answerBytes: 0 };
+    attempt.spending = spending;
+    const answer = await next();
+    if (answer.type === 'whole') spending.answerBytes = answer.body.length;
+    return answer.type === 'stream' ? { ...answer, stream: counted(answer.stream, spending) } : answer;
+  };
+}
+
+function passedBy(error: unknown): unknown {
+  const isTooDear = error instanceof GatewayError && error.kind === 'budget_exceeded';
+  return isTooDear ? new AttemptFailure('quota', error) : error;
+}
+
+/** Counts what goes to the client, for the estimate where the upstream does not say. */
+function counted(stream: AnswerStream, spending: Spending): AnswerStream {
+  return {
+    get hasContent() {
+      return stream.hasContent;
+    },
+    onEnd: listener => stream.onEnd(listener),
+    flow(sink) {
+      const counting: StreamSink = {
+        write(bytes) {
+          spending.answerBytes += Buffer.byteLength(bytes);
+          return sink.write(bytes);
+        },
+        onDrain: listener => sink.onDrain(listener),
+        end: () => sink.end(),
+        destroy: () => sink.destroy(),
+      };
+      stream.flow(counting);
+    },
+  };
+}

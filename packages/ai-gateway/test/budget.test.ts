@@ -1,0 +1,143 @@
+import { connect } from 'node:net';
+import type { Plan } from '@strata/shared/testing/fake-upstream/plan.ts';
+import { eventStreamHead, jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
+import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import {
+  chatRequest,
+  messagesRequest,
+  post,
+  type RunningGateway,
+  sectionFor,
+  startGateway,
+} from './harness.ts';
+import { chatCompletion, chatCostNanoUsd, chatEvents } from './recordings.ts';
+
+let upstream: FakeUpstream;
+let gateway: RunningGateway;
+
+beforeAll(async () => {
+  upstream = await startFakeUpstream({ plan: jsonPlan(chatCompletion) });
+});
+afterEach(() => gateway.close());
+afterAll(() => upstream.close());
+
+/** At 2 USD a million, 100 tokens of output cost 200,000 nano-USD; the request itself is below 2000 tokens. */
+const request = (more: object = {}) => chatRequest({ max_tokens: 100, ...more });
+
+const start = async (budgets: object[], plan: Plan = jsonPlan(chatCompletion)) => {
+  upstream.use(plan);
+  gateway = await startGateway({
+    keepsRecords: false,
+    shared: {
+      budgets: budgets.map((budget, index) => ({
+        name: `b${index}`,
+        tenant: 'acme',
+        window: 'total',
+        ...budget,
+      })),
+    },
+    section: sectionFor({ openai: upstream.url, anthropic: upstream.url }),
+  });
+};
+const totals = async (index = 0) => {
+  await gateway.deps.ledger.flush();
+  const found = await gateway.deps.budgets.store.totals(`config:b${index}`);
+  return { spent: found?.spentNanoUsd, lost: found?.lostNanoUsd };
+};
+const entries = () => gateway.deps.sql.db.selectFrom('usage_ledger').selectAll().execute();
+
+test('[$-1] a request that could cost more than is left is refused before anything is asked of an upstream', async () => {
+  await start([{ subject: 'principal:user:ada', limit_usd: '0.0001' }]);
+  const before = upstream.requests.length;
+  const refused = await post(gateway, '/v1/chat/completions', request());
+  expect(refused.status).toBe(402);
+  expect(refused.headers['x-should-retry']).toBe('false');
+  expect(JSON.parse(refused.body.toString()).error).toMatchObject({
+    type: 'insufficient_quota',
+    code: 'budget_exceeded',
+    details: { budget_subject: 'principal:user:ada', available_nano_usd: '100000' },
+  });
+  const anthropic = await post(gateway, '/v1/messages', messagesRequest());
+  expect([anthropic.status, JSON.parse(anthropic.body.toString()).error.reason]).toEqual([
+    402,
+    'budget_exceeded',
+  ]);
+  expect(upstream.requests.length).toBe(before);
+  await gateway.deps.ledger.flush();
+  expect(await entries()).toEqual([]);
+});
+
+test('[$-1] what was set aside is settled once with what was metered, in all budgets on the way', async () => {
+  await start([
+    { subject: 'organisation:acme', limit_usd: '1' },
+    { subject: 'model:ch*', limit_usd: '1' },
+    { subject: 'organisation:acme', limit_usd: '1', mode: 'soft' },
+    { subject: 'model:other', limit_usd: '1' },
+  ]);
+  for (let count = 0; count < 3; count++) await post(gateway, '/v1/chat/completions', request());
+  const spent = BigInt(3 * chatCostNanoUsd);
+  for (const index of [0, 1, 2]) expect(await totals(index)).toEqual({ spent, lost: 0n });
+  expect(await totals(3)).toEqual({ spent: 0n, lost: 0n });
+});
+
+test('[$-1] [F46] of many at once no more are let through than the budget can pay at worst', async () => {
+  await start(
+    [{ subject: 'organisation:acme', limit_usd: '0.003' }],
+    [{ op: 'stall', ms: 500 }, ...jsonPlan(chatCompletion)],
+  );
+  const before = upstream.requests.length;
+  const answers = await Promise.all(
+    Array.from({ length: 100 }, () => post(gateway, '/v1/chat/completions', request())),
+  );
+  const answered = answers.filter(({ status }) => status === 200).length;
+  const refused = answers.filter(({ status }) => status === 402).length;
+  expect(answered + refused).toBe(100);
+  expect(refused).toBeGreaterThan(0);
+  expect(upstream.requests.length - before).toBe(answered);
+  expect(await totals()).toEqual({ spent: BigInt(answered * chatCostNanoUsd), lost: 0n });
+});
+
+test('[$-1] a failed attempt gives back what it had set aside', async () => {
+  await start(
+    [{ subject: 'organisation:acme', limit_usd: '0.01' }],
+    jsonPlan({ error: { code: 'x' } }, { status: 500 }),
+  );
+  for (let count = 0; count < 20; count++) await post(gateway, '/v1/chat/completions', request());
+  expect(await totals()).toEqual({ spent: 0n, lost: 0n });
+});
+
+test('[$-1] [A6] a client that leaves in the middle is charged an estimate that says so', async () => {
+  await start(
+    [{ subject: 'organisation:acme', limit_usd: '1' }],
+    [eventStreamHead, { op: 'write', bytes: chatEvents.slice(0, 3).join('') }, { op: 'stall' }],
+  );
+  const exchange = upstream.requests.length;
+  const body = JSON.stringify(request({ stream: true }));
+  const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1');
+  const seen = new Promise<void>(resolve => {
+    socket.on('data', chunk => chunk.includes('chat.completion.chunk') && resolve());
+  });
+  socket.write(
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${gateway.key}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+  await seen;
+  socket.resetAndDestroy();
+  await upstream.closed(exchange);
+  await expect.poll(() => totals().then(({ spent }) => spent), { timeout: 20_000 }).toBeGreaterThan(0n);
+  const [entry] = await entries();
+  expect(entry).toMatchObject({ outcome: 'cancelled', usage_source: 'estimated', team: 'default' });
+  expect(BigInt(entry?.cost_nano_usd ?? 0)).toBe((await totals()).spent);
+});
+
+test('[$-2] a model without a price cannot spend from a budget', async () => {
+  await start([{ subject: 'model:free', limit_usd: '1' }]);
+  await gateway.close();
+  upstream.use(jsonPlan(chatCompletion));
+  const section = sectionFor({ openai: upstream.url }) as { models: Record<string, unknown> };
+  section.models.free = { targets: [{ provider: 'fake-openai', model: 'unheard-of' }] };
+  const budgets = [{ name: 'b0', tenant: 'acme', subject: 'model:free', limit_usd: '1' }];
+  gateway = await startGateway({ keepsRecords: false, shared: { budgets }, section });
+  const refused = await post(gateway, '/v1/chat/completions', request({ model: 'free' }));
+  expect([refused.status, JSON.parse(refused.body.toString()).error.code]).toEqual([402, 'cost_unknown']);
+});
