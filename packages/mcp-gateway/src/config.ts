@@ -21,7 +21,7 @@ const sessions = z
       'How long a client may take from the answer to `initialize` to its next message.',
     ),
     max: count(20_000, 1_000_000).describe('Sessions at a time.'),
-    max_per_principal: count(1000, 1_000_000).describe(
+    max_per_principal: count(10_000, 1_000_000).describe(
       'Sessions of one principal at a time; a further one ends the one that was unused for longest.',
     ),
     max_calls: count(256, 100_000).describe('Requests of one session at a time.'),
@@ -94,7 +94,7 @@ const namespaces = z
 /** The section `mcp_gateway` of the configuration. */
 export const mcpGatewaySection = z
   .strictObject({
-    listen: listenSchema({ port: 4200 }),
+    listen: listenSchema({ port: 4200, maxConnections: 25_000, maxRequestsInFlight: 25_000 }),
     allowed_origins: z
       .array(z.string().min(1))
       .default([])

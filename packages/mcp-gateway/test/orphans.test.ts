@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import { sized } from '@strata/shared/testing/size.ts';
 import { expect, test } from 'vitest';
 import { isAlive, openRawClient, resultText, until } from './raw-client.ts';
 import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
 
-const childCount = 4;
+const childCount = sized({ ci: 4, soak: 20 });
+const kills = sized({ ci: 2, soak: 50 });
 
 async function startProcess(): Promise<{
   process: ChildProcess;
@@ -27,24 +29,28 @@ async function isRunning(pid: number): Promise<boolean> {
   return !/\) [ZX]/.test(stat);
 }
 
-test('[MCP-4][F53] kill -9 of the gateway: no server and no child of a server survives two seconds', async () => {
-  for (let round = 0; round < 2; round++) {
-    const started = await startProcess();
-    const client = await openRawClient(started.gateway as TestGateway);
-    const pids: number[] = [];
-    for (let index = 0; index < childCount; index++) {
-      pids.push(Number(resultText((await client.call('1', `s${index}__pid`))[0])));
-      pids.push(Number(resultText((await client.call('2', `s${index}__grandchild`))[0])));
+test(
+  '[MCP-4][F53] kill -9 of the gateway: no server and no child of a server survives two seconds',
+  async () => {
+    for (let round = 0; round < kills; round++) {
+      const started = await startProcess();
+      const client = await openRawClient(started.gateway as TestGateway);
+      const pids: number[] = [];
+      for (let index = 0; index < childCount; index++) {
+        pids.push(Number(resultText((await client.call('1', `s${index}__pid`))[0])));
+        pids.push(Number(resultText((await client.call('2', `s${index}__grandchild`))[0])));
+      }
+      expect(pids.every(pid => pid > 0 && isAlive(pid))).toBe(true);
+      started.process.kill('SIGKILL');
+      await until(
+        async () => (await Promise.all(pids.map(isRunning))).every(alive => !alive),
+        'the end of every process',
+        2000,
+      );
     }
-    expect(pids.every(pid => pid > 0 && isAlive(pid))).toBe(true);
-    started.process.kill('SIGKILL');
-    await until(
-      async () => (await Promise.all(pids.map(isRunning))).every(alive => !alive),
-      'the end of every process',
-      2000,
-    );
-  }
-});
+  },
+  sized({ ci: 60_000, soak: 1_800_000 }),
+);
 
 test('[M-6] a gateway that closes leaves no process, not even a stubborn one', async () => {
   const gateway = await startGateway({

@@ -33,14 +33,19 @@ export interface SessionCatalogOptions {
  * globs of its key: what they do not match is not in any answer, and asking for it is the same as asking for nothing.
  */
 export class SessionCatalog {
-  readonly routes: UriRoutes;
   readonly #options: SessionCatalogOptions;
   readonly #shown = new Map<ListKind, { readonly patterns: readonly string[]; readonly view: CatalogView }>();
+  #routes: UriRoutes | undefined;
   readonly #uris = new Map<string, { parts: readonly LoadedPart[]; merged: MergedCatalog<ListedItem> }>();
 
   constructor(options: SessionCatalogOptions) {
     this.#options = options;
-    this.routes = createUriRoutes(() => options.directory.list().map(upstream => upstream.name));
+  }
+
+  /** Made when it is first needed: most sessions wait most of the time, and many never look at a resource. */
+  get routes(): UriRoutes {
+    this.#routes ??= createUriRoutes(() => this.#options.directory.list().map(upstream => upstream.name));
+    return this.#routes;
   }
 
   async view(kind: ListKind, patterns: readonly string[], signal: AbortSignal): Promise<CatalogView> {

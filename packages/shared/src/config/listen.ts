@@ -3,7 +3,12 @@ import * as z from 'zod';
 const mebibyte = 1024 * 1024;
 
 /** Where a gateway listens and the limits of its HTTP server. */
-export function listenSchema(defaults: { readonly port: number }) {
+export function listenSchema(defaults: {
+  readonly port: number;
+  /** For a gateway whose clients keep streams open: each is a connection and a request in flight. */
+  readonly maxConnections?: number;
+  readonly maxRequestsInFlight?: number;
+}) {
   const milliseconds = (value: number) => z.number().int().min(1).default(value);
   return z
     .strictObject({
@@ -35,13 +40,13 @@ export function listenSchema(defaults: { readonly port: number }) {
         .number()
         .int()
         .min(1)
-        .default(10_000)
+        .default(defaults.maxConnections ?? 10_000)
         .describe('Connections at a time; more are closed at once. At start.'),
       max_requests_in_flight: z
         .number()
         .int()
         .min(1)
-        .default(5000)
+        .default(defaults.maxRequestsInFlight ?? 5000)
         .describe('Requests at a time; more are answered 503. At start.'),
       headers_timeout_ms: milliseconds(15_000).describe('Time for a client to send its headers. At start.'),
       request_timeout_ms: milliseconds(120_000).describe(
