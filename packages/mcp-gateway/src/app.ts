@@ -15,6 +15,7 @@ import { createDispatch } from './pipeline/dispatch.ts';
 import { forwardCall } from './pipeline/forward-call.ts';
 import { JoinedLists } from './pipeline/joined-lists.ts';
 import { limitCalls } from './pipeline/limit-calls.ts';
+import { gatewayInfo } from './pipeline/gateway-identity.ts';
 import { limitTime } from './pipeline/limit-time.ts';
 import { recordCall } from './pipeline/record-call.ts';
 import { Replicas } from './pipeline/replicas.ts';
@@ -59,6 +60,7 @@ export async function createMcpGateway(
     log,
     dialer,
     onStray: server => stray.add(1, { server }),
+    clientInfo: gatewayInfo,
   });
   directory.apply(config.current.servers);
   const routes = createRoutes(directory, () => config.current.namespaces);

@@ -4,10 +4,7 @@ export type Era = 'legacy' | 'modern';
 export const modernVersion = '2026-07-28';
 
 /** The sessions era of MCP: every revision that begins with `initialize`. Newest first. */
-export const legacyVersions = ['2025-11-25', '2025-06-18', '2025-03-26'] as const;
-
-/** What a tool server may answer; 2024-11-05 differs from the next revision only in ways a proxy passes on. */
-const upstreamVersions: readonly string[] = [...legacyVersions, '2024-11-05'];
+export const legacyVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
 
 export const newestLegacyVersion = legacyVersions[0];
 
@@ -23,8 +20,13 @@ export function isLegacyVersion(version: string): boolean {
   return legacyVersions.some(known => known === version);
 }
 
-export function isUpstreamVersion(version: string): boolean {
-  return upstreamVersions.includes(version);
+/** What to offer a server of the sessions era for a client of either. */
+export function legacyVersionFor(version: string): string {
+  return isLegacyVersion(version) ? version : newestLegacyVersion;
+}
+
+export function eraOf(version: string): Era {
+  return isLegacyVersion(version) ? 'legacy' : 'modern';
 }
 
 /** Batches exist in one revision only. */

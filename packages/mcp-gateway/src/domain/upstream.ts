@@ -59,18 +59,37 @@ export interface Channel {
   ready(signal: AbortSignal): Promise<ServerHello>;
   /** Passes a call on and reports to `call` until exactly one of `onAnswer` and `onFailure`. Open the channel first. */
   forward(call: ForwardedCall): ForwardedHandle;
-  /** A request of the gateway's own, opening the channel if needed. @throws GatewayError */
+  /**
+   * A request of the gateway's own, opening the channel if needed. `resources/subscribe`, `resources/unsubscribe` and
+   * `logging/setLevel` work in both eras. @throws GatewayError
+   */
   ask(method: string, params: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<ResponseFrame>;
   /** Sends a notification or the answer to a server's request. Dropped when the conversation is gone. */
   tell(bytes: Buffer): void;
+  /** Whether somebody wants to hear about changes of lists. Servers with sessions tell them anyway. */
+  watchLists(isWatching: boolean): void;
   close(): Promise<void>;
+}
+
+/** What a server's era wants in a request: raw JSON by key. Hop-by-hop members of `_meta` that are not named are taken out. */
+export interface MessageForm {
+  readonly meta?: Readonly<Record<string, string>>;
+  readonly params?: Readonly<Record<string, string>>;
 }
 
 /** A client's call on its way to a server. */
 export interface ForwardedCall {
   readonly method: string;
+  /** What is called or read, as the server names it. */
+  readonly name: string | undefined;
+  /** Headers that repeat arguments (2026-07-28, `x-mcp-header`). */
+  readonly paramHeaders: Readonly<Record<string, string>>;
+  /** The client's log level for this call as raw JSON, where it named one. */
+  readonly logLevel: string | undefined;
+  /** Whether the client takes `input_required` as an answer; otherwise its questions come to `onRequest`. */
+  readonly takesInputRequired: boolean;
   /** The message to send, under the id the channel gave it. May be asked for again when the server lost the session. */
-  render(id: number): Buffer;
+  render(id: number, form: MessageForm): Buffer;
   /** The client's progress token as raw JSON; notifications come back with it. */
   readonly progressToken: string | undefined;
   /** One line of JSON, ready to be passed on. */

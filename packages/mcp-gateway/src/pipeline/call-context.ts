@@ -23,6 +23,8 @@ export interface CallContext {
   readonly annotations: () => ToolAnnotations;
   /** New text for members of `params`: names and URIs as the server knows them. */
   readonly edits: readonly { readonly path: readonly string[]; readonly text: string }[];
+  /** Headers that repeat arguments, for servers that want them. */
+  readonly paramHeaders: Readonly<Record<string, string>>;
   readonly requestId: string;
   readonly trace: TraceContext;
   /** Sent to the server in `_meta`; a stage that opens a span sets it. */

@@ -1,14 +1,13 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { ListKind } from '../domain/catalog.ts';
-import type { ResponseFrame } from '../domain/frame.ts';
 import type { Channel } from '../domain/upstream.ts';
 import { withSignal } from '../domain/with-signal.ts';
-import { rawText } from '../wire/frame.ts';
+import { errorCodeOf } from '../wire/frame.ts';
 import { type ListedItem, listMethods, readListPage } from '../wire/list-items.ts';
 
 const maxPages = 1000;
 const maxItems = 100_000;
-const methodNotFound = '-32601';
+const methodNotFound = -32601;
 
 const capabilityOf: Readonly<Record<ListKind, string>> = {
   tools: 'tools',
@@ -64,7 +63,7 @@ export class ChannelLists {
         signal,
       );
       if (frame.error) {
-        if (codeOf(frame) === methodNotFound) return items;
+        if (errorCodeOf(frame) === methodNotFound) return items;
         throw this.#failed(kind, 'answered a list with an error');
       }
       const { items: more, nextCursor } = readListPage(frame, kind);
@@ -84,9 +83,4 @@ export class ChannelLists {
       details: { server },
     });
   }
-}
-
-function codeOf(frame: ResponseFrame): string | undefined {
-  const code = frame.error?.members?.get('code');
-  return code && rawText(frame.bytes, code);
 }

@@ -32,7 +32,12 @@ export async function forwardCall(context: CallContext): Promise<ResponseFrame> 
     handle = channel.forward({
       method: frame.method,
       progressToken: progressTokenOf(frame),
-      render: id => renderForwarded(frame, id, { params: edits, traceparent: context.traceparent }),
+      name: context.serverName,
+      paramHeaders: context.paramHeaders,
+      logLevel: undefined,
+      takesInputRequired: client.era === 'modern',
+      render: (id, form) =>
+        renderForwarded(frame, id, { params: edits, traceparent: context.traceparent, form }),
       onNotification: (method, bytes) => client.sendFor(call, bytes, lossyMethods.has(method)),
       onRequest: (asking, request) => client.ask(call, asking, request),
       onAnswer: answer => settle(() => resolve(answer)),

@@ -1,6 +1,6 @@
 import type { ResponseFrame } from '../domain/frame.ts';
 import { renderRequest } from '../wire/render.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Pending } from './connection.ts';
 
 /** The server does not know the session any more and did nothing: the request may be made again in a new one. */
 export class SessionLost extends Error {}
@@ -11,6 +11,7 @@ export function askOn(
   method: string,
   params: Readonly<Record<string, unknown>>,
   signal: AbortSignal,
+  headers?: Readonly<Record<string, string>>,
 ): Promise<ResponseFrame> {
   return new Promise((resolve, reject) => {
     let id = 0;
@@ -24,7 +25,7 @@ export function askOn(
     };
     if (signal.aborted) return reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
-    id = connection.send(own => renderRequest(own, method, params), {
+    const pending: Pending = {
       progressToken: undefined,
       isForwarded: false,
       onNotification: () => {},
@@ -32,6 +33,7 @@ export function askOn(
       onAnswer: frame => settle(() => resolve(frame)),
       onFailure: error => settle(() => reject(error)),
       onSessionLost: () => settle(() => reject(new SessionLost())),
-    });
+    };
+    id = connection.send(own => renderRequest(own, method, params), pending, headers);
   });
 }

@@ -7,7 +7,7 @@ import {
   type ServerHello,
 } from '../domain/capabilities.ts';
 import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
-import { isUpstreamVersion } from '../domain/protocol-versions.ts';
+import { isLegacyVersion, legacyVersionFor } from '../domain/protocol-versions.ts';
 import type { Channel, ChannelOwner, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { rawText } from '../wire/frame.ts';
@@ -87,7 +87,7 @@ export class UpstreamChannel implements Channel {
           );
         },
       };
-      current = { connection, id: connection.send(id => call.render(id), pending) };
+      current = { connection, id: connection.send(id => call.render(id, {}), pending) };
     };
     if (this.#state.status === 'open') send(this.#state.connection, false);
     else fail(this.#lost());
@@ -125,6 +125,8 @@ export class UpstreamChannel implements Channel {
     if (this.#state.status === 'open') this.#state.connection.transport.send(bytes, undefined);
   }
 
+  watchLists(): void {}
+
   async close(): Promise<void> {
     const state = this.#state;
     this.#state = { status: 'ended' };
@@ -158,7 +160,7 @@ export class UpstreamChannel implements Channel {
         maxResultBytes: upstream.policy.maxResultBytes,
         isShared: upstream.policy.sharing === 'shared',
       },
-      events => factory.create(events),
+      events => factory.create(events, 'legacy'),
       {
         onNotification: (frame: NotificationFrame) => owner.onNotification(this, frame),
         onRequest: (frame: RequestFrame) => owner.onRequest(this, frame),
@@ -196,7 +198,7 @@ export class UpstreamChannel implements Channel {
       connection,
       'initialize',
       {
-        protocolVersion: hello.protocolVersion,
+        protocolVersion: legacyVersionFor(hello.protocolVersion),
         capabilities: clientCapabilitiesFor(hello.capabilities),
         clientInfo: hello.clientInfo,
       },
@@ -206,7 +208,7 @@ export class UpstreamChannel implements Channel {
     if (
       !isObject(result) ||
       typeof result.protocolVersion !== 'string' ||
-      !isUpstreamVersion(result.protocolVersion)
+      !isLegacyVersion(result.protocolVersion)
     ) {
       throw new GatewayError(
         'upstream_failed',

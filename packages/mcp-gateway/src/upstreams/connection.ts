@@ -68,14 +68,14 @@ export class Connection implements TransportEvents {
   }
 
   /** Sends what `render` makes of the new id, and waits in the table. */
-  send(render: (id: number) => Buffer, pending: Pending): number {
+  send(render: (id: number) => Buffer, pending: Pending, headers?: Readonly<Record<string, string>>): number {
     const id = ++this.#lastId;
     if (this.#closed) {
       pending.onFailure(this.#closed);
       return id;
     }
     this.#pending.set(id, pending);
-    this.transport.send(render(id), id);
+    this.transport.send(render(id), id, headers);
     return id;
   }
 
@@ -182,8 +182,8 @@ export class Connection implements TransportEvents {
       return;
     }
     const related = conversationWide.test(frame.method) ? undefined : this.#related(request);
-    if (related && frame.method === 'notifications/message')
-      related.onNotification(frame.method, frame.bytes);
+    const isOfCall = request !== undefined || frame.method === 'notifications/message';
+    if (related && isOfCall) related.onNotification(frame.method, frame.bytes);
     else this.#events.onNotification(frame);
   }
 

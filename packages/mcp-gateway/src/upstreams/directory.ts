@@ -23,6 +23,7 @@ export function createUpstreamDirectory(deps: {
   readonly log: Logger;
   readonly dialer: Dialer;
   readonly onStray: (server: string) => void;
+  readonly clientInfo: Readonly<Record<string, unknown>>;
 }): ConfiguredUpstreams {
   let entries = new Map<string, Entry>();
   let upstreams: readonly Upstream[] = [];
@@ -35,6 +36,7 @@ export function createUpstreamDirectory(deps: {
       factory,
       clock: deps.clock,
       onStray: () => deps.onStray(name),
+      clientInfo: deps.clientInfo,
     });
   };
 

@@ -1,11 +1,15 @@
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Era } from '../domain/protocol-versions.ts';
 
 /** How bytes reach one tool server and come back. One transport is one connection's life: opened once, closed once. */
 export interface Transport {
   /** Starts the process, or does nothing where there is nothing to start. @throws GatewayError upstream_failed */
   start(): Promise<void>;
-  /** Sends one message. `request`: the channel's id, when the message expects an answer. */
-  send(bytes: Buffer, request: number | undefined): void;
+  /**
+   * Sends one message. `request`: the channel's id, when the message expects an answer. `headers` repeat parts of it where
+   * the transport has headers.
+   */
+  send(bytes: Buffer, request: number | undefined, headers?: Readonly<Record<string, string>>): void;
   /** Nobody waits for this answer any more. */
   abandon(request: number): void;
   /** The handshake is done: from now on the server may be listened to beyond answers. */
@@ -28,7 +32,9 @@ export interface TransportEvents {
 /** Makes transports to one server, and owns what they share. */
 export interface TransportFactory {
   readonly kind: 'pipe' | 'tcp';
-  create(events: TransportEvents): Transport;
+  /** Which era the server speaks; `auto` when it has to be asked. */
+  readonly era: Era | 'auto';
+  create(events: TransportEvents, era: Era): Transport;
   /** Closes every transport that is still open. */
   close(): Promise<void>;
 }

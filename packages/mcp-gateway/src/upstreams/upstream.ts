@@ -1,25 +1,45 @@
 import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { ClientHello } from '../domain/capabilities.ts';
+import { modernVersion } from '../domain/protocol-versions.ts';
 import type { Channel, ChannelOwner, Upstream, UpstreamPolicy } from '../domain/upstream.ts';
+import { hopMeta } from '../wire/modern/meta.ts';
+import { AdaptiveChannel } from './adaptive-channel.ts';
 import { UpstreamChannel } from './channel.ts';
+import { Connection } from './connection.ts';
+import { type Discovered, discover, UpstreamEra } from './era.ts';
+import { ModernChannel } from './modern-channel.ts';
 import type { TransportFactory } from './transport.ts';
 
-/** One configured server over whatever transport its plugin made. */
-export function createUpstream(options: {
+export interface UpstreamOptions {
   readonly name: string;
   readonly policy: UpstreamPolicy;
   readonly factory: TransportFactory;
   readonly clock: Clock;
   readonly onStray: () => void;
-}): Upstream {
+  /** How the gateway presents itself when it asks a server which era it speaks. */
+  readonly clientInfo: Readonly<Record<string, unknown>>;
+}
+
+/** One configured server over whatever transport its plugin made. */
+export function createUpstream(options: UpstreamOptions): Upstream {
   const { name, policy, factory, clock, onStray } = options;
   const channels = new Set<Channel>();
+  const era = new UpstreamEra(factory.era, () => clock.monotonic());
+  const ask = () => askEra(options);
   const upstream: Upstream = {
     name,
     transport: factory.kind,
     policy,
     createChannel(hello: ClientHello, owner: ChannelOwner) {
-      const channel = new UpstreamChannel({ upstream, factory, hello, owner, clock, onStray });
+      const common = { upstream, factory, hello, owner, clock, onStray };
+      const channel = new AdaptiveChannel({
+        upstream,
+        era,
+        ask,
+        create: spoken =>
+          spoken === 'modern' ? new ModernChannel({ ...common, era, ask }) : new UpstreamChannel(common),
+      });
       channels.add(channel);
       const close = channel.close.bind(channel);
       channel.close = () => {
@@ -34,4 +54,33 @@ export function createUpstream(options: {
     },
   };
   return upstream;
+}
+
+/** Asks with a connection of its own that is closed again. */
+async function askEra(options: UpstreamOptions): Promise<Discovered> {
+  const { name, policy, factory, onStray, clientInfo } = options;
+  const connection = new Connection(
+    { server: name, maxResultBytes: policy.maxResultBytes, isShared: false },
+    events => factory.create(events, 'modern'),
+    { onNotification: () => {}, onRequest: () => {}, onStray, onClosed: () => {} },
+  );
+  const timeout = AbortSignal.timeout(policy.openTimeoutMs);
+  const meta = {
+    [hopMeta.protocolVersion]: modernVersion,
+    [hopMeta.clientCapabilities]: {},
+    [hopMeta.clientInfo]: clientInfo,
+  };
+  try {
+    await connection.transport.start();
+    return await discover(connection, meta, timeout);
+  } catch (error) {
+    if (!timeout.aborted) throw error;
+    throw new GatewayError(
+      'timeout',
+      `The server '${name}' did not answer the handshake within ${policy.openTimeoutMs} ms.`,
+      { reason: 'server_open_timeout', details: { server: name }, cause: error },
+    );
+  } finally {
+    await connection.close(new GatewayError('cancelled', 'The question is answered.'));
+  }
 }

@@ -1,11 +1,14 @@
 import type { RequestFrame, ScannedValue } from '../domain/frame.ts';
+import type { MessageForm } from '../domain/upstream.ts';
 import { rawText } from './frame.ts';
+import { isHopMeta } from './modern/meta.ts';
 import { type Edit, splice } from './splice.ts';
 
 export interface ForwardEdits {
   /** New text for members of `params`, by path: `['name']`, `['ref', 'uri']`. */
   readonly params: readonly { readonly path: readonly string[]; readonly text: string }[];
   readonly traceparent: string | undefined;
+  readonly form: MessageForm;
 }
 
 /** The client's progress token as raw JSON, if it asked for progress. */
@@ -16,38 +19,83 @@ export function progressTokenOf(frame: RequestFrame): string | undefined {
 
 /**
  * The client's request as a server gets it: under the channel's id, which also replaces the progress token so that tokens of
- * two clients cannot meet, with the names the server knows, and with the trace. Everything else is byte for byte the client's.
+ * two clients cannot meet, with the names the server knows, with the trace, and with what the server's era wants in it.
+ * Everything else is byte for byte the client's.
  */
 export function renderForwarded(frame: RequestFrame, id: number, edits: ForwardEdits): Buffer {
+  const { form } = edits;
   const list: Edit[] = [{ start: frame.id.start, end: frame.id.end, text: String(id) }];
   for (const { path, text } of edits.params) {
     const span = memberAt(frame.params, path);
-    if (span) list.push({ start: span.start, end: span.end, text: JSON.stringify(text) });
+    if (span && form.params?.[path[0] ?? ''] === undefined) {
+      list.push({ start: span.start, end: span.end, text: JSON.stringify(text) });
+    }
   }
-  list.push(...metaEdits(frame, id, edits.traceparent));
+  const added: string[] = [];
+  for (const [key, value] of Object.entries(form.params ?? {})) {
+    const own = frame.params?.members?.get(key);
+    if (own) list.push({ start: own.start, end: own.end, text: value });
+    else added.push(`${JSON.stringify(key)}:${value}`);
+  }
+  const meta = frame.params?.members?.get('_meta');
+  if (meta?.members) list.push(...metaEdits(frame, meta, metaOf(frame, id, edits)));
+  else if (!meta) added.push(...newMeta(metaOf(frame, id, edits)));
+  if (added.length > 0) list.push(addMembers(frame, added.join(',')));
   return splice(frame.bytes, list);
 }
 
-function metaEdits(frame: RequestFrame, id: number, traceparent: string | undefined): Edit[] {
-  const { params } = frame;
-  const meta = params?.members?.get('_meta');
+/** What `_meta` has to hold on this hop, whatever the client wrote: raw JSON by key. */
+function metaOf(frame: RequestFrame, id: number, { traceparent, form }: ForwardEdits): Map<string, string> {
+  const wanted = new Map<string, string>();
+  if (traceparent !== undefined) wanted.set('traceparent', JSON.stringify(traceparent));
+  if (progressTokenOf(frame) !== undefined) wanted.set('progressToken', String(id));
+  for (const [key, value] of Object.entries(form.meta ?? {})) wanted.set(key, value);
+  return wanted;
+}
+
+function metaEdits(frame: RequestFrame, meta: ScannedValue, wanted: ReadonlyMap<string, string>): Edit[] {
+  const own = meta.members ?? new Map<string, ScannedValue>();
+  const isForeign = (key: string) => isHopMeta(key) && !wanted.has(key);
+  if ([...own.keys()].some(isForeign)) {
+    const kept = [...own]
+      .filter(([key]) => !isHopMeta(key) && !wanted.has(key))
+      .map(([key, span]) => [key, rawText(frame.bytes, span)] as const);
+    return [{ start: meta.start, end: meta.end, text: objectOf([...kept, ...wanted]) }];
+  }
   const edits: Edit[] = [];
-  const token = meta?.members?.get('progressToken');
-  if (token) edits.push({ start: token.start, end: token.end, text: String(id) });
-  if (traceparent === undefined) return edits;
-  const value = JSON.stringify(traceparent);
-  const own = meta?.members?.get('traceparent');
-  if (own) edits.push({ start: own.start, end: own.end, text: value });
-  else if (meta?.members) edits.push(firstMember(meta, `"traceparent":${value}`));
-  else if (params && !meta) edits.push(firstMember(params, `"_meta":{"traceparent":${value}}`));
-  else if (!params) edits.push(firstMember(frame.whole, `"params":{"_meta":{"traceparent":${value}}}`));
+  const missing: (readonly [string, string])[] = [];
+  for (const [key, value] of wanted) {
+    const span = own.get(key);
+    if (span) edits.push({ start: span.start, end: span.end, text: value });
+    else missing.push([key, value]);
+  }
+  if (missing.length > 0) edits.push(firstMember(meta, membersOf(missing)));
   return edits;
 }
 
-function firstMember(object: ScannedValue, member: string): Edit {
+function newMeta(wanted: ReadonlyMap<string, string>): string[] {
+  return wanted.size === 0 ? [] : [`"_meta":${objectOf([...wanted])}`];
+}
+
+function addMembers(frame: RequestFrame, members: string): Edit {
+  return frame.params
+    ? firstMember(frame.params, members)
+    : firstMember(frame.whole, `"params":{${members}}`);
+}
+
+function objectOf(members: readonly (readonly [string, string])[]): string {
+  return `{${membersOf(members)}}`;
+}
+
+function membersOf(members: readonly (readonly [string, string])[]): string {
+  return members.map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',');
+}
+
+/** Inserts members at the beginning of an object whose members were recorded. */
+export function firstMember(object: ScannedValue, members: string): Edit {
   const at = object.start + 1;
   const isEmpty = object.members?.size === 0;
-  return { start: at, end: at, text: isEmpty ? member : `${member},` };
+  return { start: at, end: at, text: isEmpty ? members : `${members},` };
 }
 
 function memberAt(value: ScannedValue | undefined, path: readonly string[]): ScannedValue | undefined {

@@ -4,6 +4,7 @@ import type {
   Frame,
   NotificationFrame,
   RequestFrame,
+  ResponseFrame,
   ScannedValue,
   Span,
 } from '../domain/frame.ts';
@@ -19,7 +20,11 @@ import { decodeString, stringAt } from './json-text.ts';
 
 const maxIdBytes = 1024;
 const nullByte = 0x6e;
-const frameShape: Shape = { params: { _meta: {}, ref: {} }, error: {}, result: {} };
+const frameShape: Shape = {
+  params: { _meta: {}, ref: {}, inputResponses: {} },
+  error: {},
+  result: { inputRequests: {} },
+};
 
 /** Reads one message; also the elements of a batch, each by itself. */
 export function parseFrames(
@@ -112,6 +117,13 @@ export function textParam(frame: RequestFrame | NotificationFrame, key: string):
 export function decodeParams(frame: RequestFrame | NotificationFrame): Record<string, unknown> {
   if (!frame.params) return {};
   return JSON.parse(rawText(frame.bytes, frame.params)) as Record<string, unknown>; // parseFrame made sure it is an object
+}
+
+/** The code of an error; undefined when the answer is none or its code is no number. */
+export function errorCodeOf(frame: ResponseFrame): number | undefined {
+  const span = frame.error?.members?.get('code');
+  const code = span ? Number(rawText(frame.bytes, span)) : Number.NaN;
+  return Number.isInteger(code) ? code : undefined;
 }
 
 const notUtf8: BadFrame = {

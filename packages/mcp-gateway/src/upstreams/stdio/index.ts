@@ -100,6 +100,7 @@ function createLauncher(settings: z.output<typeof options>, deps: UpstreamPlugin
 
   return {
     kind: 'pipe',
+    era: 'legacy',
     create(events) {
       const transport: StdioTransport = new StdioTransport(
         {

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import type { Transport } from '../transport.ts';
 import { defineUpstream, upstreamOptions } from '../upstream-plugin.ts';
 import { HttpTransport } from './http-transport.ts';
+import { ModernHttpTransport } from './modern-transport.ts';
 
 /** Headers that belong to the protocol or to one hop; the operator cannot set them. */
 const reservedHeader =
@@ -29,6 +30,12 @@ export const streamableHttpUpstream = defineUpstream({
       .describe(
         'Whether the address may lead to a loopback or private network. Needed for a server on the same machine.',
       ),
+    era: z
+      .enum(['auto', 'legacy', 'modern'])
+      .default('auto')
+      .describe(
+        'Which era of MCP the server speaks: modern (2026-07-28) or legacy (sessions, 2025-11-25 and before). auto: it is asked once, and again when its answers contradict what it said.',
+      ),
     max_streams: z
       .int()
       .min(0)
@@ -48,21 +55,21 @@ export const streamableHttpUpstream = defineUpstream({
     const streams = createStreamBudget(settings.max_streams);
     return {
       kind: 'tcp',
-      create(events) {
-        const transport = new HttpTransport(
-          {
-            server: deps.name,
-            origin,
-            path: url.pathname + url.search,
-            streams,
-            headers,
-            maxMessageBytes: settings.max_result_bytes,
-            dialer: deps.dialer,
-            clock: deps.clock,
-            log: deps.log,
-          },
-          events,
-        );
+      era: settings.era,
+      create(events, era) {
+        const options = {
+          server: deps.name,
+          origin,
+          path: url.pathname + url.search,
+          streams,
+          headers,
+          maxMessageBytes: settings.max_result_bytes,
+          dialer: deps.dialer,
+          clock: deps.clock,
+          log: deps.log,
+        };
+        const transport =
+          era === 'modern' ? new ModernHttpTransport(options, events) : new HttpTransport(options, events);
         open.add(transport);
         return transport;
       },

@@ -1,0 +1,110 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { ServerHello } from '../domain/capabilities.ts';
+import type { ResponseFrame } from '../domain/frame.ts';
+import type { Era } from '../domain/protocol-versions.ts';
+import type { Channel, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
+import type { Discovered, UpstreamEra } from './era.ts';
+
+export interface AdaptiveChannelOptions {
+  readonly upstream: Upstream;
+  readonly era: UpstreamEra;
+  readonly ask: () => Promise<Discovered>;
+  readonly create: (era: Era) => Channel;
+}
+
+/** Ways a server answers that mean: it does not speak as we thought. */
+const contradictions = new Set(['server_refused', 'server_handshake_failed', 'server_message_invalid']);
+
+/** A conversation in whichever era the server speaks, found out when it is first needed and again when that turns out wrong. */
+export class AdaptiveChannel implements Channel {
+  readonly upstream: Upstream;
+  readonly #options: AdaptiveChannelOptions;
+  #current: { readonly era: Era; readonly channel: Channel } | undefined;
+  #isWatching = false;
+  #isDoubtful = false;
+  #isEnded = false;
+
+  constructor(options: AdaptiveChannelOptions) {
+    this.upstream = options.upstream;
+    this.#options = options;
+  }
+
+  async ready(signal: AbortSignal): Promise<ServerHello> {
+    try {
+      return await (await this.#channel()).ready(signal);
+    } catch (error) {
+      const isContradiction = error instanceof GatewayError && contradictions.has(error.reason);
+      if (!isContradiction || this.#options.era.isPinned) throw error;
+      const { era } = this.#current ?? {};
+      this.#isDoubtful = true;
+      const channel = await this.#channel();
+      if (this.#current?.era === era) throw error;
+      return channel.ready(signal);
+    }
+  }
+
+  forward(call: ForwardedCall): ForwardedHandle {
+    const { channel } = this.#current ?? {};
+    if (!channel) {
+      call.onFailure(this.#ended());
+      return { cancel: () => {} };
+    }
+    const onFailure = (error: GatewayError) => {
+      if (this.#isContradiction(error)) this.#isDoubtful = true;
+      call.onFailure(error);
+    };
+    return channel.forward({ ...call, onFailure });
+  }
+
+  async ask(
+    method: string,
+    params: Readonly<Record<string, unknown>>,
+    signal: AbortSignal,
+  ): Promise<ResponseFrame> {
+    await this.ready(signal);
+    return (await this.#channel()).ask(method, params, signal);
+  }
+
+  tell(bytes: Buffer): void {
+    this.#current?.channel.tell(bytes);
+  }
+
+  watchLists(isWatching: boolean): void {
+    this.#isWatching = isWatching;
+    this.#current?.channel.watchLists(isWatching);
+  }
+
+  async close(): Promise<void> {
+    this.#isEnded = true;
+    await this.#current?.channel.close();
+  }
+
+  async #channel(): Promise<Channel> {
+    const { era, ask, create } = this.#options;
+    if (this.#isEnded) throw this.#ended();
+    if (this.#current && !this.#isDoubtful) return this.#current.channel;
+    if (this.#isDoubtful) era.forget();
+    this.#isDoubtful = false;
+    const discovered = await era.decide(ask);
+    if (this.#isEnded) throw this.#ended();
+    if (this.#current?.era === discovered.era) return this.#current.channel;
+    this.#current?.channel.close().catch(() => {}); // it speaks what the server does not, whatever its goodbye came to
+    this.#current = { era: discovered.era, channel: create(discovered.era) };
+    this.#current.channel.watchLists(this.#isWatching);
+    return this.#current.channel;
+  }
+
+  /** An answer of the transport that a server of the new era would have put into words. */
+  #isContradiction(error: GatewayError): boolean {
+    return (
+      !this.#options.era.isPinned &&
+      this.#current?.era === 'modern' &&
+      error.reason === 'server_refused' &&
+      error.details?.code === undefined
+    );
+  }
+
+  #ended(): GatewayError {
+    return new GatewayError('cancelled', 'The session was closed.', { reason: 'session_closed' });
+  }
+}

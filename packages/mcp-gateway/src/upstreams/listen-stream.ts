@@ -1,0 +1,188 @@
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { isObject, type JsonObject } from '../domain/capabilities.ts';
+import { decodeParams, parseFrame } from '../wire/frame.ts';
+import { requestHeaders } from '../wire/modern/headers.ts';
+import { renderRequest } from '../wire/render.ts';
+import type { Connection } from './connection.ts';
+
+export interface ListenStreamOptions {
+  readonly clock: Clock;
+  readonly meta: Readonly<Record<string, unknown>>;
+  readonly connection: () => Connection;
+  /** The stream was lost and is back: what happened meanwhile was not told. */
+  readonly onReturned: () => void;
+}
+
+const firstRetryMs = 500;
+const maxRetryMs = 30_000;
+
+interface Open {
+  readonly connection: Connection;
+  readonly id: number;
+}
+
+/**
+ * The one `subscriptions/listen` request of a conversation, made for everything that is wanted at the moment: a new one
+ * takes the place of the old when that changes, and the old one ends when the new one is acknowledged, so nothing is missed
+ * in between.
+ */
+export class ListenStream {
+  readonly #options: ListenStreamOptions;
+  readonly #uris = new Set<string>();
+  #capabilities: JsonObject = {};
+  #isWatching = false;
+  #isStarted = false;
+  #isClosed = false;
+  #isLost = false;
+  #open: Open | undefined;
+  #honoured: ReadonlySet<string> = new Set();
+  #renewing: Promise<void> = Promise.resolve();
+
+  constructor(options: ListenStreamOptions) {
+    this.#options = options;
+  }
+
+  /** The conversation is open: from now on what is wanted is asked for. */
+  start(capabilities: JsonObject): void {
+    this.#capabilities = capabilities;
+    if (this.#isStarted && this.#open) return;
+    this.#isStarted = true;
+    if (this.#isWanted()) this.#renewSoon();
+  }
+
+  watchLists(isWatching: boolean): void {
+    if (this.#isWatching === isWatching) return;
+    this.#isWatching = isWatching;
+    if (this.#isStarted) this.#renewSoon();
+  }
+
+  /** Resolves when the server has confirmed it. @throws GatewayError when it does not honour it */
+  async subscribe(uri: string): Promise<void> {
+    if (this.#uris.has(uri) && this.#honoured.has(uri)) return;
+    this.#uris.add(uri);
+    await this.#renew();
+    if (this.#honoured.has(uri)) return;
+    this.#uris.delete(uri);
+    throw new GatewayError('not_implemented', 'The server does not tell updates of this resource.', {
+      reason: 'subscription_not_honoured',
+    });
+  }
+
+  unsubscribe(uri: string): void {
+    if (this.#uris.delete(uri)) this.#renewSoon();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#leave(this.#open);
+    this.#open = undefined;
+  }
+
+  #isWanted(): boolean {
+    return Object.keys(this.#filter()).length > 0;
+  }
+
+  #filter(): Record<string, unknown> {
+    const tells = (name: string) => {
+      const capability = this.#capabilities[name];
+      return this.#isWatching && isObject(capability) && capability.listChanged === true;
+    };
+    return {
+      ...(tells('tools') && { toolsListChanged: true }),
+      ...(tells('prompts') && { promptsListChanged: true }),
+      ...(tells('resources') && { resourcesListChanged: true }),
+      ...(this.#uris.size > 0 && { resourceSubscriptions: [...this.#uris] }),
+    };
+  }
+
+  #renewSoon(): void {
+    this.#renew().catch(() => this.#retry(firstRetryMs));
+  }
+
+  /** One after the other; each takes what is wanted when its turn comes. */
+  #renew(): Promise<void> {
+    const turn = this.#renewing.then(() => this.#renewNow());
+    this.#renewing = turn.catch(() => {});
+    return turn;
+  }
+
+  async #renewNow(): Promise<void> {
+    if (this.#isClosed) return;
+    const before = this.#open;
+    if (!this.#isWanted()) {
+      this.#open = undefined;
+      this.#honoured = new Set();
+      this.#leave(before);
+      return;
+    }
+    const { open, honoured } = await this.#request();
+    this.#open = open;
+    this.#honoured = honoured;
+    this.#leave(before);
+    if (this.#isClosed) this.#leave(open);
+    if (!this.#isLost) return;
+    this.#isLost = false;
+    this.#options.onReturned();
+  }
+
+  #request(): Promise<{ open: Open; honoured: ReadonlySet<string> }> {
+    const connection = this.#options.connection();
+    const { meta } = this.#options;
+    const params = { _meta: meta, notifications: this.#filter() };
+    return new Promise((resolve, reject) => {
+      let id = 0;
+      const onEnd = () => {
+        reject(ended());
+        if (this.#open?.id === id && this.#open.connection === connection) this.#onLost();
+      };
+      id = connection.send(
+        own => renderRequest(own, 'subscriptions/listen', params),
+        {
+          progressToken: undefined,
+          isForwarded: false,
+          onNotification: (method, bytes) => {
+            if (method !== 'notifications/subscriptions/acknowledged') return;
+            resolve({ open: { connection, id }, honoured: honouredUris(bytes) });
+          },
+          onRequest: () => {},
+          onAnswer: onEnd,
+          onFailure: onEnd,
+          onSessionLost: onEnd,
+        },
+        requestHeaders('subscriptions/listen', undefined),
+      );
+    });
+  }
+
+  #onLost(): void {
+    this.#open = undefined;
+    this.#isLost = true;
+    if (!this.#isClosed) this.#retry(firstRetryMs);
+  }
+
+  #retry(delayMs: number): void {
+    if (this.#isClosed || !this.#isWanted()) return;
+    this.#options.clock.schedule(delayMs, () => {
+      if (this.#isClosed || this.#open) return;
+      this.#renew().catch(() => this.#retry(Math.min(maxRetryMs, delayMs * 2)));
+    });
+  }
+
+  #leave(open: Open | undefined): void {
+    open?.connection.abandon(open.id);
+  }
+}
+
+function honouredUris(bytes: Buffer): ReadonlySet<string> {
+  const frame = parseFrame(bytes);
+  const notifications = frame.kind === 'notification' ? decodeParams(frame).notifications : undefined;
+  const uris = isObject(notifications) ? notifications.resourceSubscriptions : undefined;
+  return new Set(Array.isArray(uris) ? uris.filter(uri => typeof uri === 'string') : []);
+}
+
+function ended(): GatewayError {
+  return new GatewayError('upstream_failed', 'The server ended the stream of its changes.', {
+    reason: 'server_stream_ended',
+  });
+}

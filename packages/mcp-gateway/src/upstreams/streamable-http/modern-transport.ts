@@ -1,0 +1,139 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { DialResponse } from '@strata/shared/http/dialer.ts';
+import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
+import { modernVersion } from '../../domain/protocol-versions.ts';
+import { errorCodeOf, parseFrame } from '../../wire/frame.ts';
+import type { Transport, TransportEvents } from '../transport.ts';
+import type { HttpTransportOptions } from './http-transport.ts';
+import { readBody } from './read-body.ts';
+
+/** Answers and streams may be silent for as long as a call may take; the call has its own limit. */
+const untimed = { headersMs: 0, bodyMs: 0 } as const;
+const maxErrorBytes = 64 * 1024;
+
+/**
+ * Streamable HTTP without sessions (2026-07-28, "Transports"): one POST for each request, nothing else. Leaving the answer
+ * cancels the request at the server.
+ */
+export class ModernHttpTransport implements Transport {
+  readonly #options: HttpTransportOptions;
+  readonly #events: TransportEvents;
+  readonly #inFlight = new Map<number, AbortController>();
+  #isClosed = false;
+
+  constructor(options: HttpTransportOptions, events: TransportEvents) {
+    this.#options = options;
+    this.#events = events;
+  }
+
+  async start(): Promise<void> {}
+
+  send(bytes: Buffer, request: number | undefined, headers: Readonly<Record<string, string>> = {}): void {
+    if (request === undefined || this.#isClosed) return; // this era has no messages to a server but requests
+    const controller = new AbortController();
+    this.#inFlight.set(request, controller);
+    this.#ask(bytes, request, headers, controller.signal)
+      .catch((error: unknown) => this.#events.onRequestFailed(request, GatewayError.from(error)))
+      .finally(() => this.#inFlight.delete(request));
+  }
+
+  abandon(request: number): void {
+    this.#inFlight.get(request)?.abort();
+  }
+
+  opened(): void {}
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const controller of this.#inFlight.values()) controller.abort();
+  }
+
+  async #ask(
+    bytes: Buffer,
+    request: number,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { dialer, origin, path, headers: own, maxMessageBytes, server } = this.#options;
+    const response = await dialer.request(origin, {
+      method: 'POST',
+      path,
+      headers: {
+        ...own,
+        accept: 'application/json, text/event-stream',
+        'content-type': 'application/json',
+        'mcp-protocol-version': modernVersion,
+        ...headers,
+      },
+      body: bytes,
+      signal,
+      timeouts: untimed,
+    });
+    if (response.status !== 200) return this.#onRefusal(response, request);
+    if (mediaTypeOf(response).startsWith('text/event-stream')) return this.#readStream(response, request);
+    this.#events.onMessage(await readBody(response.body, maxMessageBytes, server), request);
+    if (this.#events.isWaiting(request)) throw this.#broken('answered with something else than the answer');
+  }
+
+  async #readStream(response: DialResponse, request: number): Promise<void> {
+    const { maxMessageBytes, server, log } = this.#options;
+    const scanner = new SseScanner({ maxLineBytes: maxMessageBytes, maxEventBytes: maxMessageBytes });
+    try {
+      for await (const chunk of response.body as AsyncIterable<Buffer>) {
+        for (const frame of scanner.push(chunk)) {
+          const data = frame.dataBytes();
+          if (data && data.length > 0) this.#events.onMessage(Buffer.from(data), request);
+        }
+        if (!this.#events.isWaiting(request)) return;
+      }
+    } catch (error) {
+      if (error instanceof GatewayError && error.reason === 'sse_limit') throw error;
+      log.debug({ server, err: error }, 'a stream of the server broke off');
+    } finally {
+      response.body.destroy();
+    }
+    if (this.#events.isWaiting(request)) throw this.#broken('ended its stream before the answer');
+  }
+
+  /** Errors of the protocol come with statuses of their own; anything else is a refusal of the transport. */
+  async #onRefusal(response: DialResponse, request: number): Promise<void> {
+    const { server } = this.#options;
+    const { status } = response;
+    let code: number | undefined;
+    if (mediaTypeOf(response).startsWith('application/json')) {
+      const body = await readBody(response.body, maxErrorBytes, server).catch(() => undefined);
+      const frame = body && parseFrame(body);
+      if (frame?.kind === 'response' && frame.error) {
+        this.#events.onMessage(frame.bytes, request);
+        if (!this.#events.isWaiting(request)) return;
+        code = errorCodeOf(frame);
+      }
+    } else {
+      response.body.destroy();
+    }
+    const isCredential = status === 401 || status === 403;
+    throw new GatewayError(
+      'upstream_failed',
+      isCredential
+        ? `The server '${server}' refused the gateway's credentials (HTTP ${status}).`
+        : `The server '${server}' refused the message (HTTP ${status}).`,
+      {
+        reason: isCredential ? 'server_credentials_refused' : 'server_refused',
+        details: { server, status, ...(code !== undefined && { code }) },
+      },
+    );
+  }
+
+  #broken(what: string): GatewayError {
+    const { server } = this.#options;
+    return new GatewayError('upstream_failed', `The server '${server}' ${what}.`, {
+      reason: 'server_stream_ended',
+      details: { server },
+    });
+  }
+}
+
+function mediaTypeOf(response: DialResponse): string {
+  const value = response.headers['content-type'];
+  return (Array.isArray(value) ? value[0] : value) ?? '';
+}

@@ -1,0 +1,29 @@
+/** Keys of `_meta` in the revision 2026-07-28 that belong to one hop, not to the message's way from end to end. */
+const prefix = 'io.modelcontextprotocol/';
+
+export const hopMeta = {
+  protocolVersion: `${prefix}protocolVersion`,
+  clientCapabilities: `${prefix}clientCapabilities`,
+  clientInfo: `${prefix}clientInfo`,
+  logLevel: `${prefix}logLevel`,
+  serverInfo: `${prefix}serverInfo`,
+  subscriptionId: `${prefix}subscriptionId`,
+} as const;
+
+const hopKeys: ReadonlySet<string> = new Set(Object.values(hopMeta));
+
+export function isHopMeta(key: string): boolean {
+  return hopKeys.has(key);
+}
+
+/** Codes of the revision 2026-07-28, section "Errors". */
+export const modernCodes = {
+  headerMismatch: -32020,
+  missingClientCapability: -32021,
+  unsupportedVersion: -32022,
+} as const;
+
+/** Whether a code is one by which a server shows that it speaks the revision at all. */
+export function isModernCode(code: number): boolean {
+  return code <= -32020 && code >= -32099;
+}
