@@ -10,8 +10,8 @@ const gateways = ['ai-gateway', 'mcp-gateway', 'agent-gateway'];
 
 /** Folder of a gateway → folders of the same gateway that it may import. Files beside the folders wire everything. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
-  http: ['http', 'pipeline', 'domain', 'protocols', 'wire', 'dsl'],
-  pipeline: ['pipeline', 'domain', 'protocols', 'wire'],
+  http: ['http', 'pipeline', 'bridge', 'domain', 'protocols', 'wire', 'dsl'],
+  pipeline: ['pipeline', 'bridge', 'domain', 'protocols', 'wire'],
   domain: ['domain'],
   policies: ['policies', 'domain'],
   // ai-gateway

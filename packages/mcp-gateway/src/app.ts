@@ -1,11 +1,16 @@
+import { join } from 'node:path';
 import type { ConfigSource } from '@strata/shared/config/config-source.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
 import { createGatewayServer } from '@strata/shared/http/server.ts';
-import { newId } from '@strata/shared/ids.ts';
+import { readOrCreateSecret } from '@strata/shared/identity/local-secrets.ts';
+import { newId, randomText } from '@strata/shared/ids.ts';
 import { compose } from '@strata/shared/pipeline.ts';
+import type { Secret } from '@strata/shared/secret.ts';
+import { ParkedRuns } from './bridge/parked-runs.ts';
 import type { McpGatewayConfig } from './config.ts';
 import { endpointPath } from './domain/namespaces.ts';
+import { createSealer } from './domain/sealer.ts';
 import type { GatewaySettings } from './domain/settings.ts';
 import { addMcpEndpoint, type McpEndpointDeps, routeOf } from './http/mcp-endpoint.ts';
 import { createOriginCheck } from './http/origin-check.ts';
@@ -13,10 +18,11 @@ import { createRelay } from './http/relay.ts';
 import { bookCall } from './pipeline/book-call.ts';
 import { createDispatch } from './pipeline/dispatch.ts';
 import { forwardCall } from './pipeline/forward-call.ts';
+import { gatewayInfo } from './pipeline/gateway-identity.ts';
 import { JoinedLists } from './pipeline/joined-lists.ts';
 import { limitCalls } from './pipeline/limit-calls.ts';
-import { gatewayInfo } from './pipeline/gateway-identity.ts';
 import { limitTime } from './pipeline/limit-time.ts';
+import { ModernPeers } from './pipeline/modern-peer.ts';
 import { recordCall } from './pipeline/record-call.ts';
 import { Replicas } from './pipeline/replicas.ts';
 import { retrySafeCalls } from './pipeline/retry-safe-calls.ts';
@@ -65,7 +71,8 @@ export async function createMcpGateway(
   directory.apply(config.current.servers);
   const routes = createRoutes(directory, () => config.current.namespaces);
   const facts = new ServerFacts(clock, log);
-  const shared = new SharedChannels(facts, log);
+  const shared = new SharedChannels(facts, log, clock);
+  const joined = new JoinedLists();
 
   const server = createGatewayServer({
     name: deps.name,
@@ -93,7 +100,7 @@ export async function createMcpGateway(
       directoryOf: routes.directoryOf,
       facts,
       shared,
-      joined: new JoinedLists(),
+      joined,
       hot,
       clock,
       log,
@@ -122,12 +129,28 @@ export async function createMcpGateway(
     ],
     retrySafeCalls(forwardCall, server => repeated.add(1, { server })),
   );
+  const { directoryOf } = routes;
+  const peers = new ModernPeers({
+    directoryOf,
+    facts,
+    shared,
+    joined,
+    clock,
+    log,
+    settings: () => settings,
+  });
+  const parked = new ParkedRuns({ hot, clock, log, instance });
   const endpoint: McpEndpointDeps = {
     clock,
     live: deps.live,
     settings: () => settings,
     sessions,
     relay,
+    peers,
+    parked,
+    sealer: createSealer(stateSecretOf(config.current, deps.dataDir)),
+    instance,
+    onDropped: () => dropped.add(1),
     ...routes,
     facts,
     dispatch: createDispatch({ clock, directory, settings: () => settings, runCall }),
@@ -155,6 +178,7 @@ export async function createMcpGateway(
     for (const upstream of removed) shared.remove(upstream);
     if (removed.length === 0 && after.length === before.length) return;
     for (const session of sessions.all()) session.onServersChanged(removed);
+    for (const peer of peers.all()) peer.onServersChanged(removed);
     askAll();
   });
   askAll();
@@ -165,9 +189,18 @@ export async function createMcpGateway(
       stopListening();
       await sessions.close();
       await replicas?.close();
+      await peers.close();
+      await parked.close();
       await directory.close();
     },
   };
+}
+
+/** The configured secret, else one that is made on the first start and kept beside the embedded stores. */
+function stateSecretOf(config: McpGatewayConfig, dataDir: string): Secret {
+  return (
+    config.state_secret ?? readOrCreateSecret(join(dataDir, 'secrets'), 'mcp-state', () => randomText(52))
+  );
 }
 
 function settingsOf(config: McpGatewayConfig): GatewaySettings {

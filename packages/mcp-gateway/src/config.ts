@@ -1,4 +1,5 @@
 import { listenSchema } from '@strata/shared/config/listen.ts';
+import { secretString } from '@strata/shared/config/secret-string.ts';
 import * as z from 'zod';
 import { findLookalikes, serverNamePattern } from './domain/names.ts';
 import { serverSchema } from './upstreams/registry.ts';
@@ -113,6 +114,11 @@ export const mcpGatewaySection = z
     list_changed_debounce_ms: milliseconds(200, { min: 0, max: 60_000 }).describe(
       'Changes of lists are collected for this long before clients are told.',
     ),
+    state_secret: secretString()
+      .optional()
+      .describe(
+        'Seals what clients hold for the gateway, such as the state of a call that waits for them. All replicas need the same. Without it, one is made in `data_dir`.',
+      ),
     input_timeout_ms: milliseconds(600_000, { min: 1000, max: day }).describe(
       'How long a server waits for a client to answer a question (sampling, elicitation, roots).',
     ),

@@ -113,6 +113,8 @@ export interface Call {
   readonly rawId: Buffer;
   /** Equal for equal ids; only for `notifications/cancelled`, which names its call in no other way. */
   readonly idKey: string;
+  /** Whether the call waits for its client at the moment, so that its time does not run. */
+  readonly isWaitingForClient?: boolean;
   /** Aborted when the client cancels (reason `cancelledByClient`) or the session ends (a GatewayError). */
   readonly abort: AbortController;
 }

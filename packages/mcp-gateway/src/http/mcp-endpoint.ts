@@ -1,4 +1,3 @@
-import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
@@ -9,40 +8,28 @@ import { type EventLog, parseEventId, unknownEvent } from '../domain/event-log.t
 import { type Call, type Exchange, failCall, isCancelledByClient } from '../domain/exchange.ts';
 import type { BadFrame, Frame, RequestFrame } from '../domain/frame.ts';
 import { allowsBatches } from '../domain/protocol-versions.ts';
-import type { GatewaySettings } from '../domain/settings.ts';
-import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { takeFromClient } from '../pipeline/client-notifications.ts';
-import type { Dispatch } from '../pipeline/dispatch.ts';
 import { describeGateway, readClientHello } from '../pipeline/initialize.ts';
 import type { LiveSession } from '../pipeline/live-session.ts';
-import type { ServerFacts } from '../pipeline/server-facts.ts';
 import type { SessionDirectory } from '../pipeline/session-directory.ts';
 import { idKey, parseFrames } from '../wire/frame.ts';
-import { copySpan, renderBadFrame, renderError, renderErrorObject, renderResult } from '../wire/render.ts';
+import { copySpan, renderBadFrame, renderError, renderResult } from '../wire/render.ts';
 import { readAccept } from './accept.ts';
-import { findEraProblem, versionNotAllowed } from './era.ts';
+import { eraOfRequest, versionNotAllowed } from './era.ts';
 import { isEndedHere, streamLog } from './event-sink.ts';
+import { type ModernEndpointDeps, postModern, renderProblem } from './modern-endpoint.ts';
 import type { Relay } from './relay.ts';
 import { relayHeader, streamHeader } from './relay-headers.ts';
 
-export interface McpEndpointDeps {
-  readonly clock: Clock;
-  readonly settings: () => GatewaySettings;
+export interface McpEndpointDeps extends ModernEndpointDeps {
   readonly sessions: SessionDirectory;
   /** The way to other replicas, where there are any. */
   readonly relay: Relay | undefined;
-  readonly directoryOf: (route: string) => UpstreamDirectory;
   /** What is left of a caller's scopes under a route. @throws GatewayError not_found (`unknown_namespace`) */
   readonly callerAt: (caller: Caller, route: string) => Caller;
-  readonly facts: ServerFacts;
-  readonly dispatch: Dispatch;
-  /** Calls outlive their HTTP requests, and still end with the key. */
-  readonly live: LiveCalls;
   readonly checkOrigin: (origin: string | undefined) => void;
   /** A message of a client that concerns nothing that is going on. */
   readonly onIgnored: () => void;
-  /** Something nobody foresaw; its client gets the request id only. */
-  readonly onUnforeseen: (error: unknown, requestId: string) => void;
 }
 
 const json = 'application/json; charset=utf-8';
@@ -83,20 +70,21 @@ async function post(
   const { isBatch, frames } = parseFrames(body);
   const [first] = frames;
   const single = isBatch || first === undefined || first.kind === 'bad' ? undefined : first;
-  const eraProblem = findEraProblem({
+  const era = eraOfRequest({
     versionHeader: header(request, 'mcp-protocol-version'),
     methodHeader: header(request, 'mcp-method'),
     sessionHeader: header(request, 'mcp-session-id'),
     frame: single,
   });
-  if (eraProblem) {
-    const { code, message, data } = eraProblem;
-    return send(reply, 400, renderErrorObject(rawIdOf(first), JSON.stringify({ code, message, data })));
-  }
+  if (typeof era === 'object') return send(reply, 400, renderProblem(single, era));
   if (!isBatch && first?.kind === 'bad') return send(reply, 400, renderBadFrame(first, request.id));
   const accepted = readAccept(header(request, 'accept'));
   try {
     if (!accepted.json && !accepted.stream) throw notAcceptable('application/json and text/event-stream');
+    if (era === 'modern') {
+      if (!single) throw versionNotAllowed();
+      return await postModern(request, reply, { frame: single, route, accepted }, deps);
+    }
     if (single?.kind === 'request' && single.method === 'initialize') {
       return await initialize(request, reply, single, route, deps);
     }

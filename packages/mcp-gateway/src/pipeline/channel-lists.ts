@@ -1,8 +1,10 @@
+import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { ListKind } from '../domain/catalog.ts';
+import type { ResponseFrame } from '../domain/frame.ts';
 import type { Channel } from '../domain/upstream.ts';
 import { withSignal } from '../domain/with-signal.ts';
-import { errorCodeOf } from '../wire/frame.ts';
+import { errorCodeOf, rawText } from '../wire/frame.ts';
 import { type ListedItem, listMethods, readListPage } from '../wire/list-items.ts';
 
 const maxPages = 1000;
@@ -16,27 +18,47 @@ const capabilityOf: Readonly<Record<ListKind, string>> = {
   templates: 'resources',
 };
 
-/** What one conversation's server offers, read when it is needed and kept until the server says that it changed. */
+interface Loading {
+  readonly items: Promise<readonly ListedItem[]>;
+  /** When the server wants the list to be asked for again; never, when it tells changes. */
+  untilMs: number;
+}
+
+/**
+ * What one conversation's server offers, read when it is needed and kept until the server says that it changed, or until the
+ * time it said (2026-07-28, "Caching"). It is of one conversation, so a `private` list is nobody else's (M19).
+ */
 export class ChannelLists {
   readonly #channel: Channel;
-  readonly #loaded = new Map<ListKind, Promise<readonly ListedItem[]>>();
+  readonly #clock: Clock;
+  readonly #loaded = new Map<ListKind, Loading>();
 
-  constructor(channel: Channel) {
+  constructor(channel: Channel, clock: Clock) {
     this.#channel = channel;
+    this.#clock = clock;
   }
 
-  /** @throws GatewayError of the server, or the signal's reason */
-  load(kind: ListKind, signal: AbortSignal): Promise<readonly ListedItem[]> {
+  /**
+   * The list; one that `mayBeOld` is good enough to find the server behind a name.
+   * @throws GatewayError of the server, or the signal's reason
+   */
+  load(kind: ListKind, signal: AbortSignal, mayBeOld = false): Promise<readonly ListedItem[]> {
     let loading = this.#loaded.get(kind);
-    if (!loading) {
-      loading = this.#read(kind);
-      this.#loaded.set(kind, loading);
-      const own = loading;
-      own.catch(() => {
+    if (!loading || (!mayBeOld && loading.untilMs <= this.#clock.monotonic())) {
+      const own: Loading = { items: this.#read(kind, ttlMs => this.#keep(own, ttlMs)), untilMs: Infinity };
+      loading = own;
+      this.#loaded.set(kind, own);
+      own.items.catch(() => {
         if (this.#loaded.get(kind) === own) this.#loaded.delete(kind);
       });
     }
-    return withSignal(loading, signal);
+    return withSignal(loading.items, signal);
+  }
+
+  /** How long the list may still be shown without asking, ms; 0 when the server did not say. */
+  ttlMs(kind: ListKind): number {
+    const { untilMs = 0 } = this.#loaded.get(kind) ?? {};
+    return untilMs === Infinity ? 0 : Math.max(0, Math.floor(untilMs - this.#clock.monotonic()));
   }
 
   invalidate(kinds: readonly ListKind[]): void {
@@ -47,8 +69,12 @@ export class ChannelLists {
     this.#loaded.clear();
   }
 
+  #keep(loading: Loading, ttlMs: number | undefined): void {
+    if (ttlMs !== undefined) loading.untilMs = this.#clock.monotonic() + ttlMs;
+  }
+
   /** Every page of the list. Only the absence of `nextCursor` ends it: an empty page or cursor does not. */
-  async #read(kind: ListKind): Promise<readonly ListedItem[]> {
+  async #read(kind: ListKind, onTtl: (ttlMs: number | undefined) => void): Promise<readonly ListedItem[]> {
     const { policy } = this.#channel.upstream;
     const signal = AbortSignal.timeout(policy.openTimeoutMs + policy.callTimeoutMs);
     const { capabilities } = await this.#channel.ready(signal);
@@ -56,6 +82,7 @@ export class ChannelLists {
     const items: ListedItem[] = [];
     const seen = new Set<string>();
     let cursor: string | undefined;
+    let ttlMs: number | undefined;
     for (let page = 0; page < maxPages; page++) {
       const frame = await this.#channel.ask(
         listMethods[kind],
@@ -68,7 +95,11 @@ export class ChannelLists {
       }
       const { items: more, nextCursor } = readListPage(frame, kind);
       items.push(...more);
-      if (nextCursor === undefined) return items;
+      ttlMs = shorter(ttlMs, ttlOf(frame));
+      if (nextCursor === undefined) {
+        onTtl(ttlMs);
+        return items;
+      }
       if (seen.has(nextCursor) || items.length > maxItems) break;
       seen.add(nextCursor);
       cursor = nextCursor;
@@ -83,4 +114,14 @@ export class ChannelLists {
       details: { server },
     });
   }
+}
+
+function ttlOf(frame: ResponseFrame): number | undefined {
+  const span = frame.result?.members?.get('ttlMs');
+  const ttlMs = span ? Number(rawText(frame.bytes, span)) : Number.NaN;
+  return Number.isFinite(ttlMs) ? Math.max(0, ttlMs) : undefined;
+}
+
+function shorter(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
 }

@@ -1,8 +1,9 @@
 import type { ClientHello } from '../domain/capabilities.ts';
 import type { Call } from '../domain/exchange.ts';
-import type { RequestFrame } from '../domain/frame.ts';
+import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import type { Era } from '../domain/protocol-versions.ts';
 import type { Channel } from '../domain/upstream.ts';
+import type { Edit } from '../wire/splice.ts';
 import type { SessionCatalog } from './session-catalog.ts';
 import type { SessionChannels } from './session-channels.ts';
 
@@ -18,6 +19,14 @@ export interface ClientSide {
   readonly hello: ClientHello;
   readonly catalog: SessionCatalog;
   readonly channels: SessionChannels;
+  /** The level of log messages a call asked for itself; sessions have one for all of theirs. */
+  readonly logLevel: string | undefined;
+  /** Whether a notification about a call is for the client at all. */
+  wants(method: string, message: Buffer): boolean;
+  /** What has to be put in place of what the client wrote before it goes to this server. @throws GatewayError */
+  requestEdits(server: string): readonly { readonly path: readonly string[]; readonly text: string }[];
+  /** What makes a server's answer one of the client's era. */
+  answerEdits(method: string, server: string, answer: ResponseFrame): Edit[];
   /** Sends a message that belongs to a call, on that call's stream where it has one. */
   sendFor(call: Call, message: Buffer, mayBeLost: boolean): void;
   /** A server asks something while it works on a call; the answer goes to `channel.tell` under the server's own id. */

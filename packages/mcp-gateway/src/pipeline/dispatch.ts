@@ -10,12 +10,14 @@ import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { withinTime } from '../domain/with-signal.ts';
 import { textParam } from '../wire/frame.ts';
 import { stringAt } from '../wire/json-text.ts';
-import { annotationsOf } from '../wire/list-items.ts';
+import { annotationsOf, type ListedItem } from '../wire/list-items.ts';
+import { findHeaderMismatch, headersOfArguments } from '../wire/modern/param-headers.ts';
 import { renderResult } from '../wire/render.ts';
 import { resultUriEdits } from '../wire/result-uris.ts';
-import { onOneLine, splice } from '../wire/splice.ts';
+import { type Edit, onOneLine, splice } from '../wire/splice.ts';
 import type { CallContext, RunCall, TraceContext } from './call-context.ts';
 import type { ClientSide } from './client-side.ts';
+import { isLogLevel } from './log-levels.ts';
 import { renderListPage } from './render-list.ts';
 
 /** One request of a client. */
@@ -27,6 +29,8 @@ export interface Request {
   readonly requestId: string;
   readonly trace: TraceContext;
   readonly traceparent: string;
+  /** Headers of a request of the new era, which repeat some arguments. */
+  readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
 }
 
 export interface DispatchDeps {
@@ -56,10 +60,21 @@ const handlers: Readonly<Record<string, Handler>> = {
   'logging/setLevel': setLevel,
 };
 
+/** Methods that only mean something in a session. */
+const sessionMethods: ReadonlySet<string> = new Set([
+  'ping',
+  'resources/subscribe',
+  'resources/unsubscribe',
+  'logging/setLevel',
+]);
+
 export function createDispatch(deps: DispatchDeps): Dispatch {
   return async request => {
-    const { method } = request.frame;
-    const handler = Object.hasOwn(handlers, method) ? handlers[method] : undefined;
+    const { client, frame } = request;
+    const { method } = frame;
+    const isKnown =
+      Object.hasOwn(handlers, method) && !(client.era === 'modern' && sessionMethods.has(method));
+    const handler = isKnown ? handlers[method] : undefined;
     if (handler) return handler(request, deps);
     throw new GatewayError('not_implemented', `The method '${method.slice(0, 100)}' is not known here.`, {
       reason: 'unknown_method',
@@ -77,7 +92,10 @@ function listHandler(kind: ListKind): Handler {
     const cursor = cursorOf(frame);
     const { routes } = client.catalog;
     return onOneLine(
-      renderResult(call.rawId, renderListPage(view, kind, { cursor, size: listPageSize, routes })),
+      renderResult(
+        call.rawId,
+        renderListPage(view, kind, { cursor, size: listPageSize, routes, isModern: client.era === 'modern' }),
+      ),
     );
   };
 }
@@ -102,8 +120,20 @@ function nameHandler(kind: 'tools' | 'prompts'): Handler {
       serverName: entry.item.key,
       annotations: () => annotationsOf(entry.item),
       edits: name === entry.item.key ? [] : [{ path: ['name'], text: entry.item.key }],
+      paramHeaders: kind === 'tools' ? paramHeadersFor(request, entry.item) : {},
     });
   };
+}
+
+/** What a client of the new era put into headers must be what it put into the arguments. */
+function paramHeadersFor({ frame, headers }: Request, item: ListedItem): Record<string, string> {
+  const wanted = headersOfArguments(item, frame);
+  const wrong = headers && findHeaderMismatch(wanted, item, headers);
+  if (wrong === undefined) return wanted;
+  throw new GatewayError('invalid_request', `The header \`${wrong}\` does not say what the arguments say.`, {
+    reason: 'header_mismatch',
+    param: wrong,
+  });
 }
 
 async function readResource(request: Request, deps: DispatchDeps): Promise<Buffer> {
@@ -157,11 +187,9 @@ async function complete(request: Request, deps: DispatchDeps): Promise<Buffer> {
   throw invalidParams('ref.type', '`ref.type` must be `ref/prompt` or `ref/resource`.');
 }
 
-const logLevels = new Set(['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']);
-
 async function setLevel({ client, call, frame }: Request): Promise<Buffer> {
   const level = textParam(frame, 'level') ?? '';
-  if (!logLevels.has(level)) throw invalidParams('level', '`level` is none of the levels of RFC 5424.');
+  if (!isLogLevel(level)) throw invalidParams('level', '`level` is none of the levels of RFC 5424.');
   await client.channels.setLogLevel(level, call.abort.signal);
   return renderResult(call.rawId, '{}');
 }
@@ -172,6 +200,7 @@ interface Target {
   readonly serverName: string;
   readonly edits: CallContext['edits'];
   readonly annotations?: CallContext['annotations'];
+  readonly paramHeaders?: CallContext['paramHeaders'];
 }
 
 const noAnnotations = () => ({});
@@ -187,6 +216,7 @@ async function resourceTarget(request: Request, path: readonly string[] = ['uri'
     throw new GatewayError('not_found', `There is no resource '${uri.slice(0, 200)}'.`, {
       reason: 'unknown_resource',
       param: path.join('.'),
+      details: { uri: uri.slice(0, 2000) },
     });
   }
   return {
@@ -216,14 +246,16 @@ async function passOn(
     upstream,
     exposedName: target.exposedName,
     serverName: target.serverName,
-    edits: target.edits,
     annotations: target.annotations ?? noAnnotations,
+    edits: [...target.edits, ...client.requestEdits(target.server)],
+    paramHeaders: target.paramHeaders ?? {},
     requestId: request.requestId,
     trace: request.trace,
     traceparent: request.traceparent,
   });
   if (answer.error) onRefused?.();
-  return renderAnswer(answer, call.rawId, uri => client.catalog.routes.expose(target.server, uri));
+  const edits = client.answerEdits(request.frame.method, target.server, answer);
+  return renderAnswer(answer, call.rawId, edits, uri => client.catalog.routes.expose(target.server, uri));
 }
 
 function isStillAllowed({ caller, frame }: Request, target: Target): boolean {
@@ -231,9 +263,14 @@ function isStillAllowed({ caller, frame }: Request, target: Target): boolean {
   return !isNamed || matchesScope(caller.scopes.tools, target.exposedName);
 }
 
-function renderAnswer(answer: ResponseFrame, rawId: Buffer, exposeUri: (uri: string) => string): Buffer {
+function renderAnswer(
+  answer: ResponseFrame,
+  rawId: Buffer,
+  edits: readonly Edit[],
+  exposeUri: (uri: string) => string,
+): Buffer {
   const idEdit = { start: answer.id.start, end: answer.id.end, text: rawId };
-  return onOneLine(splice(answer.bytes, [idEdit, ...resultUriEdits(answer, exposeUri)]));
+  return onOneLine(splice(answer.bytes, [idEdit, ...edits, ...resultUriEdits(answer, exposeUri)]));
 }
 
 function invalidParams(param: string, message: string): GatewayError {

@@ -34,11 +34,13 @@ export async function forwardCall(context: CallContext): Promise<ResponseFrame> 
       progressToken: progressTokenOf(frame),
       name: context.serverName,
       paramHeaders: context.paramHeaders,
-      logLevel: undefined,
+      logLevel: client.logLevel === undefined ? undefined : JSON.stringify(client.logLevel),
       takesInputRequired: client.era === 'modern',
       render: (id, form) =>
         renderForwarded(frame, id, { params: edits, traceparent: context.traceparent, form }),
-      onNotification: (method, bytes) => client.sendFor(call, bytes, lossyMethods.has(method)),
+      onNotification: (method, bytes) => {
+        if (client.wants(method, bytes)) client.sendFor(call, bytes, lossyMethods.has(method));
+      },
       onRequest: (asking, request) => client.ask(call, asking, request),
       onAnswer: answer => settle(() => resolve(answer)),
       onFailure: error => settle(() => reject(error)),

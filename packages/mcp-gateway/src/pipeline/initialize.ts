@@ -6,6 +6,7 @@ import { mayUseServer } from '../domain/names.ts';
 import { negotiateVersion } from '../domain/protocol-versions.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { decodeParams } from '../wire/frame.ts';
+import { hopMeta } from '../wire/modern/meta.ts';
 import { gatewayInfo, metaKeys } from './gateway-identity.ts';
 import type { ServerFacts } from './server-facts.ts';
 
@@ -27,15 +28,49 @@ export function readClientHello(frame: RequestFrame): ClientHello {
 /** Claimed for a server nobody has reached yet: its tools may come, and a client told otherwise would never ask. */
 const presumed = { tools: { listChanged: true } };
 
-/** The result of `initialize`: what all servers that this caller may use can do together. */
-export async function describeGateway(options: {
-  readonly hello: ClientHello;
+interface Asked {
   readonly caller: Caller;
   readonly directory: UpstreamDirectory;
   readonly facts: ServerFacts;
   readonly signal: AbortSignal;
-}): Promise<string> {
-  const { hello, caller, directory, facts, signal } = options;
+}
+
+/** The result of `initialize`: what all servers that this caller may use can do together. */
+export async function describeGateway(options: Asked & { readonly hello: ClientHello }): Promise<string> {
+  const { capabilities, instructions, missing } = await ask(options);
+  return JSON.stringify({
+    protocolVersion: options.hello.protocolVersion,
+    capabilities,
+    serverInfo: gatewayInfo,
+    ...(instructions !== undefined && { instructions }),
+    ...(missing.length > 0 && { _meta: { [metaKeys.unavailable]: missing } }),
+  });
+}
+
+/** How long a client may take what the servers can do for known, ms; not at all while one of them is missing. */
+const discoverTtlMs = 60_000;
+
+/** The result of `server/discover`. */
+export async function describeToModern(
+  options: Asked & { readonly supportedVersions: readonly string[] },
+): Promise<string> {
+  const { capabilities, instructions, missing } = await ask(options);
+  return JSON.stringify({
+    resultType: 'complete',
+    supportedVersions: options.supportedVersions,
+    capabilities,
+    ...(instructions !== undefined && { instructions }),
+    ttlMs: missing.length > 0 ? 0 : discoverTtlMs,
+    cacheScope: 'private',
+    _meta: {
+      [hopMeta.serverInfo]: gatewayInfo,
+      ...(missing.length > 0 && { [metaKeys.unavailable]: missing }),
+    },
+  });
+}
+
+async function ask(options: Asked) {
+  const { caller, directory, facts, signal } = options;
   const usable = directory
     .list()
     .filter(({ name, policy }) => mayUseServer(caller.scopes.tools, name, policy.hasPlainNames));
@@ -46,11 +81,6 @@ export async function describeGateway(options: {
   const instructions = joinInstructions(
     known.map(each => ({ server: each.server, instructions: each.hello?.instructions })),
   );
-  return JSON.stringify({
-    protocolVersion: hello.protocolVersion,
-    capabilities: unionCapabilities(known.map(each => each.hello?.capabilities ?? presumed)),
-    serverInfo: gatewayInfo,
-    ...(instructions !== undefined && { instructions }),
-    ...(missing.length > 0 && { _meta: { [metaKeys.unavailable]: missing } }),
-  });
+  const capabilities = unionCapabilities(known.map(each => each.hello?.capabilities ?? presumed));
+  return { capabilities, instructions, missing };
 }

@@ -14,9 +14,13 @@ export function limitTime(clock: Clock): CallStage {
     const { deadlineAtMs } = caller.envelope ?? {};
     const leftMs = deadlineAtMs === undefined ? Number.POSITIVE_INFINITY : deadlineAtMs - clock.now();
     if (leftMs <= 0) throw deadlinePassed();
-    const timer = clock.schedule(Math.min(limitMs, leftMs), () =>
-      failCall(call, leftMs < limitMs ? deadlinePassed() : tooSlow(upstream, limitMs)),
-    );
+    const isOwnLimit = leftMs >= limitMs;
+    const onTime = () => {
+      // What a person takes to answer is not the server's time.
+      if (call.isWaitingForClient && isOwnLimit) timer = clock.schedule(limitMs, onTime);
+      else failCall(call, isOwnLimit ? tooSlow(upstream, limitMs) : deadlinePassed());
+    };
+    let timer = clock.schedule(Math.min(limitMs, leftMs), onTime);
     try {
       return await next();
     } finally {

@@ -7,7 +7,7 @@ import { changeOfKind, type ListKind, listKinds } from '../domain/catalog.ts';
 import { createDebounce, type Debounce } from '../domain/debounce.ts';
 import type { EventLog } from '../domain/event-log.ts';
 import { type Call, failCall } from '../domain/exchange.ts';
-import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
+import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import { wantsPrimingEvent } from '../domain/protocol-versions.ts';
 import {
   isOpen,
@@ -28,9 +28,10 @@ import type { GatewaySettings } from '../domain/settings.ts';
 import type { Channel, Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { textParam } from '../wire/frame.ts';
-import { onOneLine, splice } from '../wire/splice.ts';
+import { type Edit, onOneLine, splice } from '../wire/splice.ts';
 import type { ClientSide } from './client-side.ts';
 import type { JoinedLists } from './joined-lists.ts';
+import { legacyEdits } from './modern-results.ts';
 import { ReverseRequests } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
@@ -69,6 +70,7 @@ export interface SessionOrigin {
 /** One client's session: its state, its streams, its calls, and its conversations with servers. */
 export class LiveSession implements ClientSide {
   readonly era = 'legacy';
+  readonly logLevel = undefined;
   readonly id: string;
   /** Stands for the session in logs, traces and keys: the id itself is a credential. */
   readonly tag: string;
@@ -130,8 +132,10 @@ export class LiveSession implements ClientSide {
       shared: world.shared,
       facts: world.facts,
       log: world.log,
+      clock: world.clock,
       events: this.#channelEvents(),
     });
+    this.channels.watchLists(true);
     this.catalog = new SessionCatalog({
       directory: world.directoryOf(binding.route),
       joined: world.joined,
@@ -244,6 +248,18 @@ export class LiveSession implements ClientSide {
     const line = onOneLine(message);
     if (call?.exchange.canCarryMessages && call.exchange.emit(line, mayBeLost)) return;
     this.standalone.append(line.toString(), mayBeLost);
+  }
+
+  wants(): boolean {
+    return true;
+  }
+
+  requestEdits(): [] {
+    return [];
+  }
+
+  answerEdits(_method: string, _server: string, answer: ResponseFrame): Edit[] {
+    return legacyEdits(answer);
   }
 
   ask(call: Call, channel: Channel, frame: RequestFrame): void {

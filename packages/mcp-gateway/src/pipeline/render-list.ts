@@ -10,6 +10,8 @@ export interface ListPageOptions {
   readonly cursor: string | undefined;
   readonly size: number;
   readonly routes: UriRoutes;
+  /** The client's era wants caching hints and the type of the result in it. */
+  readonly isModern: boolean;
 }
 
 type Entries = readonly CatalogEntry<ListedItem>[];
@@ -25,7 +27,10 @@ const comma = Buffer.from(',');
 export function renderListPage(view: CatalogView, kind: ListKind, options: ListPageOptions): Buffer {
   const body = rememberedItems(view.entries, kind, options);
   const meta = metaOf(view);
-  const end = meta === undefined ? '}' : `,"_meta":${JSON.stringify(meta)}}`;
+  const hints = options.isModern
+    ? `,"resultType":"complete","ttlMs":${view.ttlMs},"cacheScope":"private"` // what a key may see is nobody else's
+    : '';
+  const end = meta === undefined ? `${hints}}` : `${hints},"_meta":${JSON.stringify(meta)}}`;
   return Buffer.concat([body, Buffer.from(end)]);
 }
 

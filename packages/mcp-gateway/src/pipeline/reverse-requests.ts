@@ -21,7 +21,7 @@ interface Waiting {
 }
 
 /** What a client must have declared to be asked. */
-const neededCapability: Readonly<Record<string, string>> = {
+export const neededCapability: Readonly<Record<string, string>> = {
   'sampling/createMessage': 'sampling',
   'elicitation/create': 'elicitation',
   'roots/list': 'roots',

@@ -20,6 +20,8 @@ export interface CatalogView {
   /** Servers whose part of the list could not be had. */
   readonly missing: readonly MissingServer[];
   readonly refused: MergedCatalog<ListedItem>['refused'];
+  /** How long the whole may be kept, ms: the shortest time of its parts; 0 when a part is missing or says nothing. */
+  readonly ttlMs: number;
 }
 
 export interface SessionCatalogOptions {
@@ -57,6 +59,7 @@ export class SessionCatalog {
       entries: this.#options.joined.visible(merged.entries, kind, patterns),
       missing: settled.filter(part => 'reason' in part),
       refused: merged.refused.filter(each => matchesScope(patterns, each.exposed)),
+      ttlMs: this.#ttlMs(servers, parts.length, kind),
     };
   }
 
@@ -90,19 +93,36 @@ export class SessionCatalog {
       exposed,
       usable.map(({ name, policy }) => ({ name, hasPlainNames: policy.hasPlainNames })),
     );
-    const parts: LoadedPart[] = [];
-    let failure: MissingServer | undefined;
-    for (const part of await Promise.all(
-      usable
-        .filter(upstream => hinted.includes(upstream.name))
-        .map(upstream => this.#loadPart(upstream, kind, signal)),
-    )) {
-      if ('items' in part) parts.push(part);
-      else failure = part;
-    }
-    const found = this.#merge(kind, parts).entries.find(entry => entry.exposed === exposed);
+    const candidates = usable.filter(upstream => hinted.includes(upstream.name));
+    const known = await this.#findNamed(kind, exposed, candidates, { signal, mayBeOld: true });
+    if (known.found) return known.found;
+    const { found, failure } = await this.#findNamed(kind, exposed, candidates, { signal, mayBeOld: false });
     if (!found && failure) throw unavailable(failure);
     return found;
+  }
+
+  async #findNamed(
+    kind: 'tools' | 'prompts',
+    exposed: string,
+    candidates: readonly Upstream[],
+    { signal, mayBeOld }: { readonly signal: AbortSignal; readonly mayBeOld: boolean },
+  ): Promise<{ found: CatalogEntry<ListedItem> | undefined; failure: MissingServer | undefined }> {
+    const parts = await Promise.all(
+      candidates.map(upstream => this.#loadPart(upstream, kind, signal, mayBeOld)),
+    );
+    const { entries } = this.#merge(
+      kind,
+      parts.filter(part => 'items' in part),
+    );
+    return {
+      found: entries.find(entry => entry.exposed === exposed),
+      failure: parts.find(part => 'reason' in part),
+    };
+  }
+
+  #ttlMs(servers: readonly Upstream[], loaded: number, kind: ListKind): number {
+    if (servers.length === 0 || loaded < servers.length) return 0;
+    return Math.min(...servers.map(upstream => this.#options.listsOf(upstream).ttlMs(kind)));
   }
 
   /** The server's own form of a URI. `undefined` when there is none this caller may know of. @throws GatewayError invalid_request (`ambiguous_resource`) */
@@ -141,9 +161,10 @@ export class SessionCatalog {
     upstream: Upstream,
     kind: ListKind,
     signal: AbortSignal,
+    mayBeOld = false,
   ): Promise<LoadedPart | MissingServer> {
     try {
-      const items = await this.#options.listsOf(upstream).load(kind, signal);
+      const items = await this.#options.listsOf(upstream).load(kind, signal, mayBeOld);
       this.#learnUris(upstream.name, kind, items);
       return { upstream, items };
     } catch (error) {

@@ -1,3 +1,4 @@
+import type { Clock } from '@strata/shared/clock.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ClientHello, ServerHello } from '../domain/capabilities.ts';
 import { kindsOfChange, listKinds } from '../domain/catalog.ts';
@@ -12,6 +13,7 @@ export interface SessionChannelsOptions {
   readonly shared: SharedChannels;
   readonly facts: ServerFacts;
   readonly log: Logger;
+  readonly clock: Clock;
   readonly events: SessionChannelEvents;
 }
 
@@ -42,6 +44,7 @@ export class SessionChannels implements ChannelOwner {
   readonly #subscribed = new Map<Upstream, Set<string>>();
   #logLevel: string | undefined;
   #isClosed = false;
+  #isWatching = false;
 
   constructor(options: SessionChannelsOptions) {
     this.#options = options;
@@ -114,6 +117,12 @@ export class SessionChannels implements ChannelOwner {
     await Promise.all(
       [...this.#own.values()].map(({ channel }) => this.#sendLogLevel(channel, level, signal)),
     );
+  }
+
+  /** Whether the client wants to hear about changes of lists. */
+  watchLists(isWatching: boolean): void {
+    this.#isWatching = isWatching;
+    for (const { channel } of this.#own.values()) channel.watchLists(isWatching);
   }
 
   /** To every server this session has a conversation of its own with. */
@@ -191,7 +200,8 @@ export class SessionChannels implements ChannelOwner {
     let own = this.#own.get(upstream);
     if (!own) {
       const channel = upstream.createChannel(this.#options.hello, this);
-      own = { channel, lists: new ChannelLists(channel), subscriptions: new Set() };
+      channel.watchLists(this.#isWatching);
+      own = { channel, lists: new ChannelLists(channel, this.#options.clock), subscriptions: new Set() };
       if (this.#isClosed)
         void channel.close(); // a call that was still on its way; it gets the error of a closed channel
       else this.#own.set(upstream, own);

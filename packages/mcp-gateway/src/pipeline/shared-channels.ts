@@ -1,3 +1,4 @@
+import type { Clock } from '@strata/shared/clock.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ServerHello } from '../domain/capabilities.ts';
 import { kindsOfChange, type ListKind, listKinds } from '../domain/catalog.ts';
@@ -37,16 +38,18 @@ export class SharedChannels {
   readonly #channels = new Map<Upstream, SharedChannel>();
   readonly #facts: ServerFacts;
   readonly #log: Logger;
+  readonly #clock: Clock;
 
-  constructor(facts: ServerFacts, log: Logger) {
+  constructor(facts: ServerFacts, log: Logger, clock: Clock) {
     this.#facts = facts;
     this.#log = log;
+    this.#clock = clock;
   }
 
   of(upstream: Upstream): SharedChannel {
     let shared = this.#channels.get(upstream);
     if (!shared) {
-      shared = createSharedChannel(upstream, this.#facts, this.#log);
+      shared = createSharedChannel(upstream, this.#facts, this.#log, this.#clock);
       this.#channels.set(upstream, shared);
     }
     return shared;
@@ -58,7 +61,12 @@ export class SharedChannels {
   }
 }
 
-function createSharedChannel(upstream: Upstream, facts: ServerFacts, log: Logger): SharedChannel {
+function createSharedChannel(
+  upstream: Upstream,
+  facts: ServerFacts,
+  log: Logger,
+  clock: Clock,
+): SharedChannel {
   const participants = new Set<Participant>();
   const subscribers = new Map<string, Set<Participant>>();
 
@@ -108,7 +116,8 @@ function createSharedChannel(upstream: Upstream, facts: ServerFacts, log: Logger
   }
 
   const channel = upstream.createChannel(gatewayHello, owner);
-  const lists = new ChannelLists(channel);
+  channel.watchLists(true);
+  const lists = new ChannelLists(channel, clock);
 
   const unsubscribe = (participant: Participant, uri: string) => {
     const waiting = subscribers.get(uri);

@@ -1,6 +1,8 @@
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcCodes, jsonRpcErrorObject } from '@strata/shared/errors/json-rpc.ts';
 import type { BadFrame, Span } from '../domain/frame.ts';
+import type { Era } from '../domain/protocol-versions.ts';
+import { modernCodes } from './modern/meta.ts';
 
 /** Messages the gateway writes itself, and answers to which it gives the asker's id back as it came. */
 
@@ -35,12 +37,29 @@ const codesByReason: Readonly<Record<string, number>> = {
   ambiguous_resource: jsonRpcCodes.invalidParams,
   invalid_cursor: jsonRpcCodes.invalidParams,
   invalid_params: jsonRpcCodes.invalidParams,
+  invalid_state: jsonRpcCodes.invalidParams,
+  header_mismatch: modernCodes.headerMismatch,
   call_timeout: -32001,
   deadline_passed: -32001,
 };
 
-export function renderError(rawId: Buffer | undefined, error: GatewayError, requestId: string): Buffer {
-  const code = codesByReason[error.reason];
+/** What the revision 2026-07-28 calls differently. */
+const modernCodesByReason: Readonly<Record<string, number>> = {
+  unknown_resource: jsonRpcCodes.invalidParams,
+};
+
+/** The code with which an error goes to a client; undefined when it follows from the kind. */
+export function codeOfReason(reason: string, era: Era): number | undefined {
+  return (era === 'modern' ? modernCodesByReason[reason] : undefined) ?? codesByReason[reason];
+}
+
+export function renderError(
+  rawId: Buffer | undefined,
+  error: GatewayError,
+  requestId: string,
+  era: Era = 'legacy',
+): Buffer {
+  const code = codeOfReason(error.reason, era);
   const object = jsonRpcErrorObject(error, { requestId });
   return renderErrorObject(
     rawId,

@@ -1,0 +1,248 @@
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
+import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ParkedRuns } from '../bridge/parked-runs.ts';
+import type { InputResponses, Viewer } from '../bridge/viewer.ts';
+import { Exchange, failCall, type MessageStream } from '../domain/exchange.ts';
+import type { Frame, RequestFrame } from '../domain/frame.ts';
+import type { Sealer } from '../domain/sealer.ts';
+import type { GatewaySettings } from '../domain/settings.ts';
+import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
+import type { Dispatch } from '../pipeline/dispatch.ts';
+import { describeToModern } from '../pipeline/initialize.ts';
+import { endOfListening, listen } from '../pipeline/modern-listen.ts';
+import type { ModernPeer, ModernPeers } from '../pipeline/modern-peer.ts';
+import { statusOfCode } from '../pipeline/modern-results.ts';
+import {
+  digestOf,
+  type Failure,
+  invalidState,
+  ModernRun,
+  mayBeAsked,
+  type SealedState,
+  statePurpose,
+} from '../pipeline/modern-run.ts';
+import type { ServerFacts } from '../pipeline/server-facts.ts';
+import { errorCodeOf, parseFrame, rawText, textParam } from '../wire/frame.ts';
+import { copySpan, renderError, renderErrorObject, renderResult } from '../wire/render.ts';
+import type { Accepted } from './accept.ts';
+import { openDirectStream } from './direct-stream.ts';
+import { isEndedHere } from './event-sink.ts';
+import {
+  isProblem,
+  type ModernProblem,
+  type ModernRequest,
+  readModernRequest,
+  supportedVersions,
+} from './modern-request.ts';
+
+export interface ModernEndpointDeps {
+  readonly clock: Clock;
+  readonly settings: () => GatewaySettings;
+  readonly directoryOf: (route: string) => UpstreamDirectory;
+  readonly facts: ServerFacts;
+  readonly dispatch: Dispatch;
+  readonly peers: ModernPeers;
+  readonly parked: ParkedRuns;
+  readonly sealer: Sealer;
+  readonly instance: string;
+  /** Calls end with the key they were made with. */
+  readonly live: LiveCalls;
+  readonly onDropped: () => void;
+  readonly onUnforeseen: (error: unknown, requestId: string) => void;
+}
+
+export interface ModernPost {
+  readonly frame: Frame;
+  readonly route: string;
+  readonly accepted: Accepted;
+}
+
+const json = 'application/json; charset=utf-8';
+
+/** A POST of the revision 2026-07-28: one request, complete in itself. Nothing of it outlives it but what waits for its client. */
+export async function postModern(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { frame, route, accepted }: ModernPost,
+  deps: ModernEndpointDeps,
+): Promise<FastifyReply | undefined> {
+  if (frame.kind === 'notification') return reply.code(202).send(); // there is none of a client that concerns anything
+  if (frame.kind === 'response') return send(reply, 400, renderErrorObject(undefined, noRequest));
+  const read = readModernRequest(frame, request.headers);
+  if (isProblem(read)) return send(reply, 400, renderProblem(frame, read));
+  const exchange: Exchange<MessageStream> = new Exchange({
+    requests: 1,
+    isBatch: false,
+    mayStream: accepted.stream,
+    openStream: () => openDirectStream(request, reply, deps.onDropped),
+  });
+  const answering = new Answering(request, exchange, read, deps);
+  if (!accepted.json) exchange.stream();
+  answering.start(route);
+  return answering.deliver(reply);
+}
+
+/** One HTTP request on its way to its answer. */
+class Answering {
+  readonly #request: FastifyRequest;
+  readonly #exchange: Exchange<MessageStream>;
+  readonly #read: ModernRequest;
+  readonly #deps: ModernEndpointDeps;
+  #status = 200;
+
+  constructor(
+    request: FastifyRequest,
+    exchange: Exchange<MessageStream>,
+    read: ModernRequest,
+    deps: ModernEndpointDeps,
+  ) {
+    this.#request = request;
+    this.#exchange = exchange;
+    this.#read = read;
+    this.#deps = deps;
+  }
+
+  start(route: string): void {
+    this.#answer(route).catch((error: unknown) => {
+      const { body, status } = this.#failure(error);
+      this.#settle(body(this.#rawId()), status);
+    });
+  }
+
+  async deliver(reply: FastifyReply): Promise<FastifyReply | undefined> {
+    const { clock, settings } = this.#deps;
+    const timer = clock.schedule(settings().streams.streamAfterMs, () => this.#exchange.stream());
+    const decided = await this.#exchange.reply;
+    timer.cancel();
+    if (decided.type === 'json') return send(reply, this.#status, decided.body);
+    return decided.type === 'nothing' ? reply.code(202).send() : undefined;
+  }
+
+  #rawId(): Buffer {
+    const { frame } = this.#read;
+    return copySpan(frame.bytes, frame.id);
+  }
+
+  #settle(body: Buffer, status: number): void {
+    this.#status = status;
+    this.#exchange.settle(body);
+  }
+
+  async #answer(route: string): Promise<void> {
+    const { frame, capabilities, clientInfo } = this.#read;
+    const { caller } = this.#request;
+    if (frame.method === 'server/discover') return this.#discover(route);
+    const peer = this.#deps.peers.of({ caller, route, capabilities, clientInfo });
+    if (frame.method === 'subscriptions/listen') return this.#listen(peer, route);
+    return this.#call(peer, route);
+  }
+
+  async #discover(route: string): Promise<void> {
+    const { directoryOf, facts, settings } = this.#deps;
+    const { caller, gone } = this.#request;
+    const signal = AbortSignal.any([gone, AbortSignal.timeout(settings().listTimeoutMs)]);
+    const directory = directoryOf(route);
+    const result = await describeToModern({ caller, directory, facts, signal, supportedVersions });
+    this.#settle(renderResult(this.#rawId(), result), 200);
+  }
+
+  async #listen(peer: ModernPeer, route: string): Promise<void> {
+    const { frame } = this.#read;
+    const { gone, caller } = this.#request;
+    const stop = await listen({
+      peer,
+      frame,
+      directory: this.#deps.directoryOf(route),
+      patterns: caller.scopes.tools,
+      send: message => this.#exchange.emit(Buffer.from(message), false),
+      signal: gone,
+    });
+    const onGone = () => {
+      stop();
+      this.#settle(Buffer.from(endOfListening(frame)), 200);
+    };
+    if (gone.aborted) onGone();
+    else gone.addEventListener('abort', onGone, { once: true });
+  }
+
+  async #call(peer: ModernPeer, route: string): Promise<void> {
+    const { frame, logLevel } = this.#read;
+    const { caller, gone, id: requestId, traceContext: trace, headers } = this.#request;
+    const { clock, sealer, parked, instance, settings, dispatch } = this.#deps;
+    const binding = JSON.stringify([caller.tenant, caller.principal, route, digestOf(frame)]);
+    const state = this.#openState(binding);
+    const viewer: Viewer = {
+      rawId: this.#rawId(),
+      carrier: this.#exchange,
+      settle: (body, status) => this.#settle(body, status),
+    };
+    if (state && 'parked' in state) return parked.resume(state.parked, inputResponses(frame), viewer, gone);
+    const run = new ModernRun({
+      peer,
+      clock,
+      sealer,
+      parked,
+      instance,
+      binding,
+      logLevel,
+      state: state?.upstream,
+      inputTimeoutMs: settings().inputTimeoutMs,
+    });
+    followClient(gone, run, viewer);
+    const leave = this.#deps.live.add({ caller, abort: reason => failCall(run.call, reason) });
+    if (logLevel !== undefined) await peer.needLogLevel(logLevel, gone);
+    const { call } = run;
+    const traceparent = formatTraceparent(trace);
+    const work = () => dispatch({ client: run, caller, call, frame, requestId, trace, traceparent, headers });
+    await run.run(viewer, work, error => this.#failure(error)).finally(leave);
+  }
+
+  /** @throws GatewayError invalid_request (`invalid_state`) */
+  #openState(binding: string): SealedState | undefined {
+    const { frame } = this.#read;
+    const span = frame.params?.members?.get('requestState');
+    if (!span || !mayBeAsked(frame.method)) return undefined;
+    const { sealer, clock } = this.#deps;
+    const opened = sealer.open(statePurpose, binding, textParam(frame, 'requestState') ?? '', clock.now());
+    if (opened === undefined) throw invalidState();
+    return opened as SealedState; // sealed by a ModernRun
+  }
+
+  #failure(error: unknown): Failure {
+    const { id } = this.#request;
+    if (!(error instanceof GatewayError)) this.#deps.onUnforeseen(error, id);
+    const known = GatewayError.from(error);
+    const body = (rawId: Buffer) => renderError(rawId, known, id, 'modern');
+    const rendered = parseFrame(body(this.#rawId()));
+    return { body, status: rendered.kind === 'response' ? statusOfCode(errorCodeOf(rendered)) : 200 };
+  }
+}
+
+/** A client of this era cancels by leaving (F60). One that leaves a call which waits for its answers leaves nothing behind. */
+function followClient(gone: AbortSignal, run: ModernRun, viewer: Viewer): void {
+  const onGone = () => {
+    if (isEndedHere(gone.reason)) run.call.abort.abort(gone.reason);
+    else run.leave(viewer);
+  };
+  if (gone.aborted) queueMicrotask(onGone);
+  else gone.addEventListener('abort', onGone, { once: true });
+}
+
+function inputResponses(frame: RequestFrame): InputResponses {
+  const members = frame.params?.members?.get('inputResponses')?.members;
+  return new Map([...(members ?? [])].map(([key, span]) => [key, rawText(frame.bytes, span)]));
+}
+
+const noRequest = JSON.stringify({ code: -32600, message: 'Nothing was asked that could be answered.' });
+
+export function renderProblem(frame: Frame | undefined, { code, message, data }: ModernProblem): Buffer {
+  const rawId = frame?.kind === 'request' ? copySpan(frame.bytes, frame.id) : undefined;
+  return renderErrorObject(rawId, JSON.stringify({ code, message, data }));
+}
+
+function send(reply: FastifyReply, status: number, body: Buffer): FastifyReply {
+  return reply.code(status).header('content-type', json).send(body);
+}

@@ -1,0 +1,275 @@
+import { createHash } from 'node:crypto';
+import type { Clock, Scheduled } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
+import type { Logger } from '@strata/shared/telemetry/logger.ts';
+import { type ClientHello, isObject } from '../domain/capabilities.ts';
+import { type ListKind, listKinds } from '../domain/catalog.ts';
+import { createDebounce, type Debounce } from '../domain/debounce.ts';
+import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
+import { modernVersion } from '../domain/protocol-versions.ts';
+import type { GatewaySettings } from '../domain/settings.ts';
+import type { Channel, Upstream } from '../domain/upstream.ts';
+import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
+import { textParam } from '../wire/frame.ts';
+import { copySpan } from '../wire/render.ts';
+import type { JoinedLists } from './joined-lists.ts';
+import { moreVerbose } from './log-levels.ts';
+import type { ModernRun } from './modern-run.ts';
+import { refuse } from './reverse-requests.ts';
+import type { ServerFacts } from './server-facts.ts';
+import { SessionCatalog } from './session-catalog.ts';
+import { SessionChannels } from './session-channels.ts';
+import type { SharedChannels } from './shared-channels.ts';
+
+export interface ModernWorld {
+  readonly directoryOf: (route: string) => UpstreamDirectory;
+  readonly facts: ServerFacts;
+  readonly shared: SharedChannels;
+  readonly joined: JoinedLists;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly settings: () => GatewaySettings;
+}
+
+/** Somebody who listens to changes. */
+export interface Listener {
+  onListsChanged(kinds: ReadonlySet<ListKind>): void;
+  onResourceUpdated(server: string, uri: string): void;
+}
+
+export interface PeerIdentity {
+  readonly caller: Caller;
+  readonly route: string;
+  readonly capabilities: string;
+  readonly clientInfo: string;
+}
+
+/**
+ * What the requests of one principal with the same capabilities share: conversations with servers, and the lists read in
+ * them. Nobody else uses them, because a server with sessions was told these capabilities, and answers this principal.
+ * Nothing of it has to last: it is made anew when it is needed.
+ */
+export class ModernPeer {
+  readonly tag: string;
+  readonly principal: string;
+  readonly hello: ClientHello;
+  readonly channels: SessionChannels;
+  readonly catalog: SessionCatalog;
+  readonly runs = new Set<ModernRun>();
+  readonly listeners = new Set<Listener>();
+  readonly #world: ModernWorld;
+  readonly #changes: Debounce<ListKind>;
+  readonly #subscriptions = new Map<string, number>();
+  #logLevel: string | undefined;
+  usedAtMs: number;
+
+  constructor(key: string, identity: PeerIdentity, world: ModernWorld) {
+    this.#world = world;
+    this.tag = createHash('sha256').update(key).digest('hex').slice(0, 24);
+    this.principal = principalOf(identity.caller);
+    this.usedAtMs = world.clock.monotonic();
+    const clientInfo = objectOf(identity.clientInfo);
+    this.hello = {
+      protocolVersion: modernVersion,
+      capabilities: objectOf(identity.capabilities),
+      clientInfo: typeof clientInfo.name === 'string' ? clientInfo : { name: 'unnamed', version: '0' },
+    };
+    this.channels = new SessionChannels({
+      hello: this.hello,
+      shared: world.shared,
+      facts: world.facts,
+      log: world.log,
+      clock: world.clock,
+      events: this.#events(),
+    });
+    this.catalog = new SessionCatalog({
+      directory: world.directoryOf(identity.route),
+      joined: world.joined,
+      listsOf: upstream => this.channels.listsOf(upstream),
+    });
+    this.#changes = createDebounce(
+      world.clock,
+      () => world.settings().listChangedDebounceMs,
+      kinds => {
+        this.#tellChanges(kinds).catch((error: unknown) => {
+          world.log.warn({ client: this.tag, err: error }, 'list changes could not be told');
+        });
+      },
+    );
+  }
+
+  get isBusy(): boolean {
+    return this.runs.size > 0 || this.listeners.size > 0;
+  }
+
+  /** Servers with sessions have one level for all; what is more than a request asked for is left out on the way back. */
+  async needLogLevel(level: string, signal: AbortSignal): Promise<void> {
+    const needed = moreVerbose(this.#logLevel, level);
+    if (needed === this.#logLevel) return;
+    this.#logLevel = needed;
+    await this.channels.setLogLevel(needed, signal);
+  }
+
+  addListener(listener: Listener): () => void {
+    this.listeners.add(listener);
+    this.channels.watchLists(true);
+    return () => {
+      this.listeners.delete(listener);
+      if (this.listeners.size === 0) this.channels.watchLists(false);
+    };
+  }
+
+  /** Counts who wants to hear of a resource. `true` for the first: the server has to be told. */
+  holdSubscription(upstream: Upstream, uri: string): boolean {
+    const key = `${upstream.name} ${uri}`;
+    const count = (this.#subscriptions.get(key) ?? 0) + 1;
+    this.#subscriptions.set(key, count);
+    return count === 1;
+  }
+
+  /** `true` for the last. */
+  releaseSubscription(upstream: Upstream, uri: string): boolean {
+    const key = `${upstream.name} ${uri}`;
+    const count = (this.#subscriptions.get(key) ?? 0) - 1;
+    if (count > 0) this.#subscriptions.set(key, count);
+    return count <= 0 && this.#subscriptions.delete(key);
+  }
+
+  onServersChanged(removed: readonly Upstream[]): void {
+    for (const upstream of removed) {
+      this.channels.drop(upstream).catch((error: unknown) => {
+        this.#world.log.warn({ server: upstream.name, err: error }, 'server did not close');
+      });
+    }
+    for (const kind of listKinds) this.#changes.add(kind);
+  }
+
+  async close(): Promise<void> {
+    this.#changes.cancel();
+    await this.channels.close();
+  }
+
+  #events() {
+    return {
+      onListsChanged: (kinds: readonly ListKind[]) => {
+        if (this.listeners.size > 0) for (const kind of kinds) this.#changes.add(kind);
+      },
+      onResourceUpdated: (upstream: Upstream, frame: NotificationFrame) => {
+        const uri = textParam(frame, 'uri');
+        if (uri === undefined) return;
+        for (const listener of this.listeners) listener.onResourceUpdated(upstream.name, uri);
+      },
+      onSettingsChanged: () => {}, // nothing of a peer has to last
+      onMessage: () => {}, // nobody can tell which request a line of a log belongs to
+      onRequest: (channel: Channel, frame: RequestFrame) => this.#askAnybody(channel, frame),
+      onCancelled: (channel: Channel, frame: NotificationFrame) => {
+        const span = frame.params?.members?.get('requestId');
+        if (span) for (const run of this.runs) run.forget(channel, copySpan(frame.bytes, span));
+      },
+      onLost: (channel: Channel) => {
+        for (const run of this.runs) run.forget(channel);
+      },
+    };
+  }
+
+  /** All calls here are of one principal, so each may carry a question of which nobody knows the call. */
+  #askAnybody(channel: Channel, frame: RequestFrame): void {
+    const run = [...this.runs].find(each => each.canAsk);
+    if (run) run.ask(run.call, channel, frame);
+    else channel.tell(refuse(copySpan(frame.bytes, frame.id), -32601, 'No call waits for the client.'));
+  }
+
+  async #tellChanges(kinds: ReadonlySet<ListKind>): Promise<void> {
+    const signal = AbortSignal.timeout(this.#world.settings().listTimeoutMs);
+    const changed = new Set<ListKind>();
+    for (const kind of kinds) if (await this.catalog.hasChanged(kind, signal)) changed.add(kind);
+    if (changed.size > 0) for (const listener of this.listeners) listener.onListsChanged(changed);
+  }
+}
+
+const tickEveryMs = 10_000;
+
+/** The peers of this gateway process, each kept while it is used. */
+export class ModernPeers {
+  readonly #world: ModernWorld;
+  readonly #peers = new Map<string, ModernPeer>();
+  #timer: Scheduled;
+
+  constructor(world: ModernWorld) {
+    this.#world = world;
+    this.#timer = world.clock.schedule(tickEveryMs, () => this.#tick());
+  }
+
+  get size(): number {
+    return this.#peers.size;
+  }
+
+  /** @throws GatewayError overloaded (`too_many_sessions`) */
+  of(identity: PeerIdentity): ModernPeer {
+    const { caller, route, capabilities, clientInfo } = identity;
+    const key = `${caller.tenant}\0${caller.principal}\0${route}\0${capabilities}\0${clientInfo}`;
+    const known = this.#peers.get(key);
+    const peer = known ?? this.#make(key, identity);
+    peer.usedAtMs = this.#world.clock.monotonic();
+    return peer;
+  }
+
+  all(): Iterable<ModernPeer> {
+    return this.#peers.values();
+  }
+
+  async close(): Promise<void> {
+    this.#timer.cancel();
+    await Promise.all([...this.#peers.values()].map(peer => peer.close()));
+  }
+
+  #make(key: string, identity: PeerIdentity): ModernPeer {
+    this.#makeRoom(identity.caller);
+    const peer = new ModernPeer(key, identity, this.#world);
+    this.#peers.set(key, peer);
+    return peer;
+  }
+
+  /** A client that says something else about itself each time does not push out others: its own oldest quiet one goes. */
+  #makeRoom(caller: Caller): void {
+    const { max, maxPerPrincipal } = this.#world.settings().sessions;
+    const own = [...this.#peers].filter(([, peer]) => peer.principal === principalOf(caller));
+    if (this.#peers.size < max && own.length < maxPerPrincipal) return;
+    const quiet = own.filter(([, peer]) => !peer.isBusy).sort(([, a], [, b]) => a.usedAtMs - b.usedAtMs)[0];
+    if (!quiet) throw tooMany();
+    this.#drop(...quiet);
+  }
+
+  #tick(): void {
+    const { idleMs } = this.#world.settings().sessions;
+    const nowMs = this.#world.clock.monotonic();
+    for (const [key, peer] of this.#peers) {
+      if (!peer.isBusy && nowMs - peer.usedAtMs > idleMs) this.#drop(key, peer);
+    }
+    this.#timer = this.#world.clock.schedule(tickEveryMs, () => this.#tick());
+  }
+
+  #drop(key: string, peer: ModernPeer): void {
+    this.#peers.delete(key);
+    peer.close().catch((error: unknown) => {
+      this.#world.log.warn({ client: peer.tag, err: error }, 'conversations did not end well');
+    });
+  }
+}
+
+function principalOf(caller: Caller): string {
+  return `${caller.tenant}\0${caller.principal}`;
+}
+
+function objectOf(json: string): Readonly<Record<string, unknown>> {
+  const value: unknown = JSON.parse(json);
+  return isObject(value) ? value : {};
+}
+
+function tooMany(): GatewayError {
+  return new GatewayError('overloaded', 'There are too many clients.', {
+    reason: 'too_many_sessions',
+    retryAfterMs: 1000,
+  });
+}

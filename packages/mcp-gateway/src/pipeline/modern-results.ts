@@ -1,0 +1,80 @@
+import type { ResponseFrame } from '../domain/frame.ts';
+import { firstMember } from '../wire/forward-request.ts';
+import { errorCodeOf, rawText } from '../wire/frame.ts';
+import { scanWithin } from '../wire/json-scanner.ts';
+import { stringAt } from '../wire/json-text.ts';
+import { hopMeta } from '../wire/modern/meta.ts';
+import type { Edit } from '../wire/splice.ts';
+import { gatewayInfo } from './gateway-identity.ts';
+
+const resourceNotFound = -32002;
+const limits = { maxDepth: 128, maxNodes: 5_000_000 };
+const info = JSON.stringify(gatewayInfo);
+
+/** Makes a server's answer one of the revision 2026-07-28, whichever era it came from. The state has to be sealed apart. */
+export function modernEdits(method: string, answer: ResponseFrame): Edit[] {
+  if (answer.error) return errorEdits(method, answer);
+  const { result } = answer;
+  if (!result?.members) return [];
+  const added: string[] = [];
+  const edits: Edit[] = [];
+  if (!result.members.has('resultType')) added.push('"resultType":"complete"');
+  if (method === 'resources/read' && !result.members.has('inputRequests')) {
+    if (!result.members.has('ttlMs')) added.push('"ttlMs":0');
+    const scope = result.members.get('cacheScope');
+    // What one caller may read another may not: nothing that a key decides on is for all (M19).
+    if (!scope) added.push('"cacheScope":"private"');
+    else if (stringAt(answer.bytes, scope) === 'public') edits.push({ ...scope, text: '"private"' });
+  }
+  if (added.length > 0) edits.push(firstMember(result, added.join(',')));
+  edits.push(...identityEdits(answer));
+  return edits;
+}
+
+/** Takes away what only the new era knows, for a client of the old one. */
+export function legacyEdits(answer: ResponseFrame): Edit[] {
+  const { result, bytes } = answer;
+  if (!result?.members?.has('resultType')) return [];
+  const dropped = new Set(['resultType', 'ttlMs', 'cacheScope']);
+  const edits: Edit[] = [];
+  let at = result.start + 1;
+  let isFirst = true;
+  for (const [key, span] of result.members) {
+    // From the end of the member before to the end of this one, with the comma between them.
+    if (dropped.has(key)) edits.push({ start: at, end: span.end, text: '' });
+    else if (isFirst) {
+      if (at > result.start + 1) edits.push({ start: at, end: bytes.indexOf(0x22, at), text: '' });
+      isFirst = false;
+    }
+    at = span.end;
+  }
+  return edits;
+}
+
+/** The server behind the gateway is nobody the client speaks to. */
+function identityEdits({ bytes, result }: ResponseFrame): Edit[] {
+  const meta = result?.members?.get('_meta');
+  if (!meta || !bytes.includes(hopMeta.serverInfo)) return [];
+  const own = scanWithin(bytes, meta, {}, limits).members?.get(hopMeta.serverInfo);
+  return own ? [{ start: own.start, end: own.end, text: info }] : [];
+}
+
+function errorEdits(method: string, answer: ResponseFrame): Edit[] {
+  const span = answer.error?.members?.get('code');
+  const isNotFound = method === 'resources/read' && errorCodeOf(answer) === resourceNotFound;
+  return span && isNotFound ? [{ start: span.start, end: span.end, text: '-32602' }] : [];
+}
+
+/** The HTTP status that goes with an error's code (2026-07-28, "Errors"). */
+export function statusOfCode(code: number | undefined): number {
+  if (code === -32601) return 404;
+  return code !== undefined && code <= -32020 && code >= -32022 ? 400 : 200;
+}
+
+/** The state in an `input_required` result, if it is one that holds text. */
+export function stateOf(answer: ResponseFrame): { text: string; start: number; end: number } | undefined {
+  const span = answer.result?.members?.get('requestState');
+  if (!span) return undefined;
+  const text = stringAt(answer.bytes, span) ?? rawText(answer.bytes, span);
+  return { text, start: span.start, end: span.end };
+}
