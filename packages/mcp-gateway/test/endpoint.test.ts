@@ -95,20 +95,21 @@ test('[M7] a foreign Host is refused', async () => {
   expect(status).toBe(403);
 });
 
-test('a client of the stateless era gets the error it knows, and a list to fall back on', async () => {
+test('a client of a later revision gets the error it knows, and a list to fall back on', async () => {
+  const version = '2099-01-01';
   const discover = JSON.stringify({
     jsonrpc: '2.0',
     id: 1,
     method: 'server/discover',
-    params: { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } },
+    params: { _meta: { 'io.modelcontextprotocol/protocolVersion': version } },
   });
-  const modern = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'server/discover' };
-  expect(await post(discover, modern)).toMatchObject({
+  const later = { 'mcp-protocol-version': version, 'mcp-method': 'server/discover' };
+  expect(await post(discover, later)).toMatchObject({
     status: 400,
     id: 1,
     error: {
       code: -32022,
-      data: { supported: expect.arrayContaining(['2025-11-25']), requested: '2026-07-28' },
+      data: { supported: expect.arrayContaining(['2026-07-28', '2025-11-25']), requested: version },
     },
   });
   expect(await post(discover, { 'mcp-method': 'server/discover' })).toMatchObject({

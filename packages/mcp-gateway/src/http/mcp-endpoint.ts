@@ -2,7 +2,6 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
-import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type EventLog, parseEventId, unknownEvent } from '../domain/event-log.ts';
 import { type Call, type Exchange, failCall, isCancelledByClient } from '../domain/exchange.ts';

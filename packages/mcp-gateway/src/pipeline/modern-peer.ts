@@ -6,6 +6,7 @@ import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { type ClientHello, isObject } from '../domain/capabilities.ts';
 import { type ListKind, listKinds } from '../domain/catalog.ts';
 import { createDebounce, type Debounce } from '../domain/debounce.ts';
+import type { Call } from '../domain/exchange.ts';
 import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
 import { modernVersion } from '../domain/protocol-versions.ts';
 import type { GatewaySettings } from '../domain/settings.ts';
@@ -15,7 +16,6 @@ import { textParam } from '../wire/frame.ts';
 import { copySpan } from '../wire/render.ts';
 import type { JoinedLists } from './joined-lists.ts';
 import { moreVerbose } from './log-levels.ts';
-import type { ModernRun } from './modern-run.ts';
 import { refuse } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
@@ -38,6 +38,15 @@ export interface Listener {
   onResourceUpdated(server: string, uri: string): void;
 }
 
+/** A call that runs here, and may carry what a server asks. */
+export interface RunningCall {
+  readonly call: Call;
+  readonly canAsk: boolean;
+  ask(call: Call, channel: Channel, frame: RequestFrame): void;
+  /** A server takes its question back, or is gone with all of them. */
+  forget(channel: Channel, serverId?: Buffer): void;
+}
+
 export interface PeerIdentity {
   readonly caller: Caller;
   readonly route: string;
@@ -56,7 +65,7 @@ export class ModernPeer {
   readonly hello: ClientHello;
   readonly channels: SessionChannels;
   readonly catalog: SessionCatalog;
-  readonly runs = new Set<ModernRun>();
+  readonly runs = new Set<RunningCall>();
   readonly listeners = new Set<Listener>();
   readonly #world: ModernWorld;
   readonly #changes: Debounce<ListKind>;
