@@ -72,8 +72,6 @@ do:
 
 describe('what is not run is refused when it is submitted, and says why', () => {
   test.each([
-    ['listen', { listen: { to: { any: [] } } }, '/do/0/t/listen', 'events'],
-    ['emit', { emit: { event: { with: {} } } }, '/do/0/t/emit', 'events'],
     ['run', { run: { shell: { command: 'ls' } } }, '/do/0/t/run', 'running containers'],
     ['call: grpc', { call: 'grpc', with: {} }, '/do/0/t/call', 'gRPC'],
     ['call: something', { call: 'something' }, '/do/0/t/call', "no function 'something'"],

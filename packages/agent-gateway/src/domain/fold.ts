@@ -419,9 +419,9 @@ function applyMail(state: RunState, event: MailEvent): void {
   }
   task.seenReceipt = event.receipt;
   const taken = event.type === 'event-taken' ? state.mailbox.get(event.receipt) : undefined;
-  if (taken === undefined) return;
+  if (event.type !== 'event-taken' || taken === undefined) return;
   state.mailbox.delete(event.receipt);
-  task.events.push(taken);
+  task.events.push(event.match === undefined ? taken : { ...taken, match: event.match });
 }
 
 export function openTask(state: RunState, of: { readonly path: string; readonly visit: number }): OpenTask {

@@ -65,6 +65,8 @@ export interface ReceivedEvent {
   /** The whole CloudEvent, or `{ name, data }` of a signal. */
   readonly value: unknown;
   readonly by: string;
+  /** What the condition of the task that took it gave, when that was more than `true`. */
+  readonly match?: unknown;
 }
 
 /** What undoes a task that has completed. */
@@ -140,9 +142,9 @@ export type RunEvent =
     } & OfTask)
   /** The condition for opening it did not hold. */
   | ({ readonly type: 'branch-refused'; readonly first: Next } & OfTask)
-  | { readonly type: 'event-received'; readonly event: Omit<ReceivedEvent, 'receipt'> }
+  | { readonly type: 'event-received'; readonly event: Omit<ReceivedEvent, 'receipt' | 'match'> }
   /** The task has taken it. */
-  | ({ readonly type: 'event-taken'; readonly receipt: number } & OfTask)
+  | ({ readonly type: 'event-taken'; readonly receipt: number; readonly match?: unknown } & OfTask)
   /** It is not what the task waits for. */
   | ({ readonly type: 'event-passed'; readonly receipt: number } & OfTask)
   /** Published with this record, and not without it (W11). */

@@ -29,6 +29,7 @@ export interface CompileContext {
 export interface TaskScope {
   evaluate(template: Template): Promise<unknown>;
   readonly input: unknown;
+  readonly nowMs: number;
 }
 
 /** One call to the outside, before it is made. Calls are the only thing in a task that has an effect. */
@@ -72,7 +73,9 @@ export interface AwaitedEvents {
   /** Pure, quick, and the same every time. */
   accepts(event: ReceivedEvent): boolean;
   readonly when?: Template;
-  /** Types of CloudEvents to be delivered to this run; none for signals, which are addressed to it. */
+  /** In scope of `when`, as `$name`. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+  /** Types of CloudEvents to be delivered to this run, as globs; none for signals, which are addressed to it. */
   readonly types?: readonly string[];
 }
 

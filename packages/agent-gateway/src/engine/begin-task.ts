@@ -45,6 +45,7 @@ export async function beginTask(
   if (type === undefined) throw new Error(`No task type '${node.type}'`);
   const prepared = await type.prepare(node.options, {
     input: taskInput,
+    nowMs,
     evaluate: template => evaluate(template, taskInput, taskInput),
   });
   const { timeoutMs } = node;
@@ -125,10 +126,11 @@ export async function matchEvent(
   evaluation: TaskEvaluation,
 ): Promise<RunEvent> {
   const { path, visit } = task;
-  const isMatch =
-    awaited.when === undefined ||
-    isTruthy(await evaluateIn(task, awaited.when, { data: event.value, variables: {} }, evaluation));
-  return { type: isMatch ? 'event-taken' : 'event-passed', path, visit, receipt: event.receipt };
+  const { receipt, value } = event;
+  const { when, variables } = awaited;
+  const match = when === undefined || (await evaluateIn(task, when, { data: value, variables }, evaluation));
+  if (!isTruthy(match)) return { type: 'event-passed', path, visit, receipt };
+  return { type: 'event-taken', path, visit, receipt, ...(match !== true && { match }) };
 }
 
 /** With what is in scope inside the task. */

@@ -5,8 +5,10 @@ import { callLlmTask } from './call-llm/index.ts';
 import { callMcpTask } from './call-mcp/index.ts';
 import { callOpenapiTask } from './call-openapi/index.ts';
 import { doTask } from './do/index.ts';
+import { emitTask } from './emit/index.ts';
 import { forTask } from './for/index.ts';
 import { forkTask } from './fork/index.ts';
+import { listenTask } from './listen/index.ts';
 import { raiseTask } from './raise/index.ts';
 import { setTask } from './set/index.ts';
 import { switchTask } from './switch/index.ts';
@@ -20,8 +22,10 @@ const all: readonly TaskType[] = [
   callMcpTask,
   callOpenapiTask,
   doTask,
+  emitTask,
   forTask,
   forkTask,
+  listenTask,
   raiseTask,
   setTask,
   switchTask,
