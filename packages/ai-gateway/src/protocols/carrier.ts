@@ -36,9 +36,12 @@ export function load(id: string, carried: Carried): string {
   return packed.length <= maxCarrierLength ? packed : id;
 }
 
-/** A seal alone, for a field made for seals. */
-export function loadSeal(seal: Seal): string {
-  return load('', { seal, reasoning: [] });
+/**
+ * A seal alone, for a field made for seals. Without one the bare mark: reasoning that nobody sealed must not come back to a
+ * provider that would look for its own seal there.
+ */
+export function loadSeal(seal: Seal | undefined): string {
+  return load('', { seal, reasoning: [] }) || carrierMark;
 }
 
 /** The id as the upstream gave it, and what the string carried. A string that carries nothing is only an id. */
@@ -61,6 +64,7 @@ export function holdsCarrier(body: Buffer): boolean {
 }
 
 function readCarried(packed: string): Carried {
+  if (packed === '') return nothing;
   let written: unknown;
   try {
     const bytes = inflateRawSync(Buffer.from(packed, 'base64url'), { maxOutputLength: maxInflatedBytes });

@@ -1,8 +1,9 @@
 import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type RunningGateway, startGateway } from '../harness.ts';
+import type { RunningGateway } from '../harness.ts';
 import { type Case, cases, type Seen } from './cases.ts';
 import { clients } from './clients.ts';
+import { startMatrixGateway } from './matrix-gateway.ts';
 import { upstreams } from './upstreams.ts';
 
 /** Every client through every upstream, streamed and whole, by the official SDKs. */
@@ -12,23 +13,7 @@ let gateway: RunningGateway;
 
 beforeAll(async () => {
   simulator = await startSimulator({ keys: ['sk-provider'] });
-  const section = {
-    providers: Object.fromEntries(
-      upstreams.map(({ name, provider }) => [
-        name,
-        { api_key: 'sk-provider', allow_private: true, ...provider(simulator.url) },
-      ]),
-    ),
-    models: Object.fromEntries(
-      upstreams.flatMap(({ name, model, thinkingModel }) => [
-        [name, { targets: [{ provider: name, model }] }],
-        [`${name}-thinking`, { targets: [{ provider: name, model: thinkingModel }] }],
-      ]),
-    ),
-    attempts: { max_rounds: 1 },
-    breaker: { failures: 1000 },
-  };
-  gateway = await startGateway({ section });
+  gateway = await startMatrixGateway(simulator);
 });
 afterAll(async () => {
   await gateway.close();

@@ -6,6 +6,10 @@ export interface Upstream {
   readonly model: string;
   /** A model that thinks, when that is another. */
   readonly thinkingModel: string;
+  /** What stands before each seal in a request to it; undefined where the protocol has none. */
+  readonly sealMark: string | undefined;
+  /** Protocols that the provider speaks besides; their clients' bytes pass. */
+  readonly alsoSpeaks?: readonly string[];
 }
 
 export const upstreams: readonly Upstream[] = [
@@ -14,17 +18,21 @@ export const upstreams: readonly Upstream[] = [
     provider: url => ({ type: 'openai-compatible', base_url: `${url}/openai/v1` }),
     model: 'sim-model',
     thinkingModel: 'sim-reasoner',
+    sealMark: undefined,
   },
   {
     name: 'openai-responses',
     provider: url => ({ type: 'openai', base_url: `${url}/openai/v1` }),
     model: 'sim-model',
     thinkingModel: 'gpt-5-mini',
+    sealMark: '"encrypted_content":"',
+    alsoSpeaks: ['openai-chat'],
   },
   {
     name: 'anthropic-messages',
     provider: url => ({ type: 'anthropic', base_url: `${url}/anthropic` }),
     model: 'sim-model',
     thinkingModel: 'sim-model',
+    sealMark: '"signature":"',
   },
 ];

@@ -78,7 +78,7 @@ function encodePart(part: Part): JsonObject[] {
     case 'reasoning':
       if (part.text === '' && part.seal === undefined) return [];
       if (isRedacted(part.seal)) return [{ type: 'redacted_thinking', data: loadSeal(part.seal) }];
-      return [{ type: 'thinking', thinking: part.text, signature: part.seal ? loadSeal(part.seal) : '' }];
+      return [{ type: 'thinking', thinking: part.text, signature: loadSeal(part.seal) }];
     case 'tool-call': {
       const input =
         part.input === 'text' ? { input: part.arguments } : (parseObject(Buffer.from(part.arguments)) ?? {});
@@ -110,6 +110,11 @@ function citationOf({ raw, url, title, text }: Citation): JsonObject | undefined
   };
 }
 
+/** A seal that is undefined says that there is none. */
+type Delta =
+  | Extract<NeutralEvent, { type: 'block-delta' }>['delta']
+  | { readonly type: 'seal'; readonly seal: undefined };
+
 /** Named events, each with its name in the data too. Blocks come one after another with dense indexes. */
 export class MessagesStreamEncoder implements StreamEncoder {
   readonly #context: AnswerContext;
@@ -117,6 +122,7 @@ export class MessagesStreamEncoder implements StreamEncoder {
   /** Undefined while a block is passed over that this protocol has no word for. */
   #block: BlockStart | undefined;
   #hasRefusal = false;
+  #isSealed = false;
   #finish: Extract<NeutralEvent, { type: 'finish' }> | undefined;
   #usage: Extract<NeutralEvent, { type: 'usage' }> | undefined;
 
@@ -173,10 +179,12 @@ export class MessagesStreamEncoder implements StreamEncoder {
     this.#block = content === undefined ? undefined : block;
     if (content === undefined) return '';
     if (block.kind === 'refusal') this.#hasRefusal = true;
+    this.#isSealed = block.kind !== 'reasoning' || isRedacted(block.seal);
     return frame({ type: 'content_block_start', index: this.#blocks, content_block: content });
   }
 
-  #delta(delta: Extract<NeutralEvent, { type: 'block-delta' }>['delta']): string {
+  #delta(delta: Delta): string {
+    if (delta.type === 'seal') this.#isSealed = true;
     const written = this.#block && writeDelta(this.#block, delta);
     return written === undefined
       ? ''
@@ -185,8 +193,9 @@ export class MessagesStreamEncoder implements StreamEncoder {
 
   #close(): string {
     if (this.#block === undefined) return '';
+    const sealed = this.#isSealed ? '' : this.#delta({ type: 'seal', seal: undefined });
     this.#block = undefined;
-    return frame({ type: 'content_block_stop', index: this.#blocks++ });
+    return sealed + frame({ type: 'content_block_stop', index: this.#blocks++ });
   }
 }
 
@@ -210,10 +219,7 @@ function openBlock(block: BlockStart): JsonObject | undefined {
   }
 }
 
-function writeDelta(
-  block: BlockStart,
-  delta: Extract<NeutralEvent, { type: 'block-delta' }>['delta'],
-): JsonObject | undefined {
+function writeDelta(block: BlockStart, delta: Delta): JsonObject | undefined {
   if (delta.type === 'seal') {
     if (block.kind !== 'reasoning') return undefined;
     return { type: 'signature_delta', signature: loadSeal(delta.seal) };

@@ -5,7 +5,7 @@ import type { JsonObject } from '../../domain/json-object.ts';
 import type { FinishReason } from '../../domain/neutral-event.ts';
 import type { Citation, Part } from '../../domain/neutral-request.ts';
 import { load, loadSeal } from '../carrier.ts';
-import { asObject, defined } from '../read-json.ts';
+import { asObject } from '../read-json.ts';
 import { responsesProtocol } from './decode-request.ts';
 import { writeResponsesUsage } from './usage.ts';
 
@@ -29,12 +29,12 @@ export function outputItem(part: Part, context: AnswerContext, index: number): J
     case 'refusal':
       return message(context, index, [{ type: 'refusal', refusal: part.text }]);
     case 'reasoning':
-      return defined({
+      return {
         type: 'reasoning',
         id: itemId('rs', context, index),
         summary: part.text === '' ? [] : [{ type: 'summary_text', text: part.text }],
-        encrypted_content: part.seal && loadSeal(part.seal),
-      });
+        encrypted_content: loadSeal(part.seal),
+      };
     case 'tool-call': {
       const ids = {
         id: itemId(part.input === 'text' ? 'ctc' : 'fc', context, index),

@@ -1,0 +1,64 @@
+import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { carrierMark } from '../../src/protocols/carrier.ts';
+import type { RunningGateway } from '../harness.ts';
+import { loopClients } from './loops.ts';
+import { startMatrixGateway } from './matrix-gateway.ts';
+import { upstreams } from './upstreams.ts';
+
+/** Tool loops with thinking, by SDKs that keep the history as their users do: seals come back to who made them, and to nobody else. */
+
+let simulator: Simulator;
+let gateway: RunningGateway;
+
+beforeAll(async () => {
+  simulator = await startSimulator({ keys: ['sk-provider'] });
+  gateway = await startMatrixGateway(simulator);
+});
+afterAll(async () => {
+  await gateway.close();
+  await simulator.close();
+});
+
+const prompt = `[[think: Two cities, one after the other.]]
+[[tool: get_weather {"city":"Rome"}]] [[tool: get_weather {"city":"Oslo"}]] [[say: Both are {{result}}.]]`;
+
+function lastBody(): string {
+  return simulator.requests.at(-1)?.body.toString() ?? '';
+}
+
+function sealsIn(body: string, mark: string | undefined): number {
+  return mark === undefined ? 0 : body.split(mark).length - 1;
+}
+
+for (const client of loopClients) {
+  for (const upstream of upstreams) {
+    const alias = `${upstream.name}-thinking`;
+    const hasSeals = upstream.sealMark !== undefined && !upstream.alsoSpeaks?.includes(client.protocol);
+    describe(`${client.name} → ${upstream.name}`, () => {
+      test('[AI-5] three turns: the thinking of each turn comes back as it was made', async () => {
+        const loop = client.open(gateway, prompt);
+        const first = await loop.turn(alias);
+        expect(first.calls).toHaveLength(1);
+        const second = await loop.turn(alias);
+        expect(second.calls).toHaveLength(1);
+        const third = await loop.turn(alias);
+        expect(third).toEqual({ text: 'Both are Sunny.', calls: [] });
+        expect(lastBody()).not.toContain(carrierMark);
+        expect(sealsIn(lastBody(), upstream.sealMark)).toBe(hasSeals ? 2 : 0);
+      });
+
+      for (const other of upstreams.filter(each => each !== upstream)) {
+        test(`[AI-5] a switch to ${other.name} in turn two drops them and succeeds`, async () => {
+          const loop = client.open(gateway, prompt);
+          await loop.turn(alias);
+          const second = await loop.turn(`${other.name}-thinking`);
+          expect(second.calls).toHaveLength(1);
+          expect(lastBody()).not.toContain(carrierMark);
+          const third = await loop.turn(`${other.name}-thinking`);
+          expect(third.text).toBe('Both are Sunny.');
+        });
+      }
+    });
+  }
+}
