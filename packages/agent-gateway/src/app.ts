@@ -72,6 +72,7 @@ export async function createAgentGateway(
     authenticate: deps.authenticate,
     live: deps.live,
     errors: problemErrors,
+    onRefused: deps.refusals.recordRequest,
   });
   server.addReadinessCheck('journal', () => journal.ping());
   const api: ApiDeps = {

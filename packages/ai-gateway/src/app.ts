@@ -84,6 +84,7 @@ export async function createAiGateway(
     authenticate: deps.authenticate,
     live: deps.live,
     errors: problemErrors,
+    onRefused: deps.refusals.recordRequest,
   });
   const routes = () => inForce.routes;
   const endpointDeps = { clock, routes, answer };

@@ -82,6 +82,7 @@ export async function createMcpGateway(
     authenticate: deps.authenticate,
     live: deps.live,
     errors: jsonRpcErrors,
+    onRefused: deps.refusals.recordRequest,
   });
   const instance = newId('mcpgw');
   const { replicas: replication } = config.current;
@@ -121,7 +122,7 @@ export async function createMcpGateway(
 
   const runCall = compose(
     [
-      recordCall(telemetry, clock),
+      recordCall({ telemetry, clock, audit: deps.audit }),
       traceCall(telemetry),
       limitCalls(clock),
       bookCall(deps.ledger, clock),

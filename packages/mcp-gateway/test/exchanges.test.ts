@@ -268,6 +268,27 @@ test('a call leaves one record: who, what, with which arguments as a digest, and
   expect(everything).not.toContain(client.sessionId);
 });
 
+test('a call of a tool is one entry of the audit log, with its arguments as a keyed hash', async () => {
+  const client = await openRawClient(gateway);
+  await client.call('1', 'one__fail', { password: 'canary-9043' });
+  const entries = (await gateway.audited('default')).filter(entry => entry.category === 'tool_call');
+  expect(entries.at(-1)).toMatchObject({
+    action: 'tool.call',
+    outcome: 'failed',
+    reason: 'tool_error',
+    principal: 'tester',
+    key_id: expect.stringMatching(/^key_/),
+    target: { type: 'tool', id: 'one__fail' },
+    trace_id: expect.stringMatching(/^[0-9a-f]{32}$/),
+    details: { server: 'one', server_tool: 'fail', duration_ms: expect.any(Number) },
+    sensitive: { arguments_sha256: expect.stringMatching(/^hmac-sha256:/) },
+  });
+  expect(JSON.stringify(entries)).not.toContain('canary-9043');
+  await client.post('{"jsonrpc":"2.0","id":2,"method":"ping"}');
+  const after = (await gateway.audited('default')).filter(entry => entry.category === 'tool_call');
+  expect(after).toHaveLength(entries.length);
+});
+
 test('the caller’s trace goes on in the span and to the server', async () => {
   const client = await openRawClient(gateway);
   const traceId = 'abcdefabcdefabcdefabcdefabcdef12';

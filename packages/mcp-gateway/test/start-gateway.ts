@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { listEntries } from '@strata/shared/audit/audit-query.ts';
+import type { AuditRecord } from '@strata/shared/audit/audit-record.ts';
 import type { GatewayDeps } from '@strata/shared/gateway-deps.ts';
 import type { Envelope } from '@strata/shared/identity/envelope.ts';
 import { allScopes, noScopes } from '@strata/shared/identity/scopes.ts';
@@ -28,6 +30,8 @@ export interface TestGateway {
   prometheus(): Promise<string>;
   /** What has been booked so far. */
   ledger(): Promise<readonly MoneySchema['usage_ledger'][]>;
+  /** The audit log of a tenant. */
+  audited(tenant: string): Promise<AuditRecord[]>;
   close(): Promise<void>;
 }
 
@@ -78,6 +82,10 @@ export async function startGateway(
     async ledger() {
       await own.ledger.flush();
       return own.sql.db.selectFrom('usage_ledger').selectAll().execute();
+    },
+    async audited(tenant) {
+      await own.audit.flush();
+      return (await listEntries(own.sql.db, { tenant }, { limit: 1000 })).map(entry => entry.record);
     },
     userKey: own.userKey,
     createKey: (principal, tools = ['*']) =>

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { createAuditKeys } from './audit/audit-keys.ts';
 import { type AuditLog, createAuditLog } from './audit/audit-log.ts';
+import { createRefusalLog, type RefusalLog } from './audit/refusal-log.ts';
 import type { Clock } from './clock.ts';
 import type { SharedConfig } from './config/root-schema.ts';
 import { createDialer, type Dialer } from './http/dialer.ts';
@@ -50,6 +51,8 @@ export interface GatewayDeps {
   readonly ledger: UsageLedger;
   readonly audit: AuditLog;
   readonly budgets: Budgets;
+  /** Where refused calls are entered, however many. */
+  readonly refusals: RefusalLog;
   /** Absolute path of the folder for embedded stores. */
   readonly dataDir: string;
   /** Closes what was opened here, in reverse order. */
@@ -107,6 +110,7 @@ export async function openGatewayDeps(options: {
     config: config.audit,
   });
   const money = await openMoney({ sql, clock, log: telemetry.log, config });
+  const refusals = createRefusalLog({ audit, clock, perMinute: config.audit.refusals_per_minute });
   return {
     name,
     clock,
@@ -123,12 +127,14 @@ export async function openGatewayDeps(options: {
     budgets: money.budgets,
     authenticate: identity.authenticate,
     audit,
+    refusals,
     envelopes: createEnvelopeIssuer({ name, keys: envelopeKeys, clock }),
     dataDir,
     async close() {
       await identity.close();
       await dialer.close();
       await money.close();
+      refusals.close();
       await audit.close();
       await hot.close();
       await sql.close();

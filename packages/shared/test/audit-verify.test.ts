@@ -292,10 +292,15 @@ test('[T24] a long chain is verified in memory that does not grow, a million ent
     if (count % 5000 === 0) await bench.sign();
   }
   await bench.sign();
-  const startedMs = performance.now();
+  const [startedMs, before] = [performance.now(), process.cpuUsage()];
   const report = await bench.verify({ tenant: 'acme' });
-  const seconds = (performance.now() - startedMs) / 1000;
-  process.stdout.write(`${report.checked} entries verified in ${seconds.toFixed(1)} s\n`);
+  const used = process.cpuUsage(before);
+  // Seconds of one core: what the clock on the wall says depends on who else is at work here.
+  const seconds = (used.user + used.system) / 1e6;
+  const wallSeconds = (performance.now() - startedMs) / 1000;
+  process.stdout.write(
+    `${report.checked} entries verified in ${seconds.toFixed(1)} s of one core, ${wallSeconds.toFixed(1)} s in all\n`,
+  );
   expect(report).toMatchObject({ checked: entries, findings: [], isComplete: true });
   expect(seconds).toBeLessThan(60);
   await bench.close();

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { AuditEvent } from '@strata/shared/audit/audit-record.ts';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { HistogramSeries } from '@strata/shared/telemetry/histograms.ts';
@@ -11,7 +12,13 @@ import { type CallOutcome, callOutcome } from './call-outcome.ts';
  * One record for each call that reached for a server: who, with which key, what, with which arguments (as a digest, never
  * as text), with which outcome, how long, in which trace.
  */
-export function recordCall(telemetry: Telemetry, clock: Clock): CallStage {
+export function recordCall(deps: {
+  readonly telemetry: Telemetry;
+  readonly clock: Clock;
+  /** Where calls of tools are entered. */
+  readonly audit: { record(event: AuditEvent): void };
+}): CallStage {
+  const { telemetry, clock, audit } = deps;
   const duration = telemetry.histograms.histogram(metricNames.mcpServerDuration, {
     unit: 's',
     description: 'Duration of requests that were passed on to a server.',
@@ -29,6 +36,8 @@ export function recordCall(telemetry: Telemetry, clock: Clock): CallStage {
     const finish = (outcome: CallOutcome, reason: string | undefined, resultBytes: number) => {
       const durationMs = clock.monotonic() - startedMs;
       seriesOf(context.frame.method, context.upstream.name, outcome).record(durationMs / 1000);
+      if (context.frame.method === 'tools/call')
+        audit.record(toolCallEvent(context, { outcome, reason, durationMs, resultBytes }));
       telemetry.log.info(
         {
           call: recordOf(context),
@@ -68,6 +77,37 @@ function recordOf(context: CallContext): Readonly<Record<string, unknown>> {
     argumentsSha256: argumentsDigest(context),
     traceId: context.trace.traceId,
     requestId: context.requestId,
+  };
+}
+
+/** The digest of the arguments stands beside the log, its keyed hash in it: short arguments could be guessed from a plain digest. */
+function toolCallEvent(
+  context: CallContext,
+  result: { outcome: CallOutcome; reason: string | undefined; durationMs: number; resultBytes: number },
+): AuditEvent {
+  const { caller, upstream } = context;
+  const digest = argumentsDigest(context);
+  return {
+    tenant: caller.tenant,
+    category: 'tool_call',
+    action: 'tool.call',
+    outcome: result.outcome === 'ok' ? 'succeeded' : 'failed',
+    reason: result.outcome === 'ok' ? undefined : (result.reason ?? result.outcome),
+    principal: caller.principal,
+    keyId: caller.keyId,
+    actors: caller.envelope?.actors,
+    runId: caller.envelope?.runId,
+    taskId: caller.envelope?.taskId,
+    target: { type: 'tool', id: context.exposedName ?? '' },
+    traceId: context.trace.traceId,
+    requestId: context.requestId,
+    details: {
+      server: upstream.name,
+      server_tool: context.serverName,
+      duration_ms: Math.round(result.durationMs),
+      result_bytes: result.resultBytes,
+    },
+    ...(digest !== undefined && { sensitive: { arguments_sha256: digest } }),
   };
 }
 

@@ -11,6 +11,8 @@ declare module 'fastify' {
     access?: Access;
     /** The shape of errors on this route; the gateway's own shape otherwise. */
     errors?: ErrorRenderer;
+    /** Whether an address that sends wrong keys is made to wait (S7). */
+    holdOffGuesses?: boolean;
     /** Exact media types of bodies that the route takes. `application/json` otherwise. */
     mediaTypes?: readonly string[];
   }

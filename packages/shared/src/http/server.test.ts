@@ -6,13 +6,14 @@ import { anthropicErrors } from '../errors/anthropic.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { openaiErrors } from '../errors/openai.ts';
 import { problemErrors } from '../errors/problem.ts';
-import type { Caller } from '../identity/caller.ts';
+import type { Authenticate, Caller } from '../identity/caller.ts';
 import { LiveCalls } from '../identity/live-calls.ts';
 import { allScopes } from '../identity/scopes.ts';
 import { parseJson } from '../json.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
 import { telemetrySection } from '../telemetry/telemetry-section.ts';
-import { createGatewayServer, type GatewayServer } from './server.ts';
+import { createManualClock } from '../testing/manual-clock.ts';
+import { createGatewayServer, type GatewayServer, type GatewayServerOptions } from './server.ts';
 
 const servers: GatewayServer[] = [];
 afterEach(async () => {
@@ -36,6 +37,7 @@ const caller: Caller = {
 async function start(
   config: Record<string, unknown> = {},
   addRoutes: (server: GatewayServer) => void = () => {},
+  more: Partial<GatewayServerOptions> = {},
 ) {
   const server = createGatewayServer({
     name: 'test',
@@ -52,6 +54,7 @@ async function start(
       throw new GatewayError('unauthenticated', 'The key is not valid.', { reason: 'key_invalid' });
     },
     errors: problemErrors,
+    ...more,
   });
   servers.push(server);
   server.app.post('/v1/echo', { config: { access: 'caller', errors: openaiErrors } }, async request => ({
@@ -292,4 +295,48 @@ test('readiness names what is failing; metrics name routes, not paths', async ()
   const metrics = await (await fetch(`${url}/metrics`)).text();
   expect(metrics).toContain('http_server_request_duration_count');
   expect(metrics).not.toContain('path-42');
+});
+
+test('[S7] of a thousand guesses from one address at most ten are looked at, and a good key goes on working there', async () => {
+  let lookedAt = 0;
+  const clock = createManualClock();
+  const authenticate: Authenticate = async headers => {
+    if (headers.authorization === 'Bearer admin') return caller;
+    lookedAt++;
+    throw new GatewayError('unauthenticated', 'The key is not valid.', { reason: 'key_invalid' });
+  };
+  const { url } = await start(
+    {},
+    server =>
+      server.app.get(
+        '/admin/v1/x',
+        { config: { access: 'caller', holdOffGuesses: true, errors: problemErrors } },
+        async () => ({}),
+      ),
+    { clock: { ...systemClock, monotonic: clock.monotonic }, authenticate },
+  );
+  const ask = async (key: string) =>
+    (await fetch(`${url}/admin/v1/x`, { headers: { authorization: `Bearer ${key}` } })).status;
+  expect(await ask('admin')).toBe(200);
+  const statuses = await Promise.all(Array.from({ length: 500 }, (_, index) => ask(`guess-${index}`)));
+  for (let index = 0; index < 500; index++) statuses.push(await ask(`more-${index}`));
+  expect(new Set(statuses)).toEqual(new Set([401, 429]));
+  expect(lookedAt).toBeLessThanOrEqual(10);
+  expect(await ask('admin')).toBe(200);
+  await clock.advance(60_000);
+  expect(await ask('one more')).toBe(401);
+  expect(await ask('at once')).toBe(429);
+});
+
+test('what is refused is told, with who was refused where that is known', async () => {
+  const told: string[] = [];
+  const { url } = await start(
+    {},
+    server => server.app.get('/admin/x', { config: { access: 'admin' } }, async () => ({})),
+    { onRefused: (request, error) => told.push(`${error.reason} ${request.caller?.principal}`) },
+  );
+  await fetch(`${url}/admin/x`, { headers: { authorization: 'Bearer user' } });
+  await fetch(`${url}/admin/x`, { headers: { authorization: 'Bearer wrong' } });
+  await fetch(`${url}/admin/x`, { headers: { authorization: 'Bearer admin' } });
+  expect(told).toEqual(['admin_required p', 'key_invalid undefined']);
 });

@@ -16,6 +16,7 @@ import { newId } from '../ids.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { addBuiltInRoutes, type ReadinessCheck } from './built-in-routes.ts';
 import { createDrain } from './drain.ts';
+import { createGuessGuard } from './guess-guard.ts';
 import { createHostCheck } from './host-check.ts';
 import { LoadShedder } from './load-shedder.ts';
 import { requireMediaType } from './media-type.ts';
@@ -34,6 +35,8 @@ export interface GatewayServerOptions {
   readonly live: LiveCalls;
   /** The shape of errors where a route names no other. */
   readonly errors: ErrorRenderer;
+  /** Told of every request that is answered with `unauthenticated` or `permission_denied`. */
+  readonly onRefused?: (request: FastifyRequest, error: GatewayError) => void;
 }
 
 export interface GatewayServer {
@@ -70,6 +73,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
   });
   const routes: KnownRoute[] = [];
   const readiness = new Map<string, ReadinessCheck>();
+  const guesses = createGuessGuard(clock);
   const checkHost = createHostCheck({ listenHost: config.host, allowedHosts: config.allowed_hosts });
 
   app.server.maxConnections = config.max_connections;
@@ -103,18 +107,27 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
         return;
       }
       shedder.admit();
+      reply.raw.once('close', () => shedder.release());
+      if (route.holdOffGuesses === true) guesses.begin(request);
     } catch (error) {
       done(GatewayError.from(error));
       return;
     }
-    reply.raw.once('close', () => shedder.release());
+    const ended = (outcome: 'right' | 'wrong' | 'unknown') => {
+      if (route.holdOffGuesses === true) guesses.ended(request, outcome);
+    };
     authenticate(request.headers).then(
       caller => {
         request.caller = caller;
+        ended('right');
         signals.follow(request);
         done(access === 'admin' && !caller.isAdmin ? adminOnly() : undefined);
       },
-      (error: unknown) => done(GatewayError.from(error)),
+      (error: unknown) => {
+        const failure = GatewayError.from(error);
+        ended(failure.kind === 'unauthenticated' ? 'wrong' : 'unknown');
+        done(failure);
+      },
     );
   });
 
@@ -129,6 +142,8 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
         { requestId: request.id, route: request.routeOptions.url, err: error.cause ?? error },
         'request failed',
       );
+    if (error.kind === 'unauthenticated' || error.kind === 'permission_denied')
+      options.onRefused?.(request, error);
     if (error.kind === 'too_large') {
       void reply.header('connection', 'close');
       await discardBody(request, clock);

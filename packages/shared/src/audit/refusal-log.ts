@@ -1,0 +1,107 @@
+import type { FastifyRequest } from 'fastify';
+import { canonicalJson } from '../canonical-json.ts';
+import type { Clock, Scheduled } from '../clock.ts';
+import type { GatewayError } from '../errors/gateway-error.ts';
+import type { AuditLog } from './audit-log.ts';
+import { type AuditEvent, installationTenant } from './audit-record.ts';
+
+/**
+ * Enters refused calls without letting a flood of them fill the disk: so many a minute one by one, equal ones beyond that added up to
+ * one entry with a count, and what is beyond even that to one entry for all.
+ */
+export interface RefusalLog {
+  /** Never blocks, never throws. */
+  record(event: AuditEvent): void;
+  /** For the server: a request that was answered with `unauthenticated` or `permission_denied`. */
+  recordRequest(request: FastifyRequest, error: GatewayError): void;
+  /** Enters what was added up. */
+  close(): void;
+}
+
+interface Sum {
+  readonly event: AuditEvent;
+  count: number;
+}
+
+const windowMs = 60_000;
+const maxSums = 500;
+
+export function createRefusalLog(deps: {
+  readonly audit: Pick<AuditLog, 'record'>;
+  readonly clock: Clock;
+  readonly perMinute: number;
+}): RefusalLog {
+  const { audit, clock, perMinute } = deps;
+  const sums = new Map<string, Sum>();
+  let entered = 0;
+  let timer: Scheduled | undefined;
+
+  function endWindow(): void {
+    timer?.cancel();
+    timer = undefined;
+    entered = 0;
+    for (const { event, count } of sums.values())
+      audit.record({ ...event, details: { count, window_ms: windowMs } });
+    sums.clear();
+  }
+
+  function add(event: AuditEvent): void {
+    const { requestId: _one, traceId: _other, sensitive: _third, details: _fourth, ...equal } = event;
+    const key = canonicalJson(equal);
+    const sum = sums.get(key);
+    if (sum !== undefined) sum.count++;
+    else if (sums.size < maxSums) sums.set(key, { event: equal, count: 1 });
+    else addToRest(event);
+  }
+
+  function addToRest({ category, action, outcome }: AuditEvent): void {
+    const event = { tenant: installationTenant, category, action, outcome, reason: 'many_different' };
+    const key = canonicalJson(event);
+    const sum = sums.get(key);
+    if (sum !== undefined) sum.count++;
+    else sums.set(key, { event, count: 1 });
+  }
+
+  function record(event: AuditEvent): void {
+    timer ??= clock.schedule(windowMs, endWindow);
+    if (entered >= perMinute) {
+      add(event);
+      return;
+    }
+    entered++;
+    audit.record(event);
+  }
+
+  return {
+    record,
+    recordRequest: (request, error) => record(refusedRequest(request, error)),
+    close: endWindow,
+  };
+}
+
+/** The route as it was registered, never the path, which anybody can invent. */
+function refusedRequest(request: FastifyRequest, error: GatewayError): AuditEvent {
+  const isUnknown = error.kind === 'unauthenticated';
+  const caller = isUnknown ? undefined : request.caller;
+  const common = {
+    outcome: 'refused',
+    reason: error.reason,
+    target: { type: 'route', id: `${request.method} ${request.routeOptions.url ?? 'unknown'}` },
+    requestId: request.id,
+    traceId: request.traceContext.traceId,
+    ...(request.ip !== undefined && { sensitive: { address: request.ip } }),
+  } as const;
+  if (caller === undefined)
+    return { ...common, tenant: installationTenant, category: 'auth_failure', action: 'caller.authenticate' };
+  return {
+    ...common,
+    tenant: caller.tenant,
+    category: 'policy_denial',
+    action: 'request.authorize',
+    principal: caller.principal,
+    keyId: caller.keyId,
+    actors: caller.envelope?.actors,
+    runId: caller.envelope?.runId,
+    taskId: caller.envelope?.taskId,
+  };
+}
