@@ -55,7 +55,8 @@ export function createRefusalLog(deps: {
   }
 
   function addToRest({ category, action, outcome }: AuditEvent): void {
-    const event = { tenant: installationTenant, category, action, outcome, reason: 'many_different' };
+    const target = { type: 'route', id: 'many different ones' };
+    const event = { tenant: installationTenant, category, action, outcome, target };
     const key = canonicalJson(event);
     const sum = sums.get(key);
     if (sum !== undefined) sum.count++;
