@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { errorOf, isAlive, openRawClient, resultText, until } from './raw-client.ts';
 import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
@@ -213,4 +215,27 @@ test('a server’s own children end with it', async () => {
   expect(isAlive(grandchild)).toBe(true);
   await client.end();
   await until(() => !isAlive(grandchild), 'the end of the grandchild');
+});
+
+test('[M1] a server whose pinned file changed is not started; one within kernel limits gets no more', async () => {
+  const script = fixture('scripted-server.ts');
+  const sha256 = createHash('sha256').update(readFileSync(script)).digest('hex');
+  const command = [node, script];
+  const confined = await startGateway({
+    servers: {
+      right: { type: 'stdio', command, pinned_files: { [script]: sha256 }, limits: { open_files: 77 } },
+      wrong: { type: 'stdio', command, pinned_files: { [script]: '0'.repeat(64) } },
+      gone: { type: 'stdio', command, pinned_files: { '/nowhere/at-all': sha256 } },
+    },
+  });
+  const client = await openRawClient(confined);
+  expect(resultText((await client.call('1', 'right__limit'))[0])).toBe('77');
+  for (const server of ['wrong', 'gone']) {
+    const error = errorOf((await client.call('2', `${server}__pid`))[0]);
+    expect(error?.data, server).toMatchObject({
+      reason: 'server_unavailable',
+      cause: 'server_files_changed',
+    });
+  }
+  await confined.close();
 });

@@ -6,6 +6,8 @@ import type { Transport, TransportFactory } from '../transport.ts';
 import { defineUpstream, type UpstreamPluginDeps, upstreamOptions } from '../upstream-plugin.ts';
 import type { ChildDefinition } from './child.ts';
 import { childEnvironment, isForbiddenVariable } from './child-environment.ts';
+import { confined } from './confinement.ts';
+import { createPinnedFiles } from './pinned-files.ts';
 import { createReaper } from './reaper.ts';
 import { type StdioLimits, StdioTransport } from './stdio-transport.ts';
 
@@ -30,6 +32,34 @@ const options = z.object({
     .min(1)
     .optional()
     .describe('Working directory of the server; without it, that of the gateway.'),
+  pinned_files: z
+    .record(
+      z.string().startsWith('/', 'an absolute path'),
+      z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in hex'),
+    )
+    .default({})
+    .describe(
+      'Files the server is started from and their SHA-256. With another content, the server is not started.',
+    ),
+  limits: z
+    .strictObject({
+      memory_bytes: z.int().min(1).optional().describe('Address space of one process.'),
+      cpu_seconds: z.int().min(1).optional().describe('Processor time of one process.'),
+      open_files: z.int().min(1).optional().describe('Files and sockets of one process.'),
+      file_bytes: z.int().min(1).optional().describe('The largest file it may write.'),
+    })
+    .prefault({})
+    .describe('What the kernel lets the server use. Needs `prlimit` of util-linux.'),
+  sandbox: z
+    .strictObject({
+      network: z.boolean().default(false).describe('Whether the server reaches the network.'),
+      read: z.array(z.string().startsWith('/')).default([]).describe('Paths it may read.'),
+      write: z.array(z.string().startsWith('/')).default([]).describe('Paths it may read and write.'),
+    })
+    .optional()
+    .describe(
+      'Runs the server in a sandbox: it sees programs and libraries, an empty home and what is listed here. Needs `bwrap` of bubblewrap.',
+    ),
   max_processes: z
     .int()
     .min(1)
@@ -78,7 +108,7 @@ export const stdioUpstream = defineUpstream({
 });
 
 function createLauncher(settings: z.output<typeof options>, deps: UpstreamPluginDeps): TransportFactory {
-  const definition = definitionOf(settings);
+  const pinned = createPinnedFiles(deps.name, settings.pinned_files);
   const limits = limitsOf(settings);
   const reaper = createReaper();
   const running = new Set<Transport>();
@@ -90,6 +120,7 @@ function createLauncher(settings: z.output<typeof options>, deps: UpstreamPlugin
     if (running.size >= settings.max_processes) throw tooManyProcesses(deps.name, settings.max_processes);
     running.add(transport);
     try {
+      await pinned.check();
       await transport.start();
     } catch (error) {
       running.delete(transport);
@@ -105,7 +136,7 @@ function createLauncher(settings: z.output<typeof options>, deps: UpstreamPlugin
       const transport: StdioTransport = new StdioTransport(
         {
           server: deps.name,
-          definition,
+          definition: () => definitionOf(settings),
           limits,
           clock: deps.clock,
           log: deps.log,
@@ -137,7 +168,17 @@ function definitionOf(settings: z.output<typeof options>): ChildDefinition {
     Object.entries(settings.env).map(([name, value]) => [name, value.reveal()]),
   );
   return {
-    command: settings.command,
+    command: confined(settings.command, {
+      limits: {
+        memoryBytes: settings.limits.memory_bytes,
+        cpuSeconds: settings.limits.cpu_seconds,
+        openFiles: settings.limits.open_files,
+        fileBytes: settings.limits.file_bytes,
+      },
+      sandbox: settings.sandbox && { ...settings.sandbox, hasNetwork: settings.sandbox.network },
+      cwd: settings.cwd,
+      home: process.env.HOME,
+    }),
     cwd: settings.cwd,
     environment: childEnvironment(process.env, configured),
   };

@@ -23,7 +23,8 @@ export interface StdioLimits {
 
 export interface StdioTransportOptions {
   readonly server: string;
-  readonly definition: ChildDefinition;
+  /** @throws GatewayError upstream_failed, when the server cannot be confined as the operator wants it */
+  readonly definition: () => ChildDefinition;
   readonly limits: StdioLimits;
   readonly clock: Clock;
   readonly log: Logger;
@@ -61,7 +62,7 @@ export class StdioTransport implements Transport {
   async start(): Promise<void> {
     const { definition, server, clock, reaper } = this.#options;
     if (this.#state.status !== 'idle') throw new Error('a transport starts once');
-    const child = startChild(definition);
+    const child = startChild(definition());
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', cause => {
