@@ -58,7 +58,7 @@ export async function createAgentGateway(
       heartbeatMs: current.engine.heartbeat_ms,
       stopMs: current.engine.stop_ms,
     },
-    driverDeps({ config, deps, journal, definitions, expressions, effects }),
+    driverDeps({ config, deps, journal, definitions, expressions, schemas, effects }),
   );
   telemetry.meter
     .createObservableGauge('strata.agent.active_runs', { description: 'Runs that this process works on.' })
@@ -145,14 +145,24 @@ interface DriverParts {
   readonly journal: Journal;
   readonly definitions: Definitions;
   readonly expressions: DriverDeps['expressions'];
+  readonly schemas: DataSchemas;
   readonly effects: DriverDeps['effects'];
 }
 
-function driverDeps({ config, deps, journal, definitions, expressions, effects }: DriverParts): DriverDeps {
+function driverDeps({
+  config,
+  deps,
+  journal,
+  definitions,
+  expressions,
+  schemas,
+  effects,
+}: DriverParts): DriverDeps {
   return {
     journal,
     types: taskTypes,
     expressions,
+    schemas,
     effects,
     telemetry: deps.telemetry,
     clock: deps.clock,

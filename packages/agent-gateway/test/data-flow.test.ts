@@ -154,3 +154,44 @@ test('a timeout ends a task, a list and the whole run', async () => {
     ['failed', 'task_timeout', ''],
   ]);
 });
+
+test('data is held against the schemas of the definition, and what is not is an error that can be caught', async () => {
+  const schema = (document: unknown) => ({ schema: { format: 'json', document } });
+  const number = { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] };
+  const flow = [
+    {
+      add: {
+        input: schema(number),
+        set: { n: '${ .n + 1 }' },
+        output: schema(number),
+        export: { as: '.', ...schema(number) },
+      },
+    },
+  ];
+  expect(await run(flow, { n: 1 })).toMatchObject({ status: 'completed', output: { n: 2 } });
+  const failed = await run(flow, { n: 'one' });
+  expect(failed).toMatchObject({
+    status: 'failed',
+    error: {
+      type: 'https://serverlessworkflow.io/spec/1.0.0/errors/validation',
+      status: 400,
+      reason: 'data_invalid',
+      instance: '/do/0/add',
+      detail: 'The input is not what its schema says at /n: must be number.',
+    },
+  });
+  const caught = await run(
+    [
+      {
+        safe: {
+          try: flow,
+          catch: { errors: { with: { status: 400 } }, do: [{ say: { set: { why: '${ $error.reason }' } } }] },
+        },
+      },
+    ],
+    {},
+  );
+  expect(caught).toMatchObject({ status: 'completed', output: { why: 'data_invalid' } });
+  const whole = await run([{ a: { set: { n: 'text' } } }], {}, { output: schema(number) });
+  expect(whole).toMatchObject({ status: 'failed', error: { reason: 'data_invalid', instance: '' } });
+});

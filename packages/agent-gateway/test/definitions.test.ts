@@ -89,15 +89,27 @@ describe('what is not run is refused when it is submitted, and says why', () => 
     expect(Object.keys(found).some(pointer => pointer.startsWith('/do/1/b/with/transport'))).toBe(true);
   });
 
-  test('schemas, schedules, parts of `use`, another language', async () => {
-    const found = await mistakesOf([{ t: { set: {}, input: { schema: {} } } }], {
-      schedule: { every: 'PT1H' },
-      use: { secrets: ['x'], catalogs: {}, extensions: [], colours: {} },
-      evaluate: { language: 'javascript', mode: 'loose' },
-    });
+  test('schemas elsewhere, schedules, parts of `use`, another language', async () => {
+    const found = await mistakesOf(
+      [
+        {
+          t: {
+            set: {},
+            input: { schema: { resource: { endpoint: 'http://x/' } } },
+            output: { schema: { format: 'avro' } },
+          },
+        },
+      ],
+      {
+        schedule: { every: 'PT1H' },
+        use: { secrets: ['x'], catalogs: {}, extensions: [], colours: {} },
+        evaluate: { language: 'javascript', mode: 'loose' },
+      },
+    );
     expect(Object.keys(found).sort()).toEqual(
       [
-        '/do/0/t/input/schema',
+        '/do/0/t/input/schema/resource',
+        '/do/0/t/output/schema/format',
         '/evaluate/language',
         '/evaluate/mode',
         '/schedule',

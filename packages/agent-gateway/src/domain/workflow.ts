@@ -33,6 +33,7 @@ export interface TaskNode {
   readonly inputFrom: Template | undefined;
   readonly outputAs: Template | undefined;
   readonly exportAs: Template | undefined;
+  readonly schemas: NodeSchemas;
   readonly timeoutMs: number | undefined;
   /** Where the list goes on after it (`then`). */
   readonly directive: Directive;
@@ -45,6 +46,13 @@ export interface TaskNode {
   readonly compensation: Next | undefined;
   /** What the task type made of its own keys. */
   readonly options: unknown;
+}
+
+/** JSON Schemas of what goes in before `input.from`, of what comes out after `output.as`, and of the new context. */
+export interface NodeSchemas {
+  readonly input?: unknown;
+  readonly output?: unknown;
+  readonly export?: unknown;
 }
 
 /** A flow directive with names resolved: a path is a task of the same list. */

@@ -1,6 +1,14 @@
 import * as z from 'zod';
 import type { CompileContext, TaskTypes } from '../domain/task-type.ts';
-import type { Directive, LimitOverrides, Next, TaskNode, Template, Workflow } from '../domain/workflow.ts';
+import type {
+  Directive,
+  LimitOverrides,
+  Next,
+  NodeSchemas,
+  TaskNode,
+  Template,
+  Workflow,
+} from '../domain/workflow.ts';
 import { parseDuration } from './duration.ts';
 import type { Mistakes } from './mistakes.ts';
 import { kindOfTask, sharedKeys } from './task-keys.ts';
@@ -81,6 +89,7 @@ export class Compiler {
       condition: undefined,
       ...this.#dataFlow(document, '', []),
       exportAs: undefined,
+      schemas: this.#dataSchemas(document, ''),
       timeoutMs: this.#timeout(document, ''),
       directive: 'continue',
       following: null,
@@ -168,6 +177,7 @@ export class Compiler {
       condition: task.if === undefined ? undefined : this.#expression(task.if, `${path}/if`, variables),
       ...this.#dataFlow(task, path, variables),
       exportAs: this.#transformation(task.export, 'as', { pointer: `${path}/export`, variables }),
+      schemas: this.#dataSchemas(task, path),
       timeoutMs: this.#timeout(task, path),
       directive: this.#directive(task.then ?? 'continue', `${path}/then`, place.siblings),
       following,
@@ -238,15 +248,32 @@ export class Compiler {
     if (value === undefined) return undefined;
     const members = membersOf(value);
     for (const each of Object.keys(members)) {
-      if (each === key) continue;
-      const problem =
-        each === 'schema' ? 'Schemas of data are not supported.' : `'${each}' is not known here.`;
-      this.#mistakes.add(`${pointer}/${escapePointer(each)}`, problem);
+      if (each !== key && each !== 'schema')
+        this.#mistakes.add(`${pointer}/${escapePointer(each)}`, `'${each}' is not known here.`);
     }
     const given = members[key];
     if (given === undefined) return undefined;
     if (typeof given === 'string') return this.#expression(given, `${pointer}/${key}`, variables);
     return this.#template(given, `${pointer}/${key}`, variables);
+  }
+
+  #dataSchemas(holder: Members, path: string): NodeSchemas {
+    const found: { input?: unknown; output?: unknown; export?: unknown } = {};
+    for (const key of ['input', 'output', 'export'] as const) {
+      const { schema } = membersOf(holder[key]);
+      if (schema === undefined) continue;
+      const pointer = `${path}/${key}/schema`;
+      const { format = 'json', document, resource } = membersOf(schema);
+      if (resource !== undefined)
+        this.#mistakes.add(`${pointer}/resource`, 'Schemas are not fetched; write `document`.');
+      else if (!/^json(:|$)/.test(String(format)))
+        this.#mistakes.add(`${pointer}/format`, 'The only format is `json`.');
+      else {
+        this.#schemas.push({ schema: document, pointer: `${pointer}/document` });
+        found[key] = document;
+      }
+    }
+    return found;
   }
 
   #directive(value: unknown, pointer: string, siblings: ReadonlyMap<string, string>): Directive {
@@ -344,6 +371,7 @@ const emptyNode: Omit<TaskNode, 'path' | 'name' | 'following'> = {
   inputFrom: undefined,
   outputAs: undefined,
   exportAs: undefined,
+  schemas: {},
   timeoutMs: undefined,
   directive: 'continue',
   first: undefined,

@@ -1,10 +1,12 @@
 import type { Command, CompletedTask } from '../domain/command.ts';
+import type { DataSchemas } from '../domain/data-schemas.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import { lastOutput } from '../domain/fold.ts';
 import type { RunEvent } from '../domain/run-events.ts';
 import { type OpenTask, type RunState, variablesAt } from '../domain/run-state.ts';
 import type { AwaitedEvents, PlannedBranch, TaskTypes } from '../domain/task-type.ts';
 import { type Next, nextOf, type Template, type Workflow } from '../domain/workflow.ts';
+import { requireSchema } from './require-schema.ts';
 import { createScope } from './run-variables.ts';
 import { evaluateTemplate } from './template-values.ts';
 
@@ -14,6 +16,7 @@ export interface TaskEvaluation {
   readonly workflow: Workflow;
   readonly types: TaskTypes;
   readonly expressions: Expressions;
+  readonly schemas: DataSchemas;
   readonly nowMs: number;
 }
 
@@ -22,7 +25,7 @@ export async function beginTask(
   { node, visit, input, branch }: Extract<Command, { type: 'begin' }>,
   evaluation: TaskEvaluation,
 ): Promise<RunEvent> {
-  const { nowMs, types, state } = evaluation;
+  const { nowMs, types, state, schemas } = evaluation;
   const { path } = node;
   const evaluate = (template: Template, data: unknown, taskInput?: unknown) =>
     evaluateTemplate(
@@ -40,6 +43,7 @@ export async function beginTask(
   ) {
     return { type: 'task-skipped', path, visit, branch: branch.id, next: nextOf(node, 'continue') };
   }
+  await requireSchema(node.schemas, 'input', { value: input, schemas });
   const taskInput = node.inputFrom === undefined ? input : await evaluate(node.inputFrom, input);
   const type = types.get(node.type);
   if (type === undefined) throw new Error(`No task type '${node.type}'`);
@@ -76,7 +80,10 @@ export async function completeTask(
     );
   const output =
     node.outputAs === undefined ? task.output : await evaluate(node.outputAs, task.output, task.output);
+  const { schemas } = evaluation;
+  await requireSchema(node.schemas, 'output', { value: output, schemas });
   const context = node.exportAs === undefined ? undefined : await evaluate(node.exportAs, output, output);
+  await requireSchema(node.schemas, 'export', { value: context, schemas });
   return {
     type: 'task-completed',
     path: node.path,

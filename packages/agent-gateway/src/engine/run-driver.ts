@@ -4,6 +4,7 @@ import type { CancelRun } from '@strata/shared/identity/revocation.ts';
 import type { Telemetry } from '@strata/shared/telemetry/telemetry.ts';
 import { Agenda } from '../domain/agenda.ts';
 import type { Command } from '../domain/command.ts';
+import type { DataSchemas } from '../domain/data-schemas.ts';
 import { decideRun, decideUnit } from '../domain/decide.ts';
 import { callsInDoubt } from '../domain/decide-calls.ts';
 import type { Expressions } from '../domain/expressions.ts';
@@ -24,6 +25,7 @@ export interface DriverDeps extends PerformDeps {
   readonly journal: Journal;
   readonly types: TaskTypes;
   readonly expressions: Expressions;
+  readonly schemas: DataSchemas;
   readonly telemetry: Telemetry;
   /** Ends what the run has under way at other gateways, should it not notice by itself that nobody waits any more. */
   readonly cancelRun: CancelRun;
@@ -194,11 +196,11 @@ export class RunDriver {
     of: { readonly path: string; readonly visit: number; readonly branch?: number },
     evaluate: (evaluation: TaskEvaluation) => Promise<RunEvent>,
   ): Promise<'go-on' | 'let-go'> {
-    const { types, expressions, clock } = this.#deps;
+    const { types, expressions, schemas, clock } = this.#deps;
     const { state, workflow } = context;
     const { runId } = this.#claim;
     try {
-      const evaluation = { runId, state, workflow, types, expressions, nowMs: clock.now() };
+      const evaluation = { runId, state, workflow, types, expressions, schemas, nowMs: clock.now() };
       this.#record(await evaluate(evaluation), context);
     } catch (error) {
       if (error instanceof GatewayError && error.reason === 'expression_busy')
