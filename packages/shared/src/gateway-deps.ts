@@ -8,7 +8,12 @@ import { createDialer, type Dialer } from './http/dialer.ts';
 import type { GatewayServer } from './http/server.ts';
 import type { Authenticate } from './identity/caller.ts';
 import type { GatewayName } from './identity/envelope.ts';
-import { type EnvelopeKeys, generateSigningKey, openEnvelopeKeys } from './identity/envelope-keys.ts';
+import {
+  type EnvelopeKeys,
+  generateSigningKey,
+  openEnvelopeKeys,
+  trustedGateways,
+} from './identity/envelope-keys.ts';
 import {
   createEnvelopeIssuer,
   createEnvelopeVerifier,
@@ -90,12 +95,14 @@ export async function openGatewayDeps(options: {
     signingKey: readOrCreateSecret(secrets, `${name}-envelope.jwk`, generateSigningKey),
     sql,
     clock,
+    trusted: trustedGateways(config.identity, { dialer, clock }),
   });
   const identity = await openIdentityControl({
     sql,
     hot,
     clock,
     config: config.identity,
+    dialer,
     pepper,
     envelopes: createEnvelopeVerifier({ audience: name, keys: envelopeKeys, clock }),
     log: telemetry.log,

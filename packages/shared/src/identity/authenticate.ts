@@ -4,11 +4,12 @@ import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Authenticate, Caller } from './caller.ts';
 import type { CredentialDirectory, KnownKey } from './credential-directory.ts';
-import { envelopeHeader } from './envelope.ts';
+import { type Envelope, envelopeHeader } from './envelope.ts';
 import type { EnvelopeVerifier } from './envelope-token.ts';
 import type { IdentityWatch } from './identity-watch.ts';
 import { looksLikeVirtualKey } from './key-format.ts';
 import { type Revocation, runCancelled } from './revocation.ts';
+import { looksLikeToken, type TokenAuthenticator } from './token-authenticator.ts';
 import type { Standing } from './tree-store.ts';
 
 export interface AuthenticateOptions {
@@ -16,25 +17,28 @@ export interface AuthenticateOptions {
   readonly watch: IdentityWatch;
   readonly revocation: Pick<Revocation, 'isRunCancelled'>;
   readonly envelopes: EnvelopeVerifier;
+  /** Undefined when no identity provider is configured. */
+  readonly tokens: TokenAuthenticator | undefined;
   readonly clock: Clock;
 }
 
 /**
- * Finds out who calls: by the envelope of another gateway, else by a virtual key in any of the headers that official SDKs use. A known
+ * Finds out who calls: by the envelope of another gateway, else by a virtual key, or the token of an identity provider, in any of the
+ * headers that official SDKs use. A known
  * key costs a digest and two look-ups in memory; what is in memory is never older than the log of changes says.
  */
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
-  const { directory, watch, revocation, envelopes, clock } = options;
+  const { directory, watch, revocation, envelopes, tokens, clock } = options;
 
   async function byEnvelope(token: string): Promise<Caller> {
     const envelope = await envelopes.verify(token);
-    const { tenant, team, project, subject: principal, principalKind, keyId, tags, scopes, runId } = envelope;
+    const { tenant, subject: principal, keyId, runId } = envelope;
     await watch.confirm();
     if (runId !== undefined && revocation.isRunCancelled(tenant, runId)) throw runCancelled();
+    if (envelope.isForeign) return callerOf(envelope);
     if (keyId !== undefined) requireUsable(await directory.byId(keyId), clock);
     else requireStanding(await directory.standingOf(tenant, principal), clock);
-    const path = { tenant, team, project, principal, principalKind };
-    return { ...path, keyId, tags, roles: [], isAdmin: false, scopes, envelope };
+    return callerOf(envelope);
   }
 
   async function byKey(secret: string): Promise<Caller> {
@@ -46,11 +50,17 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     return requireUsable(found instanceof Promise ? await found : found, clock).caller;
   }
 
+  async function byToken(token: string, authenticator: TokenAuthenticator): Promise<Caller> {
+    await watch.confirm();
+    return authenticator.authenticate(token);
+  }
+
   return headers => {
     const token = headers[envelopeHeader];
     if (typeof token === 'string') return byEnvelope(token);
     const secret = credentialOf(headers);
-    if (secret !== undefined) return byKey(secret);
+    if (secret !== undefined)
+      return tokens !== undefined && looksLikeToken(secret) ? byToken(secret, tokens) : byKey(secret);
     return Promise.reject(
       new GatewayError(
         'unauthenticated',
@@ -59,6 +69,12 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
       ),
     );
   };
+}
+
+function callerOf(envelope: Envelope): Caller {
+  const { tenant, team, project, subject: principal, principalKind, keyId, tags, scopes } = envelope;
+  const path = { tenant, team, project, principal, principalKind };
+  return { ...path, keyId, tags, roles: [], isAdmin: false, scopes, envelope };
 }
 
 /** Bearer (OpenAI and everybody), `x-api-key` (Anthropic), `x-goog-api-key` (Gemini), `api-key` (Azure OpenAI). */

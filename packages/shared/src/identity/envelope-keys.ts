@@ -1,16 +1,34 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { type CryptoKey, calculateJwkThumbprint, importJWK, type JSONWebKeySet, type JWK } from 'jose';
 import type { Clock } from '../clock.ts';
+import type { Dialer } from '../http/dialer.ts';
+import { createOrigin } from '../http/origin.ts';
 import type { Secret } from '../secret.ts';
 import type { SqlStore } from '../stores/sql.ts';
 import { type GatewayName, gatewayNames } from './envelope.ts';
 import type { IdentitySchema } from './identity-schema.ts';
+import type { IdentityConfig } from './identity-section.ts';
+import { createRemoteKeySet, type RemoteKeySet } from './remote-key-set.ts';
 
-/** The signing key of this gateway and the public keys of all gateways that share its store. */
+export interface EnvelopeKey {
+  readonly issuer: GatewayName;
+  readonly publicKey: CryptoKey;
+  /** Globs of the organisations that a gateway of another installation may speak for; one of this installation speaks for all. */
+  readonly organisations: readonly string[] | undefined;
+}
+
+/** A gateway that shares no store with this one, and where its keys are. */
+export interface TrustedGateway {
+  readonly gateway: GatewayName;
+  readonly organisations: readonly string[];
+  readonly keys: RemoteKeySet;
+}
+
+/** The signing key of this gateway and the public keys of all gateways that it trusts: those that share its store, and those configured. */
 export interface EnvelopeKeys {
   signingKey(): Promise<{ keyId: string; privateKey: CryptoKey }>;
   /** The gateway's key with this id; undefined when no gateway published it. */
-  publicKey(keyId: string): Promise<{ issuer: GatewayName; publicKey: CryptoKey } | undefined>;
+  publicKey(keyId: string): Promise<EnvelopeKey | undefined>;
   /** What this gateway publishes at `/.well-known/jwks.json` (RFC 7517). */
   jwks(): Promise<JSONWebKeySet>;
 }
@@ -33,8 +51,9 @@ export async function openEnvelopeKeys(options: {
   signingKey: Secret;
   sql: SqlStore<IdentitySchema>;
   clock: Clock;
+  trusted?: readonly TrustedGateway[];
 }): Promise<EnvelopeKeys> {
-  const { name, sql, clock } = options;
+  const { name, sql, clock, trusted = [] } = options;
   const privateJwk = JSON.parse(options.signingKey.reveal()) as JWK; // written by `generateSigningKey`
   const publicJwk = publicPart(privateJwk);
   const keyId = await calculateJwkThumbprint(publicJwk);
@@ -50,7 +69,7 @@ export async function openEnvelopeKeys(options: {
     .onConflict(conflict => conflict.column('key_id').doNothing())
     .execute();
 
-  const known = new Map<string, { issuer: GatewayName; publicKey: CryptoKey }>();
+  const known = new Map<string, EnvelopeKey>();
   const unknownUntil = new Map<string, number>();
 
   return {
@@ -67,15 +86,30 @@ export async function openEnvelopeKeys(options: {
         .executeTakeFirst();
       const issuer = gatewayNames.find(each => each === row?.issuer);
       if (row === undefined || issuer === undefined) {
+        const foreign = await findForeign(trusted, wanted);
+        if (foreign !== undefined) return foreign; // kept by its key set, which follows what is published
         if (unknownUntil.size >= maxUnknownKeys) unknownUntil.clear();
         unknownUntil.set(wanted, clock.monotonic() + unknownKeyRecheckMs);
         return undefined;
       }
-      const found = { issuer, publicKey: await importKey(JSON.parse(row.public_jwk) as JWK) }; // written above
+      const publicKey = await importKey(JSON.parse(row.public_jwk) as JWK); // written above
+      const found = { issuer, publicKey, organisations: undefined };
       known.set(wanted, found);
       return found;
     },
   };
+}
+
+async function findForeign(
+  trusted: readonly TrustedGateway[],
+  keyId: string,
+): Promise<EnvelopeKey | undefined> {
+  for (const { gateway, organisations, keys } of trusted) {
+    // One gateway that is away must not keep the others from being looked at.
+    const publicKey = await keys.find(keyId, 'EdDSA').catch(() => undefined);
+    if (publicKey !== undefined) return { issuer: gateway, publicKey, organisations };
+  }
+  return undefined;
 }
 
 function publicPart(privateJwk: JWK): JWK {
@@ -87,4 +121,17 @@ async function importKey(jwk: JWK): Promise<CryptoKey> {
   const key = await importJWK(jwk, 'EdDSA');
   if (key instanceof Uint8Array) throw new Error('An Ed25519 key was expected');
   return key;
+}
+
+/** The key sets of the gateways that the configuration trusts. */
+export function trustedGateways(
+  config: Pick<IdentityConfig, 'trusted_gateways'>,
+  deps: { dialer: Dialer; clock: Clock },
+): TrustedGateway[] {
+  return config.trusted_gateways.map(
+    ({ gateway, organisations, jwks_url: url, allow_private: allowPrivate }) => {
+      const origin = createOrigin({ name: `keys of ${gateway}`, url, allowPrivate });
+      return { gateway, organisations, keys: createRemoteKeySet({ origin, ...deps }) };
+    },
+  );
 }

@@ -10,7 +10,8 @@ import {
   gatewayNames,
   maxEnvelopeDepth,
 } from './envelope.ts';
-import type { EnvelopeKeys } from './envelope-keys.ts';
+import type { EnvelopeKey, EnvelopeKeys } from './envelope-keys.ts';
+import { matchesScope } from './scopes.ts';
 import { principalKinds } from './tree.ts';
 
 export interface EnvelopeIssuer {
@@ -90,8 +91,8 @@ export function createEnvelopeVerifier(options: {
   const { audience, keys, clock } = options;
   return {
     async verify(token) {
-      const payload = await verifySignature(token, audience, keys, clock);
-      const envelope = fromClaims(payload);
+      const { payload, key } = await verifySignature(token, audience, keys, clock);
+      const envelope = fromForeign(fromClaims(payload), key);
       if (envelope.deadlineAtMs !== undefined && envelope.deadlineAtMs <= clock.now()) {
         throw new GatewayError('timeout', 'The deadline of the run has passed.', {
           reason: 'deadline_passed',
@@ -107,7 +108,7 @@ async function verifySignature(
   audience: GatewayName,
   keys: EnvelopeKeys,
   clock: Clock,
-): Promise<JWTPayload> {
+): Promise<{ payload: JWTPayload; key: EnvelopeKey }> {
   try {
     const { kid } = decodeProtectedHeader(token);
     const key = kid === undefined ? undefined : await keys.publicKey(kid);
@@ -122,7 +123,7 @@ async function verifySignature(
       maxTokenAge: envelopeLifetimeMs / 1000,
       clockTolerance: 5,
     });
-    return payload;
+    return { payload, key };
   } catch (error) {
     if (error instanceof GatewayError) throw error;
     const expired = error instanceof Error && 'code' in error && error.code === 'ERR_JWT_EXPIRED';
@@ -132,6 +133,15 @@ async function verifySignature(
       { reason: expired ? 'envelope_expired' : 'envelope_invalid', cause: error },
     );
   }
+}
+
+/** A gateway of another installation speaks for the organisations that the configuration gives it, and for no other. */
+function fromForeign(envelope: Envelope, { organisations }: EnvelopeKey): Envelope {
+  if (organisations === undefined) return envelope;
+  if (matchesScope(organisations, envelope.tenant)) return { ...envelope, isForeign: true };
+  throw new GatewayError('unauthenticated', 'The envelope is not valid for this gateway.', {
+    reason: 'envelope_invalid',
+  });
 }
 
 function toClaims(envelope: Omit<Envelope, 'issuer'>): JWTPayload {

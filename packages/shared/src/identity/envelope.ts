@@ -42,6 +42,8 @@ export interface Envelope extends Omit<TreePath, 'principal'> {
   readonly deadlineAtMs: number | undefined;
   /** Calls that may still follow one another below this one. */
   readonly depth: number;
+  /** Signed by a gateway that shares no store with this one: its keys and principals are not known here. */
+  readonly isForeign?: true;
 }
 
 export interface Narrowing {

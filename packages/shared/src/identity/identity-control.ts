@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
+import type { Dialer } from '../http/dialer.ts';
 import type { Secret } from '../secret.ts';
 import type { Hot } from '../stores/hot.ts';
 import type { SqlStore } from '../stores/sql.ts';
@@ -14,6 +15,7 @@ import { openIdentityWatch } from './identity-watch.ts';
 import { createKeyStore, type KeyStore } from './key-store.ts';
 import { LiveCalls } from './live-calls.ts';
 import { type CancelRun, createCancelRun, openRevocation } from './revocation.ts';
+import { createTokenAuthenticator } from './token-authenticator.ts';
 import { createTreeStore, type TreeStore } from './tree-store.ts';
 
 /** Keys, the tree above them, who calls, and the stopping of both: the parts joined. */
@@ -31,11 +33,12 @@ export async function openIdentityControl(options: {
   hot: Hot;
   clock: Clock;
   config: IdentityConfig;
+  dialer: Dialer;
   pepper: Secret;
   envelopes: EnvelopeVerifier;
   log: Logger;
 }): Promise<IdentityControl> {
-  const { sql, hot, clock, config, pepper, envelopes, log } = options;
+  const { sql, hot, clock, config, dialer, pepper, envelopes, log } = options;
   const onFailure = (error: unknown) => log.warn({ err: error }, 'changes of keys could not be read');
   const watch = await openIdentityWatch({
     sql,
@@ -55,6 +58,10 @@ export async function openIdentityControl(options: {
   const tree = createTreeStore(writer);
   const live = new LiveCalls();
   const directory = createCredentialDirectory({ keys, tree, watch });
+  const tokens =
+    config.issuers.length === 0
+      ? undefined
+      : createTokenAuthenticator({ issuers: config.issuers, dialer, clock, directory, tree });
   const revocation = await openRevocation({ sql, watch, live, directory, clock, onFailure });
   await watch.start();
   return {
@@ -62,7 +69,7 @@ export async function openIdentityControl(options: {
     tree,
     live,
     cancelRun: createCancelRun(writer),
-    authenticate: createAuthenticate({ directory, watch, revocation, envelopes, clock }),
+    authenticate: createAuthenticate({ directory, watch, revocation, envelopes, tokens, clock }),
     async close() {
       revocation.close();
       await watch.close();

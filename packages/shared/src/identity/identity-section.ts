@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { secretString } from '../config/secret-string.ts';
+import { issuerSchema, trustedGatewaySchema } from './issuers-section.ts';
 
 /** The part of the configuration about who may call. Shared by the three gateways. */
 export const identitySection = z
@@ -28,6 +29,14 @@ export const identitySection = z
       .describe(
         'How long a process goes on admitting the keys it knows while the store does not answer, in milliseconds; afterwards it answers 503. At start.',
       ),
+    issuers: z
+      .array(issuerSchema)
+      .default([])
+      .describe('Identity providers (OIDC) whose tokens are accepted beside virtual keys. At start.'),
+    trusted_gateways: z
+      .array(trustedGatewaySchema)
+      .default([])
+      .describe('Gateways that share no store with this one and whose envelopes are accepted. At start.'),
   })
   .prefault({})
   .describe('Virtual keys and the envelope between the gateways.');

