@@ -24,11 +24,11 @@ const grantSchema = z.strictObject({
     ),
   scopes: z
     .strictObject({
-      models: globs.default([]),
-      servers: globs.default([]),
-      tools: globs.default([]),
-      agents: globs.default([]),
-      workflows: globs.default([]),
+      models: globs.default([]).describe('Models of ai-gateway; `!` forbids.'),
+      servers: globs.default([]).describe('Servers of mcp-gateway; `!` forbids.'),
+      tools: globs.default([]).describe('Tools, as `server__tool`; `!` forbids.'),
+      agents: globs.default([]).describe('Agents; `!` forbids.'),
+      workflows: globs.default([]).describe('Workflows, as `namespace/name`; `!` forbids.'),
     })
     .prefault({})
     .describe('What whoever has the claim may use.'),
