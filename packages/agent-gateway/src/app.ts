@@ -22,6 +22,7 @@ import type { ApiDeps } from './http/api-deps.ts';
 import { addEventRoutes } from './http/event-routes.ts';
 import { addRunRoutes } from './http/run-routes.ts';
 import { addWorkflowRoutes } from './http/workflow-routes.ts';
+import { openPostgresJournal } from './journal/postgres/postgres-journal.ts';
 import { openSqliteJournal } from './journal/sqlite/sqlite-journal.ts';
 import { createHttpEffect } from './tasks/call-http/http-effect.ts';
 import { createOpenapiEffect } from './tasks/call-openapi/openapi-effect.ts';
@@ -37,7 +38,7 @@ export async function createAgentGateway(
 ): Promise<GatewayApp> {
   const { clock, telemetry } = deps;
   const { current } = config;
-  const journal = await openSqliteJournal(current.journal.path ?? join(deps.dataDir, 'journal.sqlite'));
+  const journal = await openJournal(current, deps);
   const expressions = createJqExpressions({
     clock,
     threads: current.expressions.threads,
@@ -85,10 +86,15 @@ export async function createAgentGateway(
     maxWaitMs: () => config.current.max_wait_ms,
     isDraining: () => server.isDraining,
   };
-  addRunRoutes(server.app, api);
-  addEventRoutes(server.app, api);
-  addWorkflowRoutes(server.app, api);
-  worker.start();
+  if (current.role !== 'worker') {
+    addRunRoutes(server.app, api);
+    addEventRoutes(server.app, api);
+    addWorkflowRoutes(server.app, api);
+  }
+  if (current.role !== 'http') {
+    journal.onDue(runId => (runId === undefined ? worker.scan() : worker.ask(runId)));
+    worker.start();
+  }
 
   return {
     server,
@@ -101,6 +107,22 @@ export async function createAgentGateway(
       await journal.close();
     },
   };
+}
+
+/** Beside the other durable records where those are in PostgreSQL; else, or when a file is named, a file of its own. */
+async function openJournal({ journal }: AgentGatewayConfig, deps: GatewayDeps): Promise<Journal> {
+  const { url, connect_timeout_ms, statement_timeout_ms } = deps.store;
+  const address = url?.reveal() ?? '';
+  if (journal.path !== undefined || !/^postgres(ql)?:/.test(address))
+    return openSqliteJournal(journal.path ?? join(deps.dataDir, 'journal.sqlite'));
+  return openPostgresJournal({
+    url: address,
+    poolSize: journal.pool_size,
+    connectTimeoutMs: connect_timeout_ms,
+    statementTimeoutMs: statement_timeout_ms,
+    clock: deps.clock,
+    usesServerTime: true,
+  });
 }
 
 /** The ways to the outside, one line each. */

@@ -68,6 +68,12 @@ const httpCalls = z
 export const agentGatewaySection = z
   .strictObject({
     listen: listenSchema({ port: 4300 }),
+    role: z
+      .enum(['all', 'http', 'worker'])
+      .default('all')
+      .describe(
+        'What this process does: answer requests, work on runs, or both. With a PostgreSQL journal each is scaled by itself. At start.',
+      ),
     ai_gateway: neighbour('http://127.0.0.1:4100').describe('Address of ai-gateway.'),
     mcp_gateway: neighbour('http://127.0.0.1:4200/mcp').describe(
       'Address of the MCP endpoint of mcp-gateway.',
@@ -80,7 +86,10 @@ export const agentGatewaySection = z
           .string()
           .min(1)
           .optional()
-          .describe('File of the journal. Without it: `journal.sqlite` in `data_dir`. At start.'),
+          .describe(
+            'File of the journal. Without it: the database of `store.url` if that is PostgreSQL, else `journal.sqlite` in `data_dir`. At start.',
+          ),
+        pool_size: count(6, 100).describe('PostgreSQL connections for the journal. At start.'),
       })
       .prefault({})
       .describe('Where runs are recorded.'),

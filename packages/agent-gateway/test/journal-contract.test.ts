@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
+import { afterAll, beforeAll, describe } from 'vitest';
 import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
 import { journalContract } from './journal-contract.ts';
+import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
 
 // The suite carries the labels [AG-2] and [AG-4].
 const folder = mkdtempSync(join(tmpdir(), 'strata-journal-'));
@@ -11,3 +12,12 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 let count = 0;
 journalContract('SQLite', () => openSqliteJournal(join(folder, `journal-${count++}.sqlite`)));
+
+describe('with a server', () => {
+  let postgres: TestPostgres;
+  beforeAll(async () => {
+    postgres = await openTestPostgres();
+  });
+  afterAll(() => postgres.close());
+  journalContract('PostgreSQL', () => postgres.openJournal());
+});

@@ -99,6 +99,7 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
 
     test('[AG-2] a worker that lost its run writes nothing more, renews nothing and releases nothing', async () => {
       const journal = await openWithRun();
+      const of = (owner: string) => ({ owner, runIds: ['run_1'] });
       const stale = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before
       expect(await append(journal, stale, 1, 'from a')).toBe(true);
       const fresh = (await claimOne(journal, 'b', 2000)) as Claim; // the lease has passed
@@ -106,8 +107,8 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
       expect(await append(journal, fresh, 2, 'from b')).toBe(true);
       expect(await append(journal, stale, 3, 'late from a')).toBe(false);
       expect(await journal.release(stale, { wakeAtMs: 1, status: 'waiting', nowMs: 2100 })).toBe(false);
-      expect((await journal.renew({ owner: 'a', nowMs: 2100, leaseMs: 1000 })).held).toEqual([]);
-      expect((await journal.renew({ owner: 'b', nowMs: 2100, leaseMs: 1000 })).held).toEqual(['run_1']);
+      expect((await journal.renew({ ...of('a'), nowMs: 2100, leaseMs: 1000 })).held).toEqual([]);
+      expect((await journal.renew({ ...of('b'), nowMs: 2100, leaseMs: 1000 })).held).toEqual(['run_1']);
       expect(await texts(journal)).toEqual(['from a', 'from b']);
       await journal.close();
     });
@@ -168,6 +169,63 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
       expect(await claimOne(journal, 'a', 4999)).toBeUndefined();
       await journal.request('t', 'run_1', { kind: 'cancel', payload: {}, by: 'p', atMs: 30 });
       expect((await claimOne(journal, 'a', 40))?.runId).toBe('run_1');
+      await journal.close();
+    });
+
+    test('an append whose answer was lost is known again, and only by the worker that wrote it', async () => {
+      const journal = await openWithRun();
+      const claim = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before
+      const write = { claim, position: 1, records: [record('once')], progress, atMs: 2, isFinal: false };
+      expect(await journal.append(write)).toBe(true);
+      expect(await journal.append(write)).toBe(false);
+      expect(await journal.append({ ...write, isRepeat: true })).toBe(true);
+      await claimOne(journal, 'b', 2000);
+      expect(await journal.append({ ...write, isRepeat: true })).toBe(false);
+      expect(await texts(journal)).toEqual(['once']);
+      await journal.close();
+    });
+
+    test('[AG-4] a request that comes while its run is let go wakes it, in whichever order the two arrive', async () => {
+      const journal = await openWithRun();
+      for (let round = 0; round < 20; round++) {
+        const claim = (await claimOne(journal, 'a', 10 + round)) as Claim; // due by the request of the round before
+        const request = { kind: 'signal' as const, payload: {}, by: 'p', atMs: 3 };
+        const asking = journal.request('t', 'run_1', request);
+        await Promise.all([
+          asking,
+          journal.release(claim, { wakeAtMs: 900_000, status: 'waiting', nowMs: 20 }),
+        ]);
+      }
+      expect(await claimOne(journal, 'a', 40)).toBeDefined();
+      expect(await journal.requests('run_1')).toHaveLength(20);
+      await journal.close();
+    });
+
+    test('[W11] what an append tells, publishes and subscribes to goes out with it, and not without it', async () => {
+      const journal = await openWithRun('run_1');
+      await journal.createRun(newRun('run_2'));
+      const claims = await journal.claim({ owner: 'a', nowMs: 10, leaseMs: 1000, limit: 10 });
+      const [one, two] = ['run_1', 'run_2'].map(
+        id => claims.find(claim => claim.runId === id) as Claim, // both were claimed just before
+      );
+      if (one === undefined || two === undefined) throw new Error('Not claimed');
+      const event = { specversion: '1.0' as const, id: 'e1', source: 's', type: 'made' };
+      const base = { position: 1, records: [record('x')], progress, atMs: 2, isFinal: false };
+      const tell = [{ runId: 'run_2', kind: 'signal' as const, payload: { n: 1 }, by: 'run:run_1' }];
+      const late = { ...base, position: 7, claim: one, tell, publish: [event] };
+      expect(await journal.append(late)).toBe(false);
+      expect(await journal.requests('run_2')).toEqual([]);
+      await journal.append({ ...base, claim: one, tell, publish: [event] });
+      await journal.publish('t', event, { by: 'p', atMs: 3 }); // the same event again
+      await journal.publish('u', event, { by: 'p', atMs: 3 }); // another tenant's
+      await journal.append({ ...base, claim: two, subscribe: ['made'] });
+      await journal.publish('t', { ...event, id: 'e2' }, { by: 'p', atMs: 4 });
+      const seen = (await journal.requests('run_2')).map(({ kind, payload }) => [kind, payload]);
+      expect(seen).toEqual([
+        ['signal', { n: 1 }],
+        ['event', { event }],
+        ['event', { event: { ...event, id: 'e2' } }],
+      ]);
       await journal.close();
     });
   });

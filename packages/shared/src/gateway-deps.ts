@@ -35,6 +35,7 @@ import { openHot } from './stores/open-hot.ts';
 import { openSqlStore } from './stores/open-sql.ts';
 import { type SharedSchema, sharedMigrations } from './stores/shared-schema.ts';
 import type { SqlStore } from './stores/sql.ts';
+import type { StoreConfig } from './stores/store-section.ts';
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 
 /** What every gateway is given: the ways to the outside, each behind its port. */
@@ -43,6 +44,8 @@ export interface GatewayDeps {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly sql: SqlStore<SharedSchema>;
+  /** How `sql` was opened, for whoever keeps records of its own beside it. */
+  readonly store: StoreConfig;
   readonly hot: Hot;
   readonly dialer: Dialer;
   readonly keys: KeyStore;
@@ -123,6 +126,7 @@ export async function openGatewayDeps(options: {
     clock,
     telemetry,
     sql,
+    store: config.store,
     hot,
     dialer,
     keys: identity.keys,

@@ -1,4 +1,4 @@
-import type { JournalRecord, RunEvent } from './run-events.ts';
+import type { CloudEvent, JournalRecord, RunEvent } from './run-events.ts';
 import type { RunStatus } from './run-state.ts';
 
 /** A run as lists and filters see it: a projection of its journal, kept beside it in the same transaction (AG-5). */
@@ -83,6 +83,24 @@ export interface Append {
   readonly consumed?: readonly number[];
   /** The run is over: the lease goes, and nothing will claim it again. */
   readonly isFinal: boolean;
+  /** Put into the inboxes of other runs of the tenant in the same transaction, as far as they have not ended. */
+  readonly tell?: readonly Told[];
+  /** Published in the same transaction, and not without it (W11). */
+  readonly publish?: readonly CloudEvent[];
+  /** Types of events that come to the run's inbox from now on, those since its creation included. */
+  readonly subscribe?: readonly string[];
+  /**
+   * It was sent before, and its answer was lost: when this very claim has moved the run to where this append would, then it is
+   * written.
+   */
+  readonly isRepeat?: boolean;
+}
+
+export interface Told {
+  readonly runId: string;
+  readonly kind: RunRequest['kind'];
+  readonly payload: unknown;
+  readonly by: string;
 }
 
 export interface NewRecord {
@@ -136,9 +154,10 @@ export interface Journal {
 
   /** Takes runs that are due and that no living worker holds. */
   claim(options: { owner: string; nowMs: number; leaseMs: number; limit: number }): Promise<Claim[]>;
-  /** Extends the leases of a worker. Gives the runs that it still holds, and those of them that were asked something. */
+  /** Extends the leases of a worker. Gives those of the runs that it still holds, and those of them that were asked something. */
   renew(options: {
     owner: string;
+    runIds: readonly string[];
     nowMs: number;
     leaseMs: number;
   }): Promise<{ held: string[]; asked: string[] }>;
@@ -156,9 +175,13 @@ export interface Journal {
     request: { kind: RunRequest['kind']; payload: unknown; by: string; atMs: number },
   ): Promise<boolean>;
   requests(runId: string): Promise<RunRequest[]>;
+  /** Publishes an event: it goes to every run of the tenant that has subscribed to its type, once, however often it is sent. */
+  publish(tenant: string, event: CloudEvent, options: { by: string; atMs: number }): Promise<void>;
 
-  /** Called after records of a run became durable in this process. */
+  /** Called after records of a run became durable: those of this process at once, those of others as far as it hears of them. */
   onAppend(listener: (runId: string) => void): () => void;
+  /** Called when another process asked something of a run, or made one. */
+  onDue(listener: (runId: string | undefined) => void): () => void;
   ping(): Promise<void>;
   close(): Promise<void>;
 }

@@ -17,6 +17,7 @@ import type { Workflow } from '../domain/workflow.ts';
 import { answerRequest } from './answer-request.ts';
 import { beginTask, completeTask, matchEvent, openList, type TaskEvaluation } from './begin-task.ts';
 import { CallsUnderWay } from './calls-under-way.ts';
+import { type DriverJournal, patientJournal, patiently } from './patient-journal.ts';
 import type { PerformDeps } from './perform.ts';
 import { RunTrace } from './run-trace.ts';
 import { loadRun, RunWriter } from './run-writer.ts';
@@ -77,11 +78,13 @@ export class RunDriver {
 
   /** Resolves when this worker has nothing more to do with the run. */
   async drive(): Promise<void> {
-    const { journal, clock } = this.#deps;
+    const { clock, random } = this.#deps;
     const { runId } = this.#claim;
+    const patience = { clock, random, signal: this.#lost.signal };
+    const journal = patientJournal(this.#deps.journal, patience);
     const state = await loadRun(runId, journal);
     if (terminalStatuses.has(state.status)) return;
-    const workflow = await this.#deps.loadWorkflow(state.definition);
+    const workflow = await patiently(() => this.#deps.loadWorkflow(state.definition), patience);
     this.#deps.telemetry.log.debug({ runId, epoch: this.#claim.epoch }, 'run claimed');
     const trace = new RunTrace(this.#deps.telemetry.tracer, { runId, state });
     const writer = new RunWriter({ claim: this.#claim, state, journal, clock });
@@ -92,7 +95,7 @@ export class RunDriver {
     if (!state.isStarted) writer.record({ type: 'run-started', traceparent: trace.traceparent });
     for (const event of callsInDoubt(state)) writer.record(event);
     try {
-      await this.#loop({ state, workflow, trace, writer, calls, agenda: new Agenda(state) });
+      await this.#loop({ state, workflow, trace, writer, calls, journal, agenda: new Agenda(state) });
     } finally {
       this.#lost.abort(new GatewayError('cancelled', 'The run has ended.', { reason: 'run_ended' }));
       trace.end({ 'strata.run.status': state.status });
@@ -228,9 +231,9 @@ export class RunDriver {
     if (event.type === 'task-failed') trace.taskEnded(event, event.error.reason);
   }
 
-  async #takeRequests({ state, writer, calls }: LoopContext): Promise<void> {
+  async #takeRequests({ state, writer, calls, journal }: LoopContext): Promise<void> {
     this.#isAsked = false;
-    const requests = await this.#deps.journal.requests(this.#claim.runId);
+    const requests = await journal.requests(this.#claim.runId);
     for (const request of requests) {
       writer.consume(request.id);
       for (const event of answerRequest(request, state)) writer.record(event);
@@ -239,8 +242,8 @@ export class RunDriver {
   }
 
   async #release(wakeAtMs: number, context: LoopContext): Promise<'let-go'> {
-    const { journal, clock } = this.#deps;
-    const { writer, state } = context;
+    const { clock } = this.#deps;
+    const { writer, state, journal } = context;
     await writer.flush();
     const shown = shownStatus(state);
     const status = shown === 'running' ? 'waiting' : shown;
@@ -267,6 +270,7 @@ interface LoopContext {
   readonly workflow: Workflow;
   readonly trace: RunTrace;
   readonly writer: RunWriter;
+  readonly journal: DriverJournal;
   readonly calls: CallsUnderWay;
   readonly agenda: Agenda;
 }

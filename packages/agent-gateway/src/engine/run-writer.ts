@@ -1,17 +1,18 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { apply } from '../domain/fold.ts';
-import type { Claim, Journal, NewRecord } from '../domain/journal.ts';
+import type { Claim, NewRecord } from '../domain/journal.ts';
 import { runError } from '../domain/run-error.ts';
 import type { RunEvent } from '../domain/run-events.ts';
 import { emptyRun, type RunState, shownStatus, terminalStatuses } from '../domain/run-state.ts';
+import type { DriverJournal } from './patient-journal.ts';
 
 const pageSize = 500;
 /** What waits for the disk stays small, so that a long run of pure tasks shows its progress. */
 const maxBuffered = { records: 128, bytes: 512 * 1024 };
 
 /** Folds a run's whole journal, page by page. */
-export async function loadRun(runId: string, journal: Journal): Promise<RunState> {
+export async function loadRun(runId: string, journal: DriverJournal): Promise<RunState> {
   const state = emptyRun();
   for (;;) {
     const page = await journal.read(runId, state.position, pageSize);
@@ -27,14 +28,14 @@ export async function loadRun(runId: string, journal: Journal): Promise<RunState
 export class RunWriter {
   readonly #claim: Claim;
   readonly #state: RunState;
-  readonly #journal: Journal;
+  readonly #journal: DriverJournal;
   readonly #clock: Clock;
   #durable: number;
   #buffer: NewRecord[] = [];
   #bufferedBytes = 0;
   #consumed: number[] = [];
 
-  constructor(options: { claim: Claim; state: RunState; journal: Journal; clock: Clock }) {
+  constructor(options: { claim: Claim; state: RunState; journal: DriverJournal; clock: Clock }) {
     this.#claim = options.claim;
     this.#state = options.state;
     this.#journal = options.journal;

@@ -29,6 +29,7 @@ export class Worker {
   #poll: Scheduled | undefined;
   #scan: Promise<void> | undefined;
   #isScanWanted = false;
+  #isStarted = false;
   #isStopped = false;
 
   constructor(options: WorkerOptions, deps: DriverDeps) {
@@ -41,13 +42,14 @@ export class Worker {
   }
 
   start(): void {
+    this.#isStarted = true;
     this.#beat();
     this.scan();
   }
 
   /** Something may be due. */
   scan(): void {
-    if (this.#isStopped) return;
+    if (!this.#isStarted || this.#isStopped) return;
     if (this.#scan !== undefined) {
       this.#isScanWanted = true;
       return;
@@ -56,6 +58,7 @@ export class Worker {
     this.#scan = this.#claimDue()
       .catch((error: unknown) => {
         this.#deps.telemetry.log.error({ err: error }, 'due runs could not be claimed');
+        if (!this.#isStopped) this.#poll = this.#deps.clock.schedule(pollMs, () => this.scan());
       })
       .then(() => {
         this.#scan = undefined;
@@ -133,7 +136,7 @@ export class Worker {
     this.#heartbeat = clock.schedule(heartbeatMs, () => {
       const before = [...this.#active];
       journal
-        .renew({ owner, nowMs: clock.now(), leaseMs })
+        .renew({ owner, runIds: before.map(([runId]) => runId), nowMs: clock.now(), leaseMs })
         .then(({ held, asked }) => {
           const lost = before.filter(([runId]) => !held.includes(runId));
           for (const [, { driver }] of lost) driver.abandon(takenOver());

@@ -6,6 +6,7 @@ import type {
   StoredDefinition,
   StoredWorkflow,
 } from '../../domain/journal.ts';
+import type { CloudEvent } from '../../domain/run-events.ts';
 import type { RunStatus } from '../../domain/run-state.ts';
 
 /** What the writer thread can do. Each is a part of one transaction with whatever else waits. */
@@ -20,7 +21,20 @@ export type Operation =
       readonly leaseMs: number;
       readonly limit: number;
     }
-  | { readonly type: 'renew'; readonly owner: string; readonly nowMs: number; readonly leaseMs: number }
+  | {
+      readonly type: 'renew';
+      readonly owner: string;
+      readonly runIds: readonly string[];
+      readonly nowMs: number;
+      readonly leaseMs: number;
+    }
+  | {
+      readonly type: 'publish';
+      readonly tenant: string;
+      readonly event: CloudEvent;
+      readonly by: string;
+      readonly atMs: number;
+    }
   | { readonly type: 'append'; readonly append: Append }
   | {
       readonly type: 'release';

@@ -71,4 +71,26 @@ export const schemaSteps: readonly string[] = [
   ) strict;
   create index inbox_by_run on inbox (run_id);
   `,
+  `
+  create table events (
+    id integer primary key autoincrement,
+    tenant text not null,
+    source text not null,
+    event_id text not null,
+    type text not null,
+    payload text not null,
+    published_by text not null,
+    at_ms integer not null
+  ) strict;
+  create unique index events_once on events (tenant, source, event_id);
+  create index events_by_type on events (tenant, type, at_ms);
+
+  create table subscriptions (
+    run_id text not null,
+    tenant text not null,
+    type text not null,
+    primary key (run_id, type)
+  ) strict, without rowid;
+  create index subscriptions_by_type on subscriptions (tenant, type);
+  `,
 ];

@@ -87,6 +87,8 @@ export class SqliteWriter {
         return this.#release(operation);
       case 'request':
         return this.#request(operation);
+      case 'publish':
+        return this.#publish(operation);
     }
   }
 
@@ -148,11 +150,10 @@ export class SqliteWriter {
       .map(row => ({ runId: row.runId, epoch: row.epoch }));
   }
 
-  #renew({ owner, nowMs, leaseMs }: Extract<Operation, { type: 'renew' }>): unknown {
-    const held = this.#statement('update runs set wake_at_ms = ? where lease_owner = ? returning id').all(
-      nowMs + leaseMs,
-      owner,
-    );
+  #renew({ owner, runIds, nowMs, leaseMs }: Extract<Operation, { type: 'renew' }>): unknown {
+    const held = this.#statement(
+      `update runs set wake_at_ms = ? where lease_owner = ? and id in (select value from json_each(?)) returning id`,
+    ).all(nowMs + leaseMs, owner, JSON.stringify(runIds));
     const asked = this.#statement(
       'select distinct run_id from inbox where run_id in (select id from runs where lease_owner = ?)',
     ).all(owner);
@@ -160,7 +161,8 @@ export class SqliteWriter {
   }
 
   /** The epoch is compared in the statement that moves the position: a worker that lost its run writes nothing (AG-2). */
-  #append({ claim, position, records, progress, atMs, consumed, isFinal }: Append): boolean {
+  #append(append: Append): boolean {
+    const { claim, position, records, progress, atMs, consumed, isFinal } = append;
     const { status, costNanoUsd, unpricedCalls, inputTokens, outputTokens } = progress;
     const moved = this.#run(
       `update runs set position = ?, status = ?, cost_nano_usd = ?, unpriced_calls = ?, input_tokens = ?,
@@ -176,7 +178,7 @@ export class SqliteWriter {
       claim.epoch,
       position,
     );
-    if (moved === 0) return false;
+    if (moved === 0) return append.isRepeat === true && this.#wasWritten(append);
     records.forEach((record, index) => {
       this.#insertRecord(claim.runId, position + index + 1, record, claim.epoch);
     });
@@ -188,8 +190,80 @@ export class SqliteWriter {
         claim.runId,
       );
       this.#run('delete from inbox where run_id = ?', claim.runId);
+      this.#run('delete from subscriptions where run_id = ?', claim.runId);
     }
+    this.#sendOut(append);
     return true;
+  }
+
+  #wasWritten({ claim, position, records }: Append): boolean {
+    const row = this.#statement('select 1 from runs where id = ? and epoch = ? and position = ?');
+    return row.get(claim.runId, claim.epoch, position + records.length) !== undefined;
+  }
+
+  /** What a run tells others goes out with the records that say so, or not at all (W11). */
+  #sendOut({ claim, tell, publish, subscribe, atMs }: Append): void {
+    if (tell === undefined && publish === undefined && subscribe === undefined) return;
+    const row = this.#statement('select tenant, created_at_ms from runs where id = ?').get(claim.runId);
+    const tenant = String(row?.tenant);
+    const by = `run:${claim.runId}`;
+    for (const { runId, kind, payload, by: teller } of tell ?? [])
+      this.#request({
+        type: 'request',
+        tenant,
+        runId,
+        kind,
+        payload: JSON.stringify(payload),
+        by: teller,
+        atMs,
+      });
+    for (const event of publish ?? []) this.#publish({ type: 'publish', tenant, event, by, atMs });
+    for (const type of subscribe ?? [])
+      this.#subscribe({ runId: claim.runId, tenant, type, sinceMs: Number(row?.created_at_ms) });
+  }
+
+  #publish({ tenant, event, by, atMs }: Extract<Operation, { type: 'publish' }>): void {
+    const payload = JSON.stringify(event);
+    const isNew = this.#run(
+      `insert or ignore into events (tenant, source, event_id, type, payload, published_by, at_ms)
+       values (?, ?, ?, ?, ?, ?, ?)`,
+      tenant,
+      event.source,
+      event.id,
+      event.type,
+      payload,
+      by,
+      atMs,
+    );
+    if (isNew === 0) return;
+    const rows = this.#statement('select run_id from subscriptions where tenant = ? and type = ?');
+    for (const { run_id: runId } of rows.all(tenant, event.type)) {
+      const told = JSON.stringify({ event });
+      this.#request({
+        type: 'request',
+        tenant,
+        runId: String(runId),
+        kind: 'event',
+        payload: told,
+        by,
+        atMs,
+      });
+    }
+  }
+
+  #subscribe(of: { runId: string; tenant: string; type: string; sinceMs: number }): void {
+    const { runId, tenant, type, sinceMs } = of;
+    const isNew = this.#run('insert or ignore into subscriptions values (?, ?, ?)', runId, tenant, type);
+    if (isNew === 0) return;
+    this.#run(
+      `insert into inbox (run_id, kind, payload, asked_by, at_ms)
+       select ?, 'event', '{"event":' || payload || '}', published_by, at_ms from events
+       where tenant = ? and type = ? and at_ms >= ? order by id`,
+      runId,
+      tenant,
+      type,
+      sinceMs,
+    );
   }
 
   #insertRecord(

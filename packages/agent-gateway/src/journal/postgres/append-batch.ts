@@ -1,0 +1,84 @@
+import type { Append } from '../../domain/journal.ts';
+import type { Connection, Query } from './connection.ts';
+import { sendOut } from './outgoing.ts';
+
+/**
+ * Moves all these runs and writes their records in one statement: one round trip and one wait for the disk, however many runs go
+ * on at once. The epoch is compared in the statement that moves the position, so a worker that lost its run writes nothing (AG-2).
+ */
+const appendText = `
+  with given as (
+    select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[],
+      $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::integer[])
+      as t (run_id, epoch, position, next_position, status, cost, unpriced, input_tokens, output_tokens, at_ms, is_final, consumed)
+  ), moved as (
+    update runs set position = next_position, status = given.status, cost_nano_usd = cost, unpriced_calls = unpriced,
+      input_tokens = given.input_tokens, output_tokens = given.output_tokens, updated_at_ms = at_ms,
+      asked = case when is_final then 0 else greatest(0, asked - consumed) end,
+      lease_owner = case when is_final then null else lease_owner end,
+      wake_at_ms = case when is_final then null else wake_at_ms end,
+      ended_at_ms = case when is_final then at_ms end
+    from given where id = given.run_id and runs.epoch = given.epoch and runs.position = given.position
+    returning id, is_final
+  ), written as (
+    insert into journal (run_id, seq, kind, payload, at_ms, epoch)
+    select r.* from unnest($13::text[], $14::bigint[], $15::text[], $16::text[], $17::bigint[], $18::bigint[])
+      as r (run_id, seq, kind, payload, at_ms, epoch) join moved on moved.id = r.run_id
+  ), answered as (
+    delete from inbox using moved
+    where inbox.run_id = moved.id and (moved.is_final or inbox.id = any ($19::bigint[]))
+  ), unsubscribed as (
+    delete from subscriptions using moved where subscriptions.run_id = moved.id and moved.is_final
+  )
+  select id from moved`;
+
+/** Gives the runs whose append was written. */
+export async function appendBatch(batch: readonly Append[], connection: Connection): Promise<Set<string>> {
+  const hasMore = batch.some(({ tell, publish, subscribe }) => tell ?? publish ?? subscribe);
+  if (!hasMore) return writeBatch(batch, connection.query);
+  return connection.transaction(async query => {
+    const written = await writeBatch(batch, query);
+    for (const append of batch) {
+      if (written.has(append.claim.runId)) await sendOut(append, query);
+    }
+    return written;
+  });
+}
+
+async function writeBatch(batch: readonly Append[], query: Query): Promise<Set<string>> {
+  const column = <Value>(of: (append: Append) => Value) => batch.map(of);
+  const records = batch.flatMap(({ claim, position, records: own }) =>
+    own.map((record, index) => ({ ...record, ...claim, seq: position + index + 1 })),
+  );
+  const rows = await query('append', appendText, [
+    column(({ claim }) => claim.runId),
+    column(({ claim }) => claim.epoch),
+    column(({ position }) => position),
+    column(({ position, records: own }) => position + own.length),
+    column(({ progress }) => progress.status),
+    column(({ progress }) => progress.costNanoUsd.toString()),
+    column(({ progress }) => progress.unpricedCalls),
+    column(({ progress }) => progress.inputTokens),
+    column(({ progress }) => progress.outputTokens),
+    column(({ atMs }) => atMs),
+    column(({ isFinal }) => isFinal),
+    column(({ consumed }) => consumed?.length ?? 0),
+    records.map(each => each.runId),
+    records.map(each => each.seq),
+    records.map(each => each.kind),
+    records.map(each => each.payload),
+    records.map(each => each.atMs),
+    records.map(each => each.epoch),
+    batch.flatMap(({ consumed }) => consumed ?? []),
+  ]);
+  const written = new Set(rows.map(row => String(row.id)));
+  const repeats = batch.filter(({ claim, isRepeat }) => isRepeat === true && !written.has(claim.runId));
+  for (const append of repeats) if (await wasWritten(append, query)) written.add(append.claim.runId);
+  return written;
+}
+
+async function wasWritten({ claim, position, records }: Append, query: Query): Promise<boolean> {
+  const text = 'select 1 from runs where id = $1 and epoch = $2 and position = $3';
+  const rows = await query('was-written', text, [claim.runId, claim.epoch, position + records.length]);
+  return rows.length > 0;
+}

@@ -1,0 +1,230 @@
+import type { Clock } from '@strata/shared/clock.ts';
+import type { Journal, NewRun, RunRequest } from '../../domain/journal.ts';
+import type { RunEvent } from '../../domain/run-events.ts';
+import { type Row, toSummary, toWorkflow } from '../rows.ts';
+import { appendBatch } from './append-batch.ts';
+import { Connection, type ConnectionOptions } from './connection.ts';
+import { GroupCommit } from './group-commit.ts';
+import { Hints } from './hints.ts';
+import { publishEvent, putRequest } from './outgoing.ts';
+
+export interface PostgresJournalOptions extends ConnectionOptions {
+  readonly clock: Clock;
+  /** Leases are measured by the server's clock, which all workers share. Tests bring their own time. */
+  readonly usesServerTime: boolean;
+}
+
+const serverNow = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
+const maxKnownDefinitions = 5000;
+
+/**
+ * The journal for many processes. Claims skip rows that others are taking; leases are counted by the server's clock; every append
+ * carries the epoch of its claim. Distribution itself, who is first and what is durable, is PostgreSQL's.
+ */
+export async function openPostgresJournal(options: PostgresJournalOptions): Promise<Journal> {
+  const connection = new Connection(options);
+  const { query } = connection;
+  await connection.migrate();
+  const appendListeners = new Set<(runId: string) => void>();
+  const dueListeners = new Set<(runId: string | undefined) => void>();
+  const tell = (runId: string) => {
+    for (const listener of appendListeners) listener(runId);
+  };
+  const hints = new Hints({
+    connection,
+    options,
+    clock: options.clock,
+    listeners: {
+      onAppend: tell,
+      onDue: runId => {
+        for (const listener of dueListeners) listener(runId);
+      },
+    },
+  });
+  await hints.listen();
+  const commits = new GroupCommit(batch => appendBatch(batch, connection));
+  const nowOf = (nowMs: number) => (options.usesServerTime ? null : nowMs);
+  const known = new Map<string, Promise<void>>();
+
+  function putDefinition(hash: string, document: string, atMs: number): Promise<void> {
+    const before = known.get(hash);
+    if (before !== undefined) return before;
+    const text = 'insert into definitions values ($1, $2, $3) on conflict do nothing';
+    const stored = query('put-definition', text, [hash, document, atMs]).then(() => {});
+    const [oldest] = known.keys();
+    if (known.size >= maxKnownDefinitions && oldest !== undefined) known.delete(oldest);
+    known.set(hash, stored);
+    stored.catch(() => known.delete(hash));
+    return stored;
+  }
+
+  return {
+    putDefinition: ({ hash, document }, atMs) => putDefinition(hash, document, atMs),
+    async getDefinition(hash) {
+      const [row] = await query('get-definition', 'select document from definitions where hash = $1', [hash]);
+      return row && { hash, document: String(row.document) };
+    },
+    async putWorkflow(tenant, { namespace, name, version, definition, createdAtMs }) {
+      const id = [tenant, namespace, name, version];
+      const text = `insert into workflows values ($1, $2, $3, $4, $5, $6) on conflict do nothing returning 1`;
+      const made = await query('put-workflow', text, [...id, definition, createdAtMs]);
+      if (made.length > 0) return 'created';
+      const [row] = await query('get-workflow', workflowText, id);
+      return row?.definition === definition ? 'unchanged' : 'conflict';
+    },
+    async getWorkflow(tenant, { namespace, name, version }) {
+      const [row] = await query('get-workflow', workflowText, [tenant, namespace, name, version]);
+      return row && toWorkflow(row);
+    },
+    async listWorkflows(tenant, { after, limit }) {
+      const [namespace = '', name = '', version = ''] = after?.split('\n') ?? [];
+      const text = `select * from workflows where tenant = $1 and (namespace, name, version) > ($2, $3, $4)
+        order by namespace, name, version limit $5`;
+      return (await query('list-workflows', text, [tenant, namespace, name, version, limit])).map(toWorkflow);
+    },
+
+    async createRun(run) {
+      await known.get(run.definition);
+      const id = await insertRun(run, connection);
+      const [row] = await query('get-run', runText, [id, run.tenant]);
+      if (row === undefined) throw new Error(`Run ${id} was written and is not there`);
+      if (id === run.id) {
+        tell(id);
+        hints.tellDue();
+      }
+      return { isNew: id === run.id, run: toSummary(row) };
+    },
+    async getRun(tenant, runId) {
+      const [row] = await query('get-run', runText, [runId, tenant]);
+      return row && toSummary(row);
+    },
+    async listRuns({ tenant, status, before, limit }) {
+      const text = `select * from runs where tenant = $1 and ($2::text is null or status = $2)
+        and ($3::text is null or id < $3) order by id desc limit $4`;
+      const rows = await query('list-runs', text, [tenant, status ?? null, before ?? null, limit]);
+      return rows.map(toSummary);
+    },
+    async read(runId, afterSeq, limit) {
+      const text =
+        'select seq, payload, at_ms from journal where run_id = $1 and seq > $2 order by seq limit $3';
+      return (await query('read', text, [runId, afterSeq, limit])).map(toRecord);
+    },
+
+    async claim({ owner, nowMs, leaseMs, limit }) {
+      const rows = await query('claim', claimText, [owner, nowOf(nowMs), leaseMs, limit]);
+      return rows.map(row => ({ runId: String(row.id), epoch: Number(row.epoch) }));
+    },
+    async renew({ owner, runIds, nowMs, leaseMs }) {
+      const text = `update runs set wake_at_ms = coalesce($3::bigint, ${serverNow}) + $4::bigint
+        where lease_owner = $1 and id = any ($2::text[]) returning id, asked`;
+      const rows = await query('renew', text, [owner, runIds, nowOf(nowMs), leaseMs]);
+      const asked = rows.filter(row => Number(row.asked) > 0);
+      return { held: rows.map(row => String(row.id)), asked: asked.map(row => String(row.id)) };
+    },
+    async append(append) {
+      const isWritten = await commits.append(append);
+      if (isWritten && append.records.length > 0) {
+        tell(append.claim.runId);
+        hints.tellAppended(append.claim.runId);
+        for (const told of append.tell ?? []) hints.tellAsked(told.runId);
+        if (append.publish !== undefined) hints.tellDue();
+      }
+      return isWritten;
+    },
+    async release({ runId, epoch }, { wakeAtMs, status, nowMs }) {
+      const text = `update runs set lease_owner = null, status = $3, updated_at_ms = $4,
+          wake_at_ms = case when asked > 0 then 0 else $5::bigint end
+        where id = $1 and epoch = $2 and lease_owner is not null returning 1`;
+      const values = [runId, epoch, status, nowMs, Math.ceil(wakeAtMs)];
+      return (await query('release', text, values)).length > 0;
+    },
+    async nextWakeAt(owner) {
+      const text = `select wake_at_ms from runs where wake_at_ms is not null and lease_owner is distinct from $1
+        order by wake_at_ms limit 1`;
+      const [row] = await query('next-wake', text, [owner]);
+      return row && Number(row.wake_at_ms);
+    },
+
+    async request(tenant, runId, request) {
+      const isTaken = await putRequest(tenant, { ...request, runId }, query);
+      if (isTaken) hints.tellAsked(runId);
+      return isTaken;
+    },
+    async requests(runId) {
+      const rows = await query('requests', 'select * from inbox where run_id = $1 order by id', [runId]);
+      return rows.map(toRequest);
+    },
+    async publish(tenant, event, published) {
+      await connection.transaction(inside => publishEvent(tenant, event, published, inside));
+      hints.tellDue();
+    },
+
+    onAppend(listener) {
+      appendListeners.add(listener);
+      return () => appendListeners.delete(listener);
+    },
+    onDue(listener) {
+      dueListeners.add(listener);
+      return () => dueListeners.delete(listener);
+    },
+    async ping() {
+      await query('ping', 'select 1', []);
+    },
+    async close() {
+      appendListeners.clear();
+      dueListeners.clear();
+      await hints.close();
+      await connection.close();
+    },
+  };
+}
+
+const workflowText =
+  'select * from workflows where tenant = $1 and namespace = $2 and name = $3 and version = $4';
+const runText = 'select * from runs where id = $1 and tenant = $2';
+
+const claimText = `
+  with due as (
+    select id from runs where wake_at_ms <= coalesce($2::bigint, ${serverNow})
+    order by wake_at_ms limit $4 for update skip locked
+  )
+  update runs set lease_owner = $1, wake_at_ms = coalesce($2::bigint, ${serverNow}) + $3::bigint, epoch = epoch + 1
+  from due where runs.id = due.id returning runs.id, runs.epoch`;
+
+const createText = `
+  with made as (
+    insert into runs (id, tenant, principal, definition, namespace, name, version, status, position, wake_at_ms,
+      idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms)
+    values ($1, $2, $3, $4, $5, $6, $7, 'pending', 1, $8, $9, $10, $11, $8, $8)
+    on conflict do nothing returning id
+  )
+  insert into journal (run_id, seq, kind, payload, at_ms, epoch) select id, 1, 'run-created', $12, $8, 0 from made
+  returning run_id`;
+
+/** Gives the id of the run: the new one, or the one that the tenant's key stands for. */
+async function insertRun(run: NewRun, { query }: Connection): Promise<string> {
+  const { id, tenant, principal, definition, namespace, name, version, atMs, idempotencyKey } = run;
+  const identity = [id, tenant, principal, definition, namespace, name, version, atMs];
+  const rest = [idempotencyKey ?? null, run.requestDigest, run.traceId, JSON.stringify(run.event)];
+  const made = await query('create-run', createText, [...identity, ...rest]);
+  if (made.length > 0) return id;
+  const text = 'select id from runs where tenant = $1 and (idempotency_key = $2 or id = $3)';
+  const [row] = await query('run-by-key', text, [tenant, idempotencyKey ?? null, id]);
+  return String(row?.id);
+}
+
+function toRecord(row: Row) {
+  const payload = String(row.payload);
+  // What the engine made of `RunEvent`.
+  const event = JSON.parse(payload) as RunEvent;
+  return { seq: Number(row.seq), atMs: Number(row.at_ms), event, bytes: payload.length };
+}
+
+function toRequest(row: Row): RunRequest {
+  return {
+    id: Number(row.id),
+    kind: row.kind as RunRequest['kind'], // written by `request`
+    payload: JSON.parse(String(row.payload)) as unknown,
+    by: String(row.asked_by),
+  };
+}

@@ -1,0 +1,98 @@
+/**
+ * The same tables as in SQLite, in a schema of their own. A step is never changed once released.
+ *
+ * `asked` counts the requests in a run's inbox. It stands in the row of the run, because only what stands there is read afresh by
+ * a release that had to wait for a request to be put in: a look into `inbox` would see it as it was before the wait.
+ */
+export const schemaSteps: readonly string[] = [
+  `
+  create table definitions (
+    hash text primary key,
+    document text not null,
+    created_at_ms bigint not null
+  );
+
+  create table workflows (
+    tenant text not null,
+    namespace text not null,
+    name text not null,
+    version text not null,
+    definition text not null,
+    created_at_ms bigint not null,
+    primary key (tenant, namespace, name, version)
+  );
+
+  create table runs (
+    id text primary key,
+    tenant text not null,
+    principal text not null,
+    definition text not null,
+    namespace text not null,
+    name text not null,
+    version text not null,
+    status text not null,
+    position bigint not null,
+    epoch bigint not null default 0,
+    lease_owner text,
+    wake_at_ms bigint,
+    asked integer not null default 0,
+    idempotency_key text,
+    request_digest text not null,
+    trace_id text not null,
+    created_at_ms bigint not null,
+    updated_at_ms bigint not null,
+    ended_at_ms bigint,
+    cost_nano_usd bigint not null default 0,
+    unpriced_calls bigint not null default 0,
+    input_tokens bigint not null default 0,
+    output_tokens bigint not null default 0
+  ) with (fillfactor = 70);
+  create unique index runs_by_key on runs (tenant, idempotency_key) where idempotency_key is not null;
+  create index runs_by_tenant on runs (tenant, id);
+  create index runs_due on runs (wake_at_ms) where wake_at_ms is not null;
+  create index runs_leased on runs (lease_owner) where lease_owner is not null;
+
+  create table journal (
+    run_id text not null,
+    seq bigint not null,
+    kind text not null,
+    payload text not null,
+    at_ms bigint not null,
+    epoch bigint not null,
+    primary key (run_id, seq)
+  );
+
+  create table inbox (
+    id bigint generated always as identity primary key,
+    run_id text not null,
+    kind text not null,
+    payload text not null,
+    asked_by text not null,
+    at_ms bigint not null
+  );
+  create index inbox_by_run on inbox (run_id, id);
+
+  create table events (
+    id bigint generated always as identity primary key,
+    tenant text not null,
+    source text not null,
+    event_id text not null,
+    type text not null,
+    payload text not null,
+    published_by text not null,
+    at_ms bigint not null
+  );
+  create unique index events_once on events (tenant, source, event_id);
+  create index events_by_type on events (tenant, type, at_ms);
+
+  create table subscriptions (
+    run_id text not null,
+    tenant text not null,
+    type text not null,
+    primary key (run_id, type)
+  );
+  create index subscriptions_by_type on subscriptions (tenant, type);
+  `,
+];
+
+export const schemaName = 'strata_agent';
