@@ -15,6 +15,7 @@ import type { Route, RouteTable } from './domain/route.ts';
 import type { UsageSink } from './domain/usage-record.ts';
 import { addModelEndpoint } from './http/model-endpoint.ts';
 import { addModelsEndpoint } from './http/models-endpoint.ts';
+import { addResponsesEndpoints } from './http/responses-endpoints.ts';
 import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
 import { createCallUpstream, type UpstreamLimits } from './pipeline/call-upstream.ts';
 import { authorize } from './policies/authorize.ts';
@@ -28,9 +29,9 @@ import { createTraceAttempt } from './policies/trace-attempt.ts';
 import { createTraceCall } from './policies/trace-call.ts';
 import { anthropicMessages } from './protocols/anthropic-messages/anthropic-messages.ts';
 import { openaiChat } from './protocols/openai-chat/openai-chat.ts';
-import { openaiResponses } from './protocols/openai-responses/openai-responses.ts';
 import { protocols } from './protocols/registry.ts';
 import { createProvider } from './providers/registry.ts';
+import { createResponseStore } from './store/response-store.ts';
 import { createUsageEntries } from './store/usage-entries.ts';
 import { createUsageMetrics } from './store/usage-metrics.ts';
 
@@ -76,6 +77,12 @@ export async function createAiGateway(
   });
   const answer = compose(requestStages, attempts);
 
+  const responses = createResponseStore({
+    sql: deps.sql,
+    clock,
+    log: telemetry.log,
+    ttlMs: () => config.current.conversations.ttl_ms,
+  });
   const server = createGatewayServer({
     name: deps.name,
     config: config.current.listen,
@@ -89,7 +96,7 @@ export async function createAiGateway(
   const routes = () => inForce.routes;
   const endpointDeps = { clock, routes, answer };
   addModelEndpoint(server.app, { path: '/v1/chat/completions', protocol: openaiChat }, endpointDeps);
-  addModelEndpoint(server.app, { path: '/v1/responses', protocol: openaiResponses }, endpointDeps);
+  addResponsesEndpoints(server.app, { ...endpointDeps, store: responses, log: telemetry.log });
   addModelEndpoint(server.app, { path: '/v1/messages', protocol: anthropicMessages }, endpointDeps);
   addModelsEndpoint(server.app, { routes, since: () => inForce.sinceMs });
 
@@ -97,6 +104,7 @@ export async function createAiGateway(
     server,
     async close() {
       stopListening();
+      responses.close();
     },
   };
 }

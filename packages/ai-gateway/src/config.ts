@@ -109,6 +109,18 @@ const breaker = z
   .prefault({})
   .describe('When a target that keeps failing is left alone.');
 
+const conversations = z
+  .strictObject({
+    ttl_ms: z
+      .int()
+      .min(60_000)
+      .max(366 * 86_400_000)
+      .default(30 * 86_400_000)
+      .describe('For how long an answer of the Responses API can be read and gone on from.'),
+  })
+  .prefault({})
+  .describe('Answers that are kept for `previous_response_id`.');
+
 const section = z.strictObject({
   listen: listenSchema({ port: 4100 }),
   providers: z
@@ -131,6 +143,7 @@ const section = z.strictObject({
     .describe(
       'What happens to a request with parameters that a target of another protocol cannot take: `report` leaves them out and names them in the header `x-strata-changed`, `error` passes the target by.',
     ),
+  conversations,
   attempts,
   breaker,
   hold,

@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
 import { createDeadline } from '@strata/shared/resilience/deadline.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Answer, Call } from '../domain/call.ts';
@@ -19,18 +20,30 @@ export interface ModelEndpointDeps {
   answer(call: Call): Promise<Answer>;
 }
 
+export interface ModelEndpoint {
+  readonly path: string;
+  readonly protocol: Protocol;
+  /** Before the body is read. */
+  prepare?(body: Buffer, caller: Caller): Promise<Buffer>;
+  /** Before the answer is sent. */
+  complete?(call: Call, answer: Answer): Promise<Answer>;
+}
+
 /** One endpoint that takes requests of one protocol and answers in it. */
 export function addModelEndpoint(
   app: FastifyInstance,
-  endpoint: { path: string; protocol: Protocol },
+  endpoint: ModelEndpoint,
   deps: ModelEndpointDeps,
 ): void {
   const { path, protocol } = endpoint;
   app.post(path, { config: { access: 'caller', errors: protocol.renderError } }, async (request, reply) => {
-    const call = openCall(request, reply, protocol, deps);
+    const written = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+    const body = endpoint.prepare ? await endpoint.prepare(written, request.caller) : written;
+    const call = openCall({ request, reply, body }, protocol, deps);
     let answer: Answer;
     try {
       answer = await deps.answer(call);
+      if (endpoint.complete) answer = await endpoint.complete(call, answer);
     } catch (error) {
       throw refused(reply, call, error);
     }
@@ -40,14 +53,12 @@ export function addModelEndpoint(
 }
 
 function openCall(
-  request: FastifyRequest,
-  reply: FastifyReply,
+  { request, reply, body }: { request: FastifyRequest; reply: FastifyReply; body: Buffer },
   protocol: Protocol,
   deps: ModelEndpointDeps,
 ): Call {
   const { headers, caller } = request;
   refuseOverrideHeaders(headers);
-  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   const modelRequest = protocol.readRequest(body);
   const route = findRoute(deps.routes(), modelRequest.model, caller.scopes.models);
   return {

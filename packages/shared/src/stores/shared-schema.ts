@@ -1,13 +1,15 @@
 import { type AuditSchema, auditMigrations } from '../audit/audit-schema.ts';
+import { type ConversationSchema, conversationMigrations } from '../conversations/conversation-schema.ts';
 import { type IdentitySchema, identityMigrations } from '../identity/identity-schema.ts';
 import { type MoneySchema, moneyMigrations } from '../money/money-schema.ts';
 import type { MigrationSet } from './migrations.ts';
 
 /** The tables that the three gateways share. */
-export type SharedSchema = IdentitySchema & MoneySchema & AuditSchema;
+export type SharedSchema = IdentitySchema & MoneySchema & AuditSchema & ConversationSchema;
 
 export const sharedMigrations: readonly MigrationSet[] = [
   identityMigrations,
   moneyMigrations,
   auditMigrations,
+  conversationMigrations,
 ];

@@ -1,6 +1,7 @@
 import { openaiErrors } from '@strata/shared/errors/openai.ts';
+import { lastMember } from '../../domain/json-scan.ts';
 import { setMember, splice } from '../../domain/json-splice.ts';
-import type { Protocol, WholeAnswer } from '../../domain/protocol.ts';
+import type { ModelRequest, Protocol, RequestChange, WholeAnswer } from '../../domain/protocol.ts';
 import { parseObject } from '../read-json.ts';
 import { readCommonRequest } from '../read-request.ts';
 import { responsesCodec } from './codec.ts';
@@ -19,13 +20,20 @@ export const openaiResponses: Protocol = {
   renderError: openaiErrors,
   renderStreamError: responsesErrorEvent,
   readRequest: body => ({ ...readCommonRequest(body, content), wantsStreamUsage: true }),
-  writeRequest: (request, change) =>
-    splice(request.body, setMember(request.scanned, 'model', JSON.stringify(change.model))),
+  writeRequest,
   readAnswer,
   readErrorCodes: body => readResponsesErrorCodes(parseObject(body) ?? {}),
   openReader: () => new ResponsesStreamReader(),
   codec: responsesCodec,
 };
+
+/** What came before is in the input by now: the account that answers need not know the response that the client goes on from. */
+function writeRequest({ body, scanned }: ModelRequest, change: RequestChange): Buffer {
+  const edits = setMember(scanned, 'model', JSON.stringify(change.model));
+  if (lastMember(scanned, 'previous_response_id') !== undefined)
+    edits.push(...setMember(scanned, 'previous_response_id', 'null'));
+  return splice(body, edits);
+}
 
 function readAnswer(bytes: Buffer): WholeAnswer {
   const body = parseObject(bytes);

@@ -1,0 +1,107 @@
+import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startMatrixGateway } from './conformance/matrix-gateway.ts';
+import { upstreams } from './conformance/upstreams.ts';
+import { post, type RunningGateway } from './harness.ts';
+
+/** Conversations that the gateway keeps, by the official SDK, on upstreams that keep none. */
+
+let simulator: Simulator;
+let gateway: RunningGateway;
+let sdk: OpenAI;
+
+const client = (apiKey: string) => new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey, maxRetries: 0 });
+
+beforeAll(async () => {
+  simulator = await startSimulator({ keys: ['sk-provider'] });
+  gateway = await startMatrixGateway(simulator);
+  sdk = client(gateway.key);
+});
+afterAll(async () => {
+  await gateway.close();
+  await simulator.close();
+});
+
+const lastBody = () => simulator.requests.at(-1)?.body.toString() ?? '';
+
+describe.each(upstreams.map(({ name }) => name))('on %s', model => {
+  test('previous_response_id brings everything back, streamed and whole', async () => {
+    const first = await sdk.responses.create({ model, input: '[[say: One.]] remember 7919' });
+    const second = await sdk.responses
+      .stream({ model, input: '[[say: Two.]]', previous_response_id: first.id })
+      .finalResponse();
+    expect(second.output_text).toBe('Two.');
+    expect(lastBody()).toContain('remember 7919');
+    expect(lastBody()).toContain('One.');
+    const third = await sdk.responses.create({
+      model,
+      input: '[[say: Three.]]',
+      previous_response_id: second.id,
+    });
+    expect(third.output_text).toBe('Three.');
+    expect(lastBody()).toContain('Two.');
+    expect(await sdk.responses.retrieve(third.id)).toMatchObject({ id: third.id, status: 'completed' });
+  });
+
+  test('a tool loop goes on by id alone', async () => {
+    const schema = { type: 'object', properties: { city: { type: 'string' } } };
+    const tools = [{ type: 'function' as const, name: 'get_weather', parameters: schema, strict: false }];
+    const first = await sdk.responses.create({
+      model,
+      tools,
+      input: '[[tool: get_weather {"city":"Rome"}]] [[say: It is {{result}}.]]',
+    });
+    const call = first.output.find(item => item.type === 'function_call');
+    const second = await sdk.responses.create({
+      model,
+      tools,
+      previous_response_id: first.id,
+      input: [{ type: 'function_call_output', call_id: call?.call_id ?? '', output: 'sunny' }],
+    });
+    expect(second.output_text).toBe('It is sunny.');
+  });
+
+  test('input items are listed, and what is deleted is gone', async () => {
+    const { id } = await sdk.responses.create({ model, input: 'hello' });
+    const items = await sdk.responses.inputItems.list(id);
+    expect(items.data).toHaveLength(1);
+    await sdk.responses.delete(id);
+    await expect(sdk.responses.retrieve(id)).rejects.toMatchObject({ status: 404 });
+    await expect(sdk.responses.create({ model, input: 'x', previous_response_id: id })).rejects.toMatchObject(
+      {
+        status: 404,
+        code: 'previous_response_not_found',
+      },
+    );
+  });
+});
+
+test('[S-1] nobody else gets an answer by its id', async () => {
+  const { id } = await sdk.responses.create({ model: 'openai-chat', input: 'a secret' });
+  const others = [
+    await gateway.deps.createKey({ tenant: 'globex', principal: 'user:ada' }),
+    await gateway.deps.createKey({ tenant: 'acme', principal: 'user:eve' }),
+  ];
+  for (const key of others) {
+    const other = client(key);
+    await expect(other.responses.retrieve(id)).rejects.toMatchObject({ status: 404 });
+    await expect(other.responses.inputItems.list(id)).rejects.toMatchObject({ status: 404 });
+    await expect(other.responses.delete(id)).rejects.toMatchObject({ status: 404 });
+    const go = other.responses.create({ model: 'openai-chat', input: 'x', previous_response_id: id });
+    await expect(go).rejects.toMatchObject({ status: 404 });
+  }
+  expect(await sdk.responses.retrieve(id)).toMatchObject({ id });
+});
+
+test('store: false keeps nothing; what the gateway cannot keep is refused; nothing is left to cancel', async () => {
+  const { id } = await sdk.responses.create({ model: 'anthropic-messages', input: 'x', store: false });
+  await expect(sdk.responses.retrieve(id)).rejects.toMatchObject({ status: 404 });
+  for (const more of [{ background: true }, { conversation: 'conv_1' }]) {
+    const answer = await post(gateway, '/v1/responses', { model: 'openai-chat', input: 'x', ...more });
+    expect(answer.status).toBe(400);
+    expect(JSON.parse(answer.body.toString()).error.code).toBe('responses_feature_unsupported');
+  }
+  const kept = await sdk.responses.create({ model: 'anthropic-messages', input: 'x' });
+  await expect(sdk.responses.cancel(kept.id)).rejects.toMatchObject({ status: 400 });
+});
