@@ -15,6 +15,7 @@ import type { GatewaySettings } from './domain/settings.ts';
 import { addMcpEndpoint, type McpEndpointDeps, routeOf } from './http/mcp-endpoint.ts';
 import { createOriginCheck } from './http/origin-check.ts';
 import { createRelay } from './http/relay.ts';
+import { addSseEndpoint } from './http/sse-endpoint.ts';
 import { bookCall } from './pipeline/book-call.ts';
 import { createDispatch } from './pipeline/dispatch.ts';
 import { forwardCall } from './pipeline/forward-call.ts';
@@ -164,6 +165,7 @@ export async function createMcpGateway(
   };
   addMcpEndpoint(server.app, endpointPath, endpoint);
   addMcpEndpoint(server.app, `${endpointPath}/:namespace`, endpoint);
+  addSseEndpoint(server.app, endpoint);
 
   const askAll = () => {
     for (const upstream of directory.list()) {

@@ -8,6 +8,7 @@ import {
   StreamableHTTPClientTransport as ModernTransport,
 } from '@modelcontextprotocol/client';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
   CreateMessageRequestSchema,
@@ -22,6 +23,7 @@ import { node, serverScript, startGateway, type TestGateway } from './start-gate
 let gateway: TestGateway;
 let folder: string;
 let remote: ChildProcess;
+let old: ChildProcess;
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -33,14 +35,24 @@ async function freePort(): Promise<number> {
 
 beforeAll(async () => {
   folder = await realpath(await mkdtemp(join(tmpdir(), 'strata-mcp-')));
-  const port = await freePort();
-  remote = spawn(node, [serverScript('everything'), 'streamableHttp'], {
-    env: { ...process.env, PORT: String(port) },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  await new Promise<void>(resolve =>
-    remote.stderr?.on('data', (chunk: Buffer) => chunk.includes('listening on port') && resolve()),
-  );
+  const startEverything = async (transport: string, port: number) => {
+    const child = spawn(node, [serverScript('everything'), transport], {
+      env: { ...process.env, PORT: String(port) },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    await new Promise<void>(resolve =>
+      child.stderr?.on(
+        'data',
+        (chunk: Buffer) => /listening on port|running on port/.test(chunk.toString()) && resolve(),
+      ),
+    );
+    return child;
+  };
+  const [port, oldPort] = [await freePort(), await freePort()];
+  [remote, old] = await Promise.all([
+    startEverything('streamableHttp', port),
+    startEverything('sse', oldPort),
+  ]);
   gateway = await startGateway({
     streams: { retry_ms: 50 },
     servers: {
@@ -50,6 +62,13 @@ beforeAll(async () => {
         env: { SERVER_TOKEN: 'configured' },
       },
       files: { type: 'stdio', command: [node, serverScript('filesystem'), folder], sharing: 'shared' },
+      old: { type: 'sse', url: `http://127.0.0.1:${oldPort}/sse`, allow_private: true },
+      memory: {
+        type: 'stdio',
+        command: [node, serverScript('memory')],
+        env: { MEMORY_FILE_PATH: join(folder, 'memory.jsonl') },
+        sharing: 'shared',
+      },
       remote: { type: 'streamable-http', url: `http://127.0.0.1:${port}/mcp`, allow_private: true },
     },
   });
@@ -58,6 +77,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await gateway?.close();
   remote?.kill('SIGKILL');
+  old?.kill('SIGKILL');
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -279,5 +299,74 @@ test('a client that prefers the stateless era falls back to a session by itself'
   expect(tools.map(tool => tool.name)).toContain('files__write_file');
   const sum = await client.callTool({ name: 'everything__get-sum', arguments: { a: 1, b: 2 } });
   expect(textOf(sum)).toContain('3');
+  await client.close();
+});
+
+test('a server of the first revision answers over its event stream, and asks its client there', async () => {
+  const { client, start } = await connect({ capabilities: { sampling: {} } });
+  client.setRequestHandler(CreateMessageRequestSchema, () => ({
+    model: 'test',
+    role: 'assistant' as const,
+    content: { type: 'text' as const, text: 'a sample for the old one' },
+  }));
+  await start();
+  const sum = await client.callTool({ name: 'old__get-sum', arguments: { a: 40, b: 2 } });
+  expect(textOf(sum)).toContain('42');
+  const sampled = await client.callTool({
+    name: 'old__trigger-sampling-request',
+    arguments: { prompt: 'hello', maxTokens: 10 },
+  });
+  expect(textOf(sampled)).toContain('a sample for the old one');
+  await client.close();
+});
+
+test('what one session stores with server-memory another one finds', async () => {
+  const first = await connect();
+  await first.start();
+  const entities = [{ name: 'Ada', entityType: 'person', observations: ['wrote the first program'] }];
+  await first.client.callTool({ name: 'memory__create_entities', arguments: { entities } });
+  await first.client.close();
+  const second = await connect();
+  await second.start();
+  const graph = await second.client.callTool({ name: 'memory__read_graph', arguments: {} });
+  expect(textOf(graph)).toContain('wrote the first program');
+  await second.client.close();
+});
+
+test('a client of the first revision uses everything over its one stream', async () => {
+  const client = new Client({ name: 'old-client', version: '1' }, { capabilities: { sampling: {} } });
+  client.setRequestHandler(CreateMessageRequestSchema, () => ({
+    model: 'test',
+    role: 'assistant' as const,
+    content: { type: 'text' as const, text: 'sampled by the old one' },
+  }));
+  const headers = { authorization: `Bearer ${gateway.userKey}` };
+  const transport = new SSEClientTransport(new URL('/sse', gateway.url), {
+    eventSourceInit: {
+      fetch: (url, init) => fetch(url, { ...init, headers: { ...init.headers, ...headers } }),
+    },
+    requestInit: { headers },
+  });
+  await client.connect(transport as Parameters<Client['connect']>[0]);
+  expect((await client.listTools()).tools.map(tool => tool.name)).toContain('everything__echo');
+  const seen: number[] = [];
+  const long = await client.callTool(
+    { name: 'everything__trigger-long-running-operation', arguments: { duration: 0.3, steps: 3 } },
+    undefined,
+    { onprogress: ({ progress }) => void seen.push(progress) },
+  );
+  expect(textOf(long)).toContain('completed');
+  expect(seen).toEqual([1, 2, 3]);
+  const sampled = await client.callTool({
+    name: 'remote__trigger-sampling-request',
+    arguments: { prompt: 'hello', maxTokens: 10 },
+  });
+  expect(textOf(sampled)).toContain('sampled by the old one');
+  const foreign = await fetch(new URL('/messages?session_id=x', gateway.url), {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: '{"jsonrpc":"2.0","id":1,"method":"ping"}',
+  });
+  expect(foreign.status).toBe(404);
   await client.close();
 });

@@ -123,7 +123,7 @@ export async function startGateway(
 const require = createRequire(import.meta.url);
 
 /** Entry point of an installed server. */
-export function serverScript(name: 'everything' | 'filesystem'): string {
+export function serverScript(name: 'everything' | 'filesystem' | 'memory'): string {
   return join(dirname(require.resolve(`@modelcontextprotocol/server-${name}/package.json`)), 'dist/index.js');
 }
 

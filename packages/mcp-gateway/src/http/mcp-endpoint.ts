@@ -1,17 +1,17 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
-import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type EventLog, parseEventId, unknownEvent } from '../domain/event-log.ts';
-import { type Call, type Exchange, failCall, isCancelledByClient } from '../domain/exchange.ts';
+import { type Exchange, failCall } from '../domain/exchange.ts';
 import type { BadFrame, Frame, RequestFrame } from '../domain/frame.ts';
 import { allowsBatches } from '../domain/protocol-versions.ts';
+import { answerRequest } from '../pipeline/answer-request.ts';
 import { takeFromClient } from '../pipeline/client-notifications.ts';
 import { describeGateway, readClientHello } from '../pipeline/initialize.ts';
 import type { LiveSession } from '../pipeline/live-session.ts';
 import type { SessionDirectory } from '../pipeline/session-directory.ts';
-import { idKey, parseFrames } from '../wire/frame.ts';
+import { parseFrames } from '../wire/frame.ts';
 import { copySpan, renderBadFrame, renderError, renderResult } from '../wire/render.ts';
 import { readAccept } from './accept.ts';
 import { eraOfRequest, versionNotAllowed } from './era.ts';
@@ -147,50 +147,13 @@ async function take(
   });
   if (!accepted.json) exchange.stream();
   for (const frame of bad) exchange.settle(renderBadFrame(frame, request.id));
-  for (const frame of asked) void answer(request, session, exchange, frame, deps);
-  return deliver(request, reply, session, exchange, deps);
-}
-
-/** Runs one request to its one answer. Outlives the HTTP request: a client that is cut off can fetch the answer later. */
-async function answer(
-  request: FastifyRequest,
-  session: LiveSession,
-  exchange: Exchange<EventLog>,
-  frame: RequestFrame,
-  deps: McpEndpointDeps,
-): Promise<void> {
-  const call: Call = {
-    exchange,
-    rawId: copySpan(frame.bytes, frame.id),
-    idKey: idKey(frame.bytes, frame.id) ?? '',
-    abort: new AbortController(),
-  };
-  const leave = deps.live.add({ caller: request.caller, abort: reason => failCall(call, reason) });
-  session.calls.add(call);
-  try {
-    const { caller, id: requestId, traceContext: trace } = request;
-    const traceparent = formatTraceparent(trace);
-    const result = await deps.dispatch({
-      client: session,
-      caller,
-      call,
-      frame,
-      requestId,
-      trace,
-      traceparent,
-    });
-    exchange.settle(isCancelledByClient(call) ? undefined : result);
-  } catch (error) {
-    if (isCancelledByClient(call)) {
-      exchange.settle(undefined);
-    } else {
-      if (!(error instanceof GatewayError)) deps.onUnforeseen(error, request.id);
-      exchange.settle(renderError(call.rawId, GatewayError.from(error), request.id));
-    }
-  } finally {
-    session.calls.delete(call);
-    leave();
+  const { caller, id: requestId, traceContext: trace } = request;
+  for (const frame of asked) {
+    void answerRequest({ session, caller, frame, exchange, requestId, trace }, deps).then(answer =>
+      exchange.settle(answer),
+    );
   }
+  return deliver(request, reply, session, exchange, deps);
 }
 
 async function deliver(

@@ -3,13 +3,14 @@ import { createRegistry } from '@strata/shared/plugin.ts';
 import { Secret } from '@strata/shared/secret.ts';
 import type * as z from 'zod';
 import type { UpstreamPolicy } from '../domain/upstream.ts';
+import { sseUpstream } from './sse/index.ts';
 import { stdioUpstream } from './stdio/index.ts';
 import { streamableHttpUpstream } from './streamable-http/index.ts';
 import type { TransportFactory } from './transport.ts';
 import type { UpstreamPluginDeps, upstreamOptions } from './upstream-plugin.ts';
 
 /** Every way to reach a tool server. A new one is a folder and a line here. */
-const registry = createRegistry([stdioUpstream, streamableHttpUpstream]);
+const registry = createRegistry([stdioUpstream, streamableHttpUpstream, sseUpstream]);
 
 export const serverSchema = registry.schema;
 

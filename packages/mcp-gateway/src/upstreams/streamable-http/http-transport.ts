@@ -5,8 +5,8 @@ import type { Dialer, DialResponse, Origin } from '@strata/shared/http/dialer.ts
 import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { renderRequest } from '../../wire/render.ts';
+import { readBody } from '../read-body.ts';
 import type { Transport, TransportEvents } from '../transport.ts';
-import { readBody } from './read-body.ts';
 
 export interface HttpTransportOptions {
   readonly server: string;

@@ -1,13 +1,9 @@
-import { secretString } from '@strata/shared/config/secret-string.ts';
 import * as z from 'zod';
+import { remoteOptions, remoteServer } from '../remote-server.ts';
 import type { Transport } from '../transport.ts';
 import { defineUpstream, upstreamOptions } from '../upstream-plugin.ts';
 import { HttpTransport } from './http-transport.ts';
 import { ModernHttpTransport } from './modern-transport.ts';
-
-/** Headers that belong to the protocol or to one hop; the operator cannot set them. */
-const reservedHeader =
-  /^(host|content-length|content-type|accept|connection|transfer-encoding|mcp-.*|last-event-id)$/i;
 
 /** Tool servers that speak Streamable HTTP. */
 export const streamableHttpUpstream = defineUpstream({
@@ -15,21 +11,7 @@ export const streamableHttpUpstream = defineUpstream({
   options: z.object({
     ...upstreamOptions,
     url: z.url({ protocol: /^https?$/ }).describe('Address of the MCP endpoint of the server.'),
-    headers: z
-      .record(
-        z.string().refine(name => !reservedHeader.test(name), 'this header is set by the gateway itself'),
-        secretString(),
-      )
-      .default({})
-      .describe(
-        "Headers sent with every request, such as the server's own credential. Credentials of clients are never passed on.",
-      ),
-    allow_private: z
-      .boolean()
-      .default(false)
-      .describe(
-        'Whether the address may lead to a loopback or private network. Needed for a server on the same machine.',
-      ),
+    ...remoteOptions,
     era: z
       .enum(['auto', 'legacy', 'modern'])
       .default('auto')
@@ -46,12 +28,8 @@ export const streamableHttpUpstream = defineUpstream({
       ),
   }),
   create(settings, deps) {
-    const headers = Object.fromEntries(
-      Object.entries(settings.headers).map(([name, value]) => [name.toLowerCase(), value.reveal()]),
-    );
     const open = new Set<Transport>();
-    const url = new URL(settings.url);
-    const origin = { name: deps.name, url: new URL('/', url), allowPrivate: settings.allow_private };
+    const remote = remoteServer(deps.name, settings);
     const streams = createStreamBudget(settings.max_streams);
     return {
       kind: 'tcp',
@@ -59,10 +37,8 @@ export const streamableHttpUpstream = defineUpstream({
       create(events, era) {
         const options = {
           server: deps.name,
-          origin,
-          path: url.pathname + url.search,
+          ...remote,
           streams,
-          headers,
           maxMessageBytes: settings.max_result_bytes,
           dialer: deps.dialer,
           clock: deps.clock,

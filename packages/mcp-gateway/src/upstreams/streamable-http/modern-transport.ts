@@ -3,9 +3,9 @@ import type { DialResponse } from '@strata/shared/http/dialer.ts';
 import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
 import { modernVersion } from '../../domain/protocol-versions.ts';
 import { errorCodeOf, parseFrame } from '../../wire/frame.ts';
+import { readBody } from '../read-body.ts';
 import type { Transport, TransportEvents } from '../transport.ts';
 import type { HttpTransportOptions } from './http-transport.ts';
-import { readBody } from './read-body.ts';
 
 /** Answers and streams may be silent for as long as a call may take; the call has its own limit. */
 const untimed = { headersMs: 0, bodyMs: 0 } as const;

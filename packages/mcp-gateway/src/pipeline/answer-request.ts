@@ -1,0 +1,66 @@
+import type { SpanContext } from '@opentelemetry/api';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
+import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
+import { type Call, type Carrier, failCall, isCancelledByClient } from '../domain/exchange.ts';
+import type { RequestFrame } from '../domain/frame.ts';
+import { idKey } from '../wire/frame.ts';
+import { copySpan, renderError } from '../wire/render.ts';
+import type { Dispatch } from './dispatch.ts';
+import type { LiveSession } from './live-session.ts';
+
+export interface AnswerDeps {
+  readonly dispatch: Dispatch;
+  /** What goes on for whom: a stopped key or run ends its calls. */
+  readonly live: LiveCalls;
+  /** Something nobody foresaw; its client gets the request id only. */
+  readonly onUnforeseen: (error: unknown, requestId: string) => void;
+}
+
+/** One request of a session's client. */
+export interface SessionRequest {
+  readonly session: LiveSession;
+  readonly caller: Caller;
+  readonly frame: RequestFrame;
+  /** Brings what belongs to the call to the client while it runs. */
+  readonly exchange: Carrier;
+  readonly requestId: string;
+  readonly trace: SpanContext;
+}
+
+/**
+ * Runs one request of a session to its one answer, which may be an error; undefined when the client cancelled it. Never rejects, and
+ * outlives the HTTP request: a client that is cut off can fetch the answer later.
+ */
+export async function answerRequest(request: SessionRequest, deps: AnswerDeps): Promise<Buffer | undefined> {
+  const { session, caller, frame, exchange, requestId, trace } = request;
+  const call: Call = {
+    exchange,
+    rawId: copySpan(frame.bytes, frame.id),
+    idKey: idKey(frame.bytes, frame.id) ?? '',
+    abort: new AbortController(),
+  };
+  const leave = deps.live.add({ caller, abort: reason => failCall(call, reason) });
+  session.calls.add(call);
+  try {
+    const traceparent = formatTraceparent(trace);
+    const result = await deps.dispatch({
+      client: session,
+      caller,
+      call,
+      frame,
+      requestId,
+      trace,
+      traceparent,
+    });
+    return isCancelledByClient(call) ? undefined : result;
+  } catch (error) {
+    if (isCancelledByClient(call)) return undefined;
+    if (!(error instanceof GatewayError)) deps.onUnforeseen(error, requestId);
+    return renderError(call.rawId, GatewayError.from(error), requestId);
+  } finally {
+    session.calls.delete(call);
+    leave();
+  }
+}
