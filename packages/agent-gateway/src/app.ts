@@ -5,10 +5,13 @@ import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
 import type { Origin } from '@strata/shared/http/dialer.ts';
 import { createGatewayServer } from '@strata/shared/http/server.ts';
 import { newId } from '@strata/shared/ids.ts';
+import { openOwnTables } from '@strata/shared/stores/own-tables.ts';
+import type { SharedSchema } from '@strata/shared/stores/shared-schema.ts';
 import { createMcpEffect } from './agents/mcp-effect.ts';
 import { createModelEffect } from './agents/model-effect.ts';
 import { createSchemaEffect } from './agents/schema-effect.ts';
 import type { AgentGatewayConfig } from './config.ts';
+import type { Approvals } from './domain/approval.ts';
 import type { DataSchemas } from './domain/data-schemas.ts';
 import type { Effect } from './domain/effect.ts';
 import type { Journal } from './domain/journal.ts';
@@ -19,12 +22,17 @@ import type { DriverDeps } from './engine/run-driver.ts';
 import { Worker } from './engine/worker.ts';
 import { createJqExpressions } from './expressions/jq-expressions.ts';
 import type { ApiDeps } from './http/api-deps.ts';
+import { addApprovalRoutes } from './http/approval-routes.ts';
 import { addEventRoutes } from './http/event-routes.ts';
 import { addRunRoutes } from './http/run-routes.ts';
 import { addWorkflowRoutes } from './http/workflow-routes.ts';
 import { openPostgresJournal } from './journal/postgres/postgres-journal.ts';
 import { openSqliteJournal } from './journal/sqlite/sqlite-journal.ts';
+import { startRedelivery } from './pipeline/redelivery.ts';
+import { type ApprovalSchema, approvalMigrations } from './store/approval-schema.ts';
+import { createApprovals } from './store/approvals.ts';
 import { createHttpEffect } from './tasks/call-http/http-effect.ts';
+import { createHumanEffect } from './tasks/call-human/human-effect.ts';
 import { createOpenapiEffect } from './tasks/call-openapi/openapi-effect.ts';
 import { taskTypes } from './tasks/registry.ts';
 
@@ -50,7 +58,11 @@ export async function createAgentGateway(
   const grammar = createGrammar(clock);
   const schemas = createDataSchemas(clock);
   const definitions = createDefinitions({ types: taskTypes, expressions, grammar, schemas });
-  const effects = createEffects(config, { ...deps, schemas });
+  const approvals = createApprovals({
+    sql: await openOwnTables<ApprovalSchema, SharedSchema>(deps.sql, [approvalMigrations], clock),
+    audit: deps.audit,
+  });
+  const effects = createEffects(config, { ...deps, schemas, approvals });
   const worker = new Worker(
     {
       owner: newId('worker', clock.now()),
@@ -86,7 +98,10 @@ export async function createAgentGateway(
     maxWaitMs: () => config.current.max_wait_ms,
     isDraining: () => server.isDraining,
   };
+  const approvalDeps = { approvals, journal, schemas, clock, onAsked: api.onAsked };
+  const redelivery = startRedelivery(approvalDeps, telemetry.log);
   if (current.role !== 'worker') {
+    addApprovalRoutes(server.app, approvalDeps);
     addRunRoutes(server.app, api);
     addEventRoutes(server.app, api);
     addWorkflowRoutes(server.app, api);
@@ -99,6 +114,7 @@ export async function createAgentGateway(
   return {
     server,
     async close() {
+      redelivery.stop();
       await worker.stop();
       await Promise.all([...effects.values()].map(effect => effect.close?.()));
       await expressions.close();
@@ -128,7 +144,12 @@ async function openJournal({ journal }: AgentGatewayConfig, deps: GatewayDeps): 
 /** The ways to the outside, one line each. */
 function createEffects(
   config: ConfigSource<AgentGatewayConfig>,
-  { dialer, clock, schemas }: Pick<GatewayDeps, 'dialer' | 'clock'> & { readonly schemas: DataSchemas },
+  {
+    dialer,
+    clock,
+    schemas,
+    approvals,
+  }: Pick<GatewayDeps, 'dialer' | 'clock'> & { readonly schemas: DataSchemas; readonly approvals: Approvals },
 ): ReadonlyMap<string, Effect> {
   const neighbour = (name: string, url: string): Origin => ({ name, url: new URL(url), allowPrivate: true });
   const http = createHttpEffect({
@@ -143,6 +164,7 @@ function createEffects(
     http,
     createOpenapiEffect({ http, clock }),
     createSchemaEffect(schemas),
+    createHumanEffect({ approvals, clock }),
     createModelEffect({
       dialer,
       settings: () => ({

@@ -1,9 +1,12 @@
 import type { Scopes } from '@strata/shared/identity/scopes.ts';
-import type { Usage } from './run-events.ts';
+import type { RunIdentity, Usage } from './run-events.ts';
 
 /** What a call is made with. */
 export interface CallContext {
   readonly runId: string;
+  /** `namespace/name:version` */
+  readonly workflow: string;
+  readonly identity: RunIdentity;
   readonly taskPath: string;
   /** The same for every attempt of this call, and for no other call. */
   readonly idempotencyKey: string;

@@ -89,6 +89,8 @@ export async function performCall(attempt: Attempt, deps: PerformDeps): Promise<
 function createContext({ runId, state, task, call, signal, trace }: Attempt, deps: PerformDeps): CallContext {
   return {
     runId,
+    workflow: state.workflow,
+    identity: state.identity,
     taskPath: task.path,
     idempotencyKey: idempotencyKeyOf(runId, task, call.id),
     traceparent: trace.traceparent,

@@ -1,6 +1,8 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { newId } from '@strata/shared/ids.ts';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
+import { reservedSignals } from '../domain/approval.ts';
 import type { RunRequest, RunSummary } from '../domain/journal.ts';
 import type { RunLimits } from '../domain/run-events.ts';
 import type { ApiDeps } from './api-deps.ts';
@@ -89,6 +91,16 @@ export function readSignal(
   name: string,
   { clock }: ApiDeps,
 ): Asked & { id: string } {
+  if (name.startsWith(reservedSignals)) {
+    throw new GatewayError(
+      'invalid_request',
+      `Signals whose name begins with '${reservedSignals}' are the gateway's own.`,
+      {
+        reason: 'signal_name_reserved',
+        param: 'name',
+      },
+    );
+  }
   const { id = newId('signal', clock.now()), data } = readFields(request, signalBody);
   return { kind: 'signal', payload: { id, name, data: data ?? null }, id };
 }

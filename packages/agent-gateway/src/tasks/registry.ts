@@ -1,6 +1,7 @@
 import type { TaskType, TaskTypes } from '../domain/task-type.ts';
 import { callAgentTask } from './call-agent/index.ts';
 import { callHttpTask } from './call-http/index.ts';
+import { callHumanTask } from './call-human/index.ts';
 import { callLlmTask } from './call-llm/index.ts';
 import { callMcpTask } from './call-mcp/index.ts';
 import { callOpenapiTask } from './call-openapi/index.ts';
@@ -18,6 +19,7 @@ import { waitTask } from './wait/index.ts';
 const all: readonly TaskType[] = [
   callAgentTask,
   callHttpTask,
+  callHumanTask,
   callLlmTask,
   callMcpTask,
   callOpenapiTask,
