@@ -34,7 +34,7 @@ function sealsIn(body: string, mark: string | undefined): number {
 for (const client of loopClients) {
   for (const upstream of upstreams) {
     const alias = `${upstream.name}-thinking`;
-    const hasSeals = upstream.sealMark !== undefined && !upstream.alsoSpeaks?.includes(client.protocol);
+    const hasSeals = upstream.sealMark !== undefined;
     describe(`${client.name} → ${upstream.name}`, () => {
       test('[AI-5] three turns: the thinking of each turn comes back as it was made', async () => {
         const loop = client.open(gateway, prompt);

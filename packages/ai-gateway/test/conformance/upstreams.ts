@@ -8,8 +8,6 @@ export interface Upstream {
   readonly thinkingModel: string;
   /** What stands before each seal in a request to it; undefined where the protocol has none. */
   readonly sealMark: string | undefined;
-  /** Protocols that the provider speaks besides; their clients' bytes pass. */
-  readonly alsoSpeaks?: readonly string[];
 }
 
 export const upstreams: readonly Upstream[] = [
@@ -22,11 +20,10 @@ export const upstreams: readonly Upstream[] = [
   },
   {
     name: 'openai-responses',
-    provider: url => ({ type: 'openai', base_url: `${url}/openai/v1` }),
+    provider: url => ({ type: 'openai', base_url: `${url}/openai/v1`, apis: ['responses'] }),
     model: 'sim-model',
     thinkingModel: 'gpt-5-mini',
     sealMark: '"encrypted_content":"',
-    alsoSpeaks: ['openai-chat'],
   },
   {
     name: 'anthropic-messages',

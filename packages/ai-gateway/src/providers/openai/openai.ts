@@ -1,7 +1,13 @@
 import * as z from 'zod';
-import { defineProvider } from '../../domain/provider.ts';
+import { defineProvider, type ProtocolAccess } from '../../domain/provider.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
+
+/** Responses comes first by default: it alone can give reasoning back to the model. */
+const accesses: Readonly<Record<'responses' | 'chat', readonly [string, ProtocolAccess]>> = {
+  responses: ['openai-responses', { path: '/responses', mayAskStreamUsage: true }],
+  chat: ['openai-chat', { path: '/chat/completions', mayAskStreamUsage: true }],
+};
 
 export const openai = defineProvider({
   type: 'openai',
@@ -12,6 +18,13 @@ export const openai = defineProvider({
       .describe('Address of the API, up to and with the version.'),
     organization: z.string().min(1).optional().describe('Organization the requests are counted to.'),
     project: z.string().min(1).optional().describe('Project the requests are counted to.'),
+    apis: z
+      .array(z.enum(['responses', 'chat']))
+      .min(1)
+      .default(['responses', 'chat'])
+      .describe(
+        'Which APIs the models of this account may be asked by, the preferred first. `[responses]` for models that Chat Completions does not have.',
+      ),
     allow_private: allowPrivateOption(),
   }),
   create: (options, { name }) => ({
@@ -19,11 +32,7 @@ export const openai = defineProvider({
     system: 'openai',
     vendor: 'openai',
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
-    speaks: new Map([
-      // First, because it alone can give reasoning back to the model.
-      ['openai-responses', { path: '/responses', mayAskStreamUsage: true }],
-      ['openai-chat', { path: '/chat/completions', mayAskStreamUsage: true }],
-    ]),
+    speaks: new Map(options.apis.map(api => accesses[api])),
     headers: {
       authorization: `Bearer ${options.api_key.reveal()}`,
       ...(options.organization !== undefined && { 'openai-organization': options.organization }),
