@@ -22,6 +22,7 @@ import { authorize } from './policies/authorize.ts';
 import { createBreakerStage } from './policies/breaker.ts';
 import { createBudgetStage } from './policies/budget.ts';
 import { createMeter } from './policies/meter.ts';
+import { createRateLimit } from './policies/rate-limit.ts';
 import { createRefuseUnpriced } from './policies/refuse-unpriced.ts';
 import { createRequireLedger } from './policies/require-ledger.ts';
 import { createRest } from './policies/rest.ts';
@@ -53,6 +54,7 @@ export async function createAiGateway(
 
   const requestStages: Stage<Call, Answer>[] = [
     ...(telemetry.isTracing ? [createTraceCall(telemetry)] : []),
+    createRateLimit(deps.limiter),
     createRequireLedger(deps.ledger),
   ];
   const attemptStages: Stage<Attempt, Answer>[] = [

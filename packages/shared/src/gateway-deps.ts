@@ -26,6 +26,8 @@ import { readOrCreateSecret } from './identity/local-secrets.ts';
 import type { CancelRun } from './identity/revocation.ts';
 import type { TreeStore } from './identity/tree-store.ts';
 import { randomText } from './ids.ts';
+import type { Limiter } from './limits/limiter.ts';
+import { openLimiter } from './limits/open-limiter.ts';
 import type { Budgets } from './money/budgets.ts';
 import { openMoney } from './money/open-money.ts';
 import type { UsageLedger } from './money/usage-ledger.ts';
@@ -61,6 +63,7 @@ export interface GatewayDeps {
   readonly budgets: Budgets;
   /** Where refused calls are entered, however many. */
   readonly refusals: RefusalLog;
+  readonly limiter: Limiter;
   /** Absolute path of the folder for embedded stores. */
   readonly dataDir: string;
   /** Closes what was opened here, in reverse order. */
@@ -119,6 +122,7 @@ export async function openGatewayDeps(options: {
     gateway: name,
     config: config.audit,
   });
+  const limiter = await openLimiter({ config, clock, log: telemetry.log });
   const money = await openMoney({ sql, clock, log: telemetry.log, config });
   const refusals = createRefusalLog({ audit, clock, perMinute: config.audit.refusals_per_minute });
   return {
@@ -136,6 +140,7 @@ export async function openGatewayDeps(options: {
     envelopeKeys,
     ledger: money.ledger,
     budgets: money.budgets,
+    limiter,
     authenticate: identity.authenticate,
     audit,
     refusals,
@@ -144,6 +149,7 @@ export async function openGatewayDeps(options: {
     async close() {
       await identity.close();
       await dialer.close();
+      await limiter.close();
       await money.close();
       refusals.close();
       await audit.close();

@@ -33,6 +33,8 @@ export interface Call {
   /** The trace the attempts belong to. The stage that opens a span for the request sets it. */
   trace: SpanContext;
   readonly wantsCostComment: boolean;
+  /** Headers of the answer, whatever it is. Stages add to them. */
+  readonly replyHeaders: Record<string, string>;
   /** Failed attempts so far, oldest first. */
   readonly failures: AttemptReport[];
 }

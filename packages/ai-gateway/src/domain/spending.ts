@@ -67,6 +67,17 @@ export function tokenBounds(request: ModelRequest, prices: PriceList | undefined
   };
 }
 
+/** A likely number of tokens, for limits of rate: what was used in the end corrects it. */
+export function estimatedTokens(request: ModelRequest): TokenBounds {
+  const { limit = likelyOutputTokens, answers } = askedOutput(request);
+  return {
+    input: Math.ceil(request.body.length / bytesPerToken),
+    output: Math.min(limit, likelyOutputTokens) * answers,
+  };
+}
+
+const likelyOutputTokens = 1024;
+
 function askedOutput({ body, scanned }: ModelRequest): { limit: number | undefined; answers: number } {
   const numberAt = (name: string) => asCount(valueAt(body, lastMember(scanned, name)));
   const flat = outputLimits.map(numberAt).filter(each => each !== undefined);

@@ -72,6 +72,7 @@ function openCall(
     signal: endOf(request, reply, deps.clock),
     trace: request.traceContext,
     wantsCostComment: headers['x-strata-usage'] === 'comment',
+    replyHeaders: {},
     failures: [],
   };
 }
@@ -95,6 +96,7 @@ function send(reply: FastifyReply, answer: Answer, clock: Clock): void {
   const { attempt } = answer;
   const headers: OutgoingHttpHeaders = {
     ...(reply.getHeaders() as OutgoingHttpHeaders), // Fastify's type only adds names
+    ...attempt.call.replyHeaders,
     [attempt.call.protocol.requestIdHeader]: attempt.call.requestId,
     'x-strata-provider': attempt.target.provider.name,
     'x-strata-model': attempt.target.model,
@@ -132,7 +134,7 @@ const maxTextBytes = 16 * 1024;
 /** Tells how many attempts were made, and stops the official SDKs from repeating what no repetition can cure. */
 function refused(reply: FastifyReply, call: Call, error: unknown): GatewayError {
   const { failures } = call;
-  reply.header('x-strata-attempts', String(failures.length));
+  reply.headers(call.replyHeaders).header('x-strata-attempts', String(failures.length));
   const isHopeless = failures.length > 0 && failures.every(each => hopeless.has(each.failure));
   if (isHopeless) reply.header('x-should-retry', 'false');
   return GatewayError.from(error);

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { auditSection } from '../audit/audit-section.ts';
 import { networkSection } from '../http/network-section.ts';
 import { identitySection } from '../identity/identity-section.ts';
+import { limitsSection } from '../limits/limit-section.ts';
 import { budgetsSection } from '../money/budget-section.ts';
 import { ledgerSection } from '../money/money-section.ts';
 import { hotSection, storeSection } from '../stores/store-section.ts';
@@ -24,6 +25,7 @@ export const sharedSections = {
   ledger: ledgerSection,
   audit: auditSection,
   budgets: budgetsSection,
+  limits: limitsSection,
 };
 
 export type SharedConfig = z.output<ReturnType<typeof sharedSchema>>;

@@ -74,13 +74,14 @@ export class SubjectIndex<Item> {
       for (const item of this.#exact.get(keyOf(tenant, subject)) ?? []) found.push(item);
     }
     for (const { tenant: owner, subject, item } of this.#patterns) {
-      if (owner === tenant && subjects.some(each => fits(subject, each))) found.push(item);
+      if (owner === tenant && subjects.some(each => subjectFits(subject, each))) found.push(item);
     }
     return found;
   }
 }
 
-function fits(pattern: Subject, { kind, id }: Subject): boolean {
+/** Whether the subject is of the kind of the pattern, and its id fits. */
+export function subjectFits(pattern: Subject, { kind, id }: Subject): boolean {
   return pattern.kind === kind && matchesScope([pattern.id], id);
 }
 

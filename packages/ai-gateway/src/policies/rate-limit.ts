@@ -1,0 +1,56 @@
+import { LimitExceeded } from '@strata/shared/limits/limit-answer.ts';
+import type { Limiter, Pass } from '@strata/shared/limits/limiter.ts';
+import { subjectsOf } from '@strata/shared/money/spender.ts';
+import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
+import type { Stage } from '@strata/shared/pipeline.ts';
+import type { Answer, Call } from '../domain/call.ts';
+import { estimatedTokens } from '../domain/spending.ts';
+
+/**
+ * Counts the request against every limit of its caller, model and preferred provider, in one step, before anything else is done for it. Tokens
+ * are taken by estimate and corrected by what was used; a place of a concurrency limit is kept until the last byte.
+ */
+export function createRateLimit(limiter: Limiter): Stage<Call, Answer> {
+  return async (call, next) => {
+    const pass = await admit(limiter, call);
+    let answer: Answer;
+    try {
+      answer = await next();
+    } catch (error) {
+      pass.finish({ input_tokens: 0, output_tokens: 0 });
+      throw error;
+    }
+    if (answer.type === 'stream') answer.stream.onEnd(({ facts }) => finish(pass, facts.report?.usage));
+    else finish(pass, answer.type === 'whole' ? answer.facts.report?.usage : undefined);
+    return answer;
+  };
+}
+
+async function admit(limiter: Limiter, call: Call): Promise<Pass> {
+  const [target] = call.targets;
+  const subjects = [
+    ...subjectsOf(call.caller),
+    { kind: 'model', id: call.route.alias } as const,
+    ...(target === undefined ? [] : [{ kind: 'upstream', id: target.provider.name } as const]),
+  ];
+  try {
+    const pass = await limiter.admit({
+      tenant: call.caller.tenant,
+      subjects,
+      amounts: () => {
+        const { input, output } = estimatedTokens(call.request);
+        return { requests: 1, input_tokens: input, output_tokens: output };
+      },
+    });
+    Object.assign(call.replyHeaders, pass.headers);
+    return pass;
+  } catch (error) {
+    if (error instanceof LimitExceeded) Object.assign(call.replyHeaders, error.headers);
+    throw error;
+  }
+}
+
+/** What an upstream that kept silent about it used stays as it was estimated. */
+function finish(pass: Pass, usage: Parameters<typeof inputTokens>[0] | undefined): void {
+  pass.finish(usage && { input_tokens: inputTokens(usage), output_tokens: outputTokens(usage) });
+}

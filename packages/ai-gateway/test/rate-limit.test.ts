@@ -1,0 +1,62 @@
+import { jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
+import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { chatRequest, post, type RunningGateway, sectionFor, startGateway } from './harness.ts';
+import { chatCompletion } from './recordings.ts';
+
+let upstream: FakeUpstream;
+let gateway: RunningGateway;
+
+beforeAll(async () => {
+  upstream = await startFakeUpstream({ plan: jsonPlan(chatCompletion) });
+});
+afterEach(() => gateway.close());
+afterAll(() => upstream.close());
+
+const start = async (limits: object[]) => {
+  gateway = await startGateway({
+    shared: {
+      limits: limits.map((limit, index) => ({ name: `l${index}`, tenant: 'acme', per: 'day', ...limit })),
+    },
+    section: sectionFor({ openai: upstream.url }),
+  });
+};
+const ask = (more: object = {}) => post(gateway, '/v1/chat/completions', chatRequest(more));
+
+test('[I7] every answer tells what is left, and a refusal when to come back; a refused request is not asked of an upstream', async () => {
+  await start([{ subject: 'key:*', unit: 'requests', amount: 2 }]);
+  const before = upstream.requests.length;
+  const first = await ask();
+  expect([first.status, first.headers['ratelimit-policy'], first.headers.ratelimit]).toEqual([
+    200,
+    '"l0";q=2;w=86400',
+    '"l0";r=1;t=43200',
+  ]);
+  await ask();
+  const refused = await ask();
+  expect(refused.status).toBe(429);
+  expect(Number(refused.headers['retry-after'])).toBeGreaterThan(43_000);
+  expect(refused.headers.ratelimit).toMatch(/^"l0";r=0;t=86[34]\d\d$/);
+  expect(JSON.parse(refused.body.toString()).error).toMatchObject({
+    type: 'rate_limit_error',
+    code: 'rate_limit_exceeded',
+  });
+  expect(upstream.requests.length - before).toBe(2);
+});
+
+test('tokens that were taken by estimate are corrected by what the upstream says', async () => {
+  await start([{ subject: 'organisation:acme', unit: 'output_tokens', amount: 1030 }]);
+  expect((await ask()).status).toBe(200); // 1024 by estimate, 5 in fact
+  expect((await ask()).status).toBe(200);
+  expect((await ask({ max_tokens: 1025 })).status).toBe(429);
+});
+
+test('a place is kept until the last byte, and no longer', async () => {
+  await start([{ subject: 'model:chat', unit: 'concurrency', amount: 1 }]);
+  const plan = jsonPlan(chatCompletion);
+  upstream.use([{ op: 'stall', ms: 1000 }, ...plan]);
+  const answers = await Promise.all([ask(), ask(), ask()]);
+  expect(answers.map(answer => answer.status).sort()).toEqual([200, 429, 429]);
+  upstream.use(plan);
+  expect((await ask()).status).toBe(200);
+});
