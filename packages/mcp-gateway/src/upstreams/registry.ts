@@ -3,6 +3,7 @@ import { createRegistry } from '@strata/shared/plugin.ts';
 import { Secret } from '@strata/shared/secret.ts';
 import type * as z from 'zod';
 import type { UpstreamPolicy } from '../domain/upstream.ts';
+import { openApiUpstream } from './openapi/index.ts';
 import { sseUpstream } from './sse/index.ts';
 import { stdioUpstream } from './stdio/index.ts';
 import { streamableHttpUpstream } from './streamable-http/index.ts';
@@ -10,7 +11,7 @@ import type { TransportFactory } from './transport.ts';
 import type { UpstreamPluginDeps, upstreamOptions } from './upstream-plugin.ts';
 
 /** Every way to reach a tool server. A new one is a folder and a line here. */
-const registry = createRegistry([stdioUpstream, streamableHttpUpstream, sseUpstream]);
+const registry = createRegistry([stdioUpstream, streamableHttpUpstream, sseUpstream, openApiUpstream]);
 
 export const serverSchema = registry.schema;
 

@@ -1,0 +1,145 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Dialer } from '@strata/shared/http/dialer.ts';
+import { buildOpenapiRequest } from '@strata/shared/openapi/openapi-request.ts';
+import { isObject, type JsonObject } from '../../domain/capabilities.ts';
+import { newestLegacyVersion } from '../../domain/protocol-versions.ts';
+import { readBody } from '../read-body.ts';
+import type { RemoteServer } from '../remote-server.ts';
+import type { Transport, TransportEvents } from '../transport.ts';
+import type { ApiTool } from './api-tools.ts';
+import { renderResponse } from './render-response.ts';
+
+/** An API that is ready to be called. */
+export interface OpenApi {
+  readonly info: { readonly name: string; readonly version: string };
+  /** Where its paths begin; headers hold the operator's credential. */
+  readonly remote: RemoteServer;
+  readonly tools: ReadonlyMap<string, ApiTool>;
+}
+
+export interface OpenApiTransportOptions {
+  readonly server: string;
+  readonly load: () => Promise<OpenApi>;
+  /** Appended to every request, such as an API key. */
+  readonly query: Readonly<Record<string, string>>;
+  readonly maxResultBytes: number;
+  readonly dialer: Dialer;
+}
+
+interface Message {
+  readonly id?: number;
+  readonly method?: string;
+  readonly params?: { readonly name?: unknown; readonly arguments?: unknown };
+}
+
+const untimed = { headersMs: 0, bodyMs: 0 } as const;
+
+/** A tool server made of an OpenAPI document: it answers the handshake and the list itself, and a call is one HTTP request. */
+export class OpenApiTransport implements Transport {
+  readonly #options: OpenApiTransportOptions;
+  readonly #events: TransportEvents;
+  readonly #inFlight = new Map<number, AbortController>();
+  #api: OpenApi | undefined;
+
+  constructor(options: OpenApiTransportOptions, events: TransportEvents) {
+    this.#options = options;
+    this.#events = events;
+  }
+
+  async start(): Promise<void> {
+    this.#api = await this.#options.load();
+  }
+
+  send(bytes: Buffer, request: number | undefined): void {
+    if (request === undefined) return; // notifications say nothing to an API
+    this.#answer(JSON.parse(bytes.toString()) as Message, request).then(
+      answer => this.#reply(request, answer),
+      (error: unknown) => this.#events.onRequestFailed(request, GatewayError.from(error)),
+    );
+  }
+
+  abandon(request: number): void {
+    this.#inFlight.get(request)?.abort();
+  }
+
+  opened(): void {}
+
+  async close(): Promise<void> {
+    for (const controller of this.#inFlight.values()) controller.abort();
+  }
+
+  #reply(request: number, answer: JsonObject): void {
+    const text = JSON.stringify({ jsonrpc: '2.0', id: request, ...answer });
+    this.#events.onMessage(Buffer.from(text), request);
+  }
+
+  async #answer({ method, params }: Message, request: number): Promise<JsonObject> {
+    const api = this.#api;
+    switch (method) {
+      case 'initialize':
+        return {
+          result: {
+            protocolVersion: newestLegacyVersion,
+            capabilities: { tools: {} },
+            serverInfo: api?.info,
+          },
+        };
+      case 'ping':
+        return { result: {} };
+      case 'tools/list':
+        return { result: { tools: [...(api?.tools.values() ?? [])].map(({ shown }) => shown) } };
+      case 'tools/call': {
+        const tool = api?.tools.get(String(params?.name));
+        if (!api || !tool) return { error: { code: -32602, message: 'There is no such tool.' } };
+        return { result: await this.#call(api, tool, params?.arguments, request) };
+      }
+      default:
+        return { error: { code: -32601, message: 'An API has tools only.' } };
+    }
+  }
+
+  async #call(api: OpenApi, { operation }: ApiTool, args: unknown, request: number): Promise<JsonObject> {
+    const controller = new AbortController();
+    this.#inFlight.set(request, controller);
+    try {
+      const built = buildOpenapiRequest(operation, isObject(args) ? args : {});
+      const { server, dialer, maxResultBytes } = this.#options;
+      const response = await dialer.request(api.remote.origin, {
+        method: built.method,
+        path: this.#withQuery(api.remote.path.replace(/\/$/, '') + built.path),
+        headers: {
+          accept: 'application/json, */*;q=0.5',
+          ...withoutCredentials(built.headers),
+          ...api.remote.headers,
+        },
+        body: built.body,
+        signal: controller.signal,
+        timeouts: untimed,
+      });
+      const body = await readBody(response.body, maxResultBytes, server);
+      return renderResponse(response.status, headerText(response.headers['content-type']), body);
+    } catch (error) {
+      // Wrong arguments are the tool's error, which the model can read and repair (2025-11-25, "Error Handling").
+      if (!(error instanceof GatewayError) || error.kind !== 'invalid_request') throw error;
+      return { content: [{ type: 'text', text: error.message }], isError: true };
+    } finally {
+      this.#inFlight.delete(request);
+    }
+  }
+
+  #withQuery(path: string): string {
+    const more = new URLSearchParams(this.#options.query).toString();
+    if (more === '') return path;
+    return `${path}${path.includes('?') ? '&' : '?'}${more}`;
+  }
+}
+
+/** Who calls the API is the operator's to say, and nothing a caller can argue about. */
+function withoutCredentials(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const { authorization: _authorization, cookie: _cookie, ...rest } = headers;
+  return rest;
+}
+
+function headerText(value: string | string[] | undefined): string {
+  return (Array.isArray(value) ? value[0] : value) ?? '';
+}

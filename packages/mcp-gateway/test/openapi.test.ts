@@ -1,0 +1,174 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { errorOf, openRawClient, type RawClient, resultText } from './raw-client.ts';
+import { startGateway, type TestGateway } from './start-gateway.ts';
+
+/** An HTTP API behind its OpenAPI document: each operation is a tool. */
+const document = `
+openapi: 3.0.3
+info: { title: Pets, version: "1" }
+servers: [{ url: /v1 }]
+paths:
+  /pets/{id}:
+    parameters: [{ name: id, in: path, required: true, schema: { type: string } }]
+    get: { operationId: getPet, summary: One pet, responses: { "200": { description: ok } } }
+    delete: { operationId: deletePet, responses: { "204": { description: gone } } }
+  /pets:
+    get:
+      operationId: listPets
+      parameters:
+        - { name: tag, in: query, schema: { type: array, items: { type: string } } }
+        - { name: authorization, in: header, schema: { type: string } }
+      responses: { "200": { description: ok } }
+    post:
+      operationId: createPet
+      requestBody:
+        required: true
+        content: { application/json: { schema: { $ref: "#/components/schemas/Pet" } } }
+      responses: { "201": { description: made } }
+components:
+  schemas:
+    Pet:
+      type: object
+      required: [name]
+      properties: { name: { type: string }, parent: { $ref: "#/components/schemas/Pet" } }
+`;
+
+interface Seen {
+  readonly method: string;
+  readonly url: string;
+  readonly authorization: string | undefined;
+  readonly body: string;
+}
+
+let api: Server;
+let gateway: TestGateway;
+let client: RawClient;
+let folder: string;
+let seen: Seen[] = [];
+
+beforeAll(async () => {
+  api = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const { method = '', url = '', headers } = request;
+      if (url === '/openapi.yaml') return void response.end(document);
+      seen.push({
+        method,
+        url,
+        authorization: headers.authorization,
+        body: Buffer.concat(chunks).toString(),
+      });
+      const status = url.includes('unknown') ? 404 : 200;
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ id: 12345678901, url }));
+    });
+  });
+  await new Promise<void>(resolve => api.listen(0, '127.0.0.1', resolve));
+  const at = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+  folder = mkdtempSync(join(tmpdir(), 'strata-openapi-'));
+  writeFileSync(join(folder, 'api.yaml'), document);
+  writeFileSync(join(folder, 'broken.yaml'), 'openapi: 3.1.0\npaths: {');
+  const common = { type: 'openapi', allow_private: true };
+  gateway = await startGateway({
+    servers: {
+      pets: {
+        ...common,
+        document: `${at}/openapi.yaml`,
+        headers: { authorization: 'Bearer of-the-operator' },
+        query: { api_key: 'k&1' },
+      },
+      slim: {
+        ...common,
+        document: join(folder, 'api.yaml'),
+        url: `${at}/other`,
+        operations: ['*', '!delete*'],
+      },
+      broken: { ...common, document: join(folder, 'broken.yaml'), url: at },
+      private: { type: 'openapi', document: join(folder, 'api.yaml'), url: `${at}/v1` },
+    },
+  });
+  client = await openRawClient(gateway);
+});
+
+afterAll(async () => {
+  await gateway?.close();
+  await new Promise(resolve => api?.close(resolve));
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('the operations of a document are tools, with a schema and what their method says of them', async () => {
+  const [answer] = await client.ask('{"jsonrpc":"2.0","id":1,"method":"tools/list"}');
+  const { tools, _meta } = JSON.parse(answer ?? '').result;
+  const names = tools.map((tool: { name: string }) => tool.name);
+  expect(names).toEqual(
+    expect.arrayContaining([
+      'pets__getPet',
+      'pets__deletePet',
+      'pets__listPets',
+      'pets__createPet',
+      'slim__getPet',
+    ]),
+  );
+  expect(names).not.toContain('slim__deletePet');
+  const get = tools.find((tool: { name: string }) => tool.name === 'pets__getPet');
+  expect(get).toMatchObject({
+    description: 'One pet',
+    inputSchema: { type: 'object', required: ['id'] },
+    annotations: { readOnlyHint: true, idempotentHint: true },
+  });
+  expect(_meta['strata/unavailable_servers']).toContainEqual({
+    server: 'broken',
+    reason: 'openapi_document_invalid',
+  });
+});
+
+test('arguments go where the operation wants them, with the credential of the operator and no other', async () => {
+  seen = [];
+  const [read] = await client.call('1', 'pets__getPet', { id: 'a/b' });
+  expect(JSON.parse(read ?? '').result.structuredContent).toEqual({
+    id: 12345678901,
+    url: '/v1/pets/a%2Fb?api_key=k%261',
+  });
+  await client.call('2', 'pets__listPets', { tag: ['x', 'y'], authorization: 'Bearer of-the-caller' });
+  await client.call('3', 'pets__createPet', { body: { name: 'Rex' } });
+  await client.call('4', 'slim__getPet', { id: '7' });
+  expect(seen).toEqual([
+    { method: 'GET', url: '/v1/pets/a%2Fb?api_key=k%261', authorization: 'Bearer of-the-operator', body: '' },
+    {
+      method: 'GET',
+      url: '/v1/pets?tag=x&tag=y&api_key=k%261',
+      authorization: 'Bearer of-the-operator',
+      body: '',
+    },
+    {
+      method: 'POST',
+      url: '/v1/pets?api_key=k%261',
+      authorization: 'Bearer of-the-operator',
+      body: '{"name":"Rex"}',
+    },
+    { method: 'GET', url: '/other/pets/7', authorization: undefined, body: '' },
+  ]);
+});
+
+test('wrong arguments and refusals of the API are errors of the tool, which a model can read', async () => {
+  for (const args of [{}, { id: '..' }, { id: 'x', nonsense: 1 }]) {
+    const [answer] = await client.call('1', 'pets__getPet', args);
+    expect(JSON.parse(answer ?? '').result, JSON.stringify(args)).toMatchObject({ isError: true });
+  }
+  const [absent] = await client.call('2', 'pets__getPet', { id: 'unknown' });
+  expect(JSON.parse(absent ?? '').result).toMatchObject({ isError: true });
+  expect(resultText(absent)).toBe('HTTP 404');
+});
+
+test('[S-3] an API at a private address that was not allowed is not reached', async () => {
+  seen = [];
+  const [answer] = await client.call('1', 'private__getPet', { id: '1' });
+  expect(errorOf(answer)?.data).toMatchObject({ reason: 'destination_not_allowed' });
+  expect(seen).toEqual([]);
+});
