@@ -1,3 +1,5 @@
+import type { Credentials } from '../endpoint.ts';
+
 /** What `call: http` asks of its effect. */
 export interface HttpCall {
   readonly method: string;
@@ -5,6 +7,7 @@ export interface HttpCall {
   readonly headers: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, string>>;
   readonly body: unknown;
+  readonly credentials?: Credentials | undefined;
   readonly acceptsRedirect: boolean;
   /** The content as base64, whatever it is. */
   readonly wantsRaw: boolean;

@@ -4,6 +4,7 @@ import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { parseJson } from '@strata/shared/json.ts';
 import type { CallContext, Effect } from '../../domain/effect.ts';
 import { kindOfStatus, readBounded, retryAfterMsOf } from '../../domain/upstream-refusal.ts';
+import { authorizationOf } from '../endpoint.ts';
 import type { HttpCall, HttpCallResult } from './http-call.ts';
 
 export interface HttpEffectOptions {
@@ -72,6 +73,7 @@ function encode(call: HttpCall, context: CallContext) {
   for (const [name, value] of Object.entries(call.headers)) {
     if (!reservedHeader.test(name)) headers[name.toLowerCase()] = value;
   }
+  if (call.credentials !== undefined) headers.authorization = authorizationOf(call.credentials);
   headers.traceparent = context.traceparent;
   headers['idempotency-key'] = context.idempotencyKey;
   if (call.body === undefined || call.body === null) return { headers, body: null };

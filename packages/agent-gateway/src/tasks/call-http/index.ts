@@ -2,16 +2,14 @@ import * as z from 'zod';
 import { defineTask, type TaskScope } from '../../domain/task-type.ts';
 import type { Template } from '../../domain/workflow.ts';
 import { checkShape } from '../check-shape.ts';
+import { compileEndpoint, type EndpointOptions, endpointSchema, prepareCredentials } from '../endpoint.ts';
 import { type HttpOutput, httpOutput, inDoubtOfMethod, moveOfAnswer, withoutQuery } from '../http-answer.ts';
 import { planSingleCall } from '../single-call.ts';
 import type { HttpCall, HttpCallResult } from './http-call.ts';
 
 const withSchema = z.strictObject({
   method: z.string().regex(/^[A-Za-z]{1,16}$/, 'Expected an HTTP method'),
-  endpoint: z.union(
-    [z.string().min(1), z.strictObject({ uri: z.string().min(1) })],
-    'Expected an address, or an object with `uri`. Authentication of endpoints is not supported',
-  ),
+  endpoint: endpointSchema,
   headers: z.union([z.record(z.string(), z.unknown()), z.string()]).optional(),
   body: z.unknown().optional(),
   query: z.union([z.record(z.string(), z.unknown()), z.string()]).optional(),
@@ -21,7 +19,7 @@ const withSchema = z.strictObject({
 
 interface Options {
   readonly method: string;
-  readonly uri: Template;
+  readonly endpoint: EndpointOptions;
   readonly headers: Template | undefined;
   readonly body: Template | undefined;
   readonly query: Template | undefined;
@@ -38,18 +36,15 @@ export const callHttpTask = defineTask<Options | undefined, HttpCall>({
     const shape = checkShape(withSchema, { value: definition.with, pointer }, context);
     if (shape === undefined) return undefined;
     const { endpoint, headers, body, query } = shape;
-    const isString = typeof endpoint === 'string';
     const part = (value: unknown, name: string) =>
       value === undefined ? undefined : context.template(value, `${pointer}/${name}`);
-    const uri = context.template(
-      isString ? endpoint : endpoint.uri,
-      `${pointer}/endpoint${isString ? '' : '/uri'}`,
-    );
+    const compiled = compileEndpoint(endpoint, `${pointer}/endpoint`, context);
+    const { uri } = compiled;
     if (uri.kind === 'literal' && !/^https?:\/\//i.test(String(uri.value)))
       context.mistake(`${pointer}/endpoint`, 'The address must begin with http:// or https://.');
     return {
       method: shape.method.toUpperCase(),
-      uri,
+      endpoint: compiled,
       headers: part(headers, 'headers'),
       body: part(body, 'body'),
       query: part(query, 'query'),
@@ -63,7 +58,8 @@ export const callHttpTask = defineTask<Options | undefined, HttpCall>({
       template === undefined ? undefined : scope.evaluate(template);
     return {
       method: options.method,
-      uri: await resolveUri(options.uri, scope),
+      uri: await resolveUri(options.endpoint.uri, scope),
+      credentials: await prepareCredentials(options.endpoint, scope),
       headers: toTexts(await evaluate(options.headers)),
       query: toTexts(await evaluate(options.query)),
       body: await evaluate(options.body),

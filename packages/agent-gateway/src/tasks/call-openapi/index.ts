@@ -2,6 +2,13 @@ import * as z from 'zod';
 import { defineTask, type InDoubtAnswer, type PlannedCall } from '../../domain/task-type.ts';
 import type { TaskNode, Template } from '../../domain/workflow.ts';
 import { checkShape } from '../check-shape.ts';
+import {
+  authenticationSchema,
+  compileEndpoint,
+  type EndpointOptions,
+  endpointSchema,
+  prepareCredentials,
+} from '../endpoint.ts';
 import { type HttpOutput, httpOutput, inDoubtOfMethod, moveOfAnswer } from '../http-answer.ts';
 import { planSingleCall } from '../single-call.ts';
 import type { OpenapiCall, OpenapiCallResult } from './openapi-call.ts';
@@ -9,19 +16,18 @@ import type { OpenapiCall, OpenapiCallResult } from './openapi-call.ts';
 const withSchema = z.strictObject({
   document: z.strictObject({
     name: z.string().optional(),
-    endpoint: z.union(
-      [z.string().min(1), z.strictObject({ uri: z.string().min(1) })],
-      'Expected an address, or an object with `uri`. Authentication of endpoints is not supported',
-    ),
+    endpoint: endpointSchema,
   }),
   operationId: z.string().min(1),
   parameters: z.union([z.record(z.string(), z.unknown()), z.string()]).optional(),
   output: httpOutput,
+  authentication: authenticationSchema.optional(),
   redirect: z.boolean().default(false),
 });
 
 interface Options {
-  readonly document: Template;
+  readonly document: EndpointOptions;
+  readonly credentials: Template | undefined;
   readonly operationId: string;
   readonly parameters: Template | undefined;
   readonly output: HttpOutput;
@@ -36,14 +42,10 @@ export const callOpenapiTask = defineTask<Options | undefined, OpenapiCall>({
     const pointer = `${context.path}/with`;
     const shape = checkShape(withSchema, { value: definition.with, pointer }, context);
     if (shape === undefined) return undefined;
-    const { document, operationId, parameters, output, redirect } = shape;
-    const { endpoint } = document;
-    const at = `${pointer}/document/endpoint`;
+    const { document, operationId, parameters, output, redirect, authentication } = shape;
     return {
-      document:
-        typeof endpoint === 'string'
-          ? context.template(endpoint, at)
-          : context.template(endpoint.uri, `${at}/uri`),
+      document: compileEndpoint(document.endpoint, `${pointer}/document/endpoint`, context),
+      credentials: authentication && context.template(authentication, `${pointer}/authentication`),
       operationId,
       parameters:
         parameters === undefined ? undefined : context.template(parameters, `${pointer}/parameters`),
@@ -53,10 +55,12 @@ export const callOpenapiTask = defineTask<Options | undefined, OpenapiCall>({
   },
   async prepare(options, scope) {
     if (options === undefined) throw new Error('The task was not compiled');
-    const { document, operationId, parameters, output, redirect } = options;
+    const { document, credentials, operationId, parameters, output, redirect } = options;
     const given = parameters === undefined ? {} : await scope.evaluate(parameters);
     return {
-      document: String(await scope.evaluate(document)),
+      document: String(await scope.evaluate(document.uri)),
+      documentCredentials: await prepareCredentials(document, scope),
+      credentials: await prepareCredentials({ credentials }, scope),
       operationId,
       parameters: typeof given === 'object' && given !== null ? { ...given } : {},
       acceptsRedirect: redirect,

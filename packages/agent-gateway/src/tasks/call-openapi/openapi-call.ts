@@ -1,9 +1,14 @@
 import type { HttpCallResult } from '../call-http/http-call.ts';
+import type { Credentials } from '../endpoint.ts';
 
 /** What `call: openapi` asks of its effect. */
 export interface OpenapiCall {
   /** Where the document lies. */
   readonly document: string;
+  /** For the document. */
+  readonly documentCredentials?: Credentials | undefined;
+  /** For the service. */
+  readonly credentials?: Credentials | undefined;
   readonly operationId: string;
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly acceptsRedirect: boolean;

@@ -25,19 +25,21 @@ export function createOpenapiEffect({
 }): Effect {
   const kept = new Map<string, { readonly service: Promise<OpenapiService>; readonly untilMs: number }>();
 
-  function serviceOf(address: string, context: CallContext): Promise<OpenapiService> {
+  function serviceOf(call: OpenapiCall, context: CallContext): Promise<OpenapiService> {
+    // Who asks may decide what the document says, so it is kept for whoever has the same credentials.
+    const address = JSON.stringify([call.document, call.documentCredentials]);
     const known = kept.get(address);
     if (known !== undefined && known.untilMs > clock.monotonic()) return known.service;
     const [oldest] = kept.keys();
     if (kept.size >= maxKept && oldest !== undefined) kept.delete(oldest);
-    const service = fetchService(address, context);
+    const service = fetchService(call, context);
     kept.set(address, { service, untilMs: clock.monotonic() + keptMs });
     service.catch(() => kept.delete(address)); // the next call asks again
     return service;
   }
 
-  async function fetchService(address: string, context: CallContext): Promise<OpenapiService> {
-    const request = { ...plainGet(address), wantsRaw: true };
+  async function fetchService(call: OpenapiCall, context: CallContext): Promise<OpenapiService> {
+    const request = { ...plainGet(call.document), credentials: call.documentCredentials, wantsRaw: true };
     const { result } = await http.perform(request, { ...context, maxResultBytes: maxDocumentBytes });
     const answer = result as HttpCallResult; // from the effect `http`
     if (answer.isProblem) {
@@ -57,7 +59,7 @@ export function createOpenapiEffect({
     type: 'openapi',
     async perform(request, context) {
       const call = request as OpenapiCall; // planned by `call: openapi`
-      const service = await serviceOf(call.document, context);
+      const service = await serviceOf(call, context);
       const operation = operationOf(service, call);
       const { method, path, headers, body } = buildOpenapiRequest(operation, call.parameters);
       const uri = serverOf(service, operation, call.document) + path;
@@ -69,6 +71,7 @@ export function createOpenapiEffect({
         method,
         headers,
         body,
+        credentials: call.credentials,
         acceptsRedirect: call.acceptsRedirect,
         wantsRaw: call.wantsRaw,
       };
