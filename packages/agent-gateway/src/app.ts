@@ -23,6 +23,7 @@ import { Worker } from './engine/worker.ts';
 import { createJqExpressions } from './expressions/jq-expressions.ts';
 import type { ApiDeps } from './http/api-deps.ts';
 import { addApprovalRoutes } from './http/approval-routes.ts';
+import { addCloudEventRoutes } from './http/cloud-event-routes.ts';
 import { addEventRoutes } from './http/event-routes.ts';
 import { addRunRoutes } from './http/run-routes.ts';
 import { addWorkflowRoutes } from './http/workflow-routes.ts';
@@ -105,6 +106,7 @@ export async function createAgentGateway(
     addRunRoutes(server.app, api);
     addEventRoutes(server.app, api);
     addWorkflowRoutes(server.app, api);
+    addCloudEventRoutes(server.app, api);
   }
   if (current.role !== 'http') {
     journal.onDue(runId => (runId === undefined ? worker.scan() : worker.ask(runId)));

@@ -72,7 +72,7 @@ do:
 
 describe('what is not run is refused when it is submitted, and says why', () => {
   test.each([
-    ['run', { run: { shell: { command: 'ls' } } }, '/do/0/t/run', 'running containers'],
+    ['run', { run: { shell: { command: 'ls' } } }, '/do/0/t/run', 'Running containers'],
     ['call: grpc', { call: 'grpc', with: {} }, '/do/0/t/call', 'gRPC'],
     ['call: something', { call: 'something' }, '/do/0/t/call', "no function 'something'"],
   ])('%s', async (_name, task, pointer, why) => {

@@ -57,6 +57,7 @@ async function listenTo(task: Record<string, unknown>, events: readonly Record<s
       branches: noBranches,
       events: taken,
       hasEmitted: false,
+      child: undefined,
       jitter: () => 0,
     };
     return type.plan(view);

@@ -116,6 +116,8 @@ function allowed(command: Command, event: RunEvent): boolean {
       return event.type === 'call-started' && event.path === command.task.path;
     case 'open':
       return event.type.startsWith('branch-');
+    case 'spawn':
+      return event.type === 'child-started';
     case 'match':
       return event.type === 'event-taken' || event.type === 'event-passed';
     case 'record':

@@ -1,6 +1,6 @@
 import type { ReceivedEvent, RunEvent } from './run-events.ts';
 import type { Branch, OpenTask } from './run-state.ts';
-import type { AwaitedEvents, PlannedBranch, PlannedCall } from './task-type.ts';
+import type { AwaitedEvents, PlannedBranch, PlannedCall, PlannedChild } from './task-type.ts';
 import type { Next, TaskNode } from './workflow.ts';
 
 /** What to do next. The decision is one of these; the run loop does it. */
@@ -25,6 +25,8 @@ export type Command =
       readonly event: ReceivedEvent;
       readonly awaited: AwaitedEvents;
     }
+  /** Create the run, and write down that it is created, in one transaction. */
+  | { readonly type: 'spawn'; readonly task: OpenTask; readonly child: PlannedChild }
   /** Transform the output and end the task. */
   | { readonly type: 'complete'; readonly task: CompletedTask; readonly next: Next }
   /** Write these down and decide again. */

@@ -84,6 +84,7 @@ function decideTask(state: RunState, task: OpenTask, options: DecideOptions): Co
     branches: task.branches,
     events: task.events,
     hasEmitted: task.hasEmitted,
+    child: task.child,
     jitter: number => seededJitter(`${state.traceparent}${task.path}#${task.visit}:${number}`),
   });
   return followMove(state, { task, node, move, nowMs: options.nowMs });
@@ -137,6 +138,9 @@ function followMove(state: RunState, { task, node, move, nowMs }: Planned): Comm
       const { path, visit } = task;
       return record({ type: 'event-emitted', path, visit, event: move.event });
     }
+    case 'child':
+      if (task.child !== undefined) return { type: 'wait', untilMs: deadlineAtMs };
+      return { type: 'spawn', task, child: move.child };
     case 'events':
       return decideEvents(state, task, move);
   }
@@ -163,6 +167,8 @@ function decideBranches(state: RunState, task: OpenTask, open: readonly PlannedB
 
 function decideEvents(state: RunState, task: OpenTask, move: Extract<Move, { type: 'events' }>): Command {
   const { path, visit } = task;
+  const types = (move.awaited.types ?? []).filter(type => !state.subscribed.has(type));
+  if (types.length > 0) return record({ type: 'events-subscribed', types });
   for (const event of state.mailbox.values()) {
     if (event.receipt <= task.seenReceipt || !move.awaited.accepts(event)) continue;
     if (move.awaited.when !== undefined) return { type: 'match', task, event, awaited: move.awaited };

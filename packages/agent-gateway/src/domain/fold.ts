@@ -66,10 +66,15 @@ function applyEvent(state: RunState, event: RunEvent, atMs: number): void {
       failTask(state, event, atMs);
       return;
     case 'event-received':
+    case 'events-subscribed':
     case 'event-taken':
     case 'event-passed':
     case 'event-emitted':
       applyMail(state, event);
+      return;
+    case 'child-started':
+    case 'child-ended':
+      applyChild(state, event);
       return;
     case 'call-started':
     case 'call-completed':
@@ -139,6 +144,7 @@ function createRun(state: RunState, event: EventOf<'run-created'>, atMs: number)
   state.deadlineAtMs = event.deadlineAtMs;
   state.expiresAtMs = event.expiresAtMs ?? Number.POSITIVE_INFINITY;
   state.traceparent = event.traceparent;
+  state.parent = event.parent;
 }
 
 function startTask(state: RunState, event: EventOf<'task-started'>, atMs: number): void {
@@ -167,6 +173,7 @@ function startTask(state: RunState, event: EventOf<'task-started'>, atMs: number
     events: [],
     seenReceipt: 0,
     hasEmitted: false,
+    child: undefined,
     undoes: event.undoes === true,
     compensations: [],
   };
@@ -391,6 +398,8 @@ function closeTask(state: RunState, task: OpenTask): void {
   state.tasks.delete(taskKey(task));
   state.touched.delete(task);
   forgetCalls(state, task);
+  if (task.child !== undefined && state.children.delete(task.child.runId))
+    state.orphans.push(task.child.runId);
   for (const branch of task.open.values()) dropBranch(state, branch);
 }
 
@@ -403,12 +412,23 @@ function dropBranch(state: RunState, branch: Branch): void {
   if (branch.undone !== undefined) branch.owner.compensations.push(branch.undone);
 }
 
-type MailEvent = EventOf<'event-received' | 'event-taken' | 'event-passed' | 'event-emitted'>;
+type MailEvent = EventOf<
+  'event-received' | 'events-subscribed' | 'event-taken' | 'event-passed' | 'event-emitted'
+>;
+
+/** What names an event (CloudEvents 1.0, `id` and `source`). */
+export const eventKey = ({ id, source }: { readonly id: string; readonly source: string }) =>
+  `${source}\n${id}`;
 
 function applyMail(state: RunState, event: MailEvent): void {
   if (event.type === 'event-received') {
     const receipt = ++state.lastReceipt;
+    state.received.add(eventKey(event.event));
     state.mailbox.set(receipt, { ...event.event, receipt });
+    return;
+  }
+  if (event.type === 'events-subscribed') {
+    for (const type of event.types) state.subscribed.add(type);
     return;
   }
   const task = openTask(state, event);
@@ -422,6 +442,22 @@ function applyMail(state: RunState, event: MailEvent): void {
   if (event.type !== 'event-taken' || taken === undefined) return;
   state.mailbox.delete(event.receipt);
   task.events.push(event.match === undefined ? taken : { ...taken, match: event.match });
+}
+
+function applyChild(state: RunState, event: EventOf<'child-started' | 'child-ended'>): void {
+  const { runId } = event;
+  if (event.type === 'child-started') {
+    const task = openTask(state, event);
+    task.child = { runId, outcome: event.isDetached ? { status: 'completed' } : undefined };
+    if (event.isDetached === undefined) state.children.set(runId, task);
+    state.touched.add(task);
+    return;
+  }
+  const task = state.children.get(runId);
+  if (task === undefined) return;
+  state.children.delete(runId);
+  task.child = { runId, outcome: event.outcome };
+  state.touched.add(task);
 }
 
 export function openTask(state: RunState, of: { readonly path: string; readonly visit: number }): OpenTask {
@@ -447,5 +483,7 @@ function end(state: RunState, status: RunStatus): void {
   state.failure = undefined;
   state.pause = undefined;
   state.parkedCalls = 0;
+  state.orphans.push(...state.children.keys());
+  state.children.clear();
   for (const each of [state.tasks, state.lists, state.mailbox, state.touched]) each.clear();
 }

@@ -85,6 +85,8 @@ export interface Append {
   readonly isFinal: boolean;
   /** Put into the inboxes of other runs of the tenant in the same transaction, as far as they have not ended. */
   readonly tell?: readonly Told[];
+  /** Created in the same transaction. */
+  readonly spawn?: readonly NewRun[];
   /** Published in the same transaction, and not without it (W11). */
   readonly publish?: readonly CloudEvent[];
   /** Types of events that come to the run's inbox from now on, those since its creation included. */
@@ -113,7 +115,7 @@ export interface NewRecord {
 /** Something that was asked of a run from outside. Kept until the run's worker has written its answer. */
 export interface RunRequest {
   readonly id: number;
-  readonly kind: 'cancel' | 'terminate' | 'pause' | 'resume' | 'signal' | 'event' | 'resolve';
+  readonly kind: 'cancel' | 'terminate' | 'pause' | 'resume' | 'signal' | 'event' | 'child-ended' | 'resolve';
   readonly payload: unknown;
   readonly by: string;
 }

@@ -58,15 +58,22 @@ export interface ReceivedEvent {
   readonly receipt: number;
   /** The same however often it is sent (CloudEvents `id` and `source`). */
   readonly id: string;
-  /** `signal` for signals; the `type` of a CloudEvent otherwise. */
+  /** The `type` of a CloudEvent; the name of a signal. */
   readonly type: string;
-  /** The name of a signal; the `source` of a CloudEvent. */
+  /** The `source` of a CloudEvent; `signal`. */
   readonly source: string;
-  /** The whole CloudEvent, or `{ name, data }` of a signal. */
+  /** The whole CloudEvent. */
   readonly value: unknown;
   readonly by: string;
   /** What the condition of the task that took it gave, when that was more than `true`. */
   readonly match?: unknown;
+}
+
+/** How a run that another waits for has ended. */
+export interface ChildOutcome {
+  readonly status: 'completed' | 'failed' | 'cancelled' | 'terminated';
+  readonly output?: unknown;
+  readonly error?: RunError;
 }
 
 /** What undoes a task that has completed. */
@@ -111,6 +118,8 @@ export type RunEvent =
       /** When the right to act ends that the run was given. */
       readonly expiresAtMs?: number;
       readonly traceparent: string;
+      /** The run that waits for this one. */
+      readonly parent?: string;
     }
   /** The span context under which the run's work is traced; written by the first worker. */
   | { readonly type: 'run-started'; readonly traceparent: string }
@@ -142,6 +151,11 @@ export type RunEvent =
     } & OfTask)
   /** The condition for opening it did not hold. */
   | ({ readonly type: 'branch-refused'; readonly first: Next } & OfTask)
+  /** A run was created with this record; `isDetached` when nobody waits for it. */
+  | ({ readonly type: 'child-started'; readonly runId: string; readonly isDetached?: true } & OfTask)
+  | { readonly type: 'child-ended'; readonly runId: string; readonly outcome: ChildOutcome }
+  /** Events of these types come to the run from now on; `*` is every type. */
+  | { readonly type: 'events-subscribed'; readonly types: readonly string[] }
   | { readonly type: 'event-received'; readonly event: Omit<ReceivedEvent, 'receipt' | 'match'> }
   /** The task has taken it. */
   | ({ readonly type: 'event-taken'; readonly receipt: number; readonly match?: unknown } & OfTask)

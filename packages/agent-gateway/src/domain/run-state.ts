@@ -1,5 +1,12 @@
 import { noScopes } from '@strata/shared/identity/scopes.ts';
-import type { CompensationStep, ReceivedEvent, RunError, RunIdentity, RunLimits } from './run-events.ts';
+import type {
+  ChildOutcome,
+  CompensationStep,
+  ReceivedEvent,
+  RunError,
+  RunIdentity,
+  RunLimits,
+} from './run-events.ts';
 import type { Next } from './workflow.ts';
 
 export const runStatuses = [
@@ -103,6 +110,8 @@ export interface OpenTask {
   /** Receipts up to here were looked at. */
   seenReceipt: number;
   hasEmitted: boolean;
+  /** The run that it has started, and how that ended. */
+  child: { readonly runId: string; readonly outcome: ChildOutcome | undefined } | undefined;
   readonly undoes: boolean;
   /** What to undo if this fails, oldest first. Kept by the root and by tasks that answer failures. */
   compensations: Compensation[];
@@ -151,6 +160,15 @@ export interface RunState {
   /** Events that came and that no task has taken, by receipt. */
   readonly mailbox: Map<number, ReceivedEvent>;
   lastReceipt: number;
+  /** What came already, so that what is sent twice is received once (F77). */
+  readonly received: Set<string>;
+  readonly subscribed: Set<string>;
+  /** The run that waits for this one. */
+  parent: string | undefined;
+  /** Runs that tasks wait for, by id. */
+  readonly children: Map<string, OpenTask>;
+  /** Runs that nobody waits for any more since the last records. Whoever writes those down tells them, and empties it. */
+  orphans: string[];
   readonly visits: Map<string, number>;
   parkedCalls: number;
   steps: number;
@@ -231,6 +249,11 @@ export function emptyRun(): RunState {
     failure: undefined,
     mailbox: new Map(),
     lastReceipt: 0,
+    received: new Set(),
+    subscribed: new Set(),
+    parent: undefined,
+    children: new Map(),
+    orphans: [],
     visits: new Map(),
     parkedCalls: 0,
     steps: 0,

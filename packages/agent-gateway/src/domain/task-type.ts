@@ -1,5 +1,5 @@
 import type { CloudEvent, ReceivedEvent, RunError } from './run-events.ts';
-import type { Branches, CallState } from './run-state.ts';
+import type { Branches, CallState, OpenTask } from './run-state.ts';
 import type { Directive, InDoubtPolicy, Next, TaskNode, Template } from './workflow.ts';
 
 /** What a task type may ask about the definition while it is compiled. Every mistake is collected, none is thrown. */
@@ -79,6 +79,14 @@ export interface AwaitedEvents {
   readonly types?: readonly string[];
 }
 
+/** A run of another workflow, in the name of this one. */
+export interface PlannedChild {
+  readonly workflow: { readonly namespace: string; readonly name: string; readonly version: string };
+  readonly input: unknown;
+  /** Nobody waits for it, and it goes on when this run has ended. */
+  readonly isDetached: boolean;
+}
+
 /** What a task wants next. A pure function of what the journal holds gives it. */
 export type Move =
   | { readonly type: 'calls'; readonly calls: readonly PlannedCall[] }
@@ -88,6 +96,8 @@ export type Move =
   | { readonly type: 'events'; readonly awaited: AwaitedEvents; readonly untilMs?: number }
   /** Publish it once; `TaskView.hasEmitted` says that it is done. */
   | { readonly type: 'emit'; readonly event: CloudEvent }
+  /** Start it once, and wait until it has ended: see `TaskView.child`. */
+  | { readonly type: 'child'; readonly child: PlannedChild }
   /** An output that is the very value that went in, or that the last list gave, is not recorded a second time. */
   | { readonly type: 'complete'; readonly output: unknown; readonly directive?: Directive }
   | { readonly type: 'sleep'; readonly untilMs: number }
@@ -105,6 +115,7 @@ export interface TaskView<Options, Arguments> {
   readonly branches: Readonly<Branches>;
   readonly events: readonly ReceivedEvent[];
   readonly hasEmitted: boolean;
+  readonly child: OpenTask['child'];
   /** From 0 to 1, the same for the same task and number on every worker. */
   jitter(number: number): number;
 }

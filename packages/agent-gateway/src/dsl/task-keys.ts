@@ -19,7 +19,6 @@ const kinds: Readonly<Record<string, readonly string[]>> = {
 
 /** Why something of the language is not run here. */
 const refusals: Readonly<Record<string, string>> = {
-  run: 'running containers, scripts, shells and other workflows is not supported',
   'call:a2a': 'calls to A2A agents are not supported',
   'call:asyncapi': 'AsyncAPI calls are not supported',
   'call:grpc': 'gRPC calls are not supported',

@@ -1,6 +1,7 @@
 import * as z from 'zod';
+import { eventKey } from '../domain/fold.ts';
 import type { RunRequest } from '../domain/journal.ts';
-import type { RunEvent } from '../domain/run-events.ts';
+import type { ChildOutcome, ReceivedEvent, RunEvent } from '../domain/run-events.ts';
 import { type RunState, terminalStatuses } from '../domain/run-state.ts';
 
 const cancelSchema = z.object({ detail: z.string().optional() });
@@ -15,11 +16,16 @@ const resolveSchema = z.object({
   ]),
 });
 
+const signalSource = 'signal';
+
 const signalSchema = z.object({ id: z.string(), name: z.string(), data: z.unknown() });
 
 const eventSchema = z.object({
   event: z.looseObject({ id: z.string(), source: z.string(), type: z.string() }),
 });
+
+/** Written by `RunWriter` when the other run ended. */
+const childSchema = z.object({ runId: z.string(), outcome: z.custom<ChildOutcome>() });
 
 const resumeSchema = z.object({
   limits: z.record(z.string(), z.number()).optional(),
@@ -56,17 +62,27 @@ export function answerRequest(request: RunRequest, state: RunState): RunEvent[] 
     }
     case 'signal': {
       const { id, name, data } = signalSchema.parse(payload);
-      const value = { name, data: data ?? null };
-      return [{ type: 'event-received', event: { id, type: 'signal', source: name, value, by } }];
+      // A signal is an event that is addressed to this run alone: whatever listens to events hears it.
+      const value = { specversion: '1.0', id, source: signalSource, type: name, data: data ?? null };
+      return receive({ id, type: name, source: signalSource, value, by }, state);
     }
     case 'event': {
       const { event } = eventSchema.parse(payload);
       const { id, type, source } = event;
-      return [{ type: 'event-received', event: { id, type, source, value: event, by } }];
+      return receive({ id, type, source, value: event, by }, state);
+    }
+    case 'child-ended': {
+      const { runId, outcome } = childSchema.parse(payload);
+      return state.children.has(runId) ? [{ type: 'child-ended', runId, outcome }] : [];
     }
     case 'resolve':
       return resolveCalls(request, state);
   }
+}
+
+/** What is sent twice is received once (F77). */
+function receive(event: Omit<ReceivedEvent, 'receipt' | 'match'>, state: RunState): RunEvent[] {
+  return state.received.has(eventKey(event)) ? [] : [{ type: 'event-received', event }];
 }
 
 function resolveCalls({ payload, by }: RunRequest, state: RunState): RunEvent[] {

@@ -21,6 +21,7 @@ import { type DriverJournal, patientJournal, patiently } from './patient-journal
 import type { PerformDeps } from './perform.ts';
 import { RunTrace } from './run-trace.ts';
 import { loadRun, RunWriter } from './run-writer.ts';
+import { planChildRun } from './spawn-run.ts';
 
 export interface DriverDeps extends PerformDeps {
   readonly journal: Journal;
@@ -35,6 +36,8 @@ export interface DriverDeps extends PerformDeps {
 }
 
 const postponeMs = 1000;
+/** Reasons that say nothing of the task: it is tried again a little later. */
+const passing: ReadonlySet<string> = new Set(['expression_busy', 'journal_unavailable']);
 /** The last moment that a date can be (ECMA-262 21.4.1.1): such a run waits for somebody, not for a time. */
 export const neverMs = 8_640_000_000_000_000;
 
@@ -165,6 +168,17 @@ export class RunDriver {
         const match = (evaluation: TaskEvaluation) => matchEvent(command.task, command, evaluation);
         return this.#evaluate(context, { path, visit }, match);
       }
+      case 'spawn': {
+        const { path, visit } = command.task;
+        return this.#evaluate(context, { path, visit }, async () => {
+          const { runId } = this.#claim;
+          const of = { runId, state, nowMs: this.#deps.clock.now() };
+          const run = await planChildRun(command.child, of, this.#deps.journal);
+          writer.spawn(run);
+          const isDetached = command.child.isDetached ? { isDetached: true as const } : {};
+          return { type: 'child-started', path, visit, runId: run.id, ...isDetached };
+        });
+      }
       case 'record':
         for (const event of command.events) this.#record(event, context);
         return 'go-on';
@@ -206,7 +220,7 @@ export class RunDriver {
       const evaluation = { runId, state, workflow, types, expressions, schemas, nowMs: clock.now() };
       this.#record(await evaluate(evaluation), context);
     } catch (error) {
-      if (error instanceof GatewayError && error.reason === 'expression_busy')
+      if (error instanceof GatewayError && passing.has(error.reason))
         return this.#release(clock.now() + postponeMs, context);
       this.#record({ type: 'task-failed', ...of, error: toRunError(error, of.path) }, context);
     }

@@ -1,10 +1,11 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { apply } from '../domain/fold.ts';
-import type { Claim, NewRecord } from '../domain/journal.ts';
+import type { Claim, NewRecord, NewRun } from '../domain/journal.ts';
 import { runError } from '../domain/run-error.ts';
 import type { RunEvent } from '../domain/run-events.ts';
 import { emptyRun, type RunState, shownStatus, terminalStatuses } from '../domain/run-state.ts';
+import { Outgoing } from './outgoing.ts';
 import type { DriverJournal } from './patient-journal.ts';
 
 const pageSize = 500;
@@ -30,6 +31,7 @@ export class RunWriter {
   readonly #state: RunState;
   readonly #journal: DriverJournal;
   readonly #clock: Clock;
+  readonly #outgoing: Outgoing;
   #durable: number;
   #buffer: NewRecord[] = [];
   #bufferedBytes = 0;
@@ -41,6 +43,8 @@ export class RunWriter {
     this.#journal = options.journal;
     this.#clock = options.clock;
     this.#durable = options.state.position;
+    this.#outgoing = new Outgoing(options.claim.runId);
+    options.state.orphans = []; // told with the records that made them so
   }
 
   get isFull(): boolean {
@@ -53,6 +57,12 @@ export class RunWriter {
     apply(this.#state, { seq: this.#state.position + 1, atMs, event: kept, bytes: payload.length });
     this.#buffer.push({ kind: kept.type, payload, atMs });
     this.#bufferedBytes += payload.length;
+    this.#outgoing.record(kept, this.#state);
+  }
+
+  /** The run is created with what was recorded last. */
+  spawn(run: NewRun): void {
+    this.#outgoing.spawn(run);
   }
 
   /** The request leaves the inbox with the next flush. */
@@ -78,6 +88,7 @@ export class RunWriter {
       atMs: this.#clock.now(),
       consumed,
       isFinal: terminalStatuses.has(status),
+      ...this.#outgoing.take(),
     });
     if (!isWritten) {
       throw new GatewayError('conflict', 'Another worker has taken the run over.', {

@@ -11,6 +11,7 @@ import { forTask } from './for/index.ts';
 import { forkTask } from './fork/index.ts';
 import { listenTask } from './listen/index.ts';
 import { raiseTask } from './raise/index.ts';
+import { runTask } from './run/index.ts';
 import { setTask } from './set/index.ts';
 import { switchTask } from './switch/index.ts';
 import { tryTask } from './try/index.ts';
@@ -29,6 +30,7 @@ const all: readonly TaskType[] = [
   forkTask,
   listenTask,
   raiseTask,
+  runTask,
   setTask,
   switchTask,
   tryTask,

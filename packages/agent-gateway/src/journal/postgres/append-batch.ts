@@ -34,7 +34,7 @@ const appendText = `
 
 /** Gives the runs whose append was written. */
 export async function appendBatch(batch: readonly Append[], connection: Connection): Promise<Set<string>> {
-  const hasMore = batch.some(({ tell, publish, subscribe }) => tell ?? publish ?? subscribe);
+  const hasMore = batch.some(({ spawn, tell, publish, subscribe }) => spawn ?? tell ?? publish ?? subscribe);
   if (!hasMore) return writeBatch(batch, connection.query);
   return connection.transaction(async query => {
     const written = await writeBatch(batch, query);

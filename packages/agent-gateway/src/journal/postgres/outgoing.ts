@@ -1,6 +1,7 @@
 import type { Append, Told } from '../../domain/journal.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
 import type { Query } from './connection.ts';
+import { insertRun } from './insert-run.ts';
 
 const requestText = `
   with open as (
@@ -21,11 +22,12 @@ export async function putRequest(
 
 /** What a run tells others goes out in the transaction of the records that say so (W11). */
 export async function sendOut(
-  { claim, tell, publish, subscribe, atMs }: Append,
+  { claim, spawn, tell, publish, subscribe, atMs }: Append,
   query: Query,
 ): Promise<void> {
   const [run] = await query('run-of', 'select tenant, created_at_ms from runs where id = $1', [claim.runId]);
   const tenant = String(run?.tenant);
+  for (const run of spawn ?? []) await insertRun(run, query);
   for (const told of tell ?? []) await putRequest(tenant, { ...told, atMs }, query);
   for (const event of publish ?? [])
     await publishEvent(tenant, event, { by: `run:${claim.runId}`, atMs }, query);
@@ -38,7 +40,7 @@ const publishText = `
   on conflict (tenant, source, event_id) do nothing returning id`;
 
 /**
- * An event and a subscription to its type that are made at the same moment must not miss one another: both take the same lock
+ * An event and a subscription that are made at the same moment must not miss one another: both take the same lock of their tenant
  * first, so that one of them sees the other.
  */
 const lockText = 'select pg_advisory_xact_lock(hashtextextended($1, 0))';
@@ -49,10 +51,10 @@ export async function publishEvent(
   { by, atMs }: { by: string; atMs: number },
   query: Query,
 ): Promise<void> {
-  await query('lock-type', lockText, [`${tenant}\n${event.type}`]);
+  await query('lock-type', lockText, [tenant]);
   const values = [tenant, event.source, event.id, event.type, JSON.stringify(event), by, atMs];
   if ((await query('publish', publishText, values)).length === 0) return;
-  const text = 'select run_id from subscriptions where tenant = $1 and type = $2 order by run_id';
+  const text = `select distinct run_id from subscriptions where tenant = $1 and type in ($2, '*') order by run_id`;
   const rows = await query('subscribers', text, [tenant, event.type]);
   for (const { run_id: runId } of rows) {
     const told = { runId: String(runId), kind: 'event' as const, payload: { event }, by, atMs };
@@ -64,7 +66,9 @@ const backlogText = `
   with missed as (
     insert into inbox (run_id, kind, payload, asked_by, at_ms)
     select $1, 'event', '{"event":' || payload || '}', published_by, at_ms from events
-    where tenant = $2 and type = $3 and at_ms >= $4 order by id returning 1
+    where tenant = $2 and $3 in (type, '*') and at_ms >= $4
+      and not exists (select 1 from subscriptions s where s.run_id = $1 and s.type in (events.type, '*') and s.type <> $3)
+    order by id returning 1
   )
   update runs set asked = asked + (select count(*) from missed) where id = $1`;
 
@@ -72,7 +76,7 @@ async function subscribeRun(
   { runId, tenant, type, sinceMs }: { runId: string; tenant: string; type: string; sinceMs: number },
   query: Query,
 ): Promise<void> {
-  await query('lock-type', lockText, [`${tenant}\n${type}`]);
+  await query('lock-type', lockText, [tenant]);
   const text = 'insert into subscriptions values ($1, $2, $3) on conflict do nothing returning 1';
   if ((await query('subscribe', text, [runId, tenant, type])).length === 0) return;
   await query('backlog', backlogText, [runId, tenant, type, sinceMs]);

@@ -1,11 +1,12 @@
 import type { Clock } from '@strata/shared/clock.ts';
-import type { Journal, NewRun, RunRequest } from '../../domain/journal.ts';
+import type { Journal, RunRequest } from '../../domain/journal.ts';
 import type { RunEvent } from '../../domain/run-events.ts';
 import { type Row, toSummary, toWorkflow } from '../rows.ts';
 import { appendBatch } from './append-batch.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { GroupCommit } from './group-commit.ts';
 import { Hints } from './hints.ts';
+import { insertRun } from './insert-run.ts';
 import { publishEvent, putRequest } from './outgoing.ts';
 
 export interface PostgresJournalOptions extends ConnectionOptions {
@@ -85,7 +86,7 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
 
     async createRun(run) {
       await known.get(run.definition);
-      const id = await insertRun(run, connection);
+      const id = await insertRun(run, query);
       const [row] = await query('get-run', runText, [id, run.tenant]);
       if (row === undefined) throw new Error(`Run ${id} was written and is not there`);
       if (id === run.id) {
@@ -127,7 +128,7 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
         tell(append.claim.runId);
         hints.tellAppended(append.claim.runId);
         for (const told of append.tell ?? []) hints.tellAsked(told.runId);
-        if (append.publish !== undefined) hints.tellDue();
+        if (append.publish !== undefined || append.spawn !== undefined) hints.tellDue();
       }
       return isWritten;
     },
@@ -190,28 +191,6 @@ const claimText = `
   )
   update runs set lease_owner = $1, wake_at_ms = coalesce($2::bigint, ${serverNow}) + $3::bigint, epoch = epoch + 1
   from due where runs.id = due.id returning runs.id, runs.epoch`;
-
-const createText = `
-  with made as (
-    insert into runs (id, tenant, principal, definition, namespace, name, version, status, position, wake_at_ms,
-      idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms)
-    values ($1, $2, $3, $4, $5, $6, $7, 'pending', 1, $8, $9, $10, $11, $8, $8)
-    on conflict do nothing returning id
-  )
-  insert into journal (run_id, seq, kind, payload, at_ms, epoch) select id, 1, 'run-created', $12, $8, 0 from made
-  returning run_id`;
-
-/** Gives the id of the run: the new one, or the one that the tenant's key stands for. */
-async function insertRun(run: NewRun, { query }: Connection): Promise<string> {
-  const { id, tenant, principal, definition, namespace, name, version, atMs, idempotencyKey } = run;
-  const identity = [id, tenant, principal, definition, namespace, name, version, atMs];
-  const rest = [idempotencyKey ?? null, run.requestDigest, run.traceId, JSON.stringify(run.event)];
-  const made = await query('create-run', createText, [...identity, ...rest]);
-  if (made.length > 0) return id;
-  const text = 'select id from runs where tenant = $1 and (idempotency_key = $2 or id = $3)';
-  const [row] = await query('run-by-key', text, [tenant, idempotencyKey ?? null, id]);
-  return String(row?.id);
-}
 
 function toRecord(row: Row) {
   const payload = String(row.payload);

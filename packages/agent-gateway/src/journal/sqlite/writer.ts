@@ -202,11 +202,13 @@ export class SqliteWriter {
   }
 
   /** What a run tells others goes out with the records that say so, or not at all (W11). */
-  #sendOut({ claim, tell, publish, subscribe, atMs }: Append): void {
-    if (tell === undefined && publish === undefined && subscribe === undefined) return;
+  #sendOut({ claim, spawn, tell, publish, subscribe, atMs }: Append): void {
+    if ((spawn ?? tell ?? publish ?? subscribe) === undefined) return;
     const row = this.#statement('select tenant, created_at_ms from runs where id = ?').get(claim.runId);
     const tenant = String(row?.tenant);
     const by = `run:${claim.runId}`;
+    for (const { event, ...run } of spawn ?? [])
+      this.#createRun({ type: 'create-run', run, payload: JSON.stringify(event) });
     for (const { runId, kind, payload, by: teller } of tell ?? [])
       this.#request({
         type: 'request',
@@ -236,7 +238,9 @@ export class SqliteWriter {
       atMs,
     );
     if (isNew === 0) return;
-    const rows = this.#statement('select run_id from subscriptions where tenant = ? and type = ?');
+    const rows = this.#statement(
+      "select distinct run_id from subscriptions where tenant = ? and type in (?, '*')",
+    );
     for (const { run_id: runId } of rows.all(tenant, event.type)) {
       const told = JSON.stringify({ event });
       this.#request({
@@ -258,11 +262,15 @@ export class SqliteWriter {
     this.#run(
       `insert into inbox (run_id, kind, payload, asked_by, at_ms)
        select ?, 'event', '{"event":' || payload || '}', published_by, at_ms from events
-       where tenant = ? and type = ? and at_ms >= ? order by id`,
+       where tenant = ? and ? in (type, '*') and at_ms >= ?
+         and not exists (select 1 from subscriptions s where s.run_id = ? and s.type in (events.type, '*') and s.type <> ?)
+       order by id`,
       runId,
       tenant,
       type,
       sinceMs,
+      runId,
+      type,
     );
   }
 

@@ -1,0 +1,65 @@
+import type { Append, NewRun, Told } from '../domain/journal.ts';
+import type { ChildOutcome, CloudEvent, RunEvent } from '../domain/run-events.ts';
+import type { RunState } from '../domain/run-state.ts';
+
+/** What records have to say to others: it leaves with them, in one transaction (W11). */
+export class Outgoing {
+  readonly #by: string;
+  readonly #runId: string;
+  #spawned: NewRun[] = [];
+  #told: Told[] = [];
+  #published: CloudEvent[] = [];
+  #subscribed: string[] = [];
+
+  constructor(runId: string) {
+    this.#runId = runId;
+    this.#by = `run:${runId}`;
+  }
+
+  spawn(run: NewRun): void {
+    this.#spawned.push(run);
+  }
+
+  record(event: RunEvent, state: RunState): void {
+    if (event.type === 'event-emitted') this.#published.push(event.event);
+    if (event.type === 'events-subscribed') this.#subscribed.push(...event.types);
+    const outcome = outcomeOf(event);
+    if (outcome !== undefined && state.parent !== undefined)
+      this.#tell(state.parent, 'child-ended', { runId: this.#runId, outcome });
+    for (const runId of state.orphans) this.#tell(runId, 'cancel', { detail: 'Nobody waits for it.' });
+    state.orphans = [];
+  }
+
+  take(): Pick<Append, 'spawn' | 'tell' | 'publish' | 'subscribe'> {
+    const taken = {
+      ...(this.#spawned.length > 0 && { spawn: this.#spawned }),
+      ...(this.#told.length > 0 && { tell: this.#told }),
+      ...(this.#published.length > 0 && { publish: this.#published }),
+      ...(this.#subscribed.length > 0 && { subscribe: this.#subscribed }),
+    };
+    this.#spawned = [];
+    this.#told = [];
+    this.#published = [];
+    this.#subscribed = [];
+    return taken;
+  }
+
+  #tell(runId: string, kind: Told['kind'], payload: unknown): void {
+    this.#told.push({ runId, kind, payload, by: this.#by });
+  }
+}
+
+function outcomeOf(event: RunEvent): ChildOutcome | undefined {
+  switch (event.type) {
+    case 'run-completed':
+      return { status: 'completed', output: event.output };
+    case 'run-failed':
+      return { status: 'failed', error: event.error };
+    case 'run-cancelled':
+      return { status: 'cancelled' };
+    case 'run-terminated':
+      return { status: 'terminated' };
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,45 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { FastifyInstance } from 'fastify';
+import * as z from 'zod';
+import type { CloudEvent } from '../domain/run-events.ts';
+import type { ApiDeps } from './api-deps.ts';
+import { readFields } from './read-body.ts';
+
+/** CloudEvents 1.0.2, JSON format. */
+const eventSchema = z
+  .looseObject({
+    specversion: z.literal('1.0'),
+    id: z.string().min(1).max(255),
+    source: z.string().min(1).max(2048),
+    type: z.string().min(1).max(255),
+  })
+  .refine(event => Object.keys(event).every(name => /^[a-z0-9_]{1,64}$/.test(name)), {
+    message: 'attributes have small letters and digits only',
+  });
+
+const mediaTypes = ['application/cloudevents+json', 'application/json'];
+
+/**
+ * `POST /v1/events`: publishes a CloudEvent to every run of the tenant that listens to its type. It is kept, so that runs that listen
+ * later than it came get it too; the same event sent again is the same event.
+ */
+export function addCloudEventRoutes(
+  app: FastifyInstance,
+  { journal, clock, limits, onCreated }: ApiDeps,
+): void {
+  app.post('/v1/events', { config: { access: 'caller', mediaTypes } }, async (request, reply) => {
+    const event: CloudEvent = readFields(request, eventSchema);
+    requireSize(JSON.stringify(event).length, limits().maxValueBytes);
+    const { tenant, principal } = request.caller;
+    await journal.publish(tenant, event, { by: principal, atMs: clock.now() });
+    onCreated();
+    return reply.code(202).send({ id: event.id, source: event.source });
+  });
+}
+
+function requireSize(bytes: number, limit: number): void {
+  if (bytes <= limit) return;
+  throw new GatewayError('too_large', `The event has ${bytes} bytes; it may have ${limit}.`, {
+    reason: 'value_too_large',
+  });
+}
