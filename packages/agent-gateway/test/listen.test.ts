@@ -74,6 +74,7 @@ async function listenTo(task: Record<string, unknown>, events: readonly Record<s
       source: value.source,
       value,
       by: 'test',
+      via: 'event' as const,
     };
     if (!move.awaited.accepts(received) || when?.kind !== 'expression') continue;
     const match = await expressions.evaluate(when.source, { data: value, variables });

@@ -62,6 +62,8 @@ export interface ReceivedEvent {
   readonly type: string;
   /** The `source` of a CloudEvent; `signal`. */
   readonly source: string;
+  /** How it came: addressed to this run, or published. Only the gateway itself sends signals whose name begins with `strata.`. */
+  readonly via: 'signal' | 'event';
   /** The whole CloudEvent. */
   readonly value: unknown;
   readonly by: string;

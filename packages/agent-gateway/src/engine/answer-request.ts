@@ -64,12 +64,12 @@ export function answerRequest(request: RunRequest, state: RunState): RunEvent[] 
       const { id, name, data } = signalSchema.parse(payload);
       // A signal is an event that is addressed to this run alone: whatever listens to events hears it.
       const value = { specversion: '1.0', id, source: signalSource, type: name, data: data ?? null };
-      return receive({ id, type: name, source: signalSource, value, by }, state);
+      return receive({ id, type: name, source: signalSource, via: 'signal', value, by }, state);
     }
     case 'event': {
       const { event } = eventSchema.parse(payload);
       const { id, type, source } = event;
-      return receive({ id, type, source, value: event, by }, state);
+      return receive({ id, type, source, via: 'event', value: event, by }, state);
     }
     case 'child-ended': {
       const { runId, outcome } = childSchema.parse(payload);

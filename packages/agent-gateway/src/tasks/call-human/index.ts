@@ -106,7 +106,7 @@ function waitOn(
 ): Move {
   const awaited = {
     accepts: (event: ReceivedEvent) =>
-      event.type === 'signal' && event.source === decisionSignal && approvalOf(event) === approval,
+      event.via === 'signal' && event.type === decisionSignal && approvalOf(event) === approval,
   };
   const { escalation } = options;
   const escalateAtMs = escalation === undefined ? deadlineAtMs : startedAtMs + escalation.afterMs;

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { reservedSignals } from '../../domain/approval.ts';
 import type { ReceivedEvent } from '../../domain/run-events.ts';
 import { type CompileContext, defineTask, type Move } from '../../domain/task-type.ts';
 import type { Next } from '../../domain/workflow.ts';
@@ -198,7 +199,7 @@ function listenOn(options: Options, { read, open, keys }: Taken): Move {
   return {
     type: 'events',
     awaited: {
-      accepts: event => event.type !== 'signal',
+      accepts: event => event.via === 'event' || !event.type.startsWith(reservedSignals),
       when,
       variables: { [readBefore]: read },
       types: options.takesAny
