@@ -33,7 +33,7 @@ const sessions = z
 const streams = z
   .strictObject({
     stream_after_ms: milliseconds(200, { min: 0, max: 60_000 }).describe(
-      'A request that is not answered by then is answered with an event stream, which a client can resume after a lost connection. Faster answers are plain JSON.',
+      'A request that is not answered by then is answered with an event stream, which a client can resume after a lost connection. Faster answers are plain JSON. 0: every answer is a stream.',
     ),
     retry_ms: milliseconds(1000, { min: 10, max: 60_000 }).describe(
       'How long clients are told to wait before they connect again.',

@@ -145,7 +145,7 @@ async function take(
     isBatch,
     mayStream: accepted.stream,
   });
-  if (!accepted.json) exchange.stream();
+  if (!accepted.json || deps.settings().streams.streamAfterMs === 0) exchange.stream();
   for (const frame of bad) exchange.settle(renderBadFrame(frame, request.id));
   const { caller, id: requestId, traceContext: trace } = request;
   for (const frame of asked) {
@@ -163,7 +163,8 @@ async function deliver(
   exchange: Exchange<EventLog>,
   deps: McpEndpointDeps,
 ): Promise<FastifyReply | undefined> {
-  const timer = deps.clock.schedule(deps.settings().streams.streamAfterMs, () => {
+  const { streamAfterMs } = deps.settings().streams;
+  const timer = deps.clock.schedule(streamAfterMs, () => {
     exchange.stream();
     request.gone.addEventListener('abort', () => failWhenEndedHere(request.gone.reason, session, exchange), {
       once: true,

@@ -62,6 +62,9 @@ export interface ModernPost {
 
 const json = 'application/json; charset=utf-8';
 
+/** A stream of this era cannot be resumed, and its status is 200 whatever the answer: it only keeps long calls from looking idle. */
+const streamAfterMs = 5000;
+
 /** A POST of the revision 2026-07-28: one request, complete in itself. Nothing of it outlives it but what waits for its client. */
 export async function postModern(
   request: FastifyRequest,
@@ -113,8 +116,7 @@ class Answering {
   }
 
   async deliver(reply: FastifyReply): Promise<FastifyReply | undefined> {
-    const { clock, settings } = this.#deps;
-    const timer = clock.schedule(settings().streams.streamAfterMs, () => this.#exchange.stream());
+    const timer = this.#deps.clock.schedule(streamAfterMs, () => this.#exchange.stream());
     const decided = await this.#exchange.reply;
     timer.cancel();
     if (decided.type === 'json') return send(reply, this.#status, decided.body);
