@@ -1,4 +1,4 @@
-/** The smallest tool server over Streamable HTTP: one tool that gives its text back. The work of a real tool would hide what a gateway costs. */
+/** The smallest tool server over Streamable HTTP, in both eras: one tool that gives its text back among 499 that are only listed. The work of a real tool would hide what a gateway costs. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -14,6 +14,8 @@ const tool = {
   inputSchema: { type: 'object', properties: { text: { type: 'string' } } },
 };
 
+const tools = [tool, ...Array.from({ length: 499 }, (_, index) => ({ ...tool, name: `tool_${index}` }))];
+
 function resultOf({ method, params }: Message): object {
   if (method === 'initialize') {
     return {
@@ -22,7 +24,15 @@ function resultOf({ method, params }: Message): object {
       serverInfo: { name: 'echo', version: '1.0.0' },
     };
   }
-  if (method === 'tools/list') return { tools: [tool] };
+  if (method === 'server/discover') {
+    return {
+      resultType: 'complete',
+      supportedVersions: ['2026-07-28'],
+      capabilities: { tools: {} },
+      ttlMs: 60_000,
+    };
+  }
+  if (method === 'tools/list') return { tools, resultType: 'complete', ttlMs: 60_000, cacheScope: 'public' };
   if (method === 'tools/call') return { content: [{ type: 'text', text: params?.arguments?.text ?? '' }] };
   return {};
 }

@@ -1,56 +1,114 @@
 import { join } from 'node:path';
 import { type Candidate, compare, renderComparison } from './compare.ts';
-import { startGateway, upstreamCore } from './gateways.ts';
+import { gatewayCore, startGateway, upstreamCore } from './gateways.ts';
 import { startProgram } from './processes.ts';
 
-/** mcp-gateway against calling the tool server itself, both over Streamable HTTP in one session. */
+const here = import.meta.dirname;
+const connections = 32;
+
+/**
+ * mcp-gateway against calling the tool server itself and against a relay of the SDK's own classes: calls in a session, calls without
+ * sessions, and the list of 500 tools.
+ */
 export async function benchMcpGateway(options: { rounds: number; requests: number }): Promise<string> {
-  const echo = await startProgram({
-    entry: join(import.meta.dirname, 'mcp-echo-server.ts'),
-    core: upstreamCore,
+  const echo = await startProgram({ entry: join(here, 'mcp-echo-server.ts'), core: upstreamCore });
+  const relay = await startProgram({
+    entry: join(here, 'mcp-sdk-relay.ts'),
+    env: { UPSTREAM: `${echo.url}/mcp` },
+    core: gatewayCore,
   });
+  const server = { type: 'streamable-http', url: `${echo.url}/mcp`, allow_private: true };
   const gateway = await startGateway('mcp-gateway', {
     listen: { port: 0 },
-    servers: { echo: { type: 'streamable-http', url: `${echo.url}/mcp`, allow_private: true } },
+    servers: { echo: { ...server, era: 'legacy' }, modern: { ...server, era: 'modern' } },
+    namespaces: { sessions: { servers: ['echo'] }, stateless: { servers: ['modern'] } },
   });
+  const direct = { url: `${echo.url}/mcp`, key: 'none', tool: 'echo' };
+  const peer = { url: `${relay.url}/mcp`, key: 'none', tool: 'echo' };
+  const through = { url: `${gateway.url}/mcp/sessions`, key: gateway.key, tool: 'echo__echo' };
+  const stateless = { url: `${gateway.url}/mcp/stateless`, key: gateway.key, tool: 'modern__echo' };
   try {
-    const direct = await candidate('direct', `${echo.url}/mcp`, 'none', 'echo');
-    const through = await candidate('mcp-gateway', `${gateway.url}/mcp`, gateway.key, 'echo__echo');
-    const results = await compare([direct, through], { ...options, connections: 32 });
-    return renderComparison(results, 'mcp-gateway', ['direct']);
+    const calls = await compare(
+      [
+        await inSession('direct', direct, call(direct.tool)),
+        await inSession('SDK relay', peer, call(peer.tool)),
+        await inSession('mcp-gateway', through, call(through.tool)),
+      ],
+      { ...options, connections },
+    );
+    const modern = await compare([modernCall('direct', direct), modernCall('mcp-gateway', stateless)], {
+      ...options,
+      connections,
+    });
+    const lists = await compare(
+      [
+        await inSession('direct', direct, list),
+        await inSession('SDK relay', peer, list),
+        await inSession('mcp-gateway', through, list),
+      ],
+      { ...options, requests: Math.ceil(options.requests / 10), connections },
+    );
+    return [
+      `#### \`tools/call\` in one session (2025-11-25), ${connections} connections\n`,
+      renderComparison(calls, 'mcp-gateway', ['SDK relay', 'direct']),
+      `\n#### \`tools/call\` without sessions (2026-07-28), ${connections} connections\n`,
+      renderComparison(modern, 'mcp-gateway', ['direct']),
+      `\n#### \`tools/list\` of 500 tools in one session, ${connections} connections\n`,
+      renderComparison(lists, 'mcp-gateway', ['SDK relay', 'direct']),
+    ].join('\n');
   } finally {
-    await Promise.all([gateway.stop(), echo.stop()]);
+    await Promise.all([gateway.stop(), relay.stop(), echo.stop()]);
   }
 }
 
-/** Opens a session and makes the call that is repeated in it. */
-async function candidate(name: string, url: string, key: string, tool: string): Promise<Candidate> {
+interface Target {
+  readonly url: string;
+  readonly key: string;
+  readonly tool: string;
+}
+
+const list = { id: 2, method: 'tools/list', params: {} };
+const call = (tool: string) => ({
+  id: 2,
+  method: 'tools/call',
+  params: { name: tool, arguments: { text: 'hello' } },
+});
+
+/** Opens a session and makes the request that is repeated in it. */
+async function inSession(name: string, { url, key }: Target, message: object): Promise<Candidate> {
   const headers: Record<string, string> = {
     authorization: `Bearer ${key}`,
     'content-type': 'application/json',
     accept: 'application/json, text/event-stream',
   };
-  const send = (message: object) =>
-    fetch(url, { method: 'POST', headers, body: JSON.stringify({ jsonrpc: '2.0', ...message }) });
-  const opened = await send({
-    id: 1,
-    method: 'initialize',
-    params: {
-      protocolVersion: '2025-11-25',
-      capabilities: {},
-      clientInfo: { name: 'bench', version: '1.0.0' },
-    },
-  });
+  const send = (sent: object) =>
+    fetch(url, { method: 'POST', headers, body: JSON.stringify({ jsonrpc: '2.0', ...sent }) });
+  const clientInfo = { name: 'bench', version: '1.0.0' };
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
+  const opened = await send({ id: 1, method: 'initialize', params });
   await opened.text();
   const session = opened.headers.get('mcp-session-id');
   if (session !== null) headers['mcp-session-id'] = session;
   headers['mcp-protocol-version'] = '2025-11-25';
   await (await send({ method: 'notifications/initialized' })).text();
-  const body = JSON.stringify({
-    jsonrpc: '2.0',
-    id: 2,
-    method: 'tools/call',
-    params: { name: tool, arguments: { text: 'hello' } },
-  });
-  return { name, url, headers, body };
+  return { name, url, headers, body: JSON.stringify({ jsonrpc: '2.0', ...message }) };
+}
+
+function modernCall(name: string, { url, key, tool }: Target): Candidate {
+  const prefix = 'io.modelcontextprotocol/';
+  const message = call(tool);
+  const _meta = { [`${prefix}protocolVersion`]: '2026-07-28', [`${prefix}clientCapabilities`]: {} };
+  return {
+    name,
+    url,
+    headers: {
+      authorization: `Bearer ${key}`,
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': message.method,
+      'mcp-name': tool,
+    },
+    body: JSON.stringify({ jsonrpc: '2.0', ...message, params: { ...message.params, _meta } }),
+  };
 }
