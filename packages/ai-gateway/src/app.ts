@@ -13,6 +13,8 @@ import type { Answer, Attempt, Call } from './domain/call.ts';
 import type { ModelProvider } from './domain/provider.ts';
 import type { Route, RouteTable } from './domain/route.ts';
 import type { UsageSink } from './domain/usage-record.ts';
+import { addConverseEndpoints } from './http/converse-endpoints.ts';
+import { addGeminiEndpoints } from './http/gemini-endpoints.ts';
 import { addModelEndpoint } from './http/model-endpoint.ts';
 import { addModelsEndpoint } from './http/models-endpoint.ts';
 import { addResponsesEndpoints } from './http/responses-endpoints.ts';
@@ -46,9 +48,9 @@ export async function createAiGateway(
   options: { readonly usage?: UsageSink } = {},
 ): Promise<GatewayApp> {
   const { clock, telemetry } = deps;
-  let inForce = takeOver(config.current, clock.now());
+  let inForce = takeOver(config.current, deps);
   const stopListening = config.onChange(next => {
-    inForce = takeOver(next, clock.now());
+    inForce = takeOver(next, deps);
   });
   const usage = options.usage ?? bothSinks(createUsageMetrics(telemetry), createUsageEntries(deps.ledger));
 
@@ -100,6 +102,8 @@ export async function createAiGateway(
   addModelEndpoint(server.app, { path: '/v1/chat/completions', protocol: openaiChat }, endpointDeps);
   addResponsesEndpoints(server.app, { ...endpointDeps, store: responses, log: telemetry.log });
   addModelEndpoint(server.app, { path: '/v1/messages', protocol: anthropicMessages }, endpointDeps);
+  addGeminiEndpoints(server.app, endpointDeps);
+  addConverseEndpoints(server.app, endpointDeps);
   addModelsEndpoint(server.app, { routes, since: () => inForce.sinceMs });
 
   return {
@@ -133,12 +137,12 @@ interface InForce {
   readonly unpriced: AiGatewaySection['unpriced'];
 }
 
-function takeOver(section: AiGatewaySection, sinceMs: number): InForce {
+function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
   const { attempts, hold } = section;
   return {
-    sinceMs,
+    sinceMs: deps.clock.now(),
     unpriced: section.unpriced,
-    routes: buildRoutes(section),
+    routes: buildRoutes(section, deps),
     policy: {
       maxAttempts: attempts.max_attempts,
       maxRounds: attempts.max_rounds,
@@ -159,9 +163,12 @@ function takeOver(section: AiGatewaySection, sinceMs: number): InForce {
 type ModelConfig = AiGatewaySection['models'][string];
 type TargetConfig = ModelConfig['targets'][number];
 
-function buildRoutes({ providers, models }: AiGatewaySection): RouteTable {
+function buildRoutes({ providers, models }: AiGatewaySection, { clock, dialer }: GatewayDeps): RouteTable {
   const made = new Map(
-    Object.entries(providers).map(([name, options]) => [name, createProvider(name, options)]),
+    Object.entries(providers).map(([name, options]) => [
+      name,
+      createProvider(options, { name, clock, dialer }),
+    ]),
   );
   const routes = Object.entries(models).map(([alias, { targets }]): [string, Route] => [
     alias,
@@ -171,7 +178,15 @@ function buildRoutes({ providers, models }: AiGatewaySection): RouteTable {
         const { provider: name, model } = target;
         const provider = made.get(name);
         if (provider === undefined) return []; // the schema refuses such a configuration
-        return [{ id: `${name}/${model}`, provider, model, prices: pricesOf(provider, target) }];
+        return [
+          {
+            id: `${name}/${model}`,
+            provider,
+            model,
+            prices: pricesOf(provider, target),
+            weight: target.weight,
+          },
+        ];
       }),
     },
   ]);

@@ -1,3 +1,4 @@
+import { systemClock } from '@strata/shared/clock.ts';
 import { loadConfig } from '@strata/shared/config/load.ts';
 import { ConfigError } from '@strata/shared/config/problem.ts';
 import { rootSchema } from '@strata/shared/config/root-schema.ts';
@@ -20,12 +21,18 @@ function problems(text: string): string {
   }
 }
 
+/** No plugin dials or waits while it is made. */
+const unusedDeps = {
+  clock: systemClock,
+  dialer: { request: () => Promise.reject(new Error('not dialled here')), close: async () => {} },
+};
+
 test('an empty file is a gateway without models', () => {
   const section = load('');
   expect(section).toMatchObject({ listen: { host: '127.0.0.1', port: 4100 }, providers: {}, models: {} });
 });
 
-test('providers, models and prices, with the key from the environment', () => {
+test('providers, models and prices, with the key from the environment', async () => {
   const section = load(
     `ai_gateway:
   providers:
@@ -41,8 +48,19 @@ test('providers, models and prices, with the key from the environment', () => {
   if (main?.type !== 'openai') throw new Error('not the provider that was written');
   expect(main.api_key).toBeInstanceOf(Secret);
   expect(JSON.stringify(section)).not.toContain('canary');
-  const provider = createProvider('main', main);
-  expect(provider.headers.authorization).toBe('Bearer sk-canary');
+  const provider = createProvider(main, { ...unusedDeps, name: 'main' });
+  expect(provider.headers.authorization).toBeUndefined();
+  const request = {
+    method: 'POST',
+    origin: provider.origin,
+    path: '/',
+    headers: {},
+    body: Buffer.alloc(0),
+  } as const;
+  const { signal } = new AbortController();
+  expect(await provider.credentials[0].authorize({ ...request, signal })).toEqual({
+    authorization: 'Bearer sk-canary',
+  });
   expect(provider.origin.url.href).toBe('https://api.openai.com/v1');
 });
 

@@ -39,6 +39,14 @@ const target = z.strictObject({
   provider: z.string().describe('A name from `providers`.'),
   model: z.string().min(1).max(256).describe("The provider's name of the model."),
   prices,
+  weight: z
+    .number()
+    .min(0)
+    .max(1_000_000)
+    .optional()
+    .describe(
+      'Targets next to each other that have a weight share the requests by it, and stand in for one another. Without one, a target is tried in its place in the list.',
+    ),
 });
 
 const model = z.strictObject({

@@ -5,6 +5,7 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { FailureClass, UpstreamRefusal } from './failure.ts';
 import type { Loss } from './losses.ts';
 import type { AnswerFacts, ModelRequest, Protocol } from './protocol.ts';
+import type { Credential } from './provider.ts';
 import type { Route, Target } from './route.ts';
 import type { Spending } from './spending.ts';
 import type { AttemptOutcome } from './usage-record.ts';
@@ -42,6 +43,8 @@ export interface Call {
 export interface Attempt {
   readonly call: Call;
   readonly target: Target;
+  /** One of the target's provider's. */
+  readonly credential: Credential;
   readonly id: string;
   /** 1 for the first of a call. */
   readonly number: number;

@@ -8,6 +8,7 @@ export type FailureClass =
   | 'credential'
   | 'model-gone'
   | 'context-too-long'
+  | 'content-policy'
   | 'caller-fault';
 
 interface FailureRow {
@@ -15,6 +16,8 @@ interface FailureRow {
   readonly retrySame: boolean;
   /** Whether another target may succeed with the same request. */
   readonly tryNext: boolean;
+  /** Whether another credential of the same target may succeed. */
+  readonly tryOtherCredential: boolean;
   /** Whether it speaks against the health of the target. A caller's own mistake never does. */
   readonly countsAgainstTarget: boolean;
   /** Whether the upstream's own error is what the client must see, unchanged. */
@@ -23,18 +26,62 @@ interface FailureRow {
 
 /** The one table that decides what follows a failure. */
 export const failureTable = {
-  transient: { retrySame: true, tryNext: true, countsAgainstTarget: true, showUpstreamError: false },
-  'rate-limited': { retrySame: true, tryNext: true, countsAgainstTarget: false, showUpstreamError: false },
-  quota: { retrySame: false, tryNext: true, countsAgainstTarget: false, showUpstreamError: false },
-  credential: { retrySame: false, tryNext: true, countsAgainstTarget: false, showUpstreamError: false },
-  'model-gone': { retrySame: false, tryNext: true, countsAgainstTarget: false, showUpstreamError: false },
+  transient: {
+    retrySame: true,
+    tryNext: true,
+    tryOtherCredential: false,
+    countsAgainstTarget: true,
+    showUpstreamError: false,
+  },
+  'rate-limited': {
+    retrySame: true,
+    tryNext: true,
+    tryOtherCredential: true,
+    countsAgainstTarget: false,
+    showUpstreamError: false,
+  },
+  quota: {
+    retrySame: false,
+    tryNext: true,
+    tryOtherCredential: true,
+    countsAgainstTarget: false,
+    showUpstreamError: false,
+  },
+  credential: {
+    retrySame: false,
+    tryNext: true,
+    tryOtherCredential: true,
+    countsAgainstTarget: false,
+    showUpstreamError: false,
+  },
+  'model-gone': {
+    retrySame: false,
+    tryNext: true,
+    tryOtherCredential: false,
+    countsAgainstTarget: false,
+    showUpstreamError: false,
+  },
   'context-too-long': {
     retrySame: false,
     tryNext: true,
+    tryOtherCredential: false,
     countsAgainstTarget: false,
     showUpstreamError: true,
   },
-  'caller-fault': { retrySame: false, tryNext: false, countsAgainstTarget: false, showUpstreamError: true },
+  'content-policy': {
+    retrySame: false,
+    tryNext: true,
+    tryOtherCredential: false,
+    countsAgainstTarget: false,
+    showUpstreamError: true,
+  },
+  'caller-fault': {
+    retrySame: false,
+    tryNext: false,
+    tryOtherCredential: false,
+    countsAgainstTarget: false,
+    showUpstreamError: true,
+  },
 } as const satisfies Record<FailureClass, FailureRow>;
 
 /** Codes say more than a status: `insufficient_quota` comes as a 429, a wrong model name as a 404. */
@@ -46,6 +93,10 @@ const classByCode: Readonly<Record<string, FailureClass>> = {
   quota_exceeded: 'quota',
   context_length_exceeded: 'context-too-long',
   request_too_large: 'context-too-long',
+  content_policy_violation: 'content-policy',
+  content_filter: 'content-policy',
+  responsibleaipolicyviolation: 'content-policy',
+  prohibited_content: 'content-policy',
   model_not_found: 'model-gone',
   deployment_not_found: 'model-gone',
   not_found_error: 'model-gone',
@@ -60,6 +111,32 @@ const classByCode: Readonly<Record<string, FailureClass>> = {
   api_error: 'transient',
   timeout_error: 'transient',
   internal_error: 'transient',
+  // google.rpc.Code, and reasons in its details
+  resource_exhausted: 'rate-limited',
+  unauthenticated: 'credential',
+  permission_denied: 'credential',
+  api_key_invalid: 'credential',
+  api_key_service_blocked: 'credential',
+  billing_disabled: 'quota',
+  unavailable: 'transient',
+  internal: 'transient',
+  deadline_exceeded: 'transient',
+  // Bedrock's exceptions
+  throttlingexception: 'rate-limited',
+  servicequotaexceededexception: 'quota',
+  accessdeniedexception: 'credential',
+  unrecognizedclientexception: 'credential',
+  expiredtokenexception: 'credential',
+  invalidsignatureexception: 'credential',
+  incompletesignatureexception: 'credential',
+  missingauthenticationtokenexception: 'credential',
+  resourcenotfoundexception: 'model-gone',
+  modelnotreadyexception: 'transient',
+  modeltimeoutexception: 'transient',
+  modelerrorexception: 'transient',
+  modelstreamerrorexception: 'transient',
+  internalserverexception: 'transient',
+  serviceunavailableexception: 'transient',
 };
 
 const classByStatus: Readonly<Record<number, FailureClass>> = {
@@ -75,16 +152,21 @@ const classByStatus: Readonly<Record<number, FailureClass>> = {
   429: 'rate-limited',
 };
 
+/** Said inside a 200, where no status tells it. */
+const faultCodes = new Set(['invalid_request_error', 'invalid_argument', 'validationexception']);
+
 /**
  * Reads the status and machine-readable codes, never a message. `codes` go from the most specific to the most general. A
  * status of 200 means that the error came inside an answer or a stream.
  */
 export function classify(status: number, codes: readonly string[]): FailureClass {
   for (const code of codes) {
-    const known = Object.hasOwn(classByCode, code) ? classByCode[code] : undefined;
+    const lower = code.toLowerCase();
+    const known = Object.hasOwn(classByCode, lower) ? classByCode[lower] : undefined;
     if (known !== undefined) return known;
   }
-  if (status === 200) return codes.includes('invalid_request_error') ? 'caller-fault' : 'transient';
+  if (status === 200)
+    return codes.some(code => faultCodes.has(code.toLowerCase())) ? 'caller-fault' : 'transient';
   const known = classByStatus[status];
   if (known !== undefined) return known;
   return status >= 400 && status < 500 ? 'caller-fault' : 'transient';
@@ -195,6 +277,12 @@ export function refusalError(
         {
           reason: 'context_too_long',
         },
+      );
+    case 'content-policy':
+      return new GatewayError(
+        'invalid_request',
+        `The content policy of the provider '${provider}' refused the request.${words}`,
+        { reason: 'upstream_content_policy' },
       );
     case 'caller-fault':
       return new GatewayError('invalid_request', `The provider '${provider}' refused the request.${words}`, {

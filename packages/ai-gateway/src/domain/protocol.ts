@@ -1,5 +1,6 @@
 import type { ErrorContext, ErrorRenderer } from '@strata/shared/errors/error-renderer.ts';
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { AwsEvent } from '@strata/shared/http/aws-event-stream.ts';
 import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { Codec } from './codec.ts';
@@ -57,6 +58,18 @@ export interface StreamReader {
   missingTerminal(): string | undefined;
 }
 
+/** The same for binary event streams. */
+export interface AwsStreamReader extends Omit<StreamReader, 'read'> {
+  readonly frames: 'aws-event-stream';
+  read(event: AwsEvent): FrameRole;
+}
+
+/** What the path says of a request whose body does not. */
+export interface PathRequest {
+  readonly model: string;
+  readonly isStream: boolean;
+}
+
 /** One wire protocol: what passing it through needs, and its codec for everything else. */
 export interface Protocol {
   /** `openai-chat`, `anthropic-messages`: what a provider lists when it speaks it. */
@@ -69,14 +82,24 @@ export interface Protocol {
   readonly requestIdHeader: string;
   readonly renderError: ErrorRenderer;
   /** The event that ends a stream with an error. */
-  renderStreamError(error: GatewayError, context: ErrorContext): string;
+  renderStreamError(error: GatewayError, context: ErrorContext): string | Buffer;
   /** @throws GatewayError invalid_request when the body is not a request of this protocol. */
-  readRequest(body: Buffer): ModelRequest;
+  readRequest(body: Buffer, path?: PathRequest): ModelRequest;
   writeRequest(request: ModelRequest, change: RequestChange): Buffer;
   readAnswer(body: Buffer): WholeAnswer;
-  /** Machine-readable codes of an error body, most specific first. */
-  readErrorCodes(body: Buffer): readonly string[];
-  openReader(request: ModelRequest): StreamReader;
+  /** Machine-readable codes of an error answer, most specific first. Header names are lower case. */
+  readErrorCodes(
+    body: Buffer,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+  ): readonly string[];
+  /** How long an error's body asks to wait, where the protocol says that in its body. */
+  readRetryAfterMs?(body: Buffer): number | undefined;
+  openReader(request: ModelRequest): StreamReader | AwsStreamReader;
   /** To and from the neutral model. Absent: it can only be passed through. */
   readonly codec?: Codec;
+}
+
+/** The media type of its streams. */
+export function streamTypeOf(protocol: Protocol): string {
+  return protocol.codec?.streamType ?? 'text/event-stream';
 }

@@ -8,15 +8,19 @@ const provider: ModelProvider = {
   system: 'openai',
   vendor: undefined,
   origin: { name: 'main', url: new URL('http://127.0.0.1'), allowPrivate: true },
-  speaks: new Map([['openai-chat', { path: '/chat/completions', mayAskStreamUsage: true }]]),
+  speaks: new Map([['openai-chat', { path: () => '/chat/completions', mayAskStreamUsage: true }]]),
   headers: {},
+  credentials: [{ id: '', authorize: () => ({}) }],
 };
 
 function table(...aliases: string[]): Map<string, Route> {
   return new Map(
     aliases.map(alias => [
       alias,
-      { alias, targets: [{ id: `main/${alias}`, provider, model: alias, prices: undefined }] },
+      {
+        alias,
+        targets: [{ id: `main/${alias}`, provider, model: alias, prices: undefined, weight: undefined }],
+      },
     ]),
   );
 }

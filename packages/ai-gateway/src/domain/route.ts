@@ -2,7 +2,7 @@ import { nearestName } from '@strata/shared/config/problem.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import type { PriceList } from '@strata/shared/money/price.ts';
-import type { ModelProvider } from './provider.ts';
+import type { Credential, ModelProvider } from './provider.ts';
 
 /** One model at one provider, as a place where an attempt can go. */
 export interface Target {
@@ -12,6 +12,50 @@ export interface Target {
   /** The provider's name of the model. */
   readonly model: string;
   readonly prices: PriceList | undefined;
+  /** Share of the load among the neighbours that have one; undefined: its place in the list decides. */
+  readonly weight: number | undefined;
+}
+
+/** A target with one of its provider's credentials: what circuits and pauses belong to. */
+export function placeId(target: Target, credential: Credential): string {
+  return credential.id === '' ? target.id : `${target.id}#${credential.id}`;
+}
+
+/**
+ * The order in which one request tries the targets. Targets with a weight that stand next to each other are drawn by it; every
+ * other target keeps its place. `random` gives numbers from 0 up to 1.
+ */
+export function orderTargets(targets: readonly Target[], random: () => number): readonly Target[] {
+  if (targets.every(target => target.weight === undefined)) return targets;
+  const ordered: Target[] = [];
+  let group: Target[] = [];
+  for (const target of [...targets, undefined]) {
+    if (target?.weight !== undefined) {
+      group.push(target);
+      continue;
+    }
+    ordered.push(...drawAll(group, random));
+    group = [];
+    if (target !== undefined) ordered.push(target);
+  }
+  return ordered;
+}
+
+/** Each draw takes one out, with a chance that its weight gives it; those of weight 0 come last, in their order. */
+function drawAll(targets: readonly Target[], random: () => number): Target[] {
+  const left = [...targets];
+  const drawn: Target[] = [];
+  while (left.length > 0) {
+    const total = left.reduce((sum, { weight = 0 }) => sum + weight, 0);
+    const point = random() * total;
+    let passed = 0;
+    const at = left.findIndex(({ weight = 0 }) => {
+      passed += weight;
+      return point < passed;
+    });
+    drawn.push(...left.splice(Math.max(0, at), 1));
+  }
+  return drawn;
 }
 
 /** What clients call a model, and where its requests go, in order of preference. */

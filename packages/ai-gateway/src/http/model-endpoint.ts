@@ -6,12 +6,12 @@ import { createDeadline } from '@strata/shared/resilience/deadline.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Answer, Call } from '../domain/call.ts';
 import { describeLosses } from '../domain/losses.ts';
-import type { Protocol } from '../domain/protocol.ts';
+import { type PathRequest, type Protocol, streamTypeOf } from '../domain/protocol.ts';
 import { findRoute, type RouteTable, targetsReached } from '../domain/route.ts';
 import { refuseOverrideHeaders } from '../domain/upstream-overrides.ts';
 import { canReach } from '../pipeline/choose-way.ts';
 import { protocols } from '../protocols/registry.ts';
-import { sendStream } from './stream-reply.ts';
+import { ownShape, type StreamShape, sendStream, sseType } from './stream-reply.ts';
 
 export interface ModelEndpointDeps {
   readonly clock: Clock;
@@ -27,6 +27,12 @@ export interface ModelEndpoint {
   prepare?(body: Buffer, caller: Caller): Promise<Buffer>;
   /** Before the answer is sent. */
   complete?(call: Call, answer: Answer): Promise<Answer>;
+  /** The query parameter in which clients of this protocol may send their key. */
+  readonly queryKey?: string;
+  /** Where the path says what the body does not. @throws GatewayError not_found. */
+  readPath?(request: FastifyRequest): PathRequest;
+  /** Sends a stream in another form than the protocol's own, where the request asks for one. */
+  reshape?(request: FastifyRequest): StreamShape | undefined;
 }
 
 /** One endpoint that takes requests of one protocol and answers in it. */
@@ -35,11 +41,12 @@ export function addModelEndpoint(
   endpoint: ModelEndpoint,
   deps: ModelEndpointDeps,
 ): void {
-  const { path, protocol } = endpoint;
-  app.post(path, { config: { access: 'caller', errors: protocol.renderError } }, async (request, reply) => {
+  const { path, protocol, queryKey } = endpoint;
+  const config = { access: 'caller', errors: protocol.renderError, queryKey } as const;
+  app.post(path, { config }, async (request, reply) => {
     const written = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const body = endpoint.prepare ? await endpoint.prepare(written, request.caller) : written;
-    const call = openCall({ request, reply, body }, protocol, deps);
+    const call = openCall({ request, reply, body }, endpoint, deps);
     let answer: Answer;
     try {
       answer = await deps.answer(call);
@@ -47,19 +54,19 @@ export function addModelEndpoint(
     } catch (error) {
       throw refused(reply, call, error);
     }
-    send(reply, answer, deps.clock);
+    send(reply, answer, { clock: deps.clock, shape: endpoint.reshape?.(request) });
     return reply;
   });
 }
 
 function openCall(
   { request, reply, body }: { request: FastifyRequest; reply: FastifyReply; body: Buffer },
-  protocol: Protocol,
+  { protocol, readPath }: ModelEndpoint,
   deps: ModelEndpointDeps,
 ): Call {
   const { headers, caller } = request;
   refuseOverrideHeaders(headers);
-  const modelRequest = protocol.readRequest(body);
+  const modelRequest = protocol.readRequest(body, readPath?.(request));
   const route = findRoute(deps.routes(), modelRequest.model, caller.scopes.models);
   return {
     requestId: request.id,
@@ -71,7 +78,7 @@ function openCall(
     targets: targetsReached(route, protocol.name, provider => canReach(protocol, provider, protocols)),
     signal: endOf(request, reply, deps.clock),
     trace: request.traceContext,
-    wantsCostComment: headers['x-strata-usage'] === 'comment',
+    wantsCostComment: headers['x-strata-usage'] === 'comment' && streamTypeOf(protocol) === sseType,
     replyHeaders: {},
     failures: [],
   };
@@ -92,7 +99,11 @@ function endOf(request: FastifyRequest, reply: FastifyReply, clock: Clock): Abor
   return deadline.signal;
 }
 
-function send(reply: FastifyReply, answer: Answer, clock: Clock): void {
+function send(
+  reply: FastifyReply,
+  answer: Answer,
+  { clock, shape }: { clock: Clock; shape: StreamShape | undefined },
+): void {
   const { attempt } = answer;
   const headers: OutgoingHttpHeaders = {
     ...(reply.getHeaders() as OutgoingHttpHeaders), // Fastify's type only adds names
@@ -115,7 +126,10 @@ function send(reply: FastifyReply, answer: Answer, clock: Clock): void {
       return;
     }
     case 'stream':
-      sendStream(reply, headers, answer.stream, clock);
+      sendStream(reply, headers, answer.stream, {
+        clock,
+        shape: shape ?? ownShape(streamTypeOf(attempt.call.protocol)),
+      });
   }
 }
 

@@ -6,6 +6,29 @@ import type { AnswerStream, StreamSink } from '../domain/call.ts';
 
 const heartbeatEveryMs = 15_000;
 
+export const sseType = 'text/event-stream';
+
+/** The form in which a stream's frames go to the client. */
+export interface StreamShape {
+  readonly headers: OutgoingHttpHeaders;
+  /** What may stand between any two writes and says nothing; undefined where nothing may. */
+  readonly heartbeat: string | undefined;
+  write(bytes: Buffer | string): Buffer | string;
+  /** After the last frame. */
+  end(): string;
+}
+
+/** The frames as they are. */
+export function ownShape(type: string): StreamShape {
+  const isSse = type === sseType;
+  return {
+    headers: isSse ? sseHeaders : { 'content-type': type, 'cache-control': 'no-cache' },
+    heartbeat: isSse ? ': keep-alive\n\n' : undefined,
+    write: bytes => bytes,
+    end: () => '',
+  };
+}
+
 /**
  * Takes the response over and lets the stream flow into it: the head and the first events leave in one segment, then each
  * chunk as it comes. Only whole frames are written, so a comment may come between any two writes: one is sent when nothing
@@ -15,23 +38,23 @@ export function sendStream(
   reply: FastifyReply,
   headers: OutgoingHttpHeaders,
   stream: AnswerStream,
-  clock: Clock,
+  { clock, shape }: { clock: Clock; shape: StreamShape },
 ): void {
   const { raw } = reply;
   reply.hijack();
-  raw.writeHead(200, { ...headers, ...sseHeaders });
+  raw.writeHead(200, { ...headers, ...shape.headers });
   const heartbeat = startHeartbeat(clock, () => {
-    if (!raw.destroyed && !raw.writableEnded) raw.write(': keep-alive\n\n');
+    if (shape.heartbeat !== undefined && !raw.destroyed && !raw.writableEnded) raw.write(shape.heartbeat);
   });
   raw.once('close', heartbeat.stop);
   const sink: StreamSink = {
     write(bytes) {
       if (raw.destroyed) return true; // the client is gone, which the signal tells; there is nothing to wait for
       heartbeat.beat();
-      return raw.write(bytes);
+      return raw.write(shape.write(bytes));
     },
     onDrain: listener => raw.once('drain', listener),
-    end: () => raw.end(),
+    end: () => raw.end(shape.end()),
     destroy: () => raw.destroy(),
   };
   stream.flow(sink);

@@ -4,7 +4,8 @@ import { afterFailure, afterThrottling, backoffMs } from '@strata/shared/resilie
 import type { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
 import type { Answer, Attempt, Call } from '../domain/call.ts';
 import { AttemptFailure, failureTable } from '../domain/failure.ts';
-import type { Target } from '../domain/route.ts';
+import type { Credential, ModelProvider } from '../domain/provider.ts';
+import { orderTargets, type Target } from '../domain/route.ts';
 
 export interface AttemptPolicy {
   /** Over all targets of a call. */
@@ -31,25 +32,31 @@ export interface AttemptsDeps {
  * The only loop of the gateway (AI-1): it ends with the first answer, and an answer exists only once its first meaningful
  * event is here, so nothing is ever tried again after a byte went to the client.
  *
- * A round tries the targets in order, at once, each that the failures so far leave any hope for. Between rounds it waits,
+ * A round tries the targets in order, at once, each that the failures so far leave any hope for, with as many of its credentials
+ * as it takes. Between rounds it waits,
  * with jitter, and each further round must be granted by the retry budget. The failure table decides what is hopeless.
  */
 export function createAttempts(deps: AttemptsDeps): (call: Call) => Promise<Answer> {
+  const turns: Turns = new WeakMap();
   return async call => {
     const ended = deps.budget.begin();
     try {
-      return await goRounds(deps, call);
+      return await goRounds(deps, call, turns);
     } finally {
       ended();
     }
   };
 }
 
-async function goRounds(deps: AttemptsDeps, call: Call): Promise<Answer> {
+async function goRounds(deps: AttemptsDeps, call: Call, turns: Turns): Promise<Answer> {
   const policy = deps.policy();
-  const state: Progress = { targets: call.targets, last: undefined, number: 0 };
+  const state: Progress = {
+    places: placesOf(orderTargets(call.targets, deps.random), turns),
+    last: undefined,
+    number: 0,
+  };
   for (let round = 0; round < policy.maxRounds; round++) {
-    if (state.targets.length === 0 || state.number >= policy.maxAttempts) break;
+    if (state.places.length === 0 || state.number >= policy.maxAttempts) break;
     const ended = round === 0 ? firstRound : await mayGoOn(deps, policy, call, round, state.last);
     if (ended === undefined) break;
     try {
@@ -65,9 +72,33 @@ async function goRounds(deps: AttemptsDeps, call: Call): Promise<Answer> {
 /** The first round is no retry: there is nothing to give back. */
 const firstRound = () => {};
 
+/** A target with one of its credentials. */
+interface Place {
+  readonly target: Target;
+  readonly credential: Credential;
+}
+
+/** Whose turn it is in each provider's pool of credentials. */
+type Turns = WeakMap<ModelProvider, number>;
+
+/** Each request begins with the next credential of a pool; the others stand in for it. */
+function placesOf(targets: readonly Target[], turns: Turns): Place[] {
+  return targets.flatMap(target => {
+    const { credentials } = target.provider;
+    const [only] = credentials;
+    if (credentials.length === 1) return [{ target, credential: only }];
+    const turn = turns.get(target.provider) ?? 0;
+    turns.set(target.provider, (turn + 1) % credentials.length);
+    return [...credentials.slice(turn), ...credentials.slice(0, turn)].map(credential => ({
+      target,
+      credential,
+    }));
+  });
+}
+
 /** What the rounds so far have left. */
 interface Progress {
-  targets: readonly Target[];
+  places: readonly Place[];
   last: Failed | undefined;
   number: number;
 }
@@ -77,37 +108,37 @@ interface Failed {
   readonly failure: AttemptFailure;
 }
 
-/** Tries the targets in order. Undefined when none answered; then `state` says who may be asked again. */
+/** Tries the places in order. Undefined when none answered; then `state` says who may be asked again. */
 async function goRound(
   deps: AttemptsDeps,
   policy: AttemptPolicy,
   call: Call,
   state: Progress,
 ): Promise<Answer | undefined> {
-  const hopeful: Target[] = [];
-  for (const target of state.targets) {
+  const hopeful: Place[] = [];
+  let passedBy: Target | undefined;
+  for (const place of state.places) {
     if (state.number >= policy.maxAttempts) break;
-    const number = ++state.number;
-    const attempt: Attempt = {
-      call,
-      target,
-      number,
-      id: `${call.requestId}.${number}`,
-      trace: call.trace,
-      losses: [],
-    };
-    const result = await tryTarget(deps, attempt);
+    if (place.target === passedBy) continue;
+    const attempt = openAttempt(call, place, ++state.number);
+    const result = await tryPlace(deps, attempt);
     if (!(result instanceof AttemptFailure)) return result;
     state.last = moreTelling(state.last, { attempt, failure: result });
     const row = failureTable[result.class];
     if (!row.tryNext) return answerFailure(call, { attempt, failure: result });
-    if (row.retrySame) hopeful.push(target);
+    if (row.retrySame) hopeful.push(place);
+    if (!row.tryOtherCredential) passedBy = place.target;
   }
-  state.targets = hopeful;
+  state.places = hopeful;
   return undefined;
 }
 
-async function tryTarget(deps: AttemptsDeps, attempt: Attempt): Promise<Answer | AttemptFailure> {
+function openAttempt(call: Call, { target, credential }: Place, number: number): Attempt {
+  const id = `${call.requestId}.${number}`;
+  return { call, target, credential, number, id, trace: call.trace, losses: [] };
+}
+
+async function tryPlace(deps: AttemptsDeps, attempt: Attempt): Promise<Answer | AttemptFailure> {
   const { call, target } = attempt;
   try {
     return await deps.perform(attempt);

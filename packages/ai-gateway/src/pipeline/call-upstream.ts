@@ -6,7 +6,8 @@ import { costOf } from '@strata/shared/money/price.ts';
 import type { Answer, AnswerStream, Attempt, StreamEnd } from '../domain/call.ts';
 import { AttemptFailure, classify, failureTable, refusalError } from '../domain/failure.ts';
 import { lossesRefused } from '../domain/losses.ts';
-import type { AnswerFacts } from '../domain/protocol.ts';
+import { type AnswerFacts, type Protocol, streamTypeOf } from '../domain/protocol.ts';
+import type { CredentialHeaders } from '../domain/provider.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
 import { readErrorMessage } from '../protocols/read-json.ts';
 import { chooseWay, type Protocols } from './choose-way.ts';
@@ -46,7 +47,8 @@ export function createCallUpstream(deps: CallUpstreamDeps): (attempt: Attempt) =
       const response = await dial(deps.dialer, { attempt, way, limits });
       if (response.status < 200 || response.status > 299)
         return await refuse(deps, { attempt, way, response, limits });
-      if (isEventStream(response)) return await openStream(deps, { attempt, way, response, limits });
+      if (isEventStream(response, way.protocol))
+        return await openStream(deps, { attempt, way, response, limits });
       return await readWhole({ attempt, way, response, limits });
     } catch (error) {
       throw AttemptFailure.from(error);
@@ -68,15 +70,20 @@ function findWay(deps: CallUpstreamDeps, attempt: Attempt, limits: UpstreamLimit
   throw new AttemptFailure('model-gone', lossesRefused(way.losses, attempt.target.id));
 }
 
-function dial(
+async function dial(
   dialer: Dialer,
   { attempt, way, limits }: { attempt: Attempt; way: Way; limits: UpstreamLimits },
 ): Promise<DialResponse> {
   const { call, target } = attempt;
-  return dialer.request(target.provider.origin, {
+  const { origin } = target.provider;
+  const path = way.access.path({ model: target.model, isStream: call.request.isStream });
+  const headers = requestHeaders(attempt, way);
+  const outgoing = { method: 'POST', origin, path, headers, body: way.body, signal: call.signal } as const;
+  const authorized = attempt.credential.authorize(outgoing);
+  return dialer.request(origin, {
     method: 'POST',
-    path: way.access.path,
-    headers: requestHeaders(attempt, way),
+    path,
+    headers: { ...headers, ...(authorized instanceof Promise ? await proven(authorized) : authorized) },
     body: way.body,
     signal: call.signal,
     timeouts: { headersMs: limits.headersTimeoutMs, bodyMs: limits.idleTimeoutMs },
@@ -87,7 +94,7 @@ function requestHeaders({ call, target, trace }: Attempt, way: Way): Record<stri
   const headers: Record<string, string> = {
     ...target.provider.headers,
     'content-type': 'application/json',
-    accept: call.request.isStream ? 'text/event-stream' : 'application/json',
+    accept: call.request.isStream ? streamTypeOf(way.protocol) : 'application/json',
     // A compressed answer could not be passed on as it comes, and could be a bomb (F32).
     'accept-encoding': 'identity',
     traceparent: formatTraceparent(trace),
@@ -100,16 +107,19 @@ function requestHeaders({ call, target, trace }: Attempt, way: Way): Record<stri
   return headers;
 }
 
-function isEventStream(response: DialResponse): boolean {
+function isEventStream(response: DialResponse, protocol: Protocol): boolean {
   const type = response.headers['content-type'];
-  return typeof type === 'string' && type.startsWith('text/event-stream');
+  return typeof type === 'string' && type.startsWith(streamTypeOf(protocol));
 }
 
 async function refuse(deps: CallUpstreamDeps, { attempt, way, response, limits }: Dialed): Promise<Answer> {
   const { status, headers } = response;
   const body = await response.readAll(maxErrorBytes);
-  const failureClass = classify(status, way.protocol.readErrorCodes(body));
-  const retryAfterMs = readRetryAfter(headers, { nowMs: deps.clock.now(), capMs: limits.maxRetryAfterMs });
+  const failureClass = classify(status, way.protocol.readErrorCodes(body, headers));
+  const capMs = limits.maxRetryAfterMs;
+  const retryAfterMs =
+    readRetryAfter(headers, { nowMs: deps.clock.now(), capMs }) ??
+    capped(way.protocol.readRetryAfterMs?.(body), capMs);
   const provider = attempt.target.provider.name;
   const isShown = failureTable[failureClass].showUpstreamError;
   const said = isShown && !way.isRaw ? readErrorMessage(body) : undefined;
@@ -119,6 +129,19 @@ async function refuse(deps: CallUpstreamDeps, { attempt, way, response, limits }
     status,
     ...(isShown && way.isRaw && { refusal: { status, contentType, body } }),
   });
+}
+
+/** A credential that cannot be had is none that failed: another one may do. */
+async function proven(authorized: Promise<CredentialHeaders>): Promise<CredentialHeaders> {
+  try {
+    return await authorized;
+  } catch (error) {
+    throw new AttemptFailure('credential', GatewayError.from(error));
+  }
+}
+
+function capped(ms: number | undefined, capMs: number): number | undefined {
+  return ms === undefined ? undefined : Math.min(ms, capMs);
 }
 
 async function openStream(

@@ -1,7 +1,7 @@
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
+import { AwsEventReader } from '@strata/shared/http/aws-event-stream.ts';
 import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
-import type { AnswerFacts, StreamReader } from '../domain/protocol.ts';
+import type { AnswerFacts, AwsStreamReader, FrameRole, StreamReader } from '../domain/protocol.ts';
 
 /** What one piece of an upstream's stream becomes for the client. */
 export interface Passed {
@@ -28,29 +28,57 @@ export interface Passage {
 }
 
 export interface RawPassageOptions {
-  readonly reader: StreamReader;
-  renderError(error: GatewayError): string;
+  renderError(error: GatewayError): string | Buffer;
   /** What goes in front of the terminal event, if anything. */
   beforeTerminal?: () => string | undefined;
 }
 
+/** Cuts a stream into frames. */
+interface Scanner<Frame> {
+  push(chunk: Buffer): readonly Frame[];
+  end(): { readonly frame: Frame; readonly endsWithLine: boolean } | undefined;
+}
+
+interface Reader<Frame> extends Omit<StreamReader, 'read'> {
+  read(frame: Frame): FrameRole;
+}
+
+export function openRawPassage(reader: StreamReader | AwsStreamReader, options: RawPassageOptions): Passage {
+  if ('frames' in reader) return new RawPassage(awsScanner(), reader, options);
+  return new RawPassage(new SseScanner(), reader, options);
+}
+
+function awsScanner() {
+  const events = new AwsEventReader();
+  return {
+    push: (chunk: Buffer) => events.push(chunk),
+    end() {
+      events.end();
+      return undefined; // half a message says nothing
+    },
+  };
+}
+
 /** Same protocol in and out: whole frames pass as they came (AI-2). A frame that the upstream never finished does not. */
-export class RawPassage implements Passage {
+class RawPassage<Frame extends { readonly bytes: Buffer }> implements Passage {
   readonly #options: RawPassageOptions;
-  readonly #scanner = new SseScanner();
+  readonly #scanner: Scanner<Frame>;
+  readonly #reader: Reader<Frame>;
   /** Bytes inside the scanner: the beginning of a frame that is not complete. */
   #partialBytes = 0;
 
-  constructor(options: RawPassageOptions) {
+  constructor(scanner: Scanner<Frame>, reader: Reader<Frame>, options: RawPassageOptions) {
+    this.#scanner = scanner;
+    this.#reader = reader;
     this.#options = options;
   }
 
   get facts(): AnswerFacts {
-    return this.#options.reader.facts;
+    return this.#reader.facts;
   }
 
   get errorCodes(): readonly string[] {
-    return this.#options.reader.errorCodes;
+    return this.#reader.errorCodes;
   }
 
   push(chunk: Buffer): Passed {
@@ -62,8 +90,8 @@ export class RawPassage implements Passage {
   end(): Passed | undefined {
     const rest = this.#takeRest();
     if (rest?.end !== undefined) return rest;
-    const { reader, beforeTerminal } = this.#options;
-    const terminal = reader.missingTerminal();
+    const { beforeTerminal } = this.#options;
+    const terminal = this.#reader.missingTerminal();
     if (terminal === undefined) return undefined;
     const bytes = [Buffer.from(`${beforeTerminal?.() ?? ''}${terminal}`)];
     return { bytes, events: 0, hasContent: true, end: 'terminal' };
@@ -74,13 +102,13 @@ export class RawPassage implements Passage {
   }
 
   /** The bytes that may pass, up to and with the frame that ends the stream. */
-  #read(frames: readonly SseFrame[]): Passed {
-    const { reader, beforeTerminal } = this.#options;
+  #read(frames: readonly Frame[]): Passed {
+    const { beforeTerminal } = this.#options;
     const bytes: Buffer[] = [];
     let hasContent = false;
     let end: Passed['end'];
     for (const frame of frames) {
-      const role = reader.read(frame);
+      const role = this.#reader.read(frame);
       if (role === 'hidden') continue;
       if (role === 'content') hasContent = true;
       if (role === 'terminal') {
@@ -98,7 +126,7 @@ export class RawPassage implements Passage {
   }
 
   /** Whether what passes is exactly the chunk, which then needs no copy. */
-  #isWholeChunk(chunk: Buffer, frames: readonly SseFrame[], passing: readonly Buffer[]): boolean {
+  #isWholeChunk(chunk: Buffer, frames: readonly Frame[], passing: readonly Buffer[]): boolean {
     const wasPartial = this.#partialBytes > 0;
     let bytes = 0;
     for (const frame of frames) bytes += frame.bytes.length;

@@ -2,7 +2,7 @@ import type { Attempt } from '../domain/call.ts';
 import type { Loss } from '../domain/losses.ts';
 import type { AnswerFacts, Protocol } from '../domain/protocol.ts';
 import type { ProtocolAccess } from '../domain/provider.ts';
-import { type Passage, RawPassage } from './passage.ts';
+import { openRawPassage, type Passage } from './passage.ts';
 
 /** A whole answer, as the client will get it. */
 export type WholeRead =
@@ -44,8 +44,7 @@ export function rawWay(attempt: Attempt, access: ProtocolAccess): Way {
     losses: [],
     isRaw: true,
     openPassage: beforeTerminal =>
-      new RawPassage({
-        reader: protocol.openReader(request),
+      openRawPassage(protocol.openReader(request), {
         renderError: error => protocol.renderStreamError(error, { requestId: call.requestId }),
         ...(beforeTerminal && { beforeTerminal }),
       }),

@@ -3,6 +3,7 @@ import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Breaker } from '@strata/shared/resilience/breaker.ts';
 import type { Answer, Attempt } from '../domain/call.ts';
 import { AttemptFailure, type FailureClass, failureTable } from '../domain/failure.ts';
+import { placeId } from '../domain/route.ts';
 
 /**
  * Keeps attempts away from a target that fails again and again: they fail here at once and the next target answers. Only what
@@ -11,7 +12,8 @@ import { AttemptFailure, type FailureClass, failureTable } from '../domain/failu
 export function createBreakerStage(deps: { breaker: Breaker }): Stage<Attempt, Answer> {
   const { breaker } = deps;
   return async (attempt, next) => {
-    const { id, provider } = attempt.target;
+    const { provider } = attempt.target;
+    const id = placeId(attempt.target, attempt.credential);
     const verdict = breaker.ask(id);
     if (typeof verdict === 'object') throw resting(provider.name, verdict.retryAfterMs);
     const failed = (failure: FailureClass | undefined) => {

@@ -3,30 +3,44 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Answer, Attempt } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
+import { placeId } from '../domain/route.ts';
 
 /**
- * A target that asked for a pause gets it: until then attempts fail here at once, so the next target answers, or the client
+ * A target that asked for a pause gets it, and so does a key of a pool that was refused: until then attempts fail here at once, so the next target answers, or the client
  * learns how long to wait. Only a provider's own `Retry-After` counts, and only for limits of rate: those are the account's,
  * never the fault of one caller.
  */
 export function createRest(deps: { clock: Clock }): Stage<Attempt, Answer> {
-  const restsUntilMs = new Map<string, number>(); // one entry a configured target
+  const restsUntilMs = new Map<string, number>(); // one entry a configured target and credential
   return async (attempt, next) => {
     const { target } = attempt;
-    const until = restsUntilMs.get(target.id);
+    const id = placeId(target, attempt.credential);
+    const until = restsUntilMs.get(id);
     if (until !== undefined) {
       const leftMs = until - deps.clock.monotonic();
       if (leftMs > 0) throw stillResting(target.provider.name, leftMs);
-      restsUntilMs.delete(target.id);
+      restsUntilMs.delete(id);
     }
     try {
       return await next();
     } catch (error) {
-      const askedMs = askedPause(error);
-      if (askedMs !== undefined) restsUntilMs.set(target.id, deps.clock.monotonic() + askedMs);
+      const restMs = askedPause(error) ?? (isOfPool(attempt) ? refusedPause(error) : undefined);
+      if (restMs !== undefined) restsUntilMs.set(id, deps.clock.monotonic() + restMs);
       throw error;
     }
   };
+}
+
+/** How long a key that was refused is left alone while others of its pool may do. */
+const refusedMs = 60_000;
+
+function isOfPool({ target }: Attempt): boolean {
+  return target.provider.credentials.length > 1;
+}
+
+function refusedPause(error: unknown): number | undefined {
+  if (!(error instanceof AttemptFailure) || error.status === undefined) return undefined;
+  return error.class === 'credential' || error.class === 'quota' ? refusedMs : undefined;
 }
 
 function askedPause(error: unknown): number | undefined {

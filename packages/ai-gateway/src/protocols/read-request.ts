@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { lastMember, scanObject, stringAt } from '../domain/json-scan.ts';
 import { JsonScanError, type ScannedObject, type ScanProblem, type Span } from '../domain/json-scanner.ts';
+import type { ModelRequest, PathRequest } from '../domain/protocol.ts';
 import { refuseUpstreamOverrides } from '../domain/upstream-overrides.ts';
 
 /** What every protocol's request has in common: a JSON object that names a model. */
@@ -24,12 +25,29 @@ export function readCommonRequest(body: Buffer, content: ReadonlySet<string>): C
   refuseUpstreamOverrides(body, scanned, content);
   const model = stringAt(body, lastMember(scanned, 'model'));
   if (model === undefined || model === '' || model.length > maxModelLength) {
-    throw new GatewayError('invalid_request', 'The field `model` must name a model.', {
-      reason: 'model_missing',
-      param: 'model',
-    });
+    throw modelMissing('The field `model`');
   }
   return { body, scanned, model, isStream: isTrue(body, lastMember(scanned, 'stream')) };
+}
+
+/** A request whose path names the model and whether it streams; only its content stands in the body. @throws GatewayError invalid_request. */
+export function readPathRequest(
+  body: Buffer,
+  path: PathRequest | undefined,
+  content: ReadonlySet<string>,
+): ModelRequest {
+  const scanned = scanBody(body);
+  refuseUpstreamOverrides(body, scanned, content);
+  if (path === undefined || path.model === '' || path.model.length > maxModelLength)
+    throw modelMissing('The path');
+  return { body, scanned, ...path, wantsStreamUsage: true };
+}
+
+function modelMissing(where: string): GatewayError {
+  return new GatewayError('invalid_request', `${where} must name a model.`, {
+    reason: 'model_missing',
+    param: 'model',
+  });
 }
 
 export function isTrue(body: Buffer, value: Span | undefined): boolean {

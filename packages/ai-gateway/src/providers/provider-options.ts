@@ -1,8 +1,13 @@
 import { secretString } from '@strata/shared/config/secret-string.ts';
 import * as z from 'zod';
 
+/** One key, or several that are used in turn. */
 export const apiKeyOption = () =>
-  secretString().describe('The key of the account, best as `${env:NAME}` or `${file:/run/secrets/name}`.');
+  z
+    .union([secretString(), z.array(secretString()).min(1).max(64)])
+    .describe(
+      'The key of the account, best as `${env:NAME}` or `${file:/run/secrets/name}`. A list is a pool: its keys are used in turn, and one that is refused or limited is left alone for a while.',
+    );
 
 export const baseUrlOption = () => z.url({ protocol: /^https?$/ });
 

@@ -4,6 +4,8 @@ import OpenAI from 'openai';
 import type { ChatCompletion, ChatCompletionCreateParams } from 'openai/resources/chat/completions';
 import type { Response, ResponseCreateParamsBase } from 'openai/resources/responses/responses';
 import type { Case, Seen } from './cases.ts';
+import { converseClient } from './converse-client.ts';
+import { geminiClient } from './gemini-client.ts';
 
 export interface Server {
   readonly url: string;
@@ -285,4 +287,4 @@ function readMessage(message: Message): Asked {
 }
 
 /** Every client. A new protocol is a line here. */
-export const clients: readonly Client[] = [chat, responses, messages];
+export const clients: readonly Client[] = [chat, responses, messages, geminiClient, converseClient];

@@ -4,6 +4,8 @@ import OpenAI from 'openai';
 import type { ChatCompletionMessageParam } from 'openai/resources/chat/completions';
 import type { ResponseInputItem } from 'openai/resources/responses/responses';
 import type { Server } from './clients.ts';
+import { converseLoop } from './converse-loop.ts';
+import { geminiLoop } from './gemini-loop.ts';
 
 export interface Turn {
   readonly text: string;
@@ -111,4 +113,4 @@ const messages: LoopClient = {
 };
 
 /** Every client that can keep a tool loop. A new protocol is a line here. */
-export const loopClients: readonly LoopClient[] = [chat, responses, messages];
+export const loopClients: readonly LoopClient[] = [chat, responses, messages, geminiLoop, converseLoop];

@@ -32,4 +32,25 @@ export const upstreams: readonly Upstream[] = [
     thinkingModel: 'sim-model',
     sealMark: '"signature":"',
   },
+  {
+    name: 'gemini',
+    provider: url => ({ type: 'gemini', base_url: `${url}/gemini/v1beta` }),
+    model: 'sim-model',
+    thinkingModel: 'gemini-3-flash',
+    sealMark: '"thoughtSignature":"',
+  },
+  {
+    name: 'bedrock-converse',
+    provider: url => ({ type: 'bedrock', region: 'us-east-1', base_url: `${url}/bedrock` }),
+    model: 'sim-model',
+    thinkingModel: 'anthropic.claude-sonnet-4-5-20250929-v1:0',
+    sealMark: '"signature":"',
+  },
+  {
+    name: 'cohere-chat',
+    provider: url => ({ type: 'cohere', base_url: `${url}/cohere` }),
+    model: 'sim-model',
+    thinkingModel: 'command-a-reasoning-08-2025',
+    sealMark: undefined,
+  },
 ];

@@ -13,6 +13,8 @@ declare module 'fastify' {
     errors?: ErrorRenderer;
     /** Whether an address that sends wrong keys is made to wait (S7). */
     holdOffGuesses?: boolean;
+    /** The query parameter in which a client may send its key, for APIs whose clients do. It is never logged. */
+    queryKey?: string | undefined;
     /** Exact media types of bodies that the route takes. `application/json` otherwise. */
     mediaTypes?: readonly string[];
   }

@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http';
+import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import Fastify, {
   type FastifyError,
@@ -116,7 +116,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     const ended = (outcome: 'right' | 'wrong' | 'unknown') => {
       if (route.holdOffGuesses === true) guesses.ended(request, outcome);
     };
-    authenticate(request.headers).then(
+    authenticate(credentialHeaders(request)).then(
       caller => {
         request.caller = caller;
         ended('right');
@@ -214,6 +214,16 @@ function createFastify(config: ServerConfig): FastifyInstance {
     },
     clientErrorHandler: refuseConnection,
   });
+}
+
+/** Where a route takes a key from the query, it counts as if it came in a header; a header of the client's own goes first. */
+function credentialHeaders(request: FastifyRequest): IncomingHttpHeaders {
+  const { headers } = request;
+  const name = request.routeOptions.config.queryKey;
+  if (name === undefined || headers.authorization !== undefined || headers['x-goog-api-key'] !== undefined)
+    return headers;
+  const key = (request.query as Readonly<Record<string, unknown>>)[name];
+  return typeof key === 'string' ? { ...headers, 'x-goog-api-key': key } : headers;
 }
 
 function adminOnly(): GatewayError {

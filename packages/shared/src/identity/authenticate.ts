@@ -77,12 +77,15 @@ function callerOf(envelope: Envelope): Caller {
   return { ...path, keyId, tags, roles: [], isAdmin: false, scopes, envelope };
 }
 
-/** Bearer (OpenAI and everybody), `x-api-key` (Anthropic), `x-goog-api-key` (Gemini), `api-key` (Azure OpenAI). */
+/** Bearer (OpenAI and everybody), the access key id of a signature (AWS), `x-api-key` (Anthropic), `x-goog-api-key` (Gemini), `api-key` (Azure OpenAI). */
 function credentialOf(headers: IncomingHttpHeaders): string | undefined {
   const { authorization } = headers;
   if (authorization !== undefined) {
     const match = /^bearer +([^\s]+)$/i.exec(authorization);
     if (match?.[1] !== undefined) return match[1];
+    // An AWS SDK sends what it is given for an access key id in clear; its signature could prove no more than that.
+    const signed = /^AWS4-HMAC-SHA256 Credential=([^/,\s]+)\//.exec(authorization);
+    if (signed?.[1] !== undefined) return signed[1];
   }
   for (const name of ['x-api-key', 'x-goog-api-key', 'api-key']) {
     const value = headers[name];

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { defineProvider } from '../../domain/provider.ts';
+import { keyCredentials } from '../credentials.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
 
@@ -22,7 +23,8 @@ export const anthropic = defineProvider({
     system: 'anthropic',
     vendor: 'anthropic',
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
-    speaks: new Map([['anthropic-messages', { path: '/v1/messages', mayAskStreamUsage: false }]]),
-    headers: { 'x-api-key': options.api_key.reveal(), 'anthropic-version': options.version },
+    speaks: new Map([['anthropic-messages', { path: () => '/v1/messages', mayAskStreamUsage: false }]]),
+    headers: { 'anthropic-version': options.version },
+    credentials: keyCredentials(options.api_key, key => ({ 'x-api-key': key })),
   }),
 });

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { defineProvider } from '../../domain/provider.ts';
+import { bearerCredentials, noCredential } from '../credentials.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
 
@@ -34,8 +35,9 @@ export const openaiCompatible = defineProvider({
     vendor: options.vendor,
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
     speaks: new Map([
-      ['openai-chat', { path: '/chat/completions', mayAskStreamUsage: options.stream_usage }],
+      ['openai-chat', { path: () => '/chat/completions', mayAskStreamUsage: options.stream_usage }],
     ]),
-    headers: options.api_key === undefined ? {} : { authorization: `Bearer ${options.api_key.reveal()}` },
+    headers: {},
+    credentials: options.api_key === undefined ? noCredential : bearerCredentials(options.api_key),
   }),
 });

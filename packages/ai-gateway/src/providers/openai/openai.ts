@@ -1,12 +1,13 @@
 import * as z from 'zod';
 import { defineProvider, type ProtocolAccess } from '../../domain/provider.ts';
+import { bearerCredentials } from '../credentials.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
 
 /** Responses comes first by default: it alone can give reasoning back to the model. */
 const accesses: Readonly<Record<'responses' | 'chat', readonly [string, ProtocolAccess]>> = {
-  responses: ['openai-responses', { path: '/responses', mayAskStreamUsage: true }],
-  chat: ['openai-chat', { path: '/chat/completions', mayAskStreamUsage: true }],
+  responses: ['openai-responses', { path: () => '/responses', mayAskStreamUsage: true }],
+  chat: ['openai-chat', { path: () => '/chat/completions', mayAskStreamUsage: true }],
 };
 
 export const openai = defineProvider({
@@ -34,9 +35,9 @@ export const openai = defineProvider({
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
     speaks: new Map(options.apis.map(api => accesses[api])),
     headers: {
-      authorization: `Bearer ${options.api_key.reveal()}`,
       ...(options.organization !== undefined && { 'openai-organization': options.organization }),
       ...(options.project !== undefined && { 'openai-project': options.project }),
     },
+    credentials: bearerCredentials(options.api_key),
   }),
 });

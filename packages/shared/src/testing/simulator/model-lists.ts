@@ -68,6 +68,10 @@ const builtIn: Readonly<Record<ProtocolName, readonly ModelEntry[]>> = {
     ),
     ...chat('none', 'amazon.nova-pro-v1:0', 'amazon.nova-lite-v1:0', 'us.amazon.nova-pro-v1:0', 'sim-model'),
   ],
+  cohere: [
+    ...chat('shown', 'command-a-reasoning-08-2025'),
+    ...chat('none', 'command-a-03-2025', 'rerank-v4.0-pro', 'sim-model'),
+  ],
 };
 
 export type ModelLists = Readonly<Record<ProtocolName, ReadonlyMap<string, ModelEntry>>>;
@@ -81,5 +85,6 @@ export function createModelLists(extra: readonly string[] = []): ModelLists {
     anthropic: listOf('anthropic'),
     gemini: listOf('gemini'),
     bedrock: listOf('bedrock'),
+    cohere: listOf('cohere'),
   };
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Clock, systemClock } from '../../clock.ts';
 import { anthropic } from './anthropic/anthropic.ts';
 import { bedrock } from './bedrock/bedrock.ts';
+import { cohere } from './cohere/cohere.ts';
 import { createFaultBook, type FaultMatch } from './faults.ts';
 import { gemini } from './gemini/gemini.ts';
 import { control, controlBase } from './http/control.ts';
@@ -39,7 +40,7 @@ export interface SimulatorOptions {
 
 /** Model providers on a loopback socket: their wire protocols, a model that answers from the prompt, and their bills. */
 export interface Simulator {
-  /** `http://127.0.0.1:<port>`; the APIs are at `/openai/v1`, `/anthropic`, `/gemini` and `/bedrock` below it. */
+  /** `http://127.0.0.1:<port>`; the APIs are at `/openai/v1`, `/anthropic`, `/gemini`, `/bedrock` and `/cohere` below it. */
   readonly url: string;
   readonly port: number;
   /** The last requests, oldest first. */
@@ -57,7 +58,7 @@ export interface Simulator {
   close(): Promise<void>;
 }
 
-const protocols: readonly Protocol[] = [openai, anthropic, gemini, bedrock];
+const protocols: readonly Protocol[] = [openai, anthropic, gemini, bedrock, cohere];
 const maxBodyBytes = 64 * 1024 * 1024;
 const maxStored = 1000;
 const maxFailures = 100;

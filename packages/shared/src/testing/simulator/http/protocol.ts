@@ -6,7 +6,7 @@ import type { Conversation } from '../model/conversation.ts';
 import type { IdSource } from '../model/ids.ts';
 
 /** The names under which meters, rules and records know the protocols. */
-export type ProtocolName = 'openai' | 'anthropic' | 'gemini' | 'bedrock';
+export type ProtocolName = 'openai' | 'anthropic' | 'gemini' | 'bedrock' | 'cohere';
 
 /** One vendor's API: where it is, how it authenticates, what its errors look like, and what it can do. */
 export interface Protocol {

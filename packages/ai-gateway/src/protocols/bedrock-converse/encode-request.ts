@@ -1,0 +1,222 @@
+import type { EncodeTarget } from '../../domain/codec.ts';
+import type { JsonObject } from '../../domain/json-object.ts';
+import type { Losses } from '../../domain/losses.ts';
+import type { AnswerFormat, NeutralRequest, Tool } from '../../domain/neutral-request.ts';
+import { asObject, defined } from '../read-json.ts';
+import { budgetOf, reportDropped, reportUnknown } from '../request-losses.ts';
+import { ToolNames } from '../tool-names.ts';
+import { converseProtocol } from './decode-request.ts';
+import { CachePoints, encodeMessages, encodeSystem } from './encode-messages.ts';
+
+export const converseNameLength = 64;
+const minBudget = 1024;
+
+/** Neutral to Converse. Model and streaming stand in the path. */
+export function encodeConverseRequest(
+  request: NeutralRequest,
+  target: EncodeTarget,
+  losses: Losses,
+): JsonObject {
+  const names = new ToolNames(request, converseNameLength);
+  const points = new CachePoints(losses);
+  const { additionalModelRequestFields, ...unknown } = reportUnknown(request, converseProtocol, losses);
+  const { sampling } = request;
+  reportDropped(
+    {
+      seed: sampling.seed,
+      presence_penalty: sampling.presencePenalty,
+      frequency_penalty: sampling.frequencyPenalty,
+      verbosity: request.verbosity,
+      prompt_cache_key: request.promptCacheKey,
+      user: request.user,
+      'response_format.json_object': request.format?.type === 'json' ? true : undefined,
+    },
+    losses,
+  );
+  const tools = encodeToolConfig(request, { names, points, losses });
+  const system = encodeSystem(request.system, points);
+  const messages = encodeMessages(request.messages, { target, names, points, losses });
+  const thinking = encodeThinking(request, target, { losses, messages });
+  const fields = defined({
+    ...asObject(additionalModelRequestFields),
+    ...thinking.fields,
+    ...parallelField(request, target, losses),
+    top_k: topKOf(request, target, losses),
+  });
+  const inferenceConfig = defined({
+    maxTokens: sampling.maxTokens,
+    temperature: temperatureOf(sampling.temperature, losses),
+    topP: sampling.topP,
+    stopSequences: sampling.stop && sampling.stop.length > 0 ? sampling.stop : undefined,
+  });
+  const outputConfig = defined({ textFormat: encodeFormat(request.format), effort: thinking.effort });
+  return defined({
+    ...unknown,
+    messages,
+    system: system.length > 0 ? system : undefined,
+    inferenceConfig: orAbsent(inferenceConfig),
+    toolConfig: tools,
+    additionalModelRequestFields: orAbsent(fields),
+    outputConfig: orAbsent(outputConfig),
+    requestMetadata: request.metadata,
+    serviceTier: tierOf(request.serviceTier, losses),
+  });
+}
+
+function orAbsent(object: JsonObject): JsonObject | undefined {
+  return Object.keys(object).length > 0 ? object : undefined;
+}
+
+/** 0 to 1 here, 0 to 2 elsewhere. */
+function temperatureOf(temperature: number | undefined, losses: Losses): number | undefined {
+  if (temperature === undefined || temperature <= 1) return temperature;
+  losses.changed('temperature');
+  return 1;
+}
+
+const tiers = new Set(['default', 'flex', 'priority', 'reserved']);
+
+function tierOf(tier: string | undefined, losses: Losses): JsonObject | undefined {
+  if (tier === undefined || tier === 'auto') return undefined;
+  if (tiers.has(tier)) return { type: tier };
+  losses.dropped('service_tier');
+  return undefined;
+}
+
+/** Fields that Claude takes beside Converse's own. */
+function isClaude(target: EncodeTarget): boolean {
+  return target.model.includes('claude');
+}
+
+function topKOf({ sampling }: NeutralRequest, target: EncodeTarget, losses: Losses): number | undefined {
+  if (sampling.topK === undefined || isClaude(target)) return sampling.topK;
+  losses.dropped('top_k');
+  return undefined;
+}
+
+function parallelField(request: NeutralRequest, target: EncodeTarget, losses: Losses): JsonObject {
+  if (request.isParallel !== false || request.tools.length === 0) return {};
+  if (isClaude(target)) return { tool_choice: { type: 'auto', disable_parallel_tool_use: true } };
+  losses.dropped('parallel_tool_calls');
+  return {};
+}
+
+function encodeFormat(format: AnswerFormat | undefined): JsonObject | undefined {
+  if (format?.type !== 'json-schema') return undefined;
+  const { name, description, schema } = format;
+  const jsonSchema = defined({ schema: JSON.stringify(schema), name, description });
+  return { type: 'json_schema', structure: { jsonSchema } };
+}
+
+interface Thinking {
+  readonly fields: JsonObject;
+  readonly effort?: string;
+}
+
+/** Claude thinks within a budget, which a forced tool and a loop that another provider began rule out; others take an effort. */
+function encodeThinking(
+  request: NeutralRequest,
+  target: EncodeTarget,
+  { losses, messages }: { losses: Losses; messages: readonly JsonObject[] },
+): Thinking {
+  const { reasoning, sampling, toolChoice } = request;
+  if (reasoning === undefined) return { fields: {} };
+  const isOff = !reasoning.isEnabled || reasoning.effort === 'none';
+  if (isOff) return { fields: isClaude(target) ? { thinking: { type: 'disabled' } } : {} };
+  if (!isClaude(target)) return effortAlone(reasoning.effort, losses);
+  const isForced = toolChoice?.type === 'required' || toolChoice?.type === 'tool';
+  const room = (sampling.maxTokens ?? Number.POSITIVE_INFINITY) - 1;
+  const wanted = reasoning.budgetTokens ?? budgetOf(reasoning.effort);
+  const budget = Math.min(Math.max(wanted, minBudget), room);
+  if (isForced || budget < minBudget || isLoopWithoutThinking(messages)) {
+    losses.dropped('reasoning');
+    return { fields: {} };
+  }
+  if (budget !== wanted) losses.changed('reasoning.budget_tokens');
+  return { fields: { thinking: { type: 'enabled', budget_tokens: budget } } };
+}
+
+function effortAlone(effort: string | undefined, losses: Losses): Thinking {
+  if (effort === undefined) {
+    losses.dropped('reasoning');
+    return { fields: {} };
+  }
+  const known = effort === 'minimal' ? 'low' : effort;
+  if (known !== effort) losses.changed('reasoning.effort');
+  return { fields: {}, effort: known };
+}
+
+/** Whether the last turn of the assistant made calls that are being answered, and does not begin with its thinking. */
+function isLoopWithoutThinking(messages: readonly JsonObject[]): boolean {
+  const blocksOf = (message: JsonObject | undefined) => (message?.content ?? []) as readonly JsonObject[]; // as written above
+  if (!blocksOf(messages.at(-1)).some(block => block.toolResult !== undefined)) return false;
+  const first = blocksOf(messages.at(-2))[0];
+  return first !== undefined && first.reasoningContent === undefined;
+}
+
+interface ToolDeps {
+  readonly names: ToolNames;
+  readonly points: CachePoints;
+  readonly losses: Losses;
+}
+
+/** There is no choice `none`: the tools are left out then, unless the history holds calls, which need them. */
+function encodeToolConfig(request: NeutralRequest, deps: ToolDeps): JsonObject | undefined {
+  const { toolChoice } = request;
+  const hasHistory = request.messages.some(({ parts }) =>
+    parts.some(part => part.type === 'tool-call' || part.type === 'tool-result'),
+  );
+  if (toolChoice?.type === 'none') {
+    if (!hasHistory) return undefined;
+    deps.losses.changed('tool_choice');
+  }
+  const tools = offered(request, deps.losses).flatMap(tool => encodeTool(tool, deps));
+  if (tools.length === 0) return hasHistory ? { tools: historyTools(request, deps.names) } : undefined;
+  return defined({ tools, toolChoice: encodeChoice(request, deps.names) });
+}
+
+/** A history with calls is taken only together with the tools that were called. */
+function historyTools(request: NeutralRequest, names: ToolNames): JsonObject[] {
+  const called = request.messages.flatMap(({ parts }) =>
+    parts.flatMap(part => (part.type === 'tool-call' ? [names.wire(part.name)] : [])),
+  );
+  const unique = [...new Set(called.length > 0 ? called : ['tool'])];
+  return unique.map(name => ({ toolSpec: { name, inputSchema: { json: { type: 'object' } } } }));
+}
+
+function offered({ tools, toolChoice }: NeutralRequest, losses: Losses): readonly Tool[] {
+  if (toolChoice?.type !== 'subset') return tools;
+  losses.changed('tool_choice');
+  return tools.filter(tool => toolChoice.names.includes(tool.name));
+}
+
+function encodeTool(tool: Tool, { names, points, losses }: ToolDeps): JsonObject[] {
+  if (tool.type === 'function') {
+    const json = tool.schema.type === 'object' ? tool.schema : { ...tool.schema, type: 'object' };
+    const spec = defined({
+      name: names.wire(tool.name),
+      description: tool.description || undefined,
+      inputSchema: { json },
+      strict: tool.isStrict === true ? true : undefined,
+    });
+    return [{ toolSpec: spec }, ...points.after(tool.cache)];
+  }
+  if (tool.type === 'hosted' && tool.protocol === converseProtocol) return [asObject(tool.value) ?? {}];
+  losses.dropped(`tools.${tool.name}`);
+  return [];
+}
+
+function encodeChoice({ toolChoice }: NeutralRequest, names: ToolNames): JsonObject | undefined {
+  switch (toolChoice?.type) {
+    case 'required':
+      return { any: {} };
+    case 'tool':
+      return { tool: { name: names.wire(toolChoice.name) } };
+    case 'subset':
+      return toolChoice.isRequired ? { any: {} } : { auto: {} };
+    case 'auto':
+      return { auto: {} };
+    default:
+      return undefined;
+  }
+}

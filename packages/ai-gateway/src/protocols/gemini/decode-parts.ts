@@ -1,0 +1,107 @@
+import type { JsonObject } from '../../domain/json-object.ts';
+import type { MediaPart, Part, Source } from '../../domain/neutral-request.ts';
+import type { Seal } from '../../domain/seal.ts';
+import { unload } from '../carrier.ts';
+import { asObject, asObjects, asString } from '../read-json.ts';
+import { resultTexts } from '../request-parts.ts';
+import { geminiProtocol } from './names.ts';
+import { readSignature } from './signature.ts';
+
+interface OpenCall {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** Reads the parts of a conversation in order. Calls may have no ids; then their answers belong to them by name and order. */
+export class PartReader {
+  readonly #open: OpenCall[] = [];
+  #calls = 0;
+
+  read(part: JsonObject): Part[] {
+    const seal = sealOf(part);
+    const call = asObject(part.functionCall);
+    if (call !== undefined) return this.#call(call, seal);
+    const answer = asObject(part.functionResponse);
+    if (answer !== undefined) return [this.#answer(answer)];
+    const text = asString(part.text);
+    if (text !== undefined) {
+      if (part.thought === true) return [{ type: 'reasoning', text, seal }];
+      return [{ type: 'text', text, ...(seal && { seal }) }];
+    }
+    return [mediaOf(part) ?? foreign(part)];
+  }
+
+  #call(call: JsonObject, seal: Seal | undefined): Part[] {
+    const name = asString(call.name) ?? '';
+    const { id, carried } = unload(asString(call.id) ?? `call_${++this.#calls}`);
+    this.#open.push({ id, name });
+    const text = JSON.stringify(asObject(call.args) ?? {});
+    return [
+      ...carried.reasoning,
+      { type: 'tool-call', id, name, input: 'json', arguments: text, seal: seal ?? carried.seal },
+    ];
+  }
+
+  #answer(answer: JsonObject): Part {
+    const name = asString(answer.name) ?? '';
+    const written = asString(answer.id);
+    const id = written === undefined ? undefined : unload(written).id;
+    const at = this.#open.findIndex(call => (id === undefined ? call.name === name : call.id === id));
+    const [call] = at === -1 ? [] : this.#open.splice(at, 1);
+    const response = asObject(answer.response) ?? {};
+    const media = asObjects(answer.parts).flatMap(part => mediaOf(part) ?? []);
+    return {
+      type: 'tool-result',
+      callId: call?.id ?? id ?? name,
+      name: name || call?.name,
+      input: 'json',
+      parts: resultTexts([{ type: 'text', text: textOf(response) }, ...media]),
+      isError: response.error !== undefined,
+    };
+  }
+}
+
+/** A response that only wraps a text is that text. */
+function textOf(response: JsonObject): string {
+  const members = Object.entries(response);
+  const [name, value] = members[0] ?? [];
+  const isWrapper = members.length === 1 && (name === 'result' || name === 'output' || name === 'error');
+  if (!isWrapper) return JSON.stringify(response);
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+export function sealOf(part: JsonObject): Seal | undefined {
+  const signature = asString(part.thoughtSignature);
+  return signature === undefined ? undefined : readSignature(signature);
+}
+
+export function mediaOf(part: JsonObject): MediaPart | undefined {
+  const inline = asObject(part.inlineData);
+  const file = asObject(part.fileData);
+  const from = inline ?? file;
+  if (from === undefined) return undefined;
+  const mediaType = asString(from.mimeType) ?? 'application/octet-stream';
+  const source: Source =
+    inline === undefined
+      ? fileSource(asString(from.fileUri) ?? '', mediaType)
+      : { type: 'data', mediaType, data: asString(from.data) ?? '' };
+  return { type: mediaKind(mediaType), source, name: asString(from.displayName) };
+}
+
+/** Files that were uploaded to Google are known to Google alone. */
+function fileSource(uri: string, mediaType: string): Source {
+  const isPublic = /^https?:/.test(uri) && !/\.googleapis\.com\//.test(uri);
+  return isPublic
+    ? { type: 'url', url: uri, mediaType }
+    : { type: 'file', id: uri, protocol: geminiProtocol };
+}
+
+function mediaKind(mediaType: string): MediaPart['type'] {
+  const [kind] = mediaType.split('/', 1);
+  return kind === 'image' || kind === 'audio' || kind === 'video' ? kind : 'document';
+}
+
+export function foreign(part: JsonObject): Part {
+  const name = Object.keys(part).find(key => key !== 'thought' && key !== 'thoughtSignature') ?? 'part';
+  return { type: 'foreign', protocol: geminiProtocol, name, value: part };
+}

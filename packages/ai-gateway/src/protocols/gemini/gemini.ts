@@ -1,0 +1,43 @@
+import { geminiErrorEvent, geminiErrors } from '@strata/shared/errors/gemini.ts';
+import type { Protocol } from '../../domain/protocol.ts';
+import { asObject, asObjects, asString, parseObject } from '../read-json.ts';
+import { readPathRequest } from '../read-request.ts';
+import { geminiCodec } from './codec.ts';
+import { readErrorCodes } from './errors.ts';
+import { geminiProtocol } from './names.ts';
+import { GeminiStreamReader } from './stream-reader.ts';
+
+/** Members with the caller's own data. */
+const content = new Set(['contents', 'systemInstruction', 'system_instruction', 'tools', 'labels']);
+
+/** Gemini generateContent (spec/llm-protocols 6.4). The path names the model, so its bodies pass as they are. */
+export const gemini: Protocol = {
+  name: geminiProtocol,
+  operation: 'chat',
+  requestHeaders: ['x-goog-api-client'],
+  requestIdHeader: 'x-request-id',
+  renderError: geminiErrors,
+  renderStreamError: geminiErrorEvent,
+  readRequest: (body, path) => readPathRequest(body, path, content),
+  writeRequest: request => request.body,
+  readAnswer(bytes) {
+    const body = parseObject(bytes);
+    if (body === undefined) return { type: 'malformed' };
+    if (body.error) return { type: 'error', codes: readErrorCodes(body) };
+    const reader = new GeminiStreamReader();
+    reader.readChunk(body);
+    return { type: 'answer', facts: reader.facts };
+  },
+  readErrorCodes: body => readErrorCodes(parseObject(body) ?? {}),
+  readRetryAfterMs: readRetryDelay,
+  openReader: () => new GeminiStreamReader(),
+  codec: geminiCodec,
+};
+
+/** `RetryInfo.retryDelay` in the details of an error: `"12s"`. */
+function readRetryDelay(body: Buffer): number | undefined {
+  const details = asObjects(asObject(parseObject(body)?.error)?.details);
+  const delay = details.map(detail => asString(detail.retryDelay)).find(each => each !== undefined);
+  const seconds = /^(\d{1,6}(?:\.\d{1,9})?)s$/.exec(delay ?? '')?.[1];
+  return seconds === undefined ? undefined : Math.ceil(Number(seconds) * 1000);
+}

@@ -1,0 +1,61 @@
+import { secretString } from '@strata/shared/config/secret-string.ts';
+import * as z from 'zod';
+import { defineProvider } from '../../domain/provider.ts';
+import { bearerCredentials, lazyCredential } from '../credentials.ts';
+import { originOf } from '../origin.ts';
+import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
+
+const accessKey = z
+  .strictObject({
+    access_key_id: z.string().min(1),
+    secret_access_key: secretString(),
+    session_token: secretString().optional(),
+  })
+  .describe(
+    "A fixed access key. Without it and without `api_key`, AWS's own chain is asked: environment, profile, web identity, container, instance.",
+  );
+
+/** Amazon Bedrock: Converse, and InvokeModel for Claude. Signed requests, or a Bedrock API key. */
+export const bedrock = defineProvider({
+  type: 'bedrock',
+  options: z.object({
+    region: z
+      .string()
+      .regex(/^[a-z]{2}(-[a-z]+)+-\d$/)
+      .describe('Such as `eu-central-1`.'),
+    api_key: apiKeyOption().optional(),
+    access_key: accessKey.optional(),
+    profile: z.string().min(1).optional().describe('A profile of the shared AWS configuration.'),
+    base_url: baseUrlOption()
+      .optional()
+      .describe('Address of the runtime API. By default that of the region.'),
+    allow_private: allowPrivateOption(),
+  }),
+  create: (options, { name }) => {
+    const { region, api_key, access_key, profile } = options;
+    const baseUrl = options.base_url ?? `https://bedrock-runtime.${region}.amazonaws.com`;
+    const signed = () =>
+      lazyCredential(async () => {
+        const { createSigner } = await import('./signer.ts');
+        return createSigner({ region, accessKey: access_key, profile });
+      });
+    return {
+      name,
+      system: 'aws.bedrock',
+      vendor: 'amazon-bedrock',
+      origin: originOf({ name, baseUrl, allowPrivate: options.allow_private }),
+      speaks: new Map([
+        [
+          'bedrock-converse',
+          {
+            path: ({ model, isStream }) =>
+              `/model/${encodeURIComponent(model)}/${isStream ? 'converse-stream' : 'converse'}`,
+            mayAskStreamUsage: false,
+          },
+        ],
+      ]),
+      headers: {},
+      credentials: api_key === undefined ? signed() : bearerCredentials(api_key),
+    };
+  },
+});
