@@ -22,6 +22,6 @@ function readModelPath(path: string): { model: string; isStream: boolean } {
   const isStream = operation === 'converse-stream';
   if (slash > 0 && (isStream || operation === 'converse')) return { model: path.slice(0, slash), isStream };
   throw new GatewayError('not_found', `'${operation.slice(0, 64)}' is not an operation of a model.`, {
-    reason: 'route_not_found',
+    reason: 'unknown_route',
   });
 }

@@ -33,7 +33,7 @@ function readModelPath(request: FastifyRequest): { model: string; method: string
   const method = path.slice(colon + 1);
   if (colon > 0 && methods.has(method)) return { model: path.slice(0, colon), method };
   throw new GatewayError('not_found', `'${method.slice(0, 64)}' is not a method of a model.`, {
-    reason: 'route_not_found',
+    reason: 'unknown_route',
   });
 }
 

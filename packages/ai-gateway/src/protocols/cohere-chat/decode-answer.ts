@@ -18,6 +18,10 @@ export const cohereFinishReasons: Readonly<Record<string, FinishReason>> = {
   ERROR_LIMIT: 'context-full',
 };
 
+function finishOf(name: string): FinishReason {
+  return cohereFinishReasons[name] ?? 'unknown';
+}
+
 /** Reads Chat v2 events. https://docs.cohere.com/v2/docs/streaming */
 export function openCohereDecoder(request: NeutralRequest): StreamDecoder {
   const reader = new CohereReader(request);
@@ -147,7 +151,7 @@ class CohereReader {
     const usage = asObject(delta.usage);
     const closed = [...this.#open.keys()].flatMap(key => this.#close(key));
     const reported: NeutralEvent[] = usage ? [{ type: 'usage', report: readCohereUsage(usage) }] : [];
-    return [...closed, ...reported, { type: 'finish', reason: cohereFinishReasons[name] ?? 'unknown' }];
+    return [...closed, ...reported, { type: 'finish', reason: finishOf(name) }];
   }
 }
 

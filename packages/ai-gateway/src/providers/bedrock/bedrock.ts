@@ -7,9 +7,9 @@ import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-opt
 
 const accessKey = z
   .strictObject({
-    access_key_id: z.string().min(1),
-    secret_access_key: secretString(),
-    session_token: secretString().optional(),
+    access_key_id: z.string().min(1).describe('Its id.'),
+    secret_access_key: secretString().describe('Its secret.'),
+    session_token: secretString().optional().describe('For temporary credentials.'),
   })
   .describe(
     "A fixed access key. Without it and without `api_key`, AWS's own chain is asked: environment, profile, web identity, container, instance.",
