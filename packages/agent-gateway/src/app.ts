@@ -92,6 +92,7 @@ export async function createAgentGateway(
   const api: ApiDeps = {
     journal,
     clock,
+    policy: deps.policy,
     definitions,
     limits: () => limitsOf(config.current),
     onCreated: () => worker.scan(),

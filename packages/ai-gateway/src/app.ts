@@ -20,7 +20,7 @@ import { addModelsEndpoint } from './http/models-endpoint.ts';
 import { addResponsesEndpoints } from './http/responses-endpoints.ts';
 import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
 import { createCallUpstream, type UpstreamLimits } from './pipeline/call-upstream.ts';
-import { authorize } from './policies/authorize.ts';
+import { createAuthorize } from './policies/authorize.ts';
 import { createBreakerStage } from './policies/breaker.ts';
 import { createBudgetStage } from './policies/budget.ts';
 import { createMeter } from './policies/meter.ts';
@@ -63,7 +63,7 @@ export async function createAiGateway(
     ...(telemetry.isTracing ? [createTraceAttempt(telemetry)] : []),
     createBudgetStage(deps.budgets),
     createMeter({ clock, sink: usage }),
-    authorize,
+    createAuthorize(deps.policy),
     createRefuseUnpriced(() => inForce.unpriced),
     createRest({ clock }),
     createBreakerStage({ breaker: new Breaker(breakerOptions(config.current), clock) }),

@@ -155,7 +155,7 @@ export async function createMcpGateway(
     onDropped: () => dropped.add(1),
     ...routes,
     facts,
-    dispatch: createDispatch({ clock, directory, settings: () => settings, runCall }),
+    dispatch: createDispatch({ clock, directory, settings: () => settings, runCall, policy: deps.policy }),
     checkOrigin: createOriginCheck({
       listenHost: config.current.listen.host,
       allowedOrigins: () => config.current.allowed_origins,

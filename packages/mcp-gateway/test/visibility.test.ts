@@ -187,3 +187,40 @@ test('a reload adds and removes servers while sessions go on, and tells them', a
   expect(errorOf((await client.call('3', 'one__pid'))[0])?.data).toMatchObject({ reason: 'unknown_tool' });
   await changing.close();
 });
+
+test('[S-2] a server that a key may not use is not there for it, whatever its tool globs say', async () => {
+  const scopes = { ...allScopes, servers: ['*', '!one', '!docs'] };
+  const made = await gateway.deps.keys.create({ name: 'x', tenant: 'default', principal: 'no-one', scopes });
+  const client = await openRawClient(gateway, { key: made.secret.reveal() });
+  const names = toolNames((await client.ask(list('tools/list')))[0]);
+  expect(names).toContain('two__echo');
+  expect(names.filter(name => !name.startsWith('two__'))).toEqual([]);
+  expect(errorOf((await client.call('1', 'one__echo'))[0])?.data).toMatchObject({ reason: 'unknown_tool' });
+  const [resources] = await client.ask(list('resources/list'));
+  expect(JSON.parse(resources ?? '').result.resources).toEqual([]);
+});
+
+test('a policy refuses a call, and says which one did', async () => {
+  const guarded = await startGateway(section, {
+    config: {
+      identity: {
+        policies: [
+          {
+            name: 'read-only-for-agents',
+            effect: 'deny',
+            kinds: ['tool'],
+            names: ['*', '!*__echo'],
+            when: 'resource.server == "one" && principal.id == "robot"',
+          },
+        ],
+      },
+    },
+  });
+  const client = await openRawClient(guarded, { key: await guarded.createKey('robot') });
+  expect(resultText((await client.call('1', 'one__echo', { a: 1 }))[0])).toContain('"a":1');
+  expect(errorOf((await client.call('2', 'one__pid'))[0])).toMatchObject({
+    data: { reason: 'policy_denied', rule: 'read-only-for-agents' },
+  });
+  expect(resultText((await client.call('3', 'two__pid'))[0])).toMatch(/^\d+$/);
+  await guarded.close();
+});

@@ -23,6 +23,8 @@ import { openIdentityControl } from './identity/identity-control.ts';
 import type { KeyStore } from './identity/key-store.ts';
 import type { LiveCalls } from './identity/live-calls.ts';
 import { readOrCreateSecret } from './identity/local-secrets.ts';
+import { compilePolicies } from './identity/policy.ts';
+import { createPolicyGuard, type PolicyGuard } from './identity/policy-guard.ts';
 import type { CancelRun } from './identity/revocation.ts';
 import type { TreeStore } from './identity/tree-store.ts';
 import { randomText } from './ids.ts';
@@ -55,6 +57,7 @@ export interface GatewayDeps {
   /** What goes on for whom in this process. */
   readonly live: LiveCalls;
   readonly cancelRun: CancelRun;
+  readonly policy: PolicyGuard;
   readonly authenticate: Authenticate;
   readonly envelopes: EnvelopeIssuer;
   readonly envelopeKeys: EnvelopeKeys;
@@ -137,6 +140,11 @@ export async function openGatewayDeps(options: {
     tree: identity.tree,
     live: identity.live,
     cancelRun: identity.cancelRun,
+    policy: createPolicyGuard({
+      gateway: name,
+      policies: compilePolicies(config.identity.policies),
+      clock,
+    }),
     envelopeKeys,
     ledger: money.ledger,
     budgets: money.budgets,

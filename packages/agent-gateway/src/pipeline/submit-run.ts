@@ -4,6 +4,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { maxEnvelopeDepth } from '@strata/shared/identity/envelope.ts';
+import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { newId } from '@strata/shared/ids.ts';
 import type { Journal, RunSummary } from '../domain/journal.ts';
@@ -25,6 +26,7 @@ export interface Submission {
 export interface SubmitDeps {
   readonly journal: Journal;
   readonly clock: Clock;
+  readonly policy: Pick<PolicyGuard, 'require'>;
   readonly limits: () => RunLimits;
   /** A run was created: somebody should claim it. */
   readonly onCreated: () => void;
@@ -43,6 +45,8 @@ export async function submitRun(
 ): Promise<{ isNew: boolean; run: RunSummary }> {
   const { workflow, document, input, caller, idempotencyKey, digest, trace } = submission;
   requireWorkflowScope(caller, workflow);
+  const resource = { kind: 'workflow', name: `${workflow.namespace}/${workflow.name}` } as const;
+  deps.policy.require(caller, resource, 'submit');
   const configured = deps.limits();
   const size = JSON.stringify(input).length;
   if (size > configured.maxValueBytes) {

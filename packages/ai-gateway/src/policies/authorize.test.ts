@@ -1,14 +1,16 @@
 import { noScopes } from '@strata/shared/identity/scopes.ts';
 import { expect, test, vi } from 'vitest';
 import type { Attempt } from '../domain/call.ts';
-import { authorize } from './authorize.ts';
+import { createAuthorize } from './authorize.ts';
 
 function attemptOf(models: readonly string[]): Attempt {
-  const call = { caller: { scopes: { ...noScopes, models } }, route: { alias: 'gpt-5' } };
-  return { call } as unknown as Attempt; // all that this stage may look at
+  const caller = { scopes: { ...noScopes, models } };
+  const call = { caller, route: { alias: 'gpt-5' }, protocol: { name: 'openai-chat' } };
+  return { call, target: { provider: { name: 'main' }, model: 'm' } } as unknown as Attempt; // all that this stage may look at
 }
 
 test('[A13] the allowlist is asked for every attempt, and a refusal reaches no target', async () => {
+  const authorize = createAuthorize({ require: () => {} });
   const next = vi.fn(async () => ({ type: 'whole' }) as never);
   await authorize(attemptOf(['gpt-*']), next);
   expect(next).toHaveBeenCalledTimes(1);

@@ -1,16 +1,33 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Answer, Attempt } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import { mayUse } from '../domain/route.ts';
 
-/** Asks before every attempt, not once a request, whether the caller may use the model (A13). */
-export const authorize: Stage<Attempt, Answer> = (attempt, next) => {
-  const { caller, route } = attempt.call;
-  if (mayUse(caller.scopes.models, route.alias)) return next();
-  const error = new GatewayError('permission_denied', `This key may not use the model '${route.alias}'.`, {
+/**
+ * Asks before every attempt, not once a request, whether the caller may use the model (A13), and whether a policy forbids it at this very
+ * target: then the next one is tried.
+ */
+export function createAuthorize(policy: Pick<PolicyGuard, 'require'>): Stage<Attempt, Answer> {
+  return (attempt, next) => {
+    const { caller, route, protocol } = attempt.call;
+    if (!mayUse(caller.scopes.models, route.alias)) return Promise.reject(notAllowed(route.alias));
+    const { provider, model } = attempt.target;
+    const attributes = { provider: provider.name, model };
+    try {
+      policy.require(caller, { kind: 'model', name: route.alias, attributes }, protocol.name);
+    } catch (error) {
+      return Promise.reject(new AttemptFailure('credential', GatewayError.from(error)));
+    }
+    return next();
+  };
+}
+
+function notAllowed(alias: string): AttemptFailure {
+  const error = new GatewayError('permission_denied', `This key may not use the model '${alias}'.`, {
     reason: 'model_not_allowed',
     param: 'model',
   });
-  return Promise.reject(new AttemptFailure('caller-fault', error));
-};
+  return new AttemptFailure('caller-fault', error);
+}

@@ -60,9 +60,15 @@ export function candidateServers(
     .map(server => server.name);
 }
 
+/** The glob that forbids all of a server, whatever its items are called. */
+export function forbidServer(server: string): string {
+  return `!${server}${nameSeparator}*`;
+}
+
 /** Whether any item of the server could match the globs. `false` spares the server from being started. */
 export function mayUseServer(patterns: readonly string[], server: string, hasPlainNames: boolean): boolean {
   const allowing = allowingGlobs(patterns);
+  if (patterns.includes(forbidServer(server))) return false;
   if (hasPlainNames) return allowing.length > 0;
   const prefix = `${server}${nameSeparator}`;
   return allowing.some(pattern => {

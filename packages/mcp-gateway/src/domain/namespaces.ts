@@ -1,5 +1,6 @@
 import type { Caller } from '@strata/shared/identity/caller.ts';
-import { intersectPatterns, withDenied } from '@strata/shared/identity/scopes.ts';
+import { intersectPatterns, matchesScope, withDenied } from '@strata/shared/identity/scopes.ts';
+import { forbidServer } from './names.ts';
 import type { UpstreamDirectory } from './upstream-directory.ts';
 
 /** A virtual server: some of the servers, and of what they offer what the globs leave, under a path of its own. */
@@ -22,6 +23,14 @@ export function namespaceOf(route: string): string | undefined {
 export function narrowCaller(caller: Caller, namespace: Namespace): Caller {
   const tools = withDenied(intersectPatterns(caller.scopes.tools, namespace.allow), namespace.deny);
   return { ...caller, scopes: { ...caller.scopes, tools } };
+}
+
+/** What a caller may not use of the servers becomes globs over their items, which is what lists and calls are held to. */
+export function withoutServers(caller: Caller, servers: readonly string[]): Caller {
+  const { scopes } = caller;
+  if (servers.every(server => matchesScope(scopes.servers, server))) return caller;
+  const refused = servers.filter(server => !matchesScope(scopes.servers, server));
+  return { ...caller, scopes: { ...scopes, tools: [...scopes.tools, ...refused.map(forbidServer)] } };
 }
 
 /** The servers of a namespace, as they are at the moment. One that is not configured has none (S-2). */

@@ -1,6 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
+import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import type { ListKind } from '../domain/catalog.ts';
 import type { Call } from '../domain/exchange.ts';
@@ -38,6 +39,7 @@ export interface DispatchDeps {
   readonly directory: UpstreamDirectory;
   readonly settings: () => GatewaySettings;
   readonly runCall: RunCall;
+  readonly policy: Pick<PolicyGuard, 'require'>;
 }
 
 /** Answers a request: the whole answer, under the id the client wrote. @throws GatewayError, or the reason of the call's signal */
@@ -238,6 +240,7 @@ async function passOn(
   const upstream = deps.directory.get(target.server);
   // The server may have been removed since its list was read; a key's globs are looked at for the name that is called.
   if (!upstream || !isStillAllowed(request, target)) throw unknownName('tools', target.exposedName);
+  askPolicies(request, deps, target);
   const answer = await deps.runCall({
     client,
     caller,
@@ -258,7 +261,15 @@ async function passOn(
   return renderAnswer(answer, call.rawId, edits, uri => client.catalog.routes.expose(target.server, uri));
 }
 
+function askPolicies({ caller, frame }: Request, { policy }: DispatchDeps, target: Target): void {
+  const { server, exposedName: name } = target;
+  policy.require(caller, { kind: 'server', name: server }, frame.method);
+  if (frame.method !== 'tools/call') return;
+  policy.require(caller, { kind: 'tool', name, attributes: { server } }, frame.method);
+}
+
 function isStillAllowed({ caller, frame }: Request, target: Target): boolean {
+  if (!matchesScope(caller.scopes.servers, target.server)) return false;
   const isNamed = frame.method === 'tools/call' || frame.method === 'prompts/get';
   return !isNamed || matchesScope(caller.scopes.tools, target.exposedName);
 }

@@ -1,6 +1,12 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
-import { directoryOf, type Namespace, namespaceOf, narrowCaller } from '../domain/namespaces.ts';
+import {
+  directoryOf,
+  type Namespace,
+  namespaceOf,
+  narrowCaller,
+  withoutServers,
+} from '../domain/namespaces.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 
 /** What is behind each route: every server, or those of one virtual server. */
@@ -22,7 +28,11 @@ export function createRoutes(
       const name = namespaceOf(route);
       return name === undefined ? directory : directoryOf(directory, () => find(name));
     },
-    callerAt(caller, route) {
+    callerAt(anybody, route) {
+      const caller = withoutServers(
+        anybody,
+        directory.list().map(upstream => upstream.name),
+      );
       const name = namespaceOf(route);
       if (name === undefined) return caller;
       const namespace = find(name);

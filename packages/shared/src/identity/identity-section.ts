@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { secretString } from '../config/secret-string.ts';
 import { issuerSchema, trustedGatewaySchema } from './issuers-section.ts';
+import { policySchema } from './policy-section.ts';
 
 /** The part of the configuration about who may call. Shared by the three gateways. */
 export const identitySection = z
@@ -33,6 +34,11 @@ export const identitySection = z
       .array(issuerSchema)
       .default([])
       .describe('Identity providers (OIDC) whose tokens are accepted beside virtual keys. At start.'),
+    policies: z
+      .array(policySchema)
+      .max(200)
+      .default([])
+      .describe('Rules about what the lists of a key cannot say. At start.'),
     trusted_gateways: z
       .array(trustedGatewaySchema)
       .default([])
