@@ -140,11 +140,15 @@ function ask(rule: Rule, activation: PolicyActivation): Pick<RuleFinding, 'resul
 }
 
 function allow(rule: string): Decision {
-  return { isAllowed: true, reason: 'allowed', rule };
+  return decided('allowed', rule);
 }
 
 function refuse(reason: Exclude<Decision['reason'], 'allowed'>, rule: string): Decision {
-  return { isAllowed: false, reason, rule };
+  return decided(reason, rule);
+}
+
+function decided(reason: Decision['reason'], rule: string): Decision {
+  return { isAllowed: reason === 'allowed', reason, rule };
 }
 
 /** Plain values under the names that conditions use. Whole numbers are CEL's `int`. */
