@@ -23,9 +23,11 @@ export interface PolicyRequest {
   readonly nowMs: number;
 }
 
+export type Verdict = 'allowed' | 'not_in_scopes' | 'denied_by_policy' | 'no_policy_allows';
+
 export interface Decision {
   readonly isAllowed: boolean;
-  readonly reason: 'allowed' | 'not_in_scopes' | 'denied_by_policy' | 'no_policy_allows';
+  readonly reason: Verdict;
   /** The rule that decided: `scopes.models`, or the name of a policy. */
   readonly rule: string;
 }
@@ -143,11 +145,11 @@ function allow(rule: string): Decision {
   return decided('allowed', rule);
 }
 
-function refuse(reason: Exclude<Decision['reason'], 'allowed'>, rule: string): Decision {
+function refuse(reason: Exclude<Verdict, 'allowed'>, rule: string): Decision {
   return decided(reason, rule);
 }
 
-function decided(reason: Decision['reason'], rule: string): Decision {
+function decided(reason: Verdict, rule: string): Decision {
   return { isAllowed: reason === 'allowed', reason, rule };
 }
 
