@@ -15,6 +15,7 @@ import type { GatewaySettings } from './domain/settings.ts';
 import { addMcpEndpoint, type McpEndpointDeps, routeOf } from './http/mcp-endpoint.ts';
 import { createOriginCheck } from './http/origin-check.ts';
 import { createRelay } from './http/relay.ts';
+import { addServerAdmin } from './http/server-admin.ts';
 import { addSseEndpoint } from './http/sse-endpoint.ts';
 import { bookCall } from './pipeline/book-call.ts';
 import { createDispatch } from './pipeline/dispatch.ts';
@@ -29,11 +30,15 @@ import { Replicas } from './pipeline/replicas.ts';
 import { retrySafeCalls } from './pipeline/retry-safe-calls.ts';
 import { createRoutes } from './pipeline/routes.ts';
 import { ServerFacts } from './pipeline/server-facts.ts';
+import { ServerHealth } from './pipeline/server-health.ts';
+import { type EffectiveServers, ServerRegistry } from './pipeline/server-registry.ts';
 import { createSessionDirectory } from './pipeline/session-directory.ts';
 import { SharedChannels } from './pipeline/shared-channels.ts';
 import { traceCall } from './pipeline/trace-call.ts';
 import { createHotSessionStore } from './store/hot-session-store.ts';
+import { createSqlServerStore } from './store/sql-server-store.ts';
 import { createUpstreamDirectory } from './upstreams/directory.ts';
+import { parseRegistered } from './upstreams/registry.ts';
 
 /**
  * What a message goes through, in order: the server's hooks (limits, host, key), the endpoint (origin, era, session), the
@@ -69,11 +74,11 @@ export async function createMcpGateway(
     onStray: server => stray.add(1, { server }),
     clientInfo: gatewayInfo,
   });
-  directory.apply(config.current.servers);
   const routes = createRoutes(directory, () => config.current.namespaces);
   const facts = new ServerFacts(clock, log);
   const shared = new SharedChannels(facts, log, clock);
   const joined = new JoinedLists();
+  const health = new ServerHealth({ clock, facts, shared });
 
   const server = createGatewayServer({
     name: deps.name,
@@ -126,6 +131,7 @@ export async function createMcpGateway(
       recordCall({ telemetry, clock, audit: deps.audit }),
       traceCall(telemetry),
       limitCalls(clock),
+      health.watchCalls(),
       bookCall(deps.ledger, clock),
       limitTime(clock),
     ],
@@ -141,6 +147,7 @@ export async function createMcpGateway(
     log,
     settings: () => settings,
   });
+  const sealer = createSealer(stateSecretOf(config.current, deps.dataDir));
   const parked = new ParkedRuns({ hot, clock, log, instance });
   const endpoint: McpEndpointDeps = {
     clock,
@@ -150,7 +157,7 @@ export async function createMcpGateway(
     relay,
     peers,
     parked,
-    sealer: createSealer(stateSecretOf(config.current, deps.dataDir)),
+    sealer,
     instance,
     onDropped: () => dropped.add(1),
     ...routes,
@@ -172,24 +179,44 @@ export async function createMcpGateway(
       void facts.hello(upstream, AbortSignal.timeout(upstream.policy.openTimeoutMs));
     }
   };
-  const stopListening = config.onChange(next => {
-    settings = settingsOf(next);
+  const apply = ({ configs, hidden }: EffectiveServers) => {
     const before = directory.list();
-    directory.apply(next.servers);
-    const after = directory.list();
-    const removed = before.filter(upstream => !after.includes(upstream));
+    directory.apply(configs, hidden);
+    const [open, after] = [directory.open(), directory.list()];
+    const removed = before.filter(upstream => !open.includes(upstream));
     for (const upstream of removed) shared.remove(upstream);
-    if (removed.length === 0 && after.length === before.length) return;
+    if (after.length === before.length && after.every((upstream, index) => upstream === before[index]))
+      return;
     for (const session of sessions.all()) session.onServersChanged(removed);
     for (const peer of peers.all()) peer.onServersChanged(removed);
     askAll();
+  };
+  const registry = new ServerRegistry({
+    store: createSqlServerStore({ sql: deps.sql, sealer, clock }),
+    hot,
+    clock,
+    log,
+    health,
+    configured: () => config.current.servers,
+    parse: parseRegistered,
+    openServers: directory.open,
+    apply,
+    drainMs: () => config.current.server_drain_ms,
   });
-  askAll();
+  await registry.start();
+  addServerAdmin(server.app, { registry, audit: deps.audit });
+  health.checkEvery(() => config.current.health_check_ms, directory.list);
+  const stopListening = config.onChange(next => {
+    settings = settingsOf(next);
+    apply(registry.effective());
+  });
 
   return {
     server,
     async close() {
       stopListening();
+      health.stop();
+      await registry.close();
       await sessions.close();
       await replicas?.close();
       await peers.close();

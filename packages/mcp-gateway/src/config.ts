@@ -107,6 +107,15 @@ export const mcpGatewaySection = z
     replicas,
     sessions,
     streams,
+    health_check_ms: z
+      .int()
+      .min(0)
+      .max(day)
+      .default(30_000)
+      .describe('How often servers over the network are asked whether they live; 0: never.'),
+    server_drain_ms: milliseconds(60_000, { min: 0, max: day }).describe(
+      'How long a server that is drained keeps its running calls.',
+    ),
     list_page_size: count(1000, 100_000).describe('Items on one page of a list.'),
     list_timeout_ms: milliseconds(15_000, { min: 100, max: 600_000 }).describe(
       'A server that has not answered by then is left out of a list, and named as missing.',

@@ -22,6 +22,8 @@ export interface TestGateway {
   readonly recentSpans: NonNullable<Telemetry['recentSpans']>;
   /** A key that may use everything. */
   readonly userKey: string;
+  /** A key for the admin routes. */
+  readonly adminKey: string;
   createKey(principal: string, tools?: readonly string[]): Promise<string>;
   /** The token another gateway would send when it calls for somebody. */
   issueEnvelope(change: Partial<Envelope>): Promise<string>;
@@ -88,6 +90,7 @@ export async function startGateway(
       return (await listEntries(own.sql.db, { tenant }, { limit: 1000 })).map(entry => entry.record);
     },
     userKey: own.userKey,
+    adminKey: own.adminKey,
     createKey: (principal, tools = ['*']) =>
       own.createKey({ principal, scopes: { ...noScopes, servers: ['*'], tools } }),
     issueEnvelope: change =>

@@ -49,6 +49,22 @@ export class ServerFacts {
     this.#facts.set(upstream, { status: 'known', hello });
   }
 
+  /** Asks the server now, in a conversation that is closed again. @throws GatewayError upstream_failed, timeout */
+  async check(upstream: Upstream): Promise<ServerHello> {
+    const channel = upstream.createChannel(gatewayHello, silentOwner);
+    try {
+      const hello = await channel.ready(AbortSignal.timeout(upstream.policy.openTimeoutMs));
+      this.learn(upstream, hello);
+      return hello;
+    } finally {
+      channel
+        .close()
+        .catch((error: unknown) =>
+          this.#log.warn({ server: upstream.name, err: error }, 'server did not end'),
+        );
+    }
+  }
+
   #ask(upstream: Upstream): Promise<ServerHello | undefined> {
     const answer = this.#handshake(upstream);
     this.#facts.set(upstream, { status: 'asking', answer });
@@ -56,10 +72,8 @@ export class ServerFacts {
   }
 
   async #handshake(upstream: Upstream): Promise<ServerHello | undefined> {
-    const channel = upstream.createChannel(gatewayHello, silentOwner);
     try {
-      const hello = await channel.ready(AbortSignal.timeout(upstream.policy.openTimeoutMs));
-      this.learn(upstream, hello);
+      const hello = await this.check(upstream);
       this.#log.info(
         { server: upstream.name, version: hello.protocolVersion, info: hello.serverInfo },
         'server is up',
@@ -72,12 +86,6 @@ export class ServerFacts {
       }
       this.#log.warn({ server: upstream.name, reason }, message);
       return undefined;
-    } finally {
-      channel
-        .close()
-        .catch((error: unknown) =>
-          this.#log.warn({ server: upstream.name, err: error }, 'server did not end'),
-        );
     }
   }
 }

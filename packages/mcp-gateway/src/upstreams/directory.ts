@@ -7,8 +7,13 @@ import { createTransports, isEnabled, policyOf, revealed } from './registry.ts';
 import { createUpstream } from './upstream.ts';
 
 export interface ConfiguredUpstreams extends UpstreamDirectory {
-  /** Takes over a new configuration: servers that did not change go on, the others are closed or made. */
-  apply(servers: Readonly<Record<string, object>>): void;
+  /**
+   * Takes over a new configuration: servers that did not change go on, the others are closed or made. `hidden` ones are kept
+   * open and not offered any more.
+   */
+  apply(servers: Readonly<Record<string, object>>, hidden?: ReadonlySet<string>): void;
+  /** Those that are kept open, offered or not. */
+  open(): readonly Upstream[];
   close(): Promise<void>;
 }
 
@@ -48,8 +53,9 @@ export function createUpstreamDirectory(deps: {
 
   return {
     list: () => upstreams,
-    get: name => entries.get(name)?.upstream,
-    apply(servers) {
+    get: name => upstreams.find(upstream => upstream.name === name),
+    open: () => [...entries.values()].map(entry => entry.upstream),
+    apply(servers, hidden = new Set()) {
       const next = new Map<string, Entry>();
       for (const [name, config] of Object.entries(servers)) {
         if (!isEnabled(config)) continue;
@@ -60,11 +66,11 @@ export function createUpstreamDirectory(deps: {
       }
       const removed = [...entries.values()].filter(entry => next.get(entry.upstream.name) !== entry);
       entries = next;
-      upstreams = [...next.values()].map(entry => entry.upstream);
+      upstreams = [...next.values()].map(entry => entry.upstream).filter(({ name }) => !hidden.has(name));
       for (const { upstream } of removed) closeQuietly(upstream);
     },
     async close() {
-      await Promise.all(upstreams.map(upstream => upstream.close()));
+      await Promise.all([...entries.values()].map(({ upstream }) => upstream.close()));
     },
   };
 }

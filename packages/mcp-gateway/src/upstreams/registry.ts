@@ -2,6 +2,8 @@ import { nanoUsdPerMillion } from '@strata/shared/money/price.ts';
 import { createRegistry } from '@strata/shared/plugin.ts';
 import { Secret } from '@strata/shared/secret.ts';
 import type * as z from 'zod';
+import { commandProblem } from '../domain/command-rules.ts';
+import { definitionInvalid } from '../domain/registered-server.ts';
 import type { UpstreamPolicy } from '../domain/upstream.ts';
 import { openApiUpstream } from './openapi/index.ts';
 import { sseUpstream } from './sse/index.ts';
@@ -14,6 +16,21 @@ import type { UpstreamPluginDeps, upstreamOptions } from './upstream-plugin.ts';
 const registry = createRegistry([stdioUpstream, streamableHttpUpstream, sseUpstream, openApiUpstream]);
 
 export const serverSchema = registry.schema;
+
+/**
+ * Reads a definition that an admin gives from afar. Stricter than the configuration file: a program must say which code runs.
+ * @throws GatewayError invalid_request (`server_definition_invalid`)
+ */
+export function parseRegistered(config: unknown): object {
+  const parsed = serverSchema.safeParse(config);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw definitionInvalid(`${issue?.path.join('.') || 'definition'}: ${issue?.message ?? ''}`);
+  }
+  const problem = 'command' in parsed.data ? commandProblem(parsed.data.command as string[]) : undefined;
+  if (problem !== undefined) throw definitionInvalid(problem);
+  return parsed.data;
+}
 
 /** The options that every kind of server has, as the configuration holds them. */
 type ServerConfig = { readonly type: string } & {
