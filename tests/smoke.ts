@@ -44,6 +44,11 @@ export async function smokeTest(urls: StackAddresses, keys: StackKeys): Promise<
   expect(example.output).toContain('never loses a run');
   expect(example.output).toMatch(/Cost: 0\.\d+ USD/);
   expect(example.code).toBe(0);
+  const patterns = await runProgram(['examples/patterns/run.ts'], {
+    STRATA_KEY: keys.user,
+    STRATA_AGENT_URL: urls.agent,
+  });
+  expect([patterns.code, patterns.output.trim().split('\n').length], patterns.output).toEqual([0, 7]);
 }
 
 async function post(url: string, key: string, body: object): Promise<unknown> {

@@ -26,6 +26,8 @@ const methods = [
 /** Hosts that stand for the gateway in a definition; the real address is the operator's. */
 const gatewayHosts = /^https?:\/\/mcp-gateway(\.local)?(:\d+)?\/mcp\/?$/;
 
+const onlyHttp = 'Only `http` is possible: tool servers, stdio ones too, are reached through mcp-gateway';
+
 const withSchema = z.strictObject({
   protocolVersion: z.string().optional(),
   method: z.enum(methods),
@@ -33,6 +35,7 @@ const withSchema = z.strictObject({
   transport: z
     .strictObject(
       {
+        stdio: z.never(onlyHttp).optional(),
         http: z.strictObject({
           endpoint: z
             .string()
@@ -42,7 +45,7 @@ const withSchema = z.strictObject({
             ),
         }),
       },
-      'Only `http` is possible: tool servers, stdio ones too, are reached through mcp-gateway',
+      onlyHttp,
     )
     .optional(),
   client: z.strictObject({ name: z.string(), version: z.string() }).optional(),
