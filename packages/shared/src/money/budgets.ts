@@ -57,6 +57,7 @@ export interface BudgetsOptions {
 }
 
 const maxWaitMs = 5000;
+const maxTries = 10;
 const tickMs = 1000;
 /** Other clocks may be ahead by this much before what a living process holds is taken for lost. */
 const reapGraceMs = 30_000;
@@ -93,13 +94,21 @@ export function createBudgets({ store, clock, log, leaseMs }: BudgetsOptions): B
   }
   let isClosed = false;
 
-  async function refill(grants: readonly HeldGrant[], nanoUsd: bigint): Promise<void> {
-    for (const grant of grants) requireNotJustRefused(grant, nanoUsd);
-    const release = await turns.take();
+  /** Waits for its turn at the store; whoever is before draws for the whole line. */
+  async function refill(budgets: readonly Budget[], nanoUsd: bigint): Promise<readonly HeldGrant[]> {
+    for (const grant of box.grantsOf(budgets)) requireNotJustRefused(grant, nanoUsd);
+    const leaveLine = box.waitFor(budgets, nanoUsd);
+    const release = await turns.take().finally(leaveLine);
     try {
-      if (box.reserve(grants, nanoUsd)) return; // others have drawn enough, or have ended
-      const outcome = await box.draw(grants, nanoUsd);
-      if (outcome.type === 'drawn' && box.reserve(grants, nanoUsd)) return;
+      const grants = box.grantsOf(budgets); // meanwhile a window may have ended
+      if (box.reserve(grants, nanoUsd)) return grants;
+      for (const grant of grants) requireNotJustRefused(grant, nanoUsd);
+      let outcome = await box.drawAndReserve(grants, nanoUsd);
+      // Requests that needed no draw may have taken meanwhile what was free before.
+      for (let tries = 1; outcome.type === 'taken-by-others' && tries < maxTries; tries++) {
+        outcome = await box.drawAndReserve(grants, nanoUsd);
+      }
+      if (outcome.type === 'reserved') return grants;
       if (outcome.type === 'refused') throw refusedBy(outcome.grant, nanoUsd, outcome.availableNanoUsd);
       if (outcome.type === 'unknown-budget') directory.forget();
       throw new GatewayError('overloaded', 'Budgets were changed at this moment. Try again.', {
@@ -135,8 +144,8 @@ export function createBudgets({ store, clock, log, leaseMs }: BudgetsOptions): B
       const soft = budgets.filter(budget => budget.mode === 'soft');
       const nanoUsd = hard.length === 0 ? 0n : worstCase();
       if (nanoUsd === undefined) throw costUnknown();
-      const grants = hard.map(budget => box.grantOf(budget));
-      if (!box.reserve(grants, nanoUsd)) await refill(grants, nanoUsd);
+      const ready = box.grantsOf(hard);
+      const grants = box.reserve(ready, nanoUsd) ? ready : await refill(hard, nanoUsd);
       return reservationOf({ grants, soft, nanoUsd, box, clock });
     },
     charged(charges, { alerts, overdrawnNanoUsd }) {

@@ -23,7 +23,7 @@ export interface HeldGrant {
 }
 
 export type BoxOutcome =
-  | { readonly type: 'drawn' | 'unknown-budget' }
+  | { readonly type: 'reserved' | 'taken-by-others' | 'unknown-budget' }
   | { readonly type: 'refused'; readonly grant: HeldGrant; readonly availableNanoUsd: bigint };
 
 /** A draw that comes sooner after the last one asks for twice as much, one that comes much later for half. */
@@ -35,7 +35,7 @@ const idleMs = 5000;
 const refusalMs = 50;
 
 /**
- * The grants of one process. Reserving, settling and reporting are arithmetic in memory; `draw` and `maintain` ask the store, one at a
+ * The grants of one process. Reserving, settling and reporting are arithmetic in memory; `drawAndReserve` and `maintain` ask the store, one at a
  * time. Nothing is reserved once the lease has ended in which the store believes in this process.
  */
 export class GrantBox {
@@ -45,6 +45,7 @@ export class GrantBox {
   readonly #newOwner: () => string;
   readonly #current = new Map<string, HeldGrant>();
   readonly #all = new Map<string, HeldGrant>();
+  readonly #awaited = new Map<string, bigint>();
   #owner: string;
   /** Monotonic. */
   #leaseUntilMs = Number.NEGATIVE_INFINITY;
@@ -82,6 +83,23 @@ export class GrantBox {
     this.#current.set(budget.id, grant);
     this.#all.set(grantId, grant);
     return grant;
+  }
+
+  grantsOf(budgets: readonly Budget[]): HeldGrant[] {
+    return budgets.map(budget => this.grantOf(budget));
+  }
+
+  /** Somebody waits for so much out of each; whoever draws before asks for it too. Returns how to stop waiting. */
+  waitFor(budgets: readonly Budget[], nanoUsd: bigint): () => void {
+    const add = (amount: bigint) => {
+      for (const { id } of budgets) {
+        const sum = (this.#awaited.get(id) ?? 0n) + amount;
+        if (sum === 0n) this.#awaited.delete(id);
+        else this.#awaited.set(id, sum);
+      }
+    };
+    add(nanoUsd);
+    return () => add(-nanoUsd);
   }
 
   /** Out of all or none. False when one has not enough, or the lease has ended. */
@@ -122,7 +140,7 @@ export class GrantBox {
     return nanoUsd - freeIn(purse) > refused.availableNanoUsd ? refused.availableNanoUsd : undefined;
   }
 
-  async draw(grants: readonly HeldGrant[], nanoUsd: bigint): Promise<BoxOutcome> {
+  async drawAndReserve(grants: readonly HeldGrant[], nanoUsd: bigint): Promise<BoxOutcome> {
     const sentAtMs = this.#clock.monotonic();
     if (!(await this.#stillBelievedIn(sentAtMs))) return { type: 'unknown-budget' };
     const short = grants.filter(({ purse }) => freeIn(purse) < nanoUsd);
@@ -130,7 +148,13 @@ export class GrantBox {
       grant.slice = nextSlice(grant, nanoUsd, sentAtMs);
       const need = nanoUsd - freeIn(grant.purse);
       const atMs = Math.min(this.#clock.now(), grant.endsAtMs - 1);
-      return { budgetId: grant.budget.id, grantId: grant.grantId, atMs, need, want: need + grant.slice };
+      return {
+        budgetId: grant.budget.id,
+        grantId: grant.grantId,
+        atMs,
+        need,
+        want: need + larger(grant.slice, this.#awaited.get(grant.budget.id) ?? 0n),
+      };
     });
     const leaseUntilMs = this.#clock.now() + this.#leaseMs;
     const request = { owner: this.#owner, leaseUntilMs, draws };
@@ -140,7 +164,9 @@ export class GrantBox {
     });
     this.#hasDrawn = true;
     this.#leaseUntilMs = sentAtMs + this.#leaseMs;
-    return this.#take(short, outcome, sentAtMs);
+    const taken = this.#take(short, outcome, sentAtMs);
+    if (taken !== 'drawn') return taken;
+    return { type: this.reserve(grants, nanoUsd) ? 'reserved' : 'taken-by-others' };
   }
 
   /** Keeps the lease, and gives back what lies idle or belongs to a period that is over. */
@@ -162,7 +188,7 @@ export class GrantBox {
     await this.#store.leave(this.#owner);
   }
 
-  #take(grants: readonly HeldGrant[], outcome: DrawOutcome, atMs: number): BoxOutcome {
+  #take(grants: readonly HeldGrant[], outcome: DrawOutcome, atMs: number): BoxOutcome | 'drawn' {
     switch (outcome.type) {
       case 'drawn':
         for (const [index, grant] of grants.entries()) {
@@ -170,7 +196,7 @@ export class GrantBox {
           grant.drawnAtMs = atMs;
           grant.refused = undefined;
         }
-        return { type: 'drawn' };
+        return 'drawn';
       case 'refused': {
         const grant = grants.find(each => each.budget.id === outcome.budgetId);
         if (grant === undefined) return { type: 'unknown-budget' };

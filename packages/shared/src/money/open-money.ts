@@ -19,15 +19,16 @@ export interface Money {
 /** How long what a process holds of budgets is its own without a word from it. */
 const grantLeaseMs = 30_000;
 
+/** Without a list of budgets those of the store are left as they are: for programs beside the gateways. */
 export async function openMoney(options: {
   readonly sql: SqlStore<MoneySchema>;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly config: { readonly ledger: LedgerSection; readonly budgets: BudgetsSection };
+  readonly config: { readonly ledger: LedgerSection; readonly budgets: BudgetsSection | undefined };
 }): Promise<Money> {
   const { sql, clock, log, config } = options;
   const store = createSqlBudgetStore(sql, clock);
-  await applyConfiguredBudgets(store, config.budgets);
+  if (config.budgets !== undefined) await applyConfiguredBudgets(store, config.budgets);
   const budgets = createBudgets({ store, clock, log, leaseMs: grantLeaseMs });
   const ledger = createUsageLedger({
     sql,

@@ -7,6 +7,8 @@ import { audioOf, imageOf, type LedgerEntry } from './usage-entry.ts';
 type RollupRow = RollupTables['usage_rollups'];
 
 export const dayMs = 86_400_000;
+/** 27 columns a row: below the 32,766 parameters that SQLite takes. */
+const maxRows = 1000;
 
 const sums = [
   'requests',
@@ -32,20 +34,23 @@ export async function addToRollups(
   entries: readonly LedgerEntry[],
 ): Promise<void> {
   const rows = rollUp(entries);
-  if (rows.length === 0) return;
-  await transaction
-    .insertInto('usage_rollups')
-    .values(rows)
-    .onConflict(conflict =>
-      conflict
-        .column('id')
-        .doUpdateSet(row =>
-          Object.fromEntries(
-            sums.map(name => [name, row(`usage_rollups.${name}`, '+', row.ref(`excluded.${name}`))] as const),
+  for (let from = 0; from < rows.length; from += maxRows) {
+    await transaction
+      .insertInto('usage_rollups')
+      .values(rows.slice(from, from + maxRows))
+      .onConflict(conflict =>
+        conflict
+          .column('id')
+          .doUpdateSet(row =>
+            Object.fromEntries(
+              sums.map(
+                name => [name, row(`usage_rollups.${name}`, '+', row.ref(`excluded.${name}`))] as const,
+              ),
+            ),
           ),
-        ),
-    )
-    .execute();
+      )
+      .execute();
+  }
 }
 
 /** In the order of their ids, so that processes that write at once do not wait for one another in a circle. */
