@@ -3,6 +3,7 @@ import type { ServerHello } from '../domain/capabilities.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
 import type { Era } from '../domain/protocol-versions.ts';
 import type { Channel, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
+import { isModernCode } from '../wire/modern/meta.ts';
 import type { Discovered, UpstreamEra } from './era.ts';
 
 export interface AdaptiveChannelOptions {
@@ -96,12 +97,10 @@ export class AdaptiveChannel implements Channel {
 
   /** An answer of the transport that a server of the new era would have put into words. */
   #isContradiction(error: GatewayError): boolean {
-    return (
-      !this.#options.era.isPinned &&
-      this.#current?.era === 'modern' &&
-      error.reason === 'server_refused' &&
-      error.details?.code === undefined
-    );
+    const code = error.details?.code;
+    const isWordOfEra = typeof code === 'number' && isModernCode(code);
+    const isModern = this.#current?.era === 'modern' && !this.#options.era.isPinned;
+    return isModern && error.reason === 'server_refused' && !isWordOfEra;
   }
 
   #ended(): GatewayError {
