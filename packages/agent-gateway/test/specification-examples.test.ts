@@ -31,7 +31,7 @@ const vitals = `
 const noAuthentication = /Only `basic` and `bearer`/;
 const noAsyncapi = /AsyncAPI calls are not supported/;
 const noSchedule = /Schedules are not supported/;
-const noProcess = /containers, scripts, shells/;
+const noProcess = /containers, scripts and shells/i;
 
 const examples: readonly Example[] = [
   [
