@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { addAdminApi } from '@strata/shared/admin/admin-api.ts';
 import type { ConfigSource } from '@strata/shared/config/config-source.ts';
 import { problemErrors } from '@strata/shared/errors/problem.ts';
 import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
@@ -88,6 +89,7 @@ export async function createAgentGateway(
     errors: problemErrors,
     onRefused: deps.refusals.recordRequest,
   });
+  addAdminApi(server.app, deps);
   server.addReadinessCheck('journal', () => journal.ping());
   const api: ApiDeps = {
     journal,

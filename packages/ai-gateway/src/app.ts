@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { addAdminApi } from '@strata/shared/admin/admin-api.ts';
 import type { ConfigSource } from '@strata/shared/config/config-source.ts';
 import { problemErrors } from '@strata/shared/errors/problem.ts';
 import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
@@ -97,6 +98,7 @@ export async function createAiGateway(
     errors: problemErrors,
     onRefused: deps.refusals.recordRequest,
   });
+  addAdminApi(server.app, deps);
   const routes = () => inForce.routes;
   const endpointDeps = { clock, routes, answer };
   addModelEndpoint(server.app, { path: '/v1/chat/completions', protocol: openaiChat }, endpointDeps);

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { addAdminApi } from '@strata/shared/admin/admin-api.ts';
 import type { ConfigSource } from '@strata/shared/config/config-source.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
@@ -90,6 +91,7 @@ export async function createMcpGateway(
     errors: jsonRpcErrors,
     onRefused: deps.refusals.recordRequest,
   });
+  addAdminApi(server.app, deps);
   const instance = newId('mcpgw');
   const { replicas: replication } = config.current;
   const store =

@@ -32,7 +32,9 @@ import type { Limiter } from './limits/limiter.ts';
 import { openLimiter } from './limits/open-limiter.ts';
 import type { Budgets } from './money/budgets.ts';
 import { openMoney } from './money/open-money.ts';
+import type { SqlBudgetStore } from './money/sql-budget-store.ts';
 import type { UsageLedger } from './money/usage-ledger.ts';
+import { createSealer, type Sealer } from './sealer.ts';
 import type { Secret } from './secret.ts';
 import type { Hot } from './stores/hot.ts';
 import { openHot } from './stores/open-hot.ts';
@@ -64,6 +66,10 @@ export interface GatewayDeps {
   readonly ledger: UsageLedger;
   readonly audit: AuditLog;
   readonly budgets: Budgets;
+  /** Where budgets are kept and changed. */
+  readonly budgetStore: SqlBudgetStore;
+  /** For texts that only this installation may read or make. */
+  readonly sealer: Sealer;
   /** Where refused calls are entered, however many. */
   readonly refusals: RefusalLog;
   readonly limiter: Limiter;
@@ -149,6 +155,8 @@ export async function openGatewayDeps(options: {
     ledger: money.ledger,
     budgets: money.budgets,
     limiter,
+    budgetStore: money.budgetStore,
+    sealer: createSealer(pepper),
     authenticate: identity.authenticate,
     audit,
     refusals,

@@ -10,13 +10,13 @@ import type { Clock } from '../clock.ts';
 import type { ServerConfig } from '../config/listen.ts';
 import type { ErrorRenderer } from '../errors/error-renderer.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
-import type { Authenticate } from '../identity/caller.ts';
+import type { Authenticate, Caller } from '../identity/caller.ts';
 import type { LiveCalls } from '../identity/live-calls.ts';
 import { newId } from '../ids.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { addBuiltInRoutes, type ReadinessCheck } from './built-in-routes.ts';
 import { createDrain } from './drain.ts';
-import { createGuessGuard } from './guess-guard.ts';
+import { createGuessGuard, type GuessGuard } from './guess-guard.ts';
 import { createHostCheck } from './host-check.ts';
 import { LoadShedder } from './load-shedder.ts';
 import { requireMediaType } from './media-type.ts';
@@ -108,28 +108,34 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
       }
       shedder.admit();
       reply.raw.once('close', () => shedder.release());
-      if (route.holdOffGuesses === true) guesses.begin(request);
     } catch (error) {
       done(GatewayError.from(error));
       return;
     }
-    const ended = (outcome: 'right' | 'wrong' | 'unknown') => {
-      if (route.holdOffGuesses === true) guesses.ended(request, outcome);
-    };
-    authenticate(credentialHeaders(request)).then(
+    const isGuarded = route.holdOffGuesses === true;
+    callerOf(request, isGuarded ? guesses : undefined).then(
       caller => {
         request.caller = caller;
-        ended('right');
         signals.follow(request);
         done(access === 'admin' && !caller.isAdmin ? adminOnly() : undefined);
       },
-      (error: unknown) => {
-        const failure = GatewayError.from(error);
-        ended(failure.kind === 'unauthenticated' ? 'wrong' : 'unknown');
-        done(failure);
-      },
+      (error: unknown) => done(GatewayError.from(error)),
     );
   });
+
+  async function callerOf(request: FastifyRequest, guard: GuessGuard | undefined): Promise<Caller> {
+    if (guard === undefined) return authenticate(credentialHeaders(request));
+    await guard.begin(request);
+    try {
+      const caller = await authenticate(credentialHeaders(request));
+      guard.ended(request, 'right');
+      return caller;
+    } catch (error) {
+      const { kind, reason } = GatewayError.from(error);
+      guard.ended(request, kind === 'unauthenticated' && reason !== 'key_missing' ? 'wrong' : 'unknown');
+      throw error;
+    }
+  }
 
   const answerError = async (
     request: FastifyRequest,

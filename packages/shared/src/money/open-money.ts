@@ -6,12 +6,13 @@ import { type Budgets, createBudgets } from './budgets.ts';
 import { applyConfiguredBudgets } from './configured-budgets.ts';
 import type { MoneySchema } from './money-schema.ts';
 import type { LedgerSection } from './money-section.ts';
-import { createSqlBudgetStore } from './sql-budget-store.ts';
+import { createSqlBudgetStore, type SqlBudgetStore } from './sql-budget-store.ts';
 import { createUsageLedger, type UsageLedger } from './usage-ledger.ts';
 
 export interface Money {
   readonly budgets: Budgets;
   readonly ledger: UsageLedger;
+  readonly budgetStore: SqlBudgetStore;
   /** Books what is pending, then gives back what this process holds of budgets. */
   close(): Promise<void>;
 }
@@ -40,6 +41,7 @@ export async function openMoney(options: {
   return {
     budgets,
     ledger,
+    budgetStore: store,
     async close() {
       await ledger.close();
       await budgets.close();

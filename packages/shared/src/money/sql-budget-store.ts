@@ -15,7 +15,7 @@ import {
 } from './budget-accounts.ts';
 import { budgetChanged, unknownBudget } from './budget-errors.ts';
 import type { BudgetTables } from './budget-schema.ts';
-import type { BudgetStore, ChargeOutcome } from './budget-store.ts';
+import type { BudgetChange, BudgetStore, ChargeOutcome, NewBudget } from './budget-store.ts';
 import {
   type BudgetTransaction,
   loadAccounts,
@@ -24,8 +24,23 @@ import {
   toBudgetRow,
 } from './sql-budget-rows.ts';
 
-/** A budget store whose charges can be part of somebody else's transaction: so a cost and its ledger entry are booked together. */
+/** What else happens in the transaction of a change: the audit's place. */
+export interface BudgetChangeOptions {
+  readonly record?: ((transaction: BudgetTransaction, budget: Budget) => Promise<void>) | undefined;
+}
+
+/**
+ * A budget store whose charges can be part of somebody else's transaction: so a cost and its ledger entry are booked together. And
+ * whose changes take somebody else's part into theirs: so a change and its audit entry are.
+ */
 export interface SqlBudgetStore extends BudgetStore {
+  create(budget: NewBudget, options?: BudgetChangeOptions): Promise<Budget>;
+  update(id: string, change: BudgetChange, version?: number, options?: BudgetChangeOptions): Promise<Budget>;
+  /** @throws GatewayError not_found (`unknown_budget`), conflict (`budget_changed`). */
+  remove(
+    id: string,
+    options?: BudgetChangeOptions & { readonly version?: number | undefined },
+  ): Promise<void>;
   chargeWithin(transaction: Transaction<BudgetTables>, charges: readonly Charge[]): Promise<ChargeOutcome>;
 }
 
@@ -186,14 +201,15 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
         );
       }, 'reconcile'),
 
-    create: request =>
+    create: (request, options) =>
       within(async transaction => {
         const budget: Budget = { ...request, version: 1, parents: [], isClosed: false };
         await transaction.insertInto('budgets').values(toBudgetRow(budget, clock.now())).execute();
         await bumpVersion(transaction);
+        await options?.record?.(transaction, budget);
         return budget;
       }, 'create'),
-    update: (id, change, version) =>
+    update: (id, change, version, options) =>
       within(async transaction => {
         const row = await transaction
           .selectFrom('budgets')
@@ -210,13 +226,22 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
           .where('id', '=', id)
           .execute();
         await bumpVersion(transaction);
+        await options?.record?.(transaction, next);
         return next;
       }, 'update'),
-    remove: id =>
+    remove: (id, options) =>
       within(async transaction => {
-        const result = await transaction.deleteFrom('budgets').where('id', '=', id).executeTakeFirst();
-        if (result.numDeletedRows === 0n) throw unknownBudget(id);
+        const row = await transaction
+          .selectFrom('budgets')
+          .selectAll()
+          .where('id', '=', id)
+          .forUpdate()
+          .executeTakeFirst();
+        if (row === undefined) throw unknownBudget(id);
+        if (options?.version !== undefined && options.version !== row.version) throw budgetChanged(id);
+        await transaction.deleteFrom('budgets').where('id', '=', id).execute();
         await bumpVersion(transaction);
+        await options?.record?.(transaction, toBudget(row));
       }, 'remove'),
     async list() {
       const rows = await db

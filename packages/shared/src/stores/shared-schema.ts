@@ -1,3 +1,4 @@
+import { type AdminSchema, adminMigrations } from '../admin/admin-schema.ts';
 import { type AuditSchema, auditMigrations } from '../audit/audit-schema.ts';
 import { type ConversationSchema, conversationMigrations } from '../conversations/conversation-schema.ts';
 import { type IdentitySchema, identityMigrations } from '../identity/identity-schema.ts';
@@ -6,7 +7,12 @@ import { type ServerSchema, serverMigrations } from '../registry/server-schema.t
 import type { MigrationSet } from './migrations.ts';
 
 /** The tables that the three gateways share. */
-export type SharedSchema = IdentitySchema & MoneySchema & AuditSchema & ConversationSchema & ServerSchema;
+export type SharedSchema = IdentitySchema &
+  MoneySchema &
+  AuditSchema &
+  ConversationSchema &
+  ServerSchema &
+  AdminSchema;
 
 export const sharedMigrations: readonly MigrationSet[] = [
   identityMigrations,
@@ -14,4 +20,5 @@ export const sharedMigrations: readonly MigrationSet[] = [
   auditMigrations,
   conversationMigrations,
   serverMigrations,
+  adminMigrations,
 ];

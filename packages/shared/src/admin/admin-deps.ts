@@ -1,0 +1,19 @@
+import type { AuditLog } from '../audit/audit-log.ts';
+import type { Clock } from '../clock.ts';
+import type { KeyStore } from '../identity/key-store.ts';
+import type { TreeStore } from '../identity/tree-store.ts';
+import type { SqlBudgetStore } from '../money/sql-budget-store.ts';
+import type { Sealer } from '../sealer.ts';
+import type { SharedSchema } from '../stores/shared-schema.ts';
+import type { SqlStore } from '../stores/sql.ts';
+
+/** What the admin API works on. */
+export interface AdminDeps {
+  readonly sql: SqlStore<SharedSchema>;
+  readonly clock: Clock;
+  readonly keys: KeyStore;
+  readonly tree: TreeStore;
+  readonly budgetStore: SqlBudgetStore;
+  readonly audit: AuditLog;
+  readonly sealer: Sealer;
+}

@@ -1,0 +1,224 @@
+import * as z from 'zod';
+import { newId } from '../../ids.ts';
+import type { Budget } from '../../money/budget.ts';
+import { type BudgetWindow, isTimeZone } from '../../money/budget-window.ts';
+import { parseUsd, usdText } from '../../money/nano-usd.ts';
+import { parseSubject, subjectKinds, subjectText } from '../../money/subject.ts';
+import type { AdminDeps } from '../admin-deps.ts';
+import { type AdminContext, type AdminRoute, defineRoute } from '../admin-route.ts';
+import { absent } from '../route-access.ts';
+import { pageOf, pageQuery, readPage } from './list-page.ts';
+import { idParams } from './tree.ts';
+
+const usd = z
+  .string()
+  .transform((text, context) => {
+    const nanoUsd = parseUsd(text);
+    if (nanoUsd === undefined) context.addIssue("expected an amount such as '25.50'");
+    return nanoUsd ?? 0n;
+  })
+  .describe('USD, a decimal number as a text.');
+
+const window = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.enum(['day', 'week', 'month']),
+    time_zone: z.string().refine(isTimeZone, "expected a time zone such as 'Europe/Berlin'").default('UTC'),
+  }),
+  z.strictObject({ type: z.literal('rolling'), hours: z.int().min(1).max(8784) }),
+  z.strictObject({ type: z.literal('total') }),
+]);
+
+const subject = z
+  .string()
+  .max(300)
+  .transform((text, context) => {
+    const parsed = parseSubject(text);
+    if (parsed === undefined)
+      context.addIssue(`expected one of ${subjectKinds.join(', ')}, a colon and an id`);
+    return parsed ?? { kind: 'organisation' as const, id: '' };
+  })
+  .describe('What the budget is for: `team:support`.');
+
+const mode = z.enum(['hard', 'soft']);
+
+const budgetAnswer = z.object({
+  id: z.string(),
+  organisation: z.string(),
+  subject: z.string(),
+  limit_usd: z.string(),
+  window: z.object({
+    type: z.enum(['day', 'week', 'month', 'rolling', 'total']),
+    time_zone: z.string().optional(),
+    hours: z.number().optional(),
+  }),
+  mode,
+  revision: z.int(),
+  spent_usd: z.string().describe('Settled in the present window.'),
+  open_usd: z.string().describe('Granted to processes and not settled yet.'),
+  lost_usd: z.string().describe('Granted to processes that are gone; counts as spent.'),
+});
+
+function showWindow(shown: BudgetWindow): z.input<typeof budgetAnswer>['window'] {
+  if (shown.type === 'rolling') return { type: shown.type, hours: shown.ms / 3_600_000 };
+  return shown.type === 'total' ? { type: shown.type } : { type: shown.type, time_zone: shown.timeZone };
+}
+
+async function showBudget({ budgetStore }: AdminDeps, budget: Budget): Promise<z.input<typeof budgetAnswer>> {
+  const totals = await budgetStore.totals(budget.id);
+  return {
+    id: budget.id,
+    organisation: budget.tenant,
+    subject: subjectText(budget.subject),
+    limit_usd: usdText(budget.limitNanoUsd),
+    window: showWindow(budget.window),
+    mode: budget.mode,
+    revision: budget.version,
+    spent_usd: usdText(totals?.spentNanoUsd ?? 0n),
+    open_usd: usdText(totals?.openNanoUsd ?? 0n),
+    lost_usd: usdText(totals?.lostNanoUsd ?? 0n),
+  };
+}
+
+function windowOf(written: z.output<typeof window>): BudgetWindow {
+  if (written.type === 'rolling') return { type: 'rolling', ms: written.hours * 3_600_000 };
+  return written.type === 'total' ? written : { type: written.type, timeZone: written.time_zone };
+}
+
+const target = (budget: Budget) => ({
+  type: 'budget',
+  id: budget.id,
+  details: {
+    subject: subjectText(budget.subject),
+    limit_usd: usdText(budget.limitNanoUsd),
+    mode: budget.mode,
+  },
+});
+
+/** Budgets of an organisation. Those of the configuration are shown too, and are changed there. */
+export function budgetRoutes(deps: AdminDeps): AdminRoute[] {
+  return [listBudgets(deps), createBudget(deps), getBudget(deps), changeBudget(deps), deleteBudget(deps)];
+}
+
+const readers = ['owner', 'operator', 'auditor'] as const;
+const writers = ['owner', 'operator'] as const;
+
+function listBudgets(deps: AdminDeps): AdminRoute {
+  return defineRoute({
+    method: 'GET',
+    path: '/budgets',
+    operation: 'budget.list',
+    summary: 'The budgets of the organisation, by id, with what is spent.',
+    roles: readers,
+    query: z.object(pageQuery),
+    answer: pageOf(budgetAnswer),
+    handle: async ({ query }, context) => {
+      const page = await readPage(context, query, {
+        read: async ({ after = '', limit }) => {
+          const all = await deps.budgetStore.list();
+          return all.filter(each => each.tenant === context.tenant && each.id > after).slice(0, limit);
+        },
+        positionOf: budget => budget.id,
+        show: budget => budget,
+      });
+      const items = await Promise.all(page.body.items.map(budget => showBudget(deps, budget)));
+      return { body: { ...page.body, items } };
+    },
+  });
+}
+
+function createBudget(deps: AdminDeps): AdminRoute {
+  return defineRoute({
+    method: 'POST',
+    path: '/budgets',
+    operation: 'budget.create',
+    summary: 'Make a budget.',
+    roles: writers,
+    changes: true,
+    status: 201,
+    body: z.strictObject({ subject, limit_usd: usd, window, mode: mode.default('hard') }),
+    answer: budgetAnswer,
+    handle: async ({ body }, context) => {
+      const budget = await deps.budgetStore.create(
+        {
+          id: newId('bud', deps.clock.now()),
+          tenant: context.tenant,
+          subject: body.subject,
+          limitNanoUsd: body.limit_usd,
+          window: windowOf(body.window),
+          mode: body.mode,
+        },
+        context.change<Budget>(target),
+      );
+      return { body: await showBudget(deps, budget), revision: budget.version };
+    },
+  });
+}
+
+async function findBudget({ budgetStore }: AdminDeps, { tenant }: AdminContext, id: string): Promise<Budget> {
+  const budget = await budgetStore.find(id);
+  if (budget === undefined || budget.tenant !== tenant || budget.subject.kind === 'run')
+    throw absent('budget');
+  return budget;
+}
+
+function getBudget(deps: AdminDeps): AdminRoute {
+  return defineRoute({
+    method: 'GET',
+    path: '/budgets/:id',
+    operation: 'budget.get',
+    summary: 'One budget, with what is spent.',
+    roles: readers,
+    params: idParams,
+    answer: budgetAnswer,
+    handle: async ({ params }, context) => {
+      const budget = await findBudget(deps, context, params.id);
+      return { body: await showBudget(deps, budget), revision: budget.version };
+    },
+  });
+}
+
+function changeBudget(deps: AdminDeps): AdminRoute {
+  return defineRoute({
+    method: 'PATCH',
+    path: '/budgets/:id',
+    operation: 'budget.change',
+    summary: 'Change the limit or the mode of a budget.',
+    roles: writers,
+    changes: true,
+    needsRevision: true,
+    params: idParams,
+    body: z.strictObject({ limit_usd: usd, mode }).partial(),
+    answer: budgetAnswer,
+    handle: async ({ params, body }, context) => {
+      await findBudget(deps, context, params.id);
+      const { limit_usd: limitNanoUsd, mode: wanted } = body;
+      const { revision, record } = context.change<Budget>(target);
+      const change = {
+        ...(limitNanoUsd !== undefined && { limitNanoUsd }),
+        ...(wanted !== undefined && { mode: wanted }),
+      };
+      const budget = await deps.budgetStore.update(params.id, change, revision, { record });
+      return { body: await showBudget(deps, budget), revision: budget.version };
+    },
+  });
+}
+
+function deleteBudget(deps: AdminDeps): AdminRoute {
+  return defineRoute({
+    method: 'DELETE',
+    path: '/budgets/:id',
+    operation: 'budget.delete',
+    summary: 'Remove a budget.',
+    roles: writers,
+    changes: true,
+    needsRevision: true,
+    status: 204,
+    params: idParams,
+    handle: async ({ params }, context) => {
+      await findBudget(deps, context, params.id);
+      const { revision, record } = context.change<Budget>(target);
+      await deps.budgetStore.remove(params.id, { version: revision, record });
+      return { body: undefined };
+    },
+  });
+}
