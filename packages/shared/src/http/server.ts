@@ -23,7 +23,7 @@ import { requireMediaType } from './media-type.ts';
 import { explainNotFound, type KnownRoute, routePattern } from './not-found.ts';
 import { addRequestSignals } from './request-signals.ts';
 import { addRequestTelemetry } from './request-telemetry.ts';
-import './route-access.ts';
+import type { Access } from './route-access.ts';
 
 export interface GatewayServerOptions {
   readonly name: string;
@@ -43,10 +43,18 @@ export interface GatewayServer {
   /** Register routes here before `start`. Bodies arrive as Buffers. */
   readonly app: FastifyInstance;
   addReadinessCheck(name: string, check: ReadinessCheck): void;
+  /** Every route there is, in the order of registration. */
+  readonly routes: readonly RouteEntry[];
   start(): Promise<{ url: string }>;
   /** Stops accepting, lets what is open finish, and resolves when the last connection is gone. */
   drain(): Promise<void>;
   readonly isDraining: boolean;
+}
+
+export interface RouteEntry {
+  readonly method: string;
+  readonly url: string;
+  readonly access: Access;
 }
 
 const jsonOnly = ['application/json'];
@@ -72,6 +80,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
       ),
   });
   const routes: KnownRoute[] = [];
+  const table: RouteEntry[] = [];
   const readiness = new Map<string, ReadinessCheck>();
   const guesses = createGuessGuard(clock);
   const checkHost = createHostCheck({ listenHost: config.host, allowedHosts: config.allowed_hosts });
@@ -90,6 +99,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     }
     for (const method of [route.method].flat()) {
       routes.push({ method, pattern: routePattern(route.url), errors: route.config.errors });
+      table.push({ method, url: route.url, access: route.config.access });
     }
   });
 
@@ -174,6 +184,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
 
   return {
     app,
+    routes: table,
     addReadinessCheck: (name, check) => readiness.set(name, check),
     async start() {
       await app.listen({ host: config.host, port: config.port });
