@@ -94,6 +94,7 @@ export async function createAiGateway(
     telemetry,
     clock,
     authenticate: deps.authenticate,
+    acceptsHttp2: true,
     live: deps.live,
     errors: problemErrors,
     onRefused: deps.refusals.recordRequest,

@@ -1,6 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import type { Dialer, Origin } from '@strata/shared/http/dialer.ts';
 import { definePlugin } from '@strata/shared/plugin.ts';
+import type { Quirks } from './quirks.ts';
 
 /** How a provider is reached in one protocol. */
 export interface ProtocolAccess {
@@ -8,6 +9,8 @@ export interface ProtocolAccess {
   path(request: { readonly model: string; readonly isStream: boolean }): string;
   /** Whether a stream may be asked to report its usage. */
   readonly mayAskStreamUsage: boolean;
+  /** What is different about this vendor's form of the protocol. */
+  readonly quirks?: Quirks;
 }
 
 /** A request as it will go out, for a credential that signs. */

@@ -1,7 +1,8 @@
+import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ModelProvider } from './provider.ts';
-import { findRoute, type Route, targetsReached, visibleRoutes } from './route.ts';
+import { findRoute, orderTargets, type Route, targetsReached, visibleRoutes } from './route.ts';
 
 const provider: ModelProvider = {
   name: 'main',
@@ -86,4 +87,19 @@ test('a model is called in a protocol that one of its providers speaks, or the e
   expect(() => targetsReached(route, 'anthropic-messages', speaks('anthropic-messages'))).toThrow(
     /openai-chat/,
   );
+});
+
+test('targets with a weight that stand together are drawn by it; others keep their place', () => {
+  const target = (id: string, weight?: number) => ({ id, provider, model: id, prices: undefined, weight });
+  const targets = [target('first'), target('a', 3), target('b', 1), target('c', 0), target('last')];
+  const random = seededRandom(7);
+  const seconds: string[] = [];
+  for (let index = 0; index < 4000; index++) {
+    const ordered = orderTargets(targets, random).map(each => each.id);
+    expect([ordered[0], ordered[3], ordered[4]]).toEqual(['first', 'c', 'last']);
+    seconds.push(ordered[1] ?? '');
+  }
+  const share = seconds.filter(id => id === 'a').length / seconds.length;
+  expect(share).toBeGreaterThan(0.72);
+  expect(share).toBeLessThan(0.78);
 });

@@ -6,6 +6,7 @@ import { Losses } from '../domain/losses.ts';
 import type { NeutralRequest } from '../domain/neutral-request.ts';
 import type { Protocol } from '../domain/protocol.ts';
 import type { ProtocolAccess } from '../domain/provider.ts';
+import { applyQuirks } from '../domain/quirks.ts';
 import type { SealOrigin } from '../domain/seal.ts';
 import { parseObject } from '../protocols/read-json.ts';
 import { FactsReader, orderEvents, unchanged } from './neutral-answers.ts';
@@ -32,7 +33,12 @@ export function translatedWay(
   const origin: SealOrigin = { provider: target.provider.name, model: target.model };
   const request = neutralRequest(call, from);
   const losses = new Losses();
-  const body = to.encodeRequest(request, { ...origin, mayAskStreamUsage: access.mayAskStreamUsage }, losses);
+  const written = to.encodeRequest(
+    request,
+    { ...origin, mayAskStreamUsage: access.mayAskStreamUsage },
+    losses,
+  );
+  const body = applyQuirks(written, access.quirks, losses);
   const context: AnswerContext = {
     requestId: call.requestId,
     alias: call.route.alias,

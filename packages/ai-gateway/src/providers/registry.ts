@@ -2,14 +2,27 @@ import { createRegistry } from '@strata/shared/plugin.ts';
 import { Secret } from '@strata/shared/secret.ts';
 import type { ModelProvider, ProviderDeps } from '../domain/provider.ts';
 import { anthropic } from './anthropic/anthropic.ts';
+import { azureOpenai } from './azure-openai/azure-openai.ts';
 import { bedrock } from './bedrock/bedrock.ts';
 import { cohere } from './cohere/cohere.ts';
 import { gemini } from './gemini/gemini.ts';
 import { openai } from './openai/openai.ts';
 import { openaiCompatible } from './openai-compatible/openai-compatible.ts';
+import { openaiPresets } from './openai-presets/openai-presets.ts';
+import { vertex } from './vertex/vertex.ts';
 
 /** Every vendor. A new one is a folder and a line here. */
-const registry = createRegistry([openaiCompatible, openai, anthropic, gemini, bedrock, cohere]);
+const registry = createRegistry([
+  openaiCompatible,
+  openai,
+  anthropic,
+  gemini,
+  bedrock,
+  cohere,
+  azureOpenai,
+  vertex,
+  ...openaiPresets,
+]);
 
 export const providerSchema = registry.schema;
 

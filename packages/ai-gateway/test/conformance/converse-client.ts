@@ -22,7 +22,8 @@ export const converseClient: Client = {
       endpoint: server.url,
       credentials: { accessKeyId: server.key, secretAccessKey: 'unused' },
       maxAttempts: 1,
-      requestHandler: new NodeHttpHandler(), // over HTTP/1.1
+      // By itself the SDK speaks HTTP/2. Streams go that way here, whole answers by HTTP/1.1.
+      ...(!isStream && { requestHandler: new NodeHttpHandler() }),
     });
     try {
       const input = inputOf(model, test);

@@ -18,6 +18,7 @@ import { addBuiltInRoutes, type ReadinessCheck } from './built-in-routes.ts';
 import { createDrain } from './drain.ts';
 import { createGuessGuard, type GuessGuard } from './guess-guard.ts';
 import { createHostCheck } from './host-check.ts';
+import { acceptHttp2Cleartext } from './http2-cleartext.ts';
 import { LoadShedder } from './load-shedder.ts';
 import { requireMediaType } from './media-type.ts';
 import { explainNotFound, type KnownRoute, routePattern } from './not-found.ts';
@@ -31,6 +32,8 @@ export interface GatewayServerOptions {
   readonly telemetry: Telemetry;
   readonly clock: Clock;
   readonly authenticate: Authenticate;
+  /** Whether clients may speak HTTP/2 without TLS, beside HTTP/1.1. */
+  readonly acceptsHttp2?: boolean;
   /** Every request of a known caller is in it, so that it can be stopped with its key or run. */
   readonly live: LiveCalls;
   /** The shape of errors where a route names no other. */
@@ -70,6 +73,12 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
   const app = createFastify(config);
   const shedder = new LoadShedder(config);
   const signals = addRequestSignals(app, { live, clock });
+  const http2 = options.acceptsHttp2
+    ? acceptHttp2Cleartext(app.server, {
+        firstBytesTimeoutMs: config.headers_timeout_ms,
+        maxHeaderBytes,
+      })
+    : undefined;
   const drain = createDrain({
     server: app.server,
     clock,
@@ -192,6 +201,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
       return { url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}` };
     },
     async drain() {
+      http2?.drain();
       await drain.start();
       await app.close();
     },

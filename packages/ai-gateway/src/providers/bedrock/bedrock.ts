@@ -1,6 +1,6 @@
 import { secretString } from '@strata/shared/config/secret-string.ts';
 import * as z from 'zod';
-import { defineProvider } from '../../domain/provider.ts';
+import { defineProvider, type ProtocolAccess } from '../../domain/provider.ts';
 import { bearerCredentials, lazyCredential } from '../credentials.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
@@ -15,6 +15,29 @@ const accessKey = z
     "A fixed access key. Without it and without `api_key`, AWS's own chain is asked: environment, profile, web identity, container, instance.",
   );
 
+const accesses: Readonly<Record<'converse' | 'invoke', ReadonlyMap<string, ProtocolAccess>>> = {
+  converse: new Map([
+    [
+      'bedrock-converse',
+      {
+        path: ({ model, isStream }) =>
+          `/model/${encodeURIComponent(model)}/${isStream ? 'converse-stream' : 'converse'}`,
+        mayAskStreamUsage: false,
+      },
+    ],
+  ]),
+  invoke: new Map([
+    [
+      'anthropic-bedrock',
+      {
+        path: ({ model, isStream }) =>
+          `/model/${encodeURIComponent(model)}/${isStream ? 'invoke-with-response-stream' : 'invoke'}`,
+        mayAskStreamUsage: false,
+      },
+    ],
+  ]),
+};
+
 /** Amazon Bedrock: Converse, and InvokeModel for Claude. Signed requests, or a Bedrock API key. */
 export const bedrock = defineProvider({
   type: 'bedrock',
@@ -25,6 +48,10 @@ export const bedrock = defineProvider({
       .describe('Such as `eu-central-1`.'),
     api_key: apiKeyOption().optional(),
     access_key: accessKey.optional(),
+    api: z
+      .enum(['converse', 'invoke'])
+      .default('converse')
+      .describe('`converse` for all models; `invoke` speaks the own protocol of Claude.'),
     profile: z.string().min(1).optional().describe('A profile of the shared AWS configuration.'),
     base_url: baseUrlOption()
       .optional()
@@ -44,16 +71,7 @@ export const bedrock = defineProvider({
       system: 'aws.bedrock',
       vendor: 'amazon-bedrock',
       origin: originOf({ name, baseUrl, allowPrivate: options.allow_private }),
-      speaks: new Map([
-        [
-          'bedrock-converse',
-          {
-            path: ({ model, isStream }) =>
-              `/model/${encodeURIComponent(model)}/${isStream ? 'converse-stream' : 'converse'}`,
-            mayAskStreamUsage: false,
-          },
-        ],
-      ]),
+      speaks: accesses[options.api],
       headers: {},
       credentials: api_key === undefined ? signed() : bearerCredentials(api_key),
     };

@@ -1,0 +1,122 @@
+/** What is different about a vendor whose API is like OpenAI's. */
+export interface Preset {
+  /** The `type` in the configuration. */
+  readonly type: string;
+  readonly title: string;
+  /** Up to and with the version. */
+  readonly baseUrl: string;
+  /** Whose prices hold, as the price catalog names the vendor; absent for servers that cost nothing by the token. */
+  readonly vendor?: string;
+  /** Whether streams take `stream_options.include_usage`. */
+  readonly streamUsage: boolean;
+  /** Whether it asks for a key. */
+  readonly needsKey: boolean;
+  /** Whether it usually runs on the machine or the network of the gateway. */
+  readonly isLocal?: boolean;
+  /** Parameters by the name that the vendor has for them. */
+  readonly renames: Readonly<Record<string, string>>;
+  /** Parameters that the vendor refuses. */
+  readonly refuses: readonly string[];
+}
+
+const maxTokens = { max_completion_tokens: 'max_tokens' };
+const openaiOnly = ['verbosity', 'prompt_cache_key', 'service_tier', 'metadata'];
+const hosted = { streamUsage: true, needsKey: true } as const;
+const local = {
+  streamUsage: true,
+  needsKey: false,
+  isLocal: true,
+  renames: maxTokens,
+  refuses: openaiOnly,
+} as const;
+
+/** Quirks are data: a new vendor is a line here. */
+export const presets = [
+  {
+    ...hosted,
+    type: 'groq',
+    title: 'Groq',
+    baseUrl: 'https://api.groq.com/openai/v1',
+    vendor: 'groq',
+    renames: {},
+    refuses: ['verbosity', 'prompt_cache_key', 'metadata'],
+  },
+  {
+    ...hosted,
+    type: 'xai',
+    title: 'xAI',
+    baseUrl: 'https://api.x.ai/v1',
+    vendor: 'xai',
+    renames: {},
+    refuses: ['verbosity', 'metadata', 'service_tier'],
+  },
+  {
+    ...hosted,
+    type: 'deepseek',
+    title: 'DeepSeek',
+    baseUrl: 'https://api.deepseek.com/v1',
+    vendor: 'deepseek',
+    renames: maxTokens,
+    refuses: [...openaiOnly, 'parallel_tool_calls', 'seed', 'user'],
+  },
+  {
+    ...hosted,
+    type: 'mistral',
+    title: 'Mistral',
+    baseUrl: 'https://api.mistral.ai/v1',
+    vendor: 'mistral',
+    streamUsage: false,
+    renames: { ...maxTokens, seed: 'random_seed' },
+    refuses: [...openaiOnly, 'user', 'reasoning_effort'],
+  },
+  {
+    ...hosted,
+    type: 'together',
+    title: 'Together',
+    baseUrl: 'https://api.together.xyz/v1',
+    vendor: 'together',
+    renames: maxTokens,
+    refuses: openaiOnly,
+  },
+  {
+    ...hosted,
+    type: 'fireworks',
+    title: 'Fireworks',
+    baseUrl: 'https://api.fireworks.ai/inference/v1',
+    vendor: 'fireworks',
+    renames: maxTokens,
+    refuses: ['verbosity', 'prompt_cache_key', 'service_tier'],
+  },
+  {
+    ...hosted,
+    type: 'openrouter',
+    title: 'OpenRouter',
+    baseUrl: 'https://openrouter.ai/api/v1',
+    vendor: 'openrouter',
+    renames: {},
+    refuses: ['prompt_cache_key', 'metadata'],
+  },
+  {
+    ...hosted,
+    type: 'cerebras',
+    title: 'Cerebras',
+    baseUrl: 'https://api.cerebras.ai/v1',
+    vendor: 'cerebras',
+    renames: {},
+    refuses: openaiOnly,
+  },
+  {
+    ...hosted,
+    type: 'perplexity',
+    title: 'Perplexity',
+    baseUrl: 'https://api.perplexity.ai',
+    vendor: 'perplexity',
+    renames: maxTokens,
+    refuses: [...openaiOnly, 'seed', 'user', 'parallel_tool_calls'],
+  },
+  { ...local, type: 'ollama', title: 'Ollama', baseUrl: 'http://127.0.0.1:11434/v1' },
+  { ...local, type: 'vllm', title: 'vLLM', baseUrl: 'http://127.0.0.1:8000/v1' },
+  { ...local, type: 'sglang', title: 'SGLang', baseUrl: 'http://127.0.0.1:30000/v1' },
+  { ...local, type: 'llama-cpp', title: 'llama.cpp', baseUrl: 'http://127.0.0.1:8080/v1' },
+  { ...local, type: 'lm-studio', title: 'LM Studio', baseUrl: 'http://127.0.0.1:1234/v1' },
+] as const satisfies readonly Preset[];
