@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { benchAiGateway } from './ai-gateway.ts';
+import { benchHotPath } from './hot-path.ts';
 import { benchMcpGateway } from './mcp-gateway.ts';
 
 /** `pnpm bench [--quick]`: prints the tables of bench/README.md with machine and commit. */
@@ -12,6 +13,7 @@ console.log(
   `Commit ${commit}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${new Date().toISOString().slice(0, 10)}\n`,
 );
 console.log(`### ai-gateway\n\n${await benchAiGateway(options)}\n`);
+console.log(`### key, limits, budgets and ledger\n\n${await benchHotPath(options)}\n`);
 console.log(`### mcp-gateway\n\n${await benchMcpGateway(options)}\n`);
 
 function readCommit(): string {

@@ -19,6 +19,7 @@ import { createRelay } from './http/relay.ts';
 import { addServerAdmin } from './http/server-admin.ts';
 import { addSseEndpoint } from './http/sse-endpoint.ts';
 import { bookCall } from './pipeline/book-call.ts';
+import { countCall } from './pipeline/count-call.ts';
 import { createDispatch } from './pipeline/dispatch.ts';
 import { forwardCall } from './pipeline/forward-call.ts';
 import { gatewayInfo } from './pipeline/gateway-identity.ts';
@@ -134,7 +135,8 @@ export async function createMcpGateway(
       traceCall(telemetry),
       limitCalls(clock),
       health.watchCalls(),
-      bookCall(deps.ledger, clock),
+      countCall(deps.limiter),
+      bookCall({ ledger: deps.ledger, budgets: deps.budgets, clock }),
       limitTime(clock),
     ],
     retrySafeCalls(forwardCall, server => repeated.add(1, { server })),

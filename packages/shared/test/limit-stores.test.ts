@@ -240,6 +240,41 @@ describe('a limiter', () => {
   });
 
   test.skipIf(isMissing(redis))(
+    'a request costs no more than one round trip, its end and its corrections included',
+    async () => {
+      const store = await openRedis(systemClock);
+      let roundTrips = 0;
+      const counting: LimitStore = {
+        ...store,
+        admit: request => {
+          roundTrips++;
+          return store.admit(request);
+        },
+        apply: changes => {
+          roundTrips++;
+          return store.apply(changes);
+        },
+      };
+      const limits: Limit[] = [
+        { ...perHour, amount: 1_000_000 },
+        { ...perHour, name: 'tokens', unit: 'output_tokens', amount: 1_000_000 },
+        { ...perHour, name: 'room', unit: 'concurrency', amount: 100 },
+      ];
+      const limiter = createLimiter({ limits, shared: counting, clock: createManualClock(Date.now()), log });
+      const requests = 300;
+      for (let count = 0; count < requests; count++) {
+        const pass = await limiter.admit({
+          ...request(),
+          amounts: () => ({ requests: 1, output_tokens: 50 }),
+        });
+        pass.finish({ output_tokens: 20 });
+      }
+      expect(roundTrips).toBeLessThanOrEqual(requests);
+      await limiter.close();
+    },
+  );
+
+  test.skipIf(isMissing(redis))(
     '[I7] [F18] [F20] Redis killed and restarted under load: three replicas let no more than twice the limit through, and share again',
     async () => {
       if (isMissing(redis)) return;

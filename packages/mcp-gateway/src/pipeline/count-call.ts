@@ -1,0 +1,28 @@
+import type { Limiter } from '@strata/shared/limits/limiter.ts';
+import { subjectsOf } from '@strata/shared/money/spender.ts';
+import type { CallContext, CallStage } from './call-context.ts';
+
+/** Counts the call of a tool against the limits of its caller, the tool and its server, which all gateways and replicas share. */
+export function countCall(limiter: Limiter): CallStage {
+  return async (context, next) => {
+    if (context.frame.method !== 'tools/call') return next();
+    const pass = await limiter.admit({
+      tenant: context.caller.tenant,
+      subjects: [...subjectsOf(context.caller), ...toolSubjects(context)],
+      amounts: () => ({ requests: 1, tool_calls: 1 }),
+    });
+    try {
+      return await next();
+    } finally {
+      pass.finish();
+    }
+  };
+}
+
+/** What a call is about, as budgets and limits name it. */
+export function toolSubjects({ exposedName, upstream }: CallContext) {
+  return [
+    ...(exposedName === undefined ? [] : [{ kind: 'tool', id: exposedName } as const]),
+    { kind: 'upstream', id: upstream.name } as const,
+  ];
+}

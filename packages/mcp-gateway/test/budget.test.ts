@@ -1,0 +1,57 @@
+import { afterEach, expect, test } from 'vitest';
+import { errorOf, openRawClient, resultText } from './raw-client.ts';
+import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
+
+let gateway: TestGateway;
+afterEach(() => gateway.close());
+
+const scripted = {
+  type: 'stdio',
+  command: [node, fixture('scripted-server.ts')],
+  sharing: 'shared',
+  tool_prices_usd: { pid: '0.4', crash: '0.4' },
+};
+const start = async (config: object) => {
+  gateway = await startGateway({ servers: { tools: scripted } }, { config: { ...config } });
+  return openRawClient(gateway);
+};
+
+test('[$-1] a tool call that costs more than is left is refused before the server is asked; what is free goes on', async () => {
+  const client = await start({
+    budgets: [{ name: 'tools', subject: 'tool:tools__*', limit_usd: '1', window: 'total' }],
+  });
+  for (const id of ['1', '2']) expect(resultText((await client.call(id, 'tools__pid'))[0])).toMatch(/^\d+$/);
+  const refused = errorOf((await client.call('3', 'tools__pid'))[0]);
+  expect(refused?.data).toMatchObject({
+    reason: 'budget_exceeded',
+    retryable: false,
+    budget_subject: 'tool:tools__*',
+  });
+  expect(resultText((await client.call('4', 'tools__echo'))[0])).toBeDefined();
+  const entries = await gateway.ledger();
+  expect(entries.map(entry => [entry.tool, entry.cost_nano_usd])).toEqual([
+    ['tools__pid', 400_000_000],
+    ['tools__pid', 400_000_000],
+  ]);
+  expect(await gateway.deps.budgets.store.totals('config:tools')).toMatchObject({
+    spentNanoUsd: 800_000_000n,
+  });
+});
+
+test('[$-1] a call whose server died under way keeps what was set aside for it: it may have happened', async () => {
+  const client = await start({
+    budgets: [{ name: 'all', subject: 'organisation:default', limit_usd: '1', window: 'total' }],
+  });
+  await client.call('1', 'tools__crash');
+  await gateway.ledger();
+  expect(await gateway.deps.budgets.store.totals('config:all')).toMatchObject({ spentNanoUsd: 400_000_000n });
+});
+
+test('[I7] calls of a tool are limited for every principal, whatever the server', async () => {
+  const client = await start({
+    limits: [{ name: 'calls', subject: 'principal:*', unit: 'tool_calls', amount: 2, per: 'day' }],
+  });
+  for (const id of ['1', '2']) expect(resultText((await client.call(id, 'tools__echo'))[0])).toBeDefined();
+  const refused = errorOf((await client.call('3', 'tools__echo'))[0]);
+  expect(refused?.data).toMatchObject({ reason: 'rate_limit_exceeded', limit: 'calls' });
+});
