@@ -10,6 +10,7 @@ import { compose } from '@strata/shared/pipeline.ts';
 import type { Secret } from '@strata/shared/secret.ts';
 import { ParkedRuns } from './bridge/parked-runs.ts';
 import type { McpGatewayConfig } from './config.ts';
+import { createCursors } from './domain/cursor.ts';
 import { endpointPath } from './domain/namespaces.ts';
 import { createSealer } from './domain/sealer.ts';
 import type { GatewaySettings } from './domain/settings.ts';
@@ -166,7 +167,14 @@ export async function createMcpGateway(
     onDropped: () => dropped.add(1),
     ...routes,
     facts,
-    dispatch: createDispatch({ clock, directory, settings: () => settings, runCall, policy: deps.policy }),
+    dispatch: createDispatch({
+      clock,
+      directory,
+      settings: () => settings,
+      runCall,
+      cursors: createCursors(sealer),
+      policy: deps.policy,
+    }),
     checkOrigin: createOriginCheck({
       listenHost: config.current.listen.host,
       allowedOrigins: () => config.current.allowed_origins,

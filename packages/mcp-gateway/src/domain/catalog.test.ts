@@ -1,9 +1,11 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { Secret } from '@strata/shared/secret.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { mergeNamed, visibleEntries } from './catalog.ts';
-import { pageOf } from './cursor.ts';
+import { createCursors, type Position, pageOf } from './cursor.ts';
 import { exposedName, findLookalikes, mayUseServer } from './names.ts';
+import { createSealer } from './sealer.ts';
 
 const part = (server: string, keys: string[], hasPlainNames = false) => ({
   server,
@@ -111,12 +113,12 @@ test('[P9] the pages of a list are the list, whatever the page size', () => {
       const keys = Array.from({ length: count }, (_, index) => `t${index}`);
       const { entries } = mergeNamed([part('s', keys)]);
       const seen: string[] = [];
-      let cursor: string | undefined;
+      let position: Position | undefined;
       do {
-        const page = pageOf(entries, 'tools', { cursor, size });
+        const page = pageOf(entries, { position, size });
         seen.push(...page.entries.map(entry => entry.item.key));
-        cursor = page.nextCursor;
-      } while (cursor !== undefined);
+        position = page.next;
+      } while (position !== undefined);
       expect(seen).toEqual(keys);
     }),
   );
@@ -124,18 +126,21 @@ test('[P9] the pages of a list are the list, whatever the page size', () => {
 
 test('a list that changes between two pages repeats nothing', () => {
   const before = mergeNamed([part('s', ['a', 'b', 'c', 'd'])]).entries;
-  const first = pageOf(before, 'tools', { cursor: undefined, size: 2 });
+  const first = pageOf(before, { position: undefined, size: 2 });
   const after = mergeNamed([part('s', ['new', 'a', 'b', 'c', 'd'])]).entries;
-  const second = pageOf(after, 'tools', { cursor: first.nextCursor, size: 2 });
+  const second = pageOf(after, { position: first.next, size: 2 });
   expect(second.entries.map(entry => entry.item.key)).toEqual(['c', 'd']);
 });
 
-test('a cursor that is mangled, empty or of another list is refused', () => {
-  const entries = mergeNamed([part('s', ['a', 'b', 'c'])]).entries;
-  const cursor = pageOf(entries, 'tools', { cursor: undefined, size: 1 }).nextCursor ?? '';
+test('a cursor that is mangled, empty, made up or of another list is refused, and tells nothing', () => {
+  const cursors = createCursors(createSealer(new Secret('s')));
+  const position = { after: 'files__read', count: 7 };
+  const cursor = cursors.seal('tools', position);
+  expect(cursors.open('tools', cursor)).toEqual(position);
+  expect(Buffer.from(cursor, 'base64url').toString('latin1')).not.toContain('files__read');
   const refuses = (value: string, kind: 'tools' | 'prompts') => {
     try {
-      pageOf(entries, kind, { cursor: value, size: 1 });
+      cursors.open(kind, value);
     } catch (error) {
       return error instanceof GatewayError && error.reason === 'invalid_cursor';
     }
@@ -144,5 +149,6 @@ test('a cursor that is mangled, empty or of another list is refused', () => {
   expect(refuses('', 'tools')).toBe(true);
   expect(refuses(cursor, 'prompts')).toBe(true);
   expect(refuses(cursor.slice(1), 'tools')).toBe(true);
+  expect(refuses(createCursors(createSealer(new Secret('t'))).seal('tools', position), 'tools')).toBe(true);
   fc.assert(fc.property(fc.string(), value => refuses(value, 'tools')));
 });

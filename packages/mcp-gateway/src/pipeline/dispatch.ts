@@ -4,6 +4,7 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import type { ListKind } from '../domain/catalog.ts';
+import type { Cursors } from '../domain/cursor.ts';
 import type { Call } from '../domain/exchange.ts';
 import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import type { GatewaySettings } from '../domain/settings.ts';
@@ -39,6 +40,7 @@ export interface DispatchDeps {
   readonly directory: UpstreamDirectory;
   readonly settings: () => GatewaySettings;
   readonly runCall: RunCall;
+  readonly cursors: Cursors;
   readonly policy: Pick<PolicyGuard, 'require'>;
 }
 
@@ -85,20 +87,21 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
 }
 
 function listHandler(kind: ListKind): Handler {
-  return async ({ client, caller, call, frame }, { settings, clock }) => {
+  return async ({ client, caller, call, frame }, { settings, clock, cursors }) => {
     const { listPageSize, listTimeoutMs } = settings();
     const view = await withinTime(clock, listTimeoutMs, signal =>
       client.catalog.show(kind, caller.scopes.tools, signal),
     );
     call.abort.signal.throwIfAborted();
     const cursor = cursorOf(frame);
-    const { routes } = client.catalog;
-    return onOneLine(
-      renderResult(
-        call.rawId,
-        renderListPage(view, kind, { cursor, size: listPageSize, routes, isModern: client.era === 'modern' }),
-      ),
-    );
+    const options = {
+      position: cursor === undefined ? undefined : cursors.open(kind, cursor),
+      cursors,
+      size: listPageSize,
+      routes: client.catalog.routes,
+      isModern: client.era === 'modern',
+    };
+    return onOneLine(renderResult(call.rawId, renderListPage(view, kind, options)));
   };
 }
 

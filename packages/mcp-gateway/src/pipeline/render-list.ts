@@ -1,5 +1,5 @@
 import type { CatalogEntry, ListKind } from '../domain/catalog.ts';
-import { type Page, pageOf } from '../domain/cursor.ts';
+import { type Cursors, type Page, type Position, pageOf } from '../domain/cursor.ts';
 import type { UriRoutes } from '../domain/uri-routes.ts';
 import { hasAppUri, type ListedItem, listMembers, renderItem } from '../wire/list-items.ts';
 import { onOneLine } from '../wire/splice.ts';
@@ -7,7 +7,9 @@ import { metaKeys } from './gateway-identity.ts';
 import type { CatalogView } from './session-catalog.ts';
 
 export interface ListPageOptions {
-  readonly cursor: string | undefined;
+  /** Where the page begins; the beginning of the list when undefined. */
+  readonly position: Position | undefined;
+  readonly cursors: Cursors;
   readonly size: number;
   readonly routes: UriRoutes;
   /** The client's era wants caching hints and the type of the result in it. */
@@ -18,7 +20,7 @@ type Entries = readonly CatalogEntry<ListedItem>[];
 
 /** The rendered items of a page, up to the end of the list: the same for all who see this very array of entries. */
 const rendered = new WeakMap<Entries, Map<string, Buffer>>();
-/** Pages of one list that are remembered; clients that make up their own cursors make more. */
+/** Pages of one list that are remembered; a list that changes leaves more. */
 const maxPages = 100;
 
 const comma = Buffer.from(',');
@@ -37,25 +39,25 @@ export function renderListPage(view: CatalogView, kind: ListKind, options: ListP
 function rememberedItems(entries: Entries, kind: ListKind, options: ListPageOptions): Buffer {
   const pages = rendered.get(entries) ?? new Map<string, Buffer>();
   rendered.set(entries, pages);
-  const key = `${kind} ${options.size} ${options.cursor ?? 'first'}`;
+  const key = `${kind} ${options.size} ${options.position?.after ?? ''} ${options.position?.count ?? 0}`;
   const known = pages.get(key);
   if (known) return known;
-  const page = pageOf(entries, kind, options);
-  const body = renderItems(page, kind, options.routes);
+  const page = pageOf(entries, options);
+  const body = renderItems(page, kind, options);
   // The page of an app is named as this session knows it, which is nobody else's form.
   const isShared = !page.entries.some(entry => hasAppUri(entry.item));
   if (isShared && pages.size < maxPages) pages.set(key, body);
   return body;
 }
 
-function renderItems(page: Page<ListedItem>, kind: ListKind, routes: UriRoutes): Buffer {
+function renderItems(page: Page<ListedItem>, kind: ListKind, { routes, cursors }: ListPageOptions): Buffer {
   const parts: Buffer[] = [Buffer.from(`{"${listMembers[kind]}":[`)];
   page.entries.forEach(({ item, exposed, server }, index) => {
     if (index > 0) parts.push(comma);
     parts.push(onOneLine(renderItem(item, exposed, uri => routes.expose(server, uri))));
   });
-  const cursor = page.nextCursor === undefined ? '' : `,"nextCursor":${JSON.stringify(page.nextCursor)}`;
-  parts.push(Buffer.from(`]${cursor}`));
+  const next = page.next && `,"nextCursor":${JSON.stringify(cursors.seal(kind, page.next))}`;
+  parts.push(Buffer.from(`]${next ?? ''}`));
   return Buffer.concat(parts);
 }
 
