@@ -71,3 +71,17 @@ test('the MCP Inspector lists and calls the tools of two servers', async () => {
   await inspect('--method', 'tools/call', ...write);
   expect(await readFile(path, 'utf8')).toBe('written');
 }, 60_000);
+
+test.for(['legacy', 'modern', 'auto'])(
+  'the MCP Inspector works in the era %s',
+  { timeout: 60_000 },
+  async era => {
+    const list = (await inspect('--method', 'tools/list', '--protocol-era', era)) as {
+      tools: { name: string }[];
+    };
+    expect(list.tools.map(tool => tool.name)).toContain('everything__echo');
+    const call = ['--tool-name', 'everything__echo', '--tool-arg', 'message=hi'];
+    const echo = await inspect('--method', 'tools/call', ...call, '--protocol-era', era);
+    expect(echo).toMatchObject({ content: [{ type: 'text', text: 'Echo: hi' }] });
+  },
+);

@@ -3,6 +3,7 @@ import type { CatalogItem, ListKind } from '../domain/catalog.ts';
 import type { ResponseFrame, Span } from '../domain/frame.ts';
 import { scanElements, scanJson, scanWithin } from './json-scanner.ts';
 import { stringAt } from './json-text.ts';
+import { hasValidHeaders } from './modern/param-headers.ts';
 import { copySpan } from './render.ts';
 import { type Edit, splice } from './splice.ts';
 
@@ -58,6 +59,7 @@ function readItem(bytes: Buffer, kind: ListKind): ListedItem | undefined {
 }
 
 function itemAt(bytes: Buffer, kind: ListKind): ListedItem | undefined {
+  if (kind === 'tools' && !hasValidHeaders({ bytes })) return undefined;
   const keySpan = scanJson(bytes, {}, limits).members?.get(keyMembers[kind]);
   const key = stringAt(bytes, keySpan);
   if (keySpan === undefined || key === undefined) return undefined;

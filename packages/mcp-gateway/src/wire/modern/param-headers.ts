@@ -2,7 +2,6 @@ import type { RequestFrame, ScannedValue } from '../../domain/frame.ts';
 import { rawText } from '../frame.ts';
 import { type Shape, scanWithin } from '../json-scanner.ts';
 import { stringAt } from '../json-text.ts';
-import type { ListedItem } from '../list-items.ts';
 import { decodeHeaderValue, encodeHeaderValue } from './headers.ts';
 
 /** An argument that is repeated in a header: its path in `arguments`, and the header in lower case. */
@@ -11,41 +10,67 @@ interface ParamHeader {
   readonly header: string;
 }
 
-const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const maxHeaders = 32;
-const maxDepth = 8;
-const known = new WeakMap<ListedItem, readonly ParamHeader[]>();
-
-/** Headers that a tool's `inputSchema` asks for with `x-mcp-header` (2026-07-28, "Custom headers"). */
-function paramHeadersOf(item: ListedItem): readonly ParamHeader[] {
-  let headers = known.get(item);
-  if (!headers) {
-    headers = item.bytes.includes('"x-mcp-header"') ? collect(item) : [];
-    known.set(item, headers);
-  }
-  return headers;
+/** A tool as its server describes it. */
+interface Described {
+  readonly bytes: Buffer;
 }
 
-function collect(item: ListedItem): ParamHeader[] {
-  const { inputSchema } = JSON.parse(item.bytes.toString()) as { inputSchema?: unknown };
+const annotation = 'x-mcp-header';
+const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const primitives: readonly unknown[] = ['string', 'integer', 'boolean'];
+const maxHeaders = 32;
+const maxDepth = 16;
+const known = new WeakMap<Described, readonly ParamHeader[] | undefined>();
+
+/** Whether a client may call the tool: one whose annotations are not valid is left out of lists (2026-07-28, "Custom headers"). */
+export function hasValidHeaders(tool: Described): boolean {
+  return !tool.bytes.includes(`"${annotation}"`) || declaredHeaders(tool) !== undefined;
+}
+
+/** Headers that a tool's `inputSchema` asks for; undefined when it does so in a way that is not valid. */
+function declaredHeaders(tool: Described): readonly ParamHeader[] | undefined {
+  if (!known.has(tool)) known.set(tool, tool.bytes.includes(`"${annotation}"`) ? collect(tool) : []);
+  return known.get(tool);
+}
+
+function paramHeadersOf(tool: Described): readonly ParamHeader[] {
+  return declaredHeaders(tool) ?? [];
+}
+
+function collect(tool: Described): ParamHeader[] | undefined {
+  const { inputSchema } = JSON.parse(tool.bytes.toString()) as { inputSchema?: unknown };
   const found: ParamHeader[] = [];
+  const names = new Set<string>();
+  let isValid = true;
   const walk = (schema: unknown, path: readonly string[]) => {
     if (!isRecord(schema) || !isRecord(schema.properties) || path.length >= maxDepth) return;
     for (const [key, property] of Object.entries(schema.properties)) {
       if (!isRecord(property)) continue;
-      const name = property['x-mcp-header'];
-      if (typeof name === 'string' && headerName.test(name) && found.length < maxHeaders) {
-        found.push({ path: [...path, key], header: `mcp-param-${name.toLowerCase()}` });
+      if (Object.hasOwn(property, annotation)) {
+        const name = property[annotation];
+        const isName = typeof name === 'string' && headerName.test(name) && !names.has(name.toLowerCase());
+        if (!isName || !primitives.includes(property.type)) isValid = false;
+        const header = `mcp-param-${String(name).toLowerCase()}`;
+        names.add(String(name).toLowerCase());
+        found.push({ path: [...path, key], header });
       }
       walk(property, [...path, key]);
     }
   };
   walk(inputSchema, []);
-  return found;
+  // Whatever stands elsewhere, below `items` or `anyOf`, names no argument for sure.
+  const isComplete = found.length === countAnnotations(inputSchema, 0) && found.length <= maxHeaders;
+  return isValid && isComplete ? found : undefined;
+}
+
+function countAnnotations(value: unknown, depth: number): number {
+  if (depth > 64 || typeof value !== 'object' || value === null) return 0;
+  const own = Object.hasOwn(value, annotation) ? 1 : 0;
+  return Object.values(value).reduce((sum: number, each) => sum + countAnnotations(each, depth + 1), own);
 }
 
 /** The headers of a call, from its arguments. */
-export function headersOfArguments(item: ListedItem, frame: RequestFrame): Record<string, string> {
+export function headersOfArguments(item: Described, frame: RequestFrame): Record<string, string> {
   const wanted = paramHeadersOf(item);
   if (wanted.length === 0) return {};
   const values = argumentsOf(frame, wanted);
@@ -60,7 +85,7 @@ export function headersOfArguments(item: ListedItem, frame: RequestFrame): Recor
 /** The first header that does not say what the arguments say. Numbers are compared as numbers. */
 export function findHeaderMismatch(
   wanted: Readonly<Record<string, string>>,
-  item: ListedItem,
+  item: Described,
   headers: Readonly<Record<string, string | string[] | undefined>>,
 ): string | undefined {
   return paramHeadersOf(item)

@@ -1,0 +1,57 @@
+import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
+import { sized } from '@strata/shared/testing/size.ts';
+import { expect, test } from 'vitest';
+import { createModernClient, textOf } from './modern-client.ts';
+import { startPermutingServer } from './permuting-server.ts';
+import { openRawClient, resultText } from './raw-client.ts';
+import { startGateway } from './start-gateway.ts';
+
+const clients = 100;
+const messages = sized({ ci: 6000, soak: 1_000_000 });
+
+test(
+  '[S-1] a hundred clients of both eras with equal ids, answers permuted and delayed: none is misdelivered',
+  async () => {
+    const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
+    const server = await startPermutingServer(seededRandom(seed));
+    const http = { type: 'streamable-http', url: server.url, allow_private: true };
+    const gateway = await startGateway({
+      servers: {
+        old: { ...http, era: 'legacy' },
+        shared: { ...http, era: 'legacy', sharing: 'shared' },
+        new: { ...http, era: 'modern' },
+      },
+    });
+    const random = seededRandom(seed + 1);
+    let delivered = 0;
+    const misdelivered: string[] = [];
+    try {
+      const keys = await Promise.all(Array.from({ length: 10 }, (_, who) => gateway.createKey(`p${who}`)));
+      const names = ['old__mark', 'shared__mark', 'new__mark'];
+      await Promise.all(
+        Array.from({ length: clients }, async (_, who) => {
+          const key = keys[who % keys.length] ?? '';
+          const session = who % 2 === 0 ? await openRawClient(gateway, { key }) : undefined;
+          const modern = createModernClient(gateway, { key });
+          for (let round = 0; round < messages / clients; round++) {
+            const mark = `${who}/${round}`;
+            const name = names[Math.floor(random() * names.length)] ?? '';
+            // Everybody uses the same two ids all the time.
+            const id = String(round % 2);
+            const answer = session
+              ? resultText((await session.call(id, name, { mark })).at(-1))
+              : textOf(await modern.ask(id, 'tools/call', { name, arguments: { mark } }));
+            if (answer === mark) delivered++;
+            else misdelivered.push(`${mark} got ${answer}`);
+          }
+        }),
+      );
+      expect(misdelivered, `seed ${seed}`).toEqual([]);
+      expect(delivered).toBe(Math.ceil(messages / clients) * clients);
+    } finally {
+      await gateway.close();
+      await server.close();
+    }
+  },
+  sized({ ci: 180_000, soak: 7_200_000 }),
+);
