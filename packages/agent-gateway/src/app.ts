@@ -72,6 +72,7 @@ export async function createAgentGateway(
       leaseMs: current.engine.lease_ms,
       heartbeatMs: current.engine.heartbeat_ms,
       stopMs: current.engine.stop_ms,
+      pollMs: 2000,
     },
     driverDeps({ config, deps, journal, definitions, expressions, schemas, effects }),
   );

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
 import { journalContract } from './journal-contract.ts';
+import { createMemoryJournal } from './support/memory-journal.ts';
 import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
 
 // The suite carries the labels [AG-2] and [AG-4].
@@ -12,6 +13,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 let count = 0;
 journalContract('SQLite', () => openSqliteJournal(join(folder, `journal-${count++}.sqlite`)));
+
+journalContract('memory, for the simulator', async () => createMemoryJournal());
 
 describe('with a server', () => {
   let postgres: TestPostgres;

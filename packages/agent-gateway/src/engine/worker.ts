@@ -10,15 +10,14 @@ export interface WorkerOptions {
   readonly heartbeatMs: number;
   /** How long calls under way may take when the worker stops. */
   readonly stopMs: number;
+  /** The longest that a due run waits if a hint is lost: another process may have written it. */
+  readonly pollMs: number;
 }
 
 interface Active {
   readonly driver: RunDriver;
   readonly ended: Promise<void>;
 }
-
-/** The longest that a due run waits if a hint is lost: another process may have written it. */
-const pollMs = 2000;
 
 /** Claims runs that are due, drives them, and keeps their leases. */
 export class Worker {
@@ -58,7 +57,7 @@ export class Worker {
     this.#scan = this.#claimDue()
       .catch((error: unknown) => {
         this.#deps.telemetry.log.error({ err: error }, 'due runs could not be claimed');
-        if (!this.#isStopped) this.#poll = this.#deps.clock.schedule(pollMs, () => this.scan());
+        if (!this.#isStopped) this.#poll = this.#deps.clock.schedule(this.#options.pollMs, () => this.scan());
       })
       .then(() => {
         this.#scan = undefined;
@@ -93,7 +92,7 @@ export class Worker {
 
   async #claimDue(): Promise<void> {
     const { journal, clock } = this.#deps;
-    const { owner, leaseMs, maxActiveRuns } = this.#options;
+    const { owner, leaseMs, maxActiveRuns, pollMs } = this.#options;
     this.#poll?.cancel();
     for (;;) {
       const limit = Math.min(100, maxActiveRuns - this.#active.size);

@@ -1,0 +1,138 @@
+import { createRequire } from 'node:module';
+import { type Clock, systemClock } from '@strata/shared/clock.ts';
+import { sharedSections } from '@strata/shared/config/root-schema.ts';
+import { LiveCalls } from '@strata/shared/identity/live-calls.ts';
+import { allScopes } from '@strata/shared/identity/scopes.ts';
+import { createTelemetry } from '@strata/shared/telemetry/telemetry.ts';
+import * as z from 'zod';
+import type { Effect } from '../../src/domain/effect.ts';
+import type { Expressions } from '../../src/domain/expressions.ts';
+import type { Journal, NewRun } from '../../src/domain/journal.ts';
+import { createDataSchemas } from '../../src/dsl/data-schemas.ts';
+import { createDefinitions, type Definition } from '../../src/dsl/definitions.ts';
+import { createGrammar } from '../../src/dsl/grammar.ts';
+import { Worker } from '../../src/engine/worker.ts';
+import { createJqExpressions } from '../../src/expressions/jq-expressions.ts';
+import { taskTypes } from '../../src/tasks/registry.ts';
+
+export interface EngineParts {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly effects: readonly Effect[];
+  readonly random: () => number;
+  readonly owner: string;
+  readonly leaseMs: number;
+  readonly heartbeatMs: number;
+  readonly pollMs: number;
+}
+
+/** The engine without the gateway around it: real workers, on whatever journal, clock and far end a test gives them. */
+export async function createEngines() {
+  const { telemetry: config } = z
+    .strictObject(sharedSections)
+    .parse({ telemetry: { log_level: process.env.STRATA_TEST_LOG ?? 'silent' } });
+  const telemetry = createTelemetry({ service: 'agent-gateway', config });
+  const expressions = createJqExpressions({
+    clock: systemClock,
+    threads: 1,
+    timeoutMs: 2000,
+    maxMemoryBytes: 1 << 26,
+    maxOutputBytes: 1 << 20,
+    maxQueue: 1000,
+  });
+  const evaluate = await evaluateHere();
+  const grammar = createGrammar(systemClock);
+  const schemas = createDataSchemas(systemClock);
+  const definitions = createDefinitions({ types: taskTypes, expressions, grammar, schemas });
+  return {
+    read: (document: unknown): Promise<Definition> =>
+      definitions.read({ value: document, lineOf: () => undefined }),
+    worker: ({ journal, clock, effects, random, ...options }: EngineParts) =>
+      new Worker(
+        { ...options, maxActiveRuns: 1000, stopMs: 0 },
+        {
+          journal,
+          clock,
+          random,
+          expressions: { ...expressions, evaluate },
+          schemas,
+          telemetry,
+          types: taskTypes,
+          live: new LiveCalls(),
+          cancelRun: async () => {},
+          effects: new Map(effects.map(effect => [effect.type, effect])),
+          issueEnvelope: async () => 'envelope',
+          retry: () => ({ maxAttempts: 1000, firstDelayMs: 500, maxDelayMs: 30_000 }),
+          async loadWorkflow(hash) {
+            const stored = await journal.getDefinition(hash);
+            if (stored === undefined) throw new Error(`No definition ${hash}`);
+            return definitions.load(hash, stored.document);
+          },
+        },
+      ),
+    async close() {
+      await Promise.all([expressions.close(), grammar.close(), schemas.close(), telemetry.shutdown()]);
+    },
+  };
+}
+
+interface Jq {
+  raw(json: string, filter: string, flags: readonly string[]): string | undefined;
+}
+
+/** jq in this thread: what another thread does takes real time, and simulated time would run away from it. */
+async function evaluateHere(): Promise<Expressions['evaluate']> {
+  const jq = (await createRequire(import.meta.url)('jq-web')) as Jq; // the package has no types
+  return async (source, { data, variables }) => {
+    const names = new Set([...source.matchAll(/\$([a-z]\w*)/gi)].map(([, name = '']) => name));
+    const bindings = [...names].map(name => `.v.${name} as $${name} | `).join('');
+    const given = JSON.stringify({ d: data ?? null, v: variables });
+    const lines = (jq.raw(given, `${bindings}.d | ${source}`, ['-c']) ?? '').split('\n').filter(Boolean);
+    return lines.length === 0 ? null : JSON.parse(lines[0] ?? 'null');
+  };
+}
+
+export type Engines = Awaited<ReturnType<typeof createEngines>>;
+
+export function runOf({ workflow }: Definition, run: { id: string; input: unknown; atMs: number }): NewRun {
+  const { hash, namespace, name, version } = workflow;
+  const { id, input, atMs } = run;
+  return {
+    id,
+    tenant: 'default',
+    principal: 'tester',
+    definition: hash,
+    namespace,
+    name,
+    version,
+    traceId: '0'.repeat(31).concat('1'),
+    idempotencyKey: undefined,
+    requestDigest: '',
+    atMs,
+    event: {
+      type: 'run-created',
+      definition: hash,
+      workflow: `${namespace}/${name}:${version}`,
+      input,
+      identity: {
+        tenant: 'default',
+        principal: 'tester',
+        keyId: undefined,
+        actors: [],
+        scopes: allScopes,
+        depth: 4,
+      },
+      limits: {
+        maxSteps: 20_000,
+        maxVisits: 1000,
+        maxValueBytes: 1 << 20,
+        maxJournalBytes: 1 << 26,
+        maxFanOut: 1000,
+        maxRepeats: 10,
+        maxRunMs: 30 * 86_400_000,
+      },
+      deadlineAtMs: atMs + 30 * 86_400_000,
+      traceparent: `00-${'0'.repeat(31)}1-${'0'.repeat(15)}1-01`,
+    },
+  };
+}

@@ -1,0 +1,210 @@
+import type {
+  Append,
+  Journal,
+  NewRun,
+  RunRequest,
+  RunSummary,
+  StoredDefinition,
+} from '../../src/domain/journal.ts';
+import type { JournalRecord, RunEvent } from '../../src/domain/run-events.ts';
+
+interface Run {
+  summary: RunSummary;
+  epoch: number;
+  owner: string | undefined;
+  wakeAtMs: number | undefined;
+  readonly records: JournalRecord[];
+  inbox: RunRequest[];
+  readonly types: Set<string>;
+}
+
+export interface MemoryJournal extends Journal {
+  readonly runs: ReadonlyMap<
+    string,
+    { readonly records: readonly JournalRecord[]; readonly summary: RunSummary }
+  >;
+}
+
+/**
+ * A journal in memory for the simulator. It passes the contract of the others; with `isFenced: false` it takes what a stale worker
+ * writes, which the simulator has to notice.
+ */
+export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } = {}): MemoryJournal {
+  const runs = new Map<string, Run>();
+  const definitions = new Map<string, StoredDefinition>();
+  const events: { tenant: string; key: string; type: string; payload: unknown; by: string; atMs: number }[] =
+    [];
+  const listeners = new Set<(runId: string) => void>();
+  let lastRequest = 0;
+
+  const open = (tenant: string, runId: string) => {
+    const run = runs.get(runId);
+    return run?.summary.tenant === tenant && run.summary.endedAtMs === undefined ? run : undefined;
+  };
+
+  function request(
+    tenant: string,
+    runId: string,
+    { kind, payload, by }: { kind: RunRequest['kind']; payload: unknown; by: string },
+  ): boolean {
+    const run = open(tenant, runId);
+    if (run === undefined) return false;
+    run.inbox.push({ id: ++lastRequest, kind, payload: structuredClone(payload), by });
+    if (run.owner === undefined) run.wakeAtMs = 0;
+    return true;
+  }
+
+  function publish(
+    tenant: string,
+    event: { source: string; id: string; type: string },
+    { by, atMs }: { by: string; atMs: number },
+  ): void {
+    const key = `${tenant}\n${event.source}\n${event.id}`;
+    if (events.some(each => each.key === key)) return;
+    events.push({ tenant, key, type: event.type, payload: { event }, by, atMs });
+    for (const [runId, run] of runs) {
+      if (run.types.has(event.type) || run.types.has('*'))
+        request(tenant, runId, { kind: 'event', payload: { event }, by });
+    }
+  }
+
+  function createRun(made: NewRun): RunSummary {
+    const { event, atMs, ...columns } = made;
+    const known = [...runs.values()].find(
+      ({ summary }) =>
+        summary.id === made.id ||
+        (made.idempotencyKey !== undefined &&
+          summary.tenant === made.tenant &&
+          summary.idempotencyKey === made.idempotencyKey),
+    );
+    if (known !== undefined) return known.summary;
+    const summary: RunSummary = {
+      ...columns,
+      status: 'pending',
+      position: 1,
+      createdAtMs: atMs,
+      updatedAtMs: atMs,
+      endedAtMs: undefined,
+      wakeAtMs: undefined,
+      costNanoUsd: 0n,
+      unpricedCalls: 0,
+      inputTokens: 0,
+      outputTokens: 0,
+    };
+    const records = [{ seq: 1, atMs, event: structuredClone(event), bytes: 100 }];
+    runs.set(made.id, {
+      summary,
+      epoch: 0,
+      owner: undefined,
+      wakeAtMs: atMs,
+      records,
+      inbox: [],
+      types: new Set(),
+    });
+    return summary;
+  }
+
+  function append(given: Append): boolean {
+    const { claim, position, records, progress, atMs, consumed, isFinal } = given;
+    const run = runs.get(claim.runId);
+    if (run === undefined) return false;
+    const { length } = run.records;
+    if (isFenced && run.epoch === claim.epoch && given.isRepeat && length === position + records.length)
+      return true;
+    if (isFenced && (run.epoch !== claim.epoch || length !== position)) return false;
+    for (const { payload, atMs: recordedAtMs } of records) {
+      const event = JSON.parse(payload) as RunEvent; // what the engine wrote
+      run.records.push({ seq: run.records.length + 1, atMs: recordedAtMs, event, bytes: payload.length });
+    }
+    run.summary = { ...run.summary, ...progress, position: run.records.length, updatedAtMs: atMs };
+    run.inbox = run.inbox.filter(({ id }) => !consumed?.includes(id));
+    sendOut(given, run);
+    if (isFinal) {
+      run.summary = { ...run.summary, endedAtMs: atMs };
+      Object.assign(run, { owner: undefined, wakeAtMs: undefined, inbox: [] });
+      run.types.clear();
+    }
+    for (const listener of listeners) listener(claim.runId);
+    return true;
+  }
+
+  function sendOut({ claim, spawn, tell, publish: published, subscribe, atMs }: Append, run: Run): void {
+    const { tenant, createdAtMs } = run.summary;
+    for (const made of spawn ?? []) createRun(made);
+    for (const { runId, ...told } of tell ?? []) request(tenant, runId, told);
+    for (const event of published ?? []) publish(tenant, event, { by: `run:${claim.runId}`, atMs });
+    for (const type of subscribe ?? []) {
+      if (run.types.has(type)) continue;
+      run.types.add(type);
+      for (const each of events) {
+        const isMissed =
+          each.tenant === tenant && (type === '*' || each.type === type) && each.atMs >= createdAtMs;
+        if (isMissed) request(tenant, claim.runId, { kind: 'event', payload: each.payload, by: each.by });
+      }
+    }
+  }
+
+  return {
+    runs,
+    async putDefinition(definition) {
+      definitions.set(definition.hash, definition);
+    },
+    getDefinition: async hash => definitions.get(hash),
+    putWorkflow: async () => 'created',
+    getWorkflow: async () => undefined,
+    listWorkflows: async () => [],
+    async createRun(made) {
+      const run = createRun(made);
+      return { isNew: run.id === made.id, run };
+    },
+    async getRun(tenant, runId) {
+      const run = runs.get(runId);
+      return run?.summary.tenant === tenant ? run.summary : undefined;
+    },
+    listRuns: async ({ tenant }) =>
+      [...runs.values()].map(each => each.summary).filter(each => each.tenant === tenant),
+    read: async (runId, afterSeq, limit) =>
+      (runs.get(runId)?.records ?? []).slice(afterSeq, afterSeq + limit),
+    async claim({ owner, nowMs, leaseMs, limit }) {
+      const due = [...runs.values()]
+        .filter(({ wakeAtMs }) => wakeAtMs !== undefined && wakeAtMs <= nowMs)
+        .sort((one, other) => (one.wakeAtMs ?? 0) - (other.wakeAtMs ?? 0))
+        .slice(0, limit);
+      return due.map(run => {
+        Object.assign(run, { owner, wakeAtMs: nowMs + leaseMs, epoch: run.epoch + 1 });
+        return { runId: run.summary.id, epoch: run.epoch };
+      });
+    },
+    async renew({ owner, runIds, nowMs, leaseMs }) {
+      const held = runIds.filter(id => runs.get(id)?.owner === owner);
+      for (const id of held) Object.assign(runs.get(id) ?? {}, { wakeAtMs: nowMs + leaseMs });
+      return { held, asked: held.filter(id => (runs.get(id)?.inbox.length ?? 0) > 0) };
+    },
+    append: async given => append(given),
+    async release({ runId, epoch }, { wakeAtMs, status }) {
+      const run = runs.get(runId);
+      if (run === undefined || run.epoch !== epoch || run.owner === undefined) return false;
+      Object.assign(run, { owner: undefined, wakeAtMs: run.inbox.length > 0 ? 0 : wakeAtMs });
+      run.summary = { ...run.summary, status };
+      return true;
+    },
+    async nextWakeAt(owner) {
+      let earliest: number | undefined;
+      for (const run of runs.values()) {
+        if (run.wakeAtMs === undefined || run.owner === owner) continue;
+        earliest = Math.min(earliest ?? Number.POSITIVE_INFINITY, run.wakeAtMs);
+      }
+      return earliest;
+    },
+    request: async (tenant, runId, asked) => request(tenant, runId, asked),
+    requests: async runId => [...(runs.get(runId)?.inbox ?? [])],
+    publish: async (tenant, event, published) => publish(tenant, event, published),
+    onAppend(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    onDue: () => () => {},
+    ping: async () => {},
+    close: async () => {},
+  };
+}
