@@ -15,12 +15,14 @@ import type { ModelProvider } from './domain/provider.ts';
 import type { Route, RouteTable } from './domain/route.ts';
 import type { UsageSink } from './domain/usage-record.ts';
 import { addConverseEndpoints } from './http/converse-endpoints.ts';
+import { addCountEndpoint } from './http/count-endpoint.ts';
 import { addGeminiEndpoints } from './http/gemini-endpoints.ts';
 import { addModelEndpoint } from './http/model-endpoint.ts';
 import { addModelsEndpoint } from './http/models-endpoint.ts';
 import { addResponsesEndpoints } from './http/responses-endpoints.ts';
 import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
 import { createCallUpstream, type UpstreamLimits } from './pipeline/call-upstream.ts';
+import { createCountTokens } from './pipeline/count-tokens.ts';
 import { createAuthorize } from './policies/authorize.ts';
 import { createBreakerStage } from './policies/breaker.ts';
 import { createBudgetStage } from './policies/budget.ts';
@@ -101,12 +103,18 @@ export async function createAiGateway(
   });
   addAdminApi(server.app, deps);
   const routes = () => inForce.routes;
-  const endpointDeps = { clock, routes, answer };
+  const count = createCountTokens({ dialer: deps.dialer, clock, protocols });
+  const endpointDeps = { clock, routes, answer, count };
   addModelEndpoint(server.app, { path: '/v1/chat/completions', protocol: openaiChat }, endpointDeps);
   addResponsesEndpoints(server.app, { ...endpointDeps, store: responses, log: telemetry.log });
   addModelEndpoint(server.app, { path: '/v1/messages', protocol: anthropicMessages }, endpointDeps);
   addGeminiEndpoints(server.app, endpointDeps);
   addConverseEndpoints(server.app, endpointDeps);
+  addCountEndpoint(
+    server.app,
+    { path: '/v1/messages/count_tokens', protocol: anthropicMessages },
+    endpointDeps,
+  );
   addModelsEndpoint(server.app, { routes, since: () => inForce.sinceMs });
 
   return {

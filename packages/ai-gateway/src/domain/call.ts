@@ -36,6 +36,10 @@ export interface Call {
   readonly wantsCostComment: boolean;
   /** Headers of the answer, whatever it is. Stages add to them. */
   readonly replyHeaders: Record<string, string>;
+  /** Monotonic milliseconds at which it came. */
+  readonly startedAtMs: number;
+  /** Of which upstreams took this much: from asking them to the whole answer, or to the first meaningful event. */
+  upstreamMs: number;
   /** Failed attempts so far, oldest first. */
   readonly failures: AttemptReport[];
 }

@@ -46,10 +46,14 @@ export interface StreamEncoder {
   fail(error: GatewayError): string | Buffer;
 }
 
+/** What a protocol, or a provider that speaks it, has no word for and gets said in another way. */
+export type Lack = 'custom-tools' | 'json-object' | 'json-schema';
+
 /** One protocol in both directions, to and from the neutral model. Pure: no I/O, no clock, no randomness. */
 export interface Codec {
   /** Of streams, both ways. */
   readonly streamType: string;
+  readonly lacks: readonly Lack[];
   /** @throws GatewayError invalid_request. Unknown members go to `unknown`. */
   decodeRequest(body: JsonObject, hints: { model: string; isStream: boolean }): NeutralRequest;
   /** The body for an upstream. Everything that is not sent as it was meant is told to `losses`. */

@@ -5,6 +5,7 @@ import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { Codec } from './codec.ts';
 import type { ScannedObject } from './json-scanner.ts';
+import type { TokenCounting } from './token-count.ts';
 
 /** A client's request: its bytes, where its outermost members lie, and the few facts the gateway acts on. */
 export interface ModelRequest {
@@ -97,6 +98,8 @@ export interface Protocol {
   openReader(request: ModelRequest): StreamReader | AwsStreamReader;
   /** To and from the neutral model. Absent: it can only be passed through. */
   readonly codec?: Codec;
+  /** Absent: it has no way to count a prompt. */
+  readonly counting?: TokenCounting;
 }
 
 /** The media type of its streams. */

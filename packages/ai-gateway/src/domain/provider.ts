@@ -1,6 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import type { Dialer, Origin } from '@strata/shared/http/dialer.ts';
 import { definePlugin } from '@strata/shared/plugin.ts';
+import type { Lack } from './codec.ts';
 import type { Quirks } from './quirks.ts';
 
 /** How a provider is reached in one protocol. */
@@ -11,6 +12,10 @@ export interface ProtocolAccess {
   readonly mayAskStreamUsage: boolean;
   /** What is different about this vendor's form of the protocol. */
   readonly quirks?: Quirks;
+  /** Where prompts are counted in this protocol, `model` as above. Absent: nowhere. */
+  countPath?(model: string): string;
+  /** What this provider lacks of the protocol. */
+  readonly lacks?: readonly Lack[];
 }
 
 /** A request as it will go out, for a credential that signs. */

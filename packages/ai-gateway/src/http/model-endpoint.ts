@@ -2,11 +2,12 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
+import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
 import { createDeadline } from '@strata/shared/resilience/deadline.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Answer, Call } from '../domain/call.ts';
 import { describeLosses } from '../domain/losses.ts';
-import { type PathRequest, type Protocol, streamTypeOf } from '../domain/protocol.ts';
+import { type AnswerFacts, type PathRequest, type Protocol, streamTypeOf } from '../domain/protocol.ts';
 import { findRoute, type RouteTable, targetsReached } from '../domain/route.ts';
 import { refuseOverrideHeaders } from '../domain/upstream-overrides.ts';
 import { canReach } from '../pipeline/choose-way.ts';
@@ -59,10 +60,11 @@ export function addModelEndpoint(
   });
 }
 
-function openCall(
+/** @throws GatewayError when the request is not one, or asks for a model that the caller has not. */
+export function openCall(
   { request, reply, body }: { request: FastifyRequest; reply: FastifyReply; body: Buffer },
-  { protocol, readPath }: ModelEndpoint,
-  deps: ModelEndpointDeps,
+  { protocol, readPath }: Pick<ModelEndpoint, 'protocol' | 'readPath'>,
+  deps: Pick<ModelEndpointDeps, 'clock' | 'routes'>,
 ): Call {
   const { headers, caller } = request;
   refuseOverrideHeaders(headers);
@@ -80,6 +82,8 @@ function openCall(
     trace: request.traceContext,
     wantsCostComment: headers['x-strata-usage'] === 'comment' && streamTypeOf(protocol) === sseType,
     replyHeaders: {},
+    startedAtMs: deps.clock.monotonic(),
+    upstreamMs: 0,
     failures: [],
   };
 }
@@ -112,10 +116,12 @@ function send(
     'x-strata-provider': attempt.target.provider.name,
     'x-strata-model': attempt.target.model,
     'x-strata-attempts': String(attempt.number),
+    'x-strata-overhead-ms': overheadOf(attempt.call, clock),
     ...(attempt.losses.length > 0 && { 'x-strata-changed': describeLosses(attempt.losses) }),
   };
   switch (answer.type) {
     case 'whole':
+      Object.assign(headers, usageHeaders(answer.facts));
       if (answer.costNanoUsd === undefined) headers['x-strata-unpriced'] = 'true';
       else headers['x-strata-cost-nano-usd'] = String(answer.costNanoUsd);
       sendWhole(reply, 200, { ...headers, 'content-type': answer.contentType }, answer.body);
@@ -131,6 +137,22 @@ function send(
         shape: shape ?? ownShape(streamTypeOf(attempt.call.protocol)),
       });
   }
+}
+
+/** What the gateway itself took, the waits between attempts included. */
+function overheadOf({ startedAtMs, upstreamMs }: Call, clock: Clock): string {
+  return Math.max(0, clock.monotonic() - startedAtMs - upstreamMs).toFixed(2);
+}
+
+/** A stream's usage is known after its head was sent: it is in the stream itself, and in the cost comment. */
+function usageHeaders({ report }: AnswerFacts): OutgoingHttpHeaders {
+  if (report === undefined) return {};
+  const { usage } = report;
+  return {
+    'x-strata-input-tokens': String(inputTokens(usage)),
+    'x-strata-cached-tokens': String(usage.cacheRead),
+    'x-strata-output-tokens': String(outputTokens(usage)),
+  };
 }
 
 /** The bytes are ready and need nothing of what Fastify does to a payload. */

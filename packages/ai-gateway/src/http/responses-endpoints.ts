@@ -1,26 +1,33 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { openaiErrors } from '@strata/shared/errors/openai.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { JsonObject } from '../domain/json-object.ts';
 import type { ResponseStore, StoredResponse } from '../domain/stored-response.ts';
 import { openaiResponses } from '../protocols/openai-responses/openai-responses.ts';
+import { addCountEndpoint, type CountEndpointDeps } from './count-endpoint.ts';
 import { type KeepDeps, keepAnswer, ownerOf, withHistory } from './keep-responses.ts';
 import { addModelEndpoint, type ModelEndpointDeps } from './model-endpoint.ts';
 
 const base = '/v1/responses';
 
 /** Responses: create, and everything about an answer that was kept. */
-export function addResponsesEndpoints(app: FastifyInstance, deps: ModelEndpointDeps & KeepDeps): void {
+export function addResponsesEndpoints(
+  app: FastifyInstance,
+  deps: ModelEndpointDeps & CountEndpointDeps & KeepDeps,
+): void {
+  const prepare = (body: Buffer, caller: Caller) => withHistory(deps.store, ownerOf(caller), body);
   addModelEndpoint(
     app,
     {
       path: base,
       protocol: openaiResponses,
-      prepare: (body, caller) => withHistory(deps.store, ownerOf(caller), body),
+      prepare,
       complete: (call, answer) => keepAnswer(deps, call, answer),
     },
     deps,
   );
+  addCountEndpoint(app, { path: `${base}/input_tokens`, protocol: openaiResponses, prepare }, deps);
   addStoredEndpoints(app, deps.store);
 }
 

@@ -43,6 +43,7 @@ export function createCallUpstream(deps: CallUpstreamDeps): (attempt: Attempt) =
     const limits = deps.limits();
     const way = findWay(deps, attempt, limits);
     attempt.losses = way.losses;
+    const askedAtMs = deps.clock.monotonic();
     try {
       const response = await dial(deps.dialer, { attempt, way, limits });
       if (response.status < 200 || response.status > 299)
@@ -52,6 +53,8 @@ export function createCallUpstream(deps: CallUpstreamDeps): (attempt: Attempt) =
       return await readWhole({ attempt, way, response, limits });
     } catch (error) {
       throw AttemptFailure.from(error);
+    } finally {
+      attempt.call.upstreamMs += deps.clock.monotonic() - askedAtMs;
     }
   };
 }

@@ -8,8 +8,6 @@ export interface EventAdapter {
   adapt(event: NeutralEvent): readonly NeutralEvent[];
 }
 
-export const unchanged: EventAdapter = { adapt: event => [event] };
-
 /** The events of a whole answer as they would leave in a stream. */
 export function orderEvents(
   events: readonly NeutralEvent[],

@@ -9,15 +9,17 @@ import type { ProtocolAccess } from '../domain/provider.ts';
 import { applyQuirks } from '../domain/quirks.ts';
 import type { SealOrigin } from '../domain/seal.ts';
 import { parseObject } from '../protocols/read-json.ts';
-import { FactsReader, orderEvents, unchanged } from './neutral-answers.ts';
+import { adaptRequest } from './adapt-request.ts';
+import { type EventAdapter, FactsReader, orderEvents } from './neutral-answers.ts';
 import { TranslatedPassage } from './translated-passage.ts';
 import type { Way, WholeRead } from './way.ts';
 
 interface Translation {
-  readonly attempt: Attempt;
   readonly from: Codec;
   readonly to: Codec;
   readonly request: NeutralRequest;
+  /** Undoes in the answer what was done to the request. */
+  readonly adapter: EventAdapter;
   readonly context: AnswerContext;
 }
 
@@ -31,7 +33,8 @@ export function translatedWay(
   const from = codecOf(call.protocol);
   const to = codecOf(protocol);
   const origin: SealOrigin = { provider: target.provider.name, model: target.model };
-  const request = neutralRequest(call, from);
+  const asked = neutralRequest(call, from);
+  const { request, adapter } = adaptRequest(asked, new Set([...to.lacks, ...(access.lacks ?? [])]));
   const losses = new Losses();
   const written = to.encodeRequest(
     request,
@@ -44,10 +47,10 @@ export function translatedWay(
     alias: call.route.alias,
     nowMs: upstream.nowMs,
     origin,
-    request,
+    request: asked,
     wantsStreamUsage: call.request.wantsStreamUsage,
   };
-  const translation: Translation = { attempt, from, to, request, context };
+  const translation: Translation = { from, to, request, adapter, context };
   return {
     protocol,
     access,
@@ -77,20 +80,20 @@ function neutralRequest(call: Call, codec: Codec): NeutralRequest {
 }
 
 function openPassage(
-  { from, to, request, context }: Translation,
+  { from, to, request, adapter, context }: Translation,
   beforeTerminal: (() => string | undefined) | undefined,
 ): TranslatedPassage {
   return new TranslatedPassage({
     decoder: to.openDecoder(request),
     encoder: from.openEncoder(context),
-    adapter: unchanged,
+    adapter,
     origin: context.origin,
     ...(beforeTerminal && { beforeTerminal }),
   });
 }
 
 function readWhole(translation: Translation, bytes: Buffer): WholeRead {
-  const { from, to, request, context } = translation;
+  const { from, to, request, adapter, context } = translation;
   const body = parseObject(bytes);
   if (body === undefined) return { type: 'malformed' };
   const events = to.decodeAnswer(body, request);
@@ -98,7 +101,7 @@ function readWhole(translation: Translation, bytes: Buffer): WholeRead {
   if (error !== undefined) return { type: 'error', codes: error.codes };
   if (request.isStream) return streamOf(translation, body);
   const facts = new FactsReader();
-  const ordered = orderEvents(events, { adapter: unchanged, origin: context.origin });
+  const ordered = orderEvents(events, { adapter, origin: context.origin });
   for (const event of ordered) facts.read(event);
   if (facts.facts.finishReason === undefined) return { type: 'malformed' };
   const answer = from.encodeAnswer(foldAnswer(ordered), context);

@@ -2,7 +2,7 @@ import { anthropicErrorEvent, anthropicErrors } from '@strata/shared/errors/anth
 import { setMember, splice } from '../../domain/json-splice.ts';
 import type { Protocol } from '../../domain/protocol.ts';
 import { type AnswerShape, readWholeAnswer } from '../read-answer.ts';
-import { asString, parseObject } from '../read-json.ts';
+import { asNumber, asString, parseObject } from '../read-json.ts';
 import { readCommonRequest } from '../read-request.ts';
 import { messagesCodec } from './codec.ts';
 import { readErrorCodes } from './errors.ts';
@@ -33,4 +33,9 @@ export const anthropicMessages: Protocol = {
   readErrorCodes: body => readErrorCodes(parseObject(body) ?? {}),
   openReader: () => new AnthropicStreamReader(),
   codec: messagesCodec,
+  counting: {
+    members: new Set(['model', 'messages', 'system', 'tools', 'tool_choice', 'thinking', 'output_config']),
+    read: body => asNumber(body.input_tokens),
+    render: inputTokens => ({ input_tokens: inputTokens }),
+  },
 };

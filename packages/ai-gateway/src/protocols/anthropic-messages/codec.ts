@@ -6,6 +6,7 @@ import { encodeMessagesRequest } from './encode-request.ts';
 
 export const messagesCodec: Codec = {
   streamType: 'text/event-stream',
+  lacks: ['custom-tools', 'json-object'],
   decodeRequest: decodeMessagesRequest,
   encodeRequest: encodeMessagesRequest,
   openDecoder: openMessagesDecoder,

@@ -34,7 +34,6 @@ export function encodeMessagesRequest(
       verbosity: request.verbosity,
       prompt_cache_key: request.promptCacheKey,
       metadata: request.metadata,
-      'response_format.json_object': request.format?.type === 'json' ? true : undefined,
     },
     losses,
   );

@@ -7,6 +7,7 @@ import { encodeConverseRequest } from './encode-request.ts';
 
 export const converseCodec: Codec = {
   streamType: awsEventStreamType,
+  lacks: ['custom-tools', 'json-object'],
   decodeRequest: decodeConverseRequest,
   encodeRequest: encodeConverseRequest,
   openDecoder: openConverseDecoder,

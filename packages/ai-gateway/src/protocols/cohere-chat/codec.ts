@@ -6,6 +6,7 @@ import { encodeCohereRequest } from './encode-request.ts';
 
 export const cohereCodec: Codec = {
   streamType: 'text/event-stream',
+  lacks: ['custom-tools'],
   decodeRequest: decodeCohereRequest,
   encodeRequest: encodeCohereRequest,
   openDecoder: openCohereDecoder,

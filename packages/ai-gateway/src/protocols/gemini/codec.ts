@@ -6,6 +6,7 @@ import { encodeGeminiRequest } from './encode-request.ts';
 
 export const geminiCodec: Codec = {
   streamType: 'text/event-stream',
+  lacks: ['custom-tools'],
   decodeRequest: decodeGeminiRequest,
   encodeRequest: encodeGeminiRequest,
   openDecoder: openGeminiDecoder,

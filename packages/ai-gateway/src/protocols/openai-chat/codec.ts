@@ -6,6 +6,7 @@ import { encodeChatRequest } from './encode-request.ts';
 
 export const chatCodec: Codec = {
   streamType: 'text/event-stream',
+  lacks: [],
   decodeRequest: decodeChatRequest,
   encodeRequest: encodeChatRequest,
   openDecoder: openChatDecoder,

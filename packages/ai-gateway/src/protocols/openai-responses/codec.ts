@@ -6,6 +6,7 @@ import { encodeResponsesRequest } from './encode-request.ts';
 
 export const responsesCodec: Codec = {
   streamType: 'text/event-stream',
+  lacks: [],
   decodeRequest: decodeResponsesRequest,
   encodeRequest: encodeResponsesRequest,
   openDecoder: openResponsesDecoder,

@@ -2,7 +2,7 @@ import { openaiErrors } from '@strata/shared/errors/openai.ts';
 import { lastMember } from '../../domain/json-scan.ts';
 import { setMember, splice } from '../../domain/json-splice.ts';
 import type { ModelRequest, Protocol, RequestChange, WholeAnswer } from '../../domain/protocol.ts';
-import { parseObject } from '../read-json.ts';
+import { asNumber, parseObject } from '../read-json.ts';
 import { readCommonRequest } from '../read-request.ts';
 import { responsesCodec } from './codec.ts';
 import { readResponsesErrorCodes, responsesErrorEvent } from './errors.ts';
@@ -25,6 +25,20 @@ export const openaiResponses: Protocol = {
   readErrorCodes: body => readResponsesErrorCodes(parseObject(body) ?? {}),
   openReader: () => new ResponsesStreamReader(),
   codec: responsesCodec,
+  counting: {
+    members: new Set([
+      'model',
+      'input',
+      'instructions',
+      'tools',
+      'tool_choice',
+      'text',
+      'reasoning',
+      'parallel_tool_calls',
+    ]),
+    read: body => asNumber(body.input_tokens),
+    render: inputTokens => ({ object: 'response.input_tokens', input_tokens: inputTokens }),
+  },
 };
 
 /** What came before is in the input by now: the account that answers need not know the response that the client goes on from. */

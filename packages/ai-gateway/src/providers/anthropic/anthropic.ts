@@ -23,7 +23,16 @@ export const anthropic = defineProvider({
     system: 'anthropic',
     vendor: 'anthropic',
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
-    speaks: new Map([['anthropic-messages', { path: () => '/v1/messages', mayAskStreamUsage: false }]]),
+    speaks: new Map([
+      [
+        'anthropic-messages',
+        {
+          path: () => '/v1/messages',
+          countPath: () => '/v1/messages/count_tokens',
+          mayAskStreamUsage: false,
+        },
+      ],
+    ]),
     headers: { 'anthropic-version': options.version },
     credentials: keyCredentials(options.api_key, key => ({ 'x-api-key': key })),
   }),

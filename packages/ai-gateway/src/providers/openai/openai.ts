@@ -6,7 +6,10 @@ import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-opt
 
 /** Responses comes first by default: it alone can give reasoning back to the model. */
 const accesses: Readonly<Record<'responses' | 'chat', readonly [string, ProtocolAccess]>> = {
-  responses: ['openai-responses', { path: () => '/responses', mayAskStreamUsage: true }],
+  responses: [
+    'openai-responses',
+    { path: () => '/responses', countPath: () => '/responses/input_tokens', mayAskStreamUsage: true },
+  ],
   chat: ['openai-chat', { path: () => '/chat/completions', mayAskStreamUsage: true }],
 };
 

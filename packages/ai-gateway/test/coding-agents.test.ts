@@ -1,0 +1,210 @@
+import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startMatrixGateway } from './conformance/matrix-gateway.ts';
+import { upstreams } from './conformance/upstreams.ts';
+import { mistakesIn } from './conformance/well-formed.ts';
+import { post, type RunningGateway } from './harness.ts';
+
+/** Requests in the order and shape in which coding agents send them, on every upstream. */
+
+let simulator: Simulator;
+let gateway: RunningGateway;
+
+beforeAll(async () => {
+  simulator = await startSimulator({ keys: ['sk-provider'] });
+  gateway = await startMatrixGateway(simulator);
+});
+afterAll(async () => {
+  await gateway.close();
+  await simulator.close();
+});
+
+const cached = { cache_control: { type: 'ephemeral' } };
+
+const claudeHeaders = () => ({
+  authorization: `Bearer ${gateway.key}`,
+  'anthropic-version': '2023-06-01',
+  'anthropic-beta':
+    'claude-code-20250219,interleaved-thinking-2025-05-14,fine-grained-tool-streaming-2025-05-14',
+  'anthropic-dangerous-direct-browser-access': 'true',
+  'user-agent': 'claude-cli/2.0.30 (external, cli)',
+  'x-app': 'cli',
+  'x-stainless-lang': 'js',
+  'x-stainless-retry-count': '0',
+  'x-claude-code-session-id': '5f0b1a52-3d0a-4c53-9d18-0f4e7f8c2a11',
+});
+
+const claudeTools = [
+  {
+    name: 'Read',
+    description: 'Reads a file.',
+    input_schema: {
+      $schema: 'http://json-schema.org/draft-07/schema#',
+      type: 'object',
+      properties: { file_path: { type: 'string' }, limit: { type: 'number' } },
+      required: ['file_path'],
+      additionalProperties: false,
+    },
+  },
+  {
+    name: 'mcp__a_server_with_a_rather_long_name__a_tool_whose_name_is_longer_than_openai_takes',
+    description: 'Has a long name.',
+    input_schema: { type: 'object', properties: { x: { type: 'string' } } },
+    ...cached,
+  },
+];
+
+const claudeBody = (model: string, messages: unknown[]) => ({
+  model,
+  messages,
+  system: [
+    { type: 'text', text: 'You are Claude Code, the CLI for Claude.', ...cached },
+    { type: 'text', text: 'Be brief.' },
+  ],
+  tools: claudeTools,
+  metadata: { user_id: 'user_1_account__session_5f0b1a52' },
+  max_tokens: 32_000,
+  thinking: { type: 'enabled', budget_tokens: 31_999 },
+  stream: true,
+});
+
+interface Block {
+  readonly type: string;
+  readonly id?: string;
+  readonly name?: string;
+  json?: string;
+  text?: string;
+  thinking?: string;
+  signature?: string;
+}
+
+/** The blocks of an Anthropic stream, as a client adds them up. */
+function blocksOf(body: Buffer): Block[] {
+  const blocks: Block[] = [];
+  for (const line of body.toString().split('\n')) {
+    if (!line.startsWith('data: ')) continue;
+    const event = JSON.parse(line.slice(6));
+    if (event.type === 'content_block_start') blocks.push({ ...event.content_block });
+    const block = blocks.at(-1);
+    if (event.type !== 'content_block_delta' || block === undefined) continue;
+    const { text, thinking, signature, partial_json } = event.delta;
+    if (text !== undefined) block.text += text;
+    if (thinking !== undefined) block.thinking += thinking;
+    if (signature !== undefined) block.signature = signature;
+    if (partial_json !== undefined) block.json = (block.json ?? '') + partial_json;
+  }
+  return blocks;
+}
+
+describe.each(upstreams.map(({ name }) => name))('on %s', name => {
+  const model = `${name}-thinking`;
+
+  test('like Claude Code: count_tokens, a turn with tools, their results, the next turn', async () => {
+    const prompt =
+      '[[think: I must look.]][[tools: Read {"file_path":"/a"} ; mcp__a_server {"x":"1"}]] [[say: Done: {{result}}]]';
+    const first = { role: 'user', content: [{ type: 'text', text: prompt, ...cached }] };
+    const { stream, max_tokens, metadata, ...counted } = claudeBody(model, [first]);
+    const count = await post(gateway, '/v1/messages/count_tokens?beta=true', counted, claudeHeaders());
+    expect(count.status).toBe(200);
+    expect(JSON.parse(count.body.toString()).input_tokens).toBeGreaterThan(10);
+
+    const turn = await post(gateway, '/v1/messages?beta=true', claudeBody(model, [first]), claudeHeaders());
+    expect(turn.status, turn.body.toString()).toBe(200);
+    expect(mistakesIn['anthropic-messages']?.(turn.body, 'terminal')).toEqual([]);
+    const blocks = blocksOf(turn.body);
+    const uses = blocks.filter(block => block.type === 'tool_use');
+    expect(uses.map(use => use.name)).toEqual([claudeTools[0]?.name, claudeTools[1]?.name]);
+    expect(uses.map(use => use.json)).toEqual(['{"file_path":"/a"}', '{"x":"1"}']);
+
+    const assistant = blocks.map(({ json, ...block }) => ({
+      ...block,
+      ...(block.type === 'tool_use' && { input: JSON.parse(json ?? '{}') }),
+    }));
+    const results = uses.map(({ id }, index) => ({
+      type: 'tool_result',
+      tool_use_id: id,
+      content: [{ type: 'text', text: `content ${index}` }],
+      ...(index === 1 && cached),
+    }));
+    const next = await post(
+      gateway,
+      '/v1/messages?beta=true',
+      claudeBody(model, [
+        first,
+        { role: 'assistant', content: assistant },
+        { role: 'user', content: results },
+      ]),
+      claudeHeaders(),
+    );
+    expect(next.status, next.body.toString()).toBe(200);
+    const said = blocksOf(next.body).flatMap(block => (block.type === 'text' ? [block.text] : []));
+    expect(said.join('')).toContain('Done: content');
+    const passed = simulator.requests.at(-1)?.headers ?? {};
+    expect(passed['x-claude-code-session-id']).toBeUndefined();
+    expect(passed['anthropic-beta'] !== undefined).toBe(name === 'anthropic-messages');
+  });
+
+  test('like Codex: the Responses wire without store, a function and a custom tool', async () => {
+    const codex = (input: unknown[]) => ({
+      model,
+      instructions: 'You are Codex, based on GPT-5.',
+      input,
+      tools: [
+        {
+          type: 'function',
+          name: 'shell',
+          description: 'Runs a command.',
+          strict: false,
+          parameters: { type: 'object', properties: { command: { type: 'string' } }, required: ['command'] },
+        },
+        {
+          type: 'custom',
+          name: 'apply_patch',
+          description: 'Changes files.',
+          format: { type: 'grammar', syntax: 'lark', definition: 'start: /.+/' },
+        },
+      ],
+      tool_choice: 'auto',
+      parallel_tool_calls: false,
+      reasoning: { effort: 'medium', summary: 'auto' },
+      store: false,
+      stream: true,
+      include: ['reasoning.encrypted_content'],
+      prompt_cache_key: '5f0b1a52-3d0a-4c53-9d18-0f4e7f8c2a11',
+    });
+    const headers = {
+      originator: 'codex_cli_rs',
+      session_id: '5f0b1a52-3d0a-4c53-9d18-0f4e7f8c2a11',
+      'openai-beta': 'responses=experimental',
+      'user-agent': 'codex_cli_rs/0.60.0',
+      accept: 'text/event-stream',
+    };
+    const prompt =
+      '[[think: A command, then a patch.]][[tool: shell {"command":"ls"}]] [[tool: apply_patch {"input":"*** Begin Patch"}]] [[say: All done.]]';
+    const input: unknown[] = [
+      { type: 'message', role: 'developer', content: [{ type: 'input_text', text: '<permissions/>' }] },
+      { type: 'message', role: 'user', content: [{ type: 'input_text', text: prompt }] },
+    ];
+    const turn = async () => {
+      const answer = await post(gateway, '/v1/responses', codex(input), headers);
+      expect(answer.status, answer.body.toString()).toBe(200);
+      expect(mistakesIn['openai-responses']?.(answer.body, 'terminal')).toEqual([]);
+      const line = answer.body
+        .toString()
+        .split('\n')
+        .findLast(each => each.startsWith('data: '));
+      const { output } = JSON.parse(line?.slice(6) ?? '{}').response;
+      input.push(...output);
+      return output as readonly { type: string; call_id: string; name: string; input: string }[];
+    };
+    const [shell] = (await turn()).filter(item => item.type === 'function_call');
+    expect(shell?.name).toBe('shell');
+    input.push({ type: 'function_call_output', call_id: shell?.call_id, output: 'README.md' });
+    const [patch] = (await turn()).filter(item => item.type === 'custom_tool_call');
+    expect(patch?.name).toBe('apply_patch');
+    expect(patch?.input).toContain('*** Begin Patch');
+    input.push({ type: 'custom_tool_call_output', call_id: patch?.call_id, output: 'ok' });
+    const last = await turn();
+    expect(JSON.stringify(last)).toContain('All done.');
+  });
+});

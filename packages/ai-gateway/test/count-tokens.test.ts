@@ -1,0 +1,60 @@
+import Anthropic from '@anthropic-ai/sdk';
+import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startMatrixGateway } from './conformance/matrix-gateway.ts';
+import { upstreams } from './conformance/upstreams.ts';
+import { post, type RunningGateway } from './harness.ts';
+
+/** Counting prompts by the official SDKs: by the provider where it can, else an estimate that says so. */
+
+let simulator: Simulator;
+let gateway: RunningGateway;
+
+beforeAll(async () => {
+  simulator = await startSimulator({ keys: ['sk-provider'] });
+  gateway = await startMatrixGateway(simulator);
+});
+afterAll(async () => {
+  await gateway.close();
+  await simulator.close();
+});
+
+const long = 'The quick brown fox jumps over the lazy dog. '.repeat(40);
+const tools = [{ name: 'get_weather', input_schema: { type: 'object' as const, properties: {} } }];
+
+describe.each(upstreams.map(({ name }) => name))('on %s', model => {
+  test('Anthropic: count_tokens', async () => {
+    const sdk = new Anthropic({ baseURL: gateway.url, apiKey: gateway.key, maxRetries: 0 });
+    const count = (content: string) =>
+      sdk.messages.countTokens({ model, tools, messages: [{ role: 'user', content }] });
+    const few = (await count('Hi.')).input_tokens;
+    const many = (await count(long)).input_tokens;
+    expect(few).toBeGreaterThan(0);
+    expect(many - few).toBeGreaterThan(300);
+    expect(many).toBeLessThan(1000);
+  });
+
+  test('OpenAI: input_tokens', async () => {
+    const sdk = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: gateway.key, maxRetries: 0 });
+    const { object, input_tokens } = await sdk.responses.inputTokens.count({ model, input: long });
+    expect(object).toBe('response.input_tokens');
+    expect(input_tokens).toBeGreaterThan(300);
+  });
+});
+
+test("the provider's own count is taken where it has one, and an estimate says that it is one", async () => {
+  const body = { messages: [{ role: 'user', content: 'Hi.' }] };
+  const counted = await post(gateway, '/v1/messages/count_tokens', { model: 'anthropic-messages', ...body });
+  expect(counted.headers['x-strata-estimated']).toBeUndefined();
+  expect(simulator.requests.at(-1)?.path).toContain('count_tokens');
+  const estimated = await post(gateway, '/v1/messages/count_tokens', { model: 'openai-chat', ...body });
+  expect(estimated.headers['x-strata-estimated']).toBe('true');
+  const refused = await post(gateway, '/v1/messages/count_tokens', {
+    model: 'anthropic-messages',
+    messages: [{ role: 'user', content: [{ type: 'tool_result', tool_use_id: 'nobody', content: 'x' }] }],
+  });
+  expect(refused.status).toBe(400);
+  expect(JSON.parse(refused.body.toString())).toMatchObject({ error: { type: 'invalid_request_error' } });
+  expect(gateway.records).toEqual([]);
+});
