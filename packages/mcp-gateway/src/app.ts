@@ -17,7 +17,7 @@ import type { GatewaySettings } from './domain/settings.ts';
 import { addMcpEndpoint, type McpEndpointDeps, routeOf } from './http/mcp-endpoint.ts';
 import { createOriginCheck } from './http/origin-check.ts';
 import { createRelay } from './http/relay.ts';
-import { addServerAdmin } from './http/server-admin.ts';
+import { serverRoutes } from './http/server-routes.ts';
 import { addSseEndpoint } from './http/sse-endpoint.ts';
 import { bookCall } from './pipeline/book-call.ts';
 import { countCall } from './pipeline/count-call.ts';
@@ -93,7 +93,6 @@ export async function createMcpGateway(
     errors: jsonRpcErrors,
     onRefused: deps.refusals.recordRequest,
   });
-  addAdminApi(server.app, deps);
   const instance = newId('mcpgw');
   const { replicas: replication } = config.current;
   const store =
@@ -204,7 +203,7 @@ export async function createMcpGateway(
     askAll();
   };
   const registry = new ServerRegistry({
-    store: createSqlServerStore({ sql: deps.sql, sealer, clock }),
+    store: createSqlServerStore({ sql: deps.sql, sealer: deps.sealer, clock }),
     hot,
     clock,
     log,
@@ -216,7 +215,7 @@ export async function createMcpGateway(
     drainMs: () => config.current.server_drain_ms,
   });
   await registry.start();
-  addServerAdmin(server.app, { registry, audit: deps.audit });
+  addAdminApi(server.app, deps, serverRoutes(registry));
   health.checkEvery(() => config.current.health_check_ms, directory.list);
   const stopListening = config.onChange(next => {
     settings = settingsOf(next);

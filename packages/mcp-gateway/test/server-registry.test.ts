@@ -68,7 +68,7 @@ test('a registered server is used at once, at every replica, and its credential 
     headers: { 'x-key': 'hush' },
   };
   const made = await admin('PUT', '/later', definition);
-  expect(made.status).toBe(201);
+  expect(made.status).toBe(200);
   expect(JSON.stringify(made.body)).not.toContain('hush');
   expect(made.body).toMatchObject({ name: 'later', source: 'admin', state: 'enabled', revision: 1 });
   for (const gateway of [one, two]) {
@@ -90,6 +90,10 @@ test('a registered server is used at once, at every replica, and its credential 
   });
   remote.refuseWith = undefined;
   expect((await admin('DELETE', '/later')).status).toBe(204);
+  const entered = (await one.audited('default'))
+    .map(record => record.action)
+    .filter(action => action.startsWith('mcp_server.'));
+  expect(entered).toEqual(['mcp_server.register', 'mcp_server.remove']);
   await until(async () => !(await toolsAt(two)).includes('later__echo'), 'the end of the server');
 });
 

@@ -14,12 +14,14 @@ export interface StoredServer {
   readonly revision: number;
 }
 
+/** Enters a change in the audit log, in the transaction that makes it. */
+export type RecordChange = (transaction: object) => Promise<void>;
+
 /** Servers as an admin registered or switched them, for all replicas. Methods throw what the SQL port throws. */
 export interface ServerStore {
   list(): Promise<readonly StoredServer[]>;
-  put(server: Omit<StoredServer, 'revision'>): Promise<void>;
-  /** `false` when there was none. */
-  remove(name: string): Promise<boolean>;
+  put(server: Omit<StoredServer, 'revision'>, record: RecordChange): Promise<void>;
+  remove(name: string, record: RecordChange): Promise<void>;
 }
 
 export function definitionInvalid(problem: string): GatewayError {

@@ -5,6 +5,7 @@ import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { findLookalikes, serverNamePattern } from '../domain/names.ts';
 import {
   definitionInvalid,
+  type RecordChange,
   type ServerState,
   type ServerStore,
   type StoredServer,
@@ -46,6 +47,8 @@ export interface ServerRegistryOptions {
 
 const channel = 'mcp:servers';
 const maxNameLength = 32;
+/** The end of a drain follows from its beginning, which was entered in the audit log. */
+const alreadyRecorded = async () => {};
 
 /**
  * Which servers there are: those of the configuration, and those an admin registered; and what the operator wants of each. Changes are
@@ -116,26 +119,26 @@ export class ServerRegistry {
   }
 
   /** Registers a server, or replaces what was registered under the name. @throws GatewayError invalid_request, conflict */
-  async put(name: string, config: unknown): Promise<ServerView> {
+  async put(name: string, config: unknown, record: RecordChange): Promise<ServerView> {
     this.#checkName(name);
     this.#options.parse(config);
     const state = this.#storedAs(name)?.state ?? 'enabled';
-    await this.#options.store.put({ name, config, state });
+    await this.#options.store.put({ name, config, state }, record);
     await this.#changed();
     return this.get(name);
   }
 
   /** @throws GatewayError not_found (`unknown_server`), conflict (`server_in_config`) */
-  async remove(name: string): Promise<void> {
+  async remove(name: string, record: RecordChange): Promise<void> {
     if (this.get(name).source === 'config') throw inConfig(name);
-    await this.#options.store.remove(name);
+    await this.#options.store.remove(name, record);
     await this.#changed();
   }
 
   /** A draining server keeps what runs, is offered no more, and is disabled when nothing runs or its time is over. */
-  async setState(name: string, state: ServerState): Promise<ServerView> {
+  async setState(name: string, state: ServerState, record: RecordChange): Promise<ServerView> {
     this.get(name);
-    await this.#options.store.put({ name, config: this.#storedAs(name)?.config, state });
+    await this.#options.store.put({ name, config: this.#storedAs(name)?.config, state }, record);
     await this.#changed();
     if (state === 'draining') this.#finishDraining(name);
     return this.get(name);
@@ -153,7 +156,9 @@ export class ServerRegistry {
     const { health, drainMs, log } = this.#options;
     const idle = upstream ? health.idle(upstream, drainMs()) : Promise.resolve();
     idle
-      .then(() => (this.get(name).state === 'draining' ? this.setState(name, 'disabled') : undefined))
+      .then(() =>
+        this.get(name).state === 'draining' ? this.setState(name, 'disabled', alreadyRecorded) : undefined,
+      )
       .catch((error: unknown) =>
         log.error({ server: name, err: error }, 'a drained server was not disabled'),
       );
