@@ -1,6 +1,7 @@
 import { ConfigError } from '@strata/shared/config/problem.ts';
 import { usageGroups } from '@strata/shared/money/usage-report.ts';
 import { Command } from 'commander';
+import { exportAudit, parseMoment, verifyAudit } from './audit/command.ts';
 import { createKey, deleteKey, disableKey, listKeys, parseGraceMinutes, rotateKey } from './keys/command.ts';
 import { showPrices } from './prices/command.ts';
 import { startStack } from './start/command.ts';
@@ -57,6 +58,26 @@ program
   .option('--days <days>', 'how many days back from now', parseDays, 30)
   .option('--tenant <tenant>', 'only this organisation')
   .action(showUsage);
+
+const audit = program.command('audit').description('The log of who did what.');
+audit
+  .command('verify')
+  .description(
+    'Check the chains; name every entry that is not as it was entered. Ends with 1 when there is one.',
+  )
+  .option('--tenant <tenant>', 'only this organisation')
+  .option('--from <moment>', 'entries from this date or moment on', parseMoment)
+  .option('--to <moment>', 'entries before this date or moment', parseMoment)
+  .option('--checkpoints <file>', 'checkpoints that were kept elsewhere, one token a line')
+  .action(verifyAudit);
+audit
+  .command('export')
+  .description('Write the chain of an organisation as JSON lines.')
+  .option('--tenant <tenant>', 'the organisation', 'default')
+  .option('--from <moment>', 'entries from this date or moment on', parseMoment)
+  .option('--to <moment>', 'entries before this date or moment', parseMoment)
+  .option('--values', 'with the values that records hold as keyed hashes', false)
+  .action(exportAudit);
 
 try {
   await program.parseAsync();

@@ -21,7 +21,7 @@ if (name === undefined || principal === undefined) {
   );
   process.exit(2);
 }
-const made = await withKeyStore(loadSharedConfig(), keys =>
-  keys.create({ name, principal, tenant, isAdmin: admin, scopes: allScopes }),
+const made = await withKeyStore(loadSharedConfig(), (keys, audited) =>
+  keys.create({ name, principal, tenant, isAdmin: admin, scopes: allScopes }, audited('key.create')),
 );
 process.stdout.write(`${made.secret.reveal()}\n`);

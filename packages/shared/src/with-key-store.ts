@@ -1,10 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import type { Transaction } from 'kysely';
+import { createAuditKeys } from './audit/audit-keys.ts';
+import { recordBeside } from './audit/record-beside.ts';
 import { systemClock } from './clock.ts';
 import { loadConfig } from './config/load.ts';
 import { rootSchema, type SharedConfig } from './config/root-schema.ts';
 import { pepperOf } from './gateway-deps.ts';
-import { createKeyStore, type KeyStore } from './identity/key-store.ts';
+import { createKeyStore, type KeyStore, type VirtualKey } from './identity/key-store.ts';
+import type { ChangeOptions } from './identity/tree-store.ts';
 import { openSqlStore } from './stores/open-sql.ts';
 import { type SharedSchema, sharedMigrations } from './stores/shared-schema.ts';
 import type { SqlStore } from './stores/sql.ts';
@@ -16,12 +20,30 @@ export function loadSharedConfig(): SharedConfig {
   return loadConfig(rootSchema({}), { source: basename(path), text }, { env: process.env });
 }
 
+/** Makes the audit entry of a change of a key, for the store to enter it in the same transaction. */
+export type Audited = (action: string) => ChangeOptions<VirtualKey>;
+
 /** For programs beside the gateways: opens the store that the configuration names, hands its keys to `work`, and closes it. */
-export function withKeyStore<T>(config: SharedConfig, work: (keys: KeyStore) => Promise<T>): Promise<T> {
-  const secrets = join(resolve(config.data_dir), 'secrets');
-  return withSqlStore(config, sql =>
-    work(createKeyStore({ sql, pepper: pepperOf(config, secrets), clock: systemClock })),
-  );
+export function withKeyStore<T>(
+  config: SharedConfig,
+  work: (keys: KeyStore, audited: Audited) => Promise<T>,
+): Promise<T> {
+  const pepper = pepperOf(config, join(resolve(config.data_dir), 'secrets'));
+  const clock = systemClock;
+  const enter = recordBeside({ keys: createAuditKeys(pepper), clock, program: 'strata' });
+  const audited: Audited = action => ({
+    record: (transaction, { tenant, id, principal, prefix }) =>
+      // The store of keys sees its own tables; all of them are in one database.
+      enter(transaction as object as Transaction<SharedSchema>, {
+        tenant,
+        category: 'admin',
+        action,
+        outcome: 'succeeded',
+        target: { type: 'key', id },
+        details: { principal, prefix },
+      }),
+  });
+  return withSqlStore(config, sql => work(createKeyStore({ sql, pepper, clock }), audited));
 }
 
 /** The same for the whole store. */

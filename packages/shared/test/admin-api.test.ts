@@ -34,6 +34,7 @@ const bodies: Readonly<Record<string, () => unknown>> = {
   'project.create': () => ({ id: unique('project'), team: 'default' }),
   'principal.create': () => ({ id: unique('user'), project: 'default' }),
   'key.create': () => ({ name: 'k', principal: 'tester' }),
+  'policy.explain': () => ({ key_id: 'unknown', kind: 'model', name: 'x' }),
   'budget.create': () => ({ subject: 'team:default', limit_usd: '5', window: { type: 'month' } }),
 };
 
@@ -46,7 +47,13 @@ function adminTests(name: string, config: () => Promise<Record<string, unknown>>
     let routes: readonly AdminRoute[];
 
     beforeAll(async () => {
-      bench = await openAdminBench({ config: await config(), more: [own] });
+      bench = await openAdminBench({
+        config: {
+          ...(await config()),
+          identity: { policies: [{ name: 'no-claude', effect: 'deny', names: ['claude*'], when: 'true' }] },
+        },
+        more: [own],
+      });
       routes = [...adminRoutes(bench.deps), own];
       for (const role of roles) keys.set(role, await bench.deps.createKey({ name: role, roles: [role] }));
       keys.set('none', await bench.deps.createKey());
@@ -444,6 +451,22 @@ function adminTests(name: string, config: () => Promise<Record<string, unknown>>
       expect(csv.text).toMatch(/^day,attempts,/);
       const prices = await call({ path: '/prices?pattern=claude&limit=3' });
       expect(prices.body).toMatchObject({ source: expect.any(String), next_cursor: expect.any(String) });
+    });
+
+    test('a policy decision is explained without being made', async () => {
+      const made = await makeKey({ scopes: { models: ['gpt-*'] } });
+      const explain = (more: object) =>
+        post('/policy/explain', { key_id: made.id, kind: 'model', name: 'gpt-5-mini', ...more });
+      expect((await explain({})).body).toMatchObject({ is_allowed: true, rule: 'scopes.models' });
+      expect((await explain({ name: 'claude' })).body).toMatchObject({
+        is_allowed: false,
+        reason: 'not_in_scopes',
+        findings: [{ rule: 'no-claude', effect: 'deny', is_about: true, result: 'holds' }],
+      });
+      expect((await explain({ key_id: 'key_unknown' })).body).toMatchObject({ status: 404 });
+      expect((await call({ path: '/policies' })).body.items).toMatchObject([
+        { name: 'no-claude', effect: 'deny' },
+      ]);
     });
 
     test('the document names every route, and what a gateway adds is a route like all others', async () => {

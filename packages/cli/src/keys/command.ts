@@ -16,14 +16,17 @@ export interface CreateKeyOptions {
 /** `strata keys create`: prints the key once, then never again. */
 export async function createKey(options: CreateKeyOptions): Promise<void> {
   const { models, tools, workflows } = options;
-  const made = await withKeyStore(loadSharedConfig(), keys =>
-    keys.create({
-      name: options.name,
-      tenant: options.tenant,
-      principal: options.principal,
-      isAdmin: options.admin,
-      scopes: readScopes({ models, tools, workflows }),
-    }),
+  const made = await withKeyStore(loadSharedConfig(), (keys, audited) =>
+    keys.create(
+      {
+        name: options.name,
+        tenant: options.tenant,
+        principal: options.principal,
+        isAdmin: options.admin,
+        scopes: readScopes({ models, tools, workflows }),
+      },
+      audited('key.create'),
+    ),
   );
   process.stdout.write(`${made.secret.reveal()}\n`);
   process.stderr.write(
@@ -58,8 +61,8 @@ function describeKey(key: VirtualKey, nowMs: number): string {
 
 /** `strata keys rotate ID`: prints the new key once. */
 export async function rotateKey(id: string, { graceMinutes }: { graceMinutes: number }): Promise<void> {
-  const { key, secret } = await withKeyStore(loadSharedConfig(), keys =>
-    keys.rotate(id, { graceMs: graceMinutes * 60_000 }),
+  const { key, secret } = await withKeyStore(loadSharedConfig(), (keys, audited) =>
+    keys.rotate(id, { graceMs: graceMinutes * 60_000, ...audited('key.rotate') }),
   );
   process.stdout.write(`${secret.reveal()}\n`);
   process.stderr.write(
@@ -77,12 +80,12 @@ export function parseGraceMinutes(text: string): number {
 
 /** `strata keys delete ID`. */
 export async function deleteKey(id: string): Promise<void> {
-  await withKeyStore(loadSharedConfig(), keys => keys.delete(id));
+  await withKeyStore(loadSharedConfig(), (keys, audited) => keys.delete(id, audited('key.delete')));
   process.stderr.write(`Key ${id} is gone.\n`);
 }
 
 /** `strata keys disable ID`. */
 export async function disableKey(id: string): Promise<void> {
-  await withKeyStore(loadSharedConfig(), keys => keys.disable(id));
+  await withKeyStore(loadSharedConfig(), (keys, audited) => keys.disable(id, audited('key.disable')));
   process.stderr.write(`Key ${id} no longer works.\n`);
 }

@@ -10,16 +10,14 @@ export interface FirstKeys {
 
 /** Makes the admin key and the demo key if there is no key at all yet. They are stored hashed and returned this once. */
 export function createFirstKeys(config: SharedConfig): Promise<FirstKeys | undefined> {
-  return withKeyStore(config, async keys => {
+  return withKeyStore(config, async (keys, audited) => {
     if (!(await keys.isEmpty())) return undefined;
-    const admin = await keys.create({
-      name: 'first admin',
-      tenant: 'default',
-      principal: 'admin',
-      isAdmin: true,
-      scopes: allScopes,
-    });
-    const demo = await keys.create({ name: 'demo', tenant: 'default', principal: 'demo', scopes: allScopes });
+    const common = { tenant: 'default', scopes: allScopes };
+    const admin = await keys.create(
+      { ...common, name: 'first admin', principal: 'admin', isAdmin: true },
+      audited('key.create'),
+    );
+    const demo = await keys.create({ ...common, name: 'demo', principal: 'demo' }, audited('key.create'));
     return { admin: admin.secret, demo: demo.secret };
   });
 }

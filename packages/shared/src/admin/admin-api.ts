@@ -14,6 +14,7 @@ import { auditRoutes } from './resources/audit.ts';
 import { budgetRoutes } from './resources/budgets.ts';
 import { keyRoutes } from './resources/keys.ts';
 import { organisationRoutes } from './resources/organisations.ts';
+import { policyRoutes } from './resources/policies.ts';
 import { priceRoutes } from './resources/prices.ts';
 import { treeRoutes } from './resources/tree.ts';
 import { usageRoutes } from './resources/usage.ts';
@@ -45,6 +46,7 @@ export function adminRoutes(deps: AdminDeps): readonly AdminRoute[] {
     ...treeRoutes(deps),
     ...keyRoutes(deps),
     ...budgetRoutes(deps),
+    ...policyRoutes(deps),
     ...priceRoutes(),
     ...usageRoutes(deps),
     ...auditRoutes(deps),

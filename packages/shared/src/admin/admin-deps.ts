@@ -1,6 +1,8 @@
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { Clock } from '../clock.ts';
+import type { GatewayName } from '../identity/envelope.ts';
 import type { KeyStore } from '../identity/key-store.ts';
+import type { PolicyGuard } from '../identity/policy-guard.ts';
 import type { TreeStore } from '../identity/tree-store.ts';
 import type { SqlBudgetStore } from '../money/sql-budget-store.ts';
 import type { Sealer } from '../sealer.ts';
@@ -14,6 +16,8 @@ export interface AdminDeps {
   readonly keys: KeyStore;
   readonly tree: TreeStore;
   readonly budgetStore: SqlBudgetStore;
+  readonly policy: Pick<PolicyGuard, 'policies'>;
+  readonly name: GatewayName;
   readonly audit: AuditLog;
   readonly sealer: Sealer;
 }

@@ -79,25 +79,34 @@ export async function openEnvelopeKeys(options: {
       const cached = known.get(wanted);
       if (cached !== undefined) return cached;
       if ((unknownUntil.get(wanted) ?? 0) > clock.monotonic()) return undefined;
-      const row = await sql.db
-        .selectFrom('envelope_keys')
-        .selectAll()
-        .where('key_id', '=', wanted)
-        .executeTakeFirst();
-      const issuer = gatewayNames.find(each => each === row?.issuer);
-      if (row === undefined || issuer === undefined) {
+      const found = await findStoredKey(sql, wanted);
+      if (found === undefined) {
         const foreign = await findForeign(trusted, wanted);
         if (foreign !== undefined) return foreign; // kept by its key set, which follows what is published
         if (unknownUntil.size >= maxUnknownKeys) unknownUntil.clear();
         unknownUntil.set(wanted, clock.monotonic() + unknownKeyRecheckMs);
         return undefined;
       }
-      const publicKey = await importKey(JSON.parse(row.public_jwk) as JWK); // written above
-      const found = { issuer, publicKey, organisations: undefined };
       known.set(wanted, found);
       return found;
     },
   };
+}
+
+/** The key with this id that a gateway of this installation has published in the store. */
+export async function findStoredKey(
+  sql: SqlStore<IdentitySchema>,
+  keyId: string,
+): Promise<EnvelopeKey | undefined> {
+  const row = await sql.db
+    .selectFrom('envelope_keys')
+    .selectAll()
+    .where('key_id', '=', keyId)
+    .executeTakeFirst();
+  const issuer = gatewayNames.find(each => each === row?.issuer);
+  if (row === undefined || issuer === undefined) return undefined;
+  const publicKey = await importKey(JSON.parse(row.public_jwk) as JWK); // written by `openEnvelopeKeys`
+  return { issuer, publicKey, organisations: undefined };
 }
 
 async function findForeign(

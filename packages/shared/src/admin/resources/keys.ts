@@ -167,7 +167,7 @@ function requireInstallation({ caller }: AdminContext): void {
   });
 }
 
-async function findKey({ keys }: AdminDeps, context: AdminContext, id: string): Promise<VirtualKey> {
+export async function findKey({ keys }: AdminDeps, context: AdminContext, id: string): Promise<VirtualKey> {
   const { tenant, onlyTeam } = context;
   const key = await keys.findById(id);
   if (key === undefined || key.tenant !== tenant) throw absent('key');

@@ -1,0 +1,128 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type AuditKeys, createAuditKeys } from '@strata/shared/audit/audit-keys.ts';
+import { exportEntries } from '@strata/shared/audit/audit-query.ts';
+import type { ChainFinding } from '@strata/shared/audit/chain-check.ts';
+import { auditedTenants, type ChainReport, verifyChain } from '@strata/shared/audit/verify.ts';
+import { pepperOf } from '@strata/shared/gateway-deps.ts';
+import { findStoredKey } from '@strata/shared/identity/envelope-keys.ts';
+import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
+import { InvalidArgumentError } from 'commander';
+
+export interface VerifyOptions {
+  readonly tenant?: string;
+  readonly from?: number;
+  readonly to?: number;
+  /** File with checkpoints that were kept elsewhere, one token a line. */
+  readonly checkpoints?: string;
+}
+
+const shownFindings = 1000;
+
+/** `strata audit verify`: names every entry that is not as it was entered. Ends with 1 when there is one. */
+export async function verifyAudit(options: VerifyOptions): Promise<void> {
+  const config = loadSharedConfig();
+  const keys = auditKeys(config);
+  const anchors = options.checkpoints === undefined ? [] : readTokens(options.checkpoints);
+  await withSqlStore(config, async sql => {
+    const signing = { publicKey: (keyId: string) => findStoredKey(sql, keyId) };
+    const tenants = options.tenant === undefined ? await auditedTenants(sql.db) : [options.tenant];
+    for (const tenant of tenants) {
+      const report = await verifyChain(
+        { db: sql.db, keys, signing },
+        {
+          tenant,
+          fromMs: options.from,
+          toMs: options.to,
+          anchors: anchors.filter(each => isOf(each, tenant)),
+        },
+      );
+      process.stdout.write(describe(report));
+      if (report.findings.length > 0 || !report.isComplete) process.exitCode = 1;
+    }
+  });
+}
+
+export interface ExportOptions {
+  readonly tenant: string;
+  readonly from?: number;
+  readonly to?: number;
+  readonly values: boolean;
+}
+
+/** `strata audit export`: the chain of an organisation as JSON lines, without sensitive values unless they are asked for. */
+export async function exportAudit({ tenant, from, to, values }: ExportOptions): Promise<void> {
+  await withSqlStore(loadSharedConfig(), async sql => {
+    const lines = exportEntries(sql.db, { tenant, fromMs: from, toMs: to }, { withValues: values });
+    for await (const text of lines) {
+      if (!process.stdout.write(text)) await new Promise(drained => process.stdout.once('drain', drained));
+    }
+  });
+}
+
+/** A date or a moment of RFC 3339, as milliseconds since the epoch. */
+export function parseMoment(text: string): number {
+  const atMs = /^\d{4}-\d{2}-\d{2}([Tt ].+)?$/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(atMs))
+    throw new InvalidArgumentError('Expected a date such as 2026-11-01 or 2026-11-01T12:00:00Z.');
+  return atMs;
+}
+
+function auditKeys(config: ReturnType<typeof loadSharedConfig>): AuditKeys {
+  return createAuditKeys(pepperOf(config, join(resolve(config.data_dir), 'secrets')));
+}
+
+function readTokens(path: string): string[] {
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .map(line => line.trim())
+    .filter(line => line !== '');
+}
+
+/** Whether a token speaks of the tenant. What cannot be read speaks of each, and is then a finding. */
+function isOf(token: string, tenant: string): boolean {
+  try {
+    const payload: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    return (
+      typeof payload !== 'object' || payload === null || !('tenant' in payload) || payload.tenant === tenant
+    );
+  } catch {
+    return true; // no JSON
+  }
+}
+
+function describe({ tenant, checked, checkpoints, findings, isComplete }: ChainReport): string {
+  const state = findings.length === 0 && isComplete ? 'intact' : 'NOT INTACT';
+  const lines = findings.slice(0, shownFindings).map(finding => `  ${sentence(finding)}\n`);
+  const more =
+    findings.length > shownFindings ? `  and ${findings.length - shownFindings} more findings\n` : '';
+  const early = isComplete ? '' : '  so much is wrong that the rest was not read\n';
+  return `${tenant}: ${state}, ${checked} entries, ${checkpoints} checkpoints\n${lines.join('')}${more}${early}`;
+}
+
+function sentence(finding: ChainFinding): string {
+  switch (finding.type) {
+    case 'changed':
+      return `${entries(finding)} changed`;
+    case 'removed':
+      return `${entries(finding)} removed`;
+    case 'truncated':
+      return `${entries(finding)} cut off from the end`;
+    case 'inserted':
+      return `${entries(finding)} inserted, never entered`;
+    case 'moved':
+      return `${entries(finding)} moved to ${finding.to}`;
+    case 'value_changed':
+      return `entry ${finding.seq}: the value '${finding.name}' kept beside it changed`;
+    case 'rewritten':
+      return `entry ${finding.seq} is not the one that was signed or that the next one follows: the log was set back`;
+    case 'checkpoint_forged':
+      return `checkpoint ${finding.seq} is not signed by a gateway of this installation`;
+    case 'head_changed':
+      return `the recorded end of the chain was changed; its end is ${finding.seq}`;
+  }
+}
+
+function entries({ seq, count }: { readonly seq: number; readonly count: number }): string {
+  return count === 1 ? `entry ${seq}` : `entries ${seq} to ${seq + count - 1}`;
+}

@@ -1,0 +1,93 @@
+import { spawnSync } from 'node:child_process';
+import { hash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { writeCheckpoint } from '@strata/shared/audit/checkpoints.ts';
+import { canonicalJson } from '@strata/shared/canonical-json.ts';
+import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const main = resolve(import.meta.dirname, '../src/main.ts');
+let deps: TestDeps;
+
+const strata = (...args: string[]) =>
+  spawnSync(process.execPath, [main, ...args], {
+    encoding: 'utf8',
+    cwd: deps.dataDir,
+    env: { ...process.env, STRATA_DATA_DIR: deps.dataDir },
+  });
+
+beforeAll(async () => {
+  deps = await createTestDeps();
+  for (let count = 0; count < 5; count++)
+    deps.audit.record({
+      tenant: 'acme',
+      category: 'tool_call',
+      action: 'tool.call',
+      outcome: 'succeeded',
+      principal: 'user:ada',
+      sensitive: { address: '203.0.113.9' },
+    });
+  await deps.audit.flush();
+  await writeCheckpoint({ db: deps.sql.db, keys: deps.envelopeKeys, clock: deps.clock }, 'acme');
+});
+afterAll(() => deps.close());
+
+test('an export is redacted and its chain can be checked with nothing but SHA-256', () => {
+  const lines = strata('audit', 'export', '--tenant', 'acme')
+    .stdout.trim()
+    .split('\n')
+    .map(line => JSON.parse(line));
+  expect(lines).toHaveLength(5);
+  expect(JSON.stringify(lines)).not.toContain('203.0.113.9');
+  let previous = '0'.repeat(64);
+  for (const { record, hash: stated } of lines) {
+    expect(record.previous).toBe(previous);
+    previous = hash('sha256', canonicalJson(record));
+    expect(stated).toBe(previous);
+  }
+  expect(strata('audit', 'export', '--tenant', 'acme', '--values').stdout).toContain('203.0.113.9');
+});
+
+test('what the command changes is entered too', () => {
+  strata('keys', 'create', '--name', 'ci', '--principal', 'bot', '--tenant', 'by-hand');
+  const [id = ''] = strata('keys', 'list', '--tenant', 'by-hand').stdout.split('\t');
+  strata('keys', 'rotate', id);
+  strata('keys', 'disable', id);
+  strata('keys', 'delete', id);
+  const records = strata('audit', 'export', '--tenant', 'by-hand')
+    .stdout.trim()
+    .split('\n')
+    .map(line => JSON.parse(line).record);
+  expect(records.map(record => [record.action, record.gateway, record.target.id])).toEqual(
+    ['key.create', 'key.rotate', 'key.disable', 'key.delete'].map(action => [action, 'strata', id]),
+  );
+});
+
+test('a chain is intact until somebody changes it; then the entry is named and the command fails', async () => {
+  const intact = strata('audit', 'verify', '--tenant', 'acme', '--from', '2020-01-01');
+  expect(intact.stdout).toMatch(/^acme: intact, 5 entries, \d+ checkpoints\n$/);
+  expect(intact.status).toBe(0);
+  const { token } = await deps.sql.db
+    .selectFrom('audit_checkpoints')
+    .select('token')
+    .where('tenant', '=', 'acme')
+    .executeTakeFirstOrThrow();
+  writeFileSync(join(deps.dataDir, 'kept.txt'), `${token}\n`);
+  expect(strata('audit', 'verify', '--checkpoints', 'kept.txt').status).toBe(0);
+
+  const database = new DatabaseSync(join(deps.dataDir, 'strata.sqlite'));
+  database.exec('drop trigger audit_entries_refuses_update');
+  database.exec("update audit_entries set principal = 'user:eve' where tenant = 'acme' and seq = 3");
+  database.close();
+  const changed = strata('audit', 'verify');
+  expect(changed.stdout).toMatch(/^acme: NOT INTACT, 5 entries, \d+ checkpoints\n {2}entry 3 changed\n/);
+  expect(changed.status).toBe(1);
+});
+
+test('a moment that is none is refused', () => {
+  const { status, stderr } = strata('audit', 'verify', '--from', 'yesterday');
+  expect(status).not.toBe(0);
+  expect(stderr).toContain('Expected a date');
+});
