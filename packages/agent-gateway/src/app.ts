@@ -27,6 +27,7 @@ import { addApprovalRoutes } from './http/approval-routes.ts';
 import { addCloudEventRoutes } from './http/cloud-event-routes.ts';
 import { addEventRoutes } from './http/event-routes.ts';
 import { addRunRoutes } from './http/run-routes.ts';
+import { addTimelineRoutes } from './http/timeline-routes.ts';
 import { addWorkflowRoutes } from './http/workflow-routes.ts';
 import { openPostgresJournal } from './journal/postgres/postgres-journal.ts';
 import { openSqliteJournal } from './journal/sqlite/sqlite-journal.ts';
@@ -109,6 +110,7 @@ export async function createAgentGateway(
     addApprovalRoutes(server.app, approvalDeps);
     addRunRoutes(server.app, api);
     addEventRoutes(server.app, api);
+    addTimelineRoutes(server.app, api);
     addWorkflowRoutes(server.app, api);
     addCloudEventRoutes(server.app, api);
   }

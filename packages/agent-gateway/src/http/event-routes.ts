@@ -9,7 +9,15 @@ import { findRun } from './find-run.ts';
 import { checkFields } from './read-body.ts';
 import { showRecord } from './run-view.ts';
 
-const query = z.strictObject({ after: z.coerce.number().int().min(0).optional() });
+const query = z.strictObject({
+  after: z.coerce.number().int().min(0).optional(),
+  /** Types to be sent, joined by commas; all of them when absent. */
+  types: z
+    .string()
+    .max(1000)
+    .transform(text => new Set(text.split(',')))
+    .optional(),
+});
 const pageSize = 200;
 const retryMs = 1000;
 
@@ -33,7 +41,8 @@ export function addEventRoutes(app: FastifyInstance, deps: ApiDeps): void {
       const after = readPosition(request);
       // 204 is how an EventSource is told not to come back (WHATWG HTML 9.2.3).
       if (isOver(run.status) && after >= run.position) return reply.code(204).send();
-      await stream(request, reply, { runId: run.id, after }, deps);
+      const { types } = checkFields(request.query, query);
+      await stream(request, reply, { runId: run.id, after, types }, deps);
       return undefined;
     },
   );
@@ -49,7 +58,7 @@ function readPosition(request: FastifyRequest): number {
 async function stream(
   request: FastifyRequest,
   reply: FastifyReply,
-  { runId, after }: { runId: string; after: number },
+  { runId, after, types }: { runId: string; after: number; types: ReadonlySet<string> | undefined },
   { journal, clock, isDraining }: ApiDeps,
 ): Promise<void> {
   const events = openEventStream(request, reply);
@@ -60,8 +69,13 @@ async function stream(
       const page = await journal.read(runId, position, pageSize);
       for (const record of page) {
         const { type } = record.event;
-        await events.event({ event: type, id: String(record.seq), data: JSON.stringify(showRecord(record)) });
         position = record.seq;
+        if (types === undefined || types.has(type))
+          await events.event({
+            event: type,
+            id: String(record.seq),
+            data: JSON.stringify(showRecord(record)),
+          });
         if (!lastEvents.has(type)) continue;
         news.close();
         return await events.end();
