@@ -6,6 +6,8 @@ import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
 import type { Origin } from '@strata/shared/http/dialer.ts';
 import { createGatewayServer } from '@strata/shared/http/server.ts';
 import { newId } from '@strata/shared/ids.ts';
+import { parseUsd } from '@strata/shared/money/nano-usd.ts';
+import { createRunBudgets, type RunBudgets } from '@strata/shared/money/run-budgets.ts';
 import { openOwnTables } from '@strata/shared/stores/own-tables.ts';
 import type { SharedSchema } from '@strata/shared/stores/shared-schema.ts';
 import { createMcpEffect } from './agents/mcp-effect.ts';
@@ -16,6 +18,7 @@ import type { Approvals } from './domain/approval.ts';
 import type { DataSchemas } from './domain/data-schemas.ts';
 import type { Effect } from './domain/effect.ts';
 import type { Journal } from './domain/journal.ts';
+import type { RunStatus } from './domain/run-state.ts';
 import { createDataSchemas } from './dsl/data-schemas.ts';
 import { createDefinitions, type Definitions } from './dsl/definitions.ts';
 import { createGrammar } from './dsl/grammar.ts';
@@ -66,6 +69,19 @@ export async function createAgentGateway(
     audit: deps.audit,
   });
   const effects = createEffects(config, { ...deps, schemas, approvals });
+  const runBudgets = createRunBudgets({
+    budgets: deps.budgets,
+    clock,
+    log: telemetry.log,
+    limitNanoUsd: () => {
+      const { cost_usd: text } = config.current.limits;
+      return text === undefined ? undefined : parseUsd(text);
+    },
+    hasEnded: async ({ tenant, runId }) => {
+      const run = await journal.getRun(tenant, runId);
+      return run !== undefined && endedStatuses.has(run.status);
+    },
+  });
   const worker = new Worker(
     {
       owner: newId('worker', clock.now()),
@@ -75,7 +91,7 @@ export async function createAgentGateway(
       stopMs: current.engine.stop_ms,
       pollMs: 2000,
     },
-    driverDeps({ config, deps, journal, definitions, expressions, schemas, effects }),
+    driverDeps({ config, deps, journal, definitions, expressions, schemas, effects, runBudgets }),
   );
   telemetry.meter
     .createObservableGauge('strata.agent.active_runs', { description: 'Runs that this process works on.' })
@@ -123,6 +139,7 @@ export async function createAgentGateway(
     server,
     async close() {
       redelivery.stop();
+      runBudgets.close();
       await worker.stop();
       await Promise.all([...effects.values()].map(effect => effect.close?.()));
       await expressions.close();
@@ -199,6 +216,7 @@ interface DriverParts {
   readonly expressions: DriverDeps['expressions'];
   readonly schemas: DataSchemas;
   readonly effects: DriverDeps['effects'];
+  readonly runBudgets: RunBudgets;
 }
 
 function driverDeps({
@@ -209,6 +227,7 @@ function driverDeps({
   expressions,
   schemas,
   effects,
+  runBudgets,
 }: DriverParts): DriverDeps {
   return {
     journal,
@@ -220,7 +239,8 @@ function driverDeps({
     clock: deps.clock,
     live: deps.live,
     cancelRun: deps.cancelRun,
-    issueEnvelope: (envelope, audience) => deps.envelopes.issue(envelope, audience),
+    issueEnvelope: async (envelope, audience) =>
+      deps.envelopes.issue(await runBudgets.cover(envelope), audience),
     random: Math.random,
     retry: () => ({
       maxAttempts: config.current.engine.call_attempts,
@@ -246,3 +266,6 @@ function limitsOf({ limits }: AgentGatewayConfig) {
     maxRepeats: limits.repeats,
   };
 }
+
+/** A run that was terminated or has failed spends nothing more, and neither does one that is done. */
+const endedStatuses: ReadonlySet<RunStatus> = new Set(['completed', 'failed', 'cancelled', 'terminated']);

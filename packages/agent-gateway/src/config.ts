@@ -1,4 +1,5 @@
 import { listenSchema } from '@strata/shared/config/listen.ts';
+import { parseUsd } from '@strata/shared/money/nano-usd.ts';
 import * as z from 'zod';
 
 const mebibyte = 1024 * 1024;
@@ -15,6 +16,13 @@ const limits = z
       'Times in a row that a task may begin with an input it has met before, without a wait between: a loop that makes no progress.',
     ),
     run_ms: milliseconds(86_400_000).describe('How long a run may take, its waits included.'),
+    cost_usd: z
+      .string()
+      .refine(text => parseUsd(text) !== undefined, "expected an amount in quotes, such as '2.50'")
+      .optional()
+      .describe(
+        'USD that one run may spend on models and tools, as a decimal number in quotes. It is reserved from the budgets of whoever starts the run, at its first call. Without it a run spends from those budgets directly.',
+      ),
     value_bytes: count(mebibyte, 64 * mebibyte).describe('Size of one recorded value as JSON.'),
     journal_bytes: count(64 * mebibyte, 1024 * mebibyte).describe('Size of everything that one run records.'),
   })

@@ -1,7 +1,10 @@
+import type { Envelope } from '@strata/shared/identity/envelope.ts';
+import { noScopes } from '@strata/shared/identity/scopes.ts';
 import type { BudgetStore } from '@strata/shared/money/budget-store.ts';
 import type { Budgets, Reservation } from '@strata/shared/money/budgets.ts';
 import { createBudgets } from '@strata/shared/money/budgets.ts';
 import { createMemoryBudgetStore } from '@strata/shared/money/memory-budget-store.ts';
+import { createRunBudgets } from '@strata/shared/money/run-budgets.ts';
 import type { Subject } from '@strata/shared/money/subject.ts';
 import { createManualClock, type ManualClock } from '@strata/shared/testing/manual-clock.ts';
 import { sized } from '@strata/shared/testing/size.ts';
@@ -141,6 +144,30 @@ describe('budgets of one process', () => {
     expect(await store.totals('run:1')).toMatchObject({ spentNanoUsd: 150n });
   });
 
+  test('[$-1] runs with a limit carry their budget, are refused what their starter has not, and give back what is left when they end', async () => {
+    const { clock, budgets, totals } = await setUp();
+    const ended = new Set<string>();
+    const runs = createRunBudgets({
+      budgets,
+      clock,
+      log,
+      limitNanoUsd: () => 600n,
+      hasEnded: async ({ runId }) => ended.has(runId),
+    });
+    const envelope = (runId: string) => ({ ...envelopeOfSupport, runId });
+    const covered = await runs.cover(envelope('run_1'));
+    expect(covered.grant).toEqual({ id: 'run:run_1', remainingNanoUsd: 600n });
+    expect((await runs.cover(envelope('run_1'))).grant).toEqual(covered.grant);
+    await expect(runs.cover(envelope('run_2'))).rejects.toMatchObject({ reason: 'budget_exceeded' });
+    await book(budgets, await budgets.reserve({ ...spender, runBudgetId: 'run:run_1' }, () => 100n), 80n);
+    ended.add('run_1');
+    await clock.advance(40_000);
+    expect(await totals()).toMatchObject({ spentNanoUsd: 80n, openNanoUsd: 0n });
+    expect((await runs.cover(envelope('run_3'))).grant?.id).toBe('run:run_3');
+    runs.close();
+    await budgets.close();
+  });
+
   test('a soft budget counts and tells, and refuses nothing', async () => {
     const { store, budgets } = await setUp();
     await store.update('team', { mode: 'soft' });
@@ -150,6 +177,23 @@ describe('budgets of one process', () => {
     await budgets.close();
   });
 });
+
+const envelopeOfSupport = {
+  tenant: 'acme',
+  team: 'support',
+  project: 'default',
+  subject: 'user:ada',
+  principalKind: 'user' as const,
+  keyId: 'key_1',
+  tags: [],
+  actors: [],
+  scopes: noScopes,
+  grant: undefined as Envelope['grant'],
+  runId: undefined,
+  taskId: undefined,
+  deadlineAtMs: undefined,
+  depth: 3,
+};
 
 type Step =
   | { readonly type: 'begin'; readonly process: number; readonly worst: bigint }

@@ -15,6 +15,8 @@ export interface RunIdentity {
   readonly actors: readonly string[];
   readonly scopes: Scopes;
   readonly depth: number;
+  /** Of the run that started this one: what is spent is spent from it. */
+  readonly budget?: { readonly id: string; readonly remainingNanoUsd: string };
 }
 
 /** Fixed when the run is created, so that a changed configuration cannot change a decision already made (AG-3). */

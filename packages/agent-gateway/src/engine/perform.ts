@@ -119,7 +119,10 @@ function envelopeOf(
     principalKind: identity.principalKind ?? 'user',
     keyId,
     tags: identity.tags ?? [],
-    grant: undefined,
+    grant: identity.budget && {
+      id: identity.budget.id,
+      remainingNanoUsd: BigInt(identity.budget.remainingNanoUsd),
+    },
     actors: actor === undefined ? actors : [workflowActor, ...actors],
     scopes: readScopes(identity.scopes),
     runId,

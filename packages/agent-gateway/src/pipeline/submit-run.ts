@@ -123,6 +123,9 @@ function identityOf(caller: Caller): RunIdentity {
     scopes,
     actors: envelope?.actors ?? [],
     depth: envelope?.depth ?? maxEnvelopeDepth,
+    ...(envelope?.grant && {
+      budget: { id: envelope.grant.id, remainingNanoUsd: String(envelope.grant.remainingNanoUsd) },
+    }),
   };
 }
 

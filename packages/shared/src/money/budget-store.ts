@@ -50,6 +50,12 @@ export interface LostGrant {
   readonly nanoUsd: bigint;
 }
 
+export interface OpenRun {
+  readonly id: string;
+  readonly tenant: string;
+  readonly runId: string;
+}
+
 export type NewBudget = Omit<Budget, 'version' | 'parents' | 'isClosed'>;
 export type BudgetChange = Partial<Pick<Budget, 'limitNanoUsd' | 'mode'>>;
 
@@ -102,6 +108,8 @@ export interface BudgetStore {
     readonly limitNanoUsd: bigint;
     readonly parents: readonly string[];
   }): Promise<DrawOutcome>;
+  /** Runs whose budget is not closed, in the order of the budgets' ids. */
+  openRuns(page: { readonly after: string; readonly limit: number }): Promise<OpenRun[]>;
   /** Gives the parents back what the run did not need. What is still out follows as it comes back. */
   closeRun(id: string): Promise<void>;
 }

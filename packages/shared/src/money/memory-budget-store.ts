@@ -126,6 +126,12 @@ export function createMemoryBudgetStore(clock: Clock): BudgetStore {
       accounts.set(id, open(budget));
       return outcome;
     },
+    openRuns: async ({ after, limit }) =>
+      [...budgets.values()]
+        .filter(({ id, subject }) => subject.kind === 'run' && id > after && !accounts.get(id)?.isClosed)
+        .sort((left, right) => (left.id < right.id ? -1 : 1))
+        .slice(0, limit)
+        .map(({ id, tenant, subject }) => ({ id, tenant, runId: subject.id })),
     closeRun: async id => closeAccount(accounts, id, clock.now()),
   };
 }

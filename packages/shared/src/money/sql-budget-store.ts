@@ -308,6 +308,18 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
         await transaction.insertInto('budgets').values(toBudgetRow(budget, clock.now())).execute();
         return outcome;
       }, 'open-run'),
+    async openRuns({ after, limit }) {
+      const rows = await db
+        .selectFrom('budgets')
+        .select(['id', 'tenant', 'subject_id'])
+        .where('subject_kind', '=', 'run')
+        .where('is_closed', '=', 0)
+        .where('id', '>', after)
+        .orderBy('id')
+        .limit(limit)
+        .execute();
+      return rows.map(row => ({ id: row.id, tenant: row.tenant, runId: row.subject_id }));
+    },
     closeRun: id =>
       within(
         transaction => transition(transaction, [id], (accounts, nowMs) => closeAccount(accounts, id, nowMs)),

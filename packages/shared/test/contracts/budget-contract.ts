@@ -158,6 +158,9 @@ export function budgetContract(name: string, open: (clock: ManualClock) => Promi
       expect(await totals('run:1')).toMatchObject({ spentNanoUsd: 90n, openNanoUsd: 60n }); // still out
       await store.trim([{ budgetId: 'run:3', grantId: 'one/run:3', keep: 0n }]);
       expect(await totals('run:1')).toMatchObject({ spentNanoUsd: 90n, openNanoUsd: 0n });
+      expect(await store.openRuns({ after: '', limit: 10 })).toEqual([
+        { id: 'run:1', tenant: 'acme', runId: 'run_1' },
+      ]);
       await store.closeRun('run:1');
       for (const id of ['org', 'team'])
         expect(await totals(id)).toMatchObject({ spentNanoUsd: 90n, openNanoUsd: 0n });

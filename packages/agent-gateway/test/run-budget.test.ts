@@ -1,0 +1,59 @@
+import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
+import { afterEach, expect, test } from 'vitest';
+import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
+import type { FarEnd } from './support/http-far-end.ts';
+import { startModel } from './support/model.ts';
+
+let gateway: TestGateway | undefined;
+let deps: TestDeps | undefined;
+let model: FarEnd | undefined;
+afterEach(async () => {
+  await gateway?.close();
+  await deps?.close();
+  await model?.close();
+});
+
+const flow = definitionOf([
+  { ask: { call: 'agent', with: { agent: 'helper', model: 'demo', input: 'Say something.' } } },
+]);
+
+async function start(costUsd: string | undefined, budgets: object[] = []) {
+  const envelopes: string[] = [];
+  model = await startModel((_body, _turn, { headers }) => {
+    envelopes.push(String(headers['x-strata-envelope']));
+    return { say: 'Something.' };
+  });
+  deps = await createTestDeps({ name: 'agent-gateway', config: { budgets } });
+  const limits = costUsd === undefined ? {} : { cost_usd: costUsd };
+  gateway = await startGateway({ deps, config: { ai_gateway: model.url, limits } });
+  const run = await gateway.call('POST', '/v1/runs?wait=20', { body: { definition: flow, input: {} } });
+  return { run, envelopes, deps };
+}
+
+const claimsOf = (token: string | undefined) =>
+  JSON.parse(Buffer.from(token?.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>;
+
+test('[$-1] every call of a run names the budget of the run, which is reserved from whoever started it', async () => {
+  const team = { name: 'team', subject: 'team:default', limit_usd: '10', window: 'total' };
+  const { run, envelopes, deps: stores } = await start('2.5', [team]);
+  expect(run.body, JSON.stringify(run.body)).toMatchObject({ status: 'completed' });
+  expect(JSON.stringify(claimsOf(envelopes[0]))).toContain(`"run:${run.body.id}"`);
+  expect(await stores.budgets.store.totals(`run:${run.body.id}`)).toMatchObject({
+    limitNanoUsd: 2_500_000_000n,
+  });
+  expect(await stores.budgets.store.totals('config:team')).toMatchObject({ openNanoUsd: 2_500_000_000n });
+});
+
+test('[$-1] a run whose starter has not so much left calls nobody', async () => {
+  const team = { name: 'team', subject: 'team:default', limit_usd: '1', window: 'total' };
+  const { run, envelopes } = await start('2.5', [team]);
+  expect(JSON.stringify(run.body)).toContain('budget_exceeded');
+  expect(envelopes).toEqual([]);
+});
+
+test('without a limit a run spends from the budgets of whoever started it', async () => {
+  const { run, envelopes, deps: stores } = await start(undefined);
+  expect(run.body).toMatchObject({ status: 'completed' });
+  expect(claimsOf(envelopes[0])).not.toHaveProperty('grant');
+  expect(await stores.budgets.store.openRuns({ after: '', limit: 10 })).toEqual([]);
+});

@@ -1,0 +1,104 @@
+import type { Clock, Scheduled } from '../clock.ts';
+import type { Envelope } from '../identity/envelope.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Budgets } from './budgets.ts';
+import type { Subject } from './subject.ts';
+
+/** Budgets of runs: opened with a run's first call, carried by its envelope, closed when it has ended ($-1). */
+export interface RunBudgets {
+  /**
+   * The envelope of a call of a run, naming the budget that the call spends from: the run's own where runs have a limit, else what the envelope
+   * names already.
+   *
+   * @throws GatewayError budget_exceeded when whoever started the run has not so much left.
+   */
+  cover<Own extends RunEnvelope>(envelope: Own): Promise<Own>;
+  close(): void;
+}
+
+/** Before it is signed. */
+type RunEnvelope = Omit<Envelope, 'issuer'>;
+
+const sweepMs = 30_000;
+const sweepSize = 200;
+const maxKnown = 50_000;
+
+export function createRunBudgets(options: {
+  readonly budgets: Budgets;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** What one run may spend; undefined: runs have no budget of their own. */
+  readonly limitNanoUsd: () => bigint | undefined;
+  readonly hasEnded: (run: { readonly tenant: string; readonly runId: string }) => Promise<boolean>;
+}): RunBudgets {
+  const { budgets, clock, log } = options;
+  /** Runs whose budget this process has opened, with its limit. */
+  const known = new Map<string, bigint>();
+
+  async function open(envelope: RunEnvelope, runId: string, limitNanoUsd: bigint): Promise<bigint> {
+    const id = runBudgetId(runId);
+    const opened = known.get(id);
+    if (opened !== undefined) return opened;
+    await budgets.openRun({ id, runId, limitNanoUsd, starter: starterOf(envelope) });
+    const [oldest] = known.keys();
+    if (known.size >= maxKnown && oldest !== undefined) known.delete(oldest);
+    known.set(id, limitNanoUsd);
+    return limitNanoUsd;
+  }
+
+  /** By looking and not by being told, so that no budget stays open because somebody died before telling. */
+  async function sweep(): Promise<void> {
+    let after = '';
+    for (;;) {
+      const page = await budgets.store.openRuns({ after, limit: sweepSize });
+      for (const { id, tenant, runId } of page) {
+        if (!(await options.hasEnded({ tenant, runId }))) continue;
+        await budgets.closeRun(id);
+        known.delete(id);
+      }
+      const last = page.at(-1);
+      if (last === undefined || page.length < sweepSize) return;
+      after = last.id;
+    }
+  }
+
+  let isClosed = false;
+  let timer: Scheduled = clock.schedule(sweepMs, beat);
+  function beat(): void {
+    void sweep()
+      .catch(error => log.warn({ error }, 'budgets of ended runs could not be closed'))
+      .finally(() => {
+        if (!isClosed) timer = clock.schedule(sweepMs, beat);
+      });
+  }
+
+  return {
+    async cover(envelope) {
+      const limitNanoUsd = options.limitNanoUsd();
+      const { runId } = envelope;
+      if (limitNanoUsd === undefined || runId === undefined) return envelope;
+      const remainingNanoUsd = await open(envelope, runId, limitNanoUsd);
+      return { ...envelope, grant: { id: runBudgetId(runId), remainingNanoUsd } };
+    },
+    close() {
+      isClosed = true;
+      timer.cancel();
+    },
+  };
+}
+
+function runBudgetId(runId: string): string {
+  return `run:${runId}`;
+}
+
+function starterOf({ tenant, team, project, subject, keyId, tags, grant }: RunEnvelope) {
+  const subjects: Subject[] = [
+    { kind: 'organisation', id: tenant },
+    { kind: 'team', id: team },
+    { kind: 'project', id: project },
+    { kind: 'principal', id: subject },
+    ...(keyId === undefined ? [] : [{ kind: 'key', id: keyId } as const]),
+    ...tags.map(id => ({ kind: 'tag', id }) as const),
+  ];
+  return { tenant, subjects, runBudgetId: grant?.id };
+}
