@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RunningGateway } from '../harness.ts';
@@ -19,6 +21,9 @@ afterAll(async () => {
   await gateway.close();
   await simulator.close();
 });
+
+/** How many cases passed, by `client → upstream`. */
+const passed = new Map<string, number>();
 
 /** What the simulator was told to answer. */
 function expected({ name, prompt }: Case): Pick<Seen, 'text' | 'refusal' | 'calls' | 'finish'> {
@@ -48,7 +53,34 @@ for (const client of clients) {
         expect(streamed.message).toEqual(whole.message);
         expect(whole.seen.inputTokens).toBeGreaterThan(0);
         expect(whole.seen.outputTokens).toBeGreaterThan(0);
+        const pair = `${client.name} → ${upstream.name}`;
+        passed.set(pair, (passed.get(pair) ?? 0) + 1);
       });
     });
   }
+}
+
+/** Writes the table when `UPDATE_MATRIX` is set; else the page must say exactly what passed. */
+test('the page claims what passed, no more and no less', () => {
+  const page = join(import.meta.dirname, '../../../../docs/ai-gateway.md');
+  const text = readFileSync(page, 'utf8');
+  const table = /<!-- matrix -->\n([\s\S]*?)<!-- \/matrix -->/;
+  if (process.env.UPDATE_MATRIX === '1')
+    writeFileSync(
+      page,
+      text.replace(table, () => `<!-- matrix -->\n${matrix()}<!-- /matrix -->`),
+    );
+  else expect(table.exec(text)?.[1]).toBe(matrix());
+});
+
+function matrix(): string {
+  const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`;
+  const rows = clients.map(({ name }) =>
+    row([
+      `\`${name}\``,
+      ...upstreams.map(upstream => `${passed.get(`${name} → ${upstream.name}`) ?? 0} of ${cases.length}`),
+    ]),
+  );
+  const head = ['client', ...upstreams.map(({ name }) => name)];
+  return `\n${row(head)}${row(head.map(() => '---'))}${rows.join('')}\n`;
 }
