@@ -67,9 +67,11 @@ interface Target {
   readonly tool: string;
 }
 
-const list = { id: 2, method: 'tools/list', params: {} };
+/** `wire-load.ts` counts it up. */
+const id = 1_000_000_000;
+const list = { id, method: 'tools/list', params: {} };
 const call = (tool: string) => ({
-  id: 2,
+  id,
   method: 'tools/call',
   params: { name: tool, arguments: { text: 'hello' } },
 });
