@@ -41,6 +41,8 @@ export class ModernChannel implements Channel {
   readonly upstream: Upstream;
   readonly #options: ModernChannelOptions;
   readonly #meta: Readonly<Record<string, unknown>>;
+  /** The same as raw JSON. */
+  readonly #rawMeta: Readonly<Record<string, string>>;
   readonly #calls = new Set<ModernCall>();
   readonly #listen: ListenStream;
   #state: State = { status: 'closed' };
@@ -55,6 +57,9 @@ export class ModernChannel implements Channel {
       [hopMeta.clientCapabilities]: clientCapabilitiesFor(options.hello.capabilities),
       [hopMeta.clientInfo]: options.hello.clientInfo,
     };
+    this.#rawMeta = Object.fromEntries(
+      Object.entries(this.#meta).map(([key, value]) => [key, JSON.stringify(value)]),
+    );
     this.#listen = new ListenStream({
       clock: options.clock,
       meta: this.#meta,
@@ -171,12 +176,9 @@ export class ModernChannel implements Channel {
   }
 
   #metaFor(call: ForwardedCall): Readonly<Record<string, string>> {
-    const meta = Object.fromEntries(
-      Object.entries(this.#meta).map(([key, value]) => [key, JSON.stringify(value)]),
-    );
     const level =
       call.logLevel ?? (this.#logLevel === undefined ? undefined : JSON.stringify(this.#logLevel));
-    return level === undefined ? meta : { ...meta, [hopMeta.logLevel]: level };
+    return level === undefined ? this.#rawMeta : { ...this.#rawMeta, [hopMeta.logLevel]: level };
   }
 
   #answerOwn(call: ForwardedCall): ForwardedHandle {

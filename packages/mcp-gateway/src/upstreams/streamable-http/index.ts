@@ -47,6 +47,11 @@ export const streamableHttpUpstream = defineUpstream({
         const transport =
           era === 'modern' ? new ModernHttpTransport(options, events) : new HttpTransport(options, events);
         open.add(transport);
+        const close = transport.close.bind(transport);
+        transport.close = () => {
+          open.delete(transport);
+          return close();
+        };
         return transport;
       },
       async close() {
