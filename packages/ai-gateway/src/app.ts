@@ -19,6 +19,7 @@ import { addCountEndpoint } from './http/count-endpoint.ts';
 import { addGeminiEndpoints } from './http/gemini-endpoints.ts';
 import { addModelEndpoint } from './http/model-endpoint.ts';
 import { addModelsEndpoint } from './http/models-endpoint.ts';
+import { addRawEndpoint } from './http/raw-endpoint.ts';
 import { addResponsesEndpoints } from './http/responses-endpoints.ts';
 import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
 import { createCallUpstream, type UpstreamLimits } from './pipeline/call-upstream.ts';
@@ -36,6 +37,7 @@ import { createTraceCall } from './policies/trace-call.ts';
 import { anthropicMessages } from './protocols/anthropic-messages/anthropic-messages.ts';
 import { openaiChat } from './protocols/openai-chat/openai-chat.ts';
 import { protocols } from './protocols/registry.ts';
+import { sameProtocolApis } from './protocols/same-protocol/same-protocol.ts';
 import { createProvider } from './providers/registry.ts';
 import { createResponseStore } from './store/response-store.ts';
 import { createUsageEntries } from './store/usage-entries.ts';
@@ -115,6 +117,12 @@ export async function createAiGateway(
     { path: '/v1/messages/count_tokens', protocol: anthropicMessages },
     endpointDeps,
   );
+  for (const api of sameProtocolApis) addModelEndpoint(server.app, api, endpointDeps);
+  addRawEndpoint(server.app, {
+    ...endpointDeps,
+    providers: () => inForce.providers,
+    pricesOf: catalogPrices,
+  });
   addModelsEndpoint(server.app, { routes, since: () => inForce.sinceMs });
 
   return {
@@ -141,6 +149,7 @@ function breakerOptions({ breaker }: AiGatewaySection): BreakerOptions {
 
 /** Everything that follows from one configuration, made once when it comes into force. */
 interface InForce {
+  readonly providers: ReadonlyMap<string, ModelProvider>;
   readonly routes: RouteTable;
   readonly policy: AttemptPolicy;
   readonly limits: UpstreamLimits;
@@ -150,10 +159,12 @@ interface InForce {
 
 function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
   const { attempts, hold } = section;
+  const providers = buildProviders(section, deps);
   return {
+    providers,
     sinceMs: deps.clock.now(),
     unpriced: section.unpriced,
-    routes: buildRoutes(section, deps),
+    routes: buildRoutes(section, providers),
     policy: {
       maxAttempts: attempts.max_attempts,
       maxRounds: attempts.max_rounds,
@@ -174,13 +185,18 @@ function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
 type ModelConfig = AiGatewaySection['models'][string];
 type TargetConfig = ModelConfig['targets'][number];
 
-function buildRoutes({ providers, models }: AiGatewaySection, { clock, dialer }: GatewayDeps): RouteTable {
-  const made = new Map(
+type Providers = ReadonlyMap<string, ModelProvider>;
+
+function buildProviders({ providers }: AiGatewaySection, { clock, dialer }: GatewayDeps): Providers {
+  return new Map(
     Object.entries(providers).map(([name, options]) => [
       name,
       createProvider(options, { name, clock, dialer }),
     ]),
   );
+}
+
+function buildRoutes({ models }: AiGatewaySection, made: Providers): RouteTable {
   const routes = Object.entries(models).map(([alias, { targets }]): [string, Route] => [
     alias,
     {
@@ -210,5 +226,9 @@ function pricesOf(provider: ModelProvider, target: TargetConfig): PriceList | un
     const written = JSON.stringify(target.prices);
     return priceList(target.prices, `config/${hash('sha256', written).slice(0, 12)}`);
   }
-  return provider.vendor === undefined ? undefined : builtInPrices().find(provider.vendor, target.model);
+  return catalogPrices(provider, target.model);
+}
+
+function catalogPrices({ vendor }: ModelProvider, model: string): PriceList | undefined {
+  return vendor === undefined ? undefined : builtInPrices().find(vendor, model);
 }

@@ -8,6 +8,8 @@ import type { Quirks } from './quirks.ts';
 export interface ProtocolAccess {
   /** Appended to the origin's base path. `model` is the provider's name of it. */
   path(request: { readonly model: string; readonly isStream: boolean }): string;
+  /** POST by default. */
+  readonly method?: 'GET' | 'POST' | 'DELETE';
   /** Whether a stream may be asked to report its usage. */
   readonly mayAskStreamUsage: boolean;
   /** What is different about this vendor's form of the protocol. */

@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Answer, Call } from '../domain/call.ts';
 import { describeLosses } from '../domain/losses.ts';
 import { type AnswerFacts, type PathRequest, type Protocol, streamTypeOf } from '../domain/protocol.ts';
-import { findRoute, type RouteTable, targetsReached } from '../domain/route.ts';
+import { findRoute, type Route, type RouteTable, targetsReached } from '../domain/route.ts';
 import { refuseOverrideHeaders } from '../domain/upstream-overrides.ts';
 import { canReach } from '../pipeline/choose-way.ts';
 import { protocols } from '../protocols/registry.ts';
@@ -24,6 +24,12 @@ export interface ModelEndpointDeps {
 export interface ModelEndpoint {
   readonly path: string;
   readonly protocol: Protocol;
+  /** `POST` alone by default. */
+  readonly methods?: readonly ('GET' | 'POST' | 'DELETE')[];
+  /** JSON alone by default. */
+  readonly mediaTypes?: readonly string[];
+  /** Where the model of the request does not decide. @throws GatewayError not_found. */
+  findRoute?(request: FastifyRequest): Route;
   /** Before the body is read. */
   prepare?(body: Buffer, caller: Caller): Promise<Buffer>;
   /** Before the answer is sent. */
@@ -42,9 +48,16 @@ export function addModelEndpoint(
   endpoint: ModelEndpoint,
   deps: ModelEndpointDeps,
 ): void {
-  const { path, protocol, queryKey } = endpoint;
-  const config = { access: 'caller', errors: protocol.renderError, queryKey } as const;
-  app.post(path, { config }, async (request, reply) => {
+  const { path, protocol, queryKey, mediaTypes, methods = ['POST'] } = endpoint;
+  const config = {
+    access: 'caller',
+    errors: protocol.renderError,
+    queryKey,
+    ...(mediaTypes && { mediaTypes }),
+  } as const;
+  app.route({ method: [...methods], url: path, config, handler });
+
+  async function handler(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const written = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const body = endpoint.prepare ? await endpoint.prepare(written, request.caller) : written;
     const call = openCall({ request, reply, body }, endpoint, deps);
@@ -57,19 +70,21 @@ export function addModelEndpoint(
     }
     send(reply, answer, { clock: deps.clock, shape: endpoint.reshape?.(request) });
     return reply;
-  });
+  }
 }
 
 /** @throws GatewayError when the request is not one, or asks for a model that the caller has not. */
 export function openCall(
   { request, reply, body }: { request: FastifyRequest; reply: FastifyReply; body: Buffer },
-  { protocol, readPath }: Pick<ModelEndpoint, 'protocol' | 'readPath'>,
+  endpoint: Pick<ModelEndpoint, 'protocol' | 'readPath' | 'findRoute'>,
   deps: Pick<ModelEndpointDeps, 'clock' | 'routes'>,
 ): Call {
   const { headers, caller } = request;
+  const { protocol } = endpoint;
   refuseOverrideHeaders(headers);
-  const modelRequest = protocol.readRequest(body, readPath?.(request));
-  const route = findRoute(deps.routes(), modelRequest.model, caller.scopes.models);
+  const modelRequest = protocol.readRequest(body, endpoint.readPath?.(request));
+  const route =
+    endpoint.findRoute?.(request) ?? findRoute(deps.routes(), modelRequest.model, caller.scopes.models);
   return {
     requestId: request.id,
     caller,

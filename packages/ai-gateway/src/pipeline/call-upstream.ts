@@ -81,13 +81,14 @@ async function dial(
   const { origin } = target.provider;
   const path = way.access.path({ model: target.model, isStream: call.request.isStream });
   const headers = requestHeaders(attempt, way);
-  const outgoing = { method: 'POST', origin, path, headers, body: way.body, signal: call.signal } as const;
+  const { method = 'POST' } = way.access;
+  const outgoing = { method, origin, path, headers, body: way.body, signal: call.signal } as const;
   const authorized = attempt.credential.authorize(outgoing);
   return dialer.request(origin, {
-    method: 'POST',
+    method,
     path,
     headers: { ...headers, ...(authorized instanceof Promise ? await proven(authorized) : authorized) },
-    body: way.body,
+    body: method === 'POST' ? way.body : null,
     signal: call.signal,
     timeouts: { headersMs: limits.headersTimeoutMs, bodyMs: limits.idleTimeoutMs },
   });

@@ -18,7 +18,10 @@ export const cohere = defineProvider({
     system: 'cohere',
     vendor: 'cohere',
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
-    speaks: new Map([['cohere-chat', { path: () => '/v2/chat', mayAskStreamUsage: false }]]),
+    speaks: new Map([
+      ['cohere-chat', { path: () => '/v2/chat', mayAskStreamUsage: false }],
+      ['cohere-rerank', { path: () => '/v2/rerank', mayAskStreamUsage: false }],
+    ]),
     headers: {},
     credentials: bearerCredentials(options.api_key),
   }),

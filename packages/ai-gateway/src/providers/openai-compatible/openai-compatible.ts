@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { defineProvider } from '../../domain/provider.ts';
 import { bearerCredentials, noCredential } from '../credentials.ts';
+import { openaiApis } from '../openai-apis.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
 
@@ -36,6 +37,7 @@ export const openaiCompatible = defineProvider({
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
     speaks: new Map([
       ['openai-chat', { path: () => '/chat/completions', mayAskStreamUsage: options.stream_usage }],
+      ...openaiApis(),
     ]),
     headers: {},
     credentials: options.api_key === undefined ? noCredential : bearerCredentials(options.api_key),

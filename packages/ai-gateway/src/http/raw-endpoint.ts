@@ -1,0 +1,70 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { PriceList } from '@strata/shared/money/price.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { ModelProvider } from '../domain/provider.ts';
+import { mayUse, type Route } from '../domain/route.ts';
+import { asString, parseObject } from '../protocols/read-json.ts';
+import { raw } from '../protocols/same-protocol/raw.ts';
+import { addModelEndpoint, type ModelEndpointDeps } from './model-endpoint.ts';
+
+export interface RawEndpointDeps extends ModelEndpointDeps {
+  providers(): ReadonlyMap<string, ModelProvider>;
+  pricesOf(provider: ModelProvider, model: string): PriceList | undefined;
+}
+
+const methods = ['GET', 'POST', 'DELETE'] as const;
+const mediaTypes = [
+  'application/json',
+  'multipart/form-data',
+  'application/octet-stream',
+  'application/x-ndjson',
+];
+
+/**
+ * `/providers/{name}/…`: the provider's own API below its address, with its credential, metered and priced by the model that the
+ * body names. For what the gateway has no endpoint for: files, batches, fine-tuning. A key needs the model scope
+ * `providers/{name}`.
+ */
+export function addRawEndpoint(app: FastifyInstance, deps: RawEndpointDeps): void {
+  addModelEndpoint(
+    app,
+    {
+      path: '/providers/:name/*',
+      protocol: raw,
+      methods,
+      mediaTypes,
+      readPath: request => ({ model: modelOf(request), isStream: false }),
+      findRoute: request => routeOf(request, deps),
+    },
+    deps,
+  );
+}
+
+function modelOf(request: FastifyRequest): string {
+  const isJson = request.headers['content-type']?.startsWith('application/json');
+  const body = isJson && Buffer.isBuffer(request.body) ? parseObject(request.body) : undefined;
+  return asString(body?.model) ?? 'raw';
+}
+
+function routeOf(request: FastifyRequest, deps: RawEndpointDeps): Route {
+  const { name } = request.params as { name: string }; // of this very path
+  const alias = `providers/${name}`;
+  const provider = deps.providers().get(name);
+  if (provider === undefined || !mayUse(request.caller.scopes.models, alias)) {
+    throw new GatewayError('not_found', `There is no provider '${name.slice(0, 128)}' for this key.`, {
+      reason: 'provider_not_found',
+    });
+  }
+  const path = request.url.slice(`/providers/${name}`.length);
+  const method = methods.find(each => each === request.method) ?? 'POST';
+  const access = { path: () => path, method, mayAskStreamUsage: false };
+  const model = modelOf(request);
+  const target = {
+    id: `${name}/raw`,
+    provider: { ...provider, speaks: new Map([[raw.name, access]]) },
+    model,
+    prices: deps.pricesOf(provider, model),
+    weight: undefined,
+  };
+  return { alias, targets: [target] };
+}

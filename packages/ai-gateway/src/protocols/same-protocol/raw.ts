@@ -1,0 +1,31 @@
+import { problemErrors } from '@strata/shared/errors/problem.ts';
+import type { Protocol } from '../../domain/protocol.ts';
+import { readErrorCodes } from '../openai-chat/errors.ts';
+import { asString, parseObject } from '../read-json.ts';
+import { AnyStreamReader } from './any-stream-reader.ts';
+import { readAnyUsage } from './read-any-usage.ts';
+
+/** Whatever a provider offers, byte for byte: nothing of it is read but the model and the usage, for the price. */
+export const raw: Protocol = {
+  name: 'raw',
+  operation: 'passthrough',
+  requestHeaders: ['content-type', 'accept', 'openai-beta', 'anthropic-version', 'anthropic-beta'],
+  requestIdHeader: 'x-request-id',
+  renderError: problemErrors,
+  renderStreamError: () => '',
+  readRequest: (body, path) => ({
+    body,
+    scanned: { members: [], inside: 0 },
+    model: path?.model ?? '',
+    isStream: path?.isStream ?? false,
+    wantsStreamUsage: true,
+  }),
+  writeRequest: request => request.body,
+  readAnswer(bytes) {
+    const body = parseObject(bytes);
+    const report = body && readAnyUsage(body);
+    return { type: 'answer', facts: { model: asString(body?.model), finishReason: undefined, report } };
+  },
+  readErrorCodes: body => readErrorCodes(parseObject(body) ?? {}),
+  openReader: () => new AnyStreamReader(),
+};

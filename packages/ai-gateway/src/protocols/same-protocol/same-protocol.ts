@@ -1,0 +1,53 @@
+import { openaiErrorEvent, openaiErrors } from '@strata/shared/errors/openai.ts';
+import { setMember, splice } from '../../domain/json-splice.ts';
+import type { Protocol } from '../../domain/protocol.ts';
+import { readErrorCodes } from '../openai-chat/errors.ts';
+import { asString, parseObject } from '../read-json.ts';
+import { readCommonRequest } from '../read-request.ts';
+import { AnyStreamReader } from './any-stream-reader.ts';
+import { readAnyUsage } from './read-any-usage.ts';
+
+/** Members with the caller's own data. */
+const content = new Set([
+  'input',
+  'query',
+  'documents',
+  'prompt',
+  'instructions',
+  'texts',
+  'images',
+  'metadata',
+]);
+
+/** An API with one JSON request that names a model: routed, metered and passed on, never translated. */
+function jsonApi(name: string, operation: string): Protocol {
+  return {
+    name,
+    operation,
+    requestHeaders: ['openai-beta'],
+    requestIdHeader: 'x-request-id',
+    renderError: openaiErrors,
+    renderStreamError: openaiErrorEvent,
+    readRequest: body => ({ ...readCommonRequest(body, content), wantsStreamUsage: true }),
+    writeRequest: (request, change) =>
+      splice(request.body, setMember(request.scanned, 'model', JSON.stringify(change.model))),
+    readAnswer(bytes) {
+      const body = parseObject(bytes);
+      if (body?.error) return { type: 'error', codes: readErrorCodes(body) };
+      // What is not JSON is sound or an image: it says nothing about itself.
+      const report = body && readAnyUsage(body);
+      return { type: 'answer', facts: { model: asString(body?.model), finishReason: undefined, report } };
+    },
+    readErrorCodes: body => readErrorCodes(parseObject(body) ?? {}),
+    openReader: () => new AnyStreamReader(),
+  };
+}
+
+/** Of the gateway's own paths. */
+export const sameProtocolApis: readonly { readonly path: string; readonly protocol: Protocol }[] = [
+  { path: '/v1/embeddings', protocol: jsonApi('openai-embeddings', 'embeddings') },
+  { path: '/v1/moderations', protocol: jsonApi('openai-moderations', 'moderation') },
+  { path: '/v1/images/generations', protocol: jsonApi('openai-images', 'image_generation') },
+  { path: '/v1/audio/speech', protocol: jsonApi('openai-speech', 'speech') },
+  { path: '/v2/rerank', protocol: jsonApi('cohere-rerank', 'rerank') },
+];

@@ -1,0 +1,16 @@
+import type { ProtocolAccess } from '../domain/provider.ts';
+
+const paths: readonly (readonly [protocol: string, path: string])[] = [
+  ['openai-embeddings', '/embeddings'],
+  ['openai-moderations', '/moderations'],
+  ['openai-images', '/images/generations'],
+  ['openai-speech', '/audio/speech'],
+];
+
+/** The APIs beside chat that whoever is like OpenAI has below the same address. */
+export function openaiApis(prefix = ''): readonly (readonly [string, ProtocolAccess])[] {
+  return paths.map(([protocol, path]) => [
+    protocol,
+    { path: () => `${prefix}${path}`, mayAskStreamUsage: false },
+  ]);
+}
