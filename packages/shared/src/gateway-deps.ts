@@ -150,6 +150,7 @@ export async function openGatewayDeps(options: {
       gateway: name,
       policies: compilePolicies(config.identity.policies),
       clock,
+      onDenied: refusals.recordDenial,
     }),
     envelopeKeys,
     ledger: money.ledger,

@@ -464,6 +464,20 @@ function adminTests(name: string, config: () => Promise<Record<string, unknown>>
         findings: [{ rule: 'no-claude', effect: 'deny', is_about: true, result: 'holds' }],
       });
       expect((await explain({ key_id: 'key_unknown' })).body).toMatchObject({ status: 404 });
+      const before = (await bench.audited()).length;
+      const caller = await bench.deps.authenticate({ 'x-api-key': String(made.key) });
+      const resource = { kind: 'model', name: 'claude' } as const;
+      expect(() => bench.deps.policy.require(caller, resource, 'openai-chat')).toThrow('may not be used');
+      expect((await bench.audited()).slice(before)).toMatchObject([
+        {
+          category: 'policy_denial',
+          action: 'model.use',
+          reason: 'not_in_scopes',
+          key_id: made.id,
+          target: { type: 'model', id: 'claude' },
+          details: { rule: 'scopes.models', operation: 'openai-chat' },
+        },
+      ]);
       expect((await call({ path: '/policies' })).body.items).toMatchObject([
         { name: 'no-claude', effect: 'deny' },
       ]);

@@ -112,12 +112,14 @@ function auditLogTests(name: string, emptyDatabase: () => Promise<string>): void
     test('hostile texts are stored as they are in the record, and as far as possible beside it', async () => {
       const hostile = `a\0b\ud800${'x'.repeat(600)}`;
       bench.log.record(toolCall({ action: hostile, principal: hostile, details: { number: Number.NaN } }));
-      bench.log.record(toolCall({ details: 'y'.repeat(20_000) }));
+      const target = { type: 'tool', id: 'z'.repeat(20_000) };
+      bench.log.record(toolCall({ target, details: 'y'.repeat(20_000) }));
       await bench.log.flush();
       const [first, second] = await entries();
       expect(JSON.parse(first?.record ?? '')).toMatchObject({ action: hostile, details: { not_json: true } });
       expect(first?.action).toBe(`a\ufffdb\ufffd${'x'.repeat(508)}`);
       expect(JSON.parse(second?.record ?? '').details).toMatchObject({ too_large: 20_002 });
+      expect(JSON.parse(second?.record ?? '').target.id).toHaveLength(512);
       expect((await bench.verify({ tenant: 'acme' })).findings).toEqual([]);
     });
 

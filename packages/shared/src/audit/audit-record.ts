@@ -102,7 +102,7 @@ export function recordText(
     principal: event.principal,
     key_id: event.keyId,
     actors: event.actors,
-    target: event.target,
+    target: event.target && { type: event.target.type, id: event.target.id.slice(0, maxColumnLength) },
     run_id: event.runId,
     task_id: event.taskId,
     trace_id: event.traceId,

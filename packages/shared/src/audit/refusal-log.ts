@@ -2,6 +2,8 @@ import type { FastifyRequest } from 'fastify';
 import { canonicalJson } from '../canonical-json.ts';
 import type { Clock, Scheduled } from '../clock.ts';
 import type { GatewayError } from '../errors/gateway-error.ts';
+import type { Caller } from '../identity/caller.ts';
+import type { Denial } from '../identity/policy-guard.ts';
 import type { AuditLog } from './audit-log.ts';
 import { type AuditEvent, installationTenant } from './audit-record.ts';
 
@@ -14,6 +16,8 @@ export interface RefusalLog {
   record(event: AuditEvent): void;
   /** For the server: a request that was answered with `unauthenticated` or `permission_denied`. */
   recordRequest(request: FastifyRequest, error: GatewayError): void;
+  /** For the policies: what a rule refused, wherever it was asked. */
+  recordDenial(denial: Denial): void;
   /** Enters what was added up. */
   close(): void;
 }
@@ -25,6 +29,8 @@ interface Sum {
 
 const windowMs = 60_000;
 const maxSums = 500;
+/** Names come from callers, and sums are kept in memory. */
+const maxNameLength = 512;
 
 export function createRefusalLog(deps: {
   readonly audit: Pick<AuditLog, 'record'>;
@@ -75,7 +81,11 @@ export function createRefusalLog(deps: {
 
   return {
     record,
-    recordRequest: (request, error) => record(refusedRequest(request, error)),
+    recordRequest(request, error) {
+      if (error.reason === 'policy_denied') return; // entered by `recordDenial`, with the rule
+      record(refusedRequest(request, error));
+    },
+    recordDenial: denial => record(deniedResource(denial)),
     close: endWindow,
   };
 }
@@ -94,11 +104,24 @@ function refusedRequest(request: FastifyRequest, error: GatewayError): AuditEven
   } as const;
   if (caller === undefined)
     return { ...common, tenant: installationTenant, category: 'auth_failure', action: 'caller.authenticate' };
+  return { ...common, ...actorOf(caller), category: 'policy_denial', action: 'request.authorize' };
+}
+
+function deniedResource({ caller, resource, operation, decision }: Denial): AuditEvent {
   return {
-    ...common,
-    tenant: caller.tenant,
+    ...actorOf(caller),
     category: 'policy_denial',
-    action: 'request.authorize',
+    action: `${resource.kind}.use`,
+    outcome: 'refused',
+    reason: decision.reason,
+    target: { type: resource.kind, id: resource.name.slice(0, maxNameLength) },
+    details: { rule: decision.rule, operation },
+  };
+}
+
+function actorOf(caller: Caller) {
+  return {
+    tenant: caller.tenant,
     principal: caller.principal,
     keyId: caller.keyId,
     actors: caller.envelope?.actors,

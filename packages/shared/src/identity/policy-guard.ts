@@ -11,6 +11,14 @@ export interface PolicyGuard {
   require(caller: Caller, resource: Resource, operation: string): void;
 }
 
+/** What was refused to whom, and by which rule. */
+export interface Denial {
+  readonly caller: Caller;
+  readonly resource: Resource;
+  readonly operation: string;
+  readonly decision: Decision;
+}
+
 /** A caller asks for few resources; one that goes through many gets no more memory for it. */
 const maxKeptPerCaller = 256;
 
@@ -22,8 +30,10 @@ export function createPolicyGuard(options: {
   gateway: string;
   policies: PolicySet;
   clock: Clock;
+  /** Told of every refusal: the audit's place. */
+  onDenied?: ((denial: Denial) => void) | undefined;
 }): PolicyGuard {
-  const { gateway, policies, clock } = options;
+  const { gateway, policies, clock, onDenied } = options;
   const kept = new WeakMap<Caller, Map<string, Decision>>();
 
   function decideNow(caller: Caller, resource: Resource, operation: string): Decision {
@@ -49,8 +59,10 @@ export function createPolicyGuard(options: {
     policies,
     decide: decideOnce,
     require(caller, resource, operation) {
-      const { isAllowed, reason, rule } = decideOnce(caller, resource, operation);
+      const decision = decideOnce(caller, resource, operation);
+      const { isAllowed, reason, rule } = decision;
       if (isAllowed) return;
+      onDenied?.({ caller, resource, operation, decision });
       throw new GatewayError(
         'permission_denied',
         `The ${resource.kind} '${resource.name.slice(0, 200)}' may not be used: ${explanations[reason]} (${rule}).`,
