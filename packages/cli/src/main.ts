@@ -2,9 +2,11 @@ import { ConfigError } from '@strata/shared/config/problem.ts';
 import { usageGroups } from '@strata/shared/money/usage-report.ts';
 import { Command } from 'commander';
 import { exportAudit, parseMoment, verifyAudit } from './audit/command.ts';
+import { showBudgets } from './budgets/command.ts';
 import { createKey, deleteKey, disableKey, listKeys, parseGraceMinutes, rotateKey } from './keys/command.ts';
 import { showPrices } from './prices/command.ts';
 import { startStack } from './start/command.ts';
+import { showTree } from './tree/command.ts';
 import { parseDays, parseGroup, showUsage } from './usage/command.ts';
 
 const program = new Command('strata').description('Three gateways for AI systems: models, tools, agents.');
@@ -58,6 +60,18 @@ program
   .option('--days <days>', 'how many days back from now', parseDays, 30)
   .option('--tenant <tenant>', 'only this organisation')
   .action(showUsage);
+
+program
+  .command('tree')
+  .description('Organisations, teams, projects and principals.')
+  .option('--tenant <tenant>', 'only this organisation')
+  .action(showTree);
+
+program
+  .command('budgets')
+  .description('One line a budget: id, organisation, subject, window, mode, limit, spent, open, lost.')
+  .option('--tenant <tenant>', 'only this organisation')
+  .action(showBudgets);
 
 const audit = program.command('audit').description('The log of who did what.');
 audit
