@@ -5,7 +5,7 @@ import { problemErrors } from '@strata/shared/errors/problem.ts';
 import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
 import { createGatewayServer } from '@strata/shared/http/server.ts';
 import type { PriceList } from '@strata/shared/money/price.ts';
-import { builtInPrices, priceList } from '@strata/shared/money/price-catalog.ts';
+import { builtInPrices, loadPriceFile, priceList } from '@strata/shared/money/price-catalog.ts';
 import { compose, type Stage } from '@strata/shared/pipeline.ts';
 import { Breaker, type BreakerOptions } from '@strata/shared/resilience/breaker.ts';
 import { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
@@ -121,7 +121,7 @@ export async function createAiGateway(
   addRawEndpoint(server.app, {
     ...endpointDeps,
     providers: () => inForce.providers,
-    pricesOf: catalogPrices,
+    pricesOf: (provider, model) => inForce.known(provider, model),
   });
   addModelsEndpoint(server.app, { routes, since: () => inForce.sinceMs });
 
@@ -150,6 +150,7 @@ function breakerOptions({ breaker }: AiGatewaySection): BreakerOptions {
 /** Everything that follows from one configuration, made once when it comes into force. */
 interface InForce {
   readonly providers: ReadonlyMap<string, ModelProvider>;
+  readonly known: KnownPrices;
   readonly routes: RouteTable;
   readonly policy: AttemptPolicy;
   readonly limits: UpstreamLimits;
@@ -160,11 +161,13 @@ interface InForce {
 function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
   const { attempts, hold } = section;
   const providers = buildProviders(section, deps);
+  const known = knownPrices(section.price_file);
   return {
     providers,
     sinceMs: deps.clock.now(),
     unpriced: section.unpriced,
-    routes: buildRoutes(section, providers),
+    known,
+    routes: buildRoutes(section, providers, known),
     policy: {
       maxAttempts: attempts.max_attempts,
       maxRounds: attempts.max_rounds,
@@ -196,7 +199,7 @@ function buildProviders({ providers }: AiGatewaySection, { clock, dialer }: Gate
   );
 }
 
-function buildRoutes({ models }: AiGatewaySection, made: Providers): RouteTable {
+function buildRoutes({ models }: AiGatewaySection, made: Providers, known: KnownPrices): RouteTable {
   const routes = Object.entries(models).map(([alias, { targets }]): [string, Route] => [
     alias,
     {
@@ -210,7 +213,7 @@ function buildRoutes({ models }: AiGatewaySection, made: Providers): RouteTable 
             id: `${name}/${model}`,
             provider,
             model,
-            prices: pricesOf(provider, target),
+            prices: pricesOf(provider, target, known),
             weight: target.weight,
           },
         ];
@@ -221,14 +224,21 @@ function buildRoutes({ models }: AiGatewaySection, made: Providers): RouteTable 
 }
 
 /** What the configuration says, else what the catalog knows of the vendor's model. */
-function pricesOf(provider: ModelProvider, target: TargetConfig): PriceList | undefined {
+function pricesOf(provider: ModelProvider, target: TargetConfig, known: KnownPrices): PriceList | undefined {
+  const listed = known(provider, target.model);
   if (target.prices !== undefined) {
     const written = JSON.stringify(target.prices);
-    return priceList(target.prices, `config/${hash('sha256', written).slice(0, 12)}`);
+    const own = priceList(target.prices, `config/${hash('sha256', written).slice(0, 12)}`);
+    return listed?.limits === undefined ? own : { ...own, limits: listed.limits };
   }
-  return catalogPrices(provider, target.model);
+  return listed;
 }
 
-function catalogPrices({ vendor }: ModelProvider, model: string): PriceList | undefined {
-  return vendor === undefined ? undefined : builtInPrices().find(vendor, model);
+type KnownPrices = (provider: ModelProvider, model: string) => PriceList | undefined;
+
+/** What the price file lists wins over the built-in catalog. */
+function knownPrices(priceFile: string | undefined): KnownPrices {
+  const own = priceFile === undefined ? undefined : loadPriceFile(priceFile);
+  return ({ vendor }, model) =>
+    vendor === undefined ? undefined : (own?.find(vendor, model) ?? builtInPrices().find(vendor, model));
 }

@@ -139,6 +139,13 @@ const section = z.strictObject({
     .record(name, model)
     .default({})
     .describe('The models that clients may ask for, by the name they use.'),
+  price_file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'A price catalog, as `strata prices import` writes it. What it lists wins over the built-in catalog; `prices` at a target win over both.',
+    ),
   unpriced: z
     .enum(['warn', 'block'])
     .default('warn')

@@ -1,3 +1,6 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { builtInPrices } from '@strata/shared/money/price-catalog.ts';
 import { jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
@@ -85,4 +88,14 @@ test('where unpriced models are blocked, the next target that has a price answer
     ['stranger', 'failed'],
     ['known', 'answered'],
   ]);
+});
+
+test('a price file wins over the built-in catalog, and names its own version', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'strata-price-file-')), 'prices.json');
+  const models = { 'openai/gpt-5-mini': { input: '1000', output: '1000' } };
+  writeFileSync(file, JSON.stringify({ source: 'mine', licence: 'none', as_of: '2026-11-01', models }));
+  await start([known], { price_file: file });
+  await post(gateway, '/v1/chat/completions', chatRequest());
+  const [record] = await gateway.recorded(1);
+  expect(record?.priceVersion).toMatch(/^2026-11-01\//);
 });

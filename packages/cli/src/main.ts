@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { exportAudit, parseMoment, verifyAudit } from './audit/command.ts';
 import { showBudgets } from './budgets/command.ts';
 import { createKey, deleteKey, disableKey, listKeys, parseGraceMinutes, rotateKey } from './keys/command.ts';
-import { showPrices } from './prices/command.ts';
+import { importPrices, showPrices } from './prices/command.ts';
 import { startStack } from './start/command.ts';
 import { showTree } from './tree/command.ts';
 import { parseDays, parseGroup, showUsage } from './usage/command.ts';
@@ -48,10 +48,14 @@ keys
 keys.command('delete <id>').description('Remove a key for good.').action(deleteKey);
 keys.command('disable <id>').description('Stop a key from working.').action(disableKey);
 
-program
+const prices = program
   .command('prices [pattern]')
   .description('The price catalog: models whose `vendor/model` holds the pattern.')
   .action(showPrices);
+prices
+  .command('import <file>')
+  .description('Read a file in the format of LiteLLM and write a catalog for `ai_gateway.price_file`.')
+  .action(importPrices);
 
 program
   .command('usage')

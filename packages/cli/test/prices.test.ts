@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { resolve } from 'node:path';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 
 const main = resolve(import.meta.dirname, '../src/main.ts');
@@ -20,4 +22,14 @@ test('`strata prices` says so when no model has the pattern, and what to do', ()
   expect(stderr).toBe(
     "No model of the catalog has 'gpt-unheard-of' in its name. Set `prices` at its target.\n",
   );
+});
+
+test('`strata prices import` makes a catalog of a file in the format of LiteLLM', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'strata-prices-')), 'model_prices.json');
+  const entry = { litellm_provider: 'openai', input_cost_per_token: 2e-6, output_cost_per_token: 8e-6 };
+  writeFileSync(file, JSON.stringify({ 'gpt-x': entry }));
+  const { status, stdout, stderr } = strata('prices', 'import', file);
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ models: { 'openai/gpt-x': { input: '2', output: '8' } } });
+  expect(stderr).toMatch(/^1 models, /);
 });

@@ -1,4 +1,16 @@
-import { builtInPrices, type WrittenPrices } from '@strata/shared/money/price-catalog.ts';
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { fromLitellm } from '@strata/shared/money/litellm-prices.ts';
+import { builtInPrices, readPriceCatalog, type WrittenPrices } from '@strata/shared/money/price-catalog.ts';
+
+/** `strata prices import FILE`: the catalog on standard output. */
+export function importPrices(file: string): void {
+  const asOf = new Date().toISOString().slice(0, 10);
+  const text = fromLitellm(readFileSync(file, 'utf8'), { source: basename(file), asOf });
+  const { version, entries } = readPriceCatalog(text);
+  process.stdout.write(`${text}\n`);
+  process.stderr.write(`${entries().length} models, ${version}\n`);
+}
 
 /** `strata prices [PATTERN]`: the catalog's prices whose `vendor/model` holds the pattern, in USD per million tokens. */
 export function showPrices(pattern = ''): void {

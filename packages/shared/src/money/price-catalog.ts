@@ -58,6 +58,11 @@ export function builtInPrices(): PriceCatalog {
   return builtIn;
 }
 
+/** The catalog of a file. @throws Error when it cannot be read or is not a price snapshot. */
+export function loadPriceFile(path: string): PriceCatalog {
+  return readPriceCatalog(readFileSync(path, 'utf8'));
+}
+
 /** @throws Error when the text is not a price snapshot. */
 export function readPriceCatalog(text: string): PriceCatalog {
   const { source, as_of: asOf, models } = snapshot.parse(JSON.parse(text));

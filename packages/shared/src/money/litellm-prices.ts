@@ -1,0 +1,101 @@
+import * as z from 'zod';
+import type { WrittenPrices } from './price-catalog.ts';
+
+const perToken = z.number().nonnegative().optional().catch(undefined);
+const tokens = z.number().int().positive().optional().catch(undefined);
+
+/** What is read of an entry of LiteLLM's `model_prices_and_context_window.json`: USD per token. The rest may be anything. */
+const entry = z.looseObject({
+  litellm_provider: z.string(),
+  input_cost_per_token: perToken,
+  output_cost_per_token: perToken,
+  output_cost_per_reasoning_token: perToken,
+  cache_read_input_token_cost: perToken,
+  cache_creation_input_token_cost: perToken,
+  cache_creation_input_token_cost_above_1hr: perToken,
+  input_cost_per_audio_token: perToken,
+  output_cost_per_audio_token: perToken,
+  max_input_tokens: tokens,
+  max_output_tokens: tokens,
+});
+type Entry = z.output<typeof entry>;
+
+/** The vendors of the catalog, by the names that LiteLLM has for them; others keep their own. */
+const vendors: Readonly<Record<string, string>> = {
+  gemini: 'google',
+  vertex_ai: 'google-vertex',
+  'vertex_ai-language-models': 'google-vertex',
+  bedrock: 'amazon-bedrock',
+  bedrock_converse: 'amazon-bedrock',
+  azure: 'azure',
+  fireworks_ai: 'fireworks',
+  together_ai: 'together',
+  moonshot: 'moonshotai',
+};
+
+const tierPattern = /^input_cost_per_token_above_(\d+)k_tokens$/;
+
+/**
+ * A price snapshot (what `readPriceCatalog` takes) from a file in LiteLLM's format. Models without a price for input and output are left out: 0
+ * there means as often "not known" as "free" ($-2).
+ *
+ * @throws SyntaxError, ZodError when the text is not a JSON object.
+ */
+export function fromLitellm(
+  text: string,
+  options: { readonly source: string; readonly asOf: string },
+): string {
+  const models: Record<string, WrittenPrices> = {};
+  for (const [id, value] of Object.entries(z.record(z.string(), z.unknown()).parse(JSON.parse(text)))) {
+    const parsed = entry.safeParse(value);
+    if (!parsed.success) continue;
+    const prices = pricesOf(parsed.data);
+    if (prices === undefined) continue;
+    const { litellm_provider: provider } = parsed.data;
+    const model = id.startsWith(`${provider}/`) ? id.slice(provider.length + 1) : id;
+    models[`${vendors[provider] ?? provider}/${model}`] = prices;
+  }
+  return JSON.stringify({ source: options.source, licence: 'MIT', as_of: options.asOf, models }, null, 1);
+}
+
+function pricesOf(data: Entry): WrittenPrices | undefined {
+  const { input_cost_per_token: input, output_cost_per_token: output } = data;
+  if (!input || !output) return undefined;
+  const tiers = Object.keys(data).flatMap(name => {
+    const bound = tierPattern.exec(name)?.[1];
+    if (bound === undefined) return [];
+    const suffix = `_above_${bound}k_tokens`;
+    return [{ above_input_tokens: Number(bound) * 1000, ...buckets(data, suffix) }];
+  });
+  return {
+    ...buckets(data, ''),
+    ...(data.max_input_tokens !== undefined && { context_tokens: data.max_input_tokens }),
+    ...(data.max_output_tokens !== undefined && { max_output_tokens: data.max_output_tokens }),
+    ...(tiers.length > 0 && { tiers }),
+  };
+}
+
+function buckets(data: Entry, suffix: string) {
+  const names = {
+    input: 'input_cost_per_token',
+    output: 'output_cost_per_token',
+    reasoning: 'output_cost_per_reasoning_token',
+    cache_read: 'cache_read_input_token_cost',
+    cache_write: 'cache_creation_input_token_cost',
+    cache_write_1h: 'cache_creation_input_token_cost_above_1hr',
+    audio_input: 'input_cost_per_audio_token',
+    audio_output: 'output_cost_per_audio_token',
+  };
+  return Object.fromEntries(
+    Object.entries(names).flatMap(([bucket, name]) => {
+      const value = data[`${name}${suffix}`];
+      return typeof value === 'number' && value > 0 ? [[bucket, perMillion(value)] as const] : [];
+    }),
+  );
+}
+
+/** A floating point price as the decimal it was written as: at most 12 digits count. */
+function perMillion(usdPerToken: number): string {
+  const text = Number((usdPerToken * 1_000_000).toPrecision(12)).toFixed(12);
+  return text.replace(/\.?0+$/, '');
+}
