@@ -109,7 +109,10 @@ test('[M19] nothing that a key decides on is for all, and what a server calls pr
   }
   const uri = 'test://static-text';
   const read = await client.ask('1', 'resources/read', { uri: `new+${uri}` });
-  expect(read.result).toMatchObject({ resultType: 'complete', cacheScope: 'private' });
+  expect(read.result).toMatchObject({ resultType: 'complete', cacheScope: 'private', ttlMs: 60_000 });
+  const fresh = await createModernClient(gateway, { path: '/mcp/fresh' }).ask('1', 'tools/list');
+  expect(fresh.result.cacheScope).toBe('private');
+  expect(fresh.result.ttlMs).toBeGreaterThan(0);
   const key = await gateway.createKey('narrow', ['new__test_simple_text']);
   const { result } = await createModernClient(gateway, { key }).ask('1', 'tools/list');
   expect((result.tools as { name: string }[]).map(tool => tool.name)).toEqual(['new__test_simple_text']);

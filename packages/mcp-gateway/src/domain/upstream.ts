@@ -66,8 +66,11 @@ export interface Channel {
   ask(method: string, params: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<ResponseFrame>;
   /** Sends a notification or the answer to a server's request. Dropped when the conversation is gone. */
   tell(bytes: Buffer): void;
-  /** Whether somebody wants to hear about changes of lists. Servers with sessions tell them anyway. */
-  watchLists(isWatching: boolean): void;
+  /**
+   * Whether somebody wants to hear about changes of lists. Servers with sessions tell them anyway; resolves when another one
+   * has confirmed it, or could not be asked.
+   */
+  watchLists(isWatching: boolean): Promise<void>;
   close(): Promise<void>;
 }
 

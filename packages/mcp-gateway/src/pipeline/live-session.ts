@@ -135,7 +135,7 @@ export class LiveSession implements ClientSide {
       clock: world.clock,
       events: this.#channelEvents(),
     });
-    this.channels.watchLists(true);
+    void this.channels.watchLists(true); // never rejects
     this.catalog = new SessionCatalog({
       directory: world.directoryOf(binding.route),
       joined: world.joined,

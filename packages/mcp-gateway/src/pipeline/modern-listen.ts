@@ -2,6 +2,7 @@ import type { ListKind } from '../domain/catalog.ts';
 import type { RequestFrame } from '../domain/frame.ts';
 import type { Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
+import { withSignal } from '../domain/with-signal.ts';
 import { decodeParams, rawText } from '../wire/frame.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
 import type { ModernPeer } from './modern-peer.ts';
@@ -27,6 +28,8 @@ const capabilityOf: Readonly<Record<string, string>> = {
   resourcesListChanged: 'resources',
 };
 const maxUris = 1000;
+/** How long a server may take to confirm before the client gets its acknowledgement anyway. */
+const confirmMs = 10_000;
 
 /**
  * `subscriptions/listen` (2026-07-28, "Subscriptions"): what the client wants is asked of the servers that have it, each in its
@@ -46,7 +49,7 @@ export async function listen(options: ListenOptions): Promise<() => void> {
   const subscribed = new Map<string, { upstream: Upstream; uri: string }>();
   const uris = Array.isArray(filter.resourceSubscriptions) ? filter.resourceSubscriptions : [];
 
-  const stopListening = peer.addListener({
+  const listening = peer.addListener({
     onListsChanged: changed => tellLists(kinds, changed, notify),
     onResourceUpdated: (server, uri) => {
       for (const [exposed, target] of subscribed) {
@@ -57,6 +60,7 @@ export async function listen(options: ListenOptions): Promise<() => void> {
     },
   });
   try {
+    await withSignal(listening.heard, AbortSignal.timeout(confirmMs)).catch(() => {}); // it is told later then
     // What later changes are told against: the lists as they are now.
     await Promise.all([...kinds].map(kind => peer.catalog.show(kind, patterns, signal)));
     for (const uri of uris.slice(0, maxUris)) {
@@ -65,7 +69,7 @@ export async function listen(options: ListenOptions): Promise<() => void> {
       if (target) subscribed.set(uri, target);
     }
   } catch (error) {
-    stopListening();
+    listening.stop();
     throw error;
   }
   const acknowledged = {
@@ -74,7 +78,7 @@ export async function listen(options: ListenOptions): Promise<() => void> {
   };
   notify('notifications/subscriptions/acknowledged', `,"notifications":${JSON.stringify(acknowledged)}`);
   return () => {
-    stopListening();
+    listening.stop();
     for (const { upstream, uri } of subscribed.values()) unsubscribe(peer, upstream, uri);
   };
 }

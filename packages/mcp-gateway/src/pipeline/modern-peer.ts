@@ -120,12 +120,15 @@ export class ModernPeer {
     await this.channels.setLogLevel(needed, signal);
   }
 
-  addListener(listener: Listener): () => void {
+  addListener(listener: Listener): { readonly heard: Promise<void>; stop(): void } {
     this.listeners.add(listener);
-    this.channels.watchLists(true);
-    return () => {
-      this.listeners.delete(listener);
-      if (this.listeners.size === 0) this.channels.watchLists(false);
+    return {
+      /** Resolves when the servers tell their changes. */
+      heard: this.channels.watchLists(true),
+      stop: () => {
+        this.listeners.delete(listener);
+        if (this.listeners.size === 0) void this.channels.watchLists(false); // never rejects
+      },
     };
   }
 

@@ -120,9 +120,9 @@ export class SessionChannels implements ChannelOwner {
   }
 
   /** Whether the client wants to hear about changes of lists. */
-  watchLists(isWatching: boolean): void {
+  async watchLists(isWatching: boolean): Promise<void> {
     this.#isWatching = isWatching;
-    for (const { channel } of this.#own.values()) channel.watchLists(isWatching);
+    await Promise.all([...this.#own.values()].map(({ channel }) => channel.watchLists(isWatching)));
   }
 
   /** To every server this session has a conversation of its own with. */
@@ -200,7 +200,7 @@ export class SessionChannels implements ChannelOwner {
     let own = this.#own.get(upstream);
     if (!own) {
       const channel = upstream.createChannel(this.#options.hello, this);
-      channel.watchLists(this.#isWatching);
+      void channel.watchLists(this.#isWatching); // never rejects
       own = { channel, lists: new ChannelLists(channel, this.#options.clock), subscriptions: new Set() };
       if (this.#isClosed)
         void channel.close(); // a call that was still on its way; it gets the error of a closed channel

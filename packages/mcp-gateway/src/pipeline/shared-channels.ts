@@ -116,7 +116,7 @@ function createSharedChannel(
   }
 
   const channel = upstream.createChannel(gatewayHello, owner);
-  channel.watchLists(true);
+  void channel.watchLists(true); // never rejects
   const lists = new ChannelLists(channel, clock);
 
   const unsubscribe = (participant: Participant, uri: string) => {

@@ -70,9 +70,9 @@ export class AdaptiveChannel implements Channel {
     this.#current?.channel.tell(bytes);
   }
 
-  watchLists(isWatching: boolean): void {
+  async watchLists(isWatching: boolean): Promise<void> {
     this.#isWatching = isWatching;
-    this.#current?.channel.watchLists(isWatching);
+    await this.#current?.channel.watchLists(isWatching);
   }
 
   async close(): Promise<void> {
@@ -91,7 +91,7 @@ export class AdaptiveChannel implements Channel {
     if (this.#current?.era === discovered.era) return this.#current.channel;
     this.#current?.channel.close().catch(() => {}); // it speaks what the server does not, whatever its goodbye came to
     this.#current = { era: discovered.era, channel: create(discovered.era) };
-    this.#current.channel.watchLists(this.#isWatching);
+    void this.#current.channel.watchLists(this.#isWatching); // never rejects
     return this.#current.channel;
   }
 

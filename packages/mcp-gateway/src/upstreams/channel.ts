@@ -125,7 +125,7 @@ export class UpstreamChannel implements Channel {
     if (this.#state.status === 'open') this.#state.connection.transport.send(bytes, undefined);
   }
 
-  watchLists(): void {}
+  async watchLists(): Promise<void> {}
 
   async close(): Promise<void> {
     const state = this.#state;

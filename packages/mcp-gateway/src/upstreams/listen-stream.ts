@@ -48,13 +48,13 @@ export class ListenStream {
     this.#capabilities = capabilities;
     if (this.#isStarted && this.#open) return;
     this.#isStarted = true;
-    if (this.#isWanted()) this.#renewSoon();
+    if (this.#isWanted()) void this.#renewSoon();
   }
 
-  watchLists(isWatching: boolean): void {
+  async watchLists(isWatching: boolean): Promise<void> {
     if (this.#isWatching === isWatching) return;
     this.#isWatching = isWatching;
-    if (this.#isStarted) this.#renewSoon();
+    if (this.#isStarted) await this.#renewSoon();
   }
 
   /** Resolves when the server has confirmed it. @throws GatewayError when it does not honour it */
@@ -70,7 +70,7 @@ export class ListenStream {
   }
 
   unsubscribe(uri: string): void {
-    if (this.#uris.delete(uri)) this.#renewSoon();
+    if (this.#uris.delete(uri)) void this.#renewSoon();
   }
 
   close(): void {
@@ -96,8 +96,9 @@ export class ListenStream {
     };
   }
 
-  #renewSoon(): void {
-    this.#renew().catch(() => this.#retry(firstRetryMs));
+  /** Never rejects: what fails is tried again later. */
+  #renewSoon(): Promise<void> {
+    return this.#renew().catch(() => this.#retry(firstRetryMs));
   }
 
   /** One after the other; each takes what is wanted when its turn comes. */

@@ -123,9 +123,8 @@ export class ModernChannel implements Channel {
     for (const call of this.#calls) if (call.take(frame)) return;
   }
 
-  watchLists(isWatching: boolean): void {
-    this.#listen.watchLists(isWatching);
-    if (isWatching && this.#state.status === 'open') this.#listen.start(this.#state.hello.capabilities);
+  watchLists(isWatching: boolean): Promise<void> {
+    return this.#listen.watchLists(isWatching);
   }
 
   async close(): Promise<void> {
