@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { Plan } from '@strata/shared/testing/fake-upstream/plan.ts';
-import { cutStreamPlan, eventStreamHead, jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
+import { eventStreamHead, jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
 import { startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
@@ -100,6 +100,8 @@ function sliced(name: string, sliceBytes: number, random: () => number): Plan {
 describe.each(ingresses.map(each => [each.protocol, each] as const))('%s', (protocol, ingress) => {
   const ask = (name: string) => post(gateway, ingress.path(name), ingress.body(name, 'x'));
   const translated = upstreams.filter(each => each.name !== protocol);
+  // What is binary has rules of its own: its reader is fuzzed where it is.
+  const asEvents = translated.filter(each => each.name !== 'bedrock-converse');
   const mistakes = mistakesIn[protocol];
   if (mistakes === undefined) throw new Error(`no rules for ${protocol}`);
 
@@ -144,15 +146,15 @@ describe.each(ingresses.map(each => [each.protocol, each] as const))('%s', (prot
     30_000,
   );
 
-  test.each(translated.map(({ name }) => name))(
+  test.each(asEvents.map(({ name }) => name))(
     '[F30] [F31] from %s: garbage and endless lines end the stream in an error',
     async name => {
       const { bytes, contentType } = recording(name);
       const text = bytes.toString('latin1');
-      const middle = text.indexOf('\n\n', text.length / 2) + 2;
+      const middle = endOfEvent(text, Math.floor(text.length / 2));
       const head: Plan[number] = { op: 'headers', headers: { 'content-type': contentType } };
       const begin: Plan[number] = { op: 'write', bytes: bytes.subarray(0, middle) };
-      upstream.use([head, begin, { op: 'write', bytes: 'data: {"broken\n\n' }, { op: 'stall' }]);
+      upstream.use([head, begin, { op: 'write', bytes: 'data: {"broken\n\n' }]);
       const garbage = await ask(name);
       expect(mistakes(garbage.body, 'error')).toEqual([]);
       expect(garbage.body.toString()).toContain('upstream_event_malformed');
@@ -175,11 +177,11 @@ describe.each(ingresses.map(each => [each.protocol, each] as const))('%s', (prot
     },
   );
 
-  test.each(translated.map(({ name }) => name))(
+  test.each(asEvents.map(({ name }) => name))(
     '[F41] from %s: impossible usage is brought within bounds, and booked as anomalous',
     async name => {
       const { bytes } = recording(name);
-      const counts = /"((?:prompt|completion|input|output)_tokens)":\d+/g;
+      const counts = /"((?:prompt|completion|input|output)_tokens|(?:prompt|candidates)TokenCount)":\d+/g;
       const impossible = bytes.toString().replace(counts, '"$1":-1e18');
       upstream.use([eventStreamHead, { op: 'write', bytes: impossible }]);
       const before = gateway.records.length;
@@ -192,7 +194,20 @@ describe.each(ingresses.map(each => [each.protocol, each] as const))('%s', (prot
   );
 });
 
+/** The index after the first event that ends beyond `from`. */
+function endOfEvent(text: string, from: number): number {
+  const blank = /\r?\n\r?\n/g;
+  blank.lastIndex = from;
+  blank.exec(text);
+  return blank.lastIndex;
+}
+
 function cutOf(name: string, afterBytes: number, how: 'rst' | 'fin'): Plan {
-  const { bytes } = recording(name);
-  return cutStreamPlan(bytes, { afterBytes, how });
+  const { bytes, contentType } = recording(name);
+  const cut = bytes.subarray(0, afterBytes);
+  return [
+    { op: 'headers', headers: { 'content-type': contentType } },
+    ...(cut.length > 0 ? [{ op: 'write', bytes: cut } as const] : []),
+    { op: how },
+  ];
 }
