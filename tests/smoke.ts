@@ -48,7 +48,7 @@ export async function smokeTest(urls: StackAddresses, keys: StackKeys): Promise<
     STRATA_KEY: keys.user,
     STRATA_AGENT_URL: urls.agent,
   });
-  expect([patterns.code, patterns.output.trim().split('\n').length], patterns.output).toEqual([0, 7]);
+  expect([patterns.code, patterns.output.trim().split('\n').length], patterns.output).toEqual([0, 8]);
 }
 
 async function post(url: string, key: string, body: object): Promise<unknown> {

@@ -20,6 +20,8 @@ interface Run {
 
 interface Pattern {
   readonly input: unknown;
+  /** How it is begun, when it is not by submitting it. */
+  readonly begin?: (definition: string) => Promise<Run>;
   /** What somebody does while the run waits. */
   readonly meanwhile?: (run: Run) => Promise<void>;
   isRight(output: Readonly<Record<string, unknown>>): boolean;
@@ -50,6 +52,7 @@ const patterns: Readonly<Record<string, Pattern>> = {
     isRight: output => isText(output.slogan) && [1, 2, 3].includes(Number(output.rounds)),
   },
   approval: { input: { amount: 20 }, meanwhile: approve, isRight: output => output.paid === 20 },
+  scheduled: { input: {}, begin: storeAndTrigger, isRight: output => isText(output.report) },
   saga: {
     input: { hotel },
     isRight: output =>
@@ -67,9 +70,12 @@ for (const name of wanted) {
   console.log(`${name}: ${JSON.stringify(output)}`);
 }
 
-async function runPattern(name: string, { input, meanwhile, isRight }: Pattern): Promise<unknown> {
+async function runPattern(
+  name: string,
+  { input, begin = submit(input), meanwhile, isRight }: Pattern,
+): Promise<unknown> {
   const definition = readFileSync(resolve(import.meta.dirname, `${name}.yaml`), 'utf8');
-  const begun = (await call('POST', '/v1/runs', { definition, input })) as Run;
+  const begun = await begin(definition);
   await meanwhile?.(begun);
   const run = await untilEnded(begun);
   if (run.status !== 'completed') fail(`${name} ended as ${run.status}: ${JSON.stringify(run.error)}`);
@@ -84,6 +90,17 @@ async function untilEnded({ id }: Run): Promise<Run> {
   });
   await stream.text();
   return (await call('GET', `/v1/runs/${id}`)) as Run;
+}
+
+function submit(input: unknown): (definition: string) => Promise<Run> {
+  return async definition => (await call('POST', '/v1/runs', { definition, input })) as Run;
+}
+
+/** Its time is on Monday; here it is begun at once. */
+async function storeAndTrigger(definition: string): Promise<Run> {
+  await call('PUT', '/v1/workflows/examples/scheduled/1.0.0', definition);
+  const { runs } = (await call('POST', '/v1/schedules/examples.scheduled:trigger', {})) as { runs: string[] };
+  return (await call('GET', `/v1/runs/${runs[0]}`)) as Run;
 }
 
 async function approve({ id }: Run): Promise<void> {
@@ -105,13 +122,17 @@ async function call(method: string, path: string, body?: unknown): Promise<unkno
     method,
     headers: {
       authorization: `Bearer ${key}`,
-      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...(body !== undefined && { 'content-type': mediaTypeOf(body) }),
     },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
+    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   });
   const text = await response.text();
   if (!response.ok) fail(`${method} ${path}: ${response.status} ${text}`);
   return JSON.parse(text);
+}
+
+function mediaTypeOf(body: unknown): string {
+  return typeof body === 'string' ? 'application/yaml' : 'application/json';
 }
 
 function fail(message: string): never {

@@ -22,6 +22,7 @@ import type { RunStatus } from './domain/run-state.ts';
 import { createDataSchemas } from './dsl/data-schemas.ts';
 import { createDefinitions, type Definitions } from './dsl/definitions.ts';
 import { createGrammar } from './dsl/grammar.ts';
+import { nextTime } from './dsl/next-time.ts';
 import type { DriverDeps } from './engine/run-driver.ts';
 import { Worker } from './engine/worker.ts';
 import { createJqExpressions } from './expressions/jq-expressions.ts';
@@ -30,13 +31,17 @@ import { addApprovalRoutes } from './http/approval-routes.ts';
 import { addCloudEventRoutes } from './http/cloud-event-routes.ts';
 import { addEventRoutes } from './http/event-routes.ts';
 import { addRunRoutes } from './http/run-routes.ts';
+import { addScheduleRoutes } from './http/schedule-routes.ts';
 import { addTimelineRoutes } from './http/timeline-routes.ts';
 import { addWorkflowRoutes } from './http/workflow-routes.ts';
 import { openPostgresJournal } from './journal/postgres/postgres-journal.ts';
 import { openSqliteJournal } from './journal/sqlite/sqlite-journal.ts';
 import { startRedelivery } from './pipeline/redelivery.ts';
+import { type ScheduleDeps, startSchedules } from './pipeline/run-schedules.ts';
 import { type ApprovalSchema, approvalMigrations } from './store/approval-schema.ts';
 import { createApprovals } from './store/approvals.ts';
+import { type ScheduleSchema, scheduleMigrations } from './store/schedule-schema.ts';
+import { createSchedules } from './store/schedules.ts';
 import { createHttpEffect } from './tasks/call-http/http-effect.ts';
 import { createHumanEffect } from './tasks/call-human/human-effect.ts';
 import { createOpenapiEffect } from './tasks/call-openapi/openapi-effect.ts';
@@ -64,10 +69,12 @@ export async function createAgentGateway(
   const grammar = createGrammar(clock);
   const schemas = createDataSchemas(clock);
   const definitions = createDefinitions({ types: taskTypes, expressions, grammar, schemas });
-  const approvals = createApprovals({
-    sql: await openOwnTables<ApprovalSchema, SharedSchema>(deps.sql, [approvalMigrations], clock),
-    audit: deps.audit,
-  });
+  const own = await openOwnTables<ApprovalSchema & ScheduleSchema, SharedSchema>(
+    deps.sql,
+    [approvalMigrations, scheduleMigrations],
+    clock,
+  );
+  const approvals = createApprovals({ sql: own, audit: deps.audit });
   const effects = createEffects(config, { ...deps, schemas, approvals });
   const runBudgets = createRunBudgets({
     budgets: deps.budgets,
@@ -122,12 +129,21 @@ export async function createAgentGateway(
   };
   const approvalDeps = { approvals, journal, schemas, clock, onAsked: api.onAsked };
   const redelivery = startRedelivery(approvalDeps, telemetry.log);
+  const scheduleDeps: ApiDeps & ScheduleDeps = {
+    ...api,
+    schedules: createSchedules(own),
+    nextTime,
+    loadDefinition: definitions.load,
+    log: telemetry.log,
+  };
+  const scheduler = startSchedules(scheduleDeps);
   if (current.role !== 'worker') {
     addApprovalRoutes(server.app, approvalDeps);
+    addScheduleRoutes(server.app, scheduleDeps);
     addRunRoutes(server.app, api);
     addEventRoutes(server.app, api);
     addTimelineRoutes(server.app, api);
-    addWorkflowRoutes(server.app, api);
+    addWorkflowRoutes(server.app, scheduleDeps);
     addCloudEventRoutes(server.app, api);
   }
   if (current.role !== 'http') {
@@ -140,6 +156,7 @@ export async function createAgentGateway(
     async close() {
       redelivery.stop();
       runBudgets.close();
+      await scheduler.stop();
       await worker.stop();
       await Promise.all([...effects.values()].map(effect => effect.close?.()));
       await expressions.close();

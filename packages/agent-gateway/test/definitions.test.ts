@@ -101,7 +101,7 @@ describe('what is not run is refused when it is submitted, and says why', () => 
         },
       ],
       {
-        schedule: { every: 'PT1H' },
+        schedule: { on: { one: { with: { type: 'x' } } } },
         use: { secrets: ['x'], catalogs: {}, extensions: [], colours: {} },
         evaluate: { language: 'javascript', mode: 'loose' },
       },
@@ -112,7 +112,7 @@ describe('what is not run is refused when it is submitted, and says why', () => 
         '/do/0/t/output/schema/format',
         '/evaluate/language',
         '/evaluate/mode',
-        '/schedule',
+        '/schedule/on',
         '/use/catalogs',
         '/use/colours',
         '/use/extensions',

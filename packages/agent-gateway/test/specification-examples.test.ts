@@ -30,7 +30,7 @@ const vitals = `
 
 const noAuthentication = /Only `basic` and `bearer`/;
 const noAsyncapi = /AsyncAPI calls are not supported/;
-const noSchedule = /Schedules are not supported/;
+const noSchedule = /Schedules by events/;
 const noProcess = /containers, scripts and shells/i;
 
 const examples: readonly Example[] = [
@@ -288,25 +288,23 @@ do:
   [
     'schedule-cron',
     `schedule: { cron: '0 0 * * *' }\ndo:\n  - backup: { call: http, with: { method: post, endpoint: 'https://x.example/backup' } }`,
-    '/schedule',
-    noSchedule,
   ],
   [
     'schedule-event-driven',
     `schedule: { on: { one: { with: { type: heartbeat.low } } } }\ndo:\n  - nurse: { call: http, with: { method: post, endpoint: 'https://x.example/notify', body: { patient: '\${ $workflow.input[0].data.patient.id }' } } }`,
-    '/schedule',
+    '/schedule/on',
     noSchedule,
   ],
   [
     'set-expression',
     `schedule: { on: { one: { with: { type: trigger.v1 } } } }\ndo:\n  - initialize: { set: '\${ $workflow.input[0] }' }`,
-    '/schedule',
+    '/schedule/on',
     noSchedule,
   ],
   [
     'set',
     `schedule: { on: { one: { with: { type: trigger.v1 } } } }\ndo:\n  - initialize: { set: { startEvent: '\${ $workflow.input[0] }' } }`,
-    '/schedule',
+    '/schedule/on',
     noSchedule,
   ],
   [

@@ -1,4 +1,6 @@
+import { parseDuration } from './duration.ts';
 import type { Mistakes } from './mistakes.ts';
+import { cronProblem } from './next-time.ts';
 
 const topLevel = new Set([
   'document',
@@ -32,9 +34,37 @@ export function checkDocument(
       mistakes.add(`/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, `'${key}' is not known here.`);
   }
   checkHead(members.document, mistakes);
-  if (members.schedule !== undefined) mistakes.add('/schedule', 'Schedules are not supported.');
+  if (members.schedule !== undefined) checkSchedule(members.schedule, mistakes);
   checkEvaluate(members.evaluate, mistakes);
   return true;
+}
+
+/** Specification 1.0, "Schedule". */
+function checkSchedule(schedule: unknown, mistakes: Mistakes): void {
+  const members = typeof schedule === 'object' && schedule !== null ? Object.entries(schedule) : [];
+  if (members.length !== 1) mistakes.add('/schedule', 'Expected an object with `cron` or `every`.');
+  for (const [key, value] of members) {
+    const problem = scheduleProblem(key, value);
+    if (problem !== undefined) mistakes.add(`/schedule/${key}`, problem);
+  }
+}
+
+function scheduleProblem(key: string, value: unknown): string | undefined {
+  switch (key) {
+    case 'cron':
+      return cronProblem(String(value), 'UTC');
+    case 'every': {
+      const parsed = parseDuration(value);
+      if ('problem' in parsed) return parsed.problem;
+      return parsed.ms < 1000 ? 'An interval is at least a second.' : undefined;
+    }
+    case 'on':
+      return 'Schedules by events are not supported; a workflow that runs can `listen`.';
+    case 'after':
+      return 'Schedules by the end of the run before are not supported; use `every`.';
+    default:
+      return `'${key}' is not known here.`;
+  }
 }
 
 function checkHead(head: unknown, mistakes: Mistakes): void {

@@ -3,10 +3,12 @@ import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
 import type { StoredWorkflow } from '../domain/journal.ts';
 import { renderMermaid } from '../dsl/mermaid.ts';
+import type { ScheduleDeps } from '../pipeline/run-schedules.ts';
 import { requireWorkflowScope } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { maySee } from './find-run.ts';
 import { checkFields, definitionMediaTypes, readSource } from './read-body.ts';
+import { putScheduleOf } from './schedule-routes.ts';
 
 const caller = { access: 'caller' } as const;
 
@@ -26,7 +28,7 @@ const mermaidType = 'text/vnd.mermaid; charset=utf-8';
  * `/v1/workflows`: definitions under a name. A version is written once and never changes. `:validate` says what is wrong with a
  * document and stores nothing; `:graph` draws one.
  */
-export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps): void {
+export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps & ScheduleDeps): void {
   const { journal, definitions, clock } = deps;
   const path = '/v1/workflows/:namespace/:name/:version';
 
@@ -54,6 +56,8 @@ export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps): void {
           },
         );
       }
+      const isNew = outcome === 'created';
+      await putScheduleOf(JSON.parse(document), { caller: request.caller, workflow: params, isNew }, deps);
       const found = (await journal.getWorkflow(request.caller.tenant, params)) ?? stored;
       return reply
         .code(outcome === 'created' ? 201 : 200)

@@ -1,0 +1,108 @@
+import type { SqlStore } from '@strata/shared/stores/sql.ts';
+import type { KeptSchedule, Schedule, Schedules } from '../domain/schedule.ts';
+import type { ScheduleSchema } from './schedule-schema.ts';
+
+type Row = ScheduleSchema['schedules'];
+type Plan = Pick<Schedule, 'workflow' | 'input' | 'recurrence' | 'overlap' | 'catchUp' | 'caller'>;
+
+/** Schedules in the store that the gateways share. */
+export function createSchedules({ db }: SqlStore<ScheduleSchema>): Schedules {
+  return {
+    async put(schedule) {
+      const row = toRow(schedule);
+      const { tenant: _tenant, name: _name, created_at_ms: _created, revision: _revision, ...changed } = row;
+      const kept = await db
+        .insertInto('schedules')
+        .values(row)
+        .onConflict(conflict =>
+          conflict
+            .columns(['tenant', 'name'])
+            .doUpdateSet(current => ({ ...changed, revision: current('schedules.revision', '+', 1) })),
+        )
+        .returningAll()
+        .executeTakeFirstOrThrow();
+      return fromRow(kept);
+    },
+    async get(tenant, name) {
+      const row = await db
+        .selectFrom('schedules')
+        .selectAll()
+        .where('tenant', '=', tenant)
+        .where('name', '=', name)
+        .executeTakeFirst();
+      return row && fromRow(row);
+    },
+    async list({ tenant, after = '', limit }) {
+      const rows = await db
+        .selectFrom('schedules')
+        .selectAll()
+        .where('tenant', '=', tenant)
+        .where('name', '>', after)
+        .orderBy('name')
+        .limit(limit)
+        .execute();
+      return rows.map(fromRow);
+    },
+    async delete(tenant, name) {
+      const { numDeletedRows } = await db
+        .deleteFrom('schedules')
+        .where('tenant', '=', tenant)
+        .where('name', '=', name)
+        .executeTakeFirst();
+      return numDeletedRows > 0n;
+    },
+    async due(nowMs, limit) {
+      const rows = await db
+        .selectFrom('schedules')
+        .selectAll()
+        .where('is_paused', '=', 0)
+        .where('next_at_ms', '<=', nowMs)
+        .orderBy('next_at_ms')
+        .limit(limit)
+        .execute();
+      return rows.map(fromRow);
+    },
+    async change({ tenant, name, revision }, { isPaused, nextAtMs, lastRunId }) {
+      const { numUpdatedRows } = await db
+        .updateTable('schedules')
+        .set({
+          revision: revision + 1,
+          ...(isPaused !== undefined && { is_paused: isPaused ? 1 : 0 }),
+          ...(nextAtMs !== undefined && { next_at_ms: nextAtMs }),
+          ...(lastRunId !== undefined && { last_run: lastRunId }),
+        })
+        .where('tenant', '=', tenant)
+        .where('name', '=', name)
+        .where('revision', '=', revision)
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
+    },
+  };
+}
+
+function toRow(schedule: Schedule): Row {
+  const { tenant, name, isPaused, nextAtMs, lastRunId, createdAtMs, ...plan } = schedule;
+  return {
+    tenant,
+    name,
+    revision: 1,
+    is_paused: isPaused ? 1 : 0,
+    next_at_ms: nextAtMs,
+    last_run: lastRunId ?? null,
+    created_at_ms: createdAtMs,
+    plan: JSON.stringify(plan satisfies Plan),
+  };
+}
+
+function fromRow(row: Row): KeptSchedule {
+  return {
+    ...(JSON.parse(row.plan) as Plan), // written by `toRow`
+    tenant: row.tenant,
+    name: row.name,
+    revision: Number(row.revision),
+    isPaused: Number(row.is_paused) === 1,
+    nextAtMs: Number(row.next_at_ms),
+    lastRunId: row.last_run ?? undefined,
+    createdAtMs: Number(row.created_at_ms),
+  };
+}

@@ -1,0 +1,208 @@
+import { noScopes } from '@strata/shared/identity/scopes.ts';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { duePlan, type Recurrence, timesBetween } from '../src/domain/schedule.ts';
+import { cronProblem, nextTime } from '../src/dsl/next-time.ts';
+import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
+
+const at = (text: string) => Date.parse(text);
+const everyMinute: Recurrence = { type: 'every', everyMs: 60_000, fromMs: 0 };
+
+describe('when a schedule is due', () => {
+  test('cron in its time zone, through the change to summer time and back', () => {
+    const nightly: Recurrence = { type: 'cron', expression: '30 4 * * *', timeZone: 'Europe/Berlin' };
+    expect(nextTime(nightly, at('2026-03-28T12:00:00Z'))).toBe(at('2026-03-29T02:30:00Z'));
+    expect(nextTime(nightly, at('2026-10-24T12:00:00Z'))).toBe(at('2026-10-25T03:30:00Z'));
+  });
+
+  test('a wrong expression or zone is explained', () => {
+    expect(cronProblem('0 0 * * *', 'UTC')).toBeUndefined();
+    expect(cronProblem('61 * * * *', 'UTC')).toMatch(/minute/);
+    expect(cronProblem('* * *', 'UTC')).toMatch(/five, six/);
+    expect(cronProblem('* * * * *', 'Nowhere/Land')).toMatch(/timezone/i);
+    expect(cronProblem('0 0 30 2 *', 'UTC')).toMatch(/never/);
+  });
+
+  test('times that passed while nobody looked: all, the last, or none', () => {
+    const missed = { recurrence: everyMinute, nextAtMs: 60_000 };
+    expect(duePlan({ ...missed, catchUp: 'all' }, 300_500, nextTime)).toEqual({
+      runAtMs: 60_000,
+      nextAtMs: 120_000,
+    });
+    expect(duePlan({ ...missed, catchUp: 'last' }, 300_500, nextTime)).toEqual({
+      runAtMs: 300_000,
+      nextAtMs: 360_000,
+    });
+    expect(duePlan({ ...missed, catchUp: 'none' }, 300_500, nextTime)).toEqual({
+      runAtMs: undefined,
+      nextAtMs: 360_000,
+    });
+    expect(duePlan({ ...missed, catchUp: 'none' }, 60_500, nextTime)).toEqual({
+      runAtMs: 60_000,
+      nextAtMs: 120_000,
+    });
+  });
+
+  test('the times are the same whoever asks, and from wherever', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1000, max: 5_000_000 }),
+        fc.integer({ min: 0, max: 1_000_000 }),
+        fc.integer({ min: 0, max: 10_000_000 }),
+        (everyMs, fromMs, afterMs) => {
+          const recurrence: Recurrence = { type: 'every', everyMs, fromMs };
+          const next = nextTime(recurrence, afterMs) ?? 0;
+          expect(next).toBeGreaterThan(Math.max(afterMs, fromMs - 1));
+          expect((next - fromMs) % everyMs).toBe(0);
+          expect(next - Math.max(afterMs, fromMs - everyMs)).toBeLessThanOrEqual(everyMs);
+          const span = { fromMs: next, untilMs: next + 3 * everyMs, limit: 10 };
+          expect(timesBetween(recurrence, span, nextTime)).toEqual(
+            [0, 1, 2, 3].map(index => next + index * everyMs),
+          );
+        },
+      ),
+    );
+  });
+});
+
+let gateway: TestGateway;
+beforeAll(async () => {
+  gateway = await startGateway();
+  for (const [name, tasks] of [
+    ['quick', [{ a: { set: { done: true } } }]],
+    ['slow', [{ a: { wait: 'PT1H' } }]],
+  ] as const) {
+    const body = definitionOf(tasks, {
+      document: { dsl: '1.0.3', namespace: 'test', name, version: '1.0.0' },
+    });
+    expect((await gateway.call('PUT', `/v1/workflows/test/${name}/1.0.0`, { body })).status).toBe(201);
+  }
+});
+afterAll(() => gateway.close());
+
+const workflow = (name: string) => ({ namespace: 'test', name, version: '1.0.0' });
+const put = (name: string, body: unknown, key?: string) =>
+  gateway.call('PUT', `/v1/schedules/${name}`, { body, ...(key !== undefined && { key }) });
+
+async function runsOf(name: string): Promise<{ id: string; status: string }[]> {
+  const { body } = await gateway.call('GET', '/v1/runs?limit=200');
+  return body.runs.filter((run: { workflow: { name: string } }) => run.workflow.name === name);
+}
+
+async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await new Promise(resolve => setTimeout(resolve, 50)); // looks again; nothing is decided by the time
+  }
+}
+
+test('a schedule starts runs by itself, until it is paused', async () => {
+  const made = await put('often', {
+    workflow: workflow('quick'),
+    input: { n: 1 },
+    every: { seconds: 1 },
+    overlap: 'allow',
+  });
+  expect([made.status, made.body]).toEqual([
+    201,
+    expect.objectContaining({
+      name: 'often',
+      paused: false,
+      overlap: 'allow',
+      principal: 'tester',
+      next_at: expect.any(String),
+    }),
+  ]);
+  const first = await until(async () =>
+    (await runsOf('quick')).length > 1 ? await runsOf('quick') : undefined,
+  );
+  expect(new Set(first.map(run => run.id)).size).toBe(first.length);
+  const { body: paused } = await gateway.call('POST', '/v1/schedules/often:pause', { body: {} });
+  expect(paused).toMatchObject({ paused: true });
+  expect(paused.next_at).toBeUndefined();
+  expect((await gateway.call('POST', '/v1/schedules/often:resume', { body: {} })).body.next_at).toBeDefined();
+  expect((await gateway.call('DELETE', '/v1/schedules/often')).status).toBe(204);
+  expect((await gateway.call('GET', '/v1/schedules/often')).body.reason).toBe('schedule_not_found');
+});
+
+test('while the run before goes on the next one is skipped, unless the schedule says otherwise', async () => {
+  await put('skipping', { workflow: workflow('slow'), every: { seconds: 1 } });
+  const [run] = await until(async () =>
+    (await runsOf('slow')).length > 0 ? await runsOf('slow') : undefined,
+  );
+  const passed = async () => {
+    const { body } = await gateway.call('GET', '/v1/schedules/skipping');
+    return body.next_at as string;
+  };
+  const before = await passed();
+  await until(async () => ((await passed()) > before ? true : undefined));
+  expect((await runsOf('slow')).map(each => each.id)).toEqual([run?.id]);
+  await put('skipping', { workflow: workflow('slow'), every: { seconds: 1 }, overlap: 'cancel' });
+  await until(async () => {
+    const old = (await runsOf('slow')).find(each => each.id === run?.id);
+    return old?.status === 'cancelled' ? true : undefined;
+  });
+  await gateway.call('DELETE', '/v1/schedules/skipping');
+});
+
+test('what was missed is made good for a span, each due time once', async () => {
+  await put('nightly', { workflow: workflow('quick'), cron: '0 3 * * *', time_zone: 'Europe/Berlin' });
+  const span = { from: '2026-01-01T00:00:00Z', until: '2026-01-03T23:00:00Z' };
+  const first = await gateway.call('POST', '/v1/schedules/nightly:backfill', { body: span });
+  expect(first.body.runs).toHaveLength(3);
+  const again = await gateway.call('POST', '/v1/schedules/nightly:backfill', { body: span });
+  expect(again.body).toEqual(first.body);
+  const tooMuch = await gateway.call('POST', '/v1/schedules/nightly:backfill', {
+    body: { ...span, until: '2026-09-01T00:00:00Z' },
+  });
+  expect([tooMuch.status, tooMuch.body.reason]).toEqual([413, 'backfill_too_large']);
+  const now = await gateway.call('POST', '/v1/schedules/nightly:trigger', { body: {} });
+  expect(now.body.runs).toHaveLength(1);
+});
+
+test('what is wrong is said, and what may not be seen is not there', async () => {
+  for (const body of [
+    { workflow: workflow('quick') },
+    { workflow: workflow('quick'), cron: '* * * * *', every: 'PT1M' },
+    { workflow: workflow('quick'), cron: 'never' },
+    { workflow: workflow('quick'), every: 'PT0.1S' },
+    { workflow: workflow('quick'), cron: '* * * * *', time_zone: 'Mars/Base' },
+  ]) {
+    const { status, body: problem } = await put('wrong', body);
+    expect([status, problem.reason], JSON.stringify(body)).toEqual([400, 'request_invalid']);
+  }
+  await put('mine', { workflow: workflow('quick'), cron: '0 0 1 1 *' });
+  for (const key of [
+    await gateway.deps.createKey({ tenant: 'other' }),
+    await gateway.deps.createKey({ scopes: { ...noScopes, workflows: ['else/*'] } }),
+  ]) {
+    expect((await gateway.call('GET', '/v1/schedules', { key })).body.schedules).toEqual([]);
+    const foreign = await gateway.call('GET', '/v1/schedules/mine', { key });
+    const absent = await gateway.call('GET', '/v1/schedules/none', { key });
+    expect([foreign.status, foreign.body.detail]).toEqual([absent.status, absent.body.detail]);
+  }
+});
+
+test('a schedule whose workflow is gone is paused instead of being tried for ever', async () => {
+  await put('lost', { workflow: workflow('nowhere'), every: { seconds: 1 } });
+  await until(async () => ((await gateway.call('GET', '/v1/schedules/lost')).body.paused ? true : undefined));
+});
+
+test('a stored workflow brings the schedule of its document with it; a new version takes it over', async () => {
+  const document = (version: string, schedule: unknown) =>
+    definitionOf([{ a: { set: { x: 1 } } }], {
+      document: { dsl: '1.0.3', namespace: 'test', name: 'report', version },
+      schedule,
+    });
+  const store = (version: string, schedule: unknown) =>
+    gateway.call('PUT', `/v1/workflows/test/report/${version}`, { body: document(version, schedule) });
+  expect((await store('1.0.0', { cron: '0 6 * * 1' })).status).toBe(201);
+  const first = await gateway.call('GET', '/v1/schedules/test.report');
+  expect(first.body).toMatchObject({ cron: '0 6 * * 1', time_zone: 'UTC', workflow: { version: '1.0.0' } });
+  expect((await store('1.1.0', { every: { hours: 2 } })).status).toBe(201);
+  const second = await gateway.call('GET', '/v1/schedules/test.report');
+  expect(second.body).toMatchObject({ every: { milliseconds: 7_200_000 }, workflow: { version: '1.1.0' } });
+  const wrong = await store('1.2.0', { cron: '99 * * * *' });
+  expect([wrong.status, wrong.body.errors[0].pointer]).toEqual([400, '/schedule/cron']);
+});
