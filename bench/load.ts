@@ -14,6 +14,8 @@ export interface Load {
 export interface LoadResult {
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
+  /** From the request to the first byte of its answer. */
+  readonly firstByteP50Ms: number;
   readonly p99Ms: number;
   /** Answers other than 200, and connections that broke. A run with any is not a result. */
   readonly failures: number;

@@ -20,6 +20,7 @@ const request = [
 const counted = '1000000000';
 const total = Number(REQUESTS);
 const times: number[] = [];
+const firstBytes: number[] = [];
 let begun = 0;
 let done = 0;
 let failures = 0;
@@ -43,6 +44,7 @@ function loop(): Promise<void> {
     };
     socket.on('connect', send);
     socket.on('data', chunk => {
+      if (held === '') firstBytes.push(performance.now() - startedAt);
       held += chunk.toString('latin1');
       if (!isComplete(held)) return;
       times.push(performance.now() - startedAt);
@@ -74,6 +76,7 @@ console.log(
   JSON.stringify({
     requestsPerSecond: done / seconds,
     p50Ms: median(times),
+    firstByteP50Ms: median(firstBytes),
     p99Ms: sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN,
     failures,
   }),

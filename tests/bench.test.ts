@@ -5,7 +5,15 @@ test('the bench runs: every candidate is measured in one run and answers everyth
   const { code, output } = await runProgram(['bench/run.ts', '--quick'], {});
   expect(code, output).toBe(0);
   const rows = [...output.matchAll(/^\| ([\w -]+) \| (\d+) \| ([\d.]+) \| (\d+) \|$/gm)];
-  expect(rows.map(row => row[1])).toEqual(['direct', 'bare proxy', 'ai-gateway', 'direct', 'mcp-gateway']);
+  expect(rows.map(row => row[1])).toEqual([
+    'direct',
+    'bare proxy',
+    'portkey',
+    'ai-gateway',
+    'ai-gateway translating',
+    'direct',
+    'mcp-gateway',
+  ]);
   for (const [, name, rate, , failures] of rows) {
     expect(Number(failures), name).toBe(0);
     expect(Number(rate), name).toBeGreaterThan(0);
