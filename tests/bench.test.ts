@@ -11,8 +11,9 @@ test('the bench runs: every candidate is measured in one run and answers everyth
     'portkey',
     'ai-gateway',
     'ai-gateway translating',
-    'direct',
-    'mcp-gateway',
+    ...['direct', 'SDK relay', 'mcp-gateway'],
+    ...['direct', 'mcp-gateway'],
+    ...['direct', 'SDK relay', 'mcp-gateway'],
   ]);
   for (const [, name, rate, , failures] of rows) {
     expect(Number(failures), name).toBe(0);
