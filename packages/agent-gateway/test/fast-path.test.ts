@@ -196,5 +196,5 @@ test.each([
   expect(await neighbour).toBe(2);
   expect(await evaluate('1+1')).toBe(2);
   // The limit is CPU time, so that a loaded machine does not fail an honest expression; alone, the wall clock agrees.
-  expect(tookMs).toBeLessThan(process.env.CI === 'true' ? 600 : 300);
+  expect(tookMs).toBeLessThan(process.env.CI === 'true' ? 5000 : 300);
 });
