@@ -130,7 +130,8 @@ test('the same agent against the provider simulator, whose model asks for tools 
   const model = await startFarEnd(async ({ path, body }, response) => {
     const headers = { authorization: 'Bearer sk-provider', 'content-type': 'application/json' };
     const answer = await fetch(`${simulator.url}/openai${path}`, { method: 'POST', headers, body });
-    response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
+    const type = answer.headers.get('content-type') ?? '';
+    response.writeHead(answer.status, { 'content-type': type }).end(await answer.text());
   });
   opened.push(simulator, tools, model);
   const gateway = await startAgain({ model, tools });

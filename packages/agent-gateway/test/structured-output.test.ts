@@ -55,6 +55,8 @@ test('`call: llm` asks once and gives the answer with its circumstances', async 
     {
       model: 'demo',
       temperature: 0,
+      stream: true,
+      stream_options: { include_usage: true },
       messages: [
         { role: 'system', content: 'Judge.' },
         { role: 'user', content: 'the work' },
@@ -87,6 +89,22 @@ test('an answer that does not fit is mended by the model, which is told every pr
   expect(told[1]).toContain('the answer is not JSON');
   expect(told[2]).toContain("must have required property 'confidence'");
   expect(told[2]).toContain('/grade must be equal to one of the allowed values');
+});
+
+test('what a model says is seen in the events of the run while it says it, and its cost is known at the end', async () => {
+  const pieces = ['The work ', 'is ', 'fine.', ' Really.'];
+  const { gateway, run } = await start(() => ({ say: '', pieces }));
+  const body = await run('agent');
+  expect(body).toMatchObject({
+    status: 'completed',
+    output: { content: 'The work is fine. Really.', finishReason: 'stop' },
+    cost: { nano_usd: '1000', unpriced_calls: 0 },
+    usage: { input_tokens: 10, output_tokens: 5 },
+  });
+  const { body: events } = await gateway.call('GET', `/v1/runs/${body.id}/events?types=call-progressed`);
+  const said = [...String(events).matchAll(/^data: (.*)$/gm)].map(match => JSON.parse(match[1] ?? ''));
+  expect(said.map(each => each.text).join('')).toBe('The work is fine. Really.');
+  expect(said[0]).toMatchObject({ type: 'call-progressed', task: '/do/0/judge', call: 'llm-1' });
 });
 
 test('one that is never mended fails the task', async () => {

@@ -9,7 +9,9 @@ import type { CallContext, CallResult, Effect } from '../domain/effect.ts';
 import { kindOfStatus, readBounded, retryAfterMsOf } from '../domain/upstream-refusal.ts';
 import { contextExceeded, type ModelAnswer } from './conversation.ts';
 import type { ModelCall } from './model-call.ts';
+import { type ChatStream, readChatStream } from './read-chat-stream.ts';
 
+const streamOverhead = 64;
 const costHeader = 'x-strata-cost-nano-usd';
 
 /** The gateway's own reason, and what a provider's refusal says that came through unchanged. */
@@ -67,7 +69,8 @@ export function createModelEffect({ dialer, settings }: ModelEffectOptions): Eff
         path: '/v1/chat/completions',
         headers: {
           'content-type': 'application/json',
-          accept: 'application/json',
+          accept: 'text/event-stream, application/json',
+          'x-strata-usage': 'comment',
           traceparent: context.traceparent,
           'idempotency-key': context.idempotencyKey,
           [envelopeHeader]: await context.envelope('ai-gateway', {
@@ -81,13 +84,24 @@ export function createModelEffect({ dialer, settings }: ModelEffectOptions): Eff
           ...(call.tools.length > 0 && { tools: call.tools }),
           ...(call.outputSchema !== undefined && { response_format: responseFormat(call.outputSchema) }),
           ...call.sampling,
+          stream: true,
+          stream_options: { include_usage: true },
         }),
         signal: context.signal,
         timeouts: { headersMs: timeoutMs, bodyMs: timeoutMs },
       });
-      const bytes = await readBounded(response.body, context.maxResultBytes);
-      if (response.status !== 200) throw refusalOf(response, bytes);
-      return readAnswer(response, bytes, context);
+      if (response.status !== 200)
+        throw refusalOf(response, await readBounded(response.body, context.maxResultBytes));
+      if (!String(response.headers['content-type']).startsWith('text/event-stream')) {
+        const answer = parseJson(await readBounded(response.body, context.maxResultBytes));
+        return readAnswer({ answer, costNanoUsd: costOf(response) }, context);
+      }
+      const stream = readChatStream(response.body, {
+        // A token of a stream is some two hundred bytes on the wire, and a few in the result.
+        maxBytes: context.maxResultBytes * streamOverhead,
+        onText: text => context.progress(text),
+      });
+      return readAnswer(await stream, context);
     },
   };
 }
@@ -96,8 +110,8 @@ function responseFormat(schema: unknown) {
   return { type: 'json_schema', json_schema: { name: 'answer', schema } };
 }
 
-function readAnswer(response: DialResponse, bytes: Buffer, context: CallContext): CallResult {
-  const parsed = answerSchema.safeParse(parseJson(bytes));
+function readAnswer({ answer: given, costNanoUsd }: ChatStream, context: CallContext): CallResult {
+  const parsed = answerSchema.safeParse(given);
   const choice = parsed.data?.choices[0];
   if (!parsed.success || choice === undefined) {
     throw new GatewayError('upstream_failed', 'The model gave an answer without a message.', {
@@ -131,7 +145,7 @@ function readAnswer(response: DialResponse, bytes: Buffer, context: CallContext)
     [attributes.inputTokens]: usage.inputTokens,
     [attributes.outputTokens]: usage.outputTokens,
   });
-  return { result: answer, usage, costNanoUsd: costOf(response) };
+  return { result: answer, usage, costNanoUsd };
 }
 
 /** Money is an integer or unknown, never zero by mistake ($-2). */

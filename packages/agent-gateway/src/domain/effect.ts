@@ -15,6 +15,8 @@ export interface CallContext {
   readonly maxResultBytes: number;
   /** Signs the run's envelope for the next gateway, narrowed to this task and to what the call needs. */
   envelope(audience: 'ai-gateway' | 'mcp-gateway', narrowing: CallNarrowing): Promise<string>;
+  /** Something for those who watch the run, before the result is there. */
+  progress(text: string): void;
   /** Adds a fact to the span of the call. */
   annotate(attributes: Readonly<Record<string, string | number>>): void;
 }

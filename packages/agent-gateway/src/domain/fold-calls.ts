@@ -2,7 +2,7 @@ import { runError } from './run-error.ts';
 import type { Resolution, RunEvent, Usage } from './run-events.ts';
 import { type CallState, type OpenTask, type RunState, taskKey } from './run-state.ts';
 
-type CallEvent = Extract<RunEvent, { readonly call: string }>;
+type CallEvent = Exclude<Extract<RunEvent, { readonly call: string }>, { readonly type: 'call-progressed' }>;
 
 /** Folds what became of one call. */
 export function applyCall(state: RunState, event: CallEvent): void {

@@ -76,6 +76,8 @@ function applyEvent(state: RunState, event: RunEvent, atMs: number): void {
     case 'child-ended':
       applyChild(state, event);
       return;
+    case 'call-progressed':
+      return; // for those who watch
     case 'call-started':
     case 'call-completed':
     case 'call-failed':

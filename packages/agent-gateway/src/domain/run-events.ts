@@ -175,6 +175,8 @@ export type RunEvent =
       /** The same for every attempt, different for every visit (W5). */
       readonly key: string;
     } & OfCall)
+  /** What the call has said since, for those who watch. Decides nothing. */
+  | ({ readonly type: 'call-progressed'; readonly text: string } & OfCall)
   | ({
       readonly type: 'call-completed';
       readonly result: unknown;

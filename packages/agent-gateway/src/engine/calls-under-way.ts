@@ -53,7 +53,12 @@ export class CallsUnderWay {
     for (const { call, attempt } of start) {
       const name = `${taskKey(task)}:${call.id}`;
       const abort = new AbortController();
-      const parts = { runId, state, task, call, attempt, trace: trace.call(task, { ...call, attempt }) };
+      const onProgress = (text: string) => {
+        this.#arrived.push({ type: 'call-progressed', path, visit, call: call.id, text });
+        this.#options.onEnd();
+      };
+      const callTrace = trace.call(task, { ...call, attempt });
+      const parts = { runId, state, task, call, attempt, trace: callTrace, onProgress };
       this.#running.set(name, { task, abort });
       const either = AbortSignal.any([signal, abort.signal]);
       void performCall({ ...parts, signal: either }, this.#deps).then(event => {

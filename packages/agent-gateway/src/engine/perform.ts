@@ -10,6 +10,7 @@ import { toRunError } from '../domain/run-error.ts';
 import type { RunEvent } from '../domain/run-events.ts';
 import type { OpenTask, RunState } from '../domain/run-state.ts';
 import type { PlannedCall } from '../domain/task-type.ts';
+import { ProgressBuffer } from './progress-buffer.ts';
 import type { CallTrace } from './run-trace.ts';
 
 export type IssueEnvelope = (envelope: Omit<Envelope, 'issuer'>, audience: GatewayName) => Promise<string>;
@@ -38,6 +39,7 @@ export interface Attempt {
   readonly attempt: number;
   readonly signal: AbortSignal;
   readonly trace: CallTrace;
+  readonly onProgress: (text: string) => void;
 }
 
 /**
@@ -55,11 +57,12 @@ export async function performCall(attempt: Attempt, deps: PerformDeps): Promise<
   const revoked = new AbortController();
   const leave = deps.live.add({ caller: state.identity, abort: reason => revoked.abort(reason) });
   const of = { path: task.path, visit: task.visit, call: call.id };
+  const progress = new ProgressBuffer(deps.clock, attempt.onProgress);
   try {
     const effect = deps.effects.get(call.effect);
     if (effect === undefined) throw new Error(`No effect '${call.effect}'`);
     const signal = AbortSignal.any([attempt.signal, revoked.signal]);
-    const context = createContext({ ...attempt, signal }, deps);
+    const context = createContext({ ...attempt, signal, onProgress: text => progress.add(text) }, deps);
     const { result, costNanoUsd, usage } = await effect.perform(call.request, context);
     const size = JSON.stringify(result)?.length ?? 0;
     if (size > state.limits.maxValueBytes) throw tooLarge(size, state.limits.maxValueBytes);
@@ -82,11 +85,15 @@ export async function performCall(attempt: Attempt, deps: PerformDeps): Promise<
       ...(delayMs !== undefined && { retryAtMs: deps.clock.now() + delayMs }),
     };
   } finally {
+    progress.flush();
     leave();
   }
 }
 
-function createContext({ runId, state, task, call, signal, trace }: Attempt, deps: PerformDeps): CallContext {
+function createContext(
+  { runId, state, task, call, signal, trace, onProgress }: Attempt,
+  deps: PerformDeps,
+): CallContext {
   return {
     runId,
     workflow: state.workflow,
@@ -98,6 +105,7 @@ function createContext({ runId, state, task, call, signal, trace }: Attempt, dep
     maxResultBytes: state.limits.maxValueBytes,
     envelope: (audience, narrowing) =>
       deps.issueEnvelope(envelopeOf({ runId, state, task }, narrowing), audience),
+    progress: onProgress,
     annotate: trace.annotate,
   };
 }

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { type FarEnd, type Received, startFarEnd } from './http-far-end.ts';
 
 export interface ChatBody {
@@ -8,10 +9,11 @@ export interface ChatBody {
     readonly tool_calls?: unknown;
   }[];
   readonly tools?: readonly { readonly function: { readonly name: string } }[];
+  readonly stream?: boolean;
 }
 
 export type Reply =
-  | { readonly say: string }
+  | { readonly say: string; readonly pieces?: readonly string[] }
   | { readonly use: readonly { readonly tool: string; readonly input: unknown }[] }
   | { readonly status: number; readonly code?: string; readonly headers?: Readonly<Record<string, string>> };
 
@@ -27,6 +29,10 @@ export function startModel(
     if ('status' in answer) {
       response.writeHead(answer.status, answer.headers);
       response.end(JSON.stringify({ error: { message: 'refused', code: answer.code ?? 'test' } }));
+      return;
+    }
+    if ('pieces' in answer && answer.pieces !== undefined) {
+      stream(response, body, answer.pieces);
       return;
     }
     const toolCalls = 'use' in answer ? answer.use : [];
@@ -57,4 +63,17 @@ export function startModel(
       }),
     );
   });
+}
+
+/** As ai-gateway streams, with its price at the end. */
+function stream(response: ServerResponse, { model }: ChatBody, pieces: readonly string[]): void {
+  const chunk = (rest: object) =>
+    `data: ${JSON.stringify({ id: 'chat', object: 'chat.completion.chunk', model, ...rest })}\n\n`;
+  response.setHeader('content-type', 'text/event-stream');
+  for (const content of pieces) response.write(chunk({ choices: [{ index: 0, delta: { content } }] }));
+  response.write(chunk({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }));
+  response.write(
+    chunk({ choices: [], usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 } }),
+  );
+  response.end('data: [DONE]\n\n: strata cost_nano_usd=1000\n\n');
 }
