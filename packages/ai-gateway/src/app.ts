@@ -5,7 +5,8 @@ import { problemErrors } from '@strata/shared/errors/problem.ts';
 import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
 import { createGatewayServer } from '@strata/shared/http/server.ts';
 import type { PriceList } from '@strata/shared/money/price.ts';
-import { builtInPrices, loadPriceFile, priceList } from '@strata/shared/money/price-catalog.ts';
+import { builtInPrices, loadPriceFile, priceList, withLimitsOf } from '@strata/shared/money/price-catalog.ts';
+import type { PriceOverrides } from '@strata/shared/money/price-overrides.ts';
 import { compose, type Stage } from '@strata/shared/pipeline.ts';
 import { Breaker, type BreakerOptions } from '@strata/shared/resilience/breaker.ts';
 import { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
@@ -54,9 +55,14 @@ export async function createAiGateway(
 ): Promise<GatewayApp> {
   const { clock, telemetry } = deps;
   let inForce = takeOver(config.current, deps);
-  const stopListening = config.onChange(next => {
-    inForce = takeOver(next, deps);
-  });
+  const stopListening = [
+    config.onChange(next => {
+      inForce = takeOver(next, deps);
+    }),
+    deps.priceOverrides.onChange(() => {
+      inForce = { ...inForce, routes: inForce.priceRoutes() };
+    }),
+  ];
   const usage = options.usage ?? bothSinks(createUsageMetrics(telemetry), createUsageEntries(deps.ledger));
 
   const requestStages: Stage<Call, Answer>[] = [
@@ -128,7 +134,7 @@ export async function createAiGateway(
   return {
     server,
     async close() {
-      stopListening();
+      for (const stop of stopListening) stop();
       responses.close();
     },
   };
@@ -152,6 +158,8 @@ interface InForce {
   readonly providers: ReadonlyMap<string, ModelProvider>;
   readonly known: KnownPrices;
   readonly routes: RouteTable;
+  /** The same routes with the prices that are known now. */
+  readonly priceRoutes: () => RouteTable;
   readonly policy: AttemptPolicy;
   readonly limits: UpstreamLimits;
   readonly sinceMs: number;
@@ -161,13 +169,15 @@ interface InForce {
 function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
   const { attempts, hold } = section;
   const providers = buildProviders(section, deps);
-  const known = knownPrices(section.price_file);
+  const known = knownPrices(section.price_file, deps.priceOverrides);
+  const priceRoutes = () => buildRoutes(section, providers, known);
   return {
     providers,
     sinceMs: deps.clock.now(),
     unpriced: section.unpriced,
     known,
-    routes: buildRoutes(section, providers, known),
+    routes: priceRoutes(),
+    priceRoutes,
     policy: {
       maxAttempts: attempts.max_attempts,
       maxRounds: attempts.max_rounds,
@@ -229,16 +239,21 @@ function pricesOf(provider: ModelProvider, target: TargetConfig, known: KnownPri
   if (target.prices !== undefined) {
     const written = JSON.stringify(target.prices);
     const own = priceList(target.prices, `config/${hash('sha256', written).slice(0, 12)}`);
-    return listed?.limits === undefined ? own : { ...own, limits: listed.limits };
+    return withLimitsOf(own, listed);
   }
   return listed;
 }
 
 type KnownPrices = (provider: ModelProvider, model: string) => PriceList | undefined;
 
-/** What the price file lists wins over the built-in catalog. */
-function knownPrices(priceFile: string | undefined): KnownPrices {
+/** What the admin API has set wins over the price file, and that over the built-in catalog. */
+function knownPrices(priceFile: string | undefined, overrides: PriceOverrides): KnownPrices {
   const own = priceFile === undefined ? undefined : loadPriceFile(priceFile);
-  return ({ vendor }, model) =>
-    vendor === undefined ? undefined : (own?.find(vendor, model) ?? builtInPrices().find(vendor, model));
+  const listed = (vendor: string, model: string) =>
+    own?.find(vendor, model) ?? builtInPrices().find(vendor, model);
+  return ({ vendor, name }, model) => {
+    const beneath = vendor === undefined ? undefined : listed(vendor, model);
+    const override = overrides.find(vendor ?? name, model);
+    return override === undefined ? beneath : withLimitsOf(override, beneath);
+  };
 }

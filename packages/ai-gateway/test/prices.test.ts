@@ -99,3 +99,44 @@ test('a price file wins over the built-in catalog, and names its own version', a
   const [record] = await gateway.recorded(1);
   expect(record?.priceVersion).toMatch(/^2026-11-01\//);
 });
+
+test('[$-2] a price that the admin API sets is in force while the gateway runs: above the price file, below the target', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'strata-price-file-')), 'prices.json');
+  const models = { 'openai/gpt-5-mini': { input: '1000', output: '1000' } };
+  writeFileSync(file, JSON.stringify({ source: 'mine', licence: 'none', as_of: '2026-11-01', models }));
+  gateway = await startGateway({
+    section: {
+      price_file: file,
+      providers: { known: account({ vendor: 'openai' }), stranger: account() },
+      models: {
+        chat: { targets: [known] },
+        fixed: { targets: [{ ...known, prices: { input: '7', output: '7' } }] },
+        local: { targets: [unknown] },
+      },
+    },
+  });
+  const { priceStore, priceOverrides } = gateway.deps;
+  const versionOf = async (model: string) => {
+    const count = gateway.records.length + 1;
+    await post(gateway, '/v1/chat/completions', chatRequest({ model }));
+    return (await gateway.recorded(count)).at(-1)?.priceVersion;
+  };
+  const inForce = (isThere: () => boolean) => expect.poll(isThere, { timeout: 20_000 }).toBe(true);
+  expect(await versionOf('chat')).toMatch(/^2026-11-01\//);
+  expect(await versionOf('local')).toBeUndefined();
+
+  const prices = { input: '2', output: '3', cache_read: '1' };
+  const set = await priceStore.set({ vendor: 'openai', model: 'gpt-5-mini', prices });
+  const own = await priceStore.set({ vendor: 'stranger', model: 'gpt-5-mini', prices });
+  await inForce(() => priceOverrides.find('stranger', 'gpt-5-mini') !== undefined);
+  expect(await versionOf('chat')).toBe(`admin/${set.version}`);
+  const { usage, costNanoUsd } = gateway.records.at(-1) ?? {};
+  const { input = 0, cacheRead = 0, output = 0, reasoning = 0 } = usage ?? {};
+  expect(costNanoUsd).toBe(BigInt(input * 2000 + cacheRead * 1000 + (output + reasoning) * 3000));
+  expect(await versionOf('local')).toBe(`admin/${own.version}`);
+  expect(await versionOf('fixed')).toMatch(/^config\//);
+
+  await priceStore.remove({ vendor: 'openai', model: 'gpt-5-mini' });
+  await inForce(() => priceOverrides.find('openai', 'gpt-5-mini') === undefined);
+  expect(await versionOf('chat')).toMatch(/^2026-11-01\//);
+});

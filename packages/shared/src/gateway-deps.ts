@@ -32,6 +32,8 @@ import type { Limiter } from './limits/limiter.ts';
 import { openLimiter } from './limits/open-limiter.ts';
 import type { Budgets } from './money/budgets.ts';
 import { openMoney } from './money/open-money.ts';
+import { openPriceOverrides, type PriceOverrides } from './money/price-overrides.ts';
+import { createPriceStore, type PriceStore } from './money/price-store.ts';
 import type { SqlBudgetStore } from './money/sql-budget-store.ts';
 import type { UsageLedger } from './money/usage-ledger.ts';
 import { createSealer, type Sealer } from './sealer.ts';
@@ -68,6 +70,9 @@ export interface GatewayDeps {
   readonly budgets: Budgets;
   /** Where budgets are kept and changed. */
   readonly budgetStore: SqlBudgetStore;
+  /** Prices that the admin API has set: what is in force here, and where they are kept and changed. */
+  readonly priceOverrides: PriceOverrides;
+  readonly priceStore: PriceStore;
   /** For texts that only this installation may read or make. */
   readonly sealer: Sealer;
   /** Where refused calls are entered, however many. */
@@ -133,6 +138,13 @@ export async function openGatewayDeps(options: {
   });
   const limiter = await openLimiter({ config, clock, log: telemetry.log });
   const money = await openMoney({ sql, clock, log: telemetry.log, config });
+  const priceStore = createPriceStore({ sql, clock, onChanged: identity.announce });
+  const priceOverrides = await openPriceOverrides({
+    store: priceStore,
+    watch: identity.watch,
+    clock,
+    log: telemetry.log,
+  });
   const refusals = createRefusalLog({ audit, clock, perMinute: config.audit.refusals_per_minute });
   return {
     name,
@@ -157,6 +169,8 @@ export async function openGatewayDeps(options: {
     budgets: money.budgets,
     limiter,
     budgetStore: money.budgetStore,
+    priceOverrides,
+    priceStore,
     sealer: createSealer(pepper),
     authenticate: identity.authenticate,
     audit,
@@ -164,6 +178,7 @@ export async function openGatewayDeps(options: {
     envelopes: createEnvelopeIssuer({ name, keys: envelopeKeys, clock }),
     dataDir,
     async close() {
+      await priceOverrides.close();
       await identity.close();
       await dialer.close();
       await limiter.close();

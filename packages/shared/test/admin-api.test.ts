@@ -35,6 +35,7 @@ const bodies: Readonly<Record<string, () => unknown>> = {
   'principal.create': () => ({ id: unique('user'), project: 'default' }),
   'key.create': () => ({ name: 'k', principal: 'tester' }),
   'policy.explain': () => ({ key_id: 'unknown', kind: 'model', name: 'x' }),
+  'price.set': () => ({ vendor: 'openai', model: unique('model'), prices: { input: '1', output: '2' } }),
   'budget.create': () => ({ subject: 'team:default', limit_usd: '5', window: { type: 'month' } }),
 };
 

@@ -47,7 +47,7 @@ export function adminRoutes(deps: AdminDeps): readonly AdminRoute[] {
     ...keyRoutes(deps),
     ...budgetRoutes(deps),
     ...policyRoutes(deps),
-    ...priceRoutes(),
+    ...priceRoutes(deps),
     ...usageRoutes(deps),
     ...auditRoutes(deps),
   ];
@@ -185,6 +185,7 @@ function preconditionFailed(error: unknown): never {
   if (!(error instanceof GatewayError)) throw error;
   if (error.reason === 'unknown_key') throw absent('key');
   if (error.reason === 'unknown_budget') throw absent('budget');
+  if (error.reason === 'unknown_price') throw absent('price');
   if (error.reason !== 'revision_mismatch' && error.reason !== 'budget_changed') throw error;
   throw new GatewayError('precondition_failed', error.message, { reason: 'revision_mismatch', cause: error });
 }

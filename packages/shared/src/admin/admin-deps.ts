@@ -4,6 +4,7 @@ import type { GatewayName } from '../identity/envelope.ts';
 import type { KeyStore } from '../identity/key-store.ts';
 import type { PolicyGuard } from '../identity/policy-guard.ts';
 import type { TreeStore } from '../identity/tree-store.ts';
+import type { PriceStore } from '../money/price-store.ts';
 import type { SqlBudgetStore } from '../money/sql-budget-store.ts';
 import type { Sealer } from '../sealer.ts';
 import type { SharedSchema } from '../stores/shared-schema.ts';
@@ -16,6 +17,7 @@ export interface AdminDeps {
   readonly keys: KeyStore;
   readonly tree: TreeStore;
   readonly budgetStore: SqlBudgetStore;
+  readonly priceStore: PriceStore;
   readonly policy: Pick<PolicyGuard, 'policies'>;
   readonly name: GatewayName;
   readonly audit: AuditLog;

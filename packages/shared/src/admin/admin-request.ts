@@ -48,7 +48,7 @@ export async function readRequest(
   const { organisation, ...rest } = query;
   const tenant = await tenantOf(request, organisation, tree);
   const text = Buffer.isBuffer(request.body) && request.body.length > 0 ? request.body : undefined;
-  const body = text === undefined ? undefined : parseJson(text, limits);
+  const body = text === undefined ? undefined : parseJson(text, route.bodyLimits ?? limits);
   return {
     tenant,
     params: check('path', route.params ?? none, request.params),

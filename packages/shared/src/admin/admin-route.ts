@@ -2,6 +2,7 @@ import type * as z from 'zod';
 import type { AuditEvent } from '../audit/audit-record.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { Role } from '../identity/tree.ts';
+import type { JsonLimits } from '../json.ts';
 
 /** What a change concerns, for its audit entry. */
 export interface ChangedTarget {
@@ -61,6 +62,8 @@ interface RouteShape<
   readonly params?: Params;
   readonly query?: Query;
   readonly body?: Body;
+  /** For bodies that are larger than those of other routes. */
+  readonly bodyLimits?: JsonLimits;
   /** What it answers with; nothing for 204. */
   readonly answer?: Answer;
   readonly status?: 200 | 201 | 204;

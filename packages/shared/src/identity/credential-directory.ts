@@ -1,8 +1,7 @@
 import type { Caller } from './caller.ts';
-import type { IdentityChange } from './identity-changes.ts';
+import type { ChangedSubject, IdentityChange } from './identity-changes.ts';
 import type { IdentityWatch } from './identity-watch.ts';
 import type { KeyStore, VirtualKey } from './key-store.ts';
-import type { NodeKind } from './tree.ts';
 import type { Standing, TreeStore } from './tree-store.ts';
 
 /** A key as it is in force: one object for as long as nothing about it changes. */
@@ -86,7 +85,7 @@ function sourcesOf(path: { tenant: string; team: string; project: string; princi
   ];
 }
 
-function sourceName(kind: 'key' | 'run' | NodeKind, tenant: string, id: string): string {
+function sourceName(kind: ChangedSubject['kind'], tenant: string, id: string): string {
   return `${kind} ${tenant} ${id}`;
 }
 

@@ -6,10 +6,10 @@ import type { NodeKind } from './tree.ts';
 
 export type IdentityTransaction = Transaction<IdentitySchema>;
 
-/** What a change concerns: a key, a node of the tree, or a run that was cancelled. */
+/** What a change concerns: a key, a node of the tree, a run that was cancelled, or prices (of the installation: their tenant is `*`). */
 export interface ChangedSubject {
   readonly tenant: string;
-  readonly kind: 'key' | 'run' | NodeKind;
+  readonly kind: 'key' | 'run' | 'price' | NodeKind;
   readonly id: string;
 }
 
@@ -47,11 +47,12 @@ export async function writeChange<T>(
   return result;
 }
 
-async function noteChange(
+/** Writes the change down in the transaction that makes it. Returns its version; no other writer is between that and the commit. */
+export async function noteChange(
   transaction: IdentityTransaction,
   { tenant, kind, id }: ChangedSubject,
   atMs: number,
-): Promise<void> {
+): Promise<number> {
   // The row is locked until the commit, so versions become visible in their order, without gaps.
   const row = await transaction
     .updateTable('identity_version')
@@ -63,11 +64,12 @@ async function noteChange(
     .insertInto('identity_changes')
     .values({ version, tenant, kind, id, at_ms: atMs })
     .execute();
-  if (version % trimEvery !== 0) return;
+  if (version % trimEvery !== 0) return version;
   await transaction
     .deleteFrom('identity_changes')
     .where('version', '<=', version - keptChanges)
     .execute();
+  return version;
 }
 
 const pageSize = 1000;

@@ -11,7 +11,7 @@ import type { EnvelopeVerifier } from './envelope-token.ts';
 import { identityChannel } from './identity-changes.ts';
 import type { IdentitySchema } from './identity-schema.ts';
 import type { IdentityConfig } from './identity-section.ts';
-import { openIdentityWatch } from './identity-watch.ts';
+import { type IdentityWatch, openIdentityWatch } from './identity-watch.ts';
 import { createKeyStore, type KeyStore } from './key-store.ts';
 import { LiveCalls } from './live-calls.ts';
 import { type CancelRun, createCancelRun, openRevocation } from './revocation.ts';
@@ -25,6 +25,9 @@ export interface IdentityControl {
   readonly live: LiveCalls;
   readonly cancelRun: CancelRun;
   readonly authenticate: Authenticate;
+  readonly watch: Pick<IdentityWatch, 'onChange'>;
+  /** Hints to every process that something was written to the log of changes. */
+  readonly announce: () => void;
   close(): Promise<void>;
 }
 
@@ -69,6 +72,8 @@ export async function openIdentityControl(options: {
     tree,
     live,
     cancelRun: createCancelRun(writer),
+    watch,
+    announce: writer.onChanged,
     authenticate: createAuthenticate({ directory, watch, revocation, envelopes, tokens, clock }),
     async close() {
       revocation.close();

@@ -45,8 +45,14 @@ export function fromLitellm(
   text: string,
   options: { readonly source: string; readonly asOf: string },
 ): string {
+  const models = litellmModels(z.record(z.string(), z.unknown()).parse(JSON.parse(text)));
+  return JSON.stringify({ source: options.source, licence: 'MIT', as_of: options.asOf, models }, null, 1);
+}
+
+/** The prices of the models of such a file, by `vendor/model`. */
+export function litellmModels(file: Readonly<Record<string, unknown>>): Record<string, WrittenPrices> {
   const models: Record<string, WrittenPrices> = {};
-  for (const [id, value] of Object.entries(z.record(z.string(), z.unknown()).parse(JSON.parse(text)))) {
+  for (const [id, value] of Object.entries(file)) {
     const parsed = entry.safeParse(value);
     if (!parsed.success) continue;
     const prices = pricesOf(parsed.data);
@@ -55,7 +61,7 @@ export function fromLitellm(
     const model = id.startsWith(`${provider}/`) ? id.slice(provider.length + 1) : id;
     models[`${vendors[provider] ?? provider}/${model}`] = prices;
   }
-  return JSON.stringify({ source: options.source, licence: 'MIT', as_of: options.asOf, models }, null, 1);
+  return models;
 }
 
 function pricesOf(data: Entry): WrittenPrices | undefined {

@@ -1,9 +1,10 @@
 import type { MigrationSet } from '../stores/migrations.ts';
 import { type BudgetTables, budgetMigration } from './budget-schema.ts';
+import { type PriceTables, priceMigration } from './price-schema.ts';
 import { type RollupTables, rollupMigration } from './rollup-schema.ts';
 
 /** Rows as they are stored. Money is nano-USD, times are milliseconds since the epoch. */
-export interface MoneySchema extends BudgetTables, RollupTables {
+export interface MoneySchema extends BudgetTables, RollupTables, PriceTables {
   usage_ledger: {
     /** Of the attempt: writing an entry twice stores it once. */
     id: string;
@@ -79,5 +80,6 @@ export const moneyMigrations: MigrationSet = {
     },
     budgetMigration,
     rollupMigration,
+    priceMigration,
   ],
 };

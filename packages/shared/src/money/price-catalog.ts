@@ -33,7 +33,8 @@ const buckets = {
   /** USD per million uses. */
   tool_units: price,
 };
-const writtenPrices = z.strictObject({
+/** How prices are written, in configuration, snapshots and the admin API. */
+export const writtenPrices = z.strictObject({
   ...buckets,
   context_tokens: z.int().positive().optional(),
   max_output_tokens: z.int().positive().optional(),
@@ -73,14 +74,10 @@ export function readPriceCatalog(text: string): PriceCatalog {
     asOf,
     version,
     find(vendor, model) {
-      const found = written.get(`${vendor}/${model}`) ?? written.get(`${vendor}/${withoutDate(model)}`);
+      const found = findDated(written, `${vendor}/${model}`);
       return found && priceList(found, version);
     },
-    entries: () =>
-      [...written].map(([id, prices]) => {
-        const slash = id.indexOf('/');
-        return { vendor: id.slice(0, slash), model: id.slice(slash + 1), prices };
-      }),
+    entries: () => [...written].map(([id, prices]) => ({ ...splitPriceId(id), prices })),
   };
 }
 
@@ -114,6 +111,27 @@ function bucketPrices(written: WrittenBuckets): Prices {
       text === undefined ? [] : [[bucket, nanoUsdPerMillion(text)] as const],
     ),
   );
+}
+
+/** What is listed under `vendor/model`, else under the model's name without its date. */
+export function findDated<T>(listed: ReadonlyMap<string, T>, id: string): T | undefined {
+  return listed.get(id) ?? listed.get(withoutDate(id));
+}
+
+/** `vendor/model`, split at the first slash: models have slashes too. */
+export function splitPriceId(id: string): { vendor: string; model: string } {
+  const slash = Math.max(0, id.indexOf('/'));
+  return { vendor: id.slice(0, slash), model: id.slice(slash === 0 ? 0 : slash + 1) };
+}
+
+/** The price list with the limits of another one where it says nothing about them. */
+export function withLimitsOf(own: PriceList, other: PriceList | undefined): PriceList {
+  if (other?.limits === undefined) return own;
+  const limits = {
+    contextTokens: own.limits?.contextTokens ?? other.limits.contextTokens,
+    maxOutputTokens: own.limits?.maxOutputTokens ?? other.limits.maxOutputTokens,
+  };
+  return { ...own, limits };
 }
 
 function withoutDate(model: string): string {
