@@ -113,6 +113,37 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
       await journal.close();
     });
 
+    test('what has ended takes only the request to rewind it, is claimed for that, and has not ended until it ends again', async () => {
+      const journal = await openWithRun();
+      const claim = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before
+      const failed = { ...progress, status: 'failed' as const };
+      await journal.append({
+        claim,
+        position: 1,
+        records: [record('x')],
+        progress: failed,
+        atMs: 20,
+        isFinal: true,
+      });
+      const ask = (kind: 'cancel' | 'rewind', tenant = 't') =>
+        journal.request(tenant, 'run_1', { kind, payload: {}, by: 'p', atMs: 30 });
+      expect([await ask('cancel'), await ask('rewind', 'u')]).toEqual([false, false]);
+      expect(await claimOne(journal, 'a', 5000)).toBeUndefined();
+      expect(await ask('rewind')).toBe(true);
+      const again = (await claimOne(journal, 'a', 5000)) as Claim; // it is due now
+      expect(again.epoch).toBeGreaterThan(claim.epoch);
+      const [{ id = 0 } = {}] = await journal.requests('run_1');
+      const refuse = { claim: again, position: 2, records: [], progress: failed, atMs: 40, isFinal: true };
+      await journal.append({ ...refuse, consumed: [id] });
+      expect((await journal.getRun('t', 'run_1'))?.endedAtMs).toBe(20);
+      expect(await claimOne(journal, 'a', 90_000)).toBeUndefined();
+      await ask('rewind');
+      const last = (await claimOne(journal, 'a', 90_000)) as Claim; // it is due again
+      expect(await append(journal, last, 2, 'goes on')).toBe(true);
+      expect((await journal.getRun('t', 'run_1'))?.endedAtMs).toBeUndefined();
+      await journal.close();
+    });
+
     test('[AG-2] an append at a position that is not the last is refused, whole', async () => {
       const journal = await openWithRun();
       const claim = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before

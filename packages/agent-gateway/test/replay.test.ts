@@ -4,7 +4,8 @@ import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-de
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Command } from '../src/domain/command.ts';
 import { decideAll } from '../src/domain/decide.ts';
-import { apply, replay } from '../src/domain/fold.ts';
+import { apply } from '../src/domain/fold.ts';
+import { replay } from '../src/domain/replay.ts';
 import type { JournalRecord, RunEvent } from '../src/domain/run-events.ts';
 import { emptyRun } from '../src/domain/run-state.ts';
 import { createDataSchemas } from '../src/dsl/data-schemas.ts';

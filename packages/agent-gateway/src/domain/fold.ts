@@ -5,7 +5,6 @@ import {
   type Branch,
   type BranchOutcome,
   type Compensation,
-  emptyRun,
   type OpenTask,
   type RunState,
   type RunStatus,
@@ -15,17 +14,15 @@ import type { Next } from './workflow.ts';
 
 type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { readonly type: Type }>;
 
-/** Folds a whole journal. */
-export function replay(records: Iterable<JournalRecord>): RunState {
-  const state = emptyRun();
-  for (const record of records) apply(state, record);
-  return state;
-}
-
 /** Folds one more record into the state, at a cost that does not grow with what is folded already. */
 export function apply(state: RunState, record: JournalRecord): void {
   if (record.seq !== state.position + 1)
     throw new Error(`Journal gap: expected ${state.position + 1}, found ${record.seq}`);
+  foldRecord(state, record);
+}
+
+/** The same for a record that need not be the next one: what a rewind put aside is left out. */
+export function foldRecord(state: RunState, record: JournalRecord): void {
   state.position = record.seq;
   state.recordedBytes += record.bytes;
   applyEvent(state, record.event, record.atMs);
@@ -100,6 +97,7 @@ type ControlEvent = EventOf<
   | 'run-completed'
   | 'run-failed'
   | 'run-cancelled'
+  | 'run-rewound'
 >;
 
 function applyControl(state: RunState, event: ControlEvent, atMs: number): void {
@@ -132,6 +130,10 @@ function applyControl(state: RunState, event: ControlEvent, atMs: number): void 
       return;
     case 'run-cancelled':
       end(state, 'cancelled');
+      return;
+    case 'run-rewound':
+      // What the run is from here on, `replay` finds in all of its records.
+      end(state, 'running');
       return;
   }
 }

@@ -81,7 +81,7 @@ export interface Append {
   readonly atMs: number;
   /** Requests that these records answer; they leave the inbox in the same transaction. */
   readonly consumed?: readonly number[];
-  /** The run is over: the lease goes, and nothing will claim it again. */
+  /** The run is over: the lease goes, and nothing will claim it again unless a rewind is asked for. */
   readonly isFinal: boolean;
   /** Put into the inboxes of other runs of the tenant in the same transaction, as far as they have not ended. */
   readonly tell?: readonly Told[];
@@ -115,7 +115,16 @@ export interface NewRecord {
 /** Something that was asked of a run from outside. Kept until the run's worker has written its answer. */
 export interface RunRequest {
   readonly id: number;
-  readonly kind: 'cancel' | 'terminate' | 'pause' | 'resume' | 'signal' | 'event' | 'child-ended' | 'resolve';
+  readonly kind:
+    | 'cancel'
+    | 'terminate'
+    | 'pause'
+    | 'resume'
+    | 'signal'
+    | 'event'
+    | 'child-ended'
+    | 'resolve'
+    | 'rewind';
   readonly payload: unknown;
   readonly by: string;
 }
@@ -170,7 +179,7 @@ export interface Journal {
   /** When the next run is due that this worker does not hold. */
   nextWakeAt(owner: string): Promise<number | undefined>;
 
-  /** Puts a request into the inbox of a run that has not ended; false when it has, or is not the tenant's. */
+  /** Puts a request into the inbox of a run that has not ended; false when it has, or is not the tenant's. A `rewind` wakes one that has. */
   request(
     tenant: string,
     runId: string,

@@ -223,7 +223,17 @@ export type RunEvent =
   | { readonly type: 'run-terminated'; readonly by: string; readonly detail?: string }
   | { readonly type: 'run-completed'; readonly output: unknown }
   | { readonly type: 'run-failed'; readonly error: RunError }
-  | { readonly type: 'run-cancelled' };
+  | { readonly type: 'run-cancelled' }
+  /** The run had ended and goes on as it was after record `to`: what came later is put aside. */
+  | {
+      readonly type: 'run-rewound';
+      readonly verb: 'retry' | 'rewind';
+      readonly by: string;
+      readonly to: number;
+      /** Tasks that are open again. */
+      readonly reopened: readonly { readonly path: string; readonly visit: number }[];
+      readonly deadlineAtMs: number;
+    };
 
 export interface JournalRecord {
   /** From 1, without gaps, within one run. */

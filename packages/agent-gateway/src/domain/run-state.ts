@@ -99,7 +99,7 @@ export interface OpenTask {
   readonly input: unknown;
   readonly arguments: unknown;
   readonly startedAtMs: number;
-  readonly deadlineAtMs: number | undefined;
+  deadlineAtMs: number | undefined;
   /** The list it stands in; undefined for the root. */
   readonly branch: Branch | undefined;
   readonly calls: Map<string, CallState>;

@@ -1,7 +1,7 @@
 import type { JournalRecord, RunEvent, Usage } from './run-events.ts';
 
 /** What kind of work a span is: a task, a question to a model, the use of a tool, a request, a person, another run. */
-export type SpanKind = 'task' | 'model' | 'tool' | 'http' | 'human' | 'run' | 'other';
+export type SpanKind = 'operation' | 'task' | 'model' | 'tool' | 'http' | 'human' | 'run' | 'other';
 
 /** One piece of a run in time. */
 export interface TimelineSpan {
@@ -60,7 +60,7 @@ export class TimelineReader {
     return { spans: this.#spans, isCut: this.#isCut };
   }
 
-  read({ atMs, event }: JournalRecord): void {
+  read({ seq, atMs, event }: JournalRecord): void {
     switch (event.type) {
       case 'task-started':
         this.#open(taskId(event), { event, kind: 'task', name: nameOf(event.path), atMs });
@@ -116,15 +116,32 @@ export class TimelineReader {
           if (span.endedAtMs === undefined) Object.assign(span, { status: 'cancelled', endedAtMs: atMs });
         }
         return;
+      case 'run-rewound':
+        this.#rewound(event, { seq, atMs });
+        return;
       default:
     }
+  }
+
+  /** Whoever took the run up again is named; what is open again goes on under its old name. */
+  #rewound(event: Extract<RunEvent, { type: 'run-rewound' }>, at: { seq: number; atMs: number }): void {
+    const id = `${event.verb}@${at.seq}`;
+    this.#open(id, { kind: 'operation', name: `${event.verb} by ${event.by}`, atMs: at.atMs });
+    this.#end(id, at.atMs, 'completed');
+    for (const task of event.reopened)
+      this.#change(taskId(task), { status: 'running', error: undefined, endedAtMs: undefined });
   }
 
   #callStarted(event: Extract<RunEvent, { type: 'call-started' }>, atMs: number): void {
     const id = callId(event);
     const known = this.#spans.get(id);
     if (known !== undefined) {
-      Object.assign(known, { attempts: event.attempt, status: 'running' });
+      Object.assign(known, {
+        attempts: event.attempt,
+        status: 'running',
+        error: undefined,
+        endedAtMs: undefined,
+      });
       return;
     }
     const kind = kindOfEffect[event.effect] ?? 'other';
@@ -170,7 +187,7 @@ export class TimelineReader {
     });
   }
 
-  #change(id: string, change: Partial<Pick<TimelineSpan, 'status' | 'error'>>): void {
+  #change(id: string, change: Partial<Pick<TimelineSpan, 'status' | 'error' | 'endedAtMs'>>): void {
     const span = this.#spans.get(id);
     if (span !== undefined) Object.assign(span, change);
   }

@@ -32,9 +32,18 @@ const resumeSchema = z.object({
   deadlineAtMs: z.number().optional(),
 });
 
+const rewindSchema = z.object({
+  position: z.number(),
+  verb: z.enum(['retry', 'rewind']),
+  to: z.number(),
+  reopened: z.array(z.object({ path: z.string(), visit: z.number() })),
+  deadlineAtMs: z.number(),
+});
+
 /** What a request from outside writes into the journal; nothing when it came too late to matter. */
 export function answerRequest(request: RunRequest, state: RunState): RunEvent[] {
   const { by, payload } = request;
+  if (request.kind === 'rewind') return rewind(request, state);
   if (terminalStatuses.has(state.status)) return [];
   switch (request.kind) {
     case 'cancel': {
@@ -78,6 +87,13 @@ export function answerRequest(request: RunRequest, state: RunState): RunEvent[] 
     case 'resolve':
       return resolveCalls(request, state);
   }
+}
+
+/** It was planned for one end of the run: another one may have come of a request before it. */
+function rewind({ by, payload }: RunRequest, state: RunState): RunEvent[] {
+  const { position, ...plan } = rewindSchema.parse(payload);
+  if (!terminalStatuses.has(state.status) || position !== state.position) return [];
+  return [{ type: 'run-rewound', by, ...plan }];
 }
 
 /** What is sent twice is received once (F77). */

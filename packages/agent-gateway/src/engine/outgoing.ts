@@ -23,6 +23,8 @@ export class Outgoing {
   record(event: RunEvent, state: RunState): void {
     if (event.type === 'event-emitted') this.#published.push(event.event);
     if (event.type === 'events-subscribed') this.#subscribed.push(...event.types);
+    // The end of the run took its subscriptions away; what was published since comes now.
+    if (event.type === 'run-rewound') this.#subscribed.push(...state.subscribed);
     const outcome = outcomeOf(event);
     if (outcome !== undefined && state.parent !== undefined)
       this.#tell(state.parent, 'child-ended', { runId: this.#runId, outcome });

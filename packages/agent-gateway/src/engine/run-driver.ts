@@ -86,7 +86,7 @@ export class RunDriver {
     const patience = { clock, random, signal: this.#lost.signal };
     const journal = patientJournal(this.#deps.journal, patience);
     const state = await loadRun(runId, journal);
-    if (terminalStatuses.has(state.status)) return;
+    if (terminalStatuses.has(state.status)) return this.#revive(state, journal);
     const workflow = await patiently(() => this.#deps.loadWorkflow(state.definition), patience);
     this.#deps.telemetry.log.debug({ runId, epoch: this.#claim.epoch }, 'run claimed');
     const trace = new RunTrace(this.#deps.telemetry.tracer, { runId, state });
@@ -103,6 +103,20 @@ export class RunDriver {
       this.#lost.abort(new GatewayError('cancelled', 'The run has ended.', { reason: 'run_ended' }));
       trace.end({ 'strata.run.status': state.status });
     }
+  }
+
+  /** Ended runs are claimed when a rewind was asked for. What the run is then is folded by the next claim. */
+  async #revive(state: RunState, journal: DriverJournal): Promise<void> {
+    const { clock } = this.#deps;
+    const writer = new RunWriter({ claim: this.#claim, state, journal, clock });
+    for (const request of await journal.requests(this.#claim.runId)) {
+      writer.consume(request.id);
+      for (const event of answerRequest(request, state)) writer.record(event);
+    }
+    await writer.flush();
+    if (terminalStatuses.has(state.status)) return;
+    const nowMs = clock.now();
+    await journal.release(this.#claim, { wakeAtMs: nowMs, status: 'running', nowMs });
   }
 
   async #loop(context: LoopContext): Promise<void> {

@@ -2,8 +2,9 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { apply } from '../domain/fold.ts';
 import type { Claim, NewRecord, NewRun } from '../domain/journal.ts';
+import { replay } from '../domain/replay.ts';
 import { runError } from '../domain/run-error.ts';
-import type { RunEvent } from '../domain/run-events.ts';
+import type { JournalRecord, RunEvent } from '../domain/run-events.ts';
 import { emptyRun, type RunState, shownStatus, terminalStatuses } from '../domain/run-state.ts';
 import { Outgoing } from './outgoing.ts';
 import type { DriverJournal } from './patient-journal.ts';
@@ -17,8 +18,20 @@ export async function loadRun(runId: string, journal: DriverJournal): Promise<Ru
   const state = emptyRun();
   for (;;) {
     const page = await journal.read(runId, state.position, pageSize);
-    for (const record of page) apply(state, record);
+    for (const record of page) {
+      if (record.event.type === 'run-rewound') return replay(await readAll(runId, journal));
+      apply(state, record);
+    }
     if (page.length < pageSize) return state;
+  }
+}
+
+async function readAll(runId: string, journal: DriverJournal): Promise<JournalRecord[]> {
+  const records: JournalRecord[] = [];
+  for (;;) {
+    const page = await journal.read(runId, records.length, pageSize);
+    records.push(...page);
+    if (page.length < pageSize) return records;
   }
 }
 

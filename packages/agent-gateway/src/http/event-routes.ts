@@ -76,7 +76,8 @@ async function stream(
             id: String(record.seq),
             data: JSON.stringify(showRecord(record)),
           });
-        if (!lastEvents.has(type)) continue;
+        // A run that was taken up again has more than one end.
+        if (!lastEvents.has(type) || (await journal.read(runId, position, 1)).length > 0) continue;
         news.close();
         return await events.end();
       }

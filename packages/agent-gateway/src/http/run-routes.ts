@@ -1,22 +1,23 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
-import { replay } from '../domain/fold.ts';
 import type { RunSummary } from '../domain/journal.ts';
+import { replay } from '../domain/replay.ts';
 import { runStatuses, terminalStatuses } from '../domain/run-state.ts';
 import { awaitRecords } from '../pipeline/await-run.ts';
 import { submitRun } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
+import type { Asked } from './asked.ts';
 import { findRun, maySee } from './find-run.ts';
 import { checkFields, definitionMediaTypes } from './read-body.ts';
-import { type Asked, readSignal, runVerbs } from './run-verbs.ts';
+import { readRecords } from './read-records.ts';
+import { readSignal, runVerbs } from './run-verbs.ts';
 import { showInDoubt, showPause, showRun, showSummary } from './run-view.ts';
 import { readSubmission } from './submission.ts';
 
 const caller = { access: 'caller' } as const;
 /** How long an answer waits for what was asked to take effect. */
 const answerWaitMs = 1000;
-const journalPage = 1000;
 
 const submitQuery = z.strictObject({
   wait: z.coerce.number().min(0).default(0),
@@ -69,10 +70,12 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
     const make = Object.hasOwn(runVerbs, verb) ? runVerbs[verb] : undefined;
     if (make === undefined) throw unknownVerb(request);
     const run = await findRun(request.caller, id, journal);
-    const asked = make(request, run, deps);
+    const asked = await make(request, run, deps);
     if (asked.kind === 'resolve') await requireParked(run, asked.call, deps);
     await ask(request, run, asked, deps);
-    return answer(reply, await awaitEnd(request, run, answerWaitMs, deps), deps);
+    // What has ended goes on with a new record.
+    const minPosition = asked.kind === 'rewind' ? run.position + 1 : 0;
+    return answer(reply, await awaitEnd(request, run, answerWaitMs, deps, minPosition), deps);
   });
 
   app.post<{ Params: { id: string; name: string } }>(
@@ -122,12 +125,7 @@ async function show(run: RunSummary, { journal }: ApiDeps) {
 }
 
 async function readState({ id }: RunSummary, journal: ApiDeps['journal']) {
-  const records = [];
-  for (;;) {
-    const page = await journal.read(id, records.length, journalPage);
-    records.push(...page);
-    if (page.length < journalPage) return replay(records);
-  }
+  return replay(await readRecords(id, journal));
 }
 
 async function awaitEnd(
@@ -135,7 +133,10 @@ async function awaitEnd(
   run: RunSummary,
   maxMs: number,
   { journal, clock }: ApiDeps,
+  minPosition = 0,
 ): Promise<RunSummary> {
+  const isAtRest = ({ status, position }: RunSummary) =>
+    position >= minPosition && (terminalStatuses.has(status) || isPaused(status));
   const untilMs = clock.monotonic() + maxMs;
   let current = run;
   while (!isAtRest(current)) {
@@ -151,8 +152,8 @@ async function awaitEnd(
   return current;
 }
 
-/** It has ended, or does nothing more before somebody says so. */
-const isAtRest = ({ status }: RunSummary) => terminalStatuses.has(status) || status === 'paused';
+/** It does nothing more before somebody says so. */
+const isPaused = (status: RunSummary['status']) => status === 'paused';
 
 async function ask(
   request: FastifyRequest,

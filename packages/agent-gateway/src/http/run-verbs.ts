@@ -3,19 +3,17 @@ import { newId } from '@strata/shared/ids.ts';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { reservedSignals } from '../domain/approval.ts';
-import type { RunRequest, RunSummary } from '../domain/journal.ts';
+import type { RunSummary } from '../domain/journal.ts';
 import type { RunLimits } from '../domain/run-events.ts';
 import type { ApiDeps } from './api-deps.ts';
+import type { Asked } from './asked.ts';
 import { readFields } from './read-body.ts';
-
-/** What is asked of a run, on its way to the run's inbox. */
-export interface Asked {
-  readonly kind: RunRequest['kind'];
-  readonly payload: unknown;
-  readonly call?: string | undefined;
-}
+import { askRewind } from './rewind-run.ts';
 
 const reasonBody = z.strictObject({ reason: z.string().max(500).optional() });
+
+const retryBody = z.strictObject({});
+const rewindBody = z.strictObject({ task: z.string().max(1000), visit: z.int().min(1).optional() });
 
 const call = z.string().optional();
 const task = z.string().optional();
@@ -55,7 +53,7 @@ const limitNames = {
 
 /** `POST /v1/runs/{id}:{verb}`. */
 export const runVerbs: Readonly<
-  Record<string, (request: FastifyRequest, run: RunSummary, deps: ApiDeps) => Asked>
+  Record<string, (request: FastifyRequest, run: RunSummary, deps: ApiDeps) => Asked | Promise<Asked>>
 > = {
   cancel: (request, run) => ({ kind: 'cancel', payload: reasonOf(request, run) }),
   terminate: (request, run) => ({ kind: 'terminate', payload: reasonOf(request, run) }),
@@ -73,6 +71,16 @@ export const runVerbs: Readonly<
   resolve(request) {
     const { call: named, task: path, ...resolution } = readFields(request, resolveBody);
     return { kind: 'resolve', payload: { call: named, task: path, resolution }, call: named };
+  },
+  /** A failed run goes on from its failed tasks; what they and others have of their own is kept. */
+  retry(request, run, deps) {
+    readFields(request, retryBody);
+    return askRewind(run, { verb: 'retry' }, deps);
+  },
+  /** In place, to before a task: it and all that came after it is done again. */
+  rewind(request, run, deps) {
+    const { task: path, visit } = readFields(request, rewindBody);
+    return askRewind(run, { verb: 'rewind', task: path, visit }, deps);
   },
 };
 

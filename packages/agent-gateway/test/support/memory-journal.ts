@@ -37,9 +37,10 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
   const listeners = new Set<(runId: string) => void>();
   let lastRequest = 0;
 
-  const open = (tenant: string, runId: string) => {
+  const open = (tenant: string, runId: string, kind: RunRequest['kind']) => {
     const run = runs.get(runId);
-    return run?.summary.tenant === tenant && run.summary.endedAtMs === undefined ? run : undefined;
+    if (run?.summary.tenant !== tenant) return undefined;
+    return run.summary.endedAtMs === undefined || kind === 'rewind' ? run : undefined;
   };
 
   function request(
@@ -47,7 +48,7 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     runId: string,
     { kind, payload, by }: { kind: RunRequest['kind']; payload: unknown; by: string },
   ): boolean {
-    const run = open(tenant, runId);
+    const run = open(tenant, runId, kind);
     if (run === undefined) return false;
     run.inbox.push({ id: ++lastRequest, kind, payload: structuredClone(payload), by });
     if (run.owner === undefined) run.wakeAtMs = 0;
@@ -116,11 +117,17 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       const event = JSON.parse(payload) as RunEvent; // what the engine wrote
       run.records.push({ seq: run.records.length + 1, atMs: recordedAtMs, event, bytes: payload.length });
     }
-    run.summary = { ...run.summary, ...progress, position: run.records.length, updatedAtMs: atMs };
+    const endedAtMs = isFinal ? (run.summary.endedAtMs ?? atMs) : undefined;
+    run.summary = {
+      ...run.summary,
+      ...progress,
+      position: run.records.length,
+      updatedAtMs: atMs,
+      endedAtMs,
+    };
     run.inbox = run.inbox.filter(({ id }) => !consumed?.includes(id));
     sendOut(given, run);
     if (isFinal) {
-      run.summary = { ...run.summary, endedAtMs: atMs };
       Object.assign(run, { owner: undefined, wakeAtMs: undefined, inbox: [] });
       run.types.clear();
     }

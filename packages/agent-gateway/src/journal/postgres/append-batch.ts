@@ -17,7 +17,7 @@ const appendText = `
       asked = case when is_final then 0 else greatest(0, asked - consumed) end,
       lease_owner = case when is_final then null else lease_owner end,
       wake_at_ms = case when is_final then null else wake_at_ms end,
-      ended_at_ms = case when is_final then at_ms end
+      ended_at_ms = case when is_final then coalesce(ended_at_ms, at_ms) end
     from given where id = given.run_id and runs.epoch = given.epoch and runs.position = given.position
     returning id, is_final
   ), written as (

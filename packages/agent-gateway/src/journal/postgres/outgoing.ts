@@ -6,7 +6,7 @@ import { insertRun } from './insert-run.ts';
 const requestText = `
   with open as (
     update runs set asked = asked + 1, wake_at_ms = case when lease_owner is null then 0 else wake_at_ms end
-    where id = $1 and tenant = $2 and ended_at_ms is null returning id
+    where id = $1 and tenant = $2 and (ended_at_ms is null or $3 = 'rewind') returning id
   )
   insert into inbox (run_id, kind, payload, asked_by, at_ms) select id, $3, $4, $5, $6 from open returning id`;
 

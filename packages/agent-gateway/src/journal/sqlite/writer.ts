@@ -166,13 +166,16 @@ export class SqliteWriter {
     const { status, costNanoUsd, unpricedCalls, inputTokens, outputTokens } = progress;
     const moved = this.#run(
       `update runs set position = ?, status = ?, cost_nano_usd = ?, unpriced_calls = ?, input_tokens = ?,
-         output_tokens = ?, updated_at_ms = ? where id = ? and epoch = ? and position = ?`,
+         output_tokens = ?, updated_at_ms = ?, ended_at_ms = case when ? then coalesce(ended_at_ms, ?) end
+       where id = ? and epoch = ? and position = ?`,
       position + records.length,
       status,
       costNanoUsd,
       unpricedCalls,
       inputTokens,
       outputTokens,
+      atMs,
+      Number(isFinal),
       atMs,
       claim.runId,
       claim.epoch,
@@ -184,11 +187,7 @@ export class SqliteWriter {
     });
     for (const id of consumed ?? []) this.#run('delete from inbox where id = ?', id);
     if (isFinal) {
-      this.#run(
-        'update runs set lease_owner = null, wake_at_ms = null, ended_at_ms = ? where id = ?',
-        atMs,
-        claim.runId,
-      );
+      this.#run('update runs set lease_owner = null, wake_at_ms = null where id = ?', claim.runId);
       this.#run('delete from inbox where run_id = ?', claim.runId);
       this.#run('delete from subscriptions where run_id = ?', claim.runId);
     }
@@ -302,8 +301,8 @@ export class SqliteWriter {
 
   #request({ tenant, runId, kind, payload, by, atMs }: Extract<Operation, { type: 'request' }>): boolean {
     const open = this.#statement(
-      'select lease_owner from runs where id = ? and tenant = ? and ended_at_ms is null',
-    ).get(runId, tenant);
+      "select lease_owner from runs where id = ? and tenant = ? and (ended_at_ms is null or ? = 'rewind')",
+    ).get(runId, tenant, kind);
     if (open === undefined) return false;
     this.#run(
       'insert into inbox (run_id, kind, payload, asked_by, at_ms) values (?, ?, ?, ?, ?)',

@@ -1,0 +1,78 @@
+import { apply, foldRecord } from './fold.ts';
+import type { JournalRecord, RunEvent } from './run-events.ts';
+import { emptyRun, type RunState, taskKey } from './run-state.ts';
+
+type Rewound = Extract<RunEvent, { type: 'run-rewound' }>;
+
+interface Effective {
+  readonly record: JournalRecord;
+  /** Of a `run-rewound`: the state that it put aside. */
+  readonly aside?: RunState;
+}
+
+/** Folds a whole journal. What a rewind put aside is history: it was paid for and counts, and is no part of the state. */
+export function replay(records: Iterable<JournalRecord>): RunState {
+  let state = emptyRun();
+  let effective: Effective[] = [];
+  for (const record of records) {
+    const aside = state;
+    apply(state, record);
+    if (record.event.type !== 'run-rewound') {
+      effective.push({ record });
+      continue;
+    }
+    ({ state, effective } = foldUpTo(effective, record.event.to));
+    effective.push({ record, aside });
+    reopen(state, { record, aside });
+  }
+  return state;
+}
+
+/** Up to the record, and of what came later that which is not the rewound task's: messages, and calls of tasks that were open then. */
+function foldUpTo(records: readonly Effective[], to: number): { state: RunState; effective: Effective[] } {
+  const state = emptyRun();
+  const effective: Effective[] = [];
+  for (const each of records) {
+    if (each.record.seq > to && !outlives(each.record.event, state)) continue;
+    if (each.aside === undefined) foldRecord(state, each.record);
+    else reopen(state, { record: each.record, aside: each.aside });
+    effective.push(each);
+  }
+  return { state, effective };
+}
+
+function outlives(event: RunEvent, state: RunState): boolean {
+  if (event.type === 'event-received') return true;
+  return 'call' in event && state.tasks.has(taskKey(event));
+}
+
+/** What failed may be tried again, with as much time as it was first given. Visits and lists keep counting: their numbers are names. */
+function reopen(state: RunState, { record, aside }: Required<Effective>): void {
+  const { deadlineAtMs } = record.event as Rewound; // the only event with a state put aside
+  Object.assign(state, {
+    position: record.seq,
+    status: 'running',
+    pause: undefined,
+    isCancelRequested: false,
+    deadlineAtMs,
+    limits: aside.limits,
+    lastBranch: aside.lastBranch,
+    steps: aside.steps,
+    recordedBytes: aside.recordedBytes,
+    costNanoUsd: aside.costNanoUsd,
+    unpricedCalls: aside.unpricedCalls,
+    inputTokens: aside.inputTokens,
+    outputTokens: aside.outputTokens,
+  });
+  for (const [path, visit] of aside.visits) if (path !== '') state.visits.set(path, visit);
+  for (const type of aside.subscribed) state.subscribed.add(type);
+  state.children.clear();
+  for (const task of state.tasks.values()) {
+    if (task.child?.outcome?.status !== 'completed') task.child = undefined;
+    if (task.deadlineAtMs !== undefined)
+      task.deadlineAtMs = record.atMs + task.deadlineAtMs - task.startedAtMs;
+    for (const [id, call] of task.calls) if (call.status === 'failed') task.calls.delete(id);
+    state.touched.add(task);
+  }
+  for (const list of state.lists.values()) state.touched.add(list);
+}

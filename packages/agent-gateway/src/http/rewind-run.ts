@@ -1,0 +1,52 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { RunSummary } from '../domain/journal.ts';
+import { planRewind, type RewindTarget } from '../domain/rewind.ts';
+import { terminalStatuses } from '../domain/run-state.ts';
+import type { ApiDeps } from './api-deps.ts';
+import type { Asked } from './asked.ts';
+import { readRecords } from './read-records.ts';
+
+/**
+ * Takes up a run that has ended. It is planned for the records that the run has now; should it end another way meanwhile, nothing
+ * comes of it.
+ *
+ * @throws GatewayError conflict (`run_has_not_ended`, `run_has_not_failed`, `run_was_undone`), invalid_request (`task_not_begun`).
+ */
+export async function askRewind(
+  run: RunSummary,
+  target: RewindTarget,
+  { journal, clock, limits }: ApiDeps,
+): Promise<Asked> {
+  requireEnd(run, target);
+  const records = await readRecords(run.id, journal);
+  const plan = planRewind(records, target);
+  if ('refusal' in plan) throw refusals[plan.refusal]();
+  const deadlineAtMs = clock.now() + limits().maxRunMs;
+  const payload = { ...plan, verb: target.verb, position: records.length, deadlineAtMs };
+  return { kind: 'rewind', payload };
+}
+
+function requireEnd({ status }: RunSummary, { verb }: RewindTarget): void {
+  if (verb === 'retry' && status !== 'failed')
+    throw new GatewayError('conflict', `Only a failed run can be retried; it is ${status}.`, {
+      reason: 'run_has_not_failed',
+    });
+  if (!terminalStatuses.has(status))
+    throw new GatewayError('conflict', `Terminate the run before it is rewound; it is ${status}.`, {
+      reason: 'run_has_not_ended',
+    });
+}
+
+const refusals = {
+  task_not_found: () =>
+    new GatewayError('invalid_request', 'The run has not come to that visit of that task.', {
+      reason: 'task_not_begun',
+      param: 'task',
+    }),
+  run_was_undone: () =>
+    new GatewayError(
+      'conflict',
+      'Tasks that the run would take as done have been undone. Rewind it to before the first of them.',
+      { reason: 'run_was_undone' },
+    ),
+} as const;
