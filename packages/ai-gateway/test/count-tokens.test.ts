@@ -1,4 +1,5 @@
 import Anthropic from '@anthropic-ai/sdk';
+import { GoogleGenAI } from '@google/genai';
 import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -41,6 +42,43 @@ describe.each(upstreams.map(({ name }) => name))('on %s', model => {
     expect(object).toBe('response.input_tokens');
     expect(input_tokens).toBeGreaterThan(300);
   });
+
+  test.each(['v1beta', 'v1'])('Gemini: countTokens below %s', async apiVersion => {
+    const httpOptions = { baseUrl: gateway.url, apiVersion };
+    const sdk = new GoogleGenAI({ apiKey: gateway.key, httpOptions });
+    const { totalTokens } = await sdk.models.countTokens({ model, contents: long });
+    expect(totalTokens).toBeGreaterThan(300);
+    expect(totalTokens).toBeLessThan(1000);
+  });
+});
+
+test('Gemini counts itself what is written for it, with all that a whole request holds', async () => {
+  const contents = [{ role: 'user', parts: [{ text: 'Hi.' }] }];
+  const path = '/v1beta/models/gemini:countTokens';
+  const countOf = async (answered: ReturnType<typeof post>): Promise<number> => {
+    const answer = await answered;
+    expect(answer.status).toBe(200);
+    expect(answer.headers['x-strata-estimated']).toBeUndefined();
+    expect(simulator.requests.at(-1)?.path).toContain(':countTokens');
+    const body = JSON.parse(answer.body.toString());
+    return body.totalTokens ?? body.input_tokens;
+  };
+  const bare = await countOf(post(gateway, path, { contents }));
+  const systemInstruction = { parts: [{ text: long }] };
+  const request = { model: 'models/gemini', contents, systemInstruction };
+  const whole = await countOf(post(gateway, path, { generateContentRequest: request }));
+  expect(whole - bare).toBeGreaterThan(300);
+  const anthropic = { model: 'gemini', system: long, messages: [{ role: 'user', content: 'Hi.' }] };
+  expect(await countOf(post(gateway, '/v1/messages/count_tokens', anthropic))).toBe(whole);
+});
+
+test('Gemini: an estimate says that it is one, and a refusal is in its shape', async () => {
+  const contents = [{ role: 'user', parts: [{ text: 'Hi.' }] }];
+  const estimated = await post(gateway, '/v1/models/openai-chat:countTokens', { contents });
+  expect(estimated.headers['x-strata-estimated']).toBe('true');
+  const unknown = await post(gateway, '/v1/models/nobody:countTokens', { contents });
+  expect(unknown.status).toBe(404);
+  expect(JSON.parse(unknown.body.toString())).toMatchObject({ error: { status: 'NOT_FOUND' } });
 });
 
 test("the provider's own count is taken where it has one, and an estimate says that it is one", async () => {

@@ -4,6 +4,8 @@ import type { JsonObject } from './json-object.ts';
 export interface TokenCounting {
   /** The members of a request that counting takes. */
   readonly members: ReadonlySet<string>;
+  /** The question around those members; they are it by default. `model` is the provider's name of it. */
+  wrap?(kept: JsonObject, model: string): JsonObject;
   /** What an upstream says; undefined when it says none. */
   read(body: JsonObject): number | undefined;
   render(inputTokens: number): JsonObject;

@@ -1,28 +1,39 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { PathRequest } from '../domain/protocol.ts';
 import { gemini } from '../protocols/gemini/gemini.ts';
-import { addModelEndpoint, type ModelEndpointDeps } from './model-endpoint.ts';
+import { asObject, parseObject, without } from '../protocols/read-json.ts';
+import { type CountEndpointDeps, countHandler } from './count-endpoint.ts';
+import {
+  type ModelEndpoint,
+  type ModelEndpointDeps,
+  modelHandler,
+  modelRouteConfig,
+} from './model-endpoint.ts';
 import type { StreamShape } from './stream-reply.ts';
 
-const methods = new Set(['generateContent', 'streamGenerateContent']);
+const answering = new Set(['generateContent', 'streamGenerateContent']);
 
-/** Gemini's two ways to ask, below both versions of its API. The model's name may hold slashes and colons. */
-export function addGeminiEndpoints(app: FastifyInstance, deps: ModelEndpointDeps): void {
+/** Gemini's ways to ask and to count, below both versions of its API. The model's name may hold slashes and colons. */
+export function addGeminiEndpoints(app: FastifyInstance, deps: CountEndpointDeps & ModelEndpointDeps): void {
   for (const version of ['v1beta', 'v1']) {
-    addModelEndpoint(
-      app,
-      {
-        path: `/${version}/models/*`,
-        protocol: gemini,
-        queryKey: 'key',
-        readPath: request => {
-          const { model, method } = readModelPath(request);
-          return { model, isStream: method === 'streamGenerateContent' };
-        },
-        reshape: request => (wantsSse(request) ? undefined : jsonArrayShape()),
+    const path = `/${version}/models/*`;
+    const asked: ModelEndpoint = {
+      path,
+      protocol: gemini,
+      queryKey: 'key',
+      readPath: request => {
+        const { model, method } = readModelPath(request);
+        return { model, isStream: method === 'streamGenerateContent' };
       },
-      deps,
+      reshape: request => (wantsSse(request) ? undefined : jsonArrayShape()),
+    };
+    const counted = { path, protocol: gemini, prepare: unwrapCount, readPath: pathToCount };
+    const answer = modelHandler(asked, deps);
+    const count = countHandler(counted, deps);
+    app.post(path, { config: modelRouteConfig(asked) }, (request, reply) =>
+      readModelPath(request).method === 'countTokens' ? count(request, reply) : answer(request, reply),
     );
   }
 }
@@ -31,10 +42,22 @@ function readModelPath(request: FastifyRequest): { model: string; method: string
   const path = (request.params as { '*': string })['*']; // the wildcard of this very path
   const colon = path.lastIndexOf(':');
   const method = path.slice(colon + 1);
-  if (colon > 0 && methods.has(method)) return { model: path.slice(0, colon), method };
+  if (colon > 0 && (answering.has(method) || method === 'countTokens'))
+    return { model: path.slice(0, colon), method };
   throw new GatewayError('not_found', `'${method.slice(0, 64)}' is not a method of a model.`, {
     reason: 'unknown_route',
   });
+}
+
+function pathToCount(request: FastifyRequest): PathRequest {
+  return { model: readModelPath(request).model, isStream: false };
+}
+
+/** What is counted is either bare contents or a whole request in a member of its own, whose model the path names. */
+async function unwrapCount(body: Buffer): Promise<Buffer> {
+  const written = parseObject(body);
+  const whole = asObject(written?.generateContentRequest ?? written?.generate_content_request);
+  return whole === undefined ? body : Buffer.from(JSON.stringify(without(whole, new Set(['model']))));
 }
 
 function wantsSse(request: FastifyRequest): boolean {

@@ -48,16 +48,27 @@ export function addModelEndpoint(
   endpoint: ModelEndpoint,
   deps: ModelEndpointDeps,
 ): void {
-  const { path, protocol, queryKey, mediaTypes, methods = ['POST'] } = endpoint;
-  const config = {
+  const { path, methods = ['POST'] } = endpoint;
+  app.route({
+    method: [...methods],
+    url: path,
+    config: modelRouteConfig(endpoint),
+    handler: modelHandler(endpoint, deps),
+  });
+}
+
+export function modelRouteConfig({ protocol, queryKey, mediaTypes }: ModelEndpoint) {
+  return {
     access: 'caller',
     errors: protocol.renderError,
     queryKey,
     ...(mediaTypes && { mediaTypes }),
   } as const;
-  app.route({ method: [...methods], url: path, config, handler });
+}
 
-  async function handler(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+/** Answers one request of the endpoint. */
+export function modelHandler(endpoint: ModelEndpoint, deps: ModelEndpointDeps) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const written = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const body = endpoint.prepare ? await endpoint.prepare(written, request.caller) : written;
     const call = openCall({ request, reply, body }, endpoint, deps);
@@ -70,7 +81,7 @@ export function addModelEndpoint(
     }
     send(reply, answer, { clock: deps.clock, shape: endpoint.reshape?.(request) });
     return reply;
-  }
+  };
 }
 
 /** @throws GatewayError when the request is not one, or asks for a model that the caller has not. */

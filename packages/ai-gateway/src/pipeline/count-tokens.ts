@@ -119,6 +119,6 @@ function bodyOf({ target, counter, request }: Question): string {
   const { codec, counting } = counter.protocol;
   const origin = { provider: target.provider.name, model: target.model };
   const whole = codec?.encodeRequest(request, { ...origin, mayAskStreamUsage: false }, new Losses()) ?? {};
-  const kept = Object.entries(whole).filter(([name]) => counting?.members.has(name));
-  return JSON.stringify(Object.fromEntries(kept));
+  const kept = Object.fromEntries(Object.entries(whole).filter(([name]) => counting?.members.has(name)));
+  return JSON.stringify(counting?.wrap?.(kept, target.model) ?? kept);
 }

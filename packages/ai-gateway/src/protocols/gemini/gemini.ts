@@ -1,6 +1,6 @@
 import { geminiErrorEvent, geminiErrors } from '@strata/shared/errors/gemini.ts';
 import type { Protocol } from '../../domain/protocol.ts';
-import { asObject, asObjects, asString, parseObject } from '../read-json.ts';
+import { asNumber, asObject, asObjects, asString, parseObject } from '../read-json.ts';
 import { readPathRequest } from '../read-request.ts';
 import { geminiCodec } from './codec.ts';
 import { readErrorCodes } from './errors.ts';
@@ -32,6 +32,20 @@ export const gemini: Protocol = {
   readRetryAfterMs: readRetryDelay,
   openReader: () => new GeminiStreamReader(),
   codec: geminiCodec,
+  counting: {
+    members: new Set([
+      'contents',
+      'systemInstruction',
+      'tools',
+      'toolConfig',
+      'generationConfig',
+      'cachedContent',
+    ]),
+    // Beside bare `contents` the API takes nothing else of a request.
+    wrap: (kept, model) => ({ generateContentRequest: { model: `models/${model}`, ...kept } }),
+    read: body => asNumber(body.totalTokens),
+    render: totalTokens => ({ totalTokens }),
+  },
 };
 
 /** `RetryInfo.retryDelay` in the details of an error: `"12s"`. */

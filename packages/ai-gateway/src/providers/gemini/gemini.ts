@@ -21,7 +21,14 @@ export const gemini = defineProvider({
     vendor: 'google',
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
     speaks: new Map([
-      ['gemini', { path: request => `/models/${geminiMethod(request)}`, mayAskStreamUsage: false }],
+      [
+        'gemini',
+        {
+          path: request => `/models/${geminiMethod(request)}`,
+          countPath: model => `/models/${encodeURIComponent(model)}:countTokens`,
+          mayAskStreamUsage: false,
+        },
+      ],
     ]),
     headers: {},
     credentials: keyCredentials(options.api_key, key => ({ 'x-goog-api-key': key })),
