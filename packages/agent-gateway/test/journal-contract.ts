@@ -144,6 +144,26 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
       await journal.close();
     });
 
+    test('a fork begins with the records of the other run up to a point, once for its key', async () => {
+      const journal = await openWithRun();
+      const claim = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before
+      for (const [index, text] of ['one', 'two', 'three'].entries())
+        await append(journal, claim, index + 1, text);
+      const fork = { runId: 'run_1', to: 3, record: { ...record('forked'), kind: 'run-forked' as const } };
+      const made = await journal.createRun({ ...newRun('run_2', 'k'), fork });
+      expect([made.isNew, made.run.position, made.run.status]).toEqual([true, 4, 'pending']);
+      expect((await journal.createRun({ ...newRun('run_3', 'k'), fork })).run.id).toBe('run_2');
+      const records = await journal.read('run_2', 0, 10);
+      expect(records.map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+      expect(
+        records.map(({ event }) => (event.type === 'run-started' ? event.traceparent : event.type)),
+      ).toEqual(['run-created', 'one', 'two', 'forked']);
+      expect(await texts(journal)).toEqual(['one', 'two', 'three']);
+      const other = (await claimOne(journal, 'b', 20)) as Claim; // only the fork is due
+      expect([other.runId, await append(journal, other, 4, 'goes on')]).toEqual(['run_2', true]);
+      await journal.close();
+    });
+
     test('[AG-2] an append at a position that is not the last is refused, whole', async () => {
       const journal = await openWithRun();
       const claim = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before

@@ -193,6 +193,73 @@ function suite(name: string, open: () => Promise<TestGateway>): void {
       expect(callsTo(a).length).toBe(2);
     });
 
+    test('[AG-1] a fork keeps what was recorded before a task, goes on from there under another definition, and leaves the other run alone', async () => {
+      const { a, b, c } = names();
+      const tasks = (last: string) => [
+        { one: { ...post(a), export: { as: '${ { first: .seen } }' } } },
+        {
+          group: {
+            do: [
+              { two: post(last) },
+              { three: { set: { first: '${ $context.first }', seen: '${ .seen }' } } },
+            ],
+          },
+        },
+      ];
+      const source = await start(tasks(b));
+      const forked = await ask(source.id, 'fork', {
+        task: '/do/1/group/do/0/two',
+        definition: definitionOf(tasks(c)),
+      });
+      expect(forked.body.id, JSON.stringify(forked.body)).not.toBe(source.id);
+      expect(await end(forked.body.id)).toMatchObject({
+        status: 'completed',
+        output: { first: a, seen: c },
+        forked_from: { run: source.id, task: '/do/1/group/do/0/two', kept_cost: { nano_usd: '0' } },
+      });
+      expect([a, b, c].map(path => callsTo(path).length)).toEqual([1, 1, 1]);
+      expect(await end(source.id)).toEqual(source);
+      const { body: timeline } = await gateway.call('GET', `/v1/runs/${forked.body.id}/timeline`);
+      const kept = timeline.spans.filter((span: { kept?: boolean }) => span.kept);
+      expect(kept.map(({ id }: { id: string }) => id)).toEqual(['/do/0/one#1', '/do/0/one#1:request']);
+
+      // A fork is a run like another: it is rewound, also to before it began, and forked.
+      await ask(forked.body.id, 'rewind', { task: '/do/0/one' });
+      expect((await end(forked.body.id)).status).toBe('completed');
+      const second = await ask(forked.body.id, 'fork', { task: '/do/1/group' });
+      expect(await end(second.body.id)).toMatchObject({ status: 'completed', output: { first: a, seen: c } });
+      expect([a, b, c].map(path => callsTo(path).length)).toEqual([2, 1, 3]);
+    });
+
+    test('a fork of a run that goes on does what was under way itself, once for its idempotency key', async () => {
+      const { a, b } = names();
+      const listen = { listen: { to: { one: { with: { type: 'go' } } } } };
+      const { body: source } = await gateway.call('POST', '/v1/runs', {
+        body: { definition: definitionOf([{ one: post(a) }, { hear: listen }, { two: post(b) }]), input: {} },
+      });
+      for (let tries = 0; callsTo(a).length === 0 && tries < 500; tries++)
+        await new Promise(resolve => setTimeout(resolve, 20));
+      const fork = (task: string) =>
+        gateway.call('POST', `/v1/runs/${source.id}:fork`, {
+          body: { task },
+          headers: { 'idempotency-key': `fork-${a}-${name}` },
+        });
+      let answer = await fork('/do/1/hear');
+      for (let tries = 0; answer.body.reason === 'task_not_begun' && tries < 500; tries++)
+        answer = await fork('/do/1/hear');
+      expect((await fork('/do/1/hear')).body.id).toBe(answer.body.id);
+      expect((await fork('/do/0/one')).body.reason).toBe('idempotency_key_reused');
+      await gateway.call('POST', `/v1/runs/${answer.body.id}/signals/go`, { body: { data: { n: 1 } } });
+      expect((await end(answer.body.id)).status).toBe('completed');
+      expect([a, b].map(path => callsTo(path).length)).toEqual([1, 1]);
+      await ask(source.id, 'terminate');
+      const misfit = await ask(source.id, 'fork', {
+        task: '/do/1/hear',
+        definition: definitionOf([{ other: post(a) }]),
+      });
+      expect([misfit.status, misfit.body.reason]).toEqual([400, 'definition_does_not_fit']);
+    });
+
     test('what cannot be taken up again is refused with the reason, and stays as it ended', async () => {
       const { a, b, c } = names();
       broken.add(b);

@@ -10,6 +10,7 @@ import {
   type RunStatus,
   taskKey,
 } from './run-state.ts';
+import { takeUpTasks } from './take-up.ts';
 import type { Next } from './workflow.ts';
 
 type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { readonly type: Type }>;
@@ -98,6 +99,7 @@ type ControlEvent = EventOf<
   | 'run-failed'
   | 'run-cancelled'
   | 'run-rewound'
+  | 'run-forked'
 >;
 
 function applyControl(state: RunState, event: ControlEvent, atMs: number): void {
@@ -135,7 +137,26 @@ function applyControl(state: RunState, event: ControlEvent, atMs: number): void 
       // What the run is from here on, `replay` finds in all of its records.
       end(state, 'running');
       return;
+    case 'run-forked':
+      fork(state, event, atMs);
+      return;
   }
+}
+
+/** What was under way belongs to the other run, as what it cost does; what it had recorded is this run's too. */
+function fork(state: RunState, event: EventOf<'run-forked'>, atMs: number): void {
+  const { traceparent, limits, deadlineAtMs } = event;
+  Object.assign(state, { traceparent, limits, deadlineAtMs, status: 'pending', isStarted: false });
+  Object.assign(state, {
+    pause: undefined,
+    costNanoUsd: 0n,
+    unpricedCalls: 0,
+    inputTokens: 0,
+    outputTokens: 0,
+  });
+  state.orphans = [];
+  state.subscribed.clear();
+  takeUpTasks(state, { atMs, isDropped: call => call.status !== 'completed' });
 }
 
 function createRun(state: RunState, event: EventOf<'run-created'>, atMs: number): void {

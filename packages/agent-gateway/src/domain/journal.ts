@@ -40,6 +40,8 @@ export interface NewRun {
   readonly requestDigest: string;
   readonly event: Extract<RunEvent, { type: 'run-created' }>;
   readonly atMs: number;
+  /** Begins with a copy of another run's records from the second to `to`, and this one. */
+  readonly fork?: { readonly runId: string; readonly to: number; readonly record: NewRecord } | undefined;
 }
 
 export interface StoredDefinition {

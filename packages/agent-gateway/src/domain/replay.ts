@@ -1,6 +1,7 @@
 import { apply, foldRecord } from './fold.ts';
 import type { JournalRecord, RunEvent } from './run-events.ts';
 import { emptyRun, type RunState, taskKey } from './run-state.ts';
+import { takeUpTasks } from './take-up.ts';
 
 type Rewound = Extract<RunEvent, { type: 'run-rewound' }>;
 
@@ -42,7 +43,7 @@ function foldUpTo(records: readonly Effective[], to: number): { state: RunState;
 }
 
 function outlives(event: RunEvent, state: RunState): boolean {
-  if (event.type === 'event-received') return true;
+  if (event.type === 'event-received' || event.type === 'run-forked') return true;
   return 'call' in event && state.tasks.has(taskKey(event));
 }
 
@@ -56,6 +57,8 @@ function reopen(state: RunState, { record, aside }: Required<Effective>): void {
     isCancelRequested: false,
     deadlineAtMs,
     limits: aside.limits,
+    traceparent: aside.traceparent,
+    isStarted: aside.isStarted,
     lastBranch: aside.lastBranch,
     steps: aside.steps,
     recordedBytes: aside.recordedBytes,
@@ -66,13 +69,5 @@ function reopen(state: RunState, { record, aside }: Required<Effective>): void {
   });
   for (const [path, visit] of aside.visits) if (path !== '') state.visits.set(path, visit);
   for (const type of aside.subscribed) state.subscribed.add(type);
-  state.children.clear();
-  for (const task of state.tasks.values()) {
-    if (task.child?.outcome?.status !== 'completed') task.child = undefined;
-    if (task.deadlineAtMs !== undefined)
-      task.deadlineAtMs = record.atMs + task.deadlineAtMs - task.startedAtMs;
-    for (const [id, call] of task.calls) if (call.status === 'failed') task.calls.delete(id);
-    state.touched.add(task);
-  }
-  for (const list of state.lists.values()) state.touched.add(list);
+  takeUpTasks(state, { atMs: record.atMs, isDropped: call => call.status === 'failed' });
 }

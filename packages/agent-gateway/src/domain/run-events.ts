@@ -93,6 +93,17 @@ export interface CloudEvent {
   readonly [attribute: string]: unknown;
 }
 
+/** Where a run has what it began with. */
+export interface Fork {
+  readonly run: string;
+  /** It begins before this one. */
+  readonly task: string;
+  /** The last record of the other run that it has too. */
+  readonly to: number;
+  /** What these records cost the other run, as integer nano-USD. */
+  readonly keptNanoUsd: string;
+}
+
 interface OfTask {
   readonly path: string;
   /** Counts from 1 each time the task begins; with the path it names one execution for ever. */
@@ -124,6 +135,7 @@ export type RunEvent =
       readonly traceparent: string;
       /** The run that waits for this one. */
       readonly parent?: string;
+      readonly fork?: Fork;
     }
   /** The span context under which the run's work is traced; written by the first worker. */
   | { readonly type: 'run-started'; readonly traceparent: string }
@@ -224,6 +236,15 @@ export type RunEvent =
   | { readonly type: 'run-completed'; readonly output: unknown }
   | { readonly type: 'run-failed'; readonly error: RunError }
   | { readonly type: 'run-cancelled' }
+  /** The records before are those of another run; here this one begins. */
+  | {
+      readonly type: 'run-forked';
+      readonly run: string;
+      readonly by: string;
+      readonly limits: RunLimits;
+      readonly deadlineAtMs: number;
+      readonly traceparent: string;
+    }
   /** The run had ended and goes on as it was after record `to`: what came later is put aside. */
   | {
       readonly type: 'run-rewound';

@@ -19,6 +19,8 @@ export interface TimelineSpan {
   usage: Usage | undefined;
   /** Reason of the error. */
   error: string | undefined;
+  /** Another run did it, and paid for it. */
+  isKept: boolean;
 }
 
 export interface Timeline {
@@ -119,8 +121,22 @@ export class TimelineReader {
       case 'run-rewound':
         this.#rewound(event, { seq, atMs });
         return;
+      case 'run-forked':
+        this.#forked(event, atMs);
+        return;
       default:
     }
+  }
+
+  #forked(event: Extract<RunEvent, { type: 'run-forked' }>, atMs: number): void {
+    for (const span of this.#spans.values()) {
+      span.isKept = span.endedAtMs !== undefined;
+      // Its calls under way are the other run's; those that this run begins have the same names.
+      if (span.endedAtMs === undefined && span.kind !== 'task') this.#spans.delete(span.id);
+    }
+    const id = `fork@${event.run}`;
+    this.#open(id, { kind: 'operation', name: `fork of ${event.run} by ${event.by}`, atMs });
+    this.#end(id, atMs, 'completed');
   }
 
   /** Whoever took the run up again is named; what is open again goes on under its old name. */
@@ -184,6 +200,7 @@ export class TimelineReader {
       costNanoUsd: undefined,
       usage: undefined,
       error: undefined,
+      isKept: false,
     });
   }
 

@@ -37,7 +37,7 @@ function requireEnd({ status }: RunSummary, { verb }: RewindTarget): void {
     });
 }
 
-const refusals = {
+export const refusals = {
   task_not_found: () =>
     new GatewayError('invalid_request', 'The run has not come to that visit of that task.', {
       reason: 'task_not_begun',

@@ -9,6 +9,7 @@ import { submitRun } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
 import { findRun, maySee } from './find-run.ts';
+import { readFork } from './fork-run.ts';
 import { checkFields, definitionMediaTypes } from './read-body.ts';
 import { readRecords } from './read-records.ts';
 import { readSignal, runVerbs } from './run-verbs.ts';
@@ -67,6 +68,12 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
 
   app.post<WithId>('/v1/runs/:id', { config: caller }, async (request, reply) => {
     const { id, verb } = splitVerb(request.params.id);
+    if (verb === 'fork') {
+      const source = await findRun(request.caller, id, journal);
+      const { isNew, run } = await submitRun(await readFork(request, source, deps), deps);
+      if (!isNew) void reply.header('idempotency-replayed', 'true');
+      return answer(reply, run, deps);
+    }
     const make = Object.hasOwn(runVerbs, verb) ? runVerbs[verb] : undefined;
     if (make === undefined) throw unknownVerb(request);
     const run = await findRun(request.caller, id, journal);
@@ -98,7 +105,7 @@ function splitVerb(text: string): { id: string; verb: string } {
 }
 
 function unknownVerb(request: FastifyRequest): GatewayError {
-  const known = Object.keys(runVerbs).join(', ');
+  const known = [...Object.keys(runVerbs), 'fork'].join(', ');
   const path = request.url.split('?', 1)[0]?.slice(0, 200) ?? '';
   return new GatewayError('not_found', `There is nothing at POST ${path}. A run takes: ${known}.`, {
     reason: 'unknown_route',

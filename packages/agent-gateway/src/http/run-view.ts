@@ -31,11 +31,22 @@ export function showRun(
   records: { first: readonly JournalRecord[]; last: JournalRecord | undefined },
 ) {
   const created = eventOf(records.first, 'run-created');
-  const startedAtMs = records.first.find(record => record.event.type === 'run-started')?.atMs;
+  const fork = created?.fork;
+  // The records of a fork begin with those of another run.
+  const started = records.first.find(record => fork === undefined && record.event.type === 'run-started');
+  const startedAtMs = started?.atMs;
   const last = records.last?.event;
   return {
     ...showSummary(run),
     input: created?.input,
+    ...(fork !== undefined && {
+      forked_from: {
+        run: fork.run,
+        task: fork.task,
+        events: fork.to,
+        kept_cost: { nano_usd: fork.keptNanoUsd },
+      },
+    }),
     ...(last?.type === 'run-completed' && { output: last.output }),
     ...(last?.type === 'run-failed' && { error: last.error }),
     timings: {

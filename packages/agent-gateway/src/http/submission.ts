@@ -3,25 +3,26 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import type { Definition } from '../dsl/definitions.ts';
-import { partOf, readYaml } from '../dsl/source.ts';
+import { partOf, readYaml, type Source } from '../dsl/source.ts';
 import { requireWorkflowScope, type Submission } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { checkFields, readSource } from './read-body.ts';
 
 const referencePattern = /^([^/@:]+)\/([^/@:]+)[@:](\S+)$/;
 
+export const definitionFields = {
+  definition: z.union([z.string().min(1), z.record(z.string(), z.unknown())]).optional(),
+  workflow: z
+    .union([
+      z.string().regex(referencePattern, 'expected namespace/name@version'),
+      z.strictObject({ namespace: z.string(), name: z.string(), version: z.string() }),
+    ])
+    .optional(),
+};
+
 /** Unknown fields are refused: a public run takes a reference and an input, and nothing can be slipped in beside (G15). */
 const bodySchema = z
-  .strictObject({
-    definition: z.union([z.string().min(1), z.record(z.string(), z.unknown())]).optional(),
-    workflow: z
-      .union([
-        z.string().regex(referencePattern, 'expected namespace/name@version'),
-        z.strictObject({ namespace: z.string(), name: z.string(), version: z.string() }),
-      ])
-      .optional(),
-    input: z.unknown().optional(),
-  })
+  .strictObject({ ...definitionFields, input: z.unknown().optional() })
   .refine(body => (body.definition === undefined) !== (body.workflow === undefined), {
     message: 'expected either `definition` or `workflow`',
   });
@@ -32,13 +33,8 @@ const keyPattern = /^[\x21-\x7e]{1,255}$/;
 export async function readSubmission(request: FastifyRequest, deps: ApiDeps): Promise<Submission> {
   const source = readSource(request);
   const body = checkFields(source.value, bodySchema);
-  const { definition, workflow: reference, input = {} } = body;
-  const { workflow, document } =
-    reference !== undefined
-      ? await findStored(request, reference, deps)
-      : typeof definition === 'string'
-        ? await deps.definitions.read(readYaml(definition))
-        : await deps.definitions.read(partOf(source, '/definition', definition));
+  const { input = {} } = body;
+  const { workflow, document } = await readDefinition(request, source, body, deps);
   return {
     workflow,
     document,
@@ -48,6 +44,20 @@ export async function readSubmission(request: FastifyRequest, deps: ApiDeps): Pr
     caller: request.caller,
     trace: request.traceContext,
   };
+}
+
+type DefinitionFields = z.output<z.ZodObject<typeof definitionFields>>;
+
+/** A stored workflow, or a document that comes with the request. */
+export async function readDefinition(
+  request: FastifyRequest,
+  source: Source,
+  { definition, workflow }: DefinitionFields,
+  deps: ApiDeps,
+): Promise<Definition> {
+  if (workflow !== undefined) return findStored(request, workflow, deps);
+  if (typeof definition === 'string') return deps.definitions.read(readYaml(definition));
+  return deps.definitions.read(partOf(source, '/definition', definition));
 }
 
 async function findStored(
@@ -73,7 +83,7 @@ function parseReference(text: string) {
   return { namespace, name, version };
 }
 
-function readKey(request: FastifyRequest): string | undefined {
+export function readKey(request: FastifyRequest): string | undefined {
   const key = request.headers['idempotency-key'];
   if (key === undefined) return undefined;
   if (typeof key === 'string' && keyPattern.test(key)) return key;

@@ -59,7 +59,8 @@ function costOfTasks(spans: readonly TimelineSpan[]) {
     { nanoUsd: bigint; calls: number; unpriced: number; input: number; output: number }
   >();
   for (const span of spans) {
-    if (span.kind === 'task' || span.parent === undefined || span.status !== 'completed') continue;
+    if (span.isKept || span.kind === 'task' || span.parent === undefined || span.status !== 'completed')
+      continue;
     const path = span.parent.slice(0, span.parent.lastIndexOf('#'));
     const sum = sums.get(path) ?? { nanoUsd: 0n, calls: 0, unpriced: 0, input: 0, output: 0 };
     sums.set(path, {
@@ -97,5 +98,6 @@ function show(span: TimelineSpan) {
       usage: { input_tokens: usage.inputTokens, output_tokens: usage.outputTokens },
     }),
     ...(error !== undefined && { error }),
+    ...(span.isKept && { kept: true }),
   };
 }

@@ -7,8 +7,8 @@ import { maxEnvelopeDepth } from '@strata/shared/identity/envelope.ts';
 import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { newId } from '@strata/shared/ids.ts';
-import type { Journal, RunSummary } from '../domain/journal.ts';
-import type { RunIdentity, RunLimits } from '../domain/run-events.ts';
+import type { Journal, NewRun, RunSummary } from '../domain/journal.ts';
+import type { Fork, RunEvent, RunIdentity, RunLimits } from '../domain/run-events.ts';
 import type { Workflow } from '../domain/workflow.ts';
 
 export interface Submission {
@@ -21,6 +21,8 @@ export interface Submission {
   readonly digest: string;
   readonly caller: Caller;
   readonly trace: SpanContext;
+  /** It begins with records of another run of the tenant. */
+  readonly fork?: Fork;
 }
 
 export interface SubmitDeps {
@@ -43,7 +45,7 @@ export async function submitRun(
   submission: Submission,
   deps: SubmitDeps,
 ): Promise<{ isNew: boolean; run: RunSummary }> {
-  const { workflow, document, input, caller, idempotencyKey, digest, trace } = submission;
+  const { workflow, document, input, caller, idempotencyKey, digest, trace, fork } = submission;
   requireWorkflowScope(caller, workflow);
   const resource = { kind: 'workflow', name: `${workflow.namespace}/${workflow.name}` } as const;
   deps.policy.require(caller, resource, 'submit');
@@ -77,6 +79,7 @@ export async function submitRun(
     idempotencyKey,
     requestDigest: digest,
     atMs: nowMs,
+    fork: fork && beginOfFork(fork, { by: caller.principal, limits, trace, nowMs }),
     event: {
       type: 'run-created',
       definition: hash,
@@ -87,6 +90,7 @@ export async function submitRun(
       deadlineAtMs: nowMs + limits.maxRunMs,
       ...(expiresAtMs !== undefined && { expiresAtMs }),
       traceparent: formatTraceparent(trace),
+      ...(fork !== undefined && { fork }),
     },
   });
   const [, result] = await Promise.all([stored, created]);
@@ -98,6 +102,21 @@ export async function submitRun(
   }
   if (result.isNew) deps.onCreated();
   return result;
+}
+
+function beginOfFork(
+  { run, to }: Fork,
+  { by, limits, trace, nowMs }: { by: string; limits: RunLimits; trace: SpanContext; nowMs: number },
+): NewRun['fork'] {
+  const event: RunEvent = {
+    type: 'run-forked',
+    run,
+    by,
+    limits,
+    deadlineAtMs: nowMs + limits.maxRunMs,
+    traceparent: formatTraceparent(trace),
+  };
+  return { runId: run, to, record: { kind: event.type, payload: JSON.stringify(event), atMs: nowMs } };
 }
 
 /** Scopes name workflows as `namespace/name`. */

@@ -70,7 +70,7 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
   }
 
   function createRun(made: NewRun): RunSummary {
-    const { event, atMs, ...columns } = made;
+    const { event, atMs, fork, ...columns } = made;
     const known = [...runs.values()].find(
       ({ summary }) =>
         summary.id === made.id ||
@@ -82,7 +82,7 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     const summary: RunSummary = {
       ...columns,
       status: 'pending',
-      position: 1,
+      position: fork === undefined ? 1 : fork.to + 1,
       createdAtMs: atMs,
       updatedAtMs: atMs,
       endedAtMs: undefined,
@@ -92,7 +92,12 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       inputTokens: 0,
       outputTokens: 0,
     };
-    const records = [{ seq: 1, atMs, event: structuredClone(event), bytes: 100 }];
+    const records: JournalRecord[] = [{ seq: 1, atMs, event: structuredClone(event), bytes: 100 }];
+    if (fork !== undefined) {
+      const forked = JSON.parse(fork.record.payload) as RunEvent; // what the engine wrote
+      records.push(...(runs.get(fork.runId)?.records.slice(1, fork.to) ?? []));
+      records.push({ seq: fork.to + 1, atMs, event: forked, bytes: fork.record.payload.length });
+    }
     runs.set(made.id, {
       summary,
       epoch: 0,

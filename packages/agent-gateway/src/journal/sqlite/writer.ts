@@ -121,7 +121,7 @@ export class SqliteWriter {
     this.#run(
       `insert into runs (id, tenant, principal, definition, namespace, name, version, status, position, wake_at_ms,
          idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms)
-       values (?, ?, ?, ?, ?, ?, ?, 'pending', 1, ?, ?, ?, ?, ?, ?)`,
+       values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)`,
       run.id,
       run.tenant,
       run.principal,
@@ -129,6 +129,7 @@ export class SqliteWriter {
       run.namespace,
       run.name,
       run.version,
+      run.fork === undefined ? 1 : run.fork.to + 1,
       run.atMs,
       run.idempotencyKey ?? null,
       run.requestDigest,
@@ -137,6 +138,16 @@ export class SqliteWriter {
       run.atMs,
     );
     this.#insertRecord(run.id, 1, { kind: 'run-created', payload, atMs: run.atMs }, 0);
+    if (run.fork === undefined) return run.id;
+    const { runId, to, record } = run.fork;
+    this.#run(
+      `insert into journal select ?, seq, kind, payload, at_ms, 0 from journal
+       where run_id = ? and seq between 2 and ?`,
+      run.id,
+      runId,
+      to,
+    );
+    this.#insertRecord(run.id, to + 1, record, 0);
     return run.id;
   }
 
