@@ -59,6 +59,13 @@ function pricesOf(cost: Cost, isAnthropic: boolean): Record<string, string> {
   );
 }
 
+/** What the vendors say of all their models: whoever can wait pays half. What only some models have is in none of their other answers. */
+const serviceTiers: Readonly<Record<string, object>> = {
+  anthropic: { batch: { multiplier: '0.5' } },
+  google: { batch: { multiplier: '0.5' } },
+  openai: { flex: { multiplier: '0.5' }, batch: { multiplier: '0.5' } },
+};
+
 const models: Record<string, unknown> = {};
 const data = join(folder, 'dist/providers/data');
 for (const file of readdirSync(data).sort()) {
@@ -79,6 +86,7 @@ for (const file of readdirSync(data).sort()) {
           .sort((left, right) => left.inputTokensAbove - right.inputTokensAbove)
           .map(tier => ({ above_input_tokens: tier.inputTokensAbove, ...pricesOf(tier, isAnthropic) })),
       }),
+      ...(serviceTiers[vendor] && { service_tiers: serviceTiers[vendor] }),
     };
   }
 }

@@ -1,6 +1,7 @@
 import { listenSchema } from '@strata/shared/config/listen.ts';
 import { nearestName } from '@strata/shared/config/problem.ts';
 import { isDecimalUsd } from '@strata/shared/money/price.ts';
+import { servicePrices } from '@strata/shared/money/price-catalog.ts';
 import * as z from 'zod';
 import { providerSchema } from './providers/registry.ts';
 
@@ -29,6 +30,11 @@ const prices = z
     cache_read: price('input tokens read from the prompt cache'),
     cache_write: price('input tokens written to the prompt cache'),
     cache_write_1h: price('input tokens written to the prompt cache for one hour'),
+    service_tiers: servicePrices
+      .optional()
+      .describe(
+        'Prices of the tiers of service, by the name that the provider has for them: `flex`, `priority`. An answer of a tier that is not listed is reported as unpriced.',
+      ),
   })
   .optional()
   .describe(

@@ -140,3 +140,47 @@ test('[$-2] a price that the admin API sets is in force while the gateway runs: 
   await inForce(() => priceOverrides.find('openai', 'gpt-5-mini') === undefined);
   expect(await versionOf('chat')).toMatch(/^2026-11-01\//);
 });
+
+const servicePrices = {
+  input: '2',
+  output: '4',
+  cache_read: '1',
+  service_tiers: { flex: { multiplier: '0.5' }, priority: { multiplier: '2' } },
+};
+
+test.each([
+  { asked: undefined, given: 'flex', factor: 0.5 },
+  { asked: 'auto', given: 'priority', factor: 2 },
+  { asked: 'flex', given: 'default', factor: 1 },
+  { asked: 'flex', given: undefined, factor: 0.5 },
+])('the tier of service of the answer decides the price: asked for $asked, given $given', async each => {
+  const { asked, given, factor } = each;
+  const { service_tier: _, ...completion } = chatCompletion as Record<string, unknown>;
+  upstream.use(jsonPlan({ ...completion, ...(given && { service_tier: given }) }));
+  await start([{ ...known, prices: servicePrices }]);
+  const answer = await post(
+    gateway,
+    '/v1/chat/completions',
+    chatRequest({ ...(asked && { service_tier: asked }) }),
+  );
+  upstream.use(jsonPlan(chatCompletion));
+  const [record] = await gateway.recorded(1);
+  const { input = 0, cacheRead = 0, output = 0, reasoning = 0 } = record?.usage ?? {};
+  const standard = input * 2000 + cacheRead * 1000 + (output + reasoning) * 4000;
+  expect(record?.costNanoUsd).toBe(BigInt(standard * factor));
+  expect(record?.serviceTier).toBe(given ?? asked);
+  expect(answer.headers['x-strata-cost-nano-usd']).toBe(String(record?.costNanoUsd));
+});
+
+test('[$-2] an answer of a tier of service without a price is unpriced; asking for one is refused where that is blocked', async () => {
+  upstream.use(jsonPlan({ ...(chatCompletion as object), service_tier: 'scale' }));
+  await start([{ ...known, prices: servicePrices }], { unpriced: 'block' });
+  const answer = await post(gateway, '/v1/chat/completions', chatRequest());
+  expect([answer.status, answer.headers['x-strata-unpriced']]).toEqual([200, 'true']);
+  expect((await gateway.recorded(1))[0]).toMatchObject({ costNanoUsd: undefined, serviceTier: 'scale' });
+  const before = upstream.requests.length;
+  const refused = await post(gateway, '/v1/chat/completions', chatRequest({ service_tier: 'scale' }));
+  upstream.use(jsonPlan(chatCompletion));
+  expect([refused.status, JSON.parse(refused.body.toString()).error.code]).toEqual([403, 'model_unpriced']);
+  expect(upstream.requests.length).toBe(before);
+});

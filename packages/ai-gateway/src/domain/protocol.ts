@@ -31,6 +31,8 @@ export interface AnswerFacts {
   readonly model: string | undefined;
   readonly finishReason: string | undefined;
   readonly report: UsageReport | undefined;
+  /** As the vendor names the tier of service that it gave: `flex`, `priority`. */
+  readonly serviceTier?: string | undefined;
 }
 
 export type WholeAnswer =

@@ -3,7 +3,7 @@ import type { Reservation } from '@strata/shared/money/budgets.ts';
 import { costOf, type PriceList } from '@strata/shared/money/price.ts';
 import { inputTokens, outputTokens, type Usage } from '@strata/shared/money/usage.ts';
 import { lastMember, valueAt } from './json-scan.ts';
-import type { ModelRequest } from './protocol.ts';
+import type { AnswerFacts, ModelRequest } from './protocol.ts';
 import type { AttemptOutcome } from './usage-record.ts';
 
 /** Tokens that an attempt can use at most. */
@@ -78,6 +78,21 @@ export function estimatedTokens(request: ModelRequest): TokenBounds {
 
 const likelyOutputTokens = 1024;
 
+/** The tier of service that a request asks for, under the name that its protocol has for it. */
+export function askedServiceTier({ body, scanned }: ModelRequest): string | undefined {
+  const span = lastMember(scanned, 'service_tier') ?? lastMember(scanned, 'serviceTier');
+  if (span === undefined) return undefined;
+  const asked = valueAt(body, span);
+  if (typeof asked === 'string') return asked;
+  const { type } = typeof asked === 'object' && asked !== null ? (asked as { type?: unknown }) : {};
+  return typeof type === 'string' ? type : undefined;
+}
+
+/** The tier that was given, which decides the price; where the answer does not say, the one that was asked for. */
+export function givenServiceTier(request: ModelRequest, facts: AnswerFacts | undefined): string | undefined {
+  return facts?.serviceTier ?? askedServiceTier(request);
+}
+
 function askedOutput({ body, scanned }: ModelRequest): { limit: number | undefined; answers: number } {
   const numberAt = (name: string) => asCount(valueAt(body, lastMember(scanned, name)));
   const flat = outputLimits.map(numberAt).filter(each => each !== undefined);
@@ -125,16 +140,17 @@ export function settle(
     readonly outcome: AttemptOutcome;
     readonly usage: Usage | undefined;
     readonly prices: PriceList | undefined;
+    readonly serviceTier: string | undefined;
   },
 ): Settlement {
   const { reservation } = spending;
-  const { request, outcome, usage, prices } = ended;
+  const { request, outcome, usage, prices, serviceTier } = ended;
   const isMetered = usage !== undefined && (outcome === 'answered' || outcome === 'failed');
   const known =
     isMetered || outcome === 'failed'
       ? usage
       : estimate(tokenBounds(request, prices), spending.answerBytes, usage);
-  const costNanoUsd = known && costOf(known, prices);
+  const costNanoUsd = known && costOf(known, prices, serviceTier);
   // Metered in a bucket without a price: it is not free, so what was set aside is what it costs.
   const charged = known === undefined ? 0n : (costNanoUsd ?? reservation.nanoUsd);
   return {

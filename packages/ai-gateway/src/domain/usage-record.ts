@@ -35,6 +35,8 @@ export interface UsageRecord {
   readonly protocol: string;
   /** GenAI semantic conventions `gen_ai.operation.name`. */
   readonly operation: string;
+  /** That was given, else asked for, as the vendor names it. */
+  readonly serviceTier: string | undefined;
   readonly isStream: boolean;
   readonly attemptNumber: number;
   readonly outcome: AttemptOutcome;

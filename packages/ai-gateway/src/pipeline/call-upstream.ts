@@ -9,6 +9,7 @@ import { lossesRefused } from '../domain/losses.ts';
 import { type AnswerFacts, type Protocol, streamTypeOf } from '../domain/protocol.ts';
 import type { CredentialHeaders } from '../domain/provider.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
+import { givenServiceTier } from '../domain/spending.ts';
 import { readErrorMessage } from '../protocols/read-json.ts';
 import { chooseWay, type Protocols } from './choose-way.ts';
 import { type HoldLimits, UpstreamStream } from './upstream-stream.ts';
@@ -210,7 +211,8 @@ function wholeStream(bytes: Buffer, facts: AnswerFacts): AnswerStream {
 
 /** What the answer's usage costs at the target; undefined when either is not known. */
 export function attemptCost(attempt: Attempt, facts: AnswerFacts): bigint | undefined {
-  return facts.report && costOf(facts.report.usage, attempt.target.prices);
+  const serviceTier = givenServiceTier(attempt.call.request, facts);
+  return facts.report && costOf(facts.report.usage, attempt.target.prices, serviceTier);
 }
 
 function costComment(attempt: Attempt, facts: AnswerFacts): string | undefined {

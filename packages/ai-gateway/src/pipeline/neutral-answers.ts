@@ -41,7 +41,8 @@ export class FactsReader {
   read(event: NeutralEvent): void {
     if (event.type === 'start') {
       this.facts = { ...this.facts, model: event.model, report: event.usage ?? this.facts.report };
-    } else if (event.type === 'usage') this.facts = { ...this.facts, report: event.report };
+    } else if (event.type === 'usage')
+      this.facts = { ...this.facts, report: event.report, serviceTier: event.serviceTier };
     else if (event.type === 'finish') this.facts = { ...this.facts, finishReason: event.reason };
   }
 }

@@ -5,7 +5,7 @@ import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Answer, Attempt } from '../domain/call.ts';
 import { AttemptFailure, type FailureClass } from '../domain/failure.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
-import { type Settlement, settle } from '../domain/spending.ts';
+import { givenServiceTier, type Settlement, settle } from '../domain/spending.ts';
 import type { AttemptOutcome, UsageRecord, UsageSink } from '../domain/usage-record.ts';
 
 interface Ending {
@@ -73,6 +73,7 @@ function usageRecord(
     model: target.model,
     protocol: call.protocol.name,
     operation: call.protocol.operation,
+    serviceTier: givenServiceTier(call.request, ending.facts),
     isStream: call.request.isStream,
     attemptNumber: attempt.number,
     outcome: ending.outcome,
@@ -91,9 +92,10 @@ function settlement(attempt: Attempt, ending: Ending): Settlement {
   const { spending, call, target } = attempt;
   const { prices } = target;
   const usage = ending.facts?.report?.usage;
+  const serviceTier = givenServiceTier(call.request, ending.facts);
   if (spending !== undefined)
-    return settle(spending, { request: call.request, outcome: ending.outcome, usage, prices });
-  return { usage, isEstimated: false, costNanoUsd: usage && costOf(usage, prices), charges: [] };
+    return settle(spending, { request: call.request, outcome: ending.outcome, usage, prices, serviceTier });
+  return { usage, isEstimated: false, costNanoUsd: usage && costOf(usage, prices, serviceTier), charges: [] };
 }
 
 function sourceOf(report: UsageReport | undefined, { isEstimated }: Settlement): UsageRecord['usageSource'] {

@@ -7,6 +7,7 @@ import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
 import type { Answer, Attempt } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
+import { givenServiceTier } from '../domain/spending.ts';
 
 /** One client span an attempt (GenAI semantic conventions). The upstream is told this span as its parent. */
 export function createTraceAttempt(deps: { tracer: Tracer }): Stage<Attempt, Answer> {
@@ -66,7 +67,7 @@ export function describe(span: Span, attempt: Attempt, facts: AnswerFacts): void
     [attributes.cacheReadTokens]: usage.cacheRead,
     [attributes.cacheWriteTokens]: usage.cacheWrite + usage.cacheWrite1h,
   });
-  const cost = costOf(usage, attempt.target.prices);
+  const cost = costOf(usage, attempt.target.prices, givenServiceTier(attempt.call.request, facts));
   // Nano-USD of one answer are far below 2^53; a span attribute can hold no bigint.
   if (cost !== undefined) span.setAttribute(attributes.costNanoUsd, Number(cost));
   else span.setAttribute('strata.unpriced', true);

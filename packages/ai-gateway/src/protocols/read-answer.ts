@@ -21,6 +21,7 @@ export function readWholeAnswer(bytes: Buffer, shape: AnswerShape): WholeAnswer 
     model: asString(body.model),
     finishReason: shape.readFinish(body),
     report: usage && shape.readUsage(usage),
+    serviceTier: asString(body.service_tier) ?? asString(usage?.service_tier),
   };
   return { type: 'answer', facts };
 }

@@ -33,14 +33,29 @@ export function showPrices(pattern = ''): void {
   );
 }
 
-function describe({ tiers = [], context_tokens: _, max_output_tokens: __, ...base }: WrittenPrices): string {
+function describe({
+  tiers,
+  service_tiers: services = {},
+  context_tokens: _,
+  max_output_tokens: __,
+  ...base
+}: WrittenPrices): string {
+  const other = Object.entries(services).map(
+    ([name, { tiers: own, ...prices }]) => `; ${name}: ${byLength(prices, own)}`,
+  );
+  return `${byLength(base, tiers)}${other.join('')}`;
+}
+
+function byLength(base: Listed, tiers: WrittenPrices['tiers'] = []): string {
   const higher = tiers.map(
     ({ above_input_tokens: bound, ...tier }) => `; above ${bound} input tokens: ${listed(tier)}`,
   );
   return `${listed(base)}${higher.join('')}`;
 }
 
-function listed(prices: Omit<WrittenPrices, 'tiers'>): string {
+type Listed = Readonly<Record<string, string | undefined>>;
+
+function listed(prices: Listed): string {
   return Object.entries(prices)
     .map(([bucket, price]) => `${bucket} ${price}`)
     .join(', ');

@@ -18,6 +18,18 @@ const file = {
     max_output_tokens: 64_000,
     mode: 'chat',
   },
+  'gpt-x': {
+    litellm_provider: 'openai',
+    input_cost_per_token: 1e-6,
+    input_cost_per_token_flex: 5e-7,
+    input_cost_per_token_priority: 2e-6,
+    input_cost_per_token_above_272k_tokens: 2e-6,
+    input_cost_per_token_above_272k_tokens_priority: 4e-6,
+    input_cost_per_token_batches: 5e-7,
+    output_cost_per_token: 4e-6,
+    output_cost_per_token_flex: 2e-6,
+    output_cost_per_token_priority: 8e-6,
+  },
   'gemini/flash-x': { litellm_provider: 'gemini', input_cost_per_token: 7.5e-8, output_cost_per_token: 3e-7 },
   'openai/free-x': { litellm_provider: 'openai', input_cost_per_token: 0, output_cost_per_token: 0 },
 };
@@ -35,5 +47,15 @@ test('a file in the format of LiteLLM becomes a catalog: vendors, exact prices, 
 
 test('[$-2] a price of 0 is no price, and what is not an entry is left out', () => {
   expect(catalog.find('openai', 'free-x')).toBeUndefined();
-  expect(catalog.entries()).toHaveLength(2);
+  expect(catalog.entries()).toHaveLength(3);
+});
+
+test('tiers of service come with their own prices and bounds; half of a price is none', () => {
+  const prices = catalog.find('openai', 'gpt-x');
+  const short = { ...usage, input: 1000, cacheWrite1h: 0, output: 100 };
+  expect(costOf(short, prices)).toBe(1_400_000n);
+  expect(costOf(short, prices, 'flex')).toBe(700_000n);
+  expect(costOf(short, prices, 'priority')).toBe(2_800_000n);
+  expect(costOf({ ...short, input: 300_000, output: 0 }, prices, 'priority')).toBe(1_200_000_000n);
+  expect(costOf(short, prices, 'batch')).toBeUndefined(); // without a price of output
 });

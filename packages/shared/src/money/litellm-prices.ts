@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { WrittenPrices } from './price-catalog.ts';
+import type { ServicePrices, WrittenPrices } from './price-catalog.ts';
 
 const perToken = z.number().nonnegative().optional().catch(undefined);
 const tokens = z.number().int().positive().optional().catch(undefined);
@@ -67,18 +67,30 @@ export function litellmModels(file: Readonly<Record<string, unknown>>): Record<s
 function pricesOf(data: Entry): WrittenPrices | undefined {
   const { input_cost_per_token: input, output_cost_per_token: output } = data;
   if (!input || !output) return undefined;
-  const tiers = Object.keys(data).flatMap(name => {
-    const bound = tierPattern.exec(name)?.[1];
-    if (bound === undefined) return [];
-    const suffix = `_above_${bound}k_tokens`;
-    return [{ above_input_tokens: Number(bound) * 1000, ...buckets(data, suffix) }];
+  const services = Object.entries(serviceSuffixes).flatMap(([name, suffix]) => {
+    const own: ServicePrices = { ...buckets(data, suffix), ...tiersOf(data, suffix) };
+    return own.input === undefined || own.output === undefined ? [] : [[name, own] as const];
   });
   return {
     ...buckets(data, ''),
+    ...tiersOf(data, ''),
+    ...(services.length > 0 && { service_tiers: Object.fromEntries(services) }),
     ...(data.max_input_tokens !== undefined && { context_tokens: data.max_input_tokens }),
     ...(data.max_output_tokens !== undefined && { max_output_tokens: data.max_output_tokens }),
-    ...(tiers.length > 0 && { tiers }),
   };
+}
+
+/** The prices of a tier of service have names of their own. */
+const serviceSuffixes = { flex: '_flex', priority: '_priority', batch: '_batches' };
+
+function tiersOf(data: Entry, serviceSuffix: string): Pick<WrittenPrices, 'tiers'> {
+  const tiers = Object.keys(data).flatMap(name => {
+    const bound = tierPattern.exec(name)?.[1];
+    if (bound === undefined) return [];
+    const own = buckets(data, `_above_${bound}k_tokens${serviceSuffix}`);
+    return Object.keys(own).length > 0 ? [{ above_input_tokens: Number(bound) * 1000, ...own }] : [];
+  });
+  return tiers.length > 0 ? { tiers } : {};
 }
 
 function buckets(data: Entry, suffix: string) {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { costOf } from './price.ts';
 import { builtInPrices, priceList, readPriceCatalog } from './price-catalog.ts';
 import type { Usage } from './usage.ts';
+import { worstCaseCost } from './worst-case.ts';
 
 const none: Usage = { input: 0, cacheRead: 0, cacheWrite: 0, cacheWrite1h: 0, output: 0, reasoning: 0 };
 const catalog = builtInPrices();
@@ -86,4 +87,68 @@ test('a price that is not a decimal is refused', () => {
   const models = { 'v/m': { input: 'free' } };
   const text = JSON.stringify({ source: 'x', licence: 'x', as_of: '2026-01-01', models });
   expect(() => readPriceCatalog(text)).toThrow();
+});
+
+const usage = { ...none, input: 1_000_000, cacheRead: 1_000_000, output: 1_000_000 };
+const tiered = { input: '1', output: '4', cache_read: '0.5', tool_units: '10' };
+
+test('a multiplier holds for every token at every length, and not for tools that the provider runs', () => {
+  const list = priceList(
+    {
+      ...tiered,
+      tiers: [{ above_input_tokens: 2_500_000, input: '2' }],
+      service_tiers: { flex: { multiplier: '0.5' }, priority: { multiplier: '2', output: '9' } },
+    },
+    'test',
+  );
+  const usd = 1_000_000_000n;
+  expect(costOf(usage, list)).toBe((11n * usd) / 2n);
+  expect(costOf(usage, list, 'flex')).toBe((11n * usd) / 4n);
+  expect(costOf(usage, list, 'priority')).toBe(12n * usd); // 2 + 1 + 9
+  expect(costOf(usage, list, 'FLEX')).toBe(costOf(usage, list, 'flex'));
+  expect(costOf({ ...none, input: 3_000_000 }, list, 'flex')).toBe(3n * usd); // 3 × 2 × 0.5
+  expect(costOf({ ...none, toolUnits: 1_000_000 }, list, 'flex')).toBe(10n * usd);
+});
+
+test('prices of a tier of service without a multiplier stand alone', () => {
+  const batch = { input: '0.5', output: '2', tiers: [{ above_input_tokens: 10, input: '0.75' }] };
+  const list = priceList({ ...tiered, service_tiers: { batch } }, 'test');
+  expect(costOf({ ...none, input: 10, output: 1 }, list, 'batch')).toBe(7000n);
+  expect(costOf({ ...none, input: 20 }, list, 'batch')).toBe(15_000n);
+  expect(costOf({ ...none, cacheRead: 1 }, list, 'batch')).toBeUndefined();
+});
+
+test('[$-2] a tier of service that is not listed has no price; the names of the standard one have the standard price', () => {
+  const list = priceList({ ...tiered, service_tiers: { flex: { multiplier: '0.5' } } }, 'test');
+  for (const name of ['priority', 'scale', '__proto__', 'toString'])
+    expect(costOf(usage, list, name)).toBeUndefined();
+  for (const name of [undefined, 'default', 'standard', 'auto', 'on_demand', 'Standard'])
+    expect(costOf(usage, list, name)).toBe(costOf(usage, list));
+  expect(worstCaseCost(list, { input: 1, output: 1 }, 'priority')).toBeUndefined();
+});
+
+test('[$-1] the worst case is that of the dearest tier of service that the account may give', () => {
+  const list = priceList({ ...tiered, service_tiers: { priority: { multiplier: '2.5' } } }, 'test');
+  const most = { input: 1_000_000, output: 1_000_000 };
+  expect(worstCaseCost(list, most)).toBe(12_500_000_000n);
+  expect(costOf({ ...none, ...most }, list, 'priority')).toBe(12_500_000_000n);
+});
+
+test.each(['0', '0.0', '-1', 'half'])('%s is no multiplier', multiplier => {
+  const models = { 'v/m': { input: '1', service_tiers: { flex: { multiplier } } } };
+  const text = JSON.stringify({ source: 'x', licence: 'x', as_of: '2026-01-01', models });
+  expect(() => readPriceCatalog(text)).toThrow();
+});
+
+test('the snapshot has what vendors say of those who wait', () => {
+  const known = { ...none, input: 1000, output: 1000 };
+  const halved = [
+    ['openai', 'gpt-5-mini', 'flex'],
+    ['openai', 'gpt-5-mini', 'batch'],
+    ['anthropic', 'claude-sonnet-5', 'batch'],
+  ] as const;
+  for (const [vendor, model, service] of halved) {
+    const prices = catalog.find(vendor, model);
+    expect((costOf(known, prices, service) ?? 0n) * 2n).toBe(costOf(known, prices));
+  }
 });

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
-import { isDecimalUsd, nanoUsdPerMillion, type PriceList, type Prices } from './price.ts';
+import { isDecimalUsd, nanoUsdPerMillion, type PriceList, type Prices, type TieredPrices } from './price.ts';
 
 /**
  * What models cost at their vendors, from a snapshot that is committed beside this file. `source` and `asOf` say where and from when the
@@ -33,12 +33,37 @@ const buckets = {
   /** USD per million uses. */
   tool_units: price,
 };
+const lengthTiers = z
+  .array(z.strictObject({ above_input_tokens: z.int().positive(), ...buckets }))
+  .optional();
+
+/** By the vendor's name of a tier of service. */
+export const servicePrices = z.record(
+  z
+    .string()
+    .max(50)
+    .regex(/^[a-z][a-z0-9_-]*$/),
+  z.strictObject({
+    multiplier: z
+      .string()
+      .refine(text => isDecimalUsd(text) && /[1-9]/.test(text), "expected a factor above 0 such as '0.5'")
+      .optional()
+      .describe(
+        'What the standard prices of tokens are multiplied by, at every length. Without it only the prices named here count.',
+      ),
+    ...buckets,
+    tiers: lengthTiers,
+  }),
+);
+export type ServicePrices = z.output<typeof servicePrices>[string];
+
 /** How prices are written, in configuration, snapshots and the admin API. */
 export const writtenPrices = z.strictObject({
   ...buckets,
   context_tokens: z.int().positive().optional(),
   max_output_tokens: z.int().positive().optional(),
-  tiers: z.array(z.strictObject({ above_input_tokens: z.int().positive(), ...buckets })).optional(),
+  tiers: lengthTiers,
+  service_tiers: servicePrices.optional(),
 });
 const snapshot = z.strictObject({
   source: z.string(),
@@ -83,13 +108,52 @@ export function readPriceCatalog(text: string): PriceCatalog {
 
 /** Prices as they are written in configuration or a snapshot, ready to count with. Tiers are in ascending order. */
 export function priceList(written: WrittenPrices, version: string): PriceList {
-  const tiers = (written.tiers ?? []).map(({ above_input_tokens, ...tier }) => ({
+  const { context_tokens: contextTokens, max_output_tokens: maxOutputTokens } = written;
+  const standard = tieredPrices(bucketPrices(written), written.tiers);
+  const services = Object.entries(written.service_tiers ?? {});
+  return {
+    version,
+    ...standard,
+    ...(services.length > 0 && {
+      serviceTiers: new Map(services.map(([name, service]) => [name, pricesOfTier(service, standard)])),
+    }),
+    limits: { contextTokens, maxOutputTokens },
+  };
+}
+
+function tieredPrices(base: Prices, written: WrittenPrices['tiers'] = []): TieredPrices {
+  const tiers = written.map(({ above_input_tokens, ...tier }) => ({
     aboveInputTokens: above_input_tokens,
-    prices: { ...bucketPrices(written), ...bucketPrices(tier) },
+    prices: { ...base, ...bucketPrices(tier) },
   }));
   tiers.sort((left, right) => left.aboveInputTokens - right.aboveInputTokens);
-  const { context_tokens: contextTokens, max_output_tokens: maxOutputTokens } = written;
-  return { version, base: bucketPrices(written), tiers, limits: { contextTokens, maxOutputTokens } };
+  return { base, tiers };
+}
+
+/** The standard prices times the multiplier, and over them what is written. */
+function pricesOfTier(written: ServicePrices, standard: TieredPrices): TieredPrices {
+  const own = bucketPrices(written);
+  if (written.multiplier === undefined) return tieredPrices(own, written.tiers);
+  const factor = nanoUsdPerMillion(written.multiplier);
+  const base = { ...multiplied(standard.base, factor), ...own };
+  if (written.tiers !== undefined) return tieredPrices(base, written.tiers);
+  const tiers = standard.tiers.map(({ aboveInputTokens, prices }) => ({
+    aboveInputTokens,
+    prices: { ...multiplied(prices, factor), ...own },
+  }));
+  return { base, tiers };
+}
+
+const one = 1_000_000_000n;
+
+/** By billionths, rounded up. Tools that a provider runs cost the same whoever waits for them. */
+function multiplied(prices: Prices, billionths: bigint): Prices {
+  return Object.fromEntries(
+    Object.entries(prices).map(([bucket, price]) => [
+      bucket,
+      bucket === 'toolUnits' ? price : (price * billionths + one - 1n) / one,
+    ]),
+  );
 }
 
 function bucketPrices(written: WrittenBuckets): Prices {

@@ -9,14 +9,36 @@ export interface ModelLimits {
   readonly maxOutputTokens: number | undefined;
 }
 
-/** What a model costs. A tier's prices hold for the whole request once its input is longer than the bound. */
-export interface PriceList {
-  /** Names these prices for good: written beside every cost that was counted with them ($-2). */
-  readonly version: string;
+/** Prices by length: a tier's hold for the whole request once its input is longer than the bound. */
+export interface TieredPrices {
   readonly base: Prices;
   /** In ascending order of the bound. */
   readonly tiers: readonly { readonly aboveInputTokens: number; readonly prices: Prices }[];
+}
+
+/** What a model costs. */
+export interface PriceList extends TieredPrices {
+  /** Names these prices for good: written beside every cost that was counted with them ($-2). */
+  readonly version: string;
+  /** By the name that the vendor gives the tier of service: `flex`, `priority`, `batch`. */
+  readonly serviceTiers?: ReadonlyMap<string, TieredPrices>;
   readonly limits?: ModelLimits;
+}
+
+/** What vendors call the service that everybody gets; and what only asks for whatever there is. */
+const standardService = new Set(['default', 'standard', 'standard_only', 'on_demand', 'auto', '']);
+
+/**
+ * The prices of a tier of service. Undefined when it is not the standard and not listed: what it costs is not known then, and it is not
+ * taken for the standard ($-2).
+ */
+export function pricesOfService(
+  list: PriceList | undefined,
+  serviceTier: string | undefined,
+): TieredPrices | undefined {
+  if (serviceTier === undefined) return list;
+  const name = serviceTier.toLowerCase();
+  return standardService.has(name) ? list : list?.serviceTiers?.get(name);
 }
 
 const decimalPattern = /^(\d{1,9})(?:\.(\d{1,30}))?$/;
@@ -42,12 +64,17 @@ export function nanoUsdPerMillion(text: string): bigint {
 }
 
 /**
- * What the tokens cost in nano-USD, rounded up once at the end. Undefined when a bucket that was used has no price: an
+ * What the tokens cost in nano-USD in the tier of service that the answer names, rounded up once at the end. Undefined when a bucket that was used has no price: an
  * unknown price is never 0 ($-2). Reasoning without a price of its own costs what output costs, pictures what input costs.
  */
-export function costOf(usage: Usage, list: PriceList | undefined): bigint | undefined {
-  if (list === undefined) return undefined;
-  const prices = pricesAt(list, inputTokens(usage));
+export function costOf(
+  usage: Usage,
+  list: PriceList | undefined,
+  serviceTier?: string | undefined,
+): bigint | undefined {
+  const tiered = pricesOfService(list, serviceTier);
+  if (tiered === undefined) return undefined;
+  const prices = pricesAt(tiered, inputTokens(usage));
   let total = 0n;
   for (const bucket of usageBuckets) {
     const tokens = usage[bucket] ?? 0;
@@ -65,6 +92,6 @@ const insteadOf: Readonly<Partial<Record<UsageBucket, UsageBucket>>> = {
   imageInput: 'input',
 };
 
-function pricesAt({ base, tiers }: PriceList, tokens: number): Prices {
+function pricesAt({ base, tiers }: TieredPrices, tokens: number): Prices {
   return tiers.findLast(tier => tokens > tier.aboveInputTokens)?.prices ?? base;
 }

@@ -1,4 +1,4 @@
-import { million, type PriceList, type Prices } from './price.ts';
+import { million, type PriceList, type Prices, pricesOfService } from './price.ts';
 import type { UsageBucket } from './usage.ts';
 
 const inputBuckets: readonly UsageBucket[] = [
@@ -13,18 +13,21 @@ const outputBuckets: readonly UsageBucket[] = ['output', 'reasoning', 'imageOutp
 
 /**
  * The most that so many tokens can cost, whichever buckets they turn out to be in and however few they are. Undefined when input or output has
- * no price at all ($-2). Rounded up.
+ * no price at all ($-2), or the tier of service that is asked for has none. Rounded up.
  */
 export function worstCaseCost(
   list: PriceList | undefined,
   tokens: { readonly input: number; readonly output: number },
+  serviceTier?: string | undefined,
 ): bigint | undefined {
-  if (list === undefined) return undefined;
+  if (list === undefined || pricesOfService(list, serviceTier) === undefined) return undefined;
+  // Whatever is asked for, the vendor's account may say another tier of service.
+  const services = [list, ...(list.serviceTiers?.values() ?? [])];
   // Fewer tokens than the bound can fall into any lower tier, whose prices may be higher for some bucket.
-  const reachable = [
-    list.base,
-    ...list.tiers.filter(tier => tokens.input > tier.aboveInputTokens).map(tier => tier.prices),
-  ];
+  const reachable = services.flatMap(({ base, tiers }) => [
+    base,
+    ...tiers.filter(tier => tokens.input > tier.aboveInputTokens).map(tier => tier.prices),
+  ]);
   const input = dearest(reachable, inputBuckets);
   const output = dearest(reachable, outputBuckets);
   if (input === undefined || output === undefined) return undefined;

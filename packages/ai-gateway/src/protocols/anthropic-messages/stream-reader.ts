@@ -17,6 +17,7 @@ export class AnthropicStreamReader implements StreamReader {
       model: this.#model,
       finishReason: this.#finishReason,
       report: this.#usage && readAnthropicUsage(this.#usage),
+      serviceTier: asString(this.#usage?.service_tier),
     };
   }
 

@@ -30,7 +30,12 @@ export const bedrockConverse: Protocol = {
     const report = usage && readConverseUsage(usage);
     return {
       type: 'answer',
-      facts: { model: undefined, finishReason: asString(body.stopReason), report },
+      facts: {
+        model: undefined,
+        finishReason: asString(body.stopReason),
+        report,
+        serviceTier: asString(asObject(body.serviceTier)?.type),
+      },
     };
   },
   readErrorCodes(body, headers) {

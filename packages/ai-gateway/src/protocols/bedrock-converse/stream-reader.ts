@@ -10,10 +10,16 @@ export class ConverseStreamReader implements AwsStreamReader {
   readonly frames = 'aws-event-stream';
   #finishReason: string | undefined;
   #report: UsageReport | undefined;
+  #serviceTier: string | undefined;
   errorCodes: readonly string[] = [];
 
   get facts(): AnswerFacts {
-    return { model: undefined, finishReason: this.#finishReason, report: this.#report };
+    return {
+      model: undefined,
+      finishReason: this.#finishReason,
+      report: this.#report,
+      serviceTier: this.#serviceTier,
+    };
   }
 
   read(event: AwsEvent): FrameRole {
@@ -28,7 +34,9 @@ export class ConverseStreamReader implements AwsStreamReader {
         this.#finishReason = asString(parseObject(event.payload)?.stopReason);
         return 'content';
       case 'metadata': {
-        const usage = asObject(parseObject(event.payload)?.usage);
+        const metadata = parseObject(event.payload);
+        const usage = asObject(metadata?.usage);
+        this.#serviceTier = asString(asObject(metadata?.serviceTier)?.type);
         if (usage !== undefined) this.#report = readConverseUsage(usage);
         return this.#finishReason === undefined ? 'content' : 'terminal';
       }

@@ -18,6 +18,7 @@ export class OpenaiStreamReader implements StreamReader {
   #model: string | undefined;
   #finishReason: string | undefined;
   #report: UsageReport | undefined;
+  #serviceTier: string | undefined;
   errorCodes: readonly string[] = [];
 
   /** `hidesUsage`: the usage chunk was asked for by the gateway, not by the client (A9). */
@@ -26,7 +27,12 @@ export class OpenaiStreamReader implements StreamReader {
   }
 
   get facts(): AnswerFacts {
-    return { model: this.#model, finishReason: this.#finishReason, report: this.#report };
+    return {
+      model: this.#model,
+      finishReason: this.#finishReason,
+      report: this.#report,
+      serviceTier: this.#serviceTier,
+    };
   }
 
   read(frame: SseFrame): FrameRole {
@@ -50,6 +56,7 @@ export class OpenaiStreamReader implements StreamReader {
       return 'error';
     }
     this.#model ??= asString(chunk.model);
+    this.#serviceTier = asString(chunk.service_tier) ?? this.#serviceTier;
     const choices = Array.isArray(chunk.choices) ? chunk.choices : [];
     const usage = asObject(chunk.usage) ?? asObject(asObject(chunk.x_groq)?.usage);
     if (usage !== undefined) this.#report = readOpenaiUsage(usage); // the last one counts; some vendors send many

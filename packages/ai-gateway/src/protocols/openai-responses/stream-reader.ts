@@ -58,7 +58,12 @@ export function readResponseFacts(response: JsonObject): AnswerFacts {
   const usage = asObject(response.usage);
   const report: UsageReport | undefined = usage && readResponsesUsage(usage);
   const finishReason = asString(asObject(response.incomplete_details)?.reason) ?? asString(response.status);
-  return { model: asString(response.model), finishReason, report };
+  return {
+    model: asString(response.model),
+    finishReason,
+    report,
+    serviceTier: asString(response.service_tier),
+  };
 }
 
 function parseFrame(frame: SseFrame): JsonObject {

@@ -24,7 +24,9 @@ type ShownPrice = z.input<typeof shownPrice>;
 const idParams = z.object({ id: z.string().max(400).describe('`vendor/model`, its slashes as `%2F`.') });
 
 const notLimits = (prices: WrittenPrices) =>
-  Object.keys(prices).some(name => !['context_tokens', 'max_output_tokens', 'tiers'].includes(name));
+  Object.keys(prices).some(
+    name => !['context_tokens', 'max_output_tokens', 'tiers', 'service_tiers'].includes(name),
+  );
 
 /**
  * The prices that requests are counted with where the configuration of a target says nothing else. What is set here is of the whole
