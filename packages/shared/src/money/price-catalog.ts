@@ -18,24 +18,31 @@ export interface PriceCatalog {
   entries(): readonly { readonly vendor: string; readonly model: string; readonly prices: WrittenPrices }[];
 }
 
-const price = z.string().refine(isDecimalUsd).optional();
+const price = (what: string) =>
+  z.string().refine(isDecimalUsd).optional().describe(`USD per million ${what}, a decimal number as a text.`);
 const buckets = {
-  input: price,
-  output: price,
-  reasoning: price,
-  cache_read: price,
-  cache_write: price,
-  cache_write_1h: price,
-  audio_input: price,
-  audio_output: price,
-  image_input: price,
-  image_output: price,
-  /** USD per million uses. */
-  tool_units: price,
+  input: price('input tokens that no cache helped with'),
+  output: price('output tokens'),
+  reasoning: price('reasoning tokens; what `output` costs if absent'),
+  cache_read: price('input tokens read from the prompt cache'),
+  cache_write: price('input tokens written to the prompt cache'),
+  cache_write_1h: price('input tokens written to the prompt cache for one hour'),
+  audio_input: price('input tokens of sound'),
+  audio_output: price('output tokens of sound'),
+  image_input: price('input tokens of pictures; what `input` costs if absent'),
+  image_output: price('output tokens of pictures'),
+  tool_units: price('uses of tools that the provider runs'),
 };
+
 const lengthTiers = z
-  .array(z.strictObject({ above_input_tokens: z.int().positive(), ...buckets }))
-  .optional();
+  .array(
+    z.strictObject({
+      above_input_tokens: z.int().positive().describe('The length of the input above which they hold.'),
+      ...buckets,
+    }),
+  )
+  .optional()
+  .describe('Prices that hold for the whole request once its input is longer than a bound.');
 
 /** By the vendor's name of a tier of service. */
 export const servicePrices = z.record(
