@@ -2,11 +2,11 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { builtInPrices } from '@strata/shared/money/price-catalog.ts';
-import { jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
+import { eventStreamHead, jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { chatRequest, post, type RunningGateway, startGateway } from './harness.ts';
-import { chatCompletion } from './recordings.ts';
+import { chatRequest, messagesRequest, post, type RunningGateway, startGateway } from './harness.ts';
+import { chatCompletion, chatCostNanoUsd, chatStream, messageStream } from './recordings.ts';
 
 let upstream: FakeUpstream;
 let gateway: RunningGateway;
@@ -183,4 +183,39 @@ test('[$-2] an answer of a tier of service without a price is unpriced; asking f
   upstream.use(jsonPlan(chatCompletion));
   expect([refused.status, JSON.parse(refused.body.toString()).error.code]).toEqual([403, 'model_unpriced']);
   expect(upstream.requests.length).toBe(before);
+});
+
+test.each([
+  { from: 'chat', to: 'openai-compatible' },
+  { from: 'chat', to: 'anthropic' },
+  { from: 'messages', to: 'openai-compatible' },
+  { from: 'messages', to: 'anthropic' },
+])('the tier of service that a stream names decides its price: $from from $to', async ({ from, to }) => {
+  const isAnthropic = to === 'anthropic';
+  const stream = isAnthropic
+    ? messageStream.replace('"usage":{', '"usage":{"service_tier":"priority",')
+    : chatStream.replaceAll('"created":', '"service_tier":"priority","created":');
+  upstream.use([eventStreamHead, { op: 'write', bytes: stream }]);
+  const prices = {
+    input: '1',
+    output: '2',
+    cache_read: '0.1',
+    service_tiers: { priority: { multiplier: '1.5' } },
+  };
+  const target = { provider: 'far', model: 'm', prices };
+  gateway = await startGateway({
+    section: {
+      providers: { far: account({ type: to, ...(isAnthropic && { base_url: upstream.url, api_key: 'k' }) }) },
+      models: { chat: { targets: [target] }, messages: { targets: [target] } },
+    },
+  });
+  if (from === 'chat') await post(gateway, '/v1/chat/completions', chatRequest({ stream: true }));
+  else await post(gateway, '/v1/messages', messagesRequest({ stream: true }));
+  upstream.use(jsonPlan(chatCompletion));
+  const [record] = await gateway.recorded(1);
+  expect(record).toMatchObject({
+    serviceTier: 'priority',
+    usageSource: 'reported',
+    costNanoUsd: BigInt((chatCostNanoUsd * 3) / 2),
+  });
 });
