@@ -37,6 +37,7 @@ import { addWorkflowRoutes } from './http/workflow-routes.ts';
 import { openPostgresJournal } from './journal/postgres/postgres-journal.ts';
 import { openSqliteJournal } from './journal/sqlite/sqlite-journal.ts';
 import { startRedelivery } from './pipeline/redelivery.ts';
+import { startRemoval } from './pipeline/remove-ended.ts';
 import { type ScheduleDeps, startSchedules } from './pipeline/run-schedules.ts';
 import { type ApprovalSchema, approvalMigrations } from './store/approval-schema.ts';
 import { createApprovals } from './store/approvals.ts';
@@ -150,6 +151,12 @@ export async function createAgentGateway(
     journal.onDue(runId => (runId === undefined ? worker.scan() : worker.ask(runId)));
     worker.start();
   }
+  const removal = startRemoval({
+    journal,
+    clock,
+    log: telemetry.log,
+    keepMs: () => config.current.journal.keep_ended_ms,
+  });
 
   return {
     server,
@@ -157,6 +164,7 @@ export async function createAgentGateway(
       redelivery.stop();
       runBudgets.close();
       await scheduler.stop();
+      await removal.stop();
       await worker.stop();
       await Promise.all([...effects.values()].map(effect => effect.close?.()));
       await expressions.close();

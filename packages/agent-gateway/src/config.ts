@@ -97,6 +97,11 @@ export const agentGatewaySection = z
           .describe(
             'File of the journal. Without it: the database of `store.url` if that is PostgreSQL, else `journal.sqlite` in `data_dir`. At start.',
           ),
+        keep_ended_ms: z
+          .int()
+          .min(1)
+          .optional()
+          .describe('How long a run stays after its end, with all that it recorded. Without it: for ever.'),
         pool_size: count(6, 100).describe('PostgreSQL connections for the journal. At start.'),
       })
       .prefault({})

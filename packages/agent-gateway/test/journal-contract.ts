@@ -164,6 +164,29 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
       await journal.close();
     });
 
+    test('runs that ended before a time are removed, a few at a time, and none that goes on or was asked to', async () => {
+      const journal = await open();
+      await journal.putDefinition(definition, 1);
+      for (const id of ['run_1', 'run_2', 'run_3', 'run_4']) await journal.createRun(newRun(id, id));
+      const claims = await journal.claim({ owner: 'a', nowMs: 10, leaseMs: 1000, limit: 10 });
+      for (const claim of claims.filter(({ runId }) => runId !== 'run_4')) {
+        const atMs = Number(claim.runId.slice(-1)) * 10;
+        const rest = { records: [record('x')], progress, atMs, isFinal: true };
+        await journal.append({ claim, position: 1, ...rest });
+      }
+      await journal.request('t', 'run_2', { kind: 'rewind', payload: {}, by: 'p', atMs: 50 });
+      const kept = async () => (await journal.listRuns(all)).map(({ id }) => id).sort();
+      const all = { tenant: 't', status: undefined, before: undefined, limit: 10 };
+      expect(await journal.removeEnded({ beforeMs: 10, limit: 10 })).toBe(0);
+      expect(await journal.removeEnded({ beforeMs: 99, limit: 1 })).toBe(1);
+      expect(await kept()).toEqual(['run_2', 'run_3', 'run_4']);
+      expect(await journal.read('run_1', 0, 10)).toEqual([]);
+      expect(await journal.removeEnded({ beforeMs: 99, limit: 10 })).toBe(1);
+      expect(await kept()).toEqual(['run_2', 'run_4']);
+      expect((await journal.createRun(newRun('run_5', 'run_1'))).isNew).toBe(true);
+      await journal.close();
+    });
+
     test('[AG-2] an append at a position that is not the last is refused, whole', async () => {
       const journal = await openWithRun();
       const claim = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before

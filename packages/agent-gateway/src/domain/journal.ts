@@ -191,6 +191,12 @@ export interface Journal {
   /** Publishes an event: it goes to every run of the tenant that has subscribed to its type, once, however often it is sent. */
   publish(tenant: string, event: CloudEvent, options: { by: string; atMs: number }): Promise<void>;
 
+  /**
+   * Removes runs that ended before then, the oldest first, with all that is kept of them; their idempotency keys are free again. Gives how
+   * many.
+   */
+  removeEnded(options: { beforeMs: number; limit: number }): Promise<number>;
+
   /** Called after records of a run became durable: those of this process at once, those of others as far as it hears of them. */
   onAppend(listener: (runId: string) => void): () => void;
   /** Called when another process asked something of a run, or made one. */

@@ -211,6 +211,15 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     request: async (tenant, runId, asked) => request(tenant, runId, asked),
     requests: async runId => [...(runs.get(runId)?.inbox ?? [])],
     publish: async (tenant, event, published) => publish(tenant, event, published),
+    async removeEnded({ beforeMs, limit }) {
+      const old = [...runs.values()]
+        .filter(
+          ({ summary, wakeAtMs }) => (summary.endedAtMs ?? beforeMs) < beforeMs && wakeAtMs === undefined,
+        )
+        .slice(0, limit);
+      for (const { summary } of old) runs.delete(summary.id);
+      return old.length;
+    },
     onAppend(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

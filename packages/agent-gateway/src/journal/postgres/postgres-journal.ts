@@ -160,6 +160,10 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       hints.tellDue();
     },
 
+    async removeEnded({ beforeMs, limit }) {
+      return (await query('remove-ended', removeText, [beforeMs, limit])).length;
+    },
+
     onAppend(listener) {
       appendListeners.add(listener);
       return () => appendListeners.delete(listener);
@@ -191,6 +195,20 @@ const claimText = `
   )
   update runs set lease_owner = $1, wake_at_ms = coalesce($2::bigint, ${serverNow}) + $3::bigint, epoch = epoch + 1
   from due where runs.id = due.id returning runs.id, runs.epoch`;
+
+/** One that was asked to go on is due, and stays; so does one that another process is removing. */
+const removeText = `
+  with old as (
+    select id from runs where ended_at_ms < $1 and wake_at_ms is null
+    order by ended_at_ms limit $2 for update skip locked
+  ), records as (
+    delete from journal using old where run_id = old.id
+  ), requests as (
+    delete from inbox using old where run_id = old.id
+  ), types as (
+    delete from subscriptions using old where run_id = old.id
+  )
+  delete from runs using old where runs.id = old.id returning runs.id`;
 
 function toRecord(row: Row) {
   const payload = String(row.payload);

@@ -93,6 +93,7 @@ export const schemaSteps: readonly string[] = [
   );
   create index subscriptions_by_type on subscriptions (tenant, type);
   `,
+  'create index runs_ended on runs (ended_at_ms) where ended_at_ms is not null',
 ];
 
 export const schemaName = 'strata_agent';

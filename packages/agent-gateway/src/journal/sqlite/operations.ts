@@ -28,6 +28,7 @@ export type Operation =
       readonly nowMs: number;
       readonly leaseMs: number;
     }
+  | { readonly type: 'remove-ended'; readonly beforeMs: number; readonly limit: number }
   | {
       readonly type: 'publish';
       readonly tenant: string;

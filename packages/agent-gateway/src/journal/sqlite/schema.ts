@@ -93,4 +93,5 @@ export const schemaSteps: readonly string[] = [
   ) strict, without rowid;
   create index subscriptions_by_type on subscriptions (tenant, type);
   `,
+  `create index runs_ended on runs (ended_at_ms) where ended_at_ms is not null;`,
 ];

@@ -52,6 +52,7 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
       writer.apply({ type: 'request', tenant, runId, kind, payload: JSON.stringify(payload), by, atMs }),
     requests: async runId => reader.requests(runId),
     publish: (tenant, event, options) => writer.apply({ type: 'publish', tenant, event, ...options }),
+    removeEnded: options => writer.apply({ type: 'remove-ended', ...options }),
     onAppend(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -89,6 +89,8 @@ export class SqliteWriter {
         return this.#request(operation);
       case 'publish':
         return this.#publish(operation);
+      case 'remove-ended':
+        return this.#removeEnded(operation);
     }
   }
 
@@ -325,6 +327,18 @@ export class SqliteWriter {
     );
     if (open.lease_owner === null) this.#run('update runs set wake_at_ms = 0 where id = ?', runId);
     return true;
+  }
+
+  /** One that was asked to go on is due, and stays. */
+  #removeEnded({ beforeMs, limit }: Extract<Operation, { type: 'remove-ended' }>): number {
+    const rows = this.#statement(
+      'select id from runs where ended_at_ms < ? and wake_at_ms is null order by ended_at_ms limit ?',
+    ).all(beforeMs, limit);
+    const ids = JSON.stringify(rows.map(row => row.id));
+    for (const table of ['journal', 'inbox', 'subscriptions'])
+      this.#run(`delete from ${table} where run_id in (select value from json_each(?))`, ids);
+    this.#run('delete from runs where id in (select value from json_each(?))', ids);
+    return rows.length;
   }
 
   #run(text: string, ...values: SQLInputValue[]): number {

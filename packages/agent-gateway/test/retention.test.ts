@@ -1,0 +1,53 @@
+import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { definitionOf, startGateway } from './support/gateway.ts';
+import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
+
+let postgres: TestPostgres;
+beforeAll(async () => {
+  postgres = await openTestPostgres();
+});
+afterAll(() => postgres.close());
+
+const stores: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
+  SQLite: async () => ({}),
+  PostgreSQL: async () => ({
+    store: { url: await postgres.server.createDatabase(), acquire_timeout_ms: 5000 },
+  }),
+};
+
+test.each(Object.keys(stores))(
+  'runs that ended long enough ago are removed, and neither what goes on nor a fork of them (%s)',
+  async name => {
+    const deps = await createTestDeps({ name: 'agent-gateway', config: (await stores[name]?.()) ?? {} });
+    const before = await startGateway({ deps });
+    const submit = async (tasks: unknown) => {
+      const { body } = await before.call('POST', '/v1/runs', { body: { definition: definitionOf(tasks) } });
+      return String(body.id);
+    };
+    const listen = { listen: { to: { one: { with: { type: 'go' } } } } };
+    const ended: string[] = [];
+    // More than are removed at a time.
+    for (let index = 0; index < 45; index++) ended.push(await submit([{ one: { set: { index } } }]));
+    const open = await submit([{ one: { set: { a: 1 } } }, { hear: listen }]);
+    const status = async (gateway: typeof before, id: string) =>
+      (await gateway.call('GET', `/v1/runs/${id}`)).body.status;
+    for (const id of ended)
+      await expect.poll(() => status(before, id), { timeout: 20_000 }).toBe('completed');
+    await expect.poll(() => status(before, open), { timeout: 20_000 }).toBe('waiting');
+    const forked = await before.call('POST', `/v1/runs/${open}:fork`, { body: { task: '/do/1/hear' } });
+    await before.call('POST', `/v1/runs/${open}:terminate`);
+    await expect.poll(() => status(before, open), { timeout: 20_000 }).toBe('terminated');
+    await before.close();
+
+    const after = await startGateway({ deps, config: { journal: { keep_ended_ms: 1 } } });
+    for (const id of [...ended, open])
+      await expect
+        .poll(async () => (await after.call('GET', `/v1/runs/${id}`)).body.reason, { timeout: 20_000 })
+        .toBe('run_not_found');
+    await after.call('POST', `/v1/runs/${forked.body.id}/signals/go`, { body: { data: { n: 1 } } });
+    await expect.poll(() => status(after, forked.body.id), { timeout: 20_000 }).toBe('completed');
+    await after.close();
+    await deps.close();
+  },
+);
