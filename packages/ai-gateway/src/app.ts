@@ -112,7 +112,8 @@ export async function createAiGateway(
   addAdminApi(server.app, deps);
   const routes = () => inForce.routes;
   const count = createCountTokens({ dialer: deps.dialer, clock, protocols });
-  const endpointDeps = { clock, routes, answer, count };
+  const totalTimeoutMs = () => inForce.totalTimeoutMs;
+  const endpointDeps = { clock, routes, answer, count, totalTimeoutMs };
   addModelEndpoint(server.app, { path: '/v1/chat/completions', protocol: openaiChat }, endpointDeps);
   addResponsesEndpoints(server.app, { ...endpointDeps, store: responses, log: telemetry.log });
   addModelEndpoint(server.app, { path: '/v1/messages', protocol: anthropicMessages }, endpointDeps);
@@ -162,6 +163,7 @@ interface InForce {
   readonly priceRoutes: () => RouteTable;
   readonly policy: AttemptPolicy;
   readonly limits: UpstreamLimits;
+  readonly totalTimeoutMs: number;
   readonly sinceMs: number;
   readonly unpriced: AiGatewaySection['unpriced'];
 }
@@ -183,12 +185,14 @@ function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
       maxRounds: attempts.max_rounds,
       maxWaitMs: attempts.max_wait_ms,
     },
+    totalTimeoutMs: attempts.total_timeout_ms,
     limits: {
       hold: { maxEvents: hold.max_events, maxBytes: hold.max_bytes, maxMs: hold.max_ms },
       maxAnswerBytes: section.max_answer_bytes,
       maxRetryAfterMs: attempts.max_retry_after_ms,
       clientStallMs: section.client_stall_ms,
       headersTimeoutMs: attempts.headers_timeout_ms,
+      firstTokenTimeoutMs: attempts.first_token_timeout_ms,
       idleTimeoutMs: attempts.idle_timeout_ms,
       onUnsupported: section.on_unsupported,
     },

@@ -81,7 +81,13 @@ const attempts = z
     headers_timeout_ms: milliseconds(120_000).describe(
       'Time from the end of the request to the head of the answer. A whole answer of a slow model needs minutes.',
     ),
+    first_token_timeout_ms: milliseconds(600_000).describe(
+      'Time from dialing a target to the first meaningful event of a stream, or to the head of a whole answer. Then the next target is tried, while nothing was sent to the client.',
+    ),
     idle_timeout_ms: milliseconds(120_000).describe('Longest silence in the middle of an answer.'),
+    total_timeout_ms: milliseconds(3_600_000, 86_400_000).describe(
+      'Time of one request over all its attempts, to the last byte of the answer.',
+    ),
   })
   .prefault({})
   .describe('When a request is tried again, and where.');

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { SpanContext } from '@opentelemetry/api';
-import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { FailureClass, UpstreamRefusal } from './failure.ts';
 import type { Loss } from './losses.ts';
@@ -29,7 +29,7 @@ export interface Call {
   readonly route: Route;
   /** The targets of the route that can be reached from the protocol, in order. Never empty. */
   readonly targets: readonly Target[];
-  /** Fires when the client leaves and at the drain deadline. */
+  /** Fires when the client leaves, when its time is over (a `timeout`), and at the drain deadline. */
   readonly signal: AbortSignal;
   /** The trace the attempts belong to. The stage that opens a span for the request sets it. */
   trace: SpanContext;
@@ -42,6 +42,11 @@ export interface Call {
   upstreamMs: number;
   /** Failed attempts so far, oldest first. */
   readonly failures: AttemptReport[];
+}
+
+/** Whether nobody waits for the answer any more. A call whose time is over is not one of them: its client is told. */
+export function isLeft({ signal }: Call): boolean {
+  return signal.aborted && GatewayError.from(signal.reason).kind !== 'timeout';
 }
 
 export interface Attempt {

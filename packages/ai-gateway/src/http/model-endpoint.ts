@@ -19,6 +19,8 @@ export interface ModelEndpointDeps {
   /** The routes in force. Read once a request. */
   routes(): RouteTable;
   answer(call: Call): Promise<Answer>;
+  /** Of one request, from here to the last byte of its answer. Read once a request. */
+  totalTimeoutMs(): number;
 }
 
 export interface ModelEndpoint {
@@ -88,7 +90,7 @@ export function modelHandler(endpoint: ModelEndpoint, deps: ModelEndpointDeps) {
 export function openCall(
   { request, reply, body }: { request: FastifyRequest; reply: FastifyReply; body: Buffer },
   endpoint: Pick<ModelEndpoint, 'protocol' | 'readPath' | 'findRoute'>,
-  deps: Pick<ModelEndpointDeps, 'clock' | 'routes'>,
+  deps: Pick<ModelEndpointDeps, 'clock' | 'routes' | 'totalTimeoutMs'>,
 ): Call {
   const { headers, caller } = request;
   const { protocol } = endpoint;
@@ -104,7 +106,7 @@ export function openCall(
     headers,
     route,
     targets: targetsReached(route, protocol.name, provider => canReach(protocol, provider, protocols)),
-    signal: endOf(request, reply, deps.clock),
+    signal: endOf(request, reply, deps),
     trace: request.traceContext,
     wantsCostComment: headers['x-strata-usage'] === 'comment' && streamTypeOf(protocol) === sseType,
     replyHeaders: {},
@@ -114,17 +116,26 @@ export function openCall(
   };
 }
 
-/** Ends with the client, and no later than the deadline that the envelope of another gateway sets. */
-function endOf(request: FastifyRequest, reply: FastifyReply, clock: Clock): AbortSignal {
+/** Ends with the client, when its time is over, and no later than the deadline that the envelope of another gateway sets. */
+function endOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { clock, totalTimeoutMs }: Pick<ModelEndpointDeps, 'clock' | 'totalTimeoutMs'>,
+): AbortSignal {
+  const totalMs = totalTimeoutMs();
   const deadlineAtMs = request.caller.envelope?.deadlineAtMs;
-  if (deadlineAtMs === undefined) return request.gone;
-  const ms = deadlineAtMs - clock.now();
-  if (ms <= 0) {
+  const leftMs = deadlineAtMs === undefined ? totalMs : deadlineAtMs - clock.now();
+  if (leftMs <= 0) {
     throw new GatewayError('timeout', 'The deadline of this call had passed when it came.', {
       reason: 'deadline_passed',
     });
   }
-  const deadline = createDeadline({ clock, ms, reason: 'deadline_passed', parent: request.gone });
+  const deadline = createDeadline({
+    clock,
+    ms: Math.min(leftMs, totalMs),
+    reason: leftMs < totalMs ? 'deadline_passed' : 'request_timeout',
+    parent: request.gone,
+  });
   reply.raw.once('close', () => deadline.close());
   return deadline.signal;
 }

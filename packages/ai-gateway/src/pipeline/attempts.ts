@@ -143,7 +143,6 @@ async function tryPlace(deps: AttemptsDeps, attempt: Attempt): Promise<Answer | 
   try {
     return await deps.perform(attempt);
   } catch (error) {
-    if (call.signal.aborted) throw GatewayError.from(call.signal.reason);
     const failure = AttemptFailure.from(error);
     call.failures.push({
       provider: target.provider.name,
@@ -152,6 +151,7 @@ async function tryPlace(deps: AttemptsDeps, attempt: Attempt): Promise<Answer | 
       failure: failure.class,
       reason: failure.error.reason,
     });
+    if (call.signal.aborted) throw GatewayError.from(call.signal.reason);
     return failure;
   }
 }

@@ -3,6 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse } from '@strata/shared/http/dialer.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import { costOf } from '@strata/shared/money/price.ts';
+import { createDeadline, type Deadline } from '@strata/shared/resilience/deadline.ts';
 import type { Answer, AnswerStream, Attempt, StreamEnd } from '../domain/call.ts';
 import { AttemptFailure, classify, failureTable, refusalError } from '../domain/failure.ts';
 import { lossesRefused } from '../domain/losses.ts';
@@ -22,6 +23,8 @@ export interface UpstreamLimits {
   readonly clientStallMs: number;
   /** From the end of the request to the head of the answer. */
   readonly headersTimeoutMs: number;
+  /** From dialing to the first meaningful event of a stream, or to the head of a whole answer. */
+  readonly firstTokenTimeoutMs: number;
   /** Longest silence inside an answer. */
   readonly idleTimeoutMs: number;
   /** What happens to a request that a target could not take as it is meant. */
@@ -45,14 +48,17 @@ export function createCallUpstream(deps: CallUpstreamDeps): (attempt: Attempt) =
     const way = findWay(deps, attempt, limits);
     attempt.losses = way.losses;
     const askedAtMs = deps.clock.monotonic();
+    const deadline = createDeadline({
+      clock: deps.clock,
+      ms: limits.firstTokenTimeoutMs,
+      reason: 'upstream_first_token_timeout',
+      parent: attempt.call.signal,
+    });
     try {
-      const response = await dial(deps.dialer, { attempt, way, limits });
-      if (response.status < 200 || response.status > 299)
-        return await refuse(deps, { attempt, way, response, limits });
-      if (isEventStream(response, way.protocol))
-        return await openStream(deps, { attempt, way, response, limits });
-      return await readWhole({ attempt, way, response, limits });
+      const response = await dial(deps.dialer, { attempt, way, limits, deadline });
+      return await judge(deps, { attempt, way, response, limits, deadline });
     } catch (error) {
+      deadline.close();
       throw AttemptFailure.from(error);
     } finally {
       attempt.call.upstreamMs += deps.clock.monotonic() - askedAtMs;
@@ -60,11 +66,24 @@ export function createCallUpstream(deps: CallUpstreamDeps): (attempt: Attempt) =
   };
 }
 
-interface Dialed {
+interface Dialing {
   readonly attempt: Attempt;
   readonly way: Way;
-  readonly response: DialResponse;
   readonly limits: UpstreamLimits;
+  /** Of the first token. A stream takes it over. */
+  readonly deadline: Deadline;
+}
+
+interface Dialed extends Dialing {
+  readonly response: DialResponse;
+}
+
+async function judge(deps: CallUpstreamDeps, dialed: Dialed): Promise<Answer> {
+  const { response, way, deadline } = dialed;
+  if (response.status < 200 || response.status > 299) return refuse(deps, dialed);
+  if (isEventStream(response, way.protocol)) return openStream(deps, dialed);
+  deadline.lift();
+  return readWhole(dialed);
 }
 
 /** A request that cannot be written for this target as it was meant may still be one for the next. */
@@ -74,10 +93,7 @@ function findWay(deps: CallUpstreamDeps, attempt: Attempt, limits: UpstreamLimit
   throw new AttemptFailure('model-gone', lossesRefused(way.losses, attempt.target.id));
 }
 
-async function dial(
-  dialer: Dialer,
-  { attempt, way, limits }: { attempt: Attempt; way: Way; limits: UpstreamLimits },
-): Promise<DialResponse> {
+async function dial(dialer: Dialer, { attempt, way, limits, deadline }: Dialing): Promise<DialResponse> {
   const { call, target } = attempt;
   const { origin } = target.provider;
   const path = way.access.path({ model: target.model, isStream: call.request.isStream });
@@ -90,7 +106,7 @@ async function dial(
     path,
     headers: { ...headers, ...(authorized instanceof Promise ? await proven(authorized) : authorized) },
     body: method === 'POST' ? way.body : null,
-    signal: call.signal,
+    signal: deadline.signal,
     timeouts: { headersMs: limits.headersTimeoutMs, bodyMs: limits.idleTimeoutMs },
   });
 }
@@ -151,7 +167,7 @@ function capped(ms: number | undefined, capMs: number): number | undefined {
 
 async function openStream(
   deps: CallUpstreamDeps,
-  { attempt, way, response, limits }: Dialed,
+  { attempt, way, response, limits, deadline }: Dialed,
 ): Promise<Answer> {
   const { call } = attempt;
   requireIdentity(response);
@@ -163,6 +179,7 @@ async function openStream(
     passage,
     clock: deps.clock,
     signal: call.signal,
+    deadline,
     hold: limits.hold,
     clientStallMs: limits.clientStallMs,
   });

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Deadline } from '@strata/shared/resilience/deadline.ts';
 import type { AnswerStream, StreamEnd, StreamSink } from '../domain/call.ts';
 import { AttemptFailure, classify, type FailureClass } from '../domain/failure.ts';
 import type { Passage, Passed } from './passage.ts';
@@ -15,8 +16,10 @@ export interface UpstreamStreamOptions {
   readonly body: Readable;
   readonly passage: Passage;
   readonly clock: Clock;
-  /** Fires when the client leaves, or with the reason `draining`. The dialer destroys the body then. */
+  /** Of the call: fires when the client leaves, at the end of its time, or with the reason `draining`. */
   readonly signal: AbortSignal;
+  /** Of the first meaningful event, below `signal`: the dialer destroys the body when it fires. Closed with the stream. */
+  readonly deadline: Deadline;
   readonly hold: HoldLimits;
   /** How long a client may leave what it was sent unread. */
   readonly clientStallMs: number;
@@ -97,7 +100,10 @@ export class UpstreamStream implements AnswerStream {
   };
 
   #take(passed: Passed): void {
-    if (passed.hasContent) this.hasContent = true;
+    if (passed.hasContent && !this.hasContent) {
+      this.hasContent = true;
+      this.#options.deadline.lift();
+    }
     if (passed.end === 'terminal') this.#end = { outcome: 'answered', error: undefined, failure: undefined };
     else if (passed.end === 'error') this.#end = this.#reportedError();
     if (this.#phase.type !== 'flowing') {
@@ -146,7 +152,7 @@ export class UpstreamStream implements AnswerStream {
   };
 
   readonly #onError = (error: unknown): void => {
-    const { signal } = this.#options;
+    const { signal } = this.#options.deadline;
     this.#break(signal.aborted ? GatewayError.from(signal.reason) : streamError(error));
   };
 
@@ -158,7 +164,9 @@ export class UpstreamStream implements AnswerStream {
   #break(error: GatewayError): void {
     if (this.#end) return;
     const isGone = error.kind === 'cancelled';
-    this.#end = { outcome: isGone ? 'cancelled' : 'cut', error, failure: isGone ? undefined : 'transient' };
+    // What ends the call itself says nothing about the target.
+    const failure = this.#options.signal.aborted ? undefined : 'transient';
+    this.#end = { outcome: isGone ? 'cancelled' : 'cut', error, failure };
     this.#options.body.destroy();
     const phase = this.#phase;
     if (phase.type === 'holding') {
@@ -179,6 +187,7 @@ export class UpstreamStream implements AnswerStream {
     timer.cancel();
     this.#phase = { type: 'ended' };
     this.#options.body.destroy();
+    this.#options.deadline.close();
     this.#held = [];
     fail(failure);
   }
@@ -213,7 +222,8 @@ export class UpstreamStream implements AnswerStream {
   }
 
   #release(end: Omit<StreamEnd, 'facts'>): void {
-    const { body, clock, passage } = this.#options;
+    const { body, clock, passage, deadline } = this.#options;
+    deadline.close();
     if (end.outcome === 'answered' && !body.readableEnded && !body.destroyed) {
       const linger = clock.schedule(lingerMs, () => body.destroy());
       body.once('close', () => linger.cancel());

@@ -2,7 +2,7 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { costOf } from '@strata/shared/money/price.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
-import type { Answer, Attempt } from '../domain/call.ts';
+import { type Answer, type Attempt, isLeft } from '../domain/call.ts';
 import { AttemptFailure, type FailureClass } from '../domain/failure.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
 import { givenServiceTier, type Settlement, settle } from '../domain/spending.ts';
@@ -42,7 +42,7 @@ export function createMeter(deps: { clock: Clock; sink: UsageSink }): Stage<Atte
 }
 
 function failedEnding(attempt: Attempt, error: unknown): Ending {
-  const isGone = attempt.call.signal.aborted;
+  const isGone = isLeft(attempt.call);
   const failure = isGone ? undefined : AttemptFailure.from(error).class;
   return { outcome: isGone ? 'cancelled' : 'failed', failure, facts: undefined, firstEventMs: undefined };
 }

@@ -4,7 +4,7 @@ import { costOf } from '@strata/shared/money/price.ts';
 import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
 import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
-import type { Answer, Attempt } from '../domain/call.ts';
+import { type Answer, type Attempt, isLeft } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
 import { givenServiceTier } from '../domain/spending.ts';
@@ -28,7 +28,7 @@ export function createTraceAttempt(deps: { tracer: Tracer }): Stage<Attempt, Ans
       span.end();
       return answer;
     } catch (error) {
-      fail(span, attempt.call.signal.aborted ? 'cancelled' : AttemptFailure.from(error).class);
+      fail(span, isLeft(attempt.call) ? 'cancelled' : AttemptFailure.from(error).class);
       span.end();
       throw error;
     }

@@ -6,6 +6,8 @@ export interface Deadline {
   readonly signal: AbortSignal;
   /** Never negative. */
   remainingMs(): number;
+  /** Was met: from now on only the parent ends it. */
+  lift(): void;
   /** Forgets timer and parent. Call it when the work is done. */
   close(): void;
 }
@@ -29,6 +31,7 @@ export function createDeadline(options: {
   return {
     signal: controller.signal,
     remainingMs: () => Math.max(0, endsAt - clock.monotonic()),
+    lift: () => timer.cancel(),
     close() {
       timer.cancel();
       parent?.removeEventListener('abort', onParent);

@@ -30,6 +30,13 @@ test('a deadline ends the work with a timeout, a parent with its own reason, and
   closed.close();
   await clock.advance(1000);
   expect(closed.signal.aborted).toBe(false);
+  const last = new AbortController();
+  const met = createDeadline({ clock, ms: 100, reason: 'attempt_timeout', parent: last.signal });
+  met.lift();
+  await clock.advance(1000);
+  expect(met.signal.aborted).toBe(false);
+  last.abort('client left');
+  expect(met.signal.reason).toBe('client left');
 });
 
 const breakerOptions = { failures: 3, openMs: 1000, maxOpenMs: 4000 };
