@@ -5,6 +5,7 @@ import * as z from 'zod';
 import type { RunSummary } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
 import { planRewind } from '../domain/rewind.ts';
+import type { JournalRecord } from '../domain/run-events.ts';
 import type { RunState } from '../domain/run-state.ts';
 import type { Workflow } from '../domain/workflow.ts';
 import type { Submission } from '../pipeline/submit-run.ts';
@@ -50,8 +51,14 @@ export async function readFork(request: FastifyRequest, run: RunSummary, deps: A
     digest: digestOf(canonicalJson({ fork: run.id, task, to: plan.to, definition: workflow.hash })),
     caller: request.caller,
     trace: request.traceContext,
-    fork: { run: run.id, task, to: plan.to, keptNanoUsd: String(state.costNanoUsd) },
+    fork: { run: run.id, task, to: plan.to, keptNanoUsd: paidBy(records, plan.to, state) },
   };
+}
+
+/** What a run began with as a fork was paid for by yet another one. */
+function paidBy([created]: readonly JournalRecord[], to: number, { costNanoUsd }: RunState): string {
+  const fork = created?.event.type === 'run-created' ? created.event.fork : undefined;
+  return fork !== undefined && to <= fork.to ? '0' : costNanoUsd.toString();
 }
 
 async function definitionOf({ definition: hash }: RunSummary, { journal, definitions }: ApiDeps) {

@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { RunSummary } from '../domain/journal.ts';
 import type { JournalRecord } from '../domain/run-events.ts';
 import { TimelineReader, type TimelineSpan } from '../domain/timeline.ts';
 import type { ApiDeps } from './api-deps.ts';
-import { findRun } from './find-run.ts';
+import { findRun, maySee } from './find-run.ts';
 
 const caller = { config: { access: 'caller' } } as const;
 const pageSize = 1000;
@@ -27,12 +28,14 @@ export function addTimelineRoutes(app: FastifyInstance, deps: ApiDeps): void {
 
   app.get<WithId>('/v1/runs/:id/cost', caller, async request => {
     const { run, spans, isCut } = await readTimeline(request, deps);
+    const comparison = await compareFork(request, run, deps);
     return {
       run: run.id,
       nano_usd: run.costNanoUsd.toString(),
       unpriced_calls: run.unpricedCalls,
       usage: { input_tokens: run.inputTokens, output_tokens: run.outputTokens },
       tasks: costOfTasks(spans),
+      ...(comparison !== undefined && { forked_from: comparison }),
       ...(isCut && { cut: true }),
     };
   });
@@ -50,6 +53,22 @@ async function readTimeline(request: FastifyRequest<WithId>, { journal }: ApiDep
   }
   const { spans, isCut } = reader.timeline;
   return { run, spans: [...spans.values()], isCut };
+}
+
+/** Against what the other run has spent since: nothing of that when it is gone, or not to be seen. */
+async function compareFork({ caller: asker }: FastifyRequest, run: RunSummary, { journal }: ApiDeps) {
+  const [created] = await journal.read(run.id, 0, 1);
+  const fork = created?.event.type === 'run-created' ? created.event.fork : undefined;
+  if (fork === undefined) return undefined;
+  const kept = { run: fork.run, task: fork.task, kept_nano_usd: fork.keptNanoUsd };
+  const other = await journal.getRun(run.tenant, fork.run);
+  if (other === undefined || !maySee(asker, other)) return kept;
+  const spentSince = other.costNanoUsd - BigInt(fork.keptNanoUsd);
+  return {
+    ...kept,
+    spent_since_nano_usd: spentSince.toString(),
+    difference_nano_usd: (run.costNanoUsd - spentSince).toString(),
+  };
 }
 
 /** By path: every visit of a task, and every call of it, together. */
