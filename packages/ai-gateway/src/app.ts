@@ -12,6 +12,7 @@ import { Breaker, type BreakerOptions } from '@strata/shared/resilience/breaker.
 import { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
 import type { AiGatewaySection } from './config.ts';
 import type { Answer, Attempt, Call } from './domain/call.ts';
+import type { Capabilities } from './domain/capabilities.ts';
 import type { ModelProvider } from './domain/provider.ts';
 import type { Route, RouteTable } from './domain/route.ts';
 import type { UsageSink } from './domain/usage-record.ts';
@@ -214,10 +215,11 @@ function buildProviders({ providers }: AiGatewaySection, { clock, dialer }: Gate
 }
 
 function buildRoutes({ models }: AiGatewaySection, made: Providers, known: KnownPrices): RouteTable {
-  const routes = Object.entries(models).map(([alias, { targets }]): [string, Route] => [
+  const routes = Object.entries(models).map(([alias, { targets, capabilities }]): [string, Route] => [
     alias,
     {
       alias,
+      ...(capabilities && { declared: declaredBy(capabilities) }),
       targets: targets.flatMap(target => {
         const { provider: name, model } = target;
         const provider = made.get(name);
@@ -235,6 +237,16 @@ function buildRoutes({ models }: AiGatewaySection, made: Providers, known: Known
     },
   ]);
   return new Map(routes);
+}
+
+function declaredBy(written: NonNullable<ModelConfig['capabilities']>): Capabilities {
+  return {
+    contextTokens: written.context_tokens,
+    maxOutputTokens: written.max_output_tokens,
+    inputModalities: written.input_modalities,
+    outputModalities: written.output_modalities,
+    features: written.features,
+  };
 }
 
 /** What the configuration says, else what the catalog knows of the vendor's model. */

@@ -3,6 +3,7 @@ import { nearestName } from '@strata/shared/config/problem.ts';
 import { isDecimalUsd } from '@strata/shared/money/price.ts';
 import { servicePrices } from '@strata/shared/money/price-catalog.ts';
 import * as z from 'zod';
+import { features, modalities } from './domain/capabilities.ts';
 import { providerSchema } from './providers/registry.ts';
 
 const milliseconds = (value: number, max = 3_600_000) => z.int().min(1).max(max).default(value);
@@ -55,7 +56,25 @@ const target = z.strictObject({
     ),
 });
 
+const count = () => z.int().min(1).max(1_000_000_000).optional();
+const kinds = (what: string) =>
+  z.array(z.enum(modalities)).min(1).optional().describe(`What the model ${what}.`);
+
+const capabilities = z
+  .strictObject({
+    context_tokens: count().describe('Longest context in tokens.'),
+    max_output_tokens: count().describe('Longest answer in tokens.'),
+    input_modalities: kinds('reads'),
+    output_modalities: kinds('writes'),
+    features: z.array(z.enum(features)).optional().describe('What else it can do.'),
+  })
+  .optional()
+  .describe(
+    'What the list of models says of this one. The lengths are by default the least of what the price catalog knows of the targets; the rest is not said.',
+  );
+
 const model = z.strictObject({
+  capabilities,
   targets: z
     .array(target)
     .min(1)

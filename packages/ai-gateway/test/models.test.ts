@@ -1,3 +1,5 @@
+import Anthropic from '@anthropic-ai/sdk';
+import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RunningGateway, sectionFor, startGateway } from './harness.ts';
 
@@ -68,4 +70,53 @@ test('an unknown model, in the shape of either protocol', async () => {
 
 test('without a key there is no list', async () => {
   expect((await get('/v1/models', { authorization: '' })).status).toBe(401);
+});
+
+test('what is known of a model is told to the official SDKs, and what is not is left open', async () => {
+  const account = { base_url: 'http://127.0.0.1:9', api_key: 'sk-provider', allow_private: true };
+  const claude = { provider: 'claude', model: 'claude-opus-4-5' };
+  const own = { provider: 'own', model: 'm' };
+  const capabilities = {
+    context_tokens: 8192,
+    max_output_tokens: 1024,
+    input_modalities: ['text', 'image'],
+    output_modalities: ['text'],
+    features: ['tools'],
+  };
+  const described = await startGateway({
+    section: {
+      providers: {
+        claude: { type: 'anthropic', ...account },
+        own: { type: 'openai-compatible', ...account },
+      },
+      models: {
+        listed: { targets: [claude, own] },
+        declared: { targets: [claude], capabilities },
+        unknown: { targets: [own] },
+      },
+    },
+  });
+  try {
+    const sdkOptions = { apiKey: described.key, maxRetries: 0 };
+    const openai = new OpenAI({ baseURL: `${described.url}/v1`, ...sdkOptions });
+    const { data } = await openai.models.list();
+    const [listed, declared, unknown] = data;
+    expect(listed).toMatchObject({ context_length: 200_000, max_output_tokens: 64_000 });
+    expect(listed).not.toHaveProperty('input_modalities');
+    const { features, input_modalities, output_modalities } = capabilities;
+    const told = { input_modalities, output_modalities, supported_parameters: features };
+    expect(declared).toMatchObject({ context_length: 8192, max_output_tokens: 1024, ...told });
+    expect(Object.keys(unknown ?? {})).toEqual(['id', 'object', 'created', 'owned_by']);
+    const anthropicSdk = new Anthropic({ baseURL: described.url, ...sdkOptions });
+    const seen = [];
+    for await (const model of anthropicSdk.models.list()) seen.push(model);
+    expect(seen).toMatchObject([
+      { id: 'listed', max_input_tokens: 200_000, max_tokens: 64_000, capabilities: null },
+      { id: 'declared', max_input_tokens: 8192, max_tokens: 1024, ...told },
+      { id: 'unknown', max_input_tokens: null, max_tokens: null },
+    ]);
+    expect(await anthropicSdk.models.retrieve('declared')).toMatchObject({ max_input_tokens: 8192 });
+  } finally {
+    await described.close();
+  }
 });

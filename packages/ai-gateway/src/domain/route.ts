@@ -2,6 +2,7 @@ import { nearestName } from '@strata/shared/config/problem.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import type { PriceList } from '@strata/shared/money/price.ts';
+import type { Capabilities } from './capabilities.ts';
 import type { Credential, ModelProvider } from './provider.ts';
 
 /** One model at one provider, as a place where an attempt can go. */
@@ -62,6 +63,8 @@ function drawAll(targets: readonly Target[], random: () => number): Target[] {
 export interface Route {
   readonly alias: string;
   readonly targets: readonly Target[];
+  /** What the configuration says of the model. */
+  readonly declared?: Capabilities;
 }
 
 export type RouteTable = ReadonlyMap<string, Route>;

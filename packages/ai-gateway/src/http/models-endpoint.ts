@@ -2,6 +2,7 @@ import { anthropicErrors } from '@strata/shared/errors/anthropic.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { openaiErrors } from '@strata/shared/errors/openai.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Capabilities, capabilitiesOf } from '../domain/capabilities.ts';
 import { findRoute, type Route, type RouteTable, visibleRoutes } from '../domain/route.ts';
 
 export interface ModelsEndpointDeps {
@@ -48,14 +49,29 @@ function refuse(request: FastifyRequest, reply: FastifyReply, error: GatewayErro
   return reply.code(status).headers(headers).send(body);
 }
 
+/** OpenAI has no words for these; they are the ones that routers and local servers use, which clients look for. */
+function described({ inputModalities, outputModalities, features }: Capabilities): object {
+  return {
+    input_modalities: inputModalities,
+    output_modalities: outputModalities,
+    supported_parameters: features,
+  };
+}
+
 const openaiShape: ModelShape = {
   list: (routes, sinceMs) => ({ object: 'list', data: routes.map(route => openaiShape.one(route, sinceMs)) }),
-  one: (route, sinceMs) => ({
-    id: route.alias,
-    object: 'model',
-    created: Math.floor(sinceMs / 1000),
-    owned_by: route.targets[0]?.provider.name ?? 'strata',
-  }),
+  one(route, sinceMs) {
+    const known = capabilitiesOf(route);
+    return {
+      id: route.alias,
+      object: 'model',
+      created: Math.floor(sinceMs / 1000),
+      owned_by: route.targets[0]?.provider.name ?? 'strata',
+      context_length: known.contextTokens,
+      max_output_tokens: known.maxOutputTokens,
+      ...described(known),
+    };
+  },
 };
 
 const anthropicShape: ModelShape = {
@@ -65,10 +81,17 @@ const anthropicShape: ModelShape = {
     first_id: routes.at(0)?.alias ?? null,
     last_id: routes.at(-1)?.alias ?? null,
   }),
-  one: (route, sinceMs) => ({
-    type: 'model',
-    id: route.alias,
-    display_name: route.alias,
-    created_at: new Date(sinceMs).toISOString(),
-  }),
+  one(route, sinceMs) {
+    const known = capabilitiesOf(route);
+    return {
+      type: 'model',
+      id: route.alias,
+      display_name: route.alias,
+      created_at: new Date(sinceMs).toISOString(),
+      max_input_tokens: known.contextTokens ?? null,
+      max_tokens: known.maxOutputTokens ?? null,
+      capabilities: null, // its many switches are those of the vendor's own wire; none is guessed
+      ...described(known),
+    };
+  },
 };
