@@ -260,6 +260,37 @@ function suite(name: string, open: () => Promise<TestGateway>): void {
       expect([misfit.status, misfit.body.reason]).toEqual([400, 'definition_does_not_fit']);
     });
 
+    test('a retry starts a run that had failed anew, and gives a task that ran out of time its time again', async () => {
+      const { a, b } = names();
+      broken.add(b);
+      await gateway.call('PUT', '/v1/workflows/test/child/1.0.0', {
+        body: {
+          document: { dsl: '1.0.3', namespace: 'test', name: 'child', version: '1.0.0' },
+          do: [{ late: { listen: { to: { one: { with: { type: 'go' } } } } } }],
+        },
+      });
+      await gateway.call('PUT', `/v1/workflows/test/child/1.0.${lastName}`, {
+        body: {
+          document: { dsl: '1.0.3', namespace: 'test', name: 'child', version: `1.0.${lastName}` },
+          do: [{ two: post(b) }],
+        },
+      });
+      const child = (version: string) => ({
+        run: { workflow: { namespace: 'test', name: 'child', version, input: {} } },
+      });
+      const failed = await start([{ one: post(a) }, { sub: child(`1.0.${lastName}`) }]);
+      const late = await start([{ sub: { ...child('1.0.0'), timeout: { after: { milliseconds: 300 } } } }]);
+      expect([failed.status, late.status, late.error?.reason]).toEqual(['failed', 'failed', 'task_timeout']);
+      broken.delete(b);
+      await ask(failed.id, 'retry');
+      expect(await end(failed.id)).toMatchObject({ status: 'completed', output: { seen: b } });
+      expect([a, b].map(path => callsTo(path).length)).toEqual([1, 2]);
+      await ask(late.id, 'retry');
+      expect((await end(late.id)).error?.reason).toBe('task_timeout');
+      const spawned = (await eventsOf(late.id)).filter(({ type }) => type === 'child-started');
+      expect(new Set(spawned.map(({ runId }) => runId)).size).toBe(2);
+    });
+
     test('what cannot be taken up again is refused with the reason, and stays as it ended', async () => {
       const { a, b, c } = names();
       broken.add(b);
