@@ -57,3 +57,21 @@ test('without a limit a run spends from the budgets of whoever started it', asyn
   expect(claimsOf(envelopes[0])).not.toHaveProperty('grant');
   expect(await stores.budgets.store.openRuns({ after: '', limit: 10 })).toEqual([]);
 });
+
+test('[$-1] a run that is taken up again after its budget was closed has what it left', async () => {
+  const { run, envelopes, deps: stores } = await start('2.5');
+  const { id } = run.body;
+  const { budgets } = stores;
+  await budgets.closeRun(`run:${id}`);
+  await gateway?.close();
+  // Another process takes it up: it has never heard of the budget.
+  gateway = await startGateway({
+    deps: stores,
+    config: { ai_gateway: model?.url, limits: { cost_usd: '2.5' } },
+  });
+  await gateway.call('POST', `/v1/runs/${id}:rewind`, { body: { task: '/do/0/ask' } });
+  const status = async () => (await gateway?.call('GET', `/v1/runs/${id}`))?.body.status;
+  await expect.poll(status, { timeout: 20_000 }).toBe('completed');
+  expect(JSON.stringify(claimsOf(envelopes[1]))).toContain(`"run:${id}~2"`);
+  expect(await budgets.store.totals(`run:${id}~2`)).toMatchObject({ limitNanoUsd: 2_500_000_000n });
+});

@@ -33,33 +33,46 @@ export function createRunBudgets(options: {
 }): RunBudgets {
   const { budgets, clock, log } = options;
   /** Runs whose budget this process has opened, with its limit. */
-  const known = new Map<string, bigint>();
+  const known = new Map<string, OpenBudget>();
 
-  async function open(envelope: RunEnvelope, runId: string, limitNanoUsd: bigint): Promise<bigint> {
-    const id = runBudgetId(runId);
-    const opened = known.get(id);
-    if (opened !== undefined) return opened;
-    await budgets.openRun({ id, runId, limitNanoUsd, starter: starterOf(envelope) });
+  async function open(envelope: RunEnvelope, runId: string, limitNanoUsd: bigint): Promise<OpenBudget> {
+    const before = known.get(runId);
+    if (before !== undefined) return before;
+    const opened = await nextBudget(runId, limitNanoUsd);
+    await budgets.openRun({ ...opened, runId, starter: starterOf(envelope) });
     const [oldest] = known.keys();
     if (known.size >= maxKnown && oldest !== undefined) known.delete(oldest);
-    known.set(id, limitNanoUsd);
-    return limitNanoUsd;
+    known.set(runId, opened);
+    return opened;
+  }
+
+  /** A run that ended and is taken up again has what its closed budgets left: each time under another one. */
+  async function nextBudget(runId: string, limitNanoUsd: bigint): Promise<OpenBudget> {
+    let left = limitNanoUsd;
+    for (let life = 1; ; life++) {
+      const id = runBudgetId(runId, life);
+      if ((await budgets.store.find(id))?.isClosed !== true) return { id, limitNanoUsd: left };
+      const spent = (await budgets.store.totals(id))?.spentNanoUsd ?? 0n;
+      left = left > spent ? left - spent : 0n;
+    }
   }
 
   /** By looking and not by being told, so that no budget stays open because somebody died before telling. */
   async function sweep(): Promise<void> {
+    const unseen = new Set(known.keys());
     let after = '';
     for (;;) {
       const page = await budgets.store.openRuns({ after, limit: sweepSize });
       for (const { id, tenant, runId } of page) {
-        if (!(await options.hasEnded({ tenant, runId }))) continue;
-        await budgets.closeRun(id);
-        known.delete(id);
+        if (!(await options.hasEnded({ tenant, runId }))) unseen.delete(runId);
+        else await budgets.closeRun(id);
       }
       const last = page.at(-1);
-      if (last === undefined || page.length < sweepSize) return;
+      if (last === undefined || page.length < sweepSize) break;
       after = last.id;
     }
+    // Closed just now, or by another process.
+    for (const runId of unseen) known.delete(runId);
   }
 
   let isClosed = false;
@@ -77,8 +90,8 @@ export function createRunBudgets(options: {
       const limitNanoUsd = options.limitNanoUsd();
       const { runId } = envelope;
       if (limitNanoUsd === undefined || runId === undefined) return envelope;
-      const remainingNanoUsd = await open(envelope, runId, limitNanoUsd);
-      return { ...envelope, grant: { id: runBudgetId(runId), remainingNanoUsd } };
+      const opened = await open(envelope, runId, limitNanoUsd);
+      return { ...envelope, grant: { id: opened.id, remainingNanoUsd: opened.limitNanoUsd } };
     },
     close() {
       isClosed = true;
@@ -87,8 +100,13 @@ export function createRunBudgets(options: {
   };
 }
 
-function runBudgetId(runId: string): string {
-  return `run:${runId}`;
+interface OpenBudget {
+  readonly id: string;
+  readonly limitNanoUsd: bigint;
+}
+
+function runBudgetId(runId: string, life: number): string {
+  return life === 1 ? `run:${runId}` : `run:${runId}~${life}`;
 }
 
 function starterOf({ tenant, team, project, subject, keyId, tags, grant }: RunEnvelope) {
