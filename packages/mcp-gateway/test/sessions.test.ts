@@ -202,15 +202,17 @@ test('[P5] a client that never ends its sessions loses its own oldest one, nobod
   expect((await other.post(ping)).status).toBe(200);
 });
 
-test('sessions that nobody uses end: after initialize at once, later after the idle time', async () => {
-  const short = await startGateway({ sessions: { pending_ms: 1000, idle_ms: 2000, absolute_ms: 3_600_000 } });
+test('a session that nobody uses ends after the idle time, one with an open stream does not', async () => {
+  const short = await startGateway({
+    sessions: { pending_ms: 60_000, idle_ms: 3000, absolute_ms: 3_600_000 },
+  });
   try {
     const client = await openRawClient(short);
     const cut = new AbortController();
     const streaming = await openRawClient(short);
-    await streaming.get({ signal: cut.signal });
+    expect((await streaming.get({ signal: cut.signal })).status).toBe(200);
     const ping = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
-    await until(() => short.logs.some(line => line.msg === 'session ends'), 'the end of the session', 10_000);
+    await until(() => short.logs.some(line => line.msg === 'session ends'), 'the end of the session', 60_000);
     expect((await client.post(ping)).status).toBe(404);
     expect((await streaming.post(ping)).status).toBe(200);
     cut.abort();
