@@ -210,11 +210,13 @@ test('a session that nobody uses ends after the idle time, one with an open stre
     const client = await openRawClient(short);
     const cut = new AbortController();
     const streaming = await openRawClient(short);
-    expect((await streaming.get({ signal: cut.signal })).status).toBe(200);
+    // Held until the end: a response that is garbage closes its connection.
+    const stream = await streaming.get({ signal: cut.signal });
     const ping = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
     await until(() => short.logs.some(line => line.msg === 'session ends'), 'the end of the session', 60_000);
     expect((await client.post(ping)).status).toBe(404);
     expect((await streaming.post(ping)).status).toBe(200);
+    expect([stream.status, stream.bodyUsed]).toEqual([200, false]);
     cut.abort();
   } finally {
     await short.close();
