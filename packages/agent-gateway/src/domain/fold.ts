@@ -1,11 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { applyCall, forgetCalls } from './fold-calls.ts';
+import { applyChild, applyMail } from './fold-mail.ts';
 import type { JournalRecord, RunEvent } from './run-events.ts';
 import {
   type Branch,
   type BranchOutcome,
   type Compensation,
   type OpenTask,
+  openTask,
   type RunState,
   type RunStatus,
   taskKey,
@@ -435,60 +437,6 @@ function dropBranch(state: RunState, branch: Branch): void {
   if (branch.task !== undefined) closeTask(state, branch.task);
   // What was being undone is undone again from its beginning: half of it may be missing.
   if (branch.undone !== undefined) branch.owner.compensations.push(branch.undone);
-}
-
-type MailEvent = EventOf<
-  'event-received' | 'events-subscribed' | 'event-taken' | 'event-passed' | 'event-emitted'
->;
-
-/** What names an event (CloudEvents 1.0, `id` and `source`). */
-export const eventKey = ({ id, source }: { readonly id: string; readonly source: string }) =>
-  `${source}\n${id}`;
-
-function applyMail(state: RunState, event: MailEvent): void {
-  if (event.type === 'event-received') {
-    const receipt = ++state.lastReceipt;
-    state.received.add(eventKey(event.event));
-    state.mailbox.set(receipt, { ...event.event, receipt });
-    return;
-  }
-  if (event.type === 'events-subscribed') {
-    for (const type of event.types) state.subscribed.add(type);
-    return;
-  }
-  const task = openTask(state, event);
-  state.touched.add(task);
-  if (event.type === 'event-emitted') {
-    task.hasEmitted = true;
-    return;
-  }
-  task.seenReceipt = event.receipt;
-  const taken = event.type === 'event-taken' ? state.mailbox.get(event.receipt) : undefined;
-  if (event.type !== 'event-taken' || taken === undefined) return;
-  state.mailbox.delete(event.receipt);
-  task.events.push(event.match === undefined ? taken : { ...taken, match: event.match });
-}
-
-function applyChild(state: RunState, event: EventOf<'child-started' | 'child-ended'>): void {
-  const { runId } = event;
-  if (event.type === 'child-started') {
-    const task = openTask(state, event);
-    task.child = { runId, outcome: event.isDetached ? { status: 'completed' } : undefined };
-    if (event.isDetached === undefined) state.children.set(runId, task);
-    state.touched.add(task);
-    return;
-  }
-  const task = state.children.get(runId);
-  if (task === undefined) return;
-  state.children.delete(runId);
-  task.child = { runId, outcome: event.outcome };
-  state.touched.add(task);
-}
-
-export function openTask(state: RunState, of: { readonly path: string; readonly visit: number }): OpenTask {
-  const task = state.tasks.get(taskKey(of));
-  if (task === undefined) throw new Error(`'${taskKey(of)}' is not open`);
-  return task;
 }
 
 function listOf(state: RunState, id: number): Branch {

@@ -192,6 +192,13 @@ export const terminalStatuses: ReadonlySet<RunStatus> = new Set([
 export const taskKey = ({ path, visit }: { readonly path: string; readonly visit: number }) =>
   `${path}#${visit}`;
 
+/** A task that is known to be open. */
+export function openTask(state: RunState, of: { readonly path: string; readonly visit: number }): OpenTask {
+  const task = state.tasks.get(taskKey(of));
+  if (task === undefined) throw new Error(`'${taskKey(of)}' is not open`);
+  return task;
+}
+
 /** What a run is to those outside. */
 export function shownStatus(state: RunState): RunStatus {
   if (terminalStatuses.has(state.status)) return state.status;

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { eventKey } from '../domain/fold.ts';
+import { eventKey } from '../domain/fold-mail.ts';
 import type { RunRequest } from '../domain/journal.ts';
 import type { ChildOutcome, ReceivedEvent, RunEvent } from '../domain/run-events.ts';
 import { type RunState, terminalStatuses } from '../domain/run-state.ts';
