@@ -70,8 +70,13 @@ async function runOne(schedule: KeptSchedule, deps: ScheduleDeps): Promise<void>
   }
   const lastRunId = await startRun(schedule, runAtMs, deps).catch((error: unknown) => {
     // What can never be started (its workflow or its right is gone) must not be tried every second for ever.
-    if (error instanceof GatewayError && !error.retryable) return undefined;
-    throw error;
+    if (!(error instanceof GatewayError) || error.retryable) throw error;
+    const { tenant, name } = schedule;
+    deps.log.warn(
+      { err: error, tenant, schedule: name },
+      'a schedule was paused because its run cannot be started',
+    );
+    return undefined;
   });
   if (lastRunId === undefined) await schedules.change(schedule, { isPaused: true });
   else await schedules.change(schedule, { nextAtMs, lastRunId });
