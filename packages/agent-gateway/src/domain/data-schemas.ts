@@ -5,6 +5,12 @@ export interface SchemaProblem {
   readonly message: string;
 }
 
+/** The first of them in words, for the end of a sentence. */
+export function firstProblem(problems: readonly SchemaProblem[]): string | undefined {
+  const [first] = problems;
+  return first && `${first.pointer === '' ? '' : ` at ${first.pointer}`}: ${first.message}.`;
+}
+
 /** JSON Schema (2020-12) of the data that goes in and out of tasks. */
 export interface DataSchemas {
   /** What is wrong with the schema itself, or undefined. References to other documents are wrong: nothing is fetched. */

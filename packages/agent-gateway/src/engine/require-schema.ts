@@ -1,5 +1,5 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { DataSchemas } from '../domain/data-schemas.ts';
+import { type DataSchemas, firstProblem } from '../domain/data-schemas.ts';
 import type { NodeSchemas } from '../domain/workflow.ts';
 
 const whatIs = { input: 'The input', output: 'The output', export: 'The exported context' } as const;
@@ -15,15 +15,10 @@ export async function requireSchema(
   const schema = declared[part];
   if (schema === undefined) return;
   const problems = await schemas.validate(schema, value ?? null);
-  const [first] = problems;
-  if (first === undefined) return;
-  const place = first.pointer === '' ? '' : ` at ${first.pointer}`;
-  throw new GatewayError(
-    'invalid_request',
-    `${whatIs[part]} is not what its schema says${place}: ${first.message}.`,
-    {
-      reason: 'data_invalid',
-      details: { errors: problems },
-    },
-  );
+  const problem = firstProblem(problems);
+  if (problem === undefined) return;
+  throw new GatewayError('invalid_request', `${whatIs[part]} is not what its schema says${problem}`, {
+    reason: 'data_invalid',
+    details: { errors: problems },
+  });
 }

@@ -9,7 +9,7 @@ import {
   decisionSignal,
   isAssigned,
 } from '../domain/approval.ts';
-import type { DataSchemas } from '../domain/data-schemas.ts';
+import { type DataSchemas, firstProblem } from '../domain/data-schemas.ts';
 import type { Journal } from '../domain/journal.ts';
 
 export interface ApprovalDeps {
@@ -97,18 +97,13 @@ async function requireForm(
 ): Promise<void> {
   if (decision === 'rejected' || typeof form !== 'object' || form === null) return;
   const problems = await schemas.validate(form, data ?? null);
-  const [first] = problems;
-  if (first === undefined) return;
-  const place = first.pointer === '' ? '' : ` at ${first.pointer}`;
-  throw new GatewayError(
-    'invalid_request',
-    `The data is not what the form asks for${place}: ${first.message}.`,
-    {
-      reason: 'data_invalid',
-      param: 'data',
-      details: { errors: problems },
-    },
-  );
+  const problem = firstProblem(problems);
+  if (problem === undefined) return;
+  throw new GatewayError('invalid_request', `The data is not what the form asks for${problem}`, {
+    reason: 'data_invalid',
+    param: 'data',
+    details: { errors: problems },
+  });
 }
 
 export function approvalNotFound(): GatewayError {
