@@ -59,7 +59,11 @@ function pricesOf(cost: Cost, isAnthropic: boolean): Record<string, string> {
   );
 }
 
-/** What the vendors say of all their models: whoever can wait pays half. What only some models have is in none of their other answers. */
+/**
+ * What the vendors say of their models: whoever can wait pays half (platform.claude.com "Batch processing", developers.googleblog.com
+ * "Batch Mode in the Gemini API", OpenAI's pricing of Batch and Flex; read 2026-11-27). Flex is for some models only; OpenAI refuses it
+ * for the others.
+ */
 const serviceTiers: Readonly<Record<string, object>> = {
   anthropic: { batch: { multiplier: '0.5' } },
   google: { batch: { multiplier: '0.5' } },
