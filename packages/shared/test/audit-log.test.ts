@@ -183,9 +183,11 @@ function auditLogTests(name: string, emptyDatabase: () => Promise<string>): void
           stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
         });
       const [first, second, victim] = [start(150), start(150), start(100_000)];
+      // Listened for from the beginning: they may be done before the third has said its part.
+      const exits = Promise.all([first, second].map(async child => (await once(child, 'exit'))[0]));
       await said(victim, 40);
       victim.kill('SIGKILL');
-      const codes = await Promise.all([first, second].map(async child => (await once(child, 'exit'))[0]));
+      const codes = await exits;
       expect(codes).toEqual([0, 0]);
       const report = await bench.verify({ tenant: 'acme' });
       expect(report.findings).toEqual([]);
