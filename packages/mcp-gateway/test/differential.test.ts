@@ -58,7 +58,7 @@ test('[errors] and results of every kind are the server’s own', async () => {
   expect(found).toEqual(expected);
 });
 
-test('[json-rpc ids] odd ids come back as the server itself gives them back', async () => {
+test('[JSON-RPC ids] odd ids come back as the server itself gives them back', async () => {
   const bodies = ['0', '-1', '"0"', '""', '"ü\\u0000"', '9007199254740991'].map(id =>
     call(id, 'test_simple_text'),
   );
@@ -66,7 +66,7 @@ test('[json-rpc ids] odd ids come back as the server itself gives them back', as
   expect(found).toEqual(expected);
 });
 
-test('[progress] notifications come in the same order, under the same token, before the answer', async () => {
+test('[progressToken] notifications come in the same order, under the same token, before the answer', async () => {
   const bodies = ['"t"', '7'].map(token =>
     call('1', 'test_tool_with_progress', `,"_meta":{"progressToken":${token}}`),
   );

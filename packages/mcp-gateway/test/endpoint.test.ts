@@ -70,7 +70,7 @@ test('a body of 33 MB is refused, and the gateway goes on', async () => {
   expect(await post(initializeBody())).toMatchObject({ status: 200 });
 });
 
-test('[M7] pages of other origins are refused, invited and local ones are not', async () => {
+test('[security headers][M7] pages of other origins are refused, invited and local ones are not', async () => {
   for (const origin of ['https://evil.example', 'null', 'http://localhost.evil.example', 'file://']) {
     expect(await post(initializeBody(), { origin }), origin).toMatchObject({
       status: 403,
@@ -82,7 +82,7 @@ test('[M7] pages of other origins are refused, invited and local ones are not', 
   }
 });
 
-test('[M7] a foreign Host is refused', async () => {
+test('[security headers][M7] a foreign Host is refused', async () => {
   const { port } = gateway.url;
   const status = await new Promise<number | undefined>((resolve, reject) => {
     const request = httpRequest(
@@ -95,7 +95,7 @@ test('[M7] a foreign Host is refused', async () => {
   expect(status).toBe(403);
 });
 
-test('a client of a later revision gets the error it knows, and a list to fall back on', async () => {
+test('[era detection (down)] a client of a later revision gets the error it knows, and a list to fall back on', async () => {
   const version = '2099-01-01';
   const discover = JSON.stringify({
     jsonrpc: '2.0',
@@ -119,7 +119,7 @@ test('a client of a later revision gets the error it knows, and a list to fall b
   expect(await post(discover)).toMatchObject({ status: 400, error: { code: -32020 } });
 });
 
-test('an unknown version header is refused inside a session, a missing one is not', async () => {
+test('[version negotiation] an unknown version header is refused inside a session, a missing one is not', async () => {
   const client = await openRawClient(gateway);
   const ping = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
   expect((await client.post(ping, { headers: { 'mcp-protocol-version': '1999-01-01' } })).status).toBe(400);
@@ -128,7 +128,7 @@ test('an unknown version header is refused inside a session, a missing one is no
   }
 });
 
-test('the version is what the client asked for, or the newest one', async () => {
+test('[version negotiation] the version is what the client asked for, or the newest one', async () => {
   for (const [asked, given] of [
     ['2025-03-26', '2025-03-26'],
     ['2025-06-18', '2025-06-18'],

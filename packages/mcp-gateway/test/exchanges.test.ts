@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 afterAll(() => gateway?.close());
 
-test('[MCP-1] ids come back byte for byte, whatever they are', async () => {
+test('[JSON-RPC ids][MCP-1] ids come back byte for byte, whatever they are', async () => {
   const client = await openRawClient(gateway);
   const id = fc.oneof(
     fc.string().map(text => JSON.stringify(text)),
@@ -70,7 +70,7 @@ test('a message over several lines reaches a server that reads line by line', as
   expect(JSON.parse(resultText(answer))).toMatchObject({ params: { arguments: { a: 'b' } } });
 });
 
-test('[M6][MCP-1] many clients with equal ids and delayed answers in any order: each gets its own', async () => {
+test('[JSON-RPC ids][M6][MCP-1] many clients with equal ids and delayed answers in any order: each gets its own', async () => {
   const clients = await Promise.all(Array.from({ length: 20 }, () => openRawClient(gateway)));
   const rounds = 25;
   let delivered = 0;
@@ -104,7 +104,7 @@ test('[P1] two requests with one id in one session each get their own answer', a
   expect(resultText(fast.at(-1))).toContain('fast');
 });
 
-test('progress comes back under the token of the client, also when two clients use the same', async () => {
+test('[progressToken] progress comes back under the token of the client, also when two clients use the same', async () => {
   const clients = await Promise.all([openRawClient(gateway), openRawClient(gateway)]);
   const ask = (token: string) =>
     `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"one__progress","arguments":{},"_meta":{"progressToken":${token}}}}`;
@@ -130,7 +130,7 @@ test('[F57] answers that nobody waits for, or that come twice, are dropped', asy
   expect(await gateway.prometheus()).toMatch(/strata_mcp_stray_messages\S* \d/);
 });
 
-test('a server may use any id for its questions, and gets it back byte for byte', async () => {
+test('[reverse ids] a server may use any id for its questions, and gets it back byte for byte', async () => {
   const client = await openRawClient(gateway, { capabilities: { sampling: {} } });
   const asking = async (mark: string) => {
     const response = await client.post(
@@ -153,7 +153,7 @@ test('a server may use any id for its questions, and gets it back byte for byte'
   expect(await asking('7')).toContain('"id":7,');
 });
 
-test('a question for something the client cannot do is refused for it', async () => {
+test('[sampling / elicitation / roots] a question for something the client cannot do is refused for it', async () => {
   const client = await openRawClient(gateway);
   const [answer] = await client.call('1', 'own__ask');
   expect(JSON.parse(resultText(answer))).toMatchObject({ error: { code: -32601 } });
@@ -169,7 +169,7 @@ test('a call that takes too long is cancelled at its server and answered with an
   expect(gateway.logs).toContainEqual(expect.objectContaining({ outcome: 'failed', reason: 'call_timeout' }));
 });
 
-test('[M-10] a call that the client cancels gets no answer, and its server is told', async () => {
+test('[cancellation][M-10] a call that the client cancels gets no answer, and its server is told', async () => {
   const client = await openRawClient(gateway);
   const cancelling = client.call('"c"', 'one__never');
   let isOver = false;

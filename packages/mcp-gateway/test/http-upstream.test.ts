@@ -28,7 +28,7 @@ afterEach(async () => {
 
 const calls = () => fake.requests.filter(request => request.body.includes('tools/call'));
 
-test('[M13] a server gets the operator’s credential and nothing of the client’s', async () => {
+test('[headers][M13] a server gets the operator’s credential and nothing of the client’s', async () => {
   const client = await openRawClient(gateway);
   await client.post('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"web__echo"}}', {
     headers: { cookie: 'a=b', 'x-api-key': 'k', 'x-forwarded-for': '1.2.3.4' },
@@ -43,7 +43,7 @@ test('[M13] a server gets the operator’s credential and nothing of the client�
 });
 
 test.each([404, 400] as const)(
-  '[P2] a server that forgot its session (HTTP %i) is initialised once for all who wait, and the calls are done once',
+  '[up session loss][P2] a server that forgot its session (HTTP %i) is initialised once for all who wait, and the calls are done once',
   async status => {
     const client = await openRawClient(gateway);
     await client.call('0', 'web__echo');
@@ -61,7 +61,7 @@ test.each([404, 400] as const)(
   },
 );
 
-test('a session that is lost again at once is an error, not a loop', async () => {
+test('[up session loss] a session that is lost again at once is an error, not a loop', async () => {
   const client = await openRawClient(gateway);
   await client.call('0', 'web__echo');
   const forget = setInterval(() => fake.forgetSessions(), 0);
@@ -113,7 +113,7 @@ test.each(['session', 'shared'])(
   },
 );
 
-test('refusals and unreachable servers are told apart from errors of tools', async () => {
+test('[errors] refusals and unreachable servers are told apart from errors of tools', async () => {
   const client = await openRawClient(gateway);
   await client.call('0', 'web__echo');
   fake.refuseWith = 401;

@@ -37,7 +37,7 @@ interface Listed {
 }
 const listed = (answer: string | undefined) => JSON.parse(answer ?? '').result as Listed;
 
-test('[P25] servers that are down are named in the list, and the others’ tools are there', async () => {
+test('[partial failure][P25] servers that are down are named in the list, and the others’ tools are there', async () => {
   const client = await openRawClient(gateway);
   const { tools, _meta } = listed((await client.ask(list))[0]);
   const missing = _meta?.['strata/unavailable_servers'] ?? [];
@@ -50,7 +50,7 @@ test('[P25] servers that are down are named in the list, and the others’ tools
   });
 });
 
-test('[P9] every page of a server is read, past empty pages and empty cursors', async () => {
+test('[pagination][P9] every page of a server is read, past empty pages and empty cursors', async () => {
   const client = await openRawClient(gateway);
   const { tools } = listed((await client.ask(list))[0]);
   const of = (server: string) => tools.filter(tool => tool.name.startsWith(`${server}__`)).length;
@@ -138,7 +138,7 @@ test('[F68] a server that floods is made to wait, and the others answer as befor
   expect(resultText((await flood).at(-1))).toBe('flooded');
 });
 
-test('[S-1] log lines of a shared server reach nobody, those of a session’s own server reach it', async () => {
+test('[logging][S-1] log lines of a shared server reach nobody, those of a session’s own server reach it', async () => {
   const [caller, other] = await Promise.all([openRawClient(gateway), openRawClient(gateway)]);
   const cut = new AbortController();
   const stream = await other.get({ signal: cut.signal });
@@ -163,7 +163,7 @@ test('[S-1] a shared server cannot ask the client whose call happens to run', as
   expect(JSON.parse(resultText(answer))).toMatchObject({ error: { code: -32601 } });
 });
 
-test('[P21] a storm of list changes that change nothing is not told, one change is told once', async () => {
+test('[list_changed][P21] a storm of list changes that change nothing is not told, one change is told once', async () => {
   const client = await openRawClient(gateway);
   await client.ask(list);
   const lines = Array.from(
@@ -195,7 +195,7 @@ test('[P21] a storm of list changes that change nothing is not told, one change 
   cut.abort();
 });
 
-test('[F52] a server that is stopped in its tracks costs its call a timeout, then it is started anew', async () => {
+test('[ping][F52] a server that is stopped in its tracks costs its call a timeout, then it is started anew', async () => {
   const gatewayOfStuck = await startGateway({
     servers: { stuck: { ...scripted(), open_timeout_ms: 1500, timeout_ms: 1000 } },
   });

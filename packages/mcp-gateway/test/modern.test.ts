@@ -91,7 +91,7 @@ test('[errors] codes and statuses are those of the era', async () => {
   });
 });
 
-test('[json-rpc ids] ids come back byte for byte, whatever the era of the server', async () => {
+test('[JSON-RPC ids] ids come back byte for byte, whatever the era of the server', async () => {
   const client = createModernClient(gateway);
   for (const name of ['new__echo', 'old__echo', 'pipe__pid']) {
     for (const id of ['9007199254740993', '"9007199254740993"', '-0.5e1', '"\\u0061"']) {
@@ -101,7 +101,7 @@ test('[json-rpc ids] ids come back byte for byte, whatever the era of the server
   }
 });
 
-test('[M19] nothing that a key decides on is for all, and what a server calls private is never anybody else’s', async () => {
+test('[cache hints][M19] nothing that a key decides on is for all, and what a server calls private is never anybody else’s', async () => {
   const client = createModernClient(gateway);
   for (const method of ['tools/list', 'prompts/list', 'resources/list', 'resources/templates/list']) {
     const { result } = await client.ask('1', method);
@@ -194,7 +194,7 @@ test('[capabilities] a server is told no more than the request’s client can do
   ]);
 });
 
-test('[F60] a client that leaves cancels its call at the server, whatever its era', async () => {
+test('[cancellation][F60] a client that leaves cancels its call at the server, whatever its era', async () => {
   const client = createModernClient(gateway);
   for (const [server, name] of [
     [modern, 'new__test_never'],
@@ -210,7 +210,7 @@ test('[F60] a client that leaves cancels its call at the server, whatever its er
   }
 });
 
-test('[progress] and [logging] come on the stream of their own request, and logs only to who asked', async () => {
+test('[progressToken] and [logging] come on the stream of their own request, and logs only to who asked', async () => {
   const client = createModernClient(gateway);
   for (const server of ['new', 'old']) {
     const progress = await client.call(

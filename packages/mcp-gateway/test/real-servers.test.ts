@@ -94,7 +94,7 @@ const textOf = (result: unknown) => {
   return first?.text ?? '';
 };
 
-test('the official client lists and calls the tools of three real servers', async () => {
+test('[tasks] the official client lists and calls the tools of three real servers', async () => {
   const { client, start } = await connect();
   await start();
   expect(client.getServerCapabilities()).toMatchObject({
@@ -112,6 +112,7 @@ test('the official client lists and calls the tools of three real servers', asyn
   expect(_meta).toBeUndefined();
   const names = tools.map(tool => tool.name);
   expect(names).toContain('everything__echo');
+  expect(names).not.toContain('everything__simulate-research-query'); // it can only run as a task
   expect(names).toContain('files__write_file');
   expect(names).toContain('remote__get-sum');
   expect(new Set(names).size).toBe(names.length);
@@ -133,7 +134,7 @@ test('the official client lists and calls the tools of three real servers', asyn
   await client.close();
 });
 
-test('resources and templates of two servers with equal URIs both stay readable', async () => {
+test('[resource URIs] resources and templates of two servers with equal URIs both stay readable', async () => {
   const { client, start } = await connect();
   await start();
   const { resources } = await client.listResources();
@@ -163,7 +164,7 @@ test('resources and templates of two servers with equal URIs both stay readable'
   await client.close();
 });
 
-test('prompts and completions reach the server that offers them', async () => {
+test('[completions] prompts and completions reach the server that offers them', async () => {
   const { client, start } = await connect();
   await start();
   const { prompts } = await client.listPrompts();

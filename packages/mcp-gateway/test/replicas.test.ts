@@ -89,7 +89,7 @@ test('a session may be used at any replica: calls, streams and the end reach its
   expect((await post(echo)).status).toBe(404);
 });
 
-test('[M-4] what was missed is replayed by any replica, and only that', async () => {
+test('[resumption][M-4] what was missed is replayed by any replica, and only that', async () => {
   const { client, get } = await openAtBoth();
   const cut = new AbortController();
   const response = await client.post(
@@ -106,7 +106,7 @@ test('[M-4] what was missed is replayed by any replica, and only that', async ()
   expect(rest.map(message => message.params?.progress ?? message.id)).toEqual([3, 1]);
 });
 
-test('[S-2][M-9] a session of another replica is the same 404 to a foreign key as one that never was', async () => {
+test('[session][S-2][M-9] a session of another replica is the same 404 to a foreign key as one that never was', async () => {
   const { client } = await openAtBoth();
   const foreign = await two.createKey('mallory');
   const answers = [];

@@ -31,7 +31,7 @@ async function readAndCut(response: Response, count: number, cut: AbortControlle
   return events;
 }
 
-test('[F59] a call goes on when its client is cut off, and the answer waits for it', async () => {
+test('[cancellation][F59] a call goes on when its client is cut off, and the answer waits for it', async () => {
   const client = await openRawClient(gateway);
   const cut = new AbortController();
   const response = await client.post(slowCall('9007199254740993', 200), { signal: cut.signal });
@@ -49,7 +49,7 @@ test('[F59] a call goes on when its client is cut off, and the answer waits for 
   expect(repeated).toEqual(events);
 });
 
-test('[MCP-2][M-4] wherever the stream breaks, the client gets exactly the missed suffix', async () => {
+test('[resumption][MCP-2][M-4] wherever the stream breaks, the client gets exactly the missed suffix', async () => {
   const client = await openRawClient(gateway);
   const body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"one__progress","arguments":{"delayMs":30},"_meta":{"progressToken":"t"}}}`;
   for (const after of [1, 2, 3, 4]) {
@@ -79,7 +79,7 @@ test('messages that come while no stream is open wait for the next one', async (
   });
 });
 
-test('[P13] the newest stream wins, the one before ends', async () => {
+test('[second GET][P13] the newest stream wins, the one before ends', async () => {
   const client = await openRawClient(gateway);
   const old = await client.get();
   const cut = new AbortController();
@@ -102,7 +102,7 @@ test('[F61] event ids that are unknown, of the future or of another session are 
   }
 });
 
-test('[P3] a missing session id is 400; an unknown, an ended and a foreign one are the same 404', async () => {
+test('[session][P3] a missing session id is 400; an unknown, an ended and a foreign one are the same 404', async () => {
   const client = await openRawClient(gateway);
   const foreign = await openRawClient(gateway, { key: await gateway.createKey('mallory') });
   const ended = await openRawClient(gateway);

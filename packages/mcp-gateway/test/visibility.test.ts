@@ -93,7 +93,7 @@ test('resources and prompts follow the globs too', async () => {
   });
 });
 
-test('pages follow one another by their cursors, and a foreign cursor is refused', async () => {
+test('[pagination] pages follow one another by their cursors, and a foreign cursor is refused', async () => {
   const small = await startGateway({ ...section, list_page_size: 5 });
   const client = await openRawClient(small);
   const names: string[] = [];

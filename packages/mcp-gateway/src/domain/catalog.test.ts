@@ -13,12 +13,12 @@ const part = (server: string, keys: string[], hasPlainNames = false) => ({
   items: keys.map(key => ({ key })),
 });
 
-test('names are server__tool, in configuration order', () => {
+test('[names] names are server__tool, in configuration order', () => {
   const { entries } = mergeNamed([part('b', ['two', 'one']), part('a', ['three'])]);
   expect(entries.map(entry => entry.exposed)).toEqual(['b__two', 'b__one', 'a__three']);
 });
 
-test('[P15] a name past 64 characters is cut and hashed, the same way every time, and stays unlike its neighbours', () => {
+test('[names][P15] a name past 64 characters is cut and hashed, the same way every time, and stays unlike its neighbours', () => {
   const long = 'x'.repeat(100);
   const name = exposedName('files', long);
   expect(name).toHaveLength(64);
@@ -62,7 +62,7 @@ test('[M8] a name that only looks like another is refused, whichever server it i
   expect(findLookalikes(['files', 'web'])).toBeUndefined();
 });
 
-test('[M-7] exposed names are injective and each leads to the item it was made of', () => {
+test('[names][M-7] exposed names are injective and each leads to the item it was made of', () => {
   const server = fc.constantFrom('a', 'b', 'a-b', 'files', 'files_2');
   const parts = fc.uniqueArray(fc.tuple(server, fc.array(fc.string()), fc.boolean()), {
     selector: each => each[0],
@@ -107,7 +107,7 @@ test('a server that no glob can reach is left alone', () => {
   expect(mayUseServer(['*', '!web__*'], 'files', false)).toBe(true);
 });
 
-test('[P9] the pages of a list are the list, whatever the page size', () => {
+test('[pagination][P9] the pages of a list are the list, whatever the page size', () => {
   fc.assert(
     fc.property(fc.nat(40), fc.integer({ min: 1, max: 12 }), (count, size) => {
       const keys = Array.from({ length: count }, (_, index) => `t${index}`);
@@ -132,7 +132,7 @@ test('a list that changes between two pages repeats nothing', () => {
   expect(second.entries.map(entry => entry.item.key)).toEqual(['c', 'd']);
 });
 
-test('a cursor that is mangled, empty, made up or of another list is refused, and tells nothing', () => {
+test('[pagination] a cursor that is mangled, empty, made up or of another list is refused, and tells nothing', () => {
   const cursors = createCursors(createSealer(new Secret('s')));
   const position = { after: 'files__read', count: 7 };
   const cursor = cursors.seal('tools', position);

@@ -10,7 +10,7 @@ test('a URI that one server lists keeps its form', () => {
   expect(table.resolve('demo://1')).toEqual({ type: 'found', server: 'a', uri: 'demo://1' });
 });
 
-test('a URI that two servers list gets the prefix on both, and the bare form is ambiguous', () => {
+test('[resource URIs] a URI that two servers list gets the prefix on both, and the bare form is ambiguous', () => {
   const table = routes();
   table.setListed('a', [{ key: 'demo://1' }]);
   table.setListed('b', [{ key: 'demo://1' }]);
