@@ -1,7 +1,6 @@
 import { listenSchema } from '@strata/shared/config/listen.ts';
 import { nearestName } from '@strata/shared/config/problem.ts';
-import { isDecimalUsd } from '@strata/shared/money/price.ts';
-import { servicePrices } from '@strata/shared/money/price-catalog.ts';
+import { servicePrices, writtenBuckets } from '@strata/shared/money/price-catalog.ts';
 import * as z from 'zod';
 import { features, modalities } from './domain/capabilities.ts';
 import { providerSchema } from './providers/registry.ts';
@@ -16,21 +15,9 @@ const name = z
     'letters, digits and `. _ : / @ -`, beginning with a letter or digit',
   );
 
-const price = (what: string) =>
-  z
-    .string()
-    .refine(isDecimalUsd, "expected a decimal number in quotes, such as '0.25'")
-    .optional()
-    .describe(`USD per million ${what}, as a decimal number in quotes.`);
-
 const prices = z
   .strictObject({
-    input: price('input tokens that no cache helped with'),
-    output: price('output tokens'),
-    reasoning: price('reasoning tokens; what `output` costs if absent'),
-    cache_read: price('input tokens read from the prompt cache'),
-    cache_write: price('input tokens written to the prompt cache'),
-    cache_write_1h: price('input tokens written to the prompt cache for one hour'),
+    ...writtenBuckets,
     service_tiers: servicePrices
       .optional()
       .describe(
@@ -39,7 +26,7 @@ const prices = z
   })
   .optional()
   .describe(
-    'What tokens cost, in place of what the price catalog says of the model. An answer that used tokens without a price is reported as unpriced, never as free.',
+    'What tokens and other units cost, in place of what the price catalog says of the model. An answer that used tokens without a price is reported as unpriced, never as free.',
   );
 
 const target = z.strictObject({

@@ -4,6 +4,7 @@ import type { AwsEvent } from '@strata/shared/http/aws-event-stream.ts';
 import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { Codec } from './codec.ts';
+import type { Form } from './form.ts';
 import type { ScannedObject } from './json-scanner.ts';
 import type { TokenCounting } from './token-count.ts';
 
@@ -16,6 +17,8 @@ export interface ModelRequest {
   readonly isStream: boolean;
   /** Whether the client itself asked for the usage inside the stream. */
   readonly wantsStreamUsage: boolean;
+  /** Where the body is a form and no JSON. */
+  readonly form?: Form;
 }
 
 /** What changes on the way to one target. Everything else stays as the client wrote it (AI-2). */
@@ -87,7 +90,7 @@ export interface Protocol {
   /** The event that ends a stream with an error. */
   renderStreamError(error: GatewayError, context: ErrorContext): string | Buffer;
   /** @throws GatewayError invalid_request when the body is not a request of this protocol. */
-  readRequest(body: Buffer, path?: PathRequest): ModelRequest;
+  readRequest(body: Buffer, path?: PathRequest, contentType?: string): ModelRequest;
   writeRequest(request: ModelRequest, change: RequestChange): Buffer;
   readAnswer(body: Buffer): WholeAnswer;
   /** Machine-readable codes of an error answer, most specific first. Header names are lower case. */

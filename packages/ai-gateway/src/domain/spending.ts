@@ -10,7 +10,14 @@ import type { AttemptOutcome } from './usage-record.ts';
 export interface TokenBounds {
   readonly input: number;
   readonly output: number;
+  /** Of files in a form, which may be sound. */
+  readonly audioSeconds?: number;
 }
+
+/** No codec in use makes a second of sound smaller. */
+const minBytesPerSecond = 250;
+/** A likely share of a file, sound or picture, that one token stands for. */
+const fileBytesPerToken = 400;
 
 /** Where neither the request nor the catalog says how much a model takes and gives. */
 const unknownContextTokens = 1_000_000;
@@ -64,14 +71,16 @@ export function tokenBounds(request: ModelRequest, prices: PriceList | undefined
   return {
     input: isOpenEnded ? contextTokens : Math.min(request.body.length + framingTokens, contextTokens),
     output: (limit ?? most) * answers,
+    ...(request.form && { audioSeconds: Math.ceil(request.form.fileBytes / minBytesPerSecond) }),
   };
 }
 
 /** A likely number of tokens, for limits of rate: what was used in the end corrects it. */
 export function estimatedTokens(request: ModelRequest): TokenBounds {
   const { limit = likelyOutputTokens, answers } = askedOutput(request);
+  const fileBytes = request.form?.fileBytes ?? 0;
   return {
-    input: Math.ceil(request.body.length / bytesPerToken),
+    input: Math.ceil((request.body.length - fileBytes) / bytesPerToken + fileBytes / fileBytesPerToken),
     output: Math.min(limit, likelyOutputTokens) * answers,
   };
 }
@@ -171,6 +180,7 @@ function estimate(bounds: TokenBounds, answerBytes: number, reported: Usage | un
       cacheWrite1h: 0,
       output: passed,
       reasoning: 0,
+      ...(bounds.audioSeconds !== undefined && { audioSeconds: bounds.audioSeconds }),
     };
   }
   const missing = Math.max(0, passed - outputTokens(reported));

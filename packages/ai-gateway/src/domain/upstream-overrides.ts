@@ -61,6 +61,11 @@ export function refuseOverrideHeaders(headers: IncomingHttpHeaders): void {
   }
 }
 
+/** For forms, whose fields have no depth. @throws GatewayError invalid_request (`upstream_override`). */
+export function refuseOverrideField(name: string): void {
+  refuse(name, name);
+}
+
 function refuse(key: string, param: string): void {
   if (!mayBeOverride(key) || !names.has(key.toLowerCase().replace(/[^a-z]/g, ''))) return;
   throw overrideError(param);

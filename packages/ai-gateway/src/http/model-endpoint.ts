@@ -95,7 +95,7 @@ export function openCall(
   const { headers, caller } = request;
   const { protocol } = endpoint;
   refuseOverrideHeaders(headers);
-  const modelRequest = protocol.readRequest(body, endpoint.readPath?.(request));
+  const modelRequest = protocol.readRequest(body, endpoint.readPath?.(request), headers['content-type']);
   const route =
     endpoint.findRoute?.(request) ?? findRoute(deps.routes(), modelRequest.model, caller.scopes.models);
   return {

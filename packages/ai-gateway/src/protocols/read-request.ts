@@ -24,10 +24,12 @@ export function readCommonRequest(body: Buffer, content: ReadonlySet<string>): C
   const scanned = scanBody(body);
   refuseUpstreamOverrides(body, scanned, content);
   const model = stringAt(body, lastMember(scanned, 'model'));
-  if (model === undefined || model === '' || model.length > maxModelLength) {
-    throw modelMissing('The field `model`');
-  }
-  return { body, scanned, model, isStream: isTrue(body, lastMember(scanned, 'stream')) };
+  return {
+    body,
+    scanned,
+    model: requireModel(model, 'The field `model`'),
+    isStream: isTrue(body, lastMember(scanned, 'stream')),
+  };
 }
 
 /** A request whose path names the model and whether it streams; only its content stands in the body. @throws GatewayError invalid_request. */
@@ -38,9 +40,14 @@ export function readPathRequest(
 ): ModelRequest {
   const scanned = scanBody(body);
   refuseUpstreamOverrides(body, scanned, content);
-  if (path === undefined || path.model === '' || path.model.length > maxModelLength)
-    throw modelMissing('The path');
-  return { body, scanned, ...path, wantsStreamUsage: true };
+  const model = requireModel(path?.model, 'The path');
+  return { body, scanned, isStream: path?.isStream ?? false, model, wantsStreamUsage: true };
+}
+
+/** @throws GatewayError invalid_request (`model_missing`). */
+export function requireModel(model: string | undefined, where: string): string {
+  if (model === undefined || model === '' || model.length > maxModelLength) throw modelMissing(where);
+  return model;
 }
 
 function modelMissing(where: string): GatewayError {

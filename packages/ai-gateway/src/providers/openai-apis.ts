@@ -4,7 +4,11 @@ const paths: readonly (readonly [protocol: string, path: string])[] = [
   ['openai-embeddings', '/embeddings'],
   ['openai-moderations', '/moderations'],
   ['openai-images', '/images/generations'],
+  ['openai-image-edits', '/images/edits'],
+  ['openai-image-variations', '/images/variations'],
   ['openai-speech', '/audio/speech'],
+  ['openai-transcriptions', '/audio/transcriptions'],
+  ['openai-translations', '/audio/translations'],
 ];
 
 /** The APIs beside chat that whoever is like OpenAI has below the same address. */

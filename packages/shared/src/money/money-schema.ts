@@ -38,6 +38,7 @@ export interface MoneySchema extends BudgetTables, RollupTables, PriceTables {
     audio: number | null;
     image: number | null;
     tool_units: number | null;
+    audio_seconds: number | null;
     /** Null when the usage or a price is not known: never 0 for that ($-2). */
     cost_nano_usd: number | bigint | null;
     price_version: string | null;
@@ -81,5 +82,9 @@ export const moneyMigrations: MigrationSet = {
     budgetMigration,
     rollupMigration,
     priceMigration,
+    {
+      name: '0005-audio-seconds',
+      statements: ({ integer }) => [`alter table usage_ledger add column audio_seconds ${integer}`],
+    },
   ],
 };

@@ -19,8 +19,13 @@ export interface PriceCatalog {
 }
 
 const price = (what: string) =>
-  z.string().refine(isDecimalUsd).optional().describe(`USD per million ${what}, a decimal number as a text.`);
-const buckets = {
+  z
+    .string()
+    .refine(isDecimalUsd, "expected a decimal number in quotes, such as '0.25'")
+    .optional()
+    .describe(`USD per million ${what}, as a decimal number in quotes.`);
+/** What tokens and other units cost, as it is written. */
+export const writtenBuckets = {
   input: price('input tokens that no cache helped with'),
   output: price('output tokens'),
   reasoning: price('reasoning tokens; what `output` costs if absent'),
@@ -32,13 +37,14 @@ const buckets = {
   image_input: price('input tokens of pictures; what `input` costs if absent'),
   image_output: price('output tokens of pictures'),
   tool_units: price('uses of tools that the provider runs'),
+  audio_seconds: price('seconds of sound, for models that are charged by its length'),
 };
 
 const lengthTiers = z
   .array(
     z.strictObject({
       above_input_tokens: z.int().positive().describe('The length of the input above which they hold.'),
-      ...buckets,
+      ...writtenBuckets,
     }),
   )
   .optional()
@@ -58,7 +64,7 @@ export const servicePrices = z.record(
       .describe(
         'What the standard prices of tokens are multiplied by, at every length. Without it only the prices named here count.',
       ),
-    ...buckets,
+    ...writtenBuckets,
     tiers: lengthTiers,
   }),
 );
@@ -66,7 +72,7 @@ export type ServicePrices = z.output<typeof servicePrices>[string];
 
 /** How prices are written, in configuration, snapshots and the admin API. */
 export const writtenPrices = z.strictObject({
-  ...buckets,
+  ...writtenBuckets,
   context_tokens: z.int().positive().optional(),
   max_output_tokens: z.int().positive().optional(),
   tiers: lengthTiers,
@@ -81,7 +87,7 @@ const snapshot = z.strictObject({
 
 /** USD per million tokens, as decimal texts. */
 export type WrittenPrices = z.output<typeof writtenPrices>;
-type WrittenBuckets = z.output<z.ZodObject<typeof buckets>>;
+type WrittenBuckets = z.output<z.ZodObject<typeof writtenBuckets>>;
 
 let builtIn: PriceCatalog | undefined;
 
@@ -176,6 +182,7 @@ function bucketPrices(written: WrittenBuckets): Prices {
     imageInput: written.image_input,
     imageOutput: written.image_output,
     toolUnits: written.tool_units,
+    audioSeconds: written.audio_seconds,
   };
   return Object.fromEntries(
     Object.entries(named).flatMap(([bucket, text]) =>

@@ -1,6 +1,6 @@
 import { inputTokens, type Usage, type UsageBucket, usageBuckets } from './usage.ts';
 
-/** Nano-USD per million tokens (of `toolUnits`: per million uses), for the buckets that have a price. */
+/** Nano-USD per million tokens (of `toolUnits`: per million uses, of `audioSeconds`: per million seconds), for the buckets that have a price. */
 export type Prices = Readonly<Partial<Record<UsageBucket, bigint>>>;
 
 /** How much a model takes and gives at most in one answer, as far as that is known. */

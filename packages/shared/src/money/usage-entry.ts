@@ -69,6 +69,7 @@ export function toLedgerRow(entry: LedgerEntry): MoneySchema['usage_ledger'] {
     output: usage?.output ?? null,
     reasoning: usage?.reasoning ?? null,
     tool_units: usage ? (usage.toolUnits ?? 0) : null,
+    audio_seconds: usage ? (usage.audioSeconds ?? 0) : null,
     cost_nano_usd: entry.costNanoUsd ?? null,
     price_version: entry.priceVersion ?? null,
   };

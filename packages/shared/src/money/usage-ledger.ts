@@ -34,7 +34,7 @@ export interface ChargeListener {
   charged(charges: readonly Charge[], outcome: ChargeOutcome): void;
 }
 
-/** 31 columns a row: well below the 32,766 parameters that SQLite takes. */
+/** 32 columns a row: well below the 32,766 parameters that SQLite takes. */
 const maxBatch = 500;
 const retryMs = 500;
 const closeTries = 10;

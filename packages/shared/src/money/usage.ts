@@ -19,6 +19,8 @@ export interface Usage {
   readonly imageOutput?: number;
   /** Uses of tools that the provider runs and charges by the use, such as a web search. No tokens. */
   readonly toolUnits?: number;
+  /** Whole seconds of sound, of what is charged by its length. No tokens. */
+  readonly audioSeconds?: number;
 }
 
 export type UsageBucket = keyof Usage;
@@ -35,6 +37,7 @@ export const usageBuckets = [
   'audioOutput',
   'imageOutput',
   'toolUnits',
+  'audioSeconds',
 ] as const satisfies readonly UsageBucket[];
 
 /** What an upstream said, after it was made sane. */

@@ -12,12 +12,12 @@ const inputBuckets: readonly UsageBucket[] = [
 const outputBuckets: readonly UsageBucket[] = ['output', 'reasoning', 'imageOutput', 'audioOutput'];
 
 /**
- * The most that so many tokens can cost, whichever buckets they turn out to be in and however few they are. Undefined when input or output has
+ * The most that so many tokens and seconds can cost, whichever buckets they turn out to be in and however few they are. Undefined when input or output has
  * no price at all ($-2), or the tier of service that is asked for has none. Rounded up.
  */
 export function worstCaseCost(
   list: PriceList | undefined,
-  tokens: { readonly input: number; readonly output: number },
+  tokens: { readonly input: number; readonly output: number; readonly audioSeconds?: number },
   serviceTier?: string | undefined,
 ): bigint | undefined {
   if (list === undefined || pricesOfService(list, serviceTier) === undefined) return undefined;
@@ -30,8 +30,17 @@ export function worstCaseCost(
   ]);
   const input = dearest(reachable, inputBuckets);
   const output = dearest(reachable, outputBuckets);
-  if (input === undefined || output === undefined) return undefined;
-  const total = BigInt(Math.ceil(tokens.input)) * input + BigInt(Math.ceil(tokens.output)) * output;
+  const second = dearest(reachable, ['audioSeconds']);
+  const length =
+    second === undefined || tokens.audioSeconds === undefined
+      ? undefined
+      : BigInt(Math.ceil(tokens.audioSeconds)) * second;
+  // What is charged by its length alone has no price of tokens.
+  if ((input === undefined || output === undefined) && length === undefined) return undefined;
+  const total =
+    BigInt(Math.ceil(tokens.input)) * (input ?? 0n) +
+    BigInt(Math.ceil(tokens.output)) * (output ?? 0n) +
+    (length ?? 0n);
   return (total + million - 1n) / million;
 }
 

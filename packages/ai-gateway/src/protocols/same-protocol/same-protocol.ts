@@ -5,7 +5,9 @@ import { readErrorCodes } from '../openai-chat/errors.ts';
 import { asString, parseObject } from '../read-json.ts';
 import { readCommonRequest } from '../read-request.ts';
 import { AnyStreamReader } from './any-stream-reader.ts';
+import { type FormApi, formApi } from './form-api.ts';
 import { readAnyUsage } from './read-any-usage.ts';
+import { readTranscriptionUsage, TranscriptReader } from './transcription.ts';
 
 /** Members with the caller's own data. */
 const content = new Set([
@@ -43,11 +45,37 @@ function jsonApi(name: string, operation: string): Protocol {
   };
 }
 
+const transcript = { readUsage: readTranscriptionUsage, openReader: () => new TranscriptReader() };
+const pictures = { readUsage: readAnyUsage, openReader: () => new AnyStreamReader() };
+
+function form(path: string, api: FormApi): SameProtocolApi {
+  return { path, protocol: formApi(api), mediaTypes: ['multipart/form-data'] };
+}
+
+export interface SameProtocolApi {
+  readonly path: string;
+  readonly protocol: Protocol;
+  /** JSON alone by default. */
+  readonly mediaTypes?: readonly string[];
+}
+
 /** Of the gateway's own paths. */
-export const sameProtocolApis: readonly { readonly path: string; readonly protocol: Protocol }[] = [
+export const sameProtocolApis: readonly SameProtocolApi[] = [
   { path: '/v1/embeddings', protocol: jsonApi('openai-embeddings', 'embeddings') },
   { path: '/v1/moderations', protocol: jsonApi('openai-moderations', 'moderation') },
   { path: '/v1/images/generations', protocol: jsonApi('openai-images', 'image_generation') },
+  form('/v1/images/edits', { ...pictures, name: 'openai-image-edits', operation: 'image_edit' }),
+  form('/v1/images/variations', {
+    ...pictures,
+    name: 'openai-image-variations',
+    operation: 'image_variation',
+  }),
   { path: '/v1/audio/speech', protocol: jsonApi('openai-speech', 'speech') },
+  form('/v1/audio/transcriptions', {
+    ...transcript,
+    name: 'openai-transcriptions',
+    operation: 'transcription',
+  }),
+  form('/v1/audio/translations', { ...transcript, name: 'openai-translations', operation: 'translation' }),
   { path: '/v2/rerank', protocol: jsonApi('cohere-rerank', 'rerank') },
 ];
