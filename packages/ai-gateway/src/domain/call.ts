@@ -61,6 +61,8 @@ export interface Attempt {
   trace: SpanContext;
   /** What the target could not be told as the client meant it. Set when the request is written. */
   losses: readonly Loss[];
+  /** Whether the upstream has begun a good answer: it may charge for it, whatever becomes of it. */
+  hasBegun?: boolean;
   /** Money set aside for it, where a budget bears it. The budget stage sets it. */
   spending?: Spending;
 }

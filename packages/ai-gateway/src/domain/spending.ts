@@ -4,7 +4,6 @@ import { costOf, type PriceList } from '@strata/shared/money/price.ts';
 import { inputTokens, outputTokens, type Usage } from '@strata/shared/money/usage.ts';
 import { lastMember, valueAt } from './json-scan.ts';
 import type { AnswerFacts, ModelRequest } from './protocol.ts';
-import type { AttemptOutcome } from './usage-record.ts';
 
 /** Tokens that an attempt can use at most. */
 export interface TokenBounds {
@@ -128,6 +127,9 @@ export interface Spending {
   answerBytes: number;
 }
 
+/** How much of an answer there was: all, a part for which the upstream may charge, none. */
+export type AnswerEnd = 'complete' | 'broken-off' | 'refused';
+
 export interface Settlement {
   readonly usage: Usage | undefined;
   readonly isEstimated: boolean;
@@ -139,24 +141,24 @@ export interface Settlement {
 const bytesPerToken = 4;
 
 /**
- * Settles once with what was metered. An attempt that failed gives everything back. One that was left or cut, or whose upstream kept silent
- * about its usage, is charged an estimate that is not below what passed through (A6, A8).
+ * Settles once with what was metered. An attempt that was refused gives everything back. One that was left, cut or broke off after its answer had
+ * begun, or whose upstream kept silent about its usage, is charged an estimate that is not below what passed through (A6, A8).
  */
 export function settle(
   spending: Spending,
   ended: {
     readonly request: ModelRequest;
-    readonly outcome: AttemptOutcome;
+    readonly end: AnswerEnd;
     readonly usage: Usage | undefined;
     readonly prices: PriceList | undefined;
     readonly serviceTier: string | undefined;
   },
 ): Settlement {
   const { reservation } = spending;
-  const { request, outcome, usage, prices, serviceTier } = ended;
-  const isMetered = usage !== undefined && (outcome === 'answered' || outcome === 'failed');
+  const { request, end, usage, prices, serviceTier } = ended;
+  const isMetered = usage !== undefined && end !== 'broken-off';
   const known =
-    isMetered || outcome === 'failed'
+    isMetered || end === 'refused'
       ? usage
       : estimate(tokenBounds(request, prices), spending.answerBytes, usage);
   const costNanoUsd = known && costOf(known, prices, serviceTier);

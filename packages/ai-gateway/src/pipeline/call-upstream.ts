@@ -81,6 +81,7 @@ interface Dialed extends Dialing {
 async function judge(deps: CallUpstreamDeps, dialed: Dialed): Promise<Answer> {
   const { response, way, deadline } = dialed;
   if (response.status < 200 || response.status > 299) return refuse(deps, dialed);
+  dialed.attempt.hasBegun = true;
   if (isEventStream(response, way.protocol)) return openStream(deps, dialed);
   deadline.lift();
   return readWhole(dialed);

@@ -5,12 +5,13 @@ import type { Stage } from '@strata/shared/pipeline.ts';
 import { type Answer, type Attempt, isLeft } from '../domain/call.ts';
 import { AttemptFailure, type FailureClass } from '../domain/failure.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
-import { givenServiceTier, type Settlement, settle } from '../domain/spending.ts';
+import { type AnswerEnd, givenServiceTier, type Settlement, settle } from '../domain/spending.ts';
 import type { AttemptOutcome, UsageRecord, UsageSink } from '../domain/usage-record.ts';
 
 interface Ending {
   readonly outcome: AttemptOutcome;
   readonly failure: FailureClass | undefined;
+  readonly end: AnswerEnd;
   readonly facts: AnswerFacts | undefined;
   readonly firstEventMs: number | undefined;
 }
@@ -32,19 +33,40 @@ export function createMeter(deps: { clock: Clock; sink: UsageSink }): Stage<Atte
     }
     if (answer.type === 'stream') {
       const firstEventMs = answer.stream.hasContent ? clock.monotonic() - started : undefined;
-      answer.stream.onEnd(({ outcome, failure, facts }) => record({ outcome, failure, facts, firstEventMs }));
+      answer.stream.onEnd(({ outcome, failure, facts }) =>
+        record({
+          outcome,
+          failure,
+          facts,
+          firstEventMs,
+          end: outcome === 'answered' ? 'complete' : 'broken-off',
+        }),
+      );
       return answer;
     }
     const facts = answer.type === 'whole' ? answer.facts : undefined;
-    record({ outcome: 'answered', failure: undefined, facts, firstEventMs: undefined });
+    record({
+      outcome: 'answered',
+      failure: undefined,
+      facts,
+      firstEventMs: undefined,
+      end: 'complete',
+    });
     return answer;
   };
 }
 
 function failedEnding(attempt: Attempt, error: unknown): Ending {
   const isGone = isLeft(attempt.call);
-  const failure = isGone ? undefined : AttemptFailure.from(error).class;
-  return { outcome: isGone ? 'cancelled' : 'failed', failure, facts: undefined, firstEventMs: undefined };
+  const failure = AttemptFailure.from(error);
+  return {
+    outcome: isGone ? 'cancelled' : 'failed',
+    failure: isGone ? undefined : failure.class,
+    facts: undefined,
+    firstEventMs: undefined,
+    // What the upstream itself reports as an error has a status, also inside a 200.
+    end: isGone || (attempt.hasBegun === true && failure.status === undefined) ? 'broken-off' : 'refused',
+  };
 }
 
 function usageRecord(
@@ -94,7 +116,13 @@ function settlement(attempt: Attempt, ending: Ending): Settlement {
   const usage = ending.facts?.report?.usage;
   const serviceTier = givenServiceTier(call.request, ending.facts);
   if (spending !== undefined)
-    return settle(spending, { request: call.request, outcome: ending.outcome, usage, prices, serviceTier });
+    return settle(spending, {
+      request: call.request,
+      end: ending.end,
+      usage,
+      prices,
+      serviceTier,
+    });
   return { usage, isEstimated: false, costNanoUsd: usage && costOf(usage, prices, serviceTier), charges: [] };
 }
 
