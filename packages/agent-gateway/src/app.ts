@@ -18,6 +18,7 @@ import type { Approvals } from './domain/approval.ts';
 import type { DataSchemas } from './domain/data-schemas.ts';
 import type { Effect } from './domain/effect.ts';
 import type { Journal } from './domain/journal.ts';
+import type { RunLimits } from './domain/run-events.ts';
 import type { RunStatus } from './domain/run-state.ts';
 import { createDataSchemas } from './dsl/data-schemas.ts';
 import { createDefinitions, type Definitions } from './dsl/definitions.ts';
@@ -264,8 +265,8 @@ function driverDeps({
     clock: deps.clock,
     live: deps.live,
     cancelRun: deps.cancelRun,
-    issueEnvelope: async (envelope, audience) =>
-      deps.envelopes.issue(await runBudgets.cover(envelope), audience),
+    issueEnvelope: async (envelope, audience, run) =>
+      deps.envelopes.issue(await runBudgets.cover(envelope, run), audience),
     random: Math.random,
     retry: () => ({
       maxAttempts: config.current.engine.call_attempts,
@@ -280,8 +281,10 @@ function driverDeps({
   };
 }
 
-function limitsOf({ limits }: AgentGatewayConfig) {
+function limitsOf({ limits }: AgentGatewayConfig): RunLimits {
+  const costNanoUsd = limits.cost_usd === undefined ? undefined : parseUsd(limits.cost_usd);
   return {
+    ...(costNanoUsd !== undefined && { maxCostNanoUsd: costNanoUsd.toString() }),
     maxSteps: limits.steps,
     maxVisits: limits.visits,
     maxValueBytes: limits.value_bytes,

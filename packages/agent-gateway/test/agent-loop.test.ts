@@ -203,10 +203,10 @@ test('[F84] a model that is away for a while is asked again under the same key, 
 });
 
 test('a refusal that will not change is not tried again', async () => {
-  const stack = await start(() => ({ status: 402 }));
+  const stack = await start(() => ({ status: 403 }));
   expect(await run(stack)).toMatchObject({
     status: 'failed',
-    error: { reason: 'model_call_refused', status: 402 },
+    error: { reason: 'model_call_refused', status: 403 },
   });
   expect(stack.model.received).toHaveLength(1);
 });

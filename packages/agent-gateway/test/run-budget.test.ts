@@ -47,7 +47,10 @@ test('[$-1] every call of a run names the budget of the run, which is reserved f
 test('[$-1] a run whose starter has not so much left calls nobody', async () => {
   const team = { name: 'team', subject: 'team:default', limit_usd: '1', window: 'total' };
   const { run, envelopes } = await start('2.5', [team]);
-  expect(JSON.stringify(run.body)).toContain('budget_exceeded');
+  expect(run.body).toMatchObject({
+    status: 'paused',
+    pause: { error: { budget: { subject: 'team:default', needed_nano_usd: '2500000000' } } },
+  });
   expect(envelopes).toEqual([]);
 });
 
@@ -56,6 +59,19 @@ test('without a limit a run spends from the budgets of whoever started it', asyn
   expect(run.body).toMatchObject({ status: 'completed' });
   expect(claimsOf(envelopes[0])).not.toHaveProperty('grant');
   expect(await stores.budgets.store.openRuns({ after: '', limit: 10 })).toEqual([]);
+});
+
+test('[$-1] a run that another waits for spends from the budget of that one', async () => {
+  const { envelopes, deps: stores } = await start('2.5');
+  const child = { ...flow, document: { ...flow.document, name: 'child' } };
+  await gateway?.call('PUT', '/v1/workflows/test/child/1.0.0', { body: child });
+  const parent = definitionOf([
+    { delegate: { run: { workflow: { namespace: 'test', name: 'child', version: '1.0.0', input: {} } } } },
+  ]);
+  const run = await gateway?.call('POST', '/v1/runs?wait=20', { body: { definition: parent, input: {} } });
+  expect(run?.body, JSON.stringify(run?.body)).toMatchObject({ status: 'completed' });
+  expect(JSON.stringify(claimsOf(envelopes[1]))).toContain(`"run:${run?.body.id}"`);
+  expect(await stores.budgets.store.openRuns({ after: '', limit: 10 })).toHaveLength(2);
 });
 
 test('[$-1] a run that is taken up again after its budget was closed has what it left', async () => {

@@ -4,7 +4,7 @@ import { SseReader } from '@strata/shared/http/sse.ts';
 import { envelopeHeader } from '@strata/shared/identity/envelope.ts';
 import { parseJson } from '@strata/shared/json.ts';
 import * as z from 'zod';
-import { kindOfStatus, readBounded, retryAfterMsOf } from '../domain/upstream-refusal.ts';
+import { isBudgetReason, kindOfStatus, readBounded, retryAfterMsOf } from '../domain/upstream-refusal.ts';
 
 /** One JSON-RPC message on its way to mcp-gateway. */
 export interface McpPost {
@@ -120,8 +120,13 @@ function readResponse(bytes: Buffer, id: number): McpResponse | undefined {
   return parsed.success && parsed.data.id === id ? parsed.data : undefined;
 }
 
+const refusalSchema = z.looseObject({ reason: z.string() });
+
 function unwrap({ result, error }: McpResponse): unknown {
   if (error === undefined) return result;
+  const refusal = refusalSchema.safeParse(error.data).data;
+  if (refusal !== undefined && isBudgetReason(refusal.reason))
+    throw new GatewayError('budget_exceeded', error.message, { reason: refusal.reason, details: refusal });
   const isCallersFault = error.code <= -32600 && error.code >= -32602;
   throw new GatewayError(isCallersFault ? 'invalid_request' : 'upstream_failed', error.message, {
     reason: 'mcp_error',

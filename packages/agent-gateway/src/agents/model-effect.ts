@@ -6,7 +6,7 @@ import { parseJson } from '@strata/shared/json.ts';
 import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
 import * as z from 'zod';
 import type { CallContext, CallResult, Effect } from '../domain/effect.ts';
-import { kindOfStatus, readBounded, retryAfterMsOf } from '../domain/upstream-refusal.ts';
+import { isBudgetReason, kindOfStatus, readBounded, retryAfterMsOf } from '../domain/upstream-refusal.ts';
 import { contextExceeded, type ModelAnswer } from './conversation.ts';
 import type { ModelCall } from './model-call.ts';
 import { type ChatStream, readChatStream } from './read-chat-stream.ts';
@@ -44,7 +44,11 @@ const answerSchema = z.looseObject({
 });
 
 const refusalSchema = z.object({
-  error: z.object({ message: z.string(), code: z.string().nullish() }),
+  error: z.object({
+    message: z.string(),
+    code: z.string().nullish(),
+    details: z.record(z.string(), z.unknown()).catch({}).default({}),
+  }),
 });
 
 export interface ModelEffectOptions {
@@ -157,6 +161,7 @@ function costOf(response: DialResponse): bigint | undefined {
 function refusalOf(response: DialResponse, bytes: Buffer): GatewayError {
   const { status } = response;
   const refusal = refusalSchema.safeParse(parseOrNothing(bytes));
+  const code = refusal.data?.error.code ?? null;
   const retryAfterMs = retryAfterMsOf(response.headers['retry-after']);
   return new GatewayError(
     kindOfStatus(status),
@@ -164,11 +169,16 @@ function refusalOf(response: DialResponse, bytes: Buffer): GatewayError {
       ? `The model call was refused: ${refusal.data.error.message}`
       : `The model call was refused with status ${status}.`,
     {
-      reason: tooLongCodes.has(refusal.data?.error.code ?? '') ? contextExceeded : 'model_call_refused',
-      details: { upstream_status: status, upstream_reason: refusal.data?.error.code ?? null },
+      reason: reasonOf(code),
+      details: { ...refusal.data?.error.details, upstream_status: status, upstream_reason: code },
       ...(retryAfterMs !== undefined && { retryAfterMs }),
     },
   );
+}
+
+function reasonOf(code: string | null): string {
+  if (code !== null && tooLongCodes.has(code)) return contextExceeded;
+  return isBudgetReason(code) ? code : 'model_call_refused';
 }
 
 function parseOrNothing(bytes: Buffer): unknown {

@@ -1,6 +1,6 @@
 import type { Command, StartedCall } from './command.ts';
 import { runError } from './run-error.ts';
-import type { RunEvent } from './run-events.ts';
+import type { RunError, RunEvent } from './run-events.ts';
 import type { OpenTask, RunState } from './run-state.ts';
 import type { InDoubtAnswer, PlannedCall } from './task-type.ts';
 
@@ -10,13 +10,16 @@ const never = Number.POSITIVE_INFINITY;
 export function decideCalls(task: OpenTask, calls: readonly PlannedCall[], nowMs: number): Command {
   const start: StartedCall[] = [];
   const events: RunEvent[] = [];
+  let shortage: RunError | undefined;
   let untilMs = task.deadlineAtMs ?? never;
   for (const call of calls) {
     const answer = decideCall(task, call, nowMs);
     if (answer.type === 'start') addOnce(start, answer.started);
     else if (answer.type === 'record') events.push(answer.event);
+    else if (answer.type === 'held') shortage ??= answer.error;
     else if (answer.type === 'later') untilMs = Math.min(untilMs, answer.atMs);
   }
+  if (shortage !== undefined) events.push({ type: 'run-paused', by: 'engine', error: shortage });
   if (events.length > 0) return { type: 'record', events };
   return start.length > 0 ? { type: 'call', task, start } : { type: 'wait', untilMs };
 }
@@ -31,6 +34,7 @@ type CallAnswer =
   | { readonly type: 'record'; readonly event: RunEvent }
   | { readonly type: 'later'; readonly atMs: number }
   | { readonly type: 'running' }
+  | { readonly type: 'held'; readonly error: RunError }
   | { readonly type: 'parked' };
 
 function decideCall(task: OpenTask, call: PlannedCall, nowMs: number): CallAnswer {
@@ -44,6 +48,8 @@ function decideCall(task: OpenTask, call: PlannedCall, nowMs: number): CallAnswe
       return again(call, known.attempt);
     case 'released':
       return again(call, known.attempt);
+    case 'held':
+      return { type: 'held', error: known.error };
     case 'parked':
       return { type: 'parked' };
     case 'in-doubt':

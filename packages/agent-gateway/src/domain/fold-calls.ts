@@ -16,6 +16,12 @@ export function applyCall(state: RunState, event: CallEvent): void {
   if (event.type === 'call-completed') book(state, event.costNanoUsd, event.usage);
 }
 
+/** The run goes on: what no budget paid for is asked for again. */
+export function releaseHeldCalls({ calls }: OpenTask): void {
+  for (const [id, call] of calls)
+    if (call.status === 'held') calls.set(id, { status: 'released', attempt: call.attempt });
+}
+
 /** The task is over, and with it what its calls waited for. */
 export function forgetCalls(state: RunState, task: OpenTask): void {
   for (const call of task.calls.values()) state.parkedCalls -= Number(call.status === 'parked');
@@ -34,6 +40,8 @@ function callAfter(event: CallEvent, before: CallState | undefined): CallState {
         ? { status: 'failed', error }
         : { status: 'retrying', attempt, retryAtMs };
     }
+    case 'call-held':
+      return { status: 'held', attempt, error: event.error };
     case 'call-in-doubt':
       return { status: 'in-doubt', attempt };
     case 'call-parked':

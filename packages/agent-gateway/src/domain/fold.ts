@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { applyCall, forgetCalls } from './fold-calls.ts';
+import { applyCall, forgetCalls, releaseHeldCalls } from './fold-calls.ts';
 import { applyChild, applyMail } from './fold-mail.ts';
 import type { JournalRecord, RunEvent } from './run-events.ts';
 import {
@@ -81,6 +81,7 @@ function applyEvent(state: RunState, event: RunEvent, atMs: number): void {
     case 'call-started':
     case 'call-completed':
     case 'call-failed':
+    case 'call-held':
     case 'call-in-doubt':
     case 'call-parked':
     case 'call-resolved':
@@ -115,11 +116,7 @@ function applyControl(state: RunState, event: ControlEvent, atMs: number): void 
       state.pause = { by: event.by, atMs, error: event.error };
       return;
     case 'run-resumed':
-      state.pause = undefined;
-      state.limits = event.limits ?? state.limits;
-      state.deadlineAtMs = event.deadlineAtMs ?? state.deadlineAtMs;
-      for (const task of state.tasks.values()) state.touched.add(task);
-      for (const list of state.lists.values()) state.touched.add(list);
+      resume(state, event, atMs);
       return;
     case 'run-terminated':
       end(state, 'terminated');
@@ -143,6 +140,20 @@ function applyControl(state: RunState, event: ControlEvent, atMs: number): void 
       fork(state, event, atMs);
       return;
   }
+}
+
+/** A task that waited for money or for a limit has as much time left as when its run was paused. */
+function resume(state: RunState, event: EventOf<'run-resumed'>, atMs: number): void {
+  const pausedMs = state.pause?.error === undefined ? 0 : atMs - state.pause.atMs;
+  state.pause = undefined;
+  state.limits = event.limits ?? state.limits;
+  state.deadlineAtMs = event.deadlineAtMs ?? state.deadlineAtMs;
+  for (const task of state.tasks.values()) {
+    if (task.deadlineAtMs !== undefined) task.deadlineAtMs += pausedMs;
+    releaseHeldCalls(task);
+    state.touched.add(task);
+  }
+  for (const list of state.lists.values()) state.touched.add(list);
 }
 
 /** What was under way belongs to the other run, as what it cost does; what it had recorded is this run's too. */

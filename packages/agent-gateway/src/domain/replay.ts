@@ -69,5 +69,8 @@ function reopen(state: RunState, { record, aside }: Required<Effective>): void {
   });
   for (const [path, visit] of aside.visits) if (path !== '') state.visits.set(path, visit);
   for (const type of aside.subscribed) state.subscribed.add(type);
-  takeUpTasks(state, { atMs: record.atMs, isDropped: call => call.status === 'failed' });
+  takeUpTasks(state, {
+    atMs: record.atMs,
+    isDropped: ({ status }) => status === 'failed' || status === 'held',
+  });
 }

@@ -1,5 +1,6 @@
 import { type ErrorKind, GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { RunError } from './run-events.ts';
+import * as z from 'zod';
+import type { BudgetShortage, RunError } from './run-events.ts';
 
 const prefix = 'https://serverlessworkflow.io/spec/1.0.0/errors/';
 
@@ -39,10 +40,30 @@ export function toRunError(error: unknown, instance: string): RunError {
   const known = GatewayError.from(error);
   const { details } = known;
   const status = typeof details?.upstream_status === 'number' ? details.upstream_status : known.status;
-  return runError(typeOfKind[known.kind] ?? 'runtime', {
-    status,
-    detail: known.publicMessage,
-    instance: typeof details?.instance === 'string' ? details.instance : instance,
-    reason: known.reason,
-  });
+  const budget = shortageIn(details);
+  return {
+    ...runError(typeOfKind[known.kind] ?? 'runtime', {
+      status,
+      detail: known.publicMessage,
+      instance: typeof details?.instance === 'string' ? details.instance : instance,
+      reason: known.reason,
+    }),
+    ...(budget !== undefined && { budget }),
+  };
+}
+
+const amount = z.string().regex(/^\d{1,30}$/);
+const shortageSchema = z.object({
+  budget_subject: z.string().max(500),
+  needed_nano_usd: amount,
+  available_nano_usd: amount,
+  resets_at: z.iso.datetime().optional(),
+});
+
+/** As every gateway tells it (`details` of `budget_exceeded`). */
+export function shortageIn(details: unknown): BudgetShortage | undefined {
+  const { data } = shortageSchema.safeParse(details);
+  if (data === undefined) return undefined;
+  const { budget_subject: subject, ...rest } = data;
+  return { subject, ...rest };
 }

@@ -17,6 +17,8 @@ export interface RunIdentity {
   readonly depth: number;
   /** Of the run that started this one: what is spent is spent from it. */
   readonly budget?: { readonly id: string; readonly remainingNanoUsd: string };
+  /** The run whose budget this one spends: that of a run that waits for it. */
+  readonly spendsOf?: string | undefined;
 }
 
 /** Fixed when the run is created, so that a changed configuration cannot change a decision already made (AG-3). */
@@ -35,6 +37,8 @@ export interface RunLimits {
   readonly maxRepeats: number;
   /** How long the run may take, its waits included. */
   readonly maxRunMs: number;
+  /** What the run may spend, in nano-USD as text. Without it, what is configured when it calls. */
+  readonly maxCostNanoUsd?: string;
 }
 
 /** What went wrong, in the shape of the DSL's errors (RFC 7807 members) plus the reason of this gateway. */
@@ -47,6 +51,18 @@ export interface RunError {
   /** JSON pointer of the task. */
   readonly instance: string;
   readonly reason: string;
+  /** When a budget refused: which one, and what it lacks. */
+  readonly budget?: BudgetShortage;
+}
+
+/** What a budget has too little of, in nano-USD as text. */
+export interface BudgetShortage {
+  /** Whose budget: `team:support`, `run:run_…`. */
+  readonly subject: string;
+  readonly needed_nano_usd: string;
+  readonly available_nano_usd: string;
+  /** When it begins anew by itself. */
+  readonly resets_at?: string | undefined;
 }
 
 export interface Usage {
@@ -202,6 +218,8 @@ export type RunEvent =
       /** Present when it will be tried again. */
       readonly retryAtMs?: number;
     } & OfCall)
+  /** A budget had not enough for it: nothing was done. The run is paused then, and the call is made when it is resumed ($-1). */
+  | ({ readonly type: 'call-held'; readonly error: RunError } & OfCall)
   /** Its worker died after it had begun: whether it took effect is not known (AG-1). */
   | ({ readonly type: 'call-in-doubt' } & OfCall)
   /** Waits for an operator. */

@@ -29,7 +29,9 @@ export type CallState =
   | { readonly status: 'failed'; readonly error: RunError }
   | { readonly status: 'in-doubt'; readonly attempt: number }
   | { readonly status: 'parked'; readonly attempt: number }
-  /** An operator said: again. */
+  /** A budget had not enough for it; nothing was done. */
+  | { readonly status: 'held'; readonly attempt: number; readonly error: RunError }
+  /** Somebody said: again. */
   | { readonly status: 'released'; readonly attempt: number };
 
 export interface BranchOutcome {

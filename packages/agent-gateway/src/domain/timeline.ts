@@ -91,6 +91,9 @@ export class TimelineReader {
           this.#end(callId(event), atMs, 'failed', { error: event.error.reason });
         else this.#change(callId(event), { status: 'waiting', error: event.error.reason });
         return;
+      case 'call-held':
+        this.#change(callId(event), { status: 'waiting', error: event.error.reason });
+        return;
       case 'call-in-doubt':
       case 'call-parked':
         this.#change(callId(event), { status: 'in_doubt' });

@@ -19,6 +19,17 @@ export function kindOfStatus(status: number): ErrorKind {
   return kinds[status] ?? (status < 500 ? 'invalid_request' : 'upstream_failed');
 }
 
+/** What the gateways themselves say when a budget does not bear a call; a run passes it on as it is. */
+const budgetReasons: ReadonlySet<unknown> = new Set([
+  'budget_exceeded',
+  'cost_unknown',
+  'run_budget_unknown',
+]);
+
+export function isBudgetReason(reason: unknown): reason is string {
+  return budgetReasons.has(reason);
+}
+
 /** `retry-after` in milliseconds, when it is a number of seconds (RFC 9110 section 10.2.3). */
 export function retryAfterMsOf(header: string | string[] | undefined): number | undefined {
   const text = Array.isArray(header) ? header[0] : header;

@@ -19,6 +19,7 @@ export interface LimitOverrides {
   readonly maxRunMs?: number;
   readonly maxFanOut?: number;
   readonly maxRepeats?: number;
+  readonly maxCostNanoUsd?: string;
 }
 
 export type InDoubtPolicy = 'retry' | 'park' | 'fail';

@@ -1,3 +1,4 @@
+import { parseUsd } from '@strata/shared/money/nano-usd.ts';
 import * as z from 'zod';
 import type { CompileContext, TaskTypes } from '../domain/task-type.ts';
 import type {
@@ -43,6 +44,10 @@ const gatewaySchema = z.strictObject({
       fanOut: z.int().min(1).optional(),
       repeats: z.int().min(1).optional(),
       wallClock: z.unknown().optional(),
+      costUsd: z
+        .string()
+        .refine(text => parseUsd(text) !== undefined, "Expected an amount in quotes, such as '2.50'")
+        .optional(),
     })
     .optional(),
 });
@@ -329,12 +334,13 @@ export class Compiler {
 
   #limits(limits: z.output<typeof gatewaySchema>['limits']): LimitOverrides {
     if (limits === undefined) return {};
-    const { steps, visits, fanOut, repeats, wallClock } = limits;
+    const { steps, visits, fanOut, repeats, wallClock, costUsd } = limits;
     return {
       ...(steps !== undefined && { maxSteps: steps }),
       ...(visits !== undefined && { maxVisits: visits }),
       ...(fanOut !== undefined && { maxFanOut: fanOut }),
       ...(repeats !== undefined && { maxRepeats: repeats }),
+      ...(costUsd !== undefined && { maxCostNanoUsd: String(parseUsd(costUsd)) }),
       ...(wallClock !== undefined && {
         maxRunMs: this.#duration(wallClock, '/document/metadata/gateway/limits/wallClock'),
       }),

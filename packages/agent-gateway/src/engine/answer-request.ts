@@ -29,6 +29,10 @@ const childSchema = z.object({ runId: z.string(), outcome: z.custom<ChildOutcome
 
 const resumeSchema = z.object({
   limits: z.record(z.string(), z.number()).optional(),
+  costNanoUsd: z
+    .string()
+    .regex(/^\d{1,18}$/)
+    .optional(),
   deadlineAtMs: z.number().optional(),
 });
 
@@ -59,12 +63,13 @@ export function answerRequest(request: RunRequest, state: RunState): RunEvent[] 
       return state.pause === undefined && !state.isCancelRequested ? [{ type: 'run-paused', by }] : [];
     case 'resume': {
       if (state.pause === undefined) return [];
-      const { limits, deadlineAtMs } = resumeSchema.parse(payload);
+      const { limits, costNanoUsd, deadlineAtMs } = resumeSchema.parse(payload);
+      const granted = { ...limits, ...(costNanoUsd !== undefined && { maxCostNanoUsd: costNanoUsd }) };
       return [
         {
           type: 'run-resumed',
           by,
-          ...(limits !== undefined && { limits: { ...state.limits, ...limits } }),
+          limits: { ...state.limits, ...granted },
           ...(deadlineAtMs !== undefined && { deadlineAtMs }),
         },
       ];

@@ -5,6 +5,7 @@ import { type Envelope, type GatewayName, narrow } from '@strata/shared/identity
 import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
 import { readScopes } from '@strata/shared/identity/scopes.ts';
 import { defaultProject, defaultTeam } from '@strata/shared/identity/tree.ts';
+import type { CoveredRun } from '@strata/shared/money/run-budgets.ts';
 import type { CallContext, CallNarrowing, Effects } from '../domain/effect.ts';
 import { toRunError } from '../domain/run-error.ts';
 import type { RunEvent } from '../domain/run-events.ts';
@@ -13,7 +14,11 @@ import type { PlannedCall } from '../domain/task-type.ts';
 import { ProgressBuffer } from './progress-buffer.ts';
 import type { CallTrace } from './run-trace.ts';
 
-export type IssueEnvelope = (envelope: Omit<Envelope, 'issuer'>, audience: GatewayName) => Promise<string>;
+export type IssueEnvelope = (
+  envelope: Omit<Envelope, 'issuer'>,
+  audience: GatewayName,
+  run: CoveredRun,
+) => Promise<string>;
 
 export interface RetrySettings {
   readonly maxAttempts: number;
@@ -77,6 +82,9 @@ export async function performCall(attempt: Attempt, deps: PerformDeps): Promise<
   } catch (error) {
     const known = GatewayError.from(error);
     trace.failed(known);
+    // Nothing was done: what is asked for again once somebody has paid is asked for the first time ($-1).
+    if (known.kind === 'budget_exceeded')
+      return { type: 'call-held', ...of, error: toRunError(known, task.path) };
     const delayMs = retryDelay(known, attempt, deps);
     return {
       type: 'call-failed',
@@ -104,10 +112,16 @@ function createContext(
     signal,
     maxResultBytes: state.limits.maxValueBytes,
     envelope: (audience, narrowing) =>
-      deps.issueEnvelope(envelopeOf({ runId, state, task }, narrowing), audience),
+      deps.issueEnvelope(envelopeOf({ runId, state, task }, narrowing), audience, coveredRun(runId, state)),
     progress: onProgress,
     annotate: trace.annotate,
   };
+}
+
+/** A run that somebody waits for spends what that one was given. */
+function coveredRun(runId: string, { identity, limits }: RunState): CoveredRun {
+  const { maxCostNanoUsd: limit } = limits;
+  return { runId: identity.spendsOf ?? runId, limitNanoUsd: limit === undefined ? undefined : BigInt(limit) };
 }
 
 /** The run's own envelope, then what this call needs of it: nothing is ever added (W7). */

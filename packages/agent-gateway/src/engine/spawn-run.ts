@@ -56,6 +56,8 @@ export async function planChildRun(
         ...identity,
         actors: [`workflow:${state.workflow}`, ...identity.actors],
         depth: identity.depth - 1,
+        // What nobody waits for may go on when this run and its budget have ended.
+        spendsOf: isDetached ? undefined : (identity.spendsOf ?? runId),
       },
       limits,
       deadlineAtMs: Math.min(

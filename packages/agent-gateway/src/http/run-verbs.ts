@@ -1,13 +1,17 @@
+import { requireRole } from '@strata/shared/admin/route-access.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { newId } from '@strata/shared/ids.ts';
+import { parseUsd, usdText } from '@strata/shared/money/nano-usd.ts';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { reservedSignals } from '../domain/approval.ts';
 import type { RunSummary } from '../domain/journal.ts';
+import { replay } from '../domain/replay.ts';
 import type { RunLimits } from '../domain/run-events.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
 import { readFields } from './read-body.ts';
+import { readRecords } from './read-records.ts';
 import { askRewind } from './rewind-run.ts';
 
 const reasonBody = z.strictObject({ reason: z.string().max(500).optional() });
@@ -38,9 +42,16 @@ const resumeBody = z.strictObject({
       repeats: amount,
       journal_bytes: amount,
       run_ms: amount,
+      cost_usd: z
+        .string()
+        .refine(text => parseUsd(text) !== undefined, "expected an amount in quotes, such as '2.50'")
+        .optional(),
     })
     .default({}),
 });
+
+/** Who may let a run spend more, as far as the budgets above it have it; whoever submits may not. */
+const moneyRoles = ['owner', 'operator'] as const;
 
 const limitNames = {
   steps: 'maxSteps',
@@ -59,14 +70,16 @@ export const runVerbs: Readonly<
   terminate: (request, run) => ({ kind: 'terminate', payload: reasonOf(request, run) }),
   pause: (request, run) => ({ kind: 'pause', payload: reasonOf(request, run) }),
   /** A run that met a limit goes on when it is granted a higher one; time is granted from now on. */
-  resume(request, _run, { clock, limits: configured }) {
-    const { limits } = readFields(request, resumeBody);
+  async resume(request, run, { clock, journal, limits: configured }) {
+    const { limits: given } = readFields(request, resumeBody);
+    const { cost_usd, ...limits } = given;
     const granted: Record<string, number> = {};
     for (const [name, value] of Object.entries(limits)) {
       if (value !== undefined) granted[limitNames[name as keyof typeof limitNames]] = value; // checked by the schema
     }
     const runMs = limits.run_ms ?? configured().maxRunMs;
-    return { kind: 'resume', payload: { limits: granted, deadlineAtMs: clock.now() + runMs } };
+    const costNanoUsd = cost_usd === undefined ? undefined : await topUp(request, run, { cost_usd, journal });
+    return { kind: 'resume', payload: { limits: granted, costNanoUsd, deadlineAtMs: clock.now() + runMs } };
   },
   resolve(request) {
     const { call: named, task: path, ...resolution } = readFields(request, resolveBody);
@@ -83,6 +96,25 @@ export const runVerbs: Readonly<
     return askRewind(run, { verb: 'rewind', task: path, visit }, deps);
   },
 };
+
+async function topUp(
+  request: FastifyRequest,
+  run: RunSummary,
+  { cost_usd: text, journal }: { readonly cost_usd: string } & Pick<ApiDeps, 'journal'>,
+): Promise<string> {
+  requireRole({ roles: moneyRoles }, request.caller);
+  const limitNanoUsd = parseUsd(text) ?? 0n;
+  const { maxCostNanoUsd: before } = replay(await readRecords(run.id, journal)).limits;
+  if (before !== undefined && limitNanoUsd > BigInt(before)) return limitNanoUsd.toString();
+  const problem =
+    before === undefined
+      ? 'The run has no budget of its own: raise the budget that refused it.'
+      : `The run may spend ${usdText(BigInt(before))} USD already: more is needed.`;
+  throw new GatewayError('invalid_request', problem, {
+    reason: 'run_limit_not_raised',
+    param: 'limits.cost_usd',
+  });
+}
 
 function reasonOf(request: FastifyRequest, _run: RunSummary): { detail: string | undefined } {
   return { detail: readFields(request, reasonBody).reason };

@@ -7,6 +7,7 @@ import { maxEnvelopeDepth } from '@strata/shared/identity/envelope.ts';
 import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { newId } from '@strata/shared/ids.ts';
+import { smaller } from '@strata/shared/money/nano-usd.ts';
 import type { Journal, NewRun, RunSummary } from '../domain/journal.ts';
 import type { Fork, RunEvent, RunIdentity, RunLimits } from '../domain/run-events.ts';
 import type { Workflow } from '../domain/workflow.ts';
@@ -150,7 +151,7 @@ function identityOf(caller: Caller): RunIdentity {
 
 /** A definition may lower what the configuration grants, and raise nothing. */
 function lower(configured: RunLimits, { limits }: Workflow): RunLimits {
-  const least = (key: keyof RunLimits, wanted: number | undefined) =>
+  const least = (key: Exclude<keyof RunLimits, 'maxCostNanoUsd'>, wanted: number | undefined) =>
     Math.min(configured[key], wanted ?? Number.POSITIVE_INFINITY);
   return {
     ...configured,
@@ -159,5 +160,15 @@ function lower(configured: RunLimits, { limits }: Workflow): RunLimits {
     maxFanOut: least('maxFanOut', limits.maxFanOut),
     maxRepeats: least('maxRepeats', limits.maxRepeats),
     maxRunMs: least('maxRunMs', limits.maxRunMs),
+    ...leastCost(configured.maxCostNanoUsd, limits.maxCostNanoUsd),
   };
+}
+
+function leastCost(
+  configured: string | undefined,
+  wanted: string | undefined,
+): Pick<RunLimits, 'maxCostNanoUsd'> {
+  const given = [configured, wanted].filter(each => each !== undefined).map(BigInt);
+  const [first, ...others] = given;
+  return first === undefined ? {} : { maxCostNanoUsd: others.reduce(smaller, first).toString() };
 }

@@ -15,7 +15,12 @@ export interface ChatBody {
 export type Reply =
   | { readonly say: string; readonly pieces?: readonly string[] }
   | { readonly use: readonly { readonly tool: string; readonly input: unknown }[] }
-  | { readonly status: number; readonly code?: string; readonly headers?: Readonly<Record<string, string>> };
+  | {
+      readonly status: number;
+      readonly code?: string;
+      readonly details?: Readonly<Record<string, string>>;
+      readonly headers?: Readonly<Record<string, string>>;
+    };
 
 /** The chat endpoint of ai-gateway, answering as the test says and naming a price: 1000 nano-USD a call. */
 export function startModel(
@@ -28,7 +33,8 @@ export function startModel(
     response.setHeader('content-type', 'application/json');
     if ('status' in answer) {
       response.writeHead(answer.status, answer.headers);
-      response.end(JSON.stringify({ error: { message: 'refused', code: answer.code ?? 'test' } }));
+      const { code = 'test', details } = answer;
+      response.end(JSON.stringify({ error: { message: 'refused', code, ...(details && { details }) } }));
       return;
     }
     if ('pieces' in answer && answer.pieces !== undefined) {

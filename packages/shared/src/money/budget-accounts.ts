@@ -37,6 +37,34 @@ export function drawAll(
   return { type: 'drawn', nanoUsd: drawn };
 }
 
+/**
+ * More for a run that has a budget already: what it holds of each parent and the difference, as of now, or nothing changes. A limit is
+ * never lowered, and a closed budget stays as it is.
+ */
+export function raiseAccount(
+  accounts: Accounts,
+  { id, limitNanoUsd, atMs }: { readonly id: string; readonly limitNanoUsd: bigint; readonly atMs: number },
+): DrawOutcome {
+  const account = accounts.get(id);
+  if (account === undefined || account.isClosed || account.limitNanoUsd >= limitNanoUsd)
+    return { type: 'drawn', nanoUsd: [] };
+  const more = limitNanoUsd - account.limitNanoUsd;
+  const before = new Map(accounts);
+  // Taken back and drawn again: in a parent whose window has begun anew since, all of it counts in the new one.
+  const draws = account.parents
+    .filter(parentId => accounts.has(parentId))
+    .map(budgetId => {
+      const grantId = runGrantId(id, budgetId);
+      const held = accounts.get(budgetId)?.grants.get(grantId)?.remaining ?? 0n;
+      change(accounts, budgetId, { type: 'trim', grantId, keep: 0n }, atMs);
+      return { budgetId, grantId, atMs, need: held + more, want: held + more };
+    });
+  const outcome = drawAll(accounts, { owner: `budget:${id}`, draws });
+  if (outcome.type === 'drawn') accounts.set(id, { ...account, limitNanoUsd });
+  else for (const [each, old] of before) accounts.set(each, old);
+  return outcome;
+}
+
 /** Charges of a run go up: each parent pays out of the grant that the run is. Budgets that were removed bear nothing. */
 export function chargeAll(accounts: Accounts, charges: readonly Charge[], nowMs: number): ChargeOutcome {
   const alerts: BudgetAlert[] = [];

@@ -100,7 +100,10 @@ export interface BudgetStore {
   /** Rises with every `create`, `update` and `remove` of any process. */
   version(): Promise<number>;
 
-  /** A budget for a run, its whole limit set aside in each parent, or refused by one of them. Opening it again changes nothing. */
+  /**
+   * A budget for a run, its whole limit set aside in each parent, or refused by one of them. Opening it again changes nothing; with a higher
+   * limit it is raised, and the difference is set aside in each parent or refused.
+   */
   openRun(run: {
     readonly id: string;
     readonly tenant: string;

@@ -31,7 +31,7 @@ export interface Budgets {
   /** What the ledger has booked. */
   charged(charges: readonly Charge[], outcome: ChargeOutcome): void;
   /**
-   * A run's budget, set aside in the hard budgets of whoever starts it. Doing it again changes nothing.
+   * A run's budget, set aside in the hard budgets of whoever starts it. Doing it again changes nothing, or raises it.
    *
    * @throws GatewayError budget_exceeded.
    */
@@ -168,10 +168,11 @@ export function createBudgets({ store, clock, log, leaseMs }: BudgetsOptions): B
       const parents = bearers.map(budget => budget.id);
       const outcome = await store.openRun({ id, tenant: starter.tenant, runId, limitNanoUsd, parents });
       if (outcome.type === 'drawn') return;
+      const spentNanoUsd = (await store.totals(id))?.spentNanoUsd ?? 0n;
       const refusing = bearers.find(budget => budget.id === outcome.budgetId);
       throw budgetExceeded({
         subject: refusing?.subject ?? { kind: 'run', id: runId },
-        neededNanoUsd: limitNanoUsd,
+        neededNanoUsd: limitNanoUsd - spentNanoUsd,
         availableNanoUsd: outcome.type === 'refused' ? outcome.availableNanoUsd : 0n,
         resetsAtMs: refusing && resetOf(refusing, clock),
       });

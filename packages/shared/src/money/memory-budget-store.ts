@@ -8,6 +8,7 @@ import {
   closeAccount,
   drawAll,
   type PlacedAccount,
+  raiseAccount,
   reconcileGrant,
   runGrantId,
   trimAll,
@@ -100,7 +101,13 @@ export function createMemoryBudgetStore(clock: Clock): BudgetStore {
     version: async () => version,
 
     async openRun({ id, tenant, runId, limitNanoUsd, parents }) {
-      if (budgets.has(id)) return { type: 'drawn', nanoUsd: [] };
+      const known = budgets.get(id);
+      if (known !== undefined) {
+        const outcome = raiseAccount(accounts, { id, limitNanoUsd, atMs: clock.now() });
+        const limit = accounts.get(id)?.limitNanoUsd ?? known.limitNanoUsd;
+        budgets.set(id, { ...known, limitNanoUsd: limit });
+        return outcome;
+      }
       const draws = parents.map(budgetId => ({
         budgetId,
         grantId: runGrantId(id, budgetId),

@@ -10,10 +10,18 @@ export interface RunBudgets {
    * The envelope of a call of a run, naming the budget that the call spends from: the run's own where runs have a limit, else what the envelope
    * names already.
    *
+   * `run` is what the run was given when it was created or resumed, and whose budget it is: that of the run which started it and waits for it.
+   *
    * @throws GatewayError budget_exceeded when whoever started the run has not so much left.
    */
-  cover<Own extends RunEnvelope>(envelope: Own): Promise<Own>;
+  cover<Own extends RunEnvelope>(envelope: Own, run?: CoveredRun): Promise<Own>;
   close(): void;
+}
+
+export interface CoveredRun {
+  readonly runId: string;
+  /** Raises the budget when it is more than before; undefined: what is configured. */
+  readonly limitNanoUsd: bigint | undefined;
 }
 
 /** Before it is signed. */
@@ -37,7 +45,7 @@ export function createRunBudgets(options: {
 
   async function open(envelope: RunEnvelope, runId: string, limitNanoUsd: bigint): Promise<OpenBudget> {
     const before = known.get(runId);
-    if (before !== undefined) return before;
+    if (before !== undefined && before.wholeNanoUsd >= limitNanoUsd) return before;
     const opened = await nextBudget(runId, limitNanoUsd);
     await budgets.openRun({ ...opened, runId, starter: starterOf(envelope) });
     const [oldest] = known.keys();
@@ -51,7 +59,8 @@ export function createRunBudgets(options: {
     let left = limitNanoUsd;
     for (let life = 1; ; life++) {
       const id = runBudgetId(runId, life);
-      if ((await budgets.store.find(id))?.isClosed !== true) return { id, limitNanoUsd: left };
+      if ((await budgets.store.find(id))?.isClosed !== true)
+        return { id, limitNanoUsd: left, wholeNanoUsd: limitNanoUsd };
       const spent = (await budgets.store.totals(id))?.spentNanoUsd ?? 0n;
       left = left > spent ? left - spent : 0n;
     }
@@ -86,9 +95,9 @@ export function createRunBudgets(options: {
   }
 
   return {
-    async cover(envelope) {
-      const limitNanoUsd = options.limitNanoUsd();
-      const { runId } = envelope;
+    async cover(envelope, run) {
+      const limitNanoUsd = run?.limitNanoUsd ?? options.limitNanoUsd();
+      const runId = run?.runId ?? envelope.runId;
       if (limitNanoUsd === undefined || runId === undefined) return envelope;
       const opened = await open(envelope, runId, limitNanoUsd);
       return { ...envelope, grant: { id: opened.id, remainingNanoUsd: opened.limitNanoUsd } };
@@ -103,6 +112,8 @@ export function createRunBudgets(options: {
 interface OpenBudget {
   readonly id: string;
   readonly limitNanoUsd: bigint;
+  /** Of all budgets that the run has had. */
+  readonly wholeNanoUsd: bigint;
 }
 
 function runBudgetId(runId: string, life: number): string {

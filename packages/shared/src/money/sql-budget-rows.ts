@@ -90,6 +90,13 @@ export async function saveAccounts(
     if (old === undefined || old === account) continue;
     await saveSpent(transaction, id, old, account);
     await saveGrants(transaction, id, old, account);
+    if (old.limitNanoUsd !== account.limitNanoUsd) {
+      await transaction
+        .updateTable('budgets')
+        .set({ limit_nano_usd: account.limitNanoUsd })
+        .where('id', '=', id)
+        .execute();
+    }
     if (old.isClosed !== account.isClosed) {
       await transaction.updateTable('budgets').set({ is_closed: 1 }).where('id', '=', id).execute();
     }

@@ -9,6 +9,7 @@ import {
   chargeAll,
   closeAccount,
   drawAll,
+  raiseAccount,
   reconcileGrant,
   runGrantId,
   trimAll,
@@ -282,7 +283,10 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
           .select('id')
           .where('id', '=', id)
           .executeTakeFirst();
-        if (known !== undefined) return { type: 'drawn', nanoUsd: [] };
+        if (known !== undefined)
+          return transition(transaction, [id], (accounts, atMs) =>
+            raiseAccount(accounts, { id, limitNanoUsd, atMs }),
+          );
         const draws = parents.map(budgetId => ({
           budgetId,
           grantId: runGrantId(id, budgetId),

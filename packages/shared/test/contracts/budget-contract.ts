@@ -166,6 +166,36 @@ export function budgetContract(name: string, open: (clock: ManualClock) => Promi
         expect(await totals(id)).toMatchObject({ spentNanoUsd: 90n, openNanoUsd: 0n });
     });
 
+    test('[$-1] a run is given more as far as its parents have it, in their window of now', async () => {
+      const { store } = opened;
+      await store.create(budgetOf({ id: 'org', limitNanoUsd: 5000n }));
+      await store.create(
+        budgetOf({ id: 'team', limitNanoUsd: 1000n, window: { type: 'day', timeZone: 'UTC' } }),
+      );
+      const run = { id: 'run:1', tenant: 'acme', runId: 'run_1', parents: ['org', 'team'] };
+      const open = (limitNanoUsd: bigint) => store.openRun({ ...run, limitNanoUsd });
+      await open(600n);
+      await draw(['run:1'], 100n);
+      await store.charge([{ budgetId: 'run:1', grantId: 'one/run:1', period: 0, nanoUsd: 100n }]);
+      expect(await open(1001n)).toMatchObject({ type: 'refused', budgetId: 'team', availableNanoUsd: 900n });
+      expect(await totals('run:1')).toMatchObject({ limitNanoUsd: 600n });
+      expect(await totals('org')).toMatchObject({ spentNanoUsd: 100n, openNanoUsd: 500n });
+      expect(await open(1000n)).toMatchObject({ type: 'drawn' });
+      expect(await open(10n)).toMatchObject({ type: 'drawn' }); // never less
+      expect((await store.find('run:1'))?.limitNanoUsd).toBe(1000n);
+      for (const id of ['org', 'team'])
+        expect(await totals(id)).toMatchObject({ spentNanoUsd: 100n, openNanoUsd: 900n });
+      await clock.advance(86_400_000);
+      // The day began anew: what the run still holds and what it is given counts in the new one.
+      expect(await open(1101n)).toMatchObject({ type: 'refused', budgetId: 'team', availableNanoUsd: 1000n });
+      expect(await open(1050n)).toMatchObject({ type: 'drawn' });
+      expect(await totals('team')).toMatchObject({ spentNanoUsd: 0n, openNanoUsd: 950n });
+      await store.closeRun('run:1');
+      expect(await open(2000n)).toMatchObject({ type: 'drawn' });
+      expect(await totals('run:1')).toMatchObject({ limitNanoUsd: 1050n });
+      expect(await totals('team')).toMatchObject({ openNanoUsd: 0n });
+    });
+
     test('at 50, 80 and 100 % it tells, once', async () => {
       const { store } = opened;
       await store.create(budgetOf({ mode: 'soft' }));
