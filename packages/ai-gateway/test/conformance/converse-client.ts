@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import type { Case, Seen } from './cases.ts';
-import type { Asked, Client } from './clients.ts';
+import type { Asked, Client } from './client.ts';
 
 /** Signs with the Strata key as its access key id: what the SDK does by itself. */
 export const converseClient: Client = {
@@ -40,10 +40,11 @@ export const converseClient: Client = {
 type Document = NonNullable<ConverseCommandInput['additionalModelRequestFields']>;
 
 function inputOf(modelId: string, test: Case): ConverseCommandInput {
-  const { prompt, image, tools, schema, thinks } = test;
+  const { prompt, system, image, pdf, tools, forcedTool, schema, stop, thinks } = test;
   return {
     modelId,
-    inferenceConfig: { maxTokens: 4000 },
+    inferenceConfig: { maxTokens: 4000, ...(stop && { stopSequences: [stop] }) },
+    ...(system !== undefined && { system: [{ text: system }] }),
     messages: [
       {
         role: 'user',
@@ -59,6 +60,17 @@ function inputOf(modelId: string, test: Case): ConverseCommandInput {
                   },
                 },
               ]),
+          ...(pdf === undefined
+            ? []
+            : [
+                {
+                  document: {
+                    format: 'pdf' as const,
+                    name: 'page',
+                    source: { bytes: new Uint8Array(Buffer.from(pdf, 'base64')) },
+                  },
+                },
+              ]),
         ],
       },
     ],
@@ -67,6 +79,7 @@ function inputOf(modelId: string, test: Case): ConverseCommandInput {
         tools: tools.map(tool => ({
           toolSpec: { name: tool.name, inputSchema: { json: tool.schema as Document } }, // JSON by its very type
         })),
+        ...(forcedTool && { toolChoice: { tool: { name: forcedTool } } }),
       },
     }),
     ...(schema && {
@@ -133,6 +146,7 @@ function read(
       finish,
       inputTokens:
         (usage?.inputTokens ?? 0) + (usage?.cacheReadInputTokens ?? 0) + (usage?.cacheWriteInputTokens ?? 0),
+      cachedTokens: usage?.cacheReadInputTokens ?? 0,
       outputTokens: usage?.outputTokens ?? 0,
     },
     message: { text, thoughts, calls, stopReason, usage },

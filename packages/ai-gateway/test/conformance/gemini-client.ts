@@ -1,12 +1,13 @@
 import {
   type Candidate,
+  FunctionCallingConfigMode,
   type GenerateContentParameters,
   type GenerateContentResponse,
   GoogleGenAI,
   type Part,
 } from '@google/genai';
 import type { Case, Seen } from './cases.ts';
-import type { Asked, Client } from './clients.ts';
+import type { Asked, Client } from './client.ts';
 
 export const geminiClient: Client = {
   name: '@google/genai, generateContent',
@@ -22,7 +23,7 @@ export const geminiClient: Client = {
 };
 
 function requestOf(model: string, test: Case): GenerateContentParameters {
-  const { prompt, image, tools, schema, thinks } = test;
+  const { prompt, system, image, pdf, tools, forcedTool, schema, stop, thinks } = test;
   return {
     model,
     contents: [
@@ -31,11 +32,19 @@ function requestOf(model: string, test: Case): GenerateContentParameters {
         parts: [
           { text: prompt },
           ...(image === undefined ? [] : [{ inlineData: { mimeType: 'image/png', data: image } }]),
+          ...(pdf === undefined ? [] : [{ inlineData: { mimeType: 'application/pdf', data: pdf } }]),
         ],
       },
     ],
     config: {
       maxOutputTokens: 4000,
+      ...(system !== undefined && { systemInstruction: system }),
+      ...(stop && { stopSequences: [stop] }),
+      ...(forcedTool && {
+        toolConfig: {
+          functionCallingConfig: { mode: FunctionCallingConfigMode.ANY, allowedFunctionNames: [forcedTool] },
+        },
+      }),
       ...(tools && {
         tools: [
           {
@@ -68,6 +77,7 @@ function read(chunks: readonly GenerateContentResponse[]): Asked {
       calls,
       finish,
       inputTokens: usage?.promptTokenCount ?? 0,
+      cachedTokens: usage?.cachedContentTokenCount ?? 0,
       outputTokens: (usage?.candidatesTokenCount ?? 0) + (usage?.thoughtsTokenCount ?? 0),
     },
     message: { text, thoughts: texts(true), calls, reason, usage, model: chunks[0]?.modelVersion },

@@ -3,7 +3,7 @@ import type { MessageParam } from '@anthropic-ai/sdk/resources/messages';
 import OpenAI from 'openai';
 import type { ChatCompletionMessageParam } from 'openai/resources/chat/completions';
 import type { ResponseInputItem } from 'openai/resources/responses/responses';
-import type { Server } from './clients.ts';
+import type { Server } from './client.ts';
 import { converseLoop } from './converse-loop.ts';
 import { geminiLoop } from './gemini-loop.ts';
 

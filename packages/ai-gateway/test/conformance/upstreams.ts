@@ -6,6 +6,8 @@ export interface Upstream {
   readonly model: string;
   /** A model that thinks, when that is another. */
   readonly thinkingModel: string;
+  /** Names of the cases that it has no words for. */
+  readonly lacks?: readonly string[];
   /** What stands before each seal in a request to it; undefined where the protocol has none. */
   readonly sealMark: string | undefined;
 }
@@ -20,6 +22,7 @@ export const upstreams: readonly Upstream[] = [
   },
   {
     name: 'openai-responses',
+    lacks: ['a stop sequence'],
     provider: url => ({ type: 'openai', base_url: `${url}/openai/v1`, apis: ['responses'] }),
     model: 'sim-model',
     thinkingModel: 'gpt-5-mini',
@@ -48,6 +51,7 @@ export const upstreams: readonly Upstream[] = [
   },
   {
     name: 'cohere-chat',
+    lacks: ['PDF in'],
     provider: url => ({ type: 'cohere', base_url: `${url}/cohere` }),
     model: 'sim-model',
     thinkingModel: 'command-a-reasoning-08-2025',

@@ -75,14 +75,20 @@ export class ResponsesStreamEncoder implements StreamEncoder {
     return this.#event(`response.${response.status}`, { response });
   }
 
+  /** Both, as the vendor does: SDKs throw at the first, agents that keep the answer's state wait for the second. */
   fail(error: GatewayError): string {
+    const { reason: code, publicMessage: message, param = null } = error;
     const response = responseObject(this.#context, {
       model: this.#model,
       output: this.#output,
       finish: undefined,
-      error: { code: error.reason, message: error.publicMessage },
+      error: { code, message },
     });
-    return this.#start() + this.#event('response.failed', { response });
+    return (
+      this.#start() +
+      this.#event('error', { code, message, param }) +
+      this.#event('response.failed', { response })
+    );
   }
 
   #response(finish: NeutralAnswer['finish'] | undefined): JsonObject {
