@@ -31,6 +31,7 @@ import type { ApiDeps } from './http/api-deps.ts';
 import { addApprovalRoutes } from './http/approval-routes.ts';
 import { addCloudEventRoutes } from './http/cloud-event-routes.ts';
 import { addEventRoutes } from './http/event-routes.ts';
+import { addQueueRoutes } from './http/queue-routes.ts';
 import { addRunRoutes } from './http/run-routes.ts';
 import { addScheduleRoutes } from './http/schedule-routes.ts';
 import { addTimelineRoutes } from './http/timeline-routes.ts';
@@ -123,6 +124,7 @@ export async function createAgentGateway(
     clock,
     policy: deps.policy,
     definitions,
+    expressions,
     limits: () => limitsOf(config.current),
     onCreated: () => worker.scan(),
     onAsked: runId => worker.ask(runId),
@@ -143,6 +145,7 @@ export async function createAgentGateway(
     addApprovalRoutes(server.app, approvalDeps);
     addScheduleRoutes(server.app, scheduleDeps);
     addRunRoutes(server.app, api);
+    addQueueRoutes(server.app, api);
     addEventRoutes(server.app, api);
     addTimelineRoutes(server.app, api);
     addWorkflowRoutes(server.app, scheduleDeps);

@@ -4,17 +4,21 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
 import { journalContract } from './journal-contract.ts';
+import { queueContract } from './queue-contract.ts';
 import { createMemoryJournal } from './support/memory-journal.ts';
 import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
 
-// The suite carries the labels [AG-2] and [AG-4].
+// The suite carries the labels [AG-2], [AG-4], [AG-6] and [AG-7].
 const folder = mkdtempSync(join(tmpdir(), 'strata-journal-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 let count = 0;
-journalContract('SQLite', () => openSqliteJournal(join(folder, `journal-${count++}.sqlite`)));
+const openSqlite = () => openSqliteJournal(join(folder, `journal-${count++}.sqlite`));
+journalContract('SQLite', openSqlite);
+queueContract('queues in SQLite', openSqlite);
 
 journalContract('memory, for the simulator', async () => createMemoryJournal());
+queueContract('queues in memory', async () => createMemoryJournal());
 
 describe('with a server', () => {
   let postgres: TestPostgres;
@@ -23,4 +27,5 @@ describe('with a server', () => {
   });
   afterAll(() => postgres.close());
   journalContract('PostgreSQL', () => postgres.openJournal());
+  queueContract('queues in PostgreSQL', () => postgres.openJournal());
 });

@@ -1,6 +1,6 @@
-import { noScopes } from '@strata/shared/identity/scopes.ts';
 import { describe, expect, test } from 'vitest';
 import type { Claim, Journal, NewRecord, NewRun, Progress } from '../src/domain/journal.ts';
+import { runEvent } from './support/run-event.ts';
 
 /** What every journal must do. `open` gives a fresh one. */
 export function journalContract(name: string, open: () => Promise<Journal>): void {
@@ -30,31 +30,7 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
     idempotencyKey: key,
     requestDigest: 'd',
     atMs: 1,
-    event: {
-      type: 'run-created',
-      definition: definition.hash,
-      workflow: 'n/w:1.0.0',
-      input: {},
-      identity: {
-        tenant: 't',
-        principal: 'p',
-        keyId: undefined,
-        actors: [],
-        scopes: noScopes,
-        depth: 1,
-      },
-      limits: {
-        maxSteps: 1,
-        maxVisits: 1,
-        maxValueBytes: 1,
-        maxJournalBytes: 1,
-        maxFanOut: 1,
-        maxRepeats: 1,
-        maxRunMs: 1,
-      },
-      deadlineAtMs: 1_000_000,
-      traceparent: '',
-    },
+    event: runEvent({ tenant: 't', definition: definition.hash, deadlineAtMs: 1_000_000 }),
   });
 
   async function openWithRun(id = 'run_1'): Promise<Journal> {

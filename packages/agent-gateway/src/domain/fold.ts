@@ -183,6 +183,8 @@ function createRun(state: RunState, event: EventOf<'run-created'>, atMs: number)
   state.expiresAtMs = event.expiresAtMs ?? Number.POSITIVE_INFINITY;
   state.traceparent = event.traceparent;
   state.parent = event.parent;
+  state.queue = event.queue;
+  state.queuesAround = event.queuesAround ?? [];
 }
 
 function startTask(state: RunState, event: EventOf<'task-started'>, atMs: number): void {

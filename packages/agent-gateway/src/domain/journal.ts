@@ -1,3 +1,4 @@
+import type { QueueChange, QueuePlace, QueueSummary } from './queue.ts';
 import type { CloudEvent, JournalRecord, RunEvent } from './run-events.ts';
 import type { RunStatus } from './run-state.ts';
 
@@ -25,6 +26,10 @@ export interface RunSummary {
   readonly idempotencyKey: string | undefined;
   /** SHA-256 of what was submitted under the idempotency key. */
   readonly requestDigest: string;
+  readonly priority: number;
+  readonly queue: string | undefined;
+  /** It waits for its queue to let it in. */
+  readonly isQueued: boolean;
 }
 
 export interface NewRun {
@@ -40,6 +45,10 @@ export interface NewRun {
   readonly requestDigest: string;
   readonly event: Extract<RunEvent, { type: 'run-created' }>;
   readonly atMs: number;
+  /** Waits until its queue lets it in. */
+  readonly queue?: QueuePlace | undefined;
+  /** From 0, the least urgent, to 9. */
+  readonly priority?: number | undefined;
   /** Begins with a copy of another run's records from the second to `to`, and this one. */
   readonly fork?: { readonly runId: string; readonly to: number; readonly record: NewRecord } | undefined;
 }
@@ -61,6 +70,9 @@ export interface StoredWorkflow {
 /** What a worker holds: the right to append while nobody else has claimed the run since. */
 export interface Claim {
   readonly runId: string;
+  readonly tenant: string;
+  /** It waits for its queue: what is asked of it is answered, and nothing else is done. */
+  readonly isQueued: boolean;
   /** Rises with every claim. An append under an older one is refused (AG-2). */
   readonly epoch: number;
 }
@@ -85,6 +97,8 @@ export interface Append {
   readonly consumed?: readonly number[];
   /** The run is over: the lease goes, and nothing will claim it again unless a rewind is asked for. */
   readonly isFinal: boolean;
+  /** The run leaves its queue, which lets in the next, or waits in it again. */
+  readonly queue?: { readonly name: string; readonly step: 'leave' | 'wait' };
   /** Put into the inboxes of other runs of the tenant in the same transaction, as far as they have not ended. */
   readonly tell?: readonly Told[];
   /** Created in the same transaction. */
@@ -131,6 +145,22 @@ export interface RunRequest {
   readonly by: string;
 }
 
+export interface ClaimOptions {
+  readonly owner: string;
+  readonly nowMs: number;
+  readonly leaseMs: number;
+  readonly limit: number;
+  readonly active?: Readonly<Record<string, number>>;
+}
+
+export interface ReleaseOptions {
+  readonly wakeAtMs: number;
+  /** Instead, as long as its queue does not let the run in. */
+  readonly queuedUntilMs?: number;
+  readonly status: RunStatus;
+  readonly nowMs: number;
+}
+
 export interface RunFilter {
   readonly tenant: string;
   readonly status: RunStatus | undefined;
@@ -165,8 +195,11 @@ export interface Journal {
   listRuns(filter: RunFilter): Promise<RunSummary[]>;
   read(runId: string, afterSeq: number, limit: number): Promise<JournalRecord[]>;
 
-  /** Takes runs that are due and that no living worker holds. */
-  claim(options: { owner: string; nowMs: number; leaseMs: number; limit: number }): Promise<Claim[]>;
+  /**
+   * Takes runs that are due and that no living worker holds. When more are due than are wanted, tenants take turns: `active` says on how
+   * many runs of each the worker works already.
+   */
+  claim(options: ClaimOptions): Promise<Claim[]>;
   /** Extends the leases of a worker. Gives those of the runs that it still holds, and those of them that were asked something. */
   renew(options: {
     owner: string;
@@ -177,7 +210,7 @@ export interface Journal {
   /** False when the claim is not the newest one or the position is not the last: nothing was written (AG-2). */
   append(append: Append): Promise<boolean>;
   /** Lets go of the run until `wakeAtMs`. A request that waits in its inbox, or arrives, wakes it at once. */
-  release(claim: Claim, options: { wakeAtMs: number; status: RunStatus; nowMs: number }): Promise<boolean>;
+  release(claim: Claim, options: ReleaseOptions): Promise<boolean>;
   /** When the next run is due that this worker does not hold. */
   nextWakeAt(owner: string): Promise<number | undefined>;
 
@@ -196,6 +229,14 @@ export interface Journal {
    * many.
    */
   removeEnded(options: { beforeMs: number; limit: number }): Promise<number>;
+
+  listQueues(
+    tenant: string,
+    options: { readonly after: string | undefined; readonly limit: number },
+  ): Promise<QueueSummary[]>;
+  getQueue(tenant: string, name: string): Promise<QueueSummary | undefined>;
+  /** Makes the queue if there is none, and lets in whom the change lets in. */
+  changeQueue(tenant: string, name: string, change: QueueChange & { readonly atMs: number }): Promise<void>;
 
   /** Called after records of a run became durable: those of this process at once, those of others as far as it hears of them. */
   onAppend(listener: (runId: string) => void): () => void;

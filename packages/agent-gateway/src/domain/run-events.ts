@@ -1,5 +1,6 @@
 import type { Scopes } from '@strata/shared/identity/scopes.ts';
 import type { PrincipalKind } from '@strata/shared/identity/tree.ts';
+import type { QueuePlace } from './queue.ts';
 import type { Next } from './workflow.ts';
 
 /** In whose name a run acts. Written once, at its creation; every call's envelope is narrowed from it. */
@@ -151,6 +152,9 @@ export type RunEvent =
       readonly traceparent: string;
       /** The run that waits for this one. */
       readonly parent?: string;
+      readonly queue?: QueuePlace;
+      /** Queues of the runs that wait for this one. */
+      readonly queuesAround?: readonly string[];
       readonly fork?: Fork;
     }
   /** The span context under which the run's work is traced; written by the first worker. */

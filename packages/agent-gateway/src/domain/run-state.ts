@@ -1,4 +1,5 @@
 import { noScopes } from '@strata/shared/identity/scopes.ts';
+import type { QueuePlace } from './queue.ts';
 import type {
   ChildOutcome,
   CompensationStep,
@@ -167,6 +168,9 @@ export interface RunState {
   readonly subscribed: Set<string>;
   /** The run that waits for this one. */
   parent: string | undefined;
+  queue: QueuePlace | undefined;
+  /** Queues of the runs that wait for this one. */
+  queuesAround: readonly string[];
   /** Runs that tasks wait for, by id. */
   readonly children: Map<string, OpenTask>;
   /** Runs that nobody waits for any more since the last records. Whoever writes those down tells them, and empties it. */
@@ -261,6 +265,8 @@ export function emptyRun(): RunState {
     received: new Set(),
     subscribed: new Set(),
     parent: undefined,
+    queue: undefined,
+    queuesAround: [],
     children: new Map(),
     orphans: [],
     visits: new Map(),

@@ -6,6 +6,9 @@ export interface Workflow {
   readonly name: string;
   readonly version: string;
   readonly limits: LimitOverrides;
+  /** Its runs share a queue by this key; by the name of the workflow without one. */
+  readonly concurrency?: { readonly key?: Template; readonly limit: number } | undefined;
+  readonly priority: number;
   /** The document's own task list, as a `do` with the empty path. */
   readonly root: TaskNode;
   /** Every task by its path, the root included. */

@@ -1,5 +1,5 @@
 import { parseUsd } from '@strata/shared/money/nano-usd.ts';
-import * as z from 'zod';
+import { defaultPriority } from '../domain/queue.ts';
 import type { CompileContext, TaskTypes } from '../domain/task-type.ts';
 import type {
   Directive,
@@ -11,6 +11,7 @@ import type {
   Workflow,
 } from '../domain/workflow.ts';
 import { parseDuration } from './duration.ts';
+import { type DocumentMetadata, readDocumentMetadata, readTaskMetadata } from './gateway-metadata.ts';
 import type { Mistakes } from './mistakes.ts';
 import { kindOfTask, sharedKeys } from './task-keys.ts';
 import { compileTemplate, escapePointer, expressionIn, type FoundExpression } from './template.ts';
@@ -32,26 +33,6 @@ const maxDepth = 16;
 const maxTasks = 2000;
 const reservedNames = new Set(['continue', 'end', 'exit']);
 
-const gatewaySchema = z.strictObject({
-  onInDoubt: z.enum(['retry', 'park', 'fail']).optional(),
-  compensate: z.record(z.string(), z.unknown()).optional(),
-  /** Of a `for`. */
-  concurrency: z.int().min(1).max(1000).optional(),
-  limits: z
-    .strictObject({
-      steps: z.int().min(1).optional(),
-      visits: z.int().min(1).optional(),
-      fanOut: z.int().min(1).optional(),
-      repeats: z.int().min(1).optional(),
-      wallClock: z.unknown().optional(),
-      costUsd: z
-        .string()
-        .refine(text => parseUsd(text) !== undefined, "Expected an amount in quotes, such as '2.50'")
-        .optional(),
-    })
-    .optional(),
-});
-
 type Members = Readonly<Record<string, unknown>>;
 
 /** Turns a checked document into the form the engine reads, and finds what is wrong with its tasks on the way. */
@@ -70,14 +51,16 @@ export class Compiler {
   compile(document: Members): Compiled {
     const head = membersOf(document.document);
     const { namespace, name, version } = head;
-    const gateway = this.#gateway(head, '/document');
+    const { limits, concurrency, priority } = readDocumentMetadata(head, this.#mistakes);
     const root = this.#root(document);
     return {
       workflow: {
         namespace: String(namespace),
         name: String(name),
         version: String(version),
-        limits: this.#limits(gateway?.limits),
+        limits: this.#limits(limits),
+        concurrency: concurrency && this.#concurrency(concurrency),
+        priority: priority ?? defaultPriority,
         root,
         tasks: this.#tasks,
       },
@@ -161,9 +144,7 @@ export class Compiler {
   #task(task: Members, place: Place): TaskNode {
     const { path, name, following } = place;
     const kind = kindOfTask(task, [...this.#types.keys()]);
-    const gateway = this.#gateway(task, path);
-    if (gateway?.limits !== undefined)
-      this.#mistakes.add(`${path}/metadata/gateway/limits`, 'Limits belong to the document, not to a task.');
+    const gateway = readTaskMetadata(task, path, this.#mistakes);
     if ('problem' in kind) {
       this.#mistakes.add(kind.key === undefined ? path : `${path}/${kind.key}`, kind.problem);
       return { ...emptyNode, path, name, following };
@@ -188,8 +169,8 @@ export class Compiler {
       following,
       options: type?.compile(task, context),
       first,
-      onInDoubt: gateway?.onInDoubt,
-      compensation: this.#compensation(gateway?.compensate, place),
+      onInDoubt: gateway.onInDoubt,
+      compensation: this.#compensation(gateway.compensate, place),
     };
   }
 
@@ -315,24 +296,7 @@ export class Compiler {
     return 0;
   }
 
-  #gateway(holder: Members, path: string): z.output<typeof gatewaySchema> | undefined {
-    const { metadata } = holder;
-    if (metadata === undefined) return undefined;
-    const { gateway } = membersOf(metadata);
-    if (gateway === undefined) return undefined;
-    const parsed = gatewaySchema.safeParse(gateway);
-    if (parsed.success) return parsed.data;
-    for (const issue of parsed.error.issues) {
-      const at = [`${path}/metadata/gateway`, ...issue.path.map(part => escapePointer(String(part)))].join(
-        '/',
-      );
-      if (issue.code !== 'unrecognized_keys') this.#mistakes.add(at, `${issue.message}.`);
-      else for (const key of issue.keys) this.#mistakes.add(`${at}/${key}`, `'${key}' is not supported.`);
-    }
-    return undefined;
-  }
-
-  #limits(limits: z.output<typeof gatewaySchema>['limits']): LimitOverrides {
+  #limits(limits: DocumentMetadata['limits']): LimitOverrides {
     if (limits === undefined) return {};
     const { steps, visits, fanOut, repeats, wallClock, costUsd } = limits;
     return {
@@ -345,6 +309,11 @@ export class Compiler {
         maxRunMs: this.#duration(wallClock, '/document/metadata/gateway/limits/wallClock'),
       }),
     };
+  }
+
+  #concurrency({ key, limit }: NonNullable<DocumentMetadata['concurrency']>): Workflow['concurrency'] {
+    if (key === undefined) return { limit };
+    return { limit, key: this.#template(key, '/document/metadata/gateway/concurrency/key', []) };
   }
 
   #refuseUnknown(members: Members, known: readonly string[], path: string): void {

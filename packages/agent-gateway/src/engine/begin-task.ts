@@ -5,10 +5,10 @@ import { lastOutput } from '../domain/fold.ts';
 import type { RunEvent } from '../domain/run-events.ts';
 import { type OpenTask, type RunState, variablesAt } from '../domain/run-state.ts';
 import type { AwaitedEvents, PlannedBranch, TaskTypes } from '../domain/task-type.ts';
+import { evaluateTemplate } from '../domain/template-values.ts';
 import { type Next, nextOf, type Template, type Workflow } from '../domain/workflow.ts';
 import { requireSchema } from './require-schema.ts';
 import { createScope } from './run-variables.ts';
-import { evaluateTemplate } from './template-values.ts';
 
 export interface TaskEvaluation {
   readonly runId: string;

@@ -10,6 +10,7 @@ export class Outgoing {
   #told: Told[] = [];
   #published: CloudEvent[] = [];
   #subscribed: string[] = [];
+  #queue: Append['queue'];
 
   constructor(runId: string) {
     this.#runId = runId;
@@ -26,23 +27,30 @@ export class Outgoing {
     // The end of the run took its subscriptions away; what was published since comes now.
     if (event.type === 'run-rewound') this.#subscribed.push(...state.subscribed);
     const outcome = outcomeOf(event);
+    if (state.queue !== undefined && !state.queue.isShared) {
+      const { name } = state.queue;
+      if (event.type === 'run-rewound') this.#queue = { name, step: 'wait' };
+      else if (outcome !== undefined) this.#queue = { name, step: 'leave' };
+    }
     if (outcome !== undefined && state.parent !== undefined)
       this.#tell(state.parent, 'child-ended', { runId: this.#runId, outcome });
     for (const runId of state.orphans) this.#tell(runId, 'cancel', { detail: 'Nobody waits for it.' });
     state.orphans = [];
   }
 
-  take(): Pick<Append, 'spawn' | 'tell' | 'publish' | 'subscribe'> {
+  take(): Pick<Append, 'spawn' | 'tell' | 'publish' | 'subscribe' | 'queue'> {
     const taken = {
       ...(this.#spawned.length > 0 && { spawn: this.#spawned }),
       ...(this.#told.length > 0 && { tell: this.#told }),
       ...(this.#published.length > 0 && { publish: this.#published }),
       ...(this.#subscribed.length > 0 && { subscribe: this.#subscribed }),
+      ...(this.#queue !== undefined && { queue: this.#queue }),
     };
     this.#spawned = [];
     this.#told = [];
     this.#published = [];
     this.#subscribed = [];
+    this.#queue = undefined;
     return taken;
   }
 

@@ -9,6 +9,7 @@ import { decideRun, decideUnit } from '../domain/decide.ts';
 import { callsInDoubt } from '../domain/decide-calls.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import type { Claim, Journal } from '../domain/journal.ts';
+import { queuedUntil } from '../domain/queue.ts';
 import { toRunError } from '../domain/run-error.ts';
 import type { RunEvent } from '../domain/run-events.ts';
 import { type RunState, shownStatus, terminalStatuses } from '../domain/run-state.ts';
@@ -95,7 +96,8 @@ export class RunDriver {
       { runId, state, trace, signal: this.#lost.signal, onEnd: () => this.#wake() },
       this.#deps,
     );
-    if (!state.isStarted) writer.record({ type: 'run-started', traceparent: trace.traceparent });
+    if (!state.isStarted && !this.#claim.isQueued)
+      writer.record({ type: 'run-started', traceparent: trace.traceparent });
     for (const event of callsInDoubt(state)) writer.record(event);
     try {
       await this.#loop({ state, workflow, trace, writer, calls, journal, agenda: new Agenda(state) });
@@ -116,7 +118,8 @@ export class RunDriver {
     await writer.flush();
     if (terminalStatuses.has(state.status)) return;
     const nowMs = clock.now();
-    await journal.release(this.#claim, { wakeAtMs: nowMs, status: 'running', nowMs });
+    const queuedUntilMs = queuedUntil(state);
+    await journal.release(this.#claim, { wakeAtMs: nowMs, queuedUntilMs, status: 'running', nowMs });
   }
 
   async #loop(context: LoopContext): Promise<void> {
@@ -141,6 +144,7 @@ export class RunDriver {
     const options = { workflow, types: this.#deps.types, nowMs };
     const whole = decideRun(state, options);
     if (whole?.type === 'wait') return this.#rest(whole.untilMs, context);
+    if (this.#mustQueue(whole, state)) return this.#release(nowMs, context, queuedUntil(state));
     if (whole !== undefined) return this.#follow(whole, context);
     const unit = this.#isStopping ? undefined : agenda.next(nowMs);
     if (unit === undefined)
@@ -153,6 +157,12 @@ export class RunDriver {
     const result = await this.#follow(command, context);
     if (command.type === 'record' || command.type === 'complete') calls.cutOff();
     return result;
+  }
+
+  /** What was asked is answered, and a run that is called off ends; all else waits for the queue. */
+  #mustQueue(whole: Command | undefined, { isCancelRequested }: RunState): boolean {
+    if (!this.#claim.isQueued || isCancelRequested) return false;
+    return whole === undefined || whole.type === 'begin';
   }
 
   async #follow(command: Command, context: LoopContext): Promise<'go-on' | 'let-go'> {
@@ -187,7 +197,7 @@ export class RunDriver {
         return this.#evaluate(context, { path, visit }, async () => {
           const { runId } = this.#claim;
           const of = { runId, state, nowMs: this.#deps.clock.now() };
-          const run = await planChildRun(command.child, of, this.#deps.journal);
+          const run = await planChildRun(command.child, of, this.#deps);
           writer.spawn(run);
           const isDetached = command.child.isDetached ? { isDetached: true as const } : {};
           return { type: 'child-started', path, visit, runId: run.id, ...isDetached };
@@ -269,13 +279,13 @@ export class RunDriver {
     calls.cutOff();
   }
 
-  async #release(wakeAtMs: number, context: LoopContext): Promise<'let-go'> {
+  async #release(wakeAtMs: number, context: LoopContext, queuedUntilMs = wakeAtMs): Promise<'let-go'> {
     const { clock } = this.#deps;
     const { writer, state, journal } = context;
     await writer.flush();
     const shown = shownStatus(state);
     const status = shown === 'running' ? 'waiting' : shown;
-    await journal.release(this.#claim, { wakeAtMs, status, nowMs: clock.now() });
+    await journal.release(this.#claim, { wakeAtMs, queuedUntilMs, status, nowMs: clock.now() });
     return 'let-go';
   }
 

@@ -2,9 +2,18 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { traceContextOf } from '@strata/shared/http/trace-context.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { newId } from '@strata/shared/ids.ts';
+import type { Expressions } from '../domain/expressions.ts';
 import type { Journal, NewRun } from '../domain/journal.ts';
+import { queuePlaceOf } from '../domain/queue-place.ts';
 import type { RunState } from '../domain/run-state.ts';
 import type { PlannedChild } from '../domain/task-type.ts';
+import type { Workflow } from '../domain/workflow.ts';
+
+export interface SpawnDeps {
+  readonly journal: Pick<Journal, 'getWorkflow'>;
+  readonly expressions: Pick<Expressions, 'evaluate'>;
+  loadWorkflow(hash: string): Promise<Workflow>;
+}
 
 /**
  * A run that another run starts acts for the same principal, with the same scopes, one level deeper, and no longer than the other
@@ -13,9 +22,9 @@ import type { PlannedChild } from '../domain/task-type.ts';
  * @throws GatewayError permission_denied (`workflow_not_allowed`, `run_depth_exhausted`), not_found (`workflow_not_found`).
  */
 export async function planChildRun(
-  { workflow, input, isDetached }: PlannedChild,
+  { workflow, input = {}, isDetached }: PlannedChild,
   { runId, state, nowMs }: { runId: string; state: RunState; nowMs: number },
-  journal: Pick<Journal, 'getWorkflow'>,
+  { journal, expressions, loadWorkflow }: SpawnDeps,
 ): Promise<NewRun> {
   const { namespace, name, version } = workflow;
   const { identity, limits } = state;
@@ -35,6 +44,11 @@ export async function planChildRun(
       reason: 'workflow_not_found',
     });
   }
+  const loaded = await loadWorkflow(stored.definition);
+  const place = await queuePlaceOf(loaded, input, expressions);
+  // A run that waited for one which waits for it to leave the queue would wait for ever.
+  const around = isDetached ? [] : queuesAround(state);
+  const isShared = place !== undefined && around.includes(place.name);
   return {
     id: newId('run', nowMs),
     tenant: identity.tenant,
@@ -47,11 +61,13 @@ export async function planChildRun(
     idempotencyKey: undefined,
     requestDigest: '',
     atMs: nowMs,
+    queue: isShared ? undefined : place,
+    priority: loaded.priority,
     event: {
       type: 'run-created',
       definition: stored.definition,
       workflow: `${namespace}/${name}:${version}`,
-      input: input ?? {},
+      input,
       identity: {
         ...identity,
         actors: [`workflow:${state.workflow}`, ...identity.actors],
@@ -67,6 +83,13 @@ export async function planChildRun(
       ...(Number.isFinite(state.expiresAtMs) && { expiresAtMs: state.expiresAtMs }),
       traceparent: state.traceparent,
       ...(!isDetached && { parent: runId }),
+      ...(place !== undefined && { queue: isShared ? { ...place, isShared } : place }),
+      ...(around.length > 0 && { queuesAround: around }),
     },
   };
+}
+
+/** Queues that runs are in which wait for what this one starts. */
+function queuesAround({ queue, queuesAround: outer }: RunState): string[] {
+  return queue === undefined || queue.isShared ? [...outer] : [...outer, queue.name];
 }

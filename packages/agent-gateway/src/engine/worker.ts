@@ -1,5 +1,6 @@
 import type { Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Claim } from '../domain/journal.ts';
 import { type DriverDeps, RunDriver } from './run-driver.ts';
 
 export interface WorkerOptions {
@@ -16,6 +17,7 @@ export interface WorkerOptions {
 
 interface Active {
   readonly driver: RunDriver;
+  readonly tenant: string;
   readonly ended: Promise<void>;
 }
 
@@ -97,8 +99,9 @@ export class Worker {
     for (;;) {
       const limit = Math.min(100, maxActiveRuns - this.#active.size);
       if (limit <= 0 || this.#isStopped) break;
-      const claims = await journal.claim({ owner, nowMs: clock.now(), leaseMs, limit });
-      for (const claim of claims) this.#drive(new RunDriver(claim, this.#deps), claim.runId);
+      const active = this.#activeByTenant();
+      const claims = await journal.claim({ owner, nowMs: clock.now(), leaseMs, limit, active });
+      for (const claim of claims) this.#drive(new RunDriver(claim, this.#deps), claim);
       if (claims.length < limit) break;
     }
     if (this.#isStopped) return;
@@ -107,7 +110,13 @@ export class Worker {
     this.#poll = clock.schedule(waitMs, () => this.scan());
   }
 
-  #drive(driver: RunDriver, runId: string): void {
+  #activeByTenant(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const { tenant } of this.#active.values()) counts[tenant] = (counts[tenant] ?? 0) + 1;
+    return counts;
+  }
+
+  #drive(driver: RunDriver, { runId, tenant }: Claim): void {
     // A process that stood still past its lease may claim a run again that it still drives: the old claim is void.
     this.#active.get(runId)?.driver.abandon(takenOver());
     const ended = driver
@@ -118,7 +127,7 @@ export class Worker {
         for (const effect of this.#deps.effects.values()) void effect.release?.(runId);
         this.scan();
       });
-    this.#active.set(runId, { driver, ended });
+    this.#active.set(runId, { driver, tenant, ended });
   }
 
   /** The lease runs out, and a worker, perhaps this one, tries again from what is on disk. */

@@ -20,6 +20,8 @@ export function showSummary(run: RunSummary) {
     wake_at: run.status === 'waiting' ? iso(run.wakeAtMs) : undefined,
     cost: { nano_usd: run.costNanoUsd.toString(), unpriced_calls: run.unpricedCalls },
     usage: { input_tokens: run.inputTokens, output_tokens: run.outputTokens },
+    priority: run.priority,
+    ...(run.queue !== undefined && { queue: { name: run.queue, waiting: run.isQueued } }),
     trace_id: run.traceId,
     events: run.position,
   };

@@ -36,5 +36,8 @@ export function toSummary(row: Row): RunSummary {
     traceId: String(row.trace_id),
     idempotencyKey: row.idempotency_key === null ? undefined : String(row.idempotency_key),
     requestDigest: String(row.request_digest),
+    priority: Number(row.priority),
+    queue: row.queue === null ? undefined : String(row.queue),
+    isQueued: row.slot === 'waiting',
   };
 }

@@ -8,7 +8,9 @@ import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { newId } from '@strata/shared/ids.ts';
 import { smaller } from '@strata/shared/money/nano-usd.ts';
+import type { Expressions } from '../domain/expressions.ts';
 import type { Journal, NewRun, RunSummary } from '../domain/journal.ts';
+import { queuePlaceOf } from '../domain/queue-place.ts';
 import type { Fork, RunEvent, RunIdentity, RunLimits } from '../domain/run-events.ts';
 import type { Workflow } from '../domain/workflow.ts';
 
@@ -30,6 +32,7 @@ export interface SubmitDeps {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly policy: Pick<PolicyGuard, 'require'>;
+  readonly expressions: Pick<Expressions, 'evaluate'>;
   readonly limits: () => RunLimits;
   /** A run was created: somebody should claim it. */
   readonly onCreated: () => void;
@@ -40,7 +43,7 @@ export interface SubmitDeps {
  * this process.
  *
  * @throws GatewayError permission_denied (`workflow_not_allowed`), conflict (`idempotency_key_reused`), too_large
- *   (`value_too_large`).
+ *   (`value_too_large`), invalid_request (`concurrency_key_invalid`).
  */
 export async function submitRun(
   submission: Submission,
@@ -63,6 +66,7 @@ export async function submitRun(
     );
   }
   const limits = lower(configured, workflow);
+  const queue = await queuePlaceOf(workflow, input, deps.expressions);
   const expiresAtMs = caller.envelope?.deadlineAtMs;
   const nowMs = deps.clock.now();
   const { namespace, name, version, hash } = workflow;
@@ -80,6 +84,8 @@ export async function submitRun(
     idempotencyKey,
     requestDigest: digest,
     atMs: nowMs,
+    queue,
+    priority: workflow.priority,
     fork: fork && beginOfFork(fork, { by: caller.principal, limits, trace, nowMs }),
     event: {
       type: 'run-created',
@@ -91,6 +97,7 @@ export async function submitRun(
       deadlineAtMs: nowMs + limits.maxRunMs,
       ...(expiresAtMs !== undefined && { expiresAtMs }),
       traceparent: formatTraceparent(trace),
+      ...(queue !== undefined && { queue }),
       ...(fork !== undefined && { fork }),
     },
   });

@@ -8,6 +8,7 @@ import * as z from 'zod';
 import type { Effect } from '../../src/domain/effect.ts';
 import type { Expressions } from '../../src/domain/expressions.ts';
 import type { Journal, NewRun } from '../../src/domain/journal.ts';
+import type { QueuePlace } from '../../src/domain/queue.ts';
 import { createDataSchemas } from '../../src/dsl/data-schemas.ts';
 import { createDefinitions, type Definition } from '../../src/dsl/definitions.ts';
 import { createGrammar } from '../../src/dsl/grammar.ts';
@@ -94,9 +95,12 @@ async function evaluateHere(): Promise<Expressions['evaluate']> {
 
 export type Engines = Awaited<ReturnType<typeof createEngines>>;
 
-export function runOf({ workflow }: Definition, run: { id: string; input: unknown; atMs: number }): NewRun {
+export function runOf(
+  { workflow }: Definition,
+  run: { id: string; input: unknown; atMs: number; queue?: QueuePlace | undefined },
+): NewRun {
   const { hash, namespace, name, version } = workflow;
-  const { id, input, atMs } = run;
+  const { id, input, atMs, queue } = run;
   return {
     id,
     tenant: 'default',
@@ -109,6 +113,7 @@ export function runOf({ workflow }: Definition, run: { id: string; input: unknow
     idempotencyKey: undefined,
     requestDigest: '',
     atMs,
+    queue,
     event: {
       type: 'run-created',
       definition: hash,
@@ -132,6 +137,7 @@ export function runOf({ workflow }: Definition, run: { id: string; input: unknow
         maxRunMs: 30 * 86_400_000,
       },
       deadlineAtMs: atMs + 30 * 86_400_000,
+      ...(queue !== undefined && { queue }),
       traceparent: `00-${'0'.repeat(31)}1-${'0'.repeat(15)}1-01`,
     },
   };

@@ -6,13 +6,23 @@ import type {
   RunSummary,
   StoredDefinition,
 } from '../../src/domain/journal.ts';
+import {
+  chooseFairly,
+  defaultPriority,
+  type QueuePlace,
+  type QueueSummary,
+  queuedUntil,
+  rankOf,
+} from '../../src/domain/queue.ts';
 import type { JournalRecord, RunEvent } from '../../src/domain/run-events.ts';
 
 interface Run {
   summary: RunSummary;
+  readonly place: QueuePlace | undefined;
   epoch: number;
   owner: string | undefined;
   wakeAtMs: number | undefined;
+  slot: 'waiting' | 'held' | undefined;
   readonly records: JournalRecord[];
   inbox: RunRequest[];
   readonly types: Set<string>;
@@ -35,6 +45,7 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
   const events: { tenant: string; key: string; type: string; payload: unknown; by: string; atMs: number }[] =
     [];
   const listeners = new Set<(runId: string) => void>();
+  const settings = new Map<string, { isPaused: boolean; limit: number | undefined }>();
   let lastRequest = 0;
 
   const open = (tenant: string, runId: string, kind: RunRequest['kind']) => {
@@ -70,7 +81,7 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
   }
 
   function createRun(made: NewRun): RunSummary {
-    const { event, atMs, fork, ...columns } = made;
+    const { event, atMs, fork, queue, priority = defaultPriority, ...columns } = made;
     const known = [...runs.values()].find(
       ({ summary }) =>
         summary.id === made.id ||
@@ -91,6 +102,9 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       unpricedCalls: 0,
       inputTokens: 0,
       outputTokens: 0,
+      priority,
+      queue: queue?.name,
+      isQueued: queue !== undefined,
     };
     const records: JournalRecord[] = [{ seq: 1, atMs, event: structuredClone(event), bytes: 100 }];
     if (fork !== undefined) {
@@ -102,12 +116,54 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       summary,
       epoch: 0,
       owner: undefined,
-      wakeAtMs: atMs,
+      wakeAtMs: queue === undefined ? atMs : queuedUntil(event),
+      place: queue,
+      slot: queue && 'waiting',
       records,
       inbox: [],
       types: new Set(),
     });
-    return summary;
+    if (queue !== undefined) letIn(made.tenant, queue.name, atMs);
+    return runs.get(made.id)?.summary ?? summary;
+  }
+
+  const queued = (tenant: string, name: string) =>
+    [...runs.values()].filter(
+      ({ summary, slot }) => summary.tenant === tenant && summary.queue === name && slot !== undefined,
+    );
+
+  const waitingIn = (tenant: string, name: string) =>
+    queued(tenant, name)
+      .filter(({ slot }) => slot === 'waiting')
+      .map(run => ({ run, rank: rankOf({ atMs: run.summary.createdAtMs, priority: run.summary.priority }) }))
+      .sort((one, other) => one.rank - other.rank || (one.run.summary.id < other.run.summary.id ? -1 : 1));
+
+  function summaryOf(tenant: string, name: string): QueueSummary | undefined {
+    const all = queued(tenant, name);
+    const { isPaused = false, limit } = settings.get(`${tenant}\n${name}`) ?? {};
+    if (all.length === 0 && !isPaused && limit === undefined) return undefined;
+    const waiting = waitingIn(tenant, name);
+    return {
+      name,
+      limit,
+      isPaused,
+      running: all.length - waiting.length,
+      waiting: waiting.length,
+      nextCameAtMs: waiting[0]?.run.summary.createdAtMs,
+    };
+  }
+
+  function letIn(tenant: string, name: string, atMs: number): void {
+    const waiting = waitingIn(tenant, name);
+    const { isPaused = false, limit } = settings.get(`${tenant}\n${name}`) ?? {};
+    let running = queued(tenant, name).length - waiting.length;
+    for (const { run } of waiting) {
+      if (isPaused || running >= (limit ?? run.place?.limit ?? 0)) return;
+      running++;
+      run.slot = 'held';
+      run.summary = { ...run.summary, isQueued: false };
+      if (run.owner === undefined) run.wakeAtMs = atMs;
+    }
   }
 
   function append(given: Append): boolean {
@@ -131,6 +187,11 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       endedAtMs,
     };
     run.inbox = run.inbox.filter(({ id }) => !consumed?.includes(id));
+    if (given.queue !== undefined) {
+      run.slot = given.queue.step === 'leave' ? undefined : 'waiting';
+      run.summary = { ...run.summary, isQueued: given.queue.step === 'wait' };
+      letIn(run.summary.tenant, given.queue.name, atMs);
+    }
     sendOut(given, run);
     if (isFinal) {
       Object.assign(run, { owner: undefined, wakeAtMs: undefined, inbox: [] });
@@ -177,14 +238,15 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       [...runs.values()].map(each => each.summary).filter(each => each.tenant === tenant),
     read: async (runId, afterSeq, limit) =>
       (runs.get(runId)?.records ?? []).slice(afterSeq, afterSeq + limit),
-    async claim({ owner, nowMs, leaseMs, limit }) {
-      const due = [...runs.values()]
-        .filter(({ wakeAtMs }) => wakeAtMs !== undefined && wakeAtMs <= nowMs)
-        .sort((one, other) => (one.wakeAtMs ?? 0) - (other.wakeAtMs ?? 0))
-        .slice(0, limit);
-      return due.map(run => {
+    async claim({ owner, nowMs, leaseMs, limit, active = {} }) {
+      const due = [...runs.values()].flatMap(({ summary, wakeAtMs }) =>
+        wakeAtMs !== undefined && wakeAtMs <= nowMs ? [{ ...summary, wakeAtMs }] : [],
+      );
+      return chooseFairly(due, { active, limit }).flatMap(({ id, tenant }) => {
+        const run = runs.get(id);
+        if (run === undefined) return [];
         Object.assign(run, { owner, wakeAtMs: nowMs + leaseMs, epoch: run.epoch + 1 });
-        return { runId: run.summary.id, epoch: run.epoch };
+        return [{ runId: id, tenant, isQueued: run.slot === 'waiting', epoch: run.epoch }];
       });
     },
     async renew({ owner, runIds, nowMs, leaseMs }) {
@@ -193,10 +255,11 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       return { held, asked: held.filter(id => (runs.get(id)?.inbox.length ?? 0) > 0) };
     },
     append: async given => append(given),
-    async release({ runId, epoch }, { wakeAtMs, status }) {
+    async release({ runId, epoch }, { wakeAtMs, queuedUntilMs = wakeAtMs, status }) {
       const run = runs.get(runId);
       if (run === undefined || run.epoch !== epoch || run.owner === undefined) return false;
-      Object.assign(run, { owner: undefined, wakeAtMs: run.inbox.length > 0 ? 0 : wakeAtMs });
+      const untilMs = run.slot === 'waiting' ? queuedUntilMs : wakeAtMs;
+      Object.assign(run, { owner: undefined, wakeAtMs: run.inbox.length > 0 ? 0 : untilMs });
       run.summary = { ...run.summary, status };
       return true;
     },
@@ -219,6 +282,19 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
         .slice(0, limit);
       for (const { summary } of old) runs.delete(summary.id);
       return old.length;
+    },
+    async listQueues(tenant) {
+      const names = new Set([...runs.values()].flatMap(({ summary: { queue } }) => queue ?? []));
+      return [...names].sort().flatMap(name => summaryOf(tenant, name) ?? []);
+    },
+    getQueue: async (tenant, name) => summaryOf(tenant, name),
+    async changeQueue(tenant, name, { limit, isPaused, atMs }) {
+      const before = settings.get(`${tenant}\n${name}`) ?? { isPaused: false, limit: undefined };
+      settings.set(`${tenant}\n${name}`, {
+        limit: limit === undefined ? before.limit : (limit ?? undefined),
+        isPaused: isPaused ?? before.isPaused,
+      });
+      letIn(tenant, name, atMs);
     },
     onAppend(listener) {
       listeners.add(listener);

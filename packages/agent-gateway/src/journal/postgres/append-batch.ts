@@ -34,16 +34,22 @@ const appendText = `
 
 /** Gives the runs whose append was written. */
 export async function appendBatch(batch: readonly Append[], connection: Connection): Promise<Set<string>> {
-  const hasMore = batch.some(({ spawn, tell, publish, subscribe }) => spawn ?? tell ?? publish ?? subscribe);
+  const hasMore = batch.some(
+    ({ spawn, tell, publish, subscribe, queue }) => spawn ?? tell ?? publish ?? subscribe ?? queue,
+  );
   if (!hasMore) return writeBatch(batch, connection.query);
   return connection.transaction(async query => {
     const written = await writeBatch(batch, query);
-    for (const append of batch) {
+    for (const append of [...batch].sort(byQueue)) {
       if (written.has(append.claim.runId)) await sendOut(append, query);
     }
     return written;
   });
 }
+
+/** Queues are locked in one order, so that processes do not lock them against one another. */
+const byQueue = ({ queue: one }: Append, { queue: other }: Append) =>
+  (one?.name ?? '') < (other?.name ?? '') ? -1 : 1;
 
 async function writeBatch(batch: readonly Append[], query: Query): Promise<Set<string>> {
   const column = <Value>(of: (append: Append) => Value) => batch.map(of);

@@ -2,6 +2,7 @@ import type { Append, Told } from '../../domain/journal.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
 import type { Query } from './connection.ts';
 import { insertRun } from './insert-run.ts';
+import { enterQueue, leaveQueue } from './queues.ts';
 
 const requestText = `
   with open as (
@@ -22,9 +23,14 @@ export async function putRequest(
 
 /** What a run tells others goes out in the transaction of the records that say so (W11). */
 export async function sendOut(
-  { claim, spawn, tell, publish, subscribe, atMs }: Append,
+  { claim, spawn, tell, publish, subscribe, queue, atMs }: Append,
   query: Query,
 ): Promise<void> {
+  if (queue !== undefined) {
+    const move = queue.step === 'leave' ? leaveQueue : enterQueue;
+    await move(claim.runId, { tenant: claim.tenant, name: queue.name, atMs }, query);
+  }
+  if ((spawn ?? tell ?? publish ?? subscribe) === undefined) return;
   const [run] = await query('run-of', 'select tenant, created_at_ms from runs where id = $1', [claim.runId]);
   const tenant = String(run?.tenant);
   for (const run of spawn ?? []) await insertRun(run, query);

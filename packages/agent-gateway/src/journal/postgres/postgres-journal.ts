@@ -1,13 +1,16 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import type { Journal, RunRequest } from '../../domain/journal.ts';
 import type { RunEvent } from '../../domain/run-events.ts';
+import { queueText, toQueueSummary } from '../queue-rows.ts';
 import { type Row, toSummary, toWorkflow } from '../rows.ts';
 import { appendBatch } from './append-batch.ts';
+import { claimRuns, serverNow } from './claims.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { GroupCommit } from './group-commit.ts';
 import { Hints } from './hints.ts';
 import { insertRun } from './insert-run.ts';
 import { publishEvent, putRequest } from './outgoing.ts';
+import { changeQueue } from './queues.ts';
 
 export interface PostgresJournalOptions extends ConnectionOptions {
   readonly clock: Clock;
@@ -15,7 +18,6 @@ export interface PostgresJournalOptions extends ConnectionOptions {
   readonly usesServerTime: boolean;
 }
 
-const serverNow = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
 const maxKnownDefinitions = 5000;
 
 /**
@@ -86,7 +88,10 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
 
     async createRun(run) {
       await known.get(run.definition);
-      const id = await insertRun(run, query);
+      const id =
+        run.queue === undefined
+          ? await insertRun(run, query)
+          : await connection.transaction(inside => insertRun(run, inside));
       const [row] = await query('get-run', runText, [id, run.tenant]);
       if (row === undefined) throw new Error(`Run ${id} was written and is not there`);
       if (id === run.id) {
@@ -111,10 +116,7 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       return (await query('read', text, [runId, afterSeq, limit])).map(toRecord);
     },
 
-    async claim({ owner, nowMs, leaseMs, limit }) {
-      const rows = await query('claim', claimText, [owner, nowOf(nowMs), leaseMs, limit]);
-      return rows.map(row => ({ runId: String(row.id), epoch: Number(row.epoch) }));
-    },
+    claim: options => claimRuns({ ...options, nowMs: nowOf(options.nowMs) }, connection),
     async renew({ owner, runIds, nowMs, leaseMs }) {
       const text = `update runs set wake_at_ms = coalesce($3::bigint, ${serverNow}) + $4::bigint
         where lease_owner = $1 and id = any ($2::text[]) returning id, asked`;
@@ -128,15 +130,15 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
         tell(append.claim.runId);
         hints.tellAppended(append.claim.runId);
         for (const told of append.tell ?? []) hints.tellAsked(told.runId);
-        if (append.publish !== undefined || append.spawn !== undefined) hints.tellDue();
+        if ((append.publish ?? append.spawn ?? append.queue) !== undefined) hints.tellDue();
       }
       return isWritten;
     },
-    async release({ runId, epoch }, { wakeAtMs, status, nowMs }) {
+    async release({ runId, epoch }, { wakeAtMs, queuedUntilMs = wakeAtMs, status, nowMs }) {
       const text = `update runs set lease_owner = null, status = $3, updated_at_ms = $4,
-          wake_at_ms = case when asked > 0 then 0 else $5::bigint end
+          wake_at_ms = case when asked > 0 then 0 when slot = 'waiting' then $6::bigint else $5::bigint end
         where id = $1 and epoch = $2 and lease_owner is not null returning 1`;
-      const values = [runId, epoch, status, nowMs, Math.ceil(wakeAtMs)];
+      const values = [runId, epoch, status, nowMs, Math.ceil(wakeAtMs), Math.ceil(queuedUntilMs)];
       return (await query('release', text, values)).length > 0;
     },
     async nextWakeAt(owner) {
@@ -164,6 +166,20 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       return (await query('remove-ended', removeText, [beforeMs, limit])).length;
     },
 
+    async listQueues(tenant, { after, limit }) {
+      const text = `${queueText} where tenant = $1 and name > $2 order by name limit $3`;
+      return (await query('list-queues', text, [tenant, after ?? '', limit])).map(toQueueSummary);
+    },
+    async getQueue(tenant, name) {
+      const text = `${queueText} where tenant = $1 and name = $2`;
+      const [row] = await query('get-queue', text, [tenant, name]);
+      return row && toQueueSummary(row);
+    },
+    async changeQueue(tenant, name, change) {
+      await connection.transaction(inside => changeQueue({ tenant, name, ...change }, inside));
+      hints.tellDue();
+    },
+
     onAppend(listener) {
       appendListeners.add(listener);
       return () => appendListeners.delete(listener);
@@ -187,14 +203,6 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
 const workflowText =
   'select * from workflows where tenant = $1 and namespace = $2 and name = $3 and version = $4';
 const runText = 'select * from runs where id = $1 and tenant = $2';
-
-const claimText = `
-  with due as (
-    select id from runs where wake_at_ms <= coalesce($2::bigint, ${serverNow})
-    order by wake_at_ms limit $4 for update skip locked
-  )
-  update runs set lease_owner = $1, wake_at_ms = coalesce($2::bigint, ${serverNow}) + $3::bigint, epoch = epoch + 1
-  from due where runs.id = due.id returning runs.id, runs.epoch`;
 
 /** One that was asked to go on is due, and stays; so does one that another process is removing. */
 const removeText = `

@@ -94,6 +94,22 @@ export const schemaSteps: readonly string[] = [
   create index subscriptions_by_type on subscriptions (tenant, type);
   `,
   'create index runs_ended on runs (ended_at_ms) where ended_at_ms is not null',
+  `
+  alter table runs add column priority integer not null default 5, add column queue text, add column queue_limit integer,
+    add column queue_rank bigint, add column slot text;
+  create index runs_due_fairly on runs (tenant, priority, wake_at_ms) where wake_at_ms is not null;
+  create index runs_queued on runs (tenant, queue, queue_rank, id) where slot = 'waiting';
+
+  create table queues (
+    tenant text not null,
+    name text not null,
+    running integer not null default 0,
+    waiting integer not null default 0,
+    run_limit integer,
+    is_paused boolean not null default false,
+    primary key (tenant, name)
+  );
+  `,
 ];
 
 export const schemaName = 'strata_agent';

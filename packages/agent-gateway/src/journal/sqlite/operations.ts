@@ -1,26 +1,28 @@
 import type {
   Append,
   Claim,
+  ClaimOptions,
   NewRun,
+  ReleaseOptions,
   RunRequest,
   StoredDefinition,
   StoredWorkflow,
 } from '../../domain/journal.ts';
+import { type QueueChange, queuedUntil } from '../../domain/queue.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
-import type { RunStatus } from '../../domain/run-state.ts';
 
 /** What the writer thread can do. Each is a part of one transaction with whatever else waits. */
 export type Operation =
   | { readonly type: 'put-definition'; readonly definition: StoredDefinition; readonly atMs: number }
   | { readonly type: 'put-workflow'; readonly tenant: string; readonly workflow: StoredWorkflow }
-  | { readonly type: 'create-run'; readonly run: Omit<NewRun, 'event'>; readonly payload: string }
   | {
-      readonly type: 'claim';
-      readonly owner: string;
-      readonly nowMs: number;
-      readonly leaseMs: number;
-      readonly limit: number;
+      readonly type: 'create-run';
+      readonly run: Omit<NewRun, 'event'>;
+      /** When it is due: at once, or at its end if its queue does not let it in. */
+      readonly untilMs: number;
+      readonly payload: string;
     }
+  | ({ readonly type: 'claim' } & ClaimOptions)
   | {
       readonly type: 'renew';
       readonly owner: string;
@@ -37,13 +39,13 @@ export type Operation =
       readonly atMs: number;
     }
   | { readonly type: 'append'; readonly append: Append }
-  | {
-      readonly type: 'release';
-      readonly claim: Claim;
-      readonly wakeAtMs: number;
-      readonly status: RunStatus;
-      readonly nowMs: number;
-    }
+  | ({ readonly type: 'release'; readonly claim: Claim } & ReleaseOptions)
+  | ({
+      readonly type: 'change-queue';
+      readonly tenant: string;
+      readonly name: string;
+      readonly atMs: number;
+    } & QueueChange)
   | {
       readonly type: 'request';
       readonly tenant: string;
@@ -53,6 +55,11 @@ export type Operation =
       readonly by: string;
       readonly atMs: number;
     };
+
+export function createOperation({ event, ...run }: NewRun): Extract<Operation, { type: 'create-run' }> {
+  const untilMs = run.queue === undefined ? run.atMs : queuedUntil(event);
+  return { type: 'create-run', run, untilMs, payload: JSON.stringify(event) };
+}
 
 export interface ToWriter {
   readonly id: number;

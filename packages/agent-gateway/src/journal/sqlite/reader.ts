@@ -6,7 +6,9 @@ import type {
   StoredDefinition,
   StoredWorkflow,
 } from '../../domain/journal.ts';
+import type { QueueSummary } from '../../domain/queue.ts';
 import type { JournalRecord, RunEvent } from '../../domain/run-events.ts';
+import { queueText, toQueueSummary } from '../queue-rows.ts';
 import { toSummary, toWorkflow } from '../rows.ts';
 
 /** Reads the journal file beside its writer: in WAL mode neither waits for the other. */
@@ -86,6 +88,18 @@ export class SqliteReader {
        order by wake_at_ms limit 1`,
     ).get(owner);
     return row && Number(row.wake_at_ms);
+  }
+
+  listQueues(tenant: string, after: string | undefined, limit: number): QueueSummary[] {
+    const text = `${queueText} where tenant = ? and name > ? order by name limit ?`;
+    return this.#statement(text)
+      .all(tenant, after ?? '', limit)
+      .map(toQueueSummary);
+  }
+
+  getQueue(tenant: string, name: string): QueueSummary | undefined {
+    const row = this.#statement(`${queueText} where tenant = ? and name = ?`).get(tenant, name);
+    return row && toQueueSummary(row);
   }
 
   requests(runId: string): RunRequest[] {

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Append, Claim, Journal, NewRun, RunSummary } from '../../domain/journal.ts';
-import type { FromWriter, Operation, ToWriter } from './operations.ts';
+import { createOperation, type FromWriter, type Operation, type ToWriter } from './operations.ts';
 import { SqliteReader } from './reader.ts';
 
 interface Waiting {
@@ -53,6 +53,9 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
     requests: async runId => reader.requests(runId),
     publish: (tenant, event, options) => writer.apply({ type: 'publish', tenant, event, ...options }),
     removeEnded: options => writer.apply({ type: 'remove-ended', ...options }),
+    listQueues: async (tenant, { after, limit }) => reader.listQueues(tenant, after, limit),
+    getQueue: async (tenant, name) => reader.getQueue(tenant, name),
+    changeQueue: (tenant, name, change) => writer.apply({ type: 'change-queue', tenant, name, ...change }),
     onAppend(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -74,8 +77,7 @@ async function createRun(
   run: NewRun,
   { writer, reader, tell }: { writer: WriterClient; reader: SqliteReader; tell(runId: string): void },
 ): Promise<{ isNew: boolean; run: RunSummary }> {
-  const { event, ...columns } = run;
-  const id = await writer.apply<string>({ type: 'create-run', run: columns, payload: JSON.stringify(event) });
+  const id = await writer.apply<string>(createOperation(run));
   const summary = reader.getRun(run.tenant, id);
   if (summary === undefined) throw new Error(`Run ${id} was written and is not there`);
   if (id === run.id) tell(id);

@@ -1,18 +1,23 @@
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import type { Append } from '../../domain/journal.ts';
-import type { Operation } from './operations.ts';
+import { defaultPriority, rankOf } from '../../domain/queue.ts';
+import { claimRuns, releaseRun, renewLeases } from './claims.ts';
+import { createOperation, type Operation } from './operations.ts';
+import { changeQueue, enterQueue, leaveQueue } from './queues.ts';
 import { schemaSteps } from './schema.ts';
+import { Statements } from './statements.ts';
 
 const busyTimeoutMs = 5000;
 
 /** The one writer of a journal file. Every commit is on disk before it is acknowledged (`synchronous = full`). */
 export class SqliteWriter {
   readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements: Statements;
   readonly #alive: DatabaseSync;
 
   constructor(path: string) {
     this.#database = new DatabaseSync(path, { timeout: busyTimeoutMs });
+    this.#statements = new Statements(this.#database);
     this.#database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on');
     this.#migrate();
     this.#alive = new DatabaseSync(`${path}.alive`, { timeout: 0 });
@@ -40,7 +45,7 @@ export class SqliteWriter {
 
   #migrate(): void {
     this.#run('begin immediate');
-    const { user_version: version } = this.#statement('pragma user_version').get() as {
+    const { user_version: version } = this.#statements.get('pragma user_version') as {
       user_version: number;
     };
     if (version > schemaSteps.length) throw new Error('The journal was written by a newer version of Strata');
@@ -78,13 +83,15 @@ export class SqliteWriter {
       case 'create-run':
         return this.#createRun(operation);
       case 'claim':
-        return this.#claim(operation);
+        return claimRuns(operation, this.#statements);
       case 'renew':
-        return this.#renew(operation);
+        return renewLeases(operation, this.#statements);
       case 'append':
         return this.#append(operation.append);
       case 'release':
-        return this.#release(operation);
+        return releaseRun(operation, this.#statements);
+      case 'change-queue':
+        return changeQueue(operation, this.#statements);
       case 'request':
         return this.#request(operation);
       case 'publish':
@@ -96,9 +103,13 @@ export class SqliteWriter {
 
   #putWorkflow({ tenant, workflow }: Extract<Operation, { type: 'put-workflow' }>): string {
     const { namespace, name, version, definition, createdAtMs } = workflow;
-    const known = this.#statement(
+    const known = this.#statements.get(
       'select definition from workflows where tenant = ? and namespace = ? and name = ? and version = ?',
-    ).get(tenant, namespace, name, version);
+      tenant,
+      namespace,
+      name,
+      version,
+    );
     if (known !== undefined) return known.definition === definition ? 'unchanged' : 'conflict';
     this.#run(
       'insert into workflows values (?, ?, ?, ?, ?, ?)',
@@ -112,18 +123,20 @@ export class SqliteWriter {
     return 'created';
   }
 
-  #createRun({ run, payload }: Extract<Operation, { type: 'create-run' }>): string {
+  #createRun({ run, untilMs, payload }: Extract<Operation, { type: 'create-run' }>): string {
     if (run.idempotencyKey !== undefined) {
-      const known = this.#statement('select id from runs where tenant = ? and idempotency_key = ?').get(
+      const known = this.#statements.get(
+        'select id from runs where tenant = ? and idempotency_key = ?',
         run.tenant,
         run.idempotencyKey,
       );
       if (known !== undefined) return String(known.id);
     }
+    const { priority = defaultPriority, queue } = run;
     this.#run(
       `insert into runs (id, tenant, principal, definition, namespace, name, version, status, position, wake_at_ms,
-         idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms)
-       values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)`,
+         idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms, priority, queue, queue_limit, queue_rank)
+       values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       run.id,
       run.tenant,
       run.principal,
@@ -132,13 +145,19 @@ export class SqliteWriter {
       run.name,
       run.version,
       run.fork === undefined ? 1 : run.fork.to + 1,
-      run.atMs,
+      untilMs,
       run.idempotencyKey ?? null,
       run.requestDigest,
       run.traceId,
       run.atMs,
       run.atMs,
+      priority,
+      queue?.name ?? null,
+      queue?.limit ?? null,
+      queue === undefined ? null : rankOf({ atMs: run.atMs, priority }),
     );
+    if (queue !== undefined)
+      enterQueue(run.id, { tenant: run.tenant, name: queue.name, atMs: run.atMs }, this.#statements);
     this.#insertRecord(run.id, 1, { kind: 'run-created', payload, atMs: run.atMs }, 0);
     if (run.fork === undefined) return run.id;
     const { runId, to, record } = run.fork;
@@ -151,26 +170,6 @@ export class SqliteWriter {
     );
     this.#insertRecord(run.id, to + 1, record, 0);
     return run.id;
-  }
-
-  #claim({ owner, nowMs, leaseMs, limit }: Extract<Operation, { type: 'claim' }>): unknown {
-    return this.#statement(
-      `update runs set lease_owner = ?, wake_at_ms = ?, epoch = epoch + 1
-       where id in (select id from runs where wake_at_ms <= ? order by wake_at_ms limit ?)
-       returning id as runId, epoch`,
-    )
-      .all(owner, nowMs + leaseMs, nowMs, limit)
-      .map(row => ({ runId: row.runId, epoch: row.epoch }));
-  }
-
-  #renew({ owner, runIds, nowMs, leaseMs }: Extract<Operation, { type: 'renew' }>): unknown {
-    const held = this.#statement(
-      `update runs set wake_at_ms = ? where lease_owner = ? and id in (select value from json_each(?)) returning id`,
-    ).all(nowMs + leaseMs, owner, JSON.stringify(runIds));
-    const asked = this.#statement(
-      'select distinct run_id from inbox where run_id in (select id from runs where lease_owner = ?)',
-    ).all(owner);
-    return { held: held.map(row => row.id), asked: asked.map(row => row.run_id) };
   }
 
   /** The epoch is compared in the statement that moves the position: a worker that lost its run writes nothing (AG-2). */
@@ -204,23 +203,30 @@ export class SqliteWriter {
       this.#run('delete from inbox where run_id = ?', claim.runId);
       this.#run('delete from subscriptions where run_id = ?', claim.runId);
     }
+    this.#moveInQueue(append);
     this.#sendOut(append);
     return true;
   }
 
+  #moveInQueue({ claim: { runId, tenant }, queue, atMs }: Append): void {
+    if (queue === undefined) return;
+    const move = queue.step === 'leave' ? leaveQueue : enterQueue;
+    move(runId, { tenant, name: queue.name, atMs }, this.#statements);
+  }
+
   #wasWritten({ claim, position, records }: Append): boolean {
-    const row = this.#statement('select 1 from runs where id = ? and epoch = ? and position = ?');
-    return row.get(claim.runId, claim.epoch, position + records.length) !== undefined;
+    const text = 'select 1 from runs where id = ? and epoch = ? and position = ?';
+    const row = this.#statements.get(text, claim.runId, claim.epoch, position + records.length);
+    return row !== undefined;
   }
 
   /** What a run tells others goes out with the records that say so, or not at all (W11). */
   #sendOut({ claim, spawn, tell, publish, subscribe, atMs }: Append): void {
     if ((spawn ?? tell ?? publish ?? subscribe) === undefined) return;
-    const row = this.#statement('select tenant, created_at_ms from runs where id = ?').get(claim.runId);
+    const row = this.#statements.get('select tenant, created_at_ms from runs where id = ?', claim.runId);
     const tenant = String(row?.tenant);
     const by = `run:${claim.runId}`;
-    for (const { event, ...run } of spawn ?? [])
-      this.#createRun({ type: 'create-run', run, payload: JSON.stringify(event) });
+    for (const run of spawn ?? []) this.#createRun(createOperation(run));
     for (const { runId, kind, payload, by: teller } of tell ?? [])
       this.#request({
         type: 'request',
@@ -250,10 +256,12 @@ export class SqliteWriter {
       atMs,
     );
     if (isNew === 0) return;
-    const rows = this.#statement(
+    const rows = this.#statements.all(
       "select distinct run_id from subscriptions where tenant = ? and type in (?, '*')",
+      tenant,
+      event.type,
     );
-    for (const { run_id: runId } of rows.all(tenant, event.type)) {
+    for (const { run_id: runId } of rows) {
       const told = JSON.stringify({ event });
       this.#request({
         type: 'request',
@@ -296,26 +304,13 @@ export class SqliteWriter {
     this.#run('insert into journal values (?, ?, ?, ?, ?, ?)', runId, seq, kind, payload, atMs, epoch);
   }
 
-  #release({ claim, wakeAtMs, status, nowMs }: Extract<Operation, { type: 'release' }>): boolean {
-    const { runId, epoch } = claim;
-    return (
-      this.#run(
-        `update runs set lease_owner = null, status = ?, updated_at_ms = ?,
-           wake_at_ms = case when exists (select 1 from inbox where run_id = runs.id) then 0 else ? end
-         where id = ? and epoch = ? and lease_owner is not null`,
-        status,
-        nowMs,
-        wakeAtMs,
-        runId,
-        epoch,
-      ) === 1
-    );
-  }
-
   #request({ tenant, runId, kind, payload, by, atMs }: Extract<Operation, { type: 'request' }>): boolean {
-    const open = this.#statement(
+    const open = this.#statements.get(
       "select lease_owner from runs where id = ? and tenant = ? and (ended_at_ms is null or ? = 'rewind')",
-    ).get(runId, tenant, kind);
+      runId,
+      tenant,
+      kind,
+    );
     if (open === undefined) return false;
     this.#run(
       'insert into inbox (run_id, kind, payload, asked_by, at_ms) values (?, ?, ?, ?, ?)',
@@ -331,9 +326,11 @@ export class SqliteWriter {
 
   /** One that was asked to go on is due, and stays. */
   #removeEnded({ beforeMs, limit }: Extract<Operation, { type: 'remove-ended' }>): number {
-    const rows = this.#statement(
+    const rows = this.#statements.all(
       'select id from runs where ended_at_ms < ? and wake_at_ms is null order by ended_at_ms limit ?',
-    ).all(beforeMs, limit);
+      beforeMs,
+      limit,
+    );
     const ids = JSON.stringify(rows.map(row => row.id));
     for (const table of ['journal', 'inbox', 'subscriptions'])
       this.#run(`delete from ${table} where run_id in (select value from json_each(?))`, ids);
@@ -342,16 +339,7 @@ export class SqliteWriter {
   }
 
   #run(text: string, ...values: SQLInputValue[]): number {
-    return Number(this.#statement(text).run(...values).changes);
-  }
-
-  #statement(text: string): StatementSync {
-    let statement = this.#statements.get(text);
-    if (statement === undefined) {
-      statement = this.#database.prepare(text);
-      this.#statements.set(text, statement);
-    }
-    return statement;
+    return this.#statements.run(text, ...values);
   }
 }
 

@@ -1,11 +1,11 @@
-import type { ExpressionScope, Expressions } from '../domain/expressions.ts';
-import type { Template } from '../domain/workflow.ts';
+import type { ExpressionScope, Expressions } from './expressions.ts';
+import type { Template } from './workflow.ts';
 
 /** The value of a template: expressions evaluated, everything else as it was written. */
 export async function evaluateTemplate(
   template: Template,
   scope: ExpressionScope,
-  expressions: Expressions,
+  expressions: Pick<Expressions, 'evaluate'>,
 ): Promise<unknown> {
   switch (template.kind) {
     case 'literal':
