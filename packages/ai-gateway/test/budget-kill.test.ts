@@ -2,28 +2,21 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@strata/shared/clock.ts';
-import { ledgerSection } from '@strata/shared/money/money-section.ts';
 import { reconcileLost } from '@strata/shared/money/reconcile-lost.ts';
-import { createSqlBudgetStore } from '@strata/shared/money/sql-budget-store.ts';
-import { createUsageLedger } from '@strata/shared/money/usage-ledger.ts';
-import { openSqlStore } from '@strata/shared/stores/open-sql.ts';
-import { type SharedSchema, sharedMigrations } from '@strata/shared/stores/shared-schema.ts';
-import { storeSection } from '@strata/shared/stores/store-section.ts';
-import { createLogger } from '@strata/shared/telemetry/logger.ts';
 import { startPostgres } from '@strata/shared/testing/postgres-server.ts';
 import { isMissing } from '@strata/shared/testing/private-server.ts';
 import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
 import { sized } from '@strata/shared/testing/size.ts';
 import { afterAll, expect, test } from 'vitest';
+import { type Books, budgetId, openBooks, sumOf } from './support/books.ts';
 import { type GatewayPlace, openGatewayPlaces } from './support/gateway-processes.ts';
 import {
-  inputNanoUsd,
   type MeteredModels,
-  maxTokens,
-  meteredPrices,
+  meteredConfig,
+  meteredRequest,
   numberOf,
-  outputNanoUsd,
   startMeteredModels,
+  worstNanoUsd,
 } from './support/metered-models.ts';
 
 /** Three gateway processes with a thousand requests at once on a budget that is nearly empty all the time, killed at random moments. */
@@ -34,8 +27,6 @@ process.stdout.write(`gateways killed: seed ${seed} (STRATA_KILL_SEED)\n`);
 const rounds = sized({ ci: 3, soak: 60 });
 const lanes = 1000;
 const requestsOfLane = 2;
-/** The body and the framing as tokens, and the longest answer. */
-const worstNanoUsd = 1300n * inputNanoUsd + BigInt(maxTokens) * outputNanoUsd;
 /** What is put into the budget before each round: far less than a thousand requests may cost. */
 const refillNanoUsd = 150n * worstNanoUsd;
 
@@ -44,13 +35,6 @@ const postgres = await startPostgres();
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
   if (!isMissing(postgres)) await postgres.close();
-});
-
-const request = (lane: number) => ({
-  model: 'metered',
-  max_tokens: maxTokens,
-  messages: [{ role: 'user', content: `Say hello to ${lane}.` }],
-  ...(lane % 2 === 0 && { stream: true }),
 });
 
 interface Counts {
@@ -66,7 +50,7 @@ async function ask(places: readonly GatewayPlace[], counts: Counts): Promise<voi
     Array.from({ length: lanes }, async (_, lane) => {
       const place = places[lane % places.length] ?? expect.fail();
       for (let asked = 0; asked < requestsOfLane; asked++) {
-        const reply = await place.ask('/v1/chat/completions', request(lane));
+        const reply = await place.ask('/v1/chat/completions', meteredRequest(lane));
         if (reply.type === 'broken') counts.broken++;
         else if (reply.status === 200) counts.answered++;
         else if (reply.status === 402) counts.refused++;
@@ -76,43 +60,6 @@ async function ask(places: readonly GatewayPlace[], counts: Counts): Promise<voi
     }),
   );
 }
-
-async function openBooks(url: string) {
-  const sql = await openSqlStore<SharedSchema>({
-    url,
-    config: storeSection.parse({ busy_timeout_ms: 30_000, acquire_timeout_ms: 30_000 }),
-    migrations: sharedMigrations,
-    clock: systemClock,
-  });
-  const store = createSqlBudgetStore(sql, systemClock);
-  await store.create({
-    id: 'nearly-empty',
-    tenant: 'default',
-    subject: { kind: 'organisation', id: 'default' },
-    limitNanoUsd: 1n,
-    window: { type: 'total' },
-    mode: 'hard',
-  });
-  const log = createLogger({ service: 'test', level: 'silent' });
-  const ledger = createUsageLedger({ sql, clock: systemClock, log, config: ledgerSection.parse({}) });
-  return {
-    sql,
-    store,
-    ledger,
-    totals: async () => (await store.totals('nearly-empty')) ?? expect.fail(),
-    rows: () =>
-      sql.db
-        .selectFrom('usage_ledger')
-        .select(['input', 'output', 'outcome', 'usage_source', 'cost_nano_usd'])
-        .execute(),
-    async close() {
-      await ledger.close();
-      await sql.close();
-    },
-  };
-}
-
-type Books = Awaited<ReturnType<typeof openBooks>>;
 
 /** Looks again and again, until told to stop. Resolves with how often it has looked. */
 function watch(books: Books): () => Promise<number> {
@@ -135,24 +82,24 @@ function watch(books: Books): () => Promise<number> {
 async function refill(books: Books): Promise<void> {
   const { spentNanoUsd, openNanoUsd, lostNanoUsd } = await books.totals();
   const limitNanoUsd = spentNanoUsd + openNanoUsd + lostNanoUsd + refillNanoUsd;
-  await books.store.update('nearly-empty', { limitNanoUsd });
+  await books.store.update(budgetId, { limitNanoUsd });
 }
 
 async function spendAndKill(url: string): Promise<void> {
-  const books = await openBooks(url);
+  const books = await openBooks(url, 1n);
   const models = await startMeteredModels(random);
   const gateways = await openGatewayPlaces({
     count: 3,
-    config: configFor(url, models),
+    config: meteredConfig(url, models),
     // By its key the upstream knows who calls.
     environmentOf: name => ({ STRATA_AI_GATEWAY__PROVIDERS__MAIN__API_KEY: name }),
   });
   const { places } = gateways;
   const counts: Counts = { answered: 0, refused: 0, other: 0, broken: 0 };
   const killed = new Set<string>();
+  const stopWatching = watch(books);
   try {
     for (const place of places) await place.start();
-    const stopWatching = watch(books);
     for (let round = 0; round < rounds; round++) {
       await refill(books);
       const callsBefore = models.calls.size;
@@ -172,24 +119,11 @@ async function spendAndKill(url: string): Promise<void> {
       `${models.calls.size} calls charged, ${killed.size} gateways killed, ${observations} observations, ${JSON.stringify(counts)}\n`,
     );
   } finally {
+    await stopWatching();
     await gateways.close();
     await models.upstream.close();
     await books.close();
   }
-}
-
-function configFor(url: string, { upstream }: MeteredModels): Record<string, unknown> {
-  return {
-    store: { url, busy_timeout_ms: 30_000 },
-    ai_gateway: {
-      listen: { port: 0 },
-      providers: {
-        main: { type: 'openai-compatible', base_url: `${upstream.url}/v1`, allow_private: true },
-      },
-      models: { metered: { targets: [{ provider: 'main', model: 'metered', prices: meteredPrices }] } },
-      breaker: { failures: 1000 },
-    },
-  };
 }
 
 /** Holds ledger, budget and the upstream's meter against one another, before and after what was lost is reconciled. */
@@ -202,7 +136,7 @@ async function balance(books: Books, { calls }: MeteredModels, killed: ReadonlyS
   // Every entry of a whole answer is one call, at its cost; none is booked twice.
   const rows = await books.rows();
   const whole = rows.filter(row => row.usage_source === 'reported');
-  const booked = new Map(whole.map(row => [numberOf(usageIn(row)), BigInt(row.cost_nano_usd ?? -1)]));
+  const booked = new Map(whole.map(row => [numberOf(row), BigInt(row.cost_nano_usd ?? -1)]));
   expect(booked.size).toBe(whole.length);
   for (const [number, cost] of booked) expect(cost).toBe(calls.get(number)?.costNanoUsd);
   expect(before.spentNanoUsd).toBe(sumOf(rows.map(row => BigInt(row.cost_nano_usd ?? 0))));
@@ -230,19 +164,12 @@ async function balance(books: Books, { calls }: MeteredModels, killed: ReadonlyS
     costNanoUsd: call.costNanoUsd,
     atMs: systemClock.now(),
   }));
-  expect(await reconcileLost(books, 'nearly-empty', entries)).toBe(0n);
+  expect(await reconcileLost(books, budgetId, entries)).toBe(0n);
   const complete = [...calls.values()].filter(call => call.isComplete).map(call => call.costNanoUsd);
   const ledgerNanoUsd = sumOf((await books.rows()).map(row => BigInt(row.cost_nano_usd ?? 0)));
   expect(ledgerNanoUsd - estimatedNanoUsd).toBe(sumOf(complete));
   expect(await books.totals()).toMatchObject({ spentNanoUsd: ledgerNanoUsd, openNanoUsd: 0n });
 }
-
-const usageIn = (row: { input: number | null; output: number | null }) => ({
-  input: Number(row.input ?? expect.fail()),
-  output: Number(row.output ?? expect.fail()),
-});
-
-const sumOf = (amounts: readonly bigint[]) => amounts.reduce((sum, amount) => sum + amount, 0n);
 
 const reconciledEntry = {
   durationMs: 0,

@@ -44,10 +44,12 @@ export async function runService<Section extends z.ZodType>(
   );
   const { url } = await app.server.start();
   config.file.watch();
+  // Before it is said that the service is there: whoever starts it may stop it at once.
+  const stopping = stopRequested(() => config.file.reload());
   telemetry.log.info({ url, config: resolve(path) }, 'ready');
   process.send?.({ type: 'ready', name: definition.name, url } satisfies ServiceMessage);
 
-  await stopRequested(() => config.file.reload());
+  await stopping;
   telemetry.log.info('draining');
   config.file.close();
   await app.server.drain();

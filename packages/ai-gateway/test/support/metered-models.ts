@@ -3,11 +3,13 @@ import { jsonPlan, ssePlan } from '@strata/shared/testing/fake-upstream/plans.ts
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 
 /** Nano-USD a token. */
-export const inputNanoUsd = 1000n;
-export const outputNanoUsd = 2000n;
-export const meteredPrices = { input: '1', output: '2' };
+const inputNanoUsd = 1000n;
+const outputNanoUsd = 2000n;
+const prices = { input: '1', output: '2' };
 /** What every request asks for at most; no answer has more. */
-export const maxTokens = 400;
+const maxTokens = 400;
+/** The body and the framing as tokens, and the longest answer. */
+export const worstNanoUsd = 1300n * inputNanoUsd + BigInt(maxTokens) * outputNanoUsd;
 
 /** A call that the upstream charged for. */
 export interface MeteredCall {
@@ -26,6 +28,29 @@ export interface MeteredModels {
   readonly upstream: FakeUpstream;
   /** By the call's number. */
   readonly calls: ReadonlyMap<number, MeteredCall>;
+}
+
+/** Every second one for a stream. */
+export const meteredRequest = (lane: number) => ({
+  model: 'metered',
+  max_tokens: maxTokens,
+  messages: [{ role: 'user', content: `Say hello to ${lane}.` }],
+  ...(lane % 2 === 0 && { stream: true }),
+});
+
+/** The configuration of gateways in front of it. */
+export function meteredConfig(url: string, { upstream }: MeteredModels): Record<string, unknown> {
+  return {
+    store: { url, busy_timeout_ms: 30_000 },
+    ai_gateway: {
+      listen: { port: 0 },
+      providers: {
+        main: { type: 'openai-compatible', base_url: `${upstream.url}/v1`, allow_private: true },
+      },
+      models: { metered: { targets: [{ provider: 'main', model: 'metered', prices }] } },
+      breaker: { failures: 1000 },
+    },
+  };
 }
 
 const perThousand = { refuse: 20, reset: 20, cutStream: 15, cutWhole: 15 };
@@ -64,9 +89,9 @@ function usageOf(number: number) {
   return { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
 }
 
-/** The number of the call that has this usage. */
-export function numberOf(usage: { readonly input: number; readonly output: number }): number {
-  return (usage.output - 1) * inputsOfOneOutput + usage.input;
+/** The number of the call that an entry of the ledger is of. */
+export function numberOf(row: { readonly input: number | null; readonly output: number | null }): number {
+  return (Number(row.output) - 1) * inputsOfOneOutput + Number(row.input);
 }
 
 const head = { id: 'chatcmpl-1', created: 1_763_942_400, model: 'metered' };
