@@ -15,13 +15,12 @@ test(
     const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
     const server = await startPermutingServer(seededRandom(seed));
     const http = { type: 'streamable-http', url: server.url, allow_private: true };
-    const gateway = await startGateway({
-      servers: {
-        old: { ...http, era: 'legacy' },
-        shared: { ...http, era: 'legacy', sharing: 'shared' },
-        new: { ...http, era: 'modern' },
-      },
-    });
+    const servers = {
+      old: { ...http, era: 'legacy' },
+      shared: { ...http, era: 'legacy', sharing: 'shared' },
+      new: { ...http, era: 'modern' },
+    };
+    const gateway = await startGateway({ servers }, { logLevel: 'error' });
     const random = seededRandom(seed + 1);
     let delivered = 0;
     const misdelivered: string[] = [];

@@ -40,14 +40,20 @@ export interface TestGateway {
 /** A real gateway on a free loopback port, with the section as the configuration file would hold it. */
 export async function startGateway(
   section: Record<string, unknown>,
-  options: { readonly hot?: Hot; readonly dataDir?: string; readonly config?: Record<string, unknown> } = {},
+  options: {
+    readonly hot?: Hot;
+    readonly dataDir?: string;
+    readonly config?: Record<string, unknown>;
+    /** Below it nothing is kept in `logs`; a run of a million calls needs that. */
+    readonly logLevel?: 'debug' | 'error';
+  } = {},
 ): Promise<TestGateway> {
   const logs: Record<string, unknown>[] = [];
   const destination = { write: (line: string) => void logs.push(JSON.parse(line)) };
   const telemetry = createTelemetry({
     service: 'mcp-gateway',
     config: telemetrySection.parse({ recent_spans: 1000 }),
-    log: createLogger({ service: 'mcp-gateway', level: 'debug', destination }),
+    log: createLogger({ service: 'mcp-gateway', level: options.logLevel ?? 'debug', destination }),
   });
   const own = await createTestDeps({
     name: 'mcp-gateway',
