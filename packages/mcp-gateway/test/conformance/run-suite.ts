@@ -21,6 +21,14 @@ export interface SuiteRun {
   /** 0 when every scenario that counts has passed. */
   readonly exitCode: number;
   readonly output: string;
+  readonly scenarios: readonly ScenarioResult[];
+}
+
+export interface ScenarioResult {
+  readonly name: string;
+  readonly passed: number;
+  /** `check: message` of those that failed. */
+  readonly failures: readonly string[];
 }
 
 /** Runs the official conformance suite in a process of its own and reads what it wrote down. */
@@ -28,9 +36,16 @@ export async function runSuite(args: readonly string[]): Promise<SuiteRun> {
   const folder = await mkdtemp(join(tmpdir(), 'strata-conformance-'));
   try {
     const { exitCode, output } = await run([...args, '-o', folder]);
-    const checks = await readChecks(folder);
-    const count = (status: string) => checks.filter(check => check.endsWith(` ${status}`)).length;
-    return { checks, passed: count('SUCCESS'), failed: count('FAILURE'), exitCode, output };
+    const all = await readChecks(folder);
+    const count = (status: string) => all.filter(check => check.status === status).length;
+    return {
+      checks: all.map(({ scenario, id, status }) => `${scenario} ${id} ${status}`).sort(),
+      passed: count('SUCCESS'),
+      failed: count('FAILURE'),
+      exitCode,
+      output,
+      scenarios: scenariosOf(all),
+    };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -61,14 +76,33 @@ function run(args: readonly string[]): Promise<{ exitCode: number; output: strin
   });
 }
 
-async function readChecks(folder: string): Promise<string[]> {
+interface Check {
+  readonly scenario: string;
+  readonly id: string;
+  readonly status: string;
+  readonly errorMessage?: string;
+}
+
+async function readChecks(folder: string): Promise<Check[]> {
   const names = await readdir(folder, { recursive: true });
-  const checks: string[] = [];
+  const checks: Check[] = [];
   for (const name of names.filter(each => each.endsWith('checks.json'))) {
     // `<scenario>-<time>/checks.json`, for some scenarios below a folder
     const scenario = dirname(name).replace(/-\d{4}-\d\d-\d\dT[\d-]+Z$/, '');
-    const list = JSON.parse(await readFile(join(folder, name), 'utf8')) as { id: string; status: string }[];
-    for (const { id, status } of list) checks.push(`${scenario} ${id} ${status}`);
+    const list = JSON.parse(await readFile(join(folder, name), 'utf8')) as Omit<Check, 'scenario'>[];
+    for (const check of list) checks.push({ ...check, scenario });
   }
-  return checks.sort();
+  return checks;
+}
+
+function scenariosOf(checks: readonly Check[]): ScenarioResult[] {
+  return [...Map.groupBy(checks, check => check.scenario)]
+    .map(([name, own]) => ({
+      name,
+      passed: own.filter(check => check.status === 'SUCCESS').length,
+      failures: own
+        .filter(check => check.status === 'FAILURE')
+        .map(({ id, errorMessage }) => `${id}: ${errorMessage ?? ''}`),
+    }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
