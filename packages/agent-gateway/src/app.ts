@@ -264,6 +264,7 @@ function driverDeps({
     expressions,
     schemas,
     effects,
+    policy: deps.policy,
     telemetry: deps.telemetry,
     clock: deps.clock,
     live: deps.live,

@@ -33,7 +33,8 @@ keys
   .option('--admin', 'allow the admin routes', false)
   .option('--models <globs...>', 'models it may use', ['*'])
   .option('--tools <globs...>', 'MCP tools it may call', ['*'])
-  .option('--workflows <globs...>', 'workflows it may run', ['*'])
+  .option('--workflows <globs...>', 'workflows it may run, as namespace/name', ['*'])
+  .option('--agents <globs...>', 'agents it may use, as namespace/name; as --workflows unless given')
   .action(createKey);
 keys
   .command('list')

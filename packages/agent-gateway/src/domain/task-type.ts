@@ -129,6 +129,8 @@ export interface TaskDefinition<Options, Arguments> {
   readonly undoes?: boolean;
   /** Reads its own keys of the definition. */
   compile(definition: Readonly<Record<string, unknown>>, context: CompileContext): Options;
+  /** The name, within the namespace of the workflow, of an agent that acts in the task: not every key may use it. */
+  agentOf?(options: Options): string | undefined;
   /** Evaluates what the task needs. The result is recorded, so that it is evaluated once however often a worker dies. */
   prepare(options: Options, scope: TaskScope): Promise<Arguments>;
   /** Decides from what is recorded, and from nothing else (AG-3). */
@@ -141,6 +143,7 @@ export interface TaskType {
   readonly keys: readonly string[];
   readonly undoes?: boolean;
   compile(definition: Readonly<Record<string, unknown>>, context: CompileContext): unknown;
+  agentOf?(options: unknown): string | undefined;
   prepare(options: unknown, scope: TaskScope): Promise<unknown>;
   plan(view: TaskView<unknown, unknown>): Move;
 }

@@ -48,6 +48,8 @@ export interface TaskNode {
   readonly onInDoubt: InDoubtPolicy | undefined;
   /** First task of the list that undoes this one. */
   readonly compensation: Next | undefined;
+  /** The agent that acts in it, as `namespace/name`: what scopes and policies decide about. */
+  readonly agent: string | undefined;
   /** What the task type made of its own keys. */
   readonly options: unknown;
 }

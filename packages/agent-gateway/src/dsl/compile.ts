@@ -40,6 +40,7 @@ export class Compiler {
   readonly #types: TaskTypes;
   readonly #mistakes: Mistakes;
   readonly #tasks = new Map<string, TaskNode>();
+  #namespace = '';
   readonly #expressions: FoundExpression[] = [];
   readonly #schemas: FoundSchema[] = [];
 
@@ -51,6 +52,7 @@ export class Compiler {
   compile(document: Members): Compiled {
     const head = membersOf(document.document);
     const { namespace, name, version } = head;
+    this.#namespace = String(namespace);
     const { limits, concurrency, priority } = readDocumentMetadata(head, this.#mistakes);
     const root = this.#root(document);
     return {
@@ -84,6 +86,7 @@ export class Compiler {
       first: this.#list(document.do, { pointer: '/do', depth: 1, variables: [] }),
       onInDoubt: undefined,
       compensation: undefined,
+      agent: undefined,
       options: undefined,
     };
     this.#tasks.set('', node);
@@ -156,7 +159,7 @@ export class Compiler {
     });
     const { variables } = place;
     const type = this.#types.get(kind.type);
-    return {
+    const node = {
       path,
       name,
       type: kind.type,
@@ -172,6 +175,8 @@ export class Compiler {
       onInDoubt: gateway.onInDoubt,
       compensation: this.#compensation(gateway.compensate, place),
     };
+    const agent = type?.agentOf?.(node.options);
+    return { ...node, agent: agent === undefined ? undefined : `${this.#namespace}/${agent}` };
   }
 
   /** `metadata.gateway.compensate`: a task that undoes this one, with `{ input, output }` of this one as its input. */
@@ -352,6 +357,7 @@ const emptyNode: Omit<TaskNode, 'path' | 'name' | 'following'> = {
   first: undefined,
   onInDoubt: undefined,
   compensation: undefined,
+  agent: undefined,
   options: undefined,
 };
 

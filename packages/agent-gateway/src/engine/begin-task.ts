@@ -1,3 +1,4 @@
+import { type Policy, requireAgent } from '../domain/authority.ts';
 import type { Command, CompletedTask } from '../domain/command.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
 import type { Expressions } from '../domain/expressions.ts';
@@ -8,6 +9,7 @@ import type { AwaitedEvents, PlannedBranch, TaskTypes } from '../domain/task-typ
 import { evaluateTemplate } from '../domain/template-values.ts';
 import { type Next, nextOf, type Template, type Workflow } from '../domain/workflow.ts';
 import { requireSchema } from './require-schema.ts';
+import { runCaller } from './run-caller.ts';
 import { createScope } from './run-variables.ts';
 
 export interface TaskEvaluation {
@@ -17,6 +19,7 @@ export interface TaskEvaluation {
   readonly types: TaskTypes;
   readonly expressions: Expressions;
   readonly schemas: DataSchemas;
+  readonly policy: Policy;
   readonly nowMs: number;
 }
 
@@ -43,6 +46,7 @@ export async function beginTask(
   ) {
     return { type: 'task-skipped', path, visit, branch: branch.id, next: nextOf(node, 'continue') };
   }
+  if (node.agent !== undefined) requireAgent(runCaller(evaluation), node.agent, evaluation.policy);
   await requireSchema(node.schemas, 'input', { value: input, schemas });
   const taskInput = node.inputFrom === undefined ? input : await evaluate(node.inputFrom, input);
   const type = types.get(node.type);

@@ -3,8 +3,6 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { type Envelope, type GatewayName, narrow } from '@strata/shared/identity/envelope.ts';
 import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
-import { readScopes } from '@strata/shared/identity/scopes.ts';
-import { defaultProject, defaultTeam } from '@strata/shared/identity/tree.ts';
 import type { CoveredRun } from '@strata/shared/money/run-budgets.ts';
 import type { CallContext, CallNarrowing, Effects } from '../domain/effect.ts';
 import { toRunError } from '../domain/run-error.ts';
@@ -12,6 +10,7 @@ import type { RunEvent } from '../domain/run-events.ts';
 import type { OpenTask, RunState } from '../domain/run-state.ts';
 import type { PlannedCall } from '../domain/task-type.ts';
 import { ProgressBuffer } from './progress-buffer.ts';
+import { runEnvelope } from './run-caller.ts';
 import type { CallTrace } from './run-trace.ts';
 
 export type IssueEnvelope = (
@@ -129,28 +128,12 @@ function envelopeOf(
   { runId, state, task }: { runId: string; state: RunState; task: OpenTask },
   { actor, scopes }: CallNarrowing,
 ): Envelope {
-  const { identity } = state;
-  const { tenant, principal, keyId, actors, depth } = identity;
+  const run = runEnvelope({ runId, state });
   const workflowActor = `workflow:${state.workflow}`;
   const own: Envelope = {
-    issuer: 'agent-gateway',
-    tenant,
-    team: identity.team ?? defaultTeam,
-    project: identity.project ?? defaultProject,
-    subject: principal,
-    principalKind: identity.principalKind ?? 'user',
-    keyId,
-    tags: identity.tags ?? [],
-    grant: identity.budget && {
-      id: identity.budget.id,
-      remainingNanoUsd: BigInt(identity.budget.remainingNanoUsd),
-    },
-    actors: actor === undefined ? actors : [workflowActor, ...actors],
-    scopes: readScopes(identity.scopes),
-    runId,
+    ...run,
+    actors: actor === undefined ? run.actors : [workflowActor, ...run.actors],
     taskId: task.path,
-    deadlineAtMs: Math.min(state.deadlineAtMs, state.expiresAtMs),
-    depth,
   };
   const deadlineAtMs = task.deadlineAtMs ?? state.deadlineAtMs;
   return narrow(own, {

@@ -3,6 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { CancelRun } from '@strata/shared/identity/revocation.ts';
 import type { Telemetry } from '@strata/shared/telemetry/telemetry.ts';
 import { Agenda } from '../domain/agenda.ts';
+import type { Policy } from '../domain/authority.ts';
 import type { Command } from '../domain/command.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
 import { decideRun, decideUnit } from '../domain/decide.ts';
@@ -29,6 +30,8 @@ export interface DriverDeps extends PerformDeps {
   readonly types: TaskTypes;
   readonly expressions: Expressions;
   readonly schemas: DataSchemas;
+  /** May the run do what it is about to? */
+  readonly policy: Policy;
   readonly telemetry: Telemetry;
   /** Ends what the run has under way at other gateways, should it not notice by itself that nobody waits any more. */
   readonly cancelRun: CancelRun;
@@ -237,11 +240,11 @@ export class RunDriver {
     of: { readonly path: string; readonly visit: number; readonly branch?: number },
     evaluate: (evaluation: TaskEvaluation) => Promise<RunEvent>,
   ): Promise<'go-on' | 'let-go'> {
-    const { types, expressions, schemas, clock } = this.#deps;
+    const { types, expressions, schemas, policy, clock } = this.#deps;
     const { state, workflow } = context;
     const { runId } = this.#claim;
     try {
-      const evaluation = { runId, state, workflow, types, expressions, schemas, nowMs: clock.now() };
+      const evaluation = { runId, state, workflow, types, expressions, schemas, policy, nowMs: clock.now() };
       this.#record(await evaluate(evaluation), context);
     } catch (error) {
       if (error instanceof GatewayError && passing.has(error.reason))

@@ -1,15 +1,17 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { traceContextOf } from '@strata/shared/http/trace-context.ts';
-import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { newId } from '@strata/shared/ids.ts';
+import { type Policy, requireAgents, requireWorkflow } from '../domain/authority.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import type { Journal, NewRun } from '../domain/journal.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import type { RunState } from '../domain/run-state.ts';
 import type { PlannedChild } from '../domain/task-type.ts';
 import type { Workflow } from '../domain/workflow.ts';
+import { runCaller } from './run-caller.ts';
 
 export interface SpawnDeps {
+  readonly policy: Policy;
   readonly journal: Pick<Journal, 'getWorkflow'>;
   readonly expressions: Pick<Expressions, 'evaluate'>;
   loadWorkflow(hash: string): Promise<Workflow>;
@@ -19,20 +21,17 @@ export interface SpawnDeps {
  * A run that another run starts acts for the same principal, with the same scopes, one level deeper, and no longer than the other
  * may (W7, G4). It is pinned to the definition that the name stands for now.
  *
- * @throws GatewayError permission_denied (`workflow_not_allowed`, `run_depth_exhausted`), not_found (`workflow_not_found`).
+ * @throws GatewayError permission_denied (`policy_denied`, `run_depth_exhausted`), not_found (`workflow_not_found`).
  */
 export async function planChildRun(
   { workflow, input = {}, isDetached }: PlannedChild,
   { runId, state, nowMs }: { runId: string; state: RunState; nowMs: number },
-  { journal, expressions, loadWorkflow }: SpawnDeps,
+  { journal, policy, expressions, loadWorkflow }: SpawnDeps,
 ): Promise<NewRun> {
   const { namespace, name, version } = workflow;
   const { identity, limits } = state;
-  if (!matchesScope(identity.scopes.workflows, `${namespace}/${name}`)) {
-    throw new GatewayError('permission_denied', `This run may not use the workflow '${namespace}/${name}'.`, {
-      reason: 'workflow_not_allowed',
-    });
-  }
+  const caller = runCaller({ runId, state });
+  requireWorkflow(caller, workflow, policy);
   if (identity.depth <= 1) {
     throw new GatewayError('permission_denied', 'Runs that start runs are nested as deep as they may be.', {
       reason: 'run_depth_exhausted',
@@ -45,6 +44,7 @@ export async function planChildRun(
     });
   }
   const loaded = await loadWorkflow(stored.definition);
+  requireAgents(caller, loaded, policy);
   const place = await queuePlaceOf(loaded, input, expressions);
   // A run that waited for one which waits for it to leave the queue would wait for ever.
   const around = isDetached ? [] : queuesAround(state);

@@ -1,8 +1,8 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
+import { requireWorkflowScope } from '../domain/authority.ts';
 import type { QueueChange, QueueSummary } from '../domain/queue.ts';
-import { requireWorkflowScope } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { checkFields, readFields } from './read-body.ts';
 

@@ -2,11 +2,11 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
+import { requireWorkflowScope } from '../domain/authority.ts';
 import { type KeptSchedule, neverMs, type Recurrence, timesBetween } from '../domain/schedule.ts';
 import { parseDuration } from '../dsl/duration.ts';
 import { cronProblem } from '../dsl/next-time.ts';
 import { type ScheduleDeps, startRun } from '../pipeline/run-schedules.ts';
-import { requireWorkflowScope } from '../pipeline/submit-run.ts';
 import { maySee } from './find-run.ts';
 import { checkFields, readFields } from './read-body.ts';
 

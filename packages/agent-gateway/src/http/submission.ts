@@ -2,9 +2,10 @@ import { canonicalJson, digestOf } from '@strata/shared/canonical-json.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
+import { requireWorkflowScope } from '../domain/authority.ts';
 import type { Definition } from '../dsl/definitions.ts';
 import { partOf, readYaml, type Source } from '../dsl/source.ts';
-import { requireWorkflowScope, type Submission } from '../pipeline/submit-run.ts';
+import type { Submission } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { checkFields, readSource } from './read-body.ts';
 

@@ -1,10 +1,10 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
+import { requireWorkflowScope } from '../domain/authority.ts';
 import type { StoredWorkflow } from '../domain/journal.ts';
 import { renderMermaid } from '../dsl/mermaid.ts';
 import type { ScheduleDeps } from '../pipeline/run-schedules.ts';
-import { requireWorkflowScope } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { maySee } from './find-run.ts';
 import { checkFields, definitionMediaTypes, readSource } from './read-body.ts';

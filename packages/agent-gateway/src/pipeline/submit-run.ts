@@ -4,10 +4,9 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { maxEnvelopeDepth } from '@strata/shared/identity/envelope.ts';
-import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
-import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { newId } from '@strata/shared/ids.ts';
 import { smaller } from '@strata/shared/money/nano-usd.ts';
+import { type Policy, requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import type { Journal, NewRun, RunSummary } from '../domain/journal.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
@@ -31,7 +30,7 @@ export interface Submission {
 export interface SubmitDeps {
   readonly journal: Journal;
   readonly clock: Clock;
-  readonly policy: Pick<PolicyGuard, 'require'>;
+  readonly policy: Policy;
   readonly expressions: Pick<Expressions, 'evaluate'>;
   readonly limits: () => RunLimits;
   /** A run was created: somebody should claim it. */
@@ -42,7 +41,7 @@ export interface SubmitDeps {
  * Creates a run, once per idempotency key. When this resolves the run is on disk and will be worked on, whatever happens to
  * this process.
  *
- * @throws GatewayError permission_denied (`workflow_not_allowed`), conflict (`idempotency_key_reused`), too_large
+ * @throws GatewayError permission_denied (`workflow_not_allowed`, `policy_denied`), conflict (`idempotency_key_reused`), too_large
  *   (`value_too_large`), invalid_request (`concurrency_key_invalid`).
  */
 export async function submitRun(
@@ -51,8 +50,8 @@ export async function submitRun(
 ): Promise<{ isNew: boolean; run: RunSummary }> {
   const { workflow, document, input, caller, idempotencyKey, digest, trace, fork } = submission;
   requireWorkflowScope(caller, workflow);
-  const resource = { kind: 'workflow', name: `${workflow.namespace}/${workflow.name}` } as const;
-  deps.policy.require(caller, resource, 'submit');
+  requireWorkflow(caller, workflow, deps.policy);
+  requireAgents(caller, workflow, deps.policy);
   const configured = deps.limits();
   const size = JSON.stringify(input).length;
   if (size > configured.maxValueBytes) {
@@ -125,15 +124,6 @@ function beginOfFork(
     traceparent: formatTraceparent(trace),
   };
   return { runId: run, to, record: { kind: event.type, payload: JSON.stringify(event), atMs: nowMs } };
-}
-
-/** Scopes name workflows as `namespace/name`. */
-export function requireWorkflowScope(caller: Caller, workflow: { namespace: string; name: string }): void {
-  const name = `${workflow.namespace}/${workflow.name}`;
-  if (matchesScope(caller.scopes.workflows, name)) return;
-  throw new GatewayError('permission_denied', `This key may not use the workflow '${name}'.`, {
-    reason: 'workflow_not_allowed',
-  });
 }
 
 /** A run that another gateway or agent starts gets what its envelope has left, and no more (W7). */

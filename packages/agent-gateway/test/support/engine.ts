@@ -57,6 +57,7 @@ export async function createEngines() {
           random,
           expressions: { ...expressions, evaluate },
           schemas,
+          policy: { require: () => {} },
           telemetry,
           types: taskTypes,
           live: new LiveCalls(),

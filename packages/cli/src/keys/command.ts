@@ -11,11 +11,12 @@ export interface CreateKeyOptions {
   readonly models: string[];
   readonly tools: string[];
   readonly workflows: string[];
+  readonly agents?: string[];
 }
 
 /** `strata keys create`: prints the key once, then never again. */
 export async function createKey(options: CreateKeyOptions): Promise<void> {
-  const { models, tools, workflows } = options;
+  const { models, tools, workflows, agents = workflows } = options;
   const made = await withKeyStore(loadSharedConfig(), (keys, audited) =>
     keys.create(
       {
@@ -23,7 +24,7 @@ export async function createKey(options: CreateKeyOptions): Promise<void> {
         tenant: options.tenant,
         principal: options.principal,
         isAdmin: options.admin,
-        scopes: readScopes({ models, tools, workflows }),
+        scopes: readScopes({ models, tools, workflows, agents }),
       },
       audited('key.create'),
     ),

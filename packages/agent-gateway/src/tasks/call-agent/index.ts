@@ -54,6 +54,7 @@ export const callAgentTask = defineTask<Options | undefined, PreparedQuestion>({
       maxTurns,
     };
   },
+  agentOf: options => options?.agent,
   async prepare(options, scope) {
     if (options === undefined) throw new Error('The task was not compiled');
     return prepareQuestion(options, scope);
