@@ -1,5 +1,6 @@
 /** The same request in the words of each ingress protocol, for tests that look at bytes. A new protocol is a line here. */
 export interface Ingress {
+  readonly name: string;
   readonly protocol: string;
   readonly path: (model: string) => string;
   body(model: string, prompt: string): object;
@@ -9,6 +10,7 @@ const schema = { type: 'object', properties: { city: { type: 'string' } }, requi
 
 export const ingresses: readonly Ingress[] = [
   {
+    name: 'openai-chat',
     protocol: 'openai-chat',
     path: () => '/v1/chat/completions',
     body: (model, prompt) => ({
@@ -21,6 +23,7 @@ export const ingresses: readonly Ingress[] = [
     }),
   },
   {
+    name: 'openai-responses',
     protocol: 'openai-responses',
     path: () => '/v1/responses',
     body: (model, prompt) => ({
@@ -33,6 +36,7 @@ export const ingresses: readonly Ingress[] = [
     }),
   },
   {
+    name: 'anthropic-messages',
     protocol: 'anthropic-messages',
     path: () => '/v1/messages',
     body: (model, prompt) => ({
@@ -44,4 +48,35 @@ export const ingresses: readonly Ingress[] = [
       tools: [{ name: 'get_weather', input_schema: schema }],
     }),
   },
+  {
+    name: 'gemini',
+    protocol: 'gemini',
+    path: model => `/v1beta/models/${model}:streamGenerateContent?alt=sse`,
+    body: geminiBody,
+  },
+  {
+    name: 'gemini as a JSON array',
+    protocol: 'gemini',
+    path: model => `/v1beta/models/${model}:streamGenerateContent`,
+    body: geminiBody,
+  },
+  {
+    name: 'bedrock-converse',
+    protocol: 'bedrock-converse',
+    path: model => `/model/${model}/converse-stream`,
+    body: (_model, prompt) => ({
+      messages: [{ role: 'user', content: [{ text: prompt }] }],
+      inferenceConfig: { maxTokens: 4000 },
+      toolConfig: { tools: [{ toolSpec: { name: 'get_weather', inputSchema: { json: schema } } }] },
+      additionalModelRequestFields: { thinking: { type: 'enabled', budget_tokens: 2000 } },
+    }),
+  },
 ];
+
+function geminiBody(_model: string, prompt: string): object {
+  return {
+    contents: [{ role: 'user', parts: [{ text: prompt }] }],
+    generationConfig: { maxOutputTokens: 4000, thinkingConfig: { includeThoughts: true } },
+    tools: [{ functionDeclarations: [{ name: 'get_weather', parametersJsonSchema: schema }] }],
+  };
+}
