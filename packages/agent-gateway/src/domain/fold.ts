@@ -103,6 +103,7 @@ type ControlEvent = EventOf<
   | 'run-cancelled'
   | 'run-rewound'
   | 'run-forked'
+  | 'run-migrated'
 >;
 
 function applyControl(state: RunState, event: ControlEvent, atMs: number): void {
@@ -138,6 +139,12 @@ function applyControl(state: RunState, event: ControlEvent, atMs: number): void 
       return;
     case 'run-forked':
       fork(state, event, atMs);
+      return;
+    case 'run-migrated':
+      // The definition of a fork is its own, whatever the other run did.
+      if (state.position <= state.forkedTo) return;
+      state.definition = event.definition;
+      state.workflow = event.workflow;
       return;
   }
 }
@@ -175,6 +182,7 @@ function fork(state: RunState, event: EventOf<'run-forked'>, atMs: number): void
 function createRun(state: RunState, event: EventOf<'run-created'>, atMs: number): void {
   state.workflow = event.workflow;
   state.definition = event.definition;
+  state.forkedTo = event.fork?.to ?? 0;
   state.input = event.input;
   state.identity = event.identity;
   state.limits = event.limits;

@@ -99,6 +99,8 @@ export interface Append {
   readonly isFinal: boolean;
   /** The run leaves its queue, which lets in the next, or waits in it again. */
   readonly queue?: { readonly name: string; readonly step: 'leave' | 'wait' };
+  /** The run goes on under this definition. */
+  readonly migrate?: { readonly definition: string; readonly version: string };
   /** Put into the inboxes of other runs of the tenant in the same transaction, as far as they have not ended. */
   readonly tell?: readonly Told[];
   /** Created in the same transaction. */
@@ -140,6 +142,7 @@ export interface RunRequest {
     | 'event'
     | 'child-ended'
     | 'resolve'
+    | 'migrate'
     | 'rewind';
   readonly payload: unknown;
   readonly by: string;

@@ -57,6 +57,8 @@ function reopen(state: RunState, { record, aside }: Required<Effective>): void {
     isCancelRequested: false,
     deadlineAtMs,
     limits: aside.limits,
+    definition: aside.definition,
+    workflow: aside.workflow,
     traceparent: aside.traceparent,
     isStarted: aside.isStarted,
     lastBranch: aside.lastBranch,

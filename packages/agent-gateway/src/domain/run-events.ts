@@ -267,6 +267,16 @@ export type RunEvent =
       readonly deadlineAtMs: number;
       readonly traceparent: string;
     }
+  /** It goes on under another version of its definition. */
+  | {
+      readonly type: 'run-migrated';
+      readonly by: string;
+      readonly definition: string;
+      readonly workflow: string;
+      readonly version: string;
+      /** The version before. */
+      readonly from: string;
+    }
   /** The run had ended and goes on as it was after record `to`: what came later is put aside. */
   | {
       readonly type: 'run-rewound';

@@ -137,6 +137,8 @@ export interface RunState {
   position: number;
   workflow: string;
   definition: string;
+  /** Records up to here are those of the run that it was forked from. */
+  forkedTo: number;
   input: unknown;
   context: unknown;
   output: unknown;
@@ -227,6 +229,7 @@ export function emptyRun(): RunState {
     position: 0,
     workflow: '',
     definition: '',
+    forkedTo: 0,
     input: undefined,
     context: null,
     output: undefined,

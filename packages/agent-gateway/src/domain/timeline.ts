@@ -127,6 +127,12 @@ export class TimelineReader {
       case 'run-forked':
         this.#forked(event, atMs);
         return;
+      case 'run-migrated': {
+        const id = `migrate@${seq}`;
+        this.#open(id, { kind: 'operation', name: `migrate to ${event.version} by ${event.by}`, atMs });
+        this.#end(id, atMs, 'completed');
+        return;
+      }
       default:
     }
   }

@@ -91,6 +91,8 @@ export function answerRequest(request: RunRequest, state: RunState): RunEvent[] 
     }
     case 'resolve':
       return resolveCalls(request, state);
+    case 'migrate':
+      return []; // `answerMigration`, which looks at all that is recorded
   }
 }
 

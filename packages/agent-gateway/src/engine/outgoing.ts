@@ -11,6 +11,7 @@ export class Outgoing {
   #published: CloudEvent[] = [];
   #subscribed: string[] = [];
   #queue: Append['queue'];
+  #migrate: Append['migrate'];
 
   constructor(runId: string) {
     this.#runId = runId;
@@ -26,6 +27,10 @@ export class Outgoing {
     if (event.type === 'events-subscribed') this.#subscribed.push(...event.types);
     // The end of the run took its subscriptions away; what was published since comes now.
     if (event.type === 'run-rewound') this.#subscribed.push(...state.subscribed);
+    if (event.type === 'run-migrated') {
+      const { definition, version } = event;
+      this.#migrate = { definition, version };
+    }
     const outcome = outcomeOf(event);
     if (state.queue !== undefined && !state.queue.isShared) {
       const { name } = state.queue;
@@ -38,19 +43,21 @@ export class Outgoing {
     state.orphans = [];
   }
 
-  take(): Pick<Append, 'spawn' | 'tell' | 'publish' | 'subscribe' | 'queue'> {
+  take(): Pick<Append, 'spawn' | 'tell' | 'publish' | 'subscribe' | 'queue' | 'migrate'> {
     const taken = {
       ...(this.#spawned.length > 0 && { spawn: this.#spawned }),
       ...(this.#told.length > 0 && { tell: this.#told }),
       ...(this.#published.length > 0 && { publish: this.#published }),
       ...(this.#subscribed.length > 0 && { subscribe: this.#subscribed }),
       ...(this.#queue !== undefined && { queue: this.#queue }),
+      ...(this.#migrate !== undefined && { migrate: this.#migrate }),
     };
     this.#spawned = [];
     this.#told = [];
     this.#published = [];
     this.#subscribed = [];
     this.#queue = undefined;
+    this.#migrate = undefined;
     return taken;
   }
 

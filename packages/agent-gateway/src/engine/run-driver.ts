@@ -9,7 +9,7 @@ import type { DataSchemas } from '../domain/data-schemas.ts';
 import { decideRun, decideUnit } from '../domain/decide.ts';
 import { callsInDoubt } from '../domain/decide-calls.ts';
 import type { Expressions } from '../domain/expressions.ts';
-import type { Claim, Journal } from '../domain/journal.ts';
+import type { Claim, Journal, RunRequest } from '../domain/journal.ts';
 import { queuedUntil } from '../domain/queue.ts';
 import { toRunError } from '../domain/run-error.ts';
 import type { RunEvent } from '../domain/run-events.ts';
@@ -19,10 +19,11 @@ import type { Workflow } from '../domain/workflow.ts';
 import { answerRequest } from './answer-request.ts';
 import { beginTask, completeTask, matchEvent, openList, type TaskEvaluation } from './begin-task.ts';
 import { CallsUnderWay } from './calls-under-way.ts';
+import { answerMigration } from './migrate-run.ts';
 import { type DriverJournal, patientJournal, patiently } from './patient-journal.ts';
 import type { PerformDeps } from './perform.ts';
 import { RunTrace } from './run-trace.ts';
-import { loadRun, RunWriter } from './run-writer.ts';
+import { loadRun, RunWriter, readAll } from './run-writer.ts';
 import { planChildRun } from './spawn-run.ts';
 
 export interface DriverDeps extends PerformDeps {
@@ -272,14 +273,27 @@ export class RunDriver {
     if (event.type === 'task-failed') trace.taskEnded(event, event.error.reason);
   }
 
-  async #takeRequests({ state, writer, calls, journal }: LoopContext): Promise<void> {
+  async #takeRequests(context: LoopContext): Promise<void> {
+    const { state, writer, calls, journal } = context;
     this.#isAsked = false;
     const requests = await journal.requests(this.#claim.runId);
     for (const request of requests) {
+      const migration = request.kind === 'migrate' ? await this.#migration(request, context) : undefined;
+      const events = migration === undefined ? answerRequest(request, state) : [migration.event];
       writer.consume(request.id);
-      for (const event of answerRequest(request, state)) writer.record(event);
+      for (const event of events) writer.record(event);
+      context.workflow = migration?.workflow ?? context.workflow;
     }
     calls.cutOff();
+  }
+
+  async #migration(request: RunRequest, { state, workflow, writer, journal }: LoopContext) {
+    const readRecords = async () => {
+      await writer.flush();
+      return readAll(this.#claim.runId, journal);
+    };
+    const { loadWorkflow } = this.#deps;
+    return answerMigration(request, { state, workflow, readRecords, loadWorkflow });
   }
 
   async #release(wakeAtMs: number, context: LoopContext, queuedUntilMs = wakeAtMs): Promise<'let-go'> {
@@ -308,7 +322,7 @@ export class RunDriver {
 
 interface LoopContext {
   readonly state: RunState;
-  readonly workflow: Workflow;
+  workflow: Workflow;
   readonly trace: RunTrace;
   readonly writer: RunWriter;
   readonly journal: DriverJournal;

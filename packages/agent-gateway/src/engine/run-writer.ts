@@ -26,7 +26,7 @@ export async function loadRun(runId: string, journal: DriverJournal): Promise<Ru
   }
 }
 
-async function readAll(runId: string, journal: DriverJournal): Promise<JournalRecord[]> {
+export async function readAll(runId: string, journal: DriverJournal): Promise<JournalRecord[]> {
   const records: JournalRecord[] = [];
   for (;;) {
     const page = await journal.read(runId, records.length, pageSize);

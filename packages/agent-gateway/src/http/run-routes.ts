@@ -10,6 +10,7 @@ import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
 import { findRun, maySee } from './find-run.ts';
 import { readFork } from './fork-run.ts';
+import { migrateRun } from './migrate-run.ts';
 import { checkFields, definitionMediaTypes } from './read-body.ts';
 import { readRecords } from './read-records.ts';
 import { readSignal, runVerbs } from './run-verbs.ts';
@@ -74,6 +75,14 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
       if (!isNew) void reply.header('idempotency-replayed', 'true');
       return answer(reply, run, deps);
     }
+    if (verb === 'migrate') {
+      const run = await findRun(request.caller, id, journal);
+      return migrateRun(request, run, {
+        ...deps,
+        ask: (of, asked) => ask(request, of, asked, deps),
+        answer: of => answer(reply, of, deps),
+      });
+    }
     const make = Object.hasOwn(runVerbs, verb) ? runVerbs[verb] : undefined;
     if (make === undefined) throw unknownVerb(request);
     const run = await findRun(request.caller, id, journal);
@@ -105,7 +114,7 @@ function splitVerb(text: string): { id: string; verb: string } {
 }
 
 function unknownVerb(request: FastifyRequest): GatewayError {
-  const known = [...Object.keys(runVerbs), 'fork'].join(', ');
+  const known = [...Object.keys(runVerbs), 'fork', 'migrate'].join(', ');
   const path = request.url.split('?', 1)[0]?.slice(0, 200) ?? '';
   return new GatewayError('not_found', `There is nothing at POST ${path}. A run takes: ${known}.`, {
     reason: 'unknown_route',

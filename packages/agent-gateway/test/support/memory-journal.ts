@@ -182,6 +182,7 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     run.summary = {
       ...run.summary,
       ...progress,
+      ...given.migrate,
       position: run.records.length,
       updatedAtMs: atMs,
       endedAtMs,

@@ -35,7 +35,8 @@ const appendText = `
 /** Gives the runs whose append was written. */
 export async function appendBatch(batch: readonly Append[], connection: Connection): Promise<Set<string>> {
   const hasMore = batch.some(
-    ({ spawn, tell, publish, subscribe, queue }) => spawn ?? tell ?? publish ?? subscribe ?? queue,
+    ({ spawn, tell, publish, subscribe, queue, migrate }) =>
+      spawn ?? tell ?? publish ?? subscribe ?? queue ?? migrate,
   );
   if (!hasMore) return writeBatch(batch, connection.query);
   return connection.transaction(async query => {

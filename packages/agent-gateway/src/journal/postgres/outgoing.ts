@@ -23,12 +23,16 @@ export async function putRequest(
 
 /** What a run tells others goes out in the transaction of the records that say so (W11). */
 export async function sendOut(
-  { claim, spawn, tell, publish, subscribe, queue, atMs }: Append,
+  { claim, spawn, tell, publish, subscribe, queue, migrate, atMs }: Append,
   query: Query,
 ): Promise<void> {
   if (queue !== undefined) {
     const move = queue.step === 'leave' ? leaveQueue : enterQueue;
     await move(claim.runId, { tenant: claim.tenant, name: queue.name, atMs }, query);
+  }
+  if (migrate !== undefined) {
+    const text = 'update runs set definition = $2, version = $3 where id = $1';
+    await query('migrate', text, [claim.runId, migrate.definition, migrate.version]);
   }
   if ((spawn ?? tell ?? publish ?? subscribe) === undefined) return;
   const [run] = await query('run-of', 'select tenant, created_at_ms from runs where id = $1', [claim.runId]);

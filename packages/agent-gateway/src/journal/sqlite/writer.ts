@@ -204,6 +204,10 @@ export class SqliteWriter {
       this.#run('delete from subscriptions where run_id = ?', claim.runId);
     }
     this.#moveInQueue(append);
+    if (append.migrate !== undefined) {
+      const { definition, version } = append.migrate;
+      this.#run('update runs set definition = ?, version = ? where id = ?', definition, version, claim.runId);
+    }
     this.#sendOut(append);
     return true;
   }
