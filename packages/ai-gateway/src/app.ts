@@ -4,28 +4,39 @@ import type { ConfigSource } from '@strata/shared/config/config-source.ts';
 import { problemErrors } from '@strata/shared/errors/problem.ts';
 import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
 import { createGatewayServer } from '@strata/shared/http/server.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { PriceList } from '@strata/shared/money/price.ts';
 import { builtInPrices, loadPriceFile, priceList, withLimitsOf } from '@strata/shared/money/price-catalog.ts';
 import type { PriceOverrides } from '@strata/shared/money/price-overrides.ts';
 import { compose, type Stage } from '@strata/shared/pipeline.ts';
 import { Breaker, type BreakerOptions } from '@strata/shared/resilience/breaker.ts';
 import { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
+import type { FastifyInstance } from 'fastify';
 import type { AiGatewaySection } from './config.ts';
 import type { Answer, Attempt, Call } from './domain/call.ts';
 import type { Capabilities } from './domain/capabilities.ts';
 import type { ModelProvider } from './domain/provider.ts';
+import type { ProviderObjectStore } from './domain/provider-object.ts';
 import type { Route, RouteTable } from './domain/route.ts';
 import type { UsageSink } from './domain/usage-record.ts';
+import { addBatchesEndpoints } from './http/batches-endpoints.ts';
 import { addConverseEndpoints } from './http/converse-endpoints.ts';
 import { addCountEndpoint } from './http/count-endpoint.ts';
+import { addFilesEndpoints } from './http/files-endpoints.ts';
 import { addGeminiEndpoints } from './http/gemini-endpoints.ts';
+import { addMessageBatchesEndpoints } from './http/message-batches-endpoints.ts';
 import { addModelEndpoint } from './http/model-endpoint.ts';
 import { addModelsEndpoint } from './http/models-endpoint.ts';
 import { addRawEndpoint } from './http/raw-endpoint.ts';
+import { refuseForeignFiles } from './http/refuse-foreign-files.ts';
 import { addResponsesEndpoints } from './http/responses-endpoints.ts';
 import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
+import { messageBatches, openaiBatches } from './pipeline/batch-apis.ts';
 import { createCallUpstream, type UpstreamLimits } from './pipeline/call-upstream.ts';
 import { createCountTokens } from './pipeline/count-tokens.ts';
+import { createProviderApi } from './pipeline/provider-api.ts';
+import { ProviderObjects } from './pipeline/provider-objects.ts';
+import { type BatchSettler, createBatchSettler } from './pipeline/settle-batches.ts';
 import { createAuthorize } from './policies/authorize.ts';
 import { createBreakerStage } from './policies/breaker.ts';
 import { createBudgetStage } from './policies/budget.ts';
@@ -41,6 +52,7 @@ import { openaiChat } from './protocols/openai-chat/openai-chat.ts';
 import { protocols } from './protocols/registry.ts';
 import { sameProtocolApis } from './protocols/same-protocol/same-protocol.ts';
 import { createProvider } from './providers/registry.ts';
+import { createProviderObjectStore } from './store/provider-object-store.ts';
 import { createResponseStore } from './store/response-store.ts';
 import { createUsageEntries } from './store/usage-entries.ts';
 import { createUsageMetrics } from './store/usage-metrics.ts';
@@ -115,9 +127,19 @@ export async function createAiGateway(
   const count = createCountTokens({ dialer: deps.dialer, clock, protocols });
   const totalTimeoutMs = () => inForce.totalTimeoutMs;
   const endpointDeps = { clock, routes, answer, count, totalTimeoutMs };
-  addModelEndpoint(server.app, { path: '/v1/chat/completions', protocol: openaiChat }, endpointDeps);
-  addResponsesEndpoints(server.app, { ...endpointDeps, store: responses, log: telemetry.log });
-  addModelEndpoint(server.app, { path: '/v1/messages', protocol: anthropicMessages }, endpointDeps);
+  const objectStore = createProviderObjectStore({ sql: deps.sql, clock });
+  const prepare = async (body: Buffer, caller: Caller) => {
+    await refuseForeignFiles(objectStore, body, caller);
+    return body;
+  };
+  addModelEndpoint(server.app, { path: '/v1/chat/completions', protocol: openaiChat, prepare }, endpointDeps);
+  addResponsesEndpoints(server.app, {
+    ...endpointDeps,
+    store: responses,
+    log: telemetry.log,
+    beforeReading: prepare,
+  });
+  addModelEndpoint(server.app, { path: '/v1/messages', protocol: anthropicMessages, prepare }, endpointDeps);
   addGeminiEndpoints(server.app, endpointDeps);
   addConverseEndpoints(server.app, endpointDeps);
   addCountEndpoint(
@@ -131,6 +153,7 @@ export async function createAiGateway(
     providers: () => inForce.providers,
     pricesOf: (provider, model) => inForce.known(provider, model),
   });
+  const batches = addProviderObjects(server.app, deps, { inForce: () => inForce, store: objectStore });
   addModelsEndpoint(server.app, { routes, since: () => inForce.sinceMs });
 
   return {
@@ -138,8 +161,46 @@ export async function createAiGateway(
     async close() {
       for (const stop of stopListening) stop();
       responses.close();
+      batches.close();
     },
   };
+}
+
+/** Files and batches that lie at providers. */
+function addProviderObjects(
+  app: FastifyInstance,
+  deps: GatewayDeps,
+  { inForce, store }: { inForce: () => InForce; store: ProviderObjectStore },
+): BatchSettler {
+  const { clock, dialer, budgets, ledger, telemetry } = deps;
+  const api = createProviderApi({ dialer, clock });
+  const settler = createBatchSettler({
+    ...{ api, store, budgets, ledger, clock },
+    log: telemetry.log,
+    apis: [openaiBatches, messageBatches],
+    provider: name => inForce().providers.get(name),
+    pricesOf: (provider, { alias, model }) =>
+      inForce()
+        .routes.get(alias)
+        ?.targets.find(target => target.provider.name === provider.name && target.model === model)?.prices ??
+      inForce().known(provider, model),
+  });
+  const objects = new ProviderObjects({
+    ...{ api, store, ledger },
+    limiter: deps.limiter,
+    policy: deps.policy,
+    routes: () => inForce().routes,
+    providers: () => inForce().providers,
+  });
+  const endpointDeps = {
+    ...{ objects, settler, clock },
+    log: telemetry.log,
+    filesProvider: () => inForce().filesProvider,
+  };
+  addFilesEndpoints(app, endpointDeps);
+  addBatchesEndpoints(app, endpointDeps);
+  addMessageBatchesEndpoints(app, endpointDeps);
+  return settler;
 }
 
 function bothSinks(first: UsageSink, second: UsageSink): UsageSink {
@@ -167,6 +228,7 @@ interface InForce {
   readonly totalTimeoutMs: number;
   readonly sinceMs: number;
   readonly unpriced: AiGatewaySection['unpriced'];
+  readonly filesProvider: string | undefined;
 }
 
 function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
@@ -178,6 +240,7 @@ function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
     providers,
     sinceMs: deps.clock.now(),
     unpriced: section.unpriced,
+    filesProvider: section.files_provider,
     known,
     routes: priceRoutes(),
     priceRoutes,

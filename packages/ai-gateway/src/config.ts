@@ -176,6 +176,13 @@ const section = z.strictObject({
     .describe(
       'What happens to a request with parameters that a target of another protocol cannot take: `report` leaves them out and names them in the header `x-strata-changed`, `error` passes the target by.',
     ),
+  files_provider: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'The provider, by its name, to which files go that are for no model. By default the only one that has files. Files of batches go where their model is.',
+    ),
   conversations,
   attempts,
   breaker,
@@ -208,6 +215,7 @@ export type AiGatewaySection = z.output<typeof section>;
 
 /** As much of the section as the check of references reads; what is malformed is reported by its own schema. */
 const references = z.object({
+  files_provider: z.string().optional().catch(undefined),
   providers: z.record(z.string(), z.unknown()).catch({}),
   models: z
     .record(
@@ -219,21 +227,23 @@ const references = z.object({
     .catch({}),
 });
 
-/** Targets that name a provider that is not there. */
+/** Names of providers that are not there. */
 function danglingTargets(value: unknown): { path: (string | number)[]; message: string }[] {
-  const { providers, models } = references.parse(value);
+  const { providers, models, files_provider: filesProvider } = references.parse(value);
   const known = Object.keys(providers);
-  return Object.entries(models).flatMap(([alias, { targets }]) =>
+  const files = filesProvider === undefined ? [] : dangling(filesProvider, ['files_provider'], known);
+  const targets = Object.entries(models).flatMap(([alias, { targets }]) =>
     targets.flatMap(({ provider }, index) => {
-      if (provider === '' || known.includes(provider)) return [];
-      const near = nearestName(provider, known);
-      const hint = near === undefined ? `known: ${known.join(', ') || 'none'}` : `did you mean '${near}'?`;
-      return [
-        {
-          path: ['models', alias, 'targets', index, 'provider'],
-          message: `there is no provider of this name; ${hint}`,
-        },
-      ];
+      if (provider === '') return [];
+      return dangling(provider, ['models', alias, 'targets', index, 'provider'], known);
     }),
   );
+  return [...files, ...targets];
+}
+
+function dangling(provider: string, path: (string | number)[], known: readonly string[]) {
+  if (known.includes(provider)) return [];
+  const near = nearestName(provider, known);
+  const hint = near === undefined ? `known: ${known.join(', ') || 'none'}` : `did you mean '${near}'?`;
+  return [{ path, message: `there is no provider of this name; ${hint}` }];
 }

@@ -1,4 +1,5 @@
 import { request as httpRequest } from 'node:http';
+import type { Clock } from '@strata/shared/clock.ts';
 import { type ConfigSource, fixedConfig } from '@strata/shared/config/config-source.ts';
 import { allScopes, type Scopes } from '@strata/shared/identity/scopes.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
@@ -28,6 +29,7 @@ export interface GatewayOptions {
   readonly shared?: Record<string, unknown>;
   /** Gateways that share it trust one another's envelopes. */
   readonly dataDir?: string;
+  readonly clock?: Clock;
   /** Off: the gateway's own metrics take the records, as in production. */
   readonly keepsRecords?: boolean;
 }
@@ -35,6 +37,7 @@ export interface GatewayOptions {
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const deps = await createTestDeps({
     name: 'ai-gateway',
+    ...(options.clock && { clock: options.clock }),
     ...(options.shared && { config: options.shared }),
     ...(options.dataDir !== undefined && { dataDir: options.dataDir }),
   });

@@ -14,9 +14,12 @@ const base = '/v1/responses';
 /** Responses: create, and everything about an answer that was kept. */
 export function addResponsesEndpoints(
   app: FastifyInstance,
-  deps: ModelEndpointDeps & CountEndpointDeps & KeepDeps,
+  deps: ModelEndpointDeps &
+    CountEndpointDeps &
+    KeepDeps & { beforeReading(body: Buffer, caller: Caller): Promise<Buffer> },
 ): void {
-  const prepare = (body: Buffer, caller: Caller) => withHistory(deps.store, ownerOf(caller), body);
+  const prepare = async (body: Buffer, caller: Caller) =>
+    withHistory(deps.store, ownerOf(caller), await deps.beforeReading(body, caller));
   addModelEndpoint(
     app,
     {

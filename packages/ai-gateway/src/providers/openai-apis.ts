@@ -11,6 +11,14 @@ const paths: readonly (readonly [protocol: string, path: string])[] = [
   ['openai-translations', '/audio/translations'],
 ];
 
+/** Files and batches, of those who have them. */
+export function openaiObjects(prefix = ''): readonly (readonly [string, ProtocolAccess])[] {
+  return [
+    ['openai-files', { path: () => `${prefix}/files`, mayAskStreamUsage: false }],
+    ['openai-batches', { path: () => `${prefix}/batches`, mayAskStreamUsage: false }],
+  ];
+}
+
 /** The APIs beside chat that whoever is like OpenAI has below the same address. */
 export function openaiApis(prefix = ''): readonly (readonly [string, ProtocolAccess])[] {
   return paths.map(([protocol, path]) => [

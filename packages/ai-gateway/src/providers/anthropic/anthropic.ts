@@ -32,6 +32,7 @@ export const anthropic = defineProvider({
           mayAskStreamUsage: false,
         },
       ],
+      ['anthropic-batches', { path: () => '/v1/messages/batches', mayAskStreamUsage: false }],
     ]),
     headers: { 'anthropic-version': options.version },
     credentials: keyCredentials(options.api_key, key => ({ 'x-api-key': key })),

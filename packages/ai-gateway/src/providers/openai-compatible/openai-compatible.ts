@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { defineProvider } from '../../domain/provider.ts';
 import { bearerCredentials, noCredential } from '../credentials.ts';
-import { openaiApis } from '../openai-apis.ts';
+import { openaiApis, openaiObjects } from '../openai-apis.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
 
@@ -38,6 +38,7 @@ export const openaiCompatible = defineProvider({
     speaks: new Map([
       ['openai-chat', { path: () => '/chat/completions', mayAskStreamUsage: options.stream_usage }],
       ...openaiApis(),
+      ...openaiObjects(),
     ]),
     headers: {},
     credentials: options.api_key === undefined ? noCredential : bearerCredentials(options.api_key),

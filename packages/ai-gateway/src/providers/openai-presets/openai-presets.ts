@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { defineProvider } from '../../domain/provider.ts';
 import { bearerCredentials, noCredential } from '../credentials.ts';
-import { openaiApis } from '../openai-apis.ts';
+import { openaiApis, openaiObjects } from '../openai-apis.ts';
 import { originOf } from '../origin.ts';
 import { apiKeyOption, baseUrlOption } from '../provider-options.ts';
 import { type Preset, presets } from './presets.ts';
@@ -39,6 +39,7 @@ function presetProvider(preset: Preset) {
           },
         ],
         ...openaiApis(),
+        ...(preset.hasBatches ? openaiObjects() : []),
       ]),
       headers: {},
       credentials: options.api_key === undefined ? noCredential : bearerCredentials(options.api_key),

@@ -11,6 +11,8 @@ export interface Preset {
   readonly streamUsage: boolean;
   /** Whether it asks for a key. */
   readonly needsKey: boolean;
+  /** Whether it has files and batches as OpenAI does. */
+  readonly hasBatches?: boolean;
   /** Whether it usually runs on the machine or the network of the gateway. */
   readonly isLocal?: boolean;
   /** Parameters by the name that the vendor has for them. */
@@ -38,6 +40,7 @@ export const presets = [
     title: 'Groq',
     baseUrl: 'https://api.groq.com/openai/v1',
     vendor: 'groq',
+    hasBatches: true,
     renames: {},
     refuses: ['verbosity', 'prompt_cache_key', 'metadata'],
   },

@@ -1,0 +1,174 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { PriceList } from '@strata/shared/money/price.ts';
+import { worstCaseCost } from '@strata/shared/money/worst-case.ts';
+import { lastMember, scanObject, stringAt } from './json-scan.ts';
+import { JsonScanError, type ScannedObject, type Span } from './json-scanner.ts';
+import { type Edit, setMember, splice } from './json-splice.ts';
+import { tokenBounds } from './spending.ts';
+
+/** Where the requests of a batch for one alias go. */
+export interface BatchTarget {
+  readonly alias: string;
+  readonly model: string;
+  readonly prices: PriceList | undefined;
+}
+
+/** The requests of a batch, as the provider takes them. */
+export interface BatchInput {
+  readonly bytes: Buffer;
+  readonly targets: readonly BatchTarget[];
+  /** Of all of them together; undefined: not known. */
+  readonly worstCaseNanoUsd: bigint | undefined;
+  readonly count: number;
+}
+
+/** Finds where an alias goes. @throws GatewayError when the caller has no such model, or the batch cannot be done there. */
+export type FindBatchTarget = (alias: string) => BatchTarget;
+
+const maxRequests = 100_000;
+const batchTier = 'batch';
+const newLine = 0x0a;
+
+/**
+ * A file of requests, a JSON object a line: in each the alias in `body.model` becomes the provider's model, every other byte stays. All lines
+ * must ask for one model, which is the provider's own rule.
+ *
+ * @throws GatewayError invalid_request (`batch_input_invalid`).
+ */
+export function readBatchLines(bytes: Buffer, find: FindBatchTarget): BatchInput {
+  const edits: Edit[] = [];
+  const sum = new BatchSum(find);
+  for (let start = 0, line = 1; start < bytes.length; line++) {
+    const found = bytes.indexOf(newLine, start);
+    const end = found === -1 ? bytes.length : found;
+    if (!isBlank(bytes, start, end)) {
+      const where = `line ${line}`;
+      const text = bytes.subarray(start, end);
+      const body = requireMember(scanLine(text, where), 'body', where);
+      edits.push(...shifted(sum.add(text, body, where), start));
+    }
+    start = end + 1;
+  }
+  if (sum.targets.length > 1) throw invalid('All lines of a batch must ask for one model.');
+  return sum.close(splice(bytes, edits));
+}
+
+/**
+ * A request that holds the requests of a batch: `requests[].params` of Anthropic's API, each with a model of its own.
+ *
+ * @throws GatewayError invalid_request (`batch_input_invalid`).
+ */
+export function readBatchBody(bytes: Buffer, find: FindBatchTarget): BatchInput {
+  const where = 'The body';
+  const list = requireMember(scanLine(bytes, where), 'requests', where);
+  const edits: Edit[] = [];
+  const sum = new BatchSum(find);
+  elementsOf(bytes, list).forEach((element, index) => {
+    const at = `requests[${index}]`;
+    const text = bytes.subarray(element.start, element.end);
+    const params = requireMember(scanLine(text, at), 'params', at);
+    edits.push(...shifted(sum.add(text, params, at), element.start));
+  });
+  return sum.close(splice(bytes, edits));
+}
+
+class BatchSum {
+  readonly #find: FindBatchTarget;
+  readonly #targets = new Map<string, BatchTarget>();
+  #worst: bigint | undefined = 0n;
+  #count = 0;
+
+  constructor(find: FindBatchTarget) {
+    this.#find = find;
+  }
+
+  get targets(): readonly BatchTarget[] {
+    return [...this.#targets.values()];
+  }
+
+  /** The edits that put the provider's model in the place of the alias, inside `text`. */
+  add(text: Buffer, span: Span, where: string): Edit[] {
+    if (++this.#count > maxRequests) throw invalid(`It has more than ${maxRequests} requests.`);
+    const body = text.subarray(span.start, span.end);
+    const scanned = scanLine(body, where);
+    const alias = stringAt(body, lastMember(scanned, 'model'));
+    if (alias === undefined) throw invalid(`${where} names no model.`);
+    const target = this.#targets.get(alias) ?? this.#find(alias);
+    this.#targets.set(alias, target);
+    const request = { body, scanned, model: alias, isStream: false, wantsStreamUsage: false };
+    const cost = worstCaseCost(target.prices, tokenBounds(request, target.prices), batchTier);
+    this.#worst = cost === undefined || this.#worst === undefined ? undefined : this.#worst + cost;
+    return shifted(setMember(scanned, 'model', JSON.stringify(target.model)), span.start);
+  }
+
+  close(bytes: Buffer): BatchInput {
+    if (this.#count === 0) throw invalid('It has no requests.');
+    return { bytes, targets: this.targets, worstCaseNanoUsd: this.#worst, count: this.#count };
+  }
+}
+
+function requireMember(scanned: ScannedObject, name: string, where: string): Span {
+  const span = lastMember(scanned, name);
+  if (span === undefined) throw invalid(`${where} has no \`${name}\`.`);
+  return span;
+}
+
+function scanLine(bytes: Buffer, where: string): ScannedObject {
+  try {
+    return scanObject(bytes);
+  } catch (cause) {
+    if (!(cause instanceof JsonScanError)) throw cause;
+    throw invalid(`${where} is no JSON object.`, cause);
+  }
+}
+
+/** Where the objects of an array lie. The array was scanned before, so its brackets and quotes match. */
+function elementsOf(bytes: Buffer, list: Span): Span[] {
+  const found: Span[] = [];
+  let depth = 0;
+  let start = 0;
+  for (let at = list.start; at < list.end; at++) {
+    const byte = bytes[at];
+    if (byte === quote) at = endOfString(bytes, at);
+    else if (byte === openBrace || byte === openBracket) {
+      if (depth === 1) start = at;
+      depth++;
+    } else if (byte === closeBrace || byte === closeBracket) {
+      depth--;
+      if (depth === 1) found.push({ start, end: at + 1 });
+    }
+  }
+  return found;
+}
+
+function endOfString(bytes: Buffer, start: number): number {
+  let at = start + 1;
+  while (bytes[at] !== quote) at += bytes[at] === backslash ? 2 : 1;
+  return at;
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
+
+function isBlank(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at];
+    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) return false;
+  }
+  return true;
+}
+
+function shifted(edits: readonly Edit[], by: number): Edit[] {
+  return edits.map(edit => ({ ...edit, start: edit.start + by, end: edit.end + by }));
+}
+
+function invalid(what: string, cause?: unknown): GatewayError {
+  return new GatewayError('invalid_request', `The requests of the batch cannot be read. ${what}`, {
+    reason: 'batch_input_invalid',
+    cause,
+  });
+}

@@ -1,0 +1,37 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
+import type { ProviderObjectStore } from '../domain/provider-object.ts';
+import { ownerOf } from './keep-responses.ts';
+
+const memberPattern =
+  /"(?:file_id|input_file_id|file_ids)"\s*:\s*(?:"([^"\\]{1,256})"|\[([^\]]{0,65536})\])/g;
+const idPattern = /"([^"\\]{1,256})"/g;
+const maxIds = 1000;
+
+/**
+ * Refuses a request that names a file of somebody else: the provider would read it, because to the provider all files of the account are one
+ * customer's. A file that the gateway has never seen is the operator's own and passes.
+ */
+export async function refuseForeignFiles(
+  store: ProviderObjectStore,
+  body: Buffer,
+  caller: Caller,
+): Promise<void> {
+  if (!body.includes('"file_id') && !body.includes('"input_file_id')) return;
+  const [foreign] = await store.foreign(ownerOf(caller), 'file', idsIn(body));
+  if (foreign === undefined) return;
+  throw new GatewayError('not_found', `There is no file '${foreign.slice(0, 200)}' for this key.`, {
+    reason: 'provider_object_not_found',
+    param: 'file_id',
+  });
+}
+
+function idsIn(body: Buffer): string[] {
+  const ids = new Set<string>();
+  for (const [, one, many] of body.toString('utf8').matchAll(memberPattern)) {
+    const found =
+      one !== undefined ? [one] : [...(many ?? '').matchAll(idPattern)].map(match => match[1] ?? '');
+    for (const id of found) ids.add(id);
+  }
+  return [...ids].slice(0, maxIds);
+}

@@ -1,0 +1,114 @@
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Dialer, DialResponse } from '@strata/shared/http/dialer.ts';
+import { classify, refusalError } from '../domain/failure.ts';
+import type { JsonObject } from '../domain/json-object.ts';
+import type { Credential, ModelProvider } from '../domain/provider.ts';
+import { readRetryAfter } from '../domain/retry-after.ts';
+import { readErrorCodes } from '../protocols/openai-chat/errors.ts';
+import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
+
+/** A request to a provider's own API about something that lies there: one account, one try. */
+export interface ProviderRequest {
+  readonly provider: ModelProvider;
+  /** Id of the credential whose account it is. */
+  readonly credential: string;
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** Below the provider's address. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Buffer;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Asks a provider's own API.
+ *
+ * @throws GatewayError not_found (`provider_object_gone`) where the provider does not know it, else as attempts do.
+ */
+export interface ProviderApi {
+  json(request: ProviderRequest): Promise<JsonObject>;
+  /** The body must be read or destroyed. */
+  open(request: ProviderRequest): Promise<DialResponse>;
+}
+
+const maxAnswerBytes = 4 * 1024 * 1024;
+const maxErrorBytes = 1024 * 1024;
+const maxRetryAfterMs = 60_000;
+
+export function createProviderApi(deps: { dialer: Dialer; clock: Clock }): ProviderApi {
+  async function open(request: ProviderRequest): Promise<DialResponse> {
+    const { provider, method, path, signal, body = Buffer.alloc(0) } = request;
+    const { origin } = provider;
+    const headers = {
+      ...provider.headers,
+      ...(method === 'POST' && { 'content-type': 'application/json' }),
+      ...request.headers,
+      'accept-encoding': 'identity',
+    };
+    const proof = await credentialOf(request).authorize({ method, origin, path, headers, body, signal });
+    const response = await deps.dialer.request(origin, {
+      method,
+      path,
+      headers: { ...headers, ...proof },
+      body: method === 'POST' ? body : null,
+      signal,
+    });
+    if (response.status >= 200 && response.status <= 299) return response;
+    throw await refusal(response, provider.name, deps.clock);
+  }
+
+  return {
+    open,
+    async json(request) {
+      const response = await open({
+        ...request,
+        headers: { accept: 'application/json', ...request.headers },
+      });
+      const answer = parseObject(await response.readAll(maxAnswerBytes));
+      if (answer !== undefined) return answer;
+      throw new GatewayError(
+        'upstream_failed',
+        `The answer of the provider '${request.provider.name}' is not one of its protocol.`,
+        { reason: 'upstream_answer_malformed' },
+      );
+    },
+  };
+}
+
+function credentialOf({ provider, credential }: ProviderRequest): Credential {
+  const found = provider.credentials.find(each => each.id === credential);
+  if (found !== undefined) return found;
+  throw new GatewayError('upstream_failed', `The account at '${provider.name}' is not configured any more.`, {
+    reason: 'upstream_credential_unavailable',
+  });
+}
+
+async function refusal(response: DialResponse, provider: string, clock: Clock): Promise<GatewayError> {
+  const { status, headers } = response;
+  const body = await response.readAll(maxErrorBytes);
+  if (status === 404) {
+    return new GatewayError('not_found', `The provider '${provider}' does not have it any more.`, {
+      reason: 'provider_object_gone',
+    });
+  }
+  const retryAfterMs = readRetryAfter(headers, { nowMs: clock.now(), capMs: maxRetryAfterMs });
+  const said = readErrorMessage(body);
+  return refusalError(classify(status, readErrorCodes(parseObject(body) ?? {})), {
+    provider,
+    status,
+    retryAfterMs,
+    said,
+  });
+}
+
+/** The head of an answer that may pass on to a client. */
+export function contentHeaders({ headers }: DialResponse): Record<string, string> {
+  const kept = ['content-type', 'content-length', 'content-disposition'] as const;
+  return Object.fromEntries(
+    kept.flatMap(name => {
+      const value = headers[name];
+      return typeof value === 'string' ? [[name, value] as const] : [];
+    }),
+  );
+}
