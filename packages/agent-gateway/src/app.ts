@@ -10,10 +10,12 @@ import { parseUsd } from '@strata/shared/money/nano-usd.ts';
 import { createRunBudgets, type RunBudgets } from '@strata/shared/money/run-budgets.ts';
 import { openOwnTables } from '@strata/shared/stores/own-tables.ts';
 import type { SharedSchema } from '@strata/shared/stores/shared-schema.ts';
+import { createAgentFeeEffect } from './agents/agent-fee-effect.ts';
 import { createMcpEffect } from './agents/mcp-effect.ts';
 import { createModelEffect } from './agents/model-effect.ts';
 import { createSchemaEffect } from './agents/schema-effect.ts';
 import type { AgentGatewayConfig } from './config.ts';
+import type { AgentPrice } from './domain/agent-fee.ts';
 import type { Approvals } from './domain/approval.ts';
 import type { DataSchemas } from './domain/data-schemas.ts';
 import type { Effect } from './domain/effect.ts';
@@ -203,7 +205,12 @@ function createEffects(
     clock,
     schemas,
     approvals,
-  }: Pick<GatewayDeps, 'dialer' | 'clock'> & { readonly schemas: DataSchemas; readonly approvals: Approvals },
+    budgets,
+    ledger,
+  }: Pick<GatewayDeps, 'dialer' | 'clock' | 'budgets' | 'ledger'> & {
+    readonly schemas: DataSchemas;
+    readonly approvals: Approvals;
+  },
 ): ReadonlyMap<string, Effect> {
   const neighbour = (name: string, url: string): Origin => ({ name, url: new URL(url), allowPrivate: true });
   const http = createHttpEffect({
@@ -218,6 +225,7 @@ function createEffects(
     http,
     createOpenapiEffect({ http, clock }),
     createSchemaEffect(schemas),
+    createAgentFeeEffect({ budgets, ledger, clock }),
     createHumanEffect({ approvals, clock }),
     createModelEffect({
       dialer,
@@ -265,6 +273,8 @@ function driverDeps({
     schemas,
     effects,
     policy: deps.policy,
+    agentPrices: () => pricesOf(config.current),
+    coverEnvelope: (envelope, run) => runBudgets.cover(envelope, run),
     telemetry: deps.telemetry,
     clock: deps.clock,
     live: deps.live,
@@ -283,6 +293,14 @@ function driverDeps({
       return definitions.load(hash, stored.document);
     },
   };
+}
+
+function pricesOf({ agent_prices_usd }: AgentGatewayConfig): AgentPrice[] {
+  return Object.entries(agent_prices_usd).map(([agents, price]) => ({
+    agents,
+    nanoUsd: parseUsd(price) ?? 0n,
+    version: `config:${agents}=${price}`,
+  }));
 }
 
 function limitsOf({ limits }: AgentGatewayConfig): RunLimits {

@@ -7,6 +7,10 @@ const milliseconds = (value: number) => z.int().min(1).default(value);
 const count = (value: number, max = 1_000_000) => z.int().min(1).max(max).default(value);
 const neighbour = (url: string) => z.url({ protocol: /^https?$/ }).default(url);
 
+const usd = z
+  .string()
+  .refine(text => parseUsd(text) !== undefined, "expected an amount in quotes, such as '2.50'");
+
 const limits = z
   .strictObject({
     steps: count(20_000).describe('Tasks that one run may begin, every visit counted.'),
@@ -16,9 +20,7 @@ const limits = z
       'Times in a row that a task may begin with an input it has met before, without a wait between: a loop that makes no progress.',
     ),
     run_ms: milliseconds(86_400_000).describe('How long a run may take, its waits included.'),
-    cost_usd: z
-      .string()
-      .refine(text => parseUsd(text) !== undefined, "expected an amount in quotes, such as '2.50'")
+    cost_usd: usd
       .optional()
       .describe(
         'USD that one run may spend on models and tools, as a decimal number in quotes. It is reserved from the budgets of whoever starts the run, at its first call. Without it a run spends from those budgets directly.',
@@ -106,6 +108,12 @@ export const agentGatewaySection = z
       })
       .prefault({})
       .describe('Where runs are recorded.'),
+    agent_prices_usd: z
+      .record(z.string().min(1), usd)
+      .default({})
+      .describe(
+        'What each use of an agent costs, USD, beside its models and tools, by globs over `namespace/name`; the first that matches counts. Set aside in the budgets of whoever runs it, and booked in the usage ledger.',
+      ),
     limits,
     engine,
     expressions,

@@ -1,3 +1,4 @@
+import { planFee } from './agent-fee.ts';
 import type { Command, CompletedTask } from './command.ts';
 import { decideCalls } from './decide-calls.ts';
 import { lastOutput } from './fold.ts';
@@ -73,6 +74,8 @@ function decideTask(state: RunState, task: OpenTask, options: DecideOptions): Co
   const node = nodeOf(options.workflow, task.path);
   const type = options.types.get(node.type);
   if (type === undefined) throw new Error(`No task type '${node.type}'`);
+  const fee = planFee(node.agent, task);
+  if (fee !== undefined) return followMove(state, { task, node, move: fee, nowMs: options.nowMs });
   const move = type.plan({
     node,
     options: node.options,

@@ -1,3 +1,4 @@
+import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { Scopes } from '@strata/shared/identity/scopes.ts';
 import type { RunIdentity, Usage } from './run-events.ts';
 
@@ -15,6 +16,8 @@ export interface CallContext {
   readonly maxResultBytes: number;
   /** Signs the run's envelope for the next gateway, narrowed to this task and to what the call needs. */
   envelope(audience: 'ai-gateway' | 'mcp-gateway', narrowing: CallNarrowing): Promise<string>;
+  /** Whoever pays for the call, with the budget of the run. @throws GatewayError budget_exceeded. */
+  payer(): Promise<Caller>;
   /** Something for those who watch the run, before the result is there. */
   progress(text: string): void;
   /** Adds a fact to the span of the call. */

@@ -223,6 +223,7 @@ function startTask(state: RunState, event: EventOf<'task-started'>, atMs: number
     hasEmitted: false,
     child: undefined,
     undoes: event.undoes === true,
+    fee: event.fee,
     compensations: [],
   };
   countVisit(state, path, visit);

@@ -97,6 +97,13 @@ export interface ChildOutcome {
   readonly error?: RunError;
 }
 
+/** What the agent of a task costs, as it was when the task began. */
+export interface AgentFee {
+  /** As text. */
+  readonly nanoUsd: string;
+  readonly version: string;
+}
+
 /** What undoes a task that has completed. */
 export interface CompensationStep {
   readonly first: Next;
@@ -171,6 +178,7 @@ export type RunEvent =
       /** It answers failures of what is inside, and undoes before it does. */
       readonly undoes?: true;
       readonly deadlineAtMs?: number;
+      readonly fee?: AgentFee;
     } & OfTask)
   | ({ readonly type: 'task-skipped'; readonly branch: number; readonly next: Next } & OfTask)
   /** A task goes through a list inside it. */

@@ -1,6 +1,7 @@
 import { noScopes } from '@strata/shared/identity/scopes.ts';
 import type { QueuePlace } from './queue.ts';
 import type {
+  AgentFee,
   ChildOutcome,
   CompensationStep,
   ReceivedEvent,
@@ -116,6 +117,7 @@ export interface OpenTask {
   /** The run that it has started, and how that ended. */
   child: { readonly runId: string; readonly outcome: ChildOutcome | undefined } | undefined;
   readonly undoes: boolean;
+  readonly fee: AgentFee | undefined;
   /** What to undo if this fails, oldest first. Kept by the root and by tasks that answer failures. */
   compensations: Compensation[];
 }

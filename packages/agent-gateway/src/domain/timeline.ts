@@ -31,6 +31,7 @@ export interface Timeline {
 
 const kindOfEffect: Readonly<Record<string, SpanKind>> = {
   llm: 'model',
+  agent: 'operation',
   mcp: 'tool',
   http: 'http',
   openapi: 'http',

@@ -1,3 +1,4 @@
+import { type AgentPrice, feeOf } from '../domain/agent-fee.ts';
 import { type Policy, requireAgent } from '../domain/authority.ts';
 import type { Command, CompletedTask } from '../domain/command.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
@@ -20,6 +21,7 @@ export interface TaskEvaluation {
   readonly expressions: Expressions;
   readonly schemas: DataSchemas;
   readonly policy: Policy;
+  readonly agentPrices: readonly AgentPrice[];
   readonly nowMs: number;
 }
 
@@ -57,6 +59,7 @@ export async function beginTask(
     evaluate: template => evaluate(template, taskInput, taskInput),
   });
   const { timeoutMs } = node;
+  const fee = feeOf(node.agent, evaluation.agentPrices);
   return {
     type: 'task-started',
     path,
@@ -66,6 +69,7 @@ export async function beginTask(
     ...(prepared !== undefined && { arguments: prepared }),
     ...(node.first !== undefined && { first: node.first as Next }), // a path of a task, or null
     ...(type.undoes === true && { undoes: true as const }),
+    ...(fee !== undefined && { fee }),
     ...(timeoutMs !== undefined && { deadlineAtMs: Math.min(nowMs + timeoutMs, state.deadlineAtMs) }),
   };
 }

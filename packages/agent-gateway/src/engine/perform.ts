@@ -10,7 +10,7 @@ import type { RunEvent } from '../domain/run-events.ts';
 import type { OpenTask, RunState } from '../domain/run-state.ts';
 import type { PlannedCall } from '../domain/task-type.ts';
 import { ProgressBuffer } from './progress-buffer.ts';
-import { runEnvelope } from './run-caller.ts';
+import { runCaller, runEnvelope } from './run-caller.ts';
 import type { CallTrace } from './run-trace.ts';
 
 export type IssueEnvelope = (
@@ -28,6 +28,8 @@ export interface RetrySettings {
 export interface PerformDeps {
   readonly effects: Effects;
   readonly issueEnvelope: IssueEnvelope;
+  /** Names the run's budget in it. */
+  readonly coverEnvelope: (envelope: Envelope, run: CoveredRun) => Promise<Envelope>;
   readonly clock: Clock;
   readonly live: LiveCalls;
   readonly retry: () => RetrySettings;
@@ -112,6 +114,13 @@ function createContext(
     maxResultBytes: state.limits.maxValueBytes,
     envelope: (audience, narrowing) =>
       deps.issueEnvelope(envelopeOf({ runId, state, task }, narrowing), audience, coveredRun(runId, state)),
+    payer: async () => {
+      const envelope = envelopeOf({ runId, state, task }, {});
+      return {
+        ...runCaller({ runId, state }),
+        envelope: await deps.coverEnvelope(envelope, coveredRun(runId, state)),
+      };
+    },
     progress: onProgress,
     annotate: trace.annotate,
   };

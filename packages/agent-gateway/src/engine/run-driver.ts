@@ -3,6 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { CancelRun } from '@strata/shared/identity/revocation.ts';
 import type { Telemetry } from '@strata/shared/telemetry/telemetry.ts';
 import { Agenda } from '../domain/agenda.ts';
+import type { AgentPrice } from '../domain/agent-fee.ts';
 import type { Policy } from '../domain/authority.ts';
 import type { Command } from '../domain/command.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
@@ -33,6 +34,7 @@ export interface DriverDeps extends PerformDeps {
   readonly schemas: DataSchemas;
   /** May the run do what it is about to? */
   readonly policy: Policy;
+  readonly agentPrices: () => readonly AgentPrice[];
   readonly telemetry: Telemetry;
   /** Ends what the run has under way at other gateways, should it not notice by itself that nobody waits any more. */
   readonly cancelRun: CancelRun;
@@ -241,11 +243,21 @@ export class RunDriver {
     of: { readonly path: string; readonly visit: number; readonly branch?: number },
     evaluate: (evaluation: TaskEvaluation) => Promise<RunEvent>,
   ): Promise<'go-on' | 'let-go'> {
-    const { types, expressions, schemas, policy, clock } = this.#deps;
+    const { types, expressions, schemas, policy, agentPrices, clock } = this.#deps;
     const { state, workflow } = context;
     const { runId } = this.#claim;
     try {
-      const evaluation = { runId, state, workflow, types, expressions, schemas, policy, nowMs: clock.now() };
+      const evaluation = {
+        runId,
+        state,
+        workflow,
+        types,
+        expressions,
+        schemas,
+        policy,
+        agentPrices: agentPrices(),
+        nowMs: clock.now(),
+      };
       this.#record(await evaluate(evaluation), context);
     } catch (error) {
       if (error instanceof GatewayError && passing.has(error.reason))

@@ -58,6 +58,8 @@ export async function createEngines() {
           expressions: { ...expressions, evaluate },
           schemas,
           policy: { require: () => {} },
+          agentPrices: () => [],
+          coverEnvelope: async envelope => envelope,
           telemetry,
           types: taskTypes,
           live: new LiveCalls(),
