@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { exportAudit, parseMoment, verifyAudit } from './audit/command.ts';
 import { showBudgets } from './budgets/command.ts';
 import { createKey, deleteKey, disableKey, listKeys, parseGraceMinutes, rotateKey } from './keys/command.ts';
+import { showLimits } from './limits/command.ts';
 import { importPrices, showPrices } from './prices/command.ts';
 import { startStack } from './start/command.ts';
 import { showTree } from './tree/command.ts';
@@ -77,6 +78,12 @@ program
   .description('One line a budget: id, organisation, subject, window, mode, limit, spent, open, lost.')
   .option('--tenant <tenant>', 'only this organisation')
   .action(showBudgets);
+
+program
+  .command('limits')
+  .description('One line a limit: id, organisation, name, subject, unit, amount, window in seconds.')
+  .option('--tenant <tenant>', 'only this organisation')
+  .action(showLimits);
 
 const audit = program.command('audit').description('The log of who did what.');
 audit

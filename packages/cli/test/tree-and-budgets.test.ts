@@ -44,3 +44,27 @@ test('`strata budgets` shows limits and what is spent', async () => {
   );
   expect(strata('budgets', '--tenant', 'other').stdout).toBe('');
 });
+
+test('`strata limits` shows those of the configuration and those that were set', async () => {
+  const of = (more: object) => ({
+    tenant: 'acme',
+    subject: { kind: 'key', id: '*' } as const,
+    isEach: true,
+    windowMs: 60_000,
+    amount: 5,
+    ...more,
+  });
+  await deps.limitRules.create({ ...of({}), id: 'lim_1', name: 'calls', unit: 'requests' });
+  await deps.limitRules.create({ ...of({}), id: 'lim_2', name: 'room', unit: 'concurrency' });
+  const configured = JSON.stringify([
+    { name: 'house', tenant: 'acme', subject: 'team:support', unit: 'tool_calls', amount: 7, per: 'hour' },
+  ]);
+  const { stdout } = spawnSync(process.execPath, [main, 'limits', '--tenant', 'acme'], {
+    encoding: 'utf8',
+    cwd: deps.dataDir,
+    env: { ...process.env, STRATA_DATA_DIR: deps.dataDir, STRATA_LIMITS: configured },
+  });
+  expect(stdout).toBe(
+    'config:house\tacme\thouse\tteam:support\ttool_calls\t7\t3600\nlim_1\tacme\tcalls\tkey:*\trequests\t5\t60\nlim_2\tacme\troom\tkey:*\tconcurrency\t5\t\n',
+  );
+});

@@ -28,7 +28,11 @@ import { createPolicyGuard, type PolicyGuard } from './identity/policy-guard.ts'
 import type { CancelRun } from './identity/revocation.ts';
 import type { TreeStore } from './identity/tree-store.ts';
 import { randomText } from './ids.ts';
+import type { Limit } from './limits/limit.ts';
+import { createLimitRules, type LimitRules } from './limits/limit-rules.ts';
+import { toLimits } from './limits/limit-section.ts';
 import type { Limiter } from './limits/limiter.ts';
+import { openLimitsInForce } from './limits/limits-in-force.ts';
 import { openLimiter } from './limits/open-limiter.ts';
 import type { Budgets } from './money/budgets.ts';
 import { openMoney } from './money/open-money.ts';
@@ -78,6 +82,9 @@ export interface GatewayDeps {
   /** Where refused calls are entered, however many. */
   readonly refusals: RefusalLog;
   readonly limiter: Limiter;
+  /** Limits of the configuration, and where those of the admin API are kept and changed. */
+  readonly configuredLimits: readonly Limit[];
+  readonly limitRules: LimitRules;
   /** Absolute path of the folder for embedded stores. */
   readonly dataDir: string;
   /** Closes what was opened here, in reverse order. */
@@ -136,7 +143,16 @@ export async function openGatewayDeps(options: {
     gateway: name,
     config: config.audit,
   });
-  const limiter = await openLimiter({ config, clock, log: telemetry.log });
+  const configuredLimits = toLimits(config.limits);
+  const limitRules = createLimitRules({ sql, clock, onChanged: identity.announce });
+  const limits = await openLimitsInForce({
+    configured: configuredLimits,
+    rules: limitRules,
+    watch: identity.watch,
+    clock,
+    log: telemetry.log,
+  });
+  const limiter = await openLimiter({ limits, hot: config.hot, clock, log: telemetry.log });
   const money = await openMoney({ sql, clock, log: telemetry.log, config });
   const priceStore = createPriceStore({ sql, clock, onChanged: identity.announce });
   const priceOverrides = await openPriceOverrides({
@@ -168,6 +184,8 @@ export async function openGatewayDeps(options: {
     ledger: money.ledger,
     budgets: money.budgets,
     limiter,
+    configuredLimits,
+    limitRules,
     budgetStore: money.budgetStore,
     priceOverrides,
     priceStore,
@@ -179,6 +197,7 @@ export async function openGatewayDeps(options: {
     dataDir,
     async close() {
       await priceOverrides.close();
+      await limits.close();
       await identity.close();
       await dialer.close();
       await limiter.close();

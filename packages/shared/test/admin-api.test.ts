@@ -36,6 +36,7 @@ const bodies: Readonly<Record<string, () => unknown>> = {
   'key.create': () => ({ name: 'k', principal: 'tester' }),
   'policy.explain': () => ({ key_id: 'unknown', kind: 'model', name: 'x' }),
   'price.set': () => ({ vendor: 'openai', model: unique('model'), prices: { input: '1', output: '2' } }),
+  'limit.create': () => ({ name: unique('limit'), subject: 'team:default', unit: 'requests', amount: 5 }),
   'budget.create': () => ({ subject: 'team:default', limit_usd: '5', window: { type: 'month' } }),
 };
 
@@ -122,12 +123,16 @@ function adminTests(name: string, config: () => Promise<Record<string, unknown>>
       const budget = (
         await post('/budgets', { subject: 'team:a', limit_usd: '1', window: { type: 'total' } })
       ).body;
+      const limit = (
+        await post('/limits', { name: 'foreign', subject: 'team:a', unit: 'requests', amount: 1 })
+      ).body;
       await post('/teams', { id: 'foreign-team' });
       await post('/projects', { id: 'foreign-project', team: 'foreign-team' });
       await post('/principals', { id: 'foreign-user', project: 'foreign-project' });
       const foreign: Readonly<Record<string, string>> = {
         '/keys': String(key.id),
         '/budgets': String(budget.id),
+        '/limits': String(limit.id),
         '/teams': 'foreign-team',
         '/projects': 'foreign-project',
         '/principals': 'foreign-user',
@@ -167,7 +172,7 @@ function adminTests(name: string, config: () => Promise<Record<string, unknown>>
           (await bench.call({ key: keyOf('elsewhere'), path: `/keys?organisation=${organisation}` })).body,
         ).toMatchObject({ status: 404, detail: 'There is no such organisation.' });
       expect((await call({ path: `/keys/${key.id}` })).status).toBe(200);
-      const lists = ['/keys', '/teams', '/projects', '/principals', '/budgets', '/audit'];
+      const lists = ['/keys', '/teams', '/projects', '/principals', '/budgets', '/limits', '/audit'];
       for (const path of lists) {
         const { text } = await bench.call({ key: keyOf('elsewhere'), path });
         for (const id of Object.values(foreign)) if (id !== 'default') expect(text).not.toContain(id);

@@ -2,6 +2,7 @@ import { systemClock } from '@strata/shared/clock.ts';
 import { incrementOf, type Limit, type LimitCheck } from '@strata/shared/limits/limit.ts';
 import type { LimitChange, LimitStore } from '@strata/shared/limits/limit-store.ts';
 import { createLimiter } from '@strata/shared/limits/limiter.ts';
+import { fixedLimits } from '@strata/shared/limits/limits-in-force.ts';
 import { createMemoryLimitStore } from '@strata/shared/limits/memory-limit-store.ts';
 import { Secret } from '@strata/shared/secret.ts';
 import { openRedisLimitStore } from '@strata/shared/stores/redis-limit-store.ts';
@@ -186,6 +187,7 @@ describe('any sequence of requests', () => {
 });
 
 const perHour: Limit = {
+  id: 'config:hourly',
   name: 'hourly',
   tenant: 'acme',
   subject: { kind: 'key', id: '*' },
@@ -203,7 +205,12 @@ const request = (key = 'key_1') => ({
 describe('a limiter', () => {
   test('every id has a limit for itself; a refusal says which, how long, and how much there is', async () => {
     const clock = createManualClock();
-    const limiter = createLimiter({ limits: [{ ...perHour, amount: 2 }], shared: undefined, clock, log });
+    const limiter = createLimiter({
+      limits: fixedLimits([{ ...perHour, amount: 2 }]),
+      shared: undefined,
+      clock,
+      log,
+    });
     const pass = await limiter.admit(request());
     expect(pass.headers).toEqual({
       'ratelimit-policy': '"hourly";q=2;w=3600',
@@ -223,10 +230,10 @@ describe('a limiter', () => {
   test('tokens are taken by estimate and corrected by use; places end with their request, once', async () => {
     const clock = createManualClock();
     const limits: Limit[] = [
-      { ...perHour, name: 'tokens', unit: 'output_tokens', amount: 1000 },
-      { ...perHour, name: 'room', unit: 'concurrency', amount: 1 },
+      { ...perHour, id: 'config:tokens', name: 'tokens', unit: 'output_tokens', amount: 1000 },
+      { ...perHour, id: 'config:room', name: 'room', unit: 'concurrency', amount: 1 },
     ];
-    const limiter = createLimiter({ limits, shared: undefined, clock, log });
+    const limiter = createLimiter({ limits: fixedLimits(limits), shared: undefined, clock, log });
     const ask = (tokens: number) =>
       limiter.admit({ ...request(), amounts: () => ({ output_tokens: tokens }) });
     const first = await ask(900);
@@ -257,10 +264,15 @@ describe('a limiter', () => {
       };
       const limits: Limit[] = [
         { ...perHour, amount: 1_000_000 },
-        { ...perHour, name: 'tokens', unit: 'output_tokens', amount: 1_000_000 },
-        { ...perHour, name: 'room', unit: 'concurrency', amount: 100 },
+        { ...perHour, id: 'config:tokens', name: 'tokens', unit: 'output_tokens', amount: 1_000_000 },
+        { ...perHour, id: 'config:room', name: 'room', unit: 'concurrency', amount: 100 },
       ];
-      const limiter = createLimiter({ limits, shared: counting, clock: createManualClock(Date.now()), log });
+      const limiter = createLimiter({
+        limits: fixedLimits(limits),
+        shared: counting,
+        clock: createManualClock(Date.now()),
+        log,
+      });
       const requests = 300;
       for (let count = 0; count < requests; count++) {
         const pass = await limiter.admit({
@@ -281,7 +293,7 @@ describe('a limiter', () => {
       const prefix = `outage${++opened}:`;
       const stores = await Promise.all([1, 2, 3].map(() => openRedis(systemClock, prefix)));
       const limiters = stores.map(shared =>
-        createLimiter({ limits: [perHour], shared, clock: systemClock, log }),
+        createLimiter({ limits: fixedLimits([perHour]), shared, clock: systemClock, log }),
       );
       let passed = 0;
       const load = (times: number) =>

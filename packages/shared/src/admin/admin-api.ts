@@ -13,6 +13,7 @@ import { openApiDocument } from './openapi.ts';
 import { auditRoutes } from './resources/audit.ts';
 import { budgetRoutes } from './resources/budgets.ts';
 import { keyRoutes } from './resources/keys.ts';
+import { limitRoutes } from './resources/limits.ts';
 import { organisationRoutes } from './resources/organisations.ts';
 import { policyRoutes } from './resources/policies.ts';
 import { priceRoutes } from './resources/prices.ts';
@@ -46,6 +47,7 @@ export function adminRoutes(deps: AdminDeps): readonly AdminRoute[] {
     ...treeRoutes(deps),
     ...keyRoutes(deps),
     ...budgetRoutes(deps),
+    ...limitRoutes(deps),
     ...policyRoutes(deps),
     ...priceRoutes(deps),
     ...usageRoutes(deps),
@@ -186,6 +188,7 @@ function preconditionFailed(error: unknown): never {
   if (error.reason === 'unknown_key') throw absent('key');
   if (error.reason === 'unknown_budget') throw absent('budget');
   if (error.reason === 'unknown_price') throw absent('price');
+  if (error.reason === 'unknown_limit') throw absent('limit');
   if (error.reason !== 'revision_mismatch' && error.reason !== 'budget_changed') throw error;
   throw new GatewayError('precondition_failed', error.message, { reason: 'revision_mismatch', cause: error });
 }

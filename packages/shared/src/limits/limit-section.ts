@@ -2,9 +2,11 @@ import * as z from 'zod';
 import { parseSubject, subjectKinds } from '../money/subject.ts';
 import { type Limit, limitUnits } from './limit.ts';
 
-const windows = { second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
+/** In milliseconds. */
+export const limitWindows = { second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
 
-const rule = z.strictObject({
+/** A limit as it is written. */
+export const writtenLimit = z.strictObject({
   name: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'letters, digits and `. _ -`')
@@ -30,7 +32,7 @@ const rule = z.strictObject({
 
 /** The section `limits` of the configuration. */
 export const limitsSection = z
-  .array(rule)
+  .array(writtenLimit)
   .max(1000)
   .default([])
   .superRefine((list, context) => {
@@ -42,23 +44,19 @@ export const limitsSection = z
     }
   })
   .describe(
-    'How much may be asked in a time, and at a time. Shared by replicas through Redis, else counted by each process. At start.',
+    'How much may be asked in a time, and at a time. Shared by replicas through Redis, else counted by each process. Those of the admin API hold beside them. At start.',
   );
 
 export type LimitsSection = z.output<typeof limitsSection>;
 
 export function toLimits(section: LimitsSection): Limit[] {
-  return section.map(({ name, tenant, subject: text, each, unit, amount, per }) => {
-    const subject = parseSubject(text);
-    if (subject === undefined) throw new TypeError('The schema of limits lets this not pass');
-    return {
-      name,
-      tenant,
-      subject,
-      isEach: each && subject.id.includes('*'),
-      unit,
-      amount,
-      windowMs: windows[per],
-    };
-  });
+  return section.map(written => toLimit(`config:${written.name}`, written));
+}
+
+export function toLimit(id: string, written: LimitsSection[number]): Limit {
+  const { name, tenant, subject: text, each, unit, amount, per } = written;
+  const subject = parseSubject(text);
+  if (subject === undefined) throw new TypeError('The schema of limits lets this not pass');
+  const isEach = each && subject.id.includes('*');
+  return { id, name, tenant, subject, isEach, unit, amount, windowMs: limitWindows[per] };
 }

@@ -7,6 +7,8 @@ export type LimitUnit = (typeof limitUnits)[number];
 export type Amounts = Readonly<Partial<Record<Exclude<LimitUnit, 'concurrency'>, number>>>;
 
 export interface Limit {
+  /** Names what is counted for it: `config:…` or that of the admin API. */
+  readonly id: string;
   readonly name: string;
   readonly tenant: string;
   readonly subject: Subject;

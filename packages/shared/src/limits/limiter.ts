@@ -1,11 +1,12 @@
 import type { Clock, Scheduled } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { newId } from '../ids.ts';
-import { type Subject, SubjectIndex, subjectFits } from '../money/subject.ts';
+import { type Subject, subjectFits } from '../money/subject.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { type Amounts, incrementOf, type Limit, type LimitCheck } from './limit.ts';
 import { limitExceeded, rateLimitHeaders } from './limit-answer.ts';
 import type { Admission, LimitChange, LimitGroup, LimitStore } from './limit-store.ts';
+import type { LimitsInForce } from './limits-in-force.ts';
 import { createMemoryLimitStore } from './memory-limit-store.ts';
 
 /** A request that was let through. */
@@ -48,14 +49,13 @@ interface Taken {
 }
 
 export function createLimiter(options: {
-  readonly limits: readonly Limit[];
+  readonly limits: LimitsInForce;
   /** What replicas share; undefined when there is this process alone. */
   readonly shared: LimitStore | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }): Limiter {
-  const { shared, clock, log } = options;
-  const index = new SubjectIndex(options.limits, limit => limit);
+  const { limits: inForce, shared, clock, log } = options;
   const own = createMemoryLimitStore(clock);
   const replica = newId('replica', clock.now());
   const places = new Map<string, { readonly key: string; readonly leaseId: string }>();
@@ -76,7 +76,7 @@ export function createLimiter(options: {
     });
   };
   const keepBeating = () => {
-    if (shared === undefined || index.isEmpty) return;
+    if (shared === undefined) return;
     void beat()
       .catch(() => {}) // requests notice by themselves
       .finally(() => {
@@ -157,7 +157,7 @@ export function createLimiter(options: {
 
   return {
     async admit({ tenant, subjects, amounts }) {
-      const taken = takenOf(index, tenant, subjects, amounts);
+      const taken = takenOf(inForce, tenant, subjects, amounts);
       if (taken.length === 0) return freePass;
       const leaseId = newId('call', clock.now());
       const answer = await decide(taken, leaseId);
@@ -204,12 +204,12 @@ export function createLimiter(options: {
 const freePass: Pass = { headers: {}, finish: () => {} };
 
 function takenOf(
-  index: SubjectIndex<Limit>,
+  inForce: LimitsInForce,
   tenant: string,
   subjects: readonly Subject[],
   amountsOf: () => Amounts,
 ): Taken[] {
-  const found = index.find(tenant, subjects);
+  const found = inForce.find(tenant, subjects);
   if (found.length === 0) return [];
   const amounts = amountsOf();
   return found.flatMap(limit =>
@@ -217,7 +217,8 @@ function takenOf(
       ? subjects.filter(subject => subjectFits(limit.subject, subject))
       : [limit.subject]
     ).flatMap((subject): Taken[] => {
-      const key = `${limit.name}/${subject.id}`;
+      // Another window begins anew: what is left of a bucket is counted in parts of it.
+      const key = `${limit.id}/${limit.windowMs}/${subject.id}`;
       if (limit.unit === 'concurrency')
         return [{ limit, check: { type: 'concurrency', key, limit: limit.amount }, amount: 1 }];
       const amount = amounts[limit.unit];

@@ -1,4 +1,5 @@
-import type { Clock, Scheduled } from '../clock.ts';
+import type { Clock } from '../clock.ts';
+import { followChanges } from '../identity/follow-changes.ts';
 import type { IdentityWatch } from '../identity/identity-watch.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { PriceList } from './price.ts';
@@ -13,8 +14,6 @@ export interface PriceOverrides {
   close(): Promise<void>;
 }
 
-const retryMs = 500;
-
 /** While the store is away, the prices that were known last are in force. */
 export async function openPriceOverrides(options: {
   readonly store: Pick<PriceStore, 'inForce'>;
@@ -25,9 +24,6 @@ export async function openPriceOverrides(options: {
   const { store, watch, clock, log } = options;
   const listeners = new Set<() => void>();
   let prices: ReadonlyMap<string, PriceList> = new Map();
-  let reading: Promise<void> = Promise.resolve();
-  let retry: Scheduled | undefined;
-  let isClosed = false;
 
   async function read(): Promise<void> {
     const found = await store.inForce();
@@ -37,31 +33,13 @@ export async function openPriceOverrides(options: {
     for (const listener of listeners) listener();
   }
 
-  /** After what is being read already, which may be older than the change. */
-  function readAgain(): void {
-    if (isClosed) return;
-    reading = reading.then(read).catch((error: unknown) => {
-      log.warn({ err: error }, 'prices could not be read');
-      retry?.cancel();
-      if (!isClosed) retry = clock.schedule(retryMs, readAgain);
-    });
-  }
-
-  watch.onChange(changes => {
-    if (changes === undefined || changes.some(({ kind }) => kind === 'price')) readAgain();
-  });
-  await read();
-
+  const close = await followChanges({ watch, kind: 'price', read, clock, log });
   return {
     find: (vendor, model) => findDated(prices, `${vendor}/${model}`),
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    async close() {
-      isClosed = true;
-      retry?.cancel();
-      await reading;
-    },
+    close,
   };
 }
