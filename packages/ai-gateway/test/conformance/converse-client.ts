@@ -156,6 +156,7 @@ function read(
 const finishes: Readonly<Record<string, Seen['finish']>> = {
   end_turn: 'stop',
   max_tokens: 'length',
+  model_context_window_exceeded: 'length',
   tool_use: 'tool-calls',
   content_filtered: 'refused',
   guardrail_intervened: 'refused',

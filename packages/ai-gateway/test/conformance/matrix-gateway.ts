@@ -2,13 +2,13 @@ import type { Simulator } from '@strata/shared/testing/simulator/simulator.ts';
 import { type RunningGateway, startGateway } from '../harness.ts';
 import { upstreams } from './upstreams.ts';
 
-/** A gateway with an alias for each upstream protocol, and one for its model that thinks. */
-export function startMatrixGateway(simulator: Simulator): Promise<RunningGateway> {
-  const section = {
+/** An alias for each upstream protocol, and one for its model that thinks; all at one address. */
+export function matrixSection(upstreamUrl: string): object {
+  return {
     providers: Object.fromEntries(
       upstreams.map(({ name, provider }) => [
         name,
-        { api_key: 'sk-provider', allow_private: true, ...provider(simulator.url) },
+        { api_key: 'sk-provider', allow_private: true, ...provider(upstreamUrl) },
       ]),
     ),
     models: Object.fromEntries(
@@ -20,5 +20,8 @@ export function startMatrixGateway(simulator: Simulator): Promise<RunningGateway
     attempts: { max_rounds: 1 },
     breaker: { failures: 1000 },
   };
-  return startGateway({ section });
+}
+
+export function startMatrixGateway(simulator: Simulator): Promise<RunningGateway> {
+  return startGateway({ section: matrixSection(simulator.url) });
 }

@@ -62,6 +62,7 @@ function messagesBody(model: string, test: Case): MessageCreateParamsBase {
 const messageFinishes: Readonly<Record<string, Seen['finish']>> = {
   end_turn: 'stop',
   max_tokens: 'length',
+  model_context_window_exceeded: 'length',
   tool_use: 'tool-calls',
   refusal: 'refused',
 };
