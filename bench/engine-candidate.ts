@@ -35,7 +35,7 @@ async function runAll(count: number): Promise<void> {
   await Promise.all(Array.from({ length: Math.min(concurrency, count) }, lane));
 }
 
-/** 200 submissions a second: from the submission to the first step. */
+/** 200 submissions a second of short runs: from the submission to the first step. */
 async function measureStarts(): Promise<number[]> {
   const { startMs } = candidate;
   if (startMs === undefined) return [];

@@ -1,10 +1,8 @@
 import { join } from 'node:path';
-import { DBOS } from '@dbos-inc/dbos-sdk';
 import { systemClock } from '@strata/shared/clock.ts';
-import { OpenWorkflow } from 'openworkflow';
-import { BackendPostgres } from 'openworkflow/postgres';
-import { BackendSqlite } from 'openworkflow/sqlite';
+import type { OpenWorkflow } from 'openworkflow';
 import type { Journal } from '../packages/agent-gateway/src/domain/journal.ts';
+import type { Definition } from '../packages/agent-gateway/src/dsl/definitions.ts';
 import { openPostgresJournal } from '../packages/agent-gateway/src/journal/postgres/postgres-journal.ts';
 import { openSqliteJournal } from '../packages/agent-gateway/src/journal/sqlite/sqlite-journal.ts';
 import { createEngines, runOf } from '../packages/agent-gateway/test/support/engine.ts';
@@ -18,14 +16,14 @@ export interface Place {
 export interface EngineCandidate {
   /** Runs one and waits for its end. */
   run(): Promise<void>;
-  /** Submits one; resolves when its first step has begun, with how long that took. */
+  /** Submits one of few steps; resolves when its first step has begun, with how long that took. */
   startMs?(): Promise<number>;
   /** Times of single appends in milliseconds, as far as the candidate shows them. */
   readonly appendMs: readonly number[];
   close(): Promise<void>;
 }
 
-/** Every candidate keeps each step durable before the next begins. Ours also records that the step starts, before it does. */
+/** Loaded only when it is measured, so that one candidate's code is not another's memory. Every candidate keeps each step durable before the next begins. Ours also records that the step starts, before it does. */
 export const candidates: Readonly<Record<string, (place: Place, steps: number) => Promise<EngineCandidate>>> =
   {
     'strata-sqlite': async ({ folder }, steps) =>
@@ -42,23 +40,34 @@ export const candidates: Readonly<Record<string, (place: Place, steps: number) =
         }),
         steps,
       ),
-    'openworkflow-sqlite': async ({ folder }, steps) =>
-      openOpenWorkflow(BackendSqlite.connect(join(folder, 'openworkflow.sqlite')), steps),
-    'openworkflow-postgres': async ({ postgresUrl }, steps) =>
-      openOpenWorkflow(await BackendPostgres.connect(postgresUrl), steps),
+    'openworkflow-sqlite': async ({ folder }, steps) => {
+      const { BackendSqlite } = await import('openworkflow/sqlite');
+      return openOpenWorkflow(BackendSqlite.connect(join(folder, 'openworkflow.sqlite')), steps);
+    },
+    'openworkflow-postgres': async ({ postgresUrl }, steps) => {
+      const { BackendPostgres } = await import('openworkflow/postgres');
+      return openOpenWorkflow(await BackendPostgres.connect(postgresUrl), steps);
+    },
     'dbos-postgres': ({ postgresUrl }, steps) => openDbos(postgresUrl, steps),
   };
 
+const shortSteps = 5;
+
 async function openStrata(journal: Journal, steps: number): Promise<EngineCandidate> {
-  const engines = await createEngines();
-  const definition = await engines.read({
-    document: { dsl: '1.0.3', namespace: 'bench', name: 'steps', version: '1.0.0' },
-    do: Array.from({ length: steps }, (_, index) => ({
-      [`step-${index}`]: { call: 'http', with: { method: 'get', endpoint: 'http://far.test/' } },
-    })),
-  });
-  const { hash } = definition.workflow;
-  await journal.putDefinition({ hash, document: definition.document }, systemClock.now());
+  const engines = await createEngines({ jq: 'in threads' });
+  const ofSteps = async (length: number) => {
+    const definition = await engines.read({
+      document: { dsl: '1.0.3', namespace: 'bench', name: `steps-${length}`, version: '1.0.0' },
+      do: Array.from({ length }, (_, index) => ({
+        [`step-${index}`]: { call: 'http', with: { method: 'get', endpoint: 'http://far.test/' } },
+      })),
+    });
+    const { hash } = definition.workflow;
+    await journal.putDefinition({ hash, document: definition.document }, systemClock.now());
+    return definition;
+  };
+  const long = await ofSteps(steps);
+  const short = await ofSteps(shortSteps);
   const appendMs: number[] = [];
   const begun = new Map<string, () => void>();
   const ended = new Map<string, () => void>();
@@ -68,7 +77,10 @@ async function openStrata(journal: Journal, steps: number): Promise<EngineCandid
       const startedAtMs = performance.now();
       const isWritten = await journal.append(append);
       appendMs.push(performance.now() - startedAtMs);
-      if (append.isFinal) ended.get(append.claim.runId)?.();
+      if (append.isFinal) {
+        ended.get(append.claim.runId)?.();
+        ended.delete(append.claim.runId);
+      }
       return isWritten;
     },
   };
@@ -93,7 +105,7 @@ async function openStrata(journal: Journal, steps: number): Promise<EngineCandid
   });
   worker.start();
   let count = 0;
-  const submit = async () => {
+  const submit = async (definition: Definition) => {
     const id = `run_${process.pid}_${count++}`;
     const isBegun = new Promise<void>(resolve => begun.set(id, resolve));
     const isEnded = new Promise<void>(resolve => ended.set(id, resolve));
@@ -103,10 +115,10 @@ async function openStrata(journal: Journal, steps: number): Promise<EngineCandid
   };
   return {
     appendMs,
-    run: async () => (await submit()).isEnded,
+    run: async () => (await submit(long)).isEnded,
     async startMs() {
       const startedAtMs = performance.now();
-      await (await submit()).isBegun;
+      await (await submit(short)).isBegun;
       return performance.now() - startedAtMs;
     },
     async close() {
@@ -120,7 +132,8 @@ async function openStrata(journal: Journal, steps: number): Promise<EngineCandid
 type Backend = ConstructorParameters<typeof OpenWorkflow>[0]['backend'];
 
 async function openOpenWorkflow(backend: Backend, steps: number): Promise<EngineCandidate> {
-  const engine = new OpenWorkflow({ backend });
+  const { OpenWorkflow: Engine } = await import('openworkflow');
+  const engine = new Engine({ backend });
   const workflow = engine.defineWorkflow({ name: 'steps' }, async ({ step }) => {
     for (let index = 0; index < steps; index++) await step.run({ name: `step-${index}` }, async () => index);
     return steps;
@@ -141,6 +154,7 @@ async function openOpenWorkflow(backend: Backend, steps: number): Promise<Engine
 }
 
 async function openDbos(systemDatabaseUrl: string, steps: number): Promise<EngineCandidate> {
+  const { DBOS } = await import('@dbos-inc/dbos-sdk');
   DBOS.setConfig({ name: 'bench', systemDatabaseUrl, logLevel: 'error' });
   const workflow = DBOS.registerWorkflow(
     async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startPostgres } from '@strata/shared/testing/postgres-server.ts';
 import { isMissing } from '@strata/shared/testing/private-server.ts';
+import { agentGatewayFlags } from './gateways.ts';
 import { median } from './median.ts';
 
 interface Line {
@@ -26,7 +27,7 @@ const steps = 20;
 
 /** The engine of agent-gateway beside others: 50 runs at a time of 20 trivial steps, in turn, round after round. */
 export async function benchEngine({ rounds, runs }: { rounds: number; runs: number }): Promise<string> {
-  const postgres = await startPostgres();
+  const postgres = await startPostgres({ isDurable: true });
   if (isMissing(postgres)) return `Not measured: ${postgres.missing}\n`;
   const seen = new Map<string, Line[]>();
   try {
@@ -52,7 +53,15 @@ async function measure(
   try {
     const { stdout } = await promisify(execFile)(
       process.execPath,
-      [program, name, folder, postgresUrl, String(runs), String(steps)],
+      [
+        ...(name.startsWith('strata') ? agentGatewayFlags : []),
+        program,
+        name,
+        folder,
+        postgresUrl,
+        String(runs),
+        String(steps),
+      ],
       { timeout: 180_000, maxBuffer: 16 * 1024 * 1024 },
     );
     return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Line; // what `engine-candidate.ts` prints

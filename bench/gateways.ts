@@ -10,18 +10,35 @@ const root = resolve(import.meta.dirname, '..');
 export const gatewayCore = 0;
 export const upstreamCore = 1;
 
+/** What its image starts it with. */
+export const agentGatewayFlags = [
+  '--max-semi-space-size=8',
+  '--initial-old-space-size=48',
+  '--heap-growing-percent=40',
+];
+
 /** A gateway with its usual duties on (keys, metering, metrics) and spans off, on a core of its own where cores can be chosen. */
-export async function startGateway(name: 'ai-gateway' | 'mcp-gateway', section: object) {
+export async function startGateway(
+  name: 'ai-gateway' | 'mcp-gateway' | 'agent-gateway',
+  section: object,
+  { shared = {}, execArgs = [] }: { shared?: object; execArgs?: readonly string[] } = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'strata-bench-'));
   const file = join(folder, 'strata.yaml');
   writeFileSync(
     file,
-    stringify({ data_dir: folder, telemetry: { log_level: 'error' }, [name.replace('-', '_')]: section }),
+    stringify({
+      data_dir: folder,
+      telemetry: { log_level: 'error' },
+      ...shared,
+      [name.replace('-', '_')]: section,
+    }),
   );
   const env = { STRATA_CONFIG: file };
   const gateway = await startProgram({
     entry: join(root, `packages/${name}/src/main.ts`),
     env,
+    execArgs,
     core: gatewayCore,
   });
   const args = [join(root, 'packages/shared/src/create-key.ts'), '--name', 'bench', '--principal', 'bench'];

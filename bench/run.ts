@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
+import { benchAgentGateway } from './agent-gateway.ts';
 import { benchAiGateway } from './ai-gateway.ts';
+import { benchEngine } from './engine.ts';
 import { benchHotPath } from './hot-path.ts';
 import { benchMcpGateway } from './mcp-gateway.ts';
 
@@ -15,6 +17,10 @@ console.log(
 console.log(`### ai-gateway\n\n${await benchAiGateway(options)}\n`);
 console.log(`### key, limits, budgets and ledger\n\n${await benchHotPath(options)}\n`);
 console.log(`### mcp-gateway\n\n${await benchMcpGateway(options)}\n`);
+console.log(
+  `### engine\n\n${await benchEngine(isQuick ? { rounds: 1, runs: 20 } : { rounds: 3, runs: 500 })}\n`,
+);
+console.log(`### agent-gateway\n\n${await benchAgentGateway({ runs: isQuick ? 20 : 1000, isQuick })}\n`);
 
 function readCommit(): string {
   try {

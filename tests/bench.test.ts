@@ -15,6 +15,14 @@ test('the bench runs: every candidate is measured in one run and answers everyth
     ...['direct', 'mcp-gateway'],
     ...['direct', 'SDK relay', 'mcp-gateway'],
   ]);
+  const engines = [...output.matchAll(/^\| ([a-zA-Z-]+) \| (\d+\.?\d*) (?:\| [\d.]* ){3}\|$/gm)].map(
+    row => row[1],
+  );
+  expect(engines).toEqual([
+    ...['strata-sqlite', 'openworkflow-sqlite'],
+    ...['strata-postgres', 'openworkflow-postgres', 'dbos-postgres'],
+    ...['SQLite', 'PostgreSQL'],
+  ]);
   for (const [, name, rate, , failures] of rows) {
     expect(Number(failures), name).toBe(0);
     expect(Number(rate), name).toBeGreaterThan(0);

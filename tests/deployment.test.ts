@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { stackSchema } from '@strata/cli/start/stack-config.ts';
@@ -124,7 +125,10 @@ test.each(gateways)('%s: port, health path, user and command match the code', na
   expect(value('EXPOSE')).toBe(String(portOf[name]));
   expect(value('USER')).toBe('node');
   expect(value('HEALTHCHECK')).toContain(`http://127.0.0.1:${portOf[name]}/readyz`);
-  expect(JSON.parse(value('CMD'))).toEqual(['node', `packages/${name}/src/main.ts`]);
+  const [program, ...args] = JSON.parse(value('CMD')) as string[];
+  expect([program, args.at(-1)]).toEqual(['node', `packages/${name}/src/main.ts`]);
+  const flags = args.slice(0, -1);
+  expect(spawnSync(process.execPath, [...flags, '--eval', '']).status, flags.join(' ')).toBe(0);
   const probe = /"(packages\/[^"]+\.ts)"/.exec(value('HEALTHCHECK'))?.[1] ?? '';
   expect(existsSync(join(root, probe)), probe).toBe(true);
   expect(value('FROM')).toMatch(/^node:24-/);

@@ -288,6 +288,8 @@ function driverDeps({
       maxDelayMs: config.current.engine.max_retry_ms,
     }),
     async loadWorkflow(hash) {
+      const known = definitions.known(hash);
+      if (known !== undefined) return known;
       const stored = await journal.getDefinition(hash);
       if (stored === undefined) throw new Error(`The definition ${hash} is not in the journal`);
       return definitions.load(hash, stored.document);

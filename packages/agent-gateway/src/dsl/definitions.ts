@@ -27,6 +27,8 @@ export interface Definition {
 export interface Definitions {
   /** @throws GatewayError invalid_request (`definition_invalid`) with all mistakes. */
   read(source: Source): Promise<Definition>;
+  /** One that this process has compiled not long ago: its hash says that it is the same. */
+  known(hash: string): Workflow | undefined;
   /** A definition that was accepted before, from its canonical text. */
   load(hash: string, document: string): Workflow;
 }
@@ -68,6 +70,7 @@ export function createDefinitions({ types, expressions, grammar, schemas }: Defi
       mistakes.throwIfAny();
       return { workflow: keep({ hash, ...compiled.workflow }), document };
     },
+    known: hash => kept.get(hash),
     load(hash, document) {
       const known = kept.get(hash);
       if (known !== undefined) return known;

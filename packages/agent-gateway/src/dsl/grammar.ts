@@ -9,11 +9,11 @@ export interface Grammar {
 }
 
 const checkCpuMs = 2000;
-const idleMs = 60_000;
+const idleMs = 10_000;
 
 /**
  * The SDK takes half a second and 40 MB to load, so it lives in a thread of its own that is started by the first submission and
- * ends when none has come for a minute.
+ * ends when none has come for ten seconds.
  */
 export function createGrammar(clock: Clock): Grammar {
   const pool = new ThreadPool({

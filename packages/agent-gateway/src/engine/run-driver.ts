@@ -60,7 +60,7 @@ export class RunDriver {
   readonly #deps: DriverDeps;
   readonly #lost = new AbortController();
   #wake: () => void = () => {};
-  #isAsked = true;
+  #isAsked = false;
   #isStopping = false;
 
   constructor(claim: Claim, deps: DriverDeps) {
@@ -92,8 +92,8 @@ export class RunDriver {
     const { runId } = this.#claim;
     const patience = { clock, random, signal: this.#lost.signal };
     const journal = patientJournal(this.#deps.journal, patience);
-    const state = await loadRun(runId, journal);
-    if (terminalStatuses.has(state.status)) return this.#revive(state, journal);
+    const [state, requests] = await Promise.all([loadRun(runId, journal), journal.requests(runId)]);
+    if (terminalStatuses.has(state.status)) return this.#revive({ state, requests }, journal);
     const workflow = await patiently(() => this.#deps.loadWorkflow(state.definition), patience);
     this.#deps.telemetry.log.debug({ runId, epoch: this.#claim.epoch }, 'run claimed');
     const trace = new RunTrace(this.#deps.telemetry.tracer, { runId, state });
@@ -105,8 +105,10 @@ export class RunDriver {
     if (!state.isStarted && !this.#claim.isQueued)
       writer.record({ type: 'run-started', traceparent: trace.traceparent });
     for (const event of callsInDoubt(state)) writer.record(event);
+    const context = { state, workflow, trace, writer, calls, journal, agenda: new Agenda(state) };
     try {
-      await this.#loop({ state, workflow, trace, writer, calls, journal, agenda: new Agenda(state) });
+      await this.#takeRequests(context, requests);
+      await this.#loop(context);
     } finally {
       this.#lost.abort(new GatewayError('cancelled', 'The run has ended.', { reason: 'run_ended' }));
       trace.end({ 'strata.run.status': state.status });
@@ -114,10 +116,13 @@ export class RunDriver {
   }
 
   /** Ended runs are claimed when a rewind was asked for. What the run is then is folded by the next claim. */
-  async #revive(state: RunState, journal: DriverJournal): Promise<void> {
+  async #revive(
+    { state, requests }: { state: RunState; requests: readonly RunRequest[] },
+    journal: DriverJournal,
+  ): Promise<void> {
     const { clock } = this.#deps;
     const writer = new RunWriter({ claim: this.#claim, state, journal, clock });
-    for (const request of await journal.requests(this.#claim.runId)) {
+    for (const request of requests) {
       writer.consume(request.id);
       for (const event of answerRequest(request, state)) writer.record(event);
     }
@@ -285,11 +290,12 @@ export class RunDriver {
     if (event.type === 'task-failed') trace.taskEnded(event, event.error.reason);
   }
 
-  async #takeRequests(context: LoopContext): Promise<void> {
+  async #takeRequests(context: LoopContext, given?: readonly RunRequest[]): Promise<void> {
     const { state, writer, calls, journal } = context;
-    this.#isAsked = false;
-    const requests = await journal.requests(this.#claim.runId);
+    if (given === undefined) this.#isAsked = false;
+    const requests = given ?? (await journal.requests(this.#claim.runId));
     for (const request of requests) {
+      if (writer.hasConsumed(request.id)) continue;
       const migration = request.kind === 'migrate' ? await this.#migration(request, context) : undefined;
       const events = migration === undefined ? answerRequest(request, state) : [migration.event];
       writer.consume(request.id);

@@ -83,6 +83,11 @@ export class RunWriter {
     this.#consumed.push(requestId);
   }
 
+  /** It was answered, and is in the inbox until the next flush. */
+  hasConsumed(requestId: number): boolean {
+    return this.#consumed.includes(requestId);
+  }
+
   /** @throws GatewayError conflict (`run_taken_over`) when another worker has claimed the run since (AG-2). */
   async flush(): Promise<void> {
     if (this.#buffer.length === 0 && this.#consumed.length === 0) return;

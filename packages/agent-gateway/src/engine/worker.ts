@@ -104,7 +104,7 @@ export class Worker {
       for (const claim of claims) this.#drive(new RunDriver(claim, this.#deps), claim);
       if (claims.length < limit) break;
     }
-    if (this.#isStopped) return;
+    if (this.#isStopped || this.#isScanWanted) return;
     const wakeAtMs = await journal.nextWakeAt(owner);
     const waitMs = Math.min(pollMs, Math.max(1, (wakeAtMs ?? Number.POSITIVE_INFINITY) - clock.now()));
     this.#poll = clock.schedule(waitMs, () => this.scan());

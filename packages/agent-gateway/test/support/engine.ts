@@ -28,7 +28,7 @@ export interface EngineParts {
 }
 
 /** The engine without the gateway around it: real workers, on whatever journal, clock and far end a test gives them. */
-export async function createEngines() {
+export async function createEngines({ jq = 'here' }: { jq?: 'here' | 'in threads' } = {}) {
   const { telemetry: config } = z
     .strictObject(sharedSections)
     .parse({ telemetry: { log_level: process.env.STRATA_TEST_LOG ?? 'silent' } });
@@ -41,7 +41,7 @@ export async function createEngines() {
     maxOutputBytes: 1 << 20,
     maxQueue: 1000,
   });
-  const evaluate = await evaluateHere();
+  const evaluate = jq === 'here' ? await evaluateHere() : expressions.evaluate;
   const grammar = createGrammar(systemClock);
   const schemas = createDataSchemas(systemClock);
   const definitions = createDefinitions({ types: taskTypes, expressions, grammar, schemas });
@@ -68,6 +68,8 @@ export async function createEngines() {
           issueEnvelope: async () => 'envelope',
           retry: () => ({ maxAttempts: 1000, firstDelayMs: 500, maxDelayMs: 30_000 }),
           async loadWorkflow(hash) {
+            const known = definitions.known(hash);
+            if (known !== undefined) return known;
             const stored = await journal.getDefinition(hash);
             if (stored === undefined) throw new Error(`No definition ${hash}`);
             return definitions.load(hash, stored.document);

@@ -37,10 +37,14 @@ function serverUser(): string | undefined {
 }
 
 /**
- * A private PostgreSQL that trusts loopback. It does not wait for the disk: what it confirmed survives its own death, which tests
- * bring about, and not the machine's.
+ * A private PostgreSQL that trusts loopback. Unless it is to be durable it does not wait for the disk: what it confirmed survives its
+ * own death, which tests bring about, and not the machine's. Measurements want one that is.
  */
-export async function startPostgres(): Promise<PostgresServer | ServerMissing> {
+export async function startPostgres({
+  isDurable = false,
+}: {
+  readonly isDurable?: boolean;
+} = {}): Promise<PostgresServer | ServerMissing> {
   const [initdb, postgres] = ['initdb', 'postgres'].map(name => findProgram(name, programFolders()));
   if (initdb === undefined || postgres === undefined) return serverMissing('postgresql');
   const user = serverUser();
@@ -49,7 +53,12 @@ export async function startPostgres(): Promise<PostgresServer | ServerMissing> {
   const data = join(folder, 'data');
   await initialise(tiedToThisProcess([initdb, ...initOptions, '-D', data], user));
   const port = await freePort();
-  const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`, ...serverSettings];
+  const settings = [
+    'listen_addresses=127.0.0.1',
+    `unix_socket_directories=${folder}`,
+    `fsync=${isDurable ? 'on' : 'off'}`,
+    ...serverSettings,
+  ];
   const command = [postgres, '-D', data, '-p', String(port), ...settings.flatMap(setting => ['-c', setting])];
   const start = () =>
     launch(tiedToThisProcess(command, user), output => output.includes('ready to accept connections'));
@@ -83,7 +92,7 @@ export async function startPostgres(): Promise<PostgresServer | ServerMissing> {
 }
 
 const initOptions = ['-U', 'strata', '--auth=trust', '--no-sync', '--locale=C.UTF-8', '--encoding=UTF8'];
-const serverSettings = ['max_connections=200', 'fsync=off', 'shared_buffers=32MB'];
+const serverSettings = ['max_connections=200', 'shared_buffers=32MB'];
 
 async function initialise(command: readonly string[]): Promise<void> {
   const [file = '', ...args] = command;

@@ -22,7 +22,7 @@ const appendText = `
     returning id, is_final
   ), written as (
     insert into journal (run_id, seq, kind, payload, at_ms, epoch)
-    select r.* from unnest($13::text[], $14::bigint[], $15::text[], $16::text[], $17::bigint[], $18::bigint[])
+    select r.* from unnest($13::text[], $14::bigint[], $15::text[], string_to_array($16, E'\\n'), $17::bigint[], $18::bigint[])
       as r (run_id, seq, kind, payload, at_ms, epoch) join moved on moved.id = r.run_id
   ), answered as (
     delete from inbox using moved
@@ -73,7 +73,7 @@ async function writeBatch(batch: readonly Append[], query: Query): Promise<Set<s
     records.map(each => each.runId),
     records.map(each => each.seq),
     records.map(each => each.kind),
-    records.map(each => each.payload),
+    records.map(each => each.payload).join('\n'), // JSON in one line each: as an array, every quote of it would be escaped
     records.map(each => each.atMs),
     records.map(each => each.epoch),
     batch.flatMap(({ consumed }) => consumed ?? []),

@@ -1,5 +1,6 @@
 import type { NewRun } from '../../domain/journal.ts';
 import { defaultPriority, queuedUntil, rankOf } from '../../domain/queue.ts';
+import type { Row } from '../rows.ts';
 import type { Query } from './connection.ts';
 import { enterQueue } from './queues.ts';
 
@@ -8,19 +9,20 @@ const createText = `
     insert into runs (id, tenant, principal, definition, namespace, name, version, status, position, wake_at_ms,
       idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms, priority, queue, queue_limit, queue_rank)
     values ($1, $2, $3, $4, $5, $6, $7, 'pending', $13::bigint + 1, $20, $9, $10, $11, $8, $8, $16, $17, $18, $19)
-    on conflict do nothing returning id
+    on conflict do nothing returning *
   ), copied as (
     insert into journal (run_id, seq, kind, payload, at_ms, epoch)
     select made.id, seq, kind, payload, journal.at_ms, 0 from journal, made where run_id = $14 and seq between 2 and $13::bigint
   ), forked as (
     insert into journal (run_id, seq, kind, payload, at_ms, epoch)
     select id, $13::bigint + 1, 'run-forked', $15, $8, 0 from made where $14::text is not null
+  ), recorded as (
+    insert into journal (run_id, seq, kind, payload, at_ms, epoch) select id, 1, 'run-created', $12, $8, 0 from made
   )
-  insert into journal (run_id, seq, kind, payload, at_ms, epoch) select id, 1, 'run-created', $12, $8, 0 from made
-  returning run_id`;
+  select * from made`;
 
-/** In a transaction if the run has a queue. Gives the id of the run: the new one, or the one that the tenant's key stands for. */
-export async function insertRun(run: NewRun, query: Query): Promise<string> {
+/** In a transaction if the run has a queue. Gives the row of the run: the new one, or the one that the tenant's key stands for. */
+export async function insertRun(run: NewRun, query: Query): Promise<Row | undefined> {
   const { id, tenant, principal, definition, namespace, name, version, atMs, idempotencyKey } = run;
   const identity = [id, tenant, principal, definition, namespace, name, version, atMs];
   const rest = [idempotencyKey ?? null, run.requestDigest, run.traceId, JSON.stringify(run.event)];
@@ -29,12 +31,11 @@ export async function insertRun(run: NewRun, query: Query): Promise<string> {
   const rank = queue === undefined ? null : rankOf({ atMs, priority });
   const untilMs = queue === undefined ? atMs : Math.ceil(queuedUntil(run.event));
   const place = [priority, queue?.name ?? null, queue?.limit ?? null, rank, untilMs];
-  const made = await query('create-run', createText, [...identity, ...rest, ...copy, ...place]);
-  if (made.length > 0) {
-    if (queue !== undefined) await enterQueue(id, { tenant, name: queue.name, atMs }, query);
-    return id;
-  }
-  const text = 'select id from runs where tenant = $1 and (idempotency_key = $2 or id = $3)';
+  const [made] = await query('create-run', createText, [...identity, ...rest, ...copy, ...place]);
+  if (made !== undefined && queue === undefined) return made;
+  if (queue !== undefined && made !== undefined)
+    await enterQueue(id, { tenant, name: queue.name, atMs }, query);
+  const text = 'select * from runs where tenant = $1 and (idempotency_key = $2 or id = $3)';
   const [row] = await query('run-by-key', text, [tenant, idempotencyKey ?? null, id]);
-  return String(row?.id);
+  return row;
 }

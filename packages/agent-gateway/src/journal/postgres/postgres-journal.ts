@@ -88,17 +88,17 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
 
     async createRun(run) {
       await known.get(run.definition);
-      const id =
+      const row =
         run.queue === undefined
           ? await insertRun(run, query)
           : await connection.transaction(inside => insertRun(run, inside));
-      const [row] = await query('get-run', runText, [id, run.tenant]);
-      if (row === undefined) throw new Error(`Run ${id} was written and is not there`);
-      if (id === run.id) {
-        tell(id);
+      if (row === undefined) throw new Error(`Run ${run.id} was written and is not there`);
+      const isNew = row.id === run.id;
+      if (isNew) {
+        tell(run.id);
         hints.tellDue();
       }
-      return { isNew: id === run.id, run: toSummary(row) };
+      return { isNew, run: toSummary(row) };
     },
     async getRun(tenant, runId) {
       const [row] = await query('get-run', runText, [runId, tenant]);

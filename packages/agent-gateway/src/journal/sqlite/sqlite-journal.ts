@@ -95,6 +95,7 @@ class WriterClient {
     this.#thread = new Worker(new URL('./writer-thread.ts', import.meta.url), {
       workerData: { path },
       execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: 8 }, // it keeps nothing, and need not collect 48 MiB before it lets go
     });
     this.#thread.unref();
     this.ready = new Promise((resolve, reject) => {
