@@ -127,6 +127,23 @@ function ledgerTests(name: string, emptyDatabase: () => Promise<string>): void {
       expect(await stored()).toHaveLength(1234);
     });
 
+    test('a flush ends with what was recorded before it, however fast more is recorded', async () => {
+      const ledger = open();
+      const before = serial;
+      let isOver = false;
+      const load = (async () => {
+        while (!isOver) {
+          ledger.record(entry());
+          await new Promise(resolve => setImmediate(resolve));
+        }
+      })();
+      await ledger.flush();
+      isOver = true;
+      await load;
+      await ledger.close();
+      expect(await stored()).toHaveLength(serial - before);
+    });
+
     test('an entry that is recorded again, after a commit in doubt, is stored once', async () => {
       const ledger = open();
       const twice = entry();

@@ -1,6 +1,7 @@
 import type { Clock, Scheduled } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { asyncFaultPoint } from '../fault-point.ts';
+import { RowInsert } from '../stores/row-insert.ts';
 import type { SqlStore } from '../stores/sql.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Charge } from './budget.ts';
@@ -34,8 +35,7 @@ export interface ChargeListener {
   charged(charges: readonly Charge[], outcome: ChargeOutcome): void;
 }
 
-/** 32 columns a row: well below the 32,766 parameters that SQLite takes. */
-const maxBatch = 500;
+const maxBatch = 2000;
 const retryMs = 500;
 const closeTries = 10;
 
@@ -52,6 +52,8 @@ export function createUsageLedger(deps: {
   let timer: Scheduled | undefined;
   let writing: Promise<void> | undefined;
   let isFailing = false;
+  let recorded = 0;
+  let stored = 0;
 
   const writeSoon = (ms: number) => {
     timer ??= clock.schedule(ms, () => {
@@ -71,12 +73,7 @@ export function createUsageLedger(deps: {
   /** An entry that an earlier, doubtful commit has stored is there already, with its sums and its charges. */
   function store(batch: readonly LedgerEntry[]) {
     return sql.db.transaction().execute(async transaction => {
-      const added = await transaction
-        .insertInto('usage_ledger')
-        .values(batch.map(toLedgerRow))
-        .onConflict(conflict => conflict.column('id').doNothing())
-        .returning('id')
-        .execute();
+      const added = await entries.execute(transaction, batch.map(toLedgerRow));
       const ids = new Set(added.map(row => row.id));
       const fresh = batch.filter(entry => ids.delete(entry.id)); // once, if it was recorded twice
       await addToRollups(transaction, fresh);
@@ -87,12 +84,15 @@ export function createUsageLedger(deps: {
     });
   }
 
+  /** What waits at this moment; what is recorded meanwhile has a timer of its own. */
   async function writeAll(): Promise<void> {
+    const until = recorded;
     try {
-      while (pending.length > 0) {
-        const batch = pending.slice(0, maxBatch);
+      while (stored < until) {
+        const batch = pending.slice(0, Math.min(maxBatch, until - stored));
         const { charges, outcome } = await store(batch);
         pending.splice(0, batch.length);
+        stored += batch.length;
         budgets?.listener.charged(charges, outcome);
         isFailing = false;
       }
@@ -106,6 +106,7 @@ export function createUsageLedger(deps: {
   return {
     record(entry) {
       pending.push(entry);
+      recorded++;
       writeSoon(config.flush_ms);
     },
     requireRoom() {
@@ -115,7 +116,10 @@ export function createUsageLedger(deps: {
         retryAfterMs: 1000,
       });
     },
-    flush: write,
+    async flush() {
+      const until = recorded;
+      while (stored < until) await write();
+    },
     get pending() {
       return pending.length;
     },
@@ -133,5 +137,14 @@ export function createUsageLedger(deps: {
     },
   };
 }
+
+/** Returns the ids of those that are new. */
+const entries = new RowInsert<MoneySchema, MoneySchema['usage_ledger'], { id: string }>((transaction, rows) =>
+  transaction
+    .insertInto('usage_ledger')
+    .values(rows)
+    .onConflict(conflict => conflict.column('id').doNothing())
+    .returning('id'),
+);
 
 const nothingCharged: ChargeOutcome = { alerts: [], overdrawnNanoUsd: 0n };

@@ -56,16 +56,37 @@ export async function addToRollups(
 /** In the order of their ids, so that processes that write at once do not wait for one another in a circle. */
 export function rollUp(entries: readonly LedgerEntry[]): RollupRow[] {
   const rows = new Map<string, RollupRow>();
-  for (const entry of entries) {
-    add(rows, entry, 'all', '');
-    add(rows, entry, 'run', entry.runId ?? '');
-    for (const tag of entry.tags?.length ? entry.tags : ['']) add(rows, entry, 'tag', tag);
+  for (const { entry, own } of alike(entries)) {
+    add(rows, placeOf(entry, 'all', ''), own);
+    add(rows, placeOf(entry, 'run', entry.runId ?? ''), own);
+    for (const tag of entry.tags?.length ? entry.tags : ['']) add(rows, placeOf(entry, 'tag', tag), own);
   }
   return [...rows.values()].sort((left, right) => (left.id < right.id ? -1 : 1));
 }
 
-function add(rows: Map<string, RollupRow>, entry: LedgerEntry, kind: string, extra: string): void {
-  const place = {
+interface Alike {
+  /** Any of them. */
+  readonly entry: LedgerEntry;
+  readonly own: Sums;
+}
+
+/** What belongs in the same rows all over is added up first: most entries of a batch do. */
+function alike(entries: readonly LedgerEntry[]): Iterable<Alike> {
+  const groups = new Map<string, Alike>();
+  for (const entry of entries) {
+    const key = JSON.stringify([Object.values(placeOf(entry, '', entry.runId ?? '')), entry.tags]);
+    const known = groups.get(key);
+    if (known === undefined) groups.set(key, { entry, own: sumsOf(entry) });
+    else addTo(known.own, sumsOf(entry));
+  }
+  return groups.values();
+}
+
+type Sums = ReturnType<typeof sumsOf>;
+type Place = ReturnType<typeof placeOf>;
+
+function placeOf(entry: LedgerEntry, kind: string, extra: string) {
+  return {
     day: Math.floor(entry.atMs / dayMs),
     kind,
     tenant: entry.tenant,
@@ -81,13 +102,16 @@ function add(rows: Map<string, RollupRow>, entry: LedgerEntry, kind: string, ext
     agent: entry.agent ?? '',
     extra,
   };
+}
+
+function add(rows: Map<string, RollupRow>, place: Place, own: Sums): void {
   const key = JSON.stringify(Object.values(place));
   const known = rows.get(key);
-  const own = sumsOf(entry);
-  if (known === undefined) {
-    rows.set(key, { id: hash('sha256', key).slice(0, 32), ...place, ...own });
-    return;
-  }
+  if (known === undefined) rows.set(key, { id: hash('sha256', key).slice(0, 32), ...place, ...own });
+  else addTo(known, own);
+}
+
+function addTo(known: Pick<RollupRow, keyof Sums>, own: Sums): void {
   for (const name of sums) {
     if (name === 'cost_nano_usd') known[name] = BigInt(known[name]) + own[name];
     else known[name] += own[name];

@@ -1,5 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { MigrationSet } from '@strata/shared/stores/migrations.ts';
+import { RowInsert } from '@strata/shared/stores/row-insert.ts';
 import type { SqlStore } from '@strata/shared/stores/sql.ts';
 import fc from 'fast-check';
 import { sql } from 'kysely';
@@ -63,6 +64,27 @@ export function sqlContract(name: string, emptyDatabase: () => Promise<string>):
         store.db.insertInto('items').values({ id, amount, data }).execute();
       const amountOf = (id: string) =>
         store.db.selectFrom('items').select('amount').where('id', '=', id).executeTakeFirst();
+
+      test('rows that are inserted together arrive as they are, whatever their number', async () => {
+        const insertion = new RowInsert<ItemsSchema, ItemsSchema['items'], { id: string }>(
+          (transaction, rows) => transaction.insertInto('items').values(rows).returning('id'),
+        );
+        for (const count of [0, 1, 3, 4, 64, 187, 1]) {
+          const rows = Array.from({ length: count }, (_, index) => ({
+            id: `together ${String(index).padStart(3, '0')}`,
+            amount: index % 2 === 0 ? index : 2n ** 60n + BigInt(index),
+            data: index % 3 === 0 ? null : Uint8Array.of(index),
+          }));
+          const ids = await store.db
+            .transaction()
+            .execute(transaction => insertion.execute(transaction, rows));
+          expect(ids).toEqual(rows.map(({ id }) => ({ id })));
+          const together = store.db.selectFrom('items').where('id', 'like', 'together %');
+          const found = await together.selectAll().orderBy('id').execute();
+          expect(found.map(row => ({ ...row, data: row.data && Uint8Array.from(row.data) }))).toEqual(rows);
+          await store.db.deleteFrom('items').where('id', 'like', 'together %').execute();
+        }
+      });
 
       test('integers keep every digit, and so do their sums; bytes come back as they were', async () => {
         const amounts = [
