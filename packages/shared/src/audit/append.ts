@@ -1,8 +1,9 @@
 import { hash } from 'node:crypto';
 import type { Transaction } from 'kysely';
 import { canonicalJson, type JsonValue } from '../canonical-json.ts';
+import { RowInsert } from '../stores/row-insert.ts';
 import type { AuditKeys } from './audit-keys.ts';
-import { type AuditRecord, type DatedEvent, filterColumns, genesisHash, recordText } from './audit-record.ts';
+import { type DatedEvent, filterColumns, genesisHash, recordOf } from './audit-record.ts';
 import type { AuditSchema } from './audit-schema.ts';
 
 /** Where a chain ends. */
@@ -14,6 +15,13 @@ export interface ChainEnd {
 
 type Head = AuditSchema['audit_heads'];
 type EntryRow = AuditSchema['audit_entries'];
+
+const entries = new RowInsert<AuditSchema, EntryRow>((transaction, rows) =>
+  transaction.insertInto('audit_entries').values(rows),
+);
+const namedValues = new RowInsert<AuditSchema, AuditSchema['audit_sensitive']>((transaction, rows) =>
+  transaction.insertInto('audit_sensitive').values(rows),
+);
 
 /**
  * Puts events of one tenant at the end of its chain, in their order. From here to the end of the transaction nobody else appends for
@@ -31,11 +39,11 @@ export async function appendEvents(
   const rows = chain(head, events, keys);
   const last = rows.at(-1);
   if (last === undefined) return head;
-  await transaction.insertInto('audit_entries').values(rows).execute();
+  await entries.execute(transaction, rows);
   const sensitive = events.flatMap(({ id, event }) =>
     event.sensitive === undefined ? [] : [{ id, named_values: canonicalJson(event.sensitive) }],
   );
-  if (sensitive.length > 0) await transaction.insertInto('audit_sensitive').values(sensitive).execute();
+  await namedValues.execute(transaction, sensitive);
   await transaction
     .updateTable('audit_heads')
     .set(sealedEnd(keys, { tenant, seq: last.seq, hash: last.hash }))
@@ -87,13 +95,13 @@ function chain(head: Head, events: readonly DatedEvent[], keys: AuditKeys): Entr
   let { seq, hash: previous } = head;
   return events.map(event => {
     seq++;
-    const record = recordText(event, { seq, previous }, commitments(keys, tenant, event.event.sensitive));
-    const parsed = JSON.parse(record) as AuditRecord; // as `recordText` wrote it
+    const entered = recordOf(event, { seq, previous }, commitments(keys, tenant, event.event.sensitive));
+    const record = canonicalJson(entered);
     previous = hash('sha256', record);
     return {
       tenant,
       seq,
-      ...filterColumns(parsed),
+      ...filterColumns(entered),
       record,
       hash: previous,
       seal: keys.seal(tenant, previous),

@@ -41,15 +41,14 @@ export interface AuditLogDeps {
   readonly config: AuditSection;
 }
 
-/** 16 columns an entry: well below the 32,766 parameters that SQLite takes. */
-const maxBatch = 250;
+const maxBatch = 2000;
 const retryMs = 500;
 const closeTries = 10;
 
 export function createAuditLog(deps: AuditLogDeps): AuditLog {
   const { sql, keys, clock, log, gateway, config } = deps;
   const checkpoints = createCheckpointing(deps);
-  const pending: DatedEvent[] = [];
+  let pending: DatedEvent[] = [];
   let dropped = 0;
   let unsaid = 0;
   let timer: Scheduled | undefined;
@@ -87,7 +86,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
             appendEvents(transaction, keys, { tenant: first, events, mayBeStored: isFailing }),
           );
         const stored = new Set(events);
-        pending.splice(0, pending.length, ...pending.filter(each => !stored.has(each)));
+        pending = pending.filter(each => !stored.has(each));
         checkpoints.grown(first, events.length);
         isFailing = false;
         sayWhatWasDropped();

@@ -51,7 +51,7 @@ export async function listEntries(
     .execute();
   return rows.map(row => ({
     seq: row.seq,
-    record: JSON.parse(row.record) as AuditRecord, // as `recordText` wrote it; whether it still is, `verifyChain` says
+    record: JSON.parse(row.record) as AuditRecord, // as `recordOf` wrote it; whether it still is, `verifyChain` says
     hash: row.hash,
     seal: row.seal,
     ...(withValues && row.named_values !== null && { values: JSON.parse(row.named_values) }),

@@ -64,31 +64,31 @@ export interface AuditRecord {
   readonly category: AuditCategory;
   readonly action: string;
   readonly outcome: AuditOutcome;
-  readonly reason?: string;
-  readonly principal?: string;
-  readonly key_id?: string;
-  readonly actors?: readonly string[];
-  readonly target?: { readonly type: string; readonly id: string };
-  readonly run_id?: string;
-  readonly task_id?: string;
-  readonly trace_id?: string;
-  readonly request_id?: string;
-  readonly details?: JsonValue;
+  readonly reason?: string | undefined;
+  readonly principal?: string | undefined;
+  readonly key_id?: string | undefined;
+  readonly actors?: readonly string[] | undefined;
+  readonly target?: { readonly type: string; readonly id: string } | undefined;
+  readonly run_id?: string | undefined;
+  readonly task_id?: string | undefined;
+  readonly trace_id?: string | undefined;
+  readonly request_id?: string | undefined;
+  readonly details?: JsonValue | undefined;
   /** Name → keyed hash. */
-  readonly sensitive?: Readonly<Record<string, string>>;
+  readonly sensitive?: Readonly<Record<string, string>> | undefined;
 }
 
 export const genesisHash = '0'.repeat(64);
 const maxDetailsLength = 16 * 1024;
 const maxColumnLength = 512;
 
-/** The canonical text of a record. */
-export function recordText(
+/** What is entered of an event. Its canonical JSON is what is hashed. */
+export function recordOf(
   { id, atMs, gateway, event }: DatedEvent,
   place: { readonly seq: number; readonly previous: string },
   commitments: Readonly<Record<string, string>> | undefined,
-): string {
-  return canonicalJson({
+): AuditRecord {
+  return {
     v: 1,
     id,
     tenant: event.tenant,
@@ -109,7 +109,7 @@ export function recordText(
     request_id: event.requestId,
     details: boundedDetails(event.details),
     sensitive: commitments,
-  });
+  };
 }
 
 /** Details come from callers as well, so they are bounded: what is larger is entered as its digest. */

@@ -217,7 +217,7 @@ function byPlace(left: ChainFinding, right: ChainFinding): number {
 /** The record of a row that the installation has written, and whose columns still say what it says. */
 export function genuineRecord(row: ChainRow, tenant: string, keys: AuditKeys): AuditRecord | undefined {
   if (hash('sha256', row.record) !== row.hash || keys.seal(tenant, row.hash) !== row.seal) return undefined;
-  const record = JSON.parse(row.record) as AuditRecord; // sealed, so it is as `recordText` wrote it
+  const record = JSON.parse(row.record) as AuditRecord; // sealed, so it is as `recordOf` wrote it
   const expected = Object.entries(filterColumns(record));
   const columns: Readonly<Record<string, unknown>> = row;
   return record.tenant === tenant && expected.every(([name, value]) => columns[name] === value)
