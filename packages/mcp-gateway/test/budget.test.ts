@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { createModernClient } from './modern-client.ts';
 import { errorOf, openRawClient, resultText } from './raw-client.ts';
 import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
 
@@ -47,11 +48,38 @@ test('[$-1] a call whose server died under way keeps what was set aside for it: 
   expect(await gateway.deps.budgets.store.totals('config:all')).toMatchObject({ spentNanoUsd: 400_000_000n });
 });
 
-test('[I7] calls of a tool are limited for every principal, whatever the server', async () => {
+const callBody = (id: string) =>
+  `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"tools__echo","arguments":{}}}`;
+const limitHeaders = ({ headers }: Response) => [
+  headers.get('ratelimit-policy'),
+  headers.get('ratelimit'),
+  headers.get('retry-after'),
+];
+
+test('[I7] calls of a tool are limited for every principal, whatever the server; every answer tells what is left', async () => {
   const client = await start({
     limits: [{ name: 'calls', subject: 'principal:*', unit: 'tool_calls', amount: 2, per: 'day' }],
   });
-  for (const id of ['1', '2']) expect(resultText((await client.call(id, 'tools__echo'))[0])).toBeDefined();
-  const refused = errorOf((await client.call('3', 'tools__echo'))[0]);
-  expect(refused?.data).toMatchObject({ reason: 'rate_limit_exceeded', limit: 'calls' });
+  const policy = '"calls";q=2;w=86400;qu="tool-calls"';
+  const first = await client.post(callBody('1'));
+  expect(limitHeaders(first)).toEqual([policy, '"calls";r=1;t=43200', null]);
+  expect(resultText((await client.call('2', 'tools__echo'))[0])).toBeDefined();
+  const refused = await client.post(callBody('3'));
+  expect(limitHeaders(refused)).toEqual([
+    policy,
+    expect.stringMatching(/^"calls";r=0;t=86[34]\d\d$/),
+    expect.stringMatching(/^43[12]\d\d$/),
+  ]);
+  expect(errorOf(await refused.text())?.data).toMatchObject({
+    reason: 'rate_limit_exceeded',
+    limit: 'calls',
+    retry_after_ms: expect.any(Number),
+  });
+
+  const modern = await createModernClient(gateway).send('4', 'tools/call', { name: 'tools__echo' });
+  expect(limitHeaders(modern)).toEqual([
+    policy,
+    expect.stringMatching(/^"calls";r=0;/),
+    expect.stringMatching(/^4\d+$/),
+  ]);
 });

@@ -12,6 +12,8 @@ export interface MessageStream {
 export interface Carrier {
   readonly canCarryMessages: boolean;
   emit(message: Buffer, mayBeLost: boolean): boolean;
+  /** Headers of the answer; too late once it is under way. Absent where it has no head of its own. */
+  addHeaders?(headers: Readonly<Record<string, string>>): void;
 }
 
 /** What an HTTP request gets: one body, or a stream of events that ends with the answer. */
@@ -43,6 +45,7 @@ type State =
 export class Exchange<Stream extends MessageStream> implements Carrier {
   readonly #options: ExchangeOptions<Stream>;
   readonly #reply = Promise.withResolvers<ExchangeReply<Stream>>();
+  readonly headers: Record<string, string> = {};
   #state: State = { status: 'waiting', answers: [] };
   #open: number;
 
@@ -61,6 +64,10 @@ export class Exchange<Stream extends MessageStream> implements Carrier {
     return (
       this.#state.status === 'streaming' || (this.#state.status === 'waiting' && this.#options.mayStream)
     );
+  }
+
+  addHeaders(headers: Readonly<Record<string, string>>): void {
+    Object.assign(this.headers, headers);
   }
 
   /** Turns to a stream, so that the client can resume if it loses the connection. */

@@ -1,3 +1,4 @@
+import { errorHeaders } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
@@ -94,6 +95,7 @@ async function post(
     const known = GatewayError.from(error);
     if (known.kind === 'internal') throw known; // the server logs it
     const status = known.reason === 'not_acceptable' ? 406 : known.status;
+    void reply.headers(errorHeaders(known, json));
     return send(reply, status, renderError(rawIdOf(first), known, request.id));
   }
 }
@@ -174,7 +176,7 @@ async function deliver(
   timer.cancel();
   switch (decided.type) {
     case 'json':
-      return send(reply, 200, decided.body);
+      return send(reply.headers(exchange.headers), 200, decided.body);
     case 'nothing':
       return reply.code(202).send();
     case 'stream':
@@ -182,7 +184,7 @@ async function deliver(
         afterSeq: 0,
         isResumed: false,
         endsByItself: true,
-        headers: streamHeaders(request, session, decided.stream, 0),
+        headers: { ...streamHeaders(request, session, decided.stream, 0), ...exchange.headers },
       });
       return undefined;
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '@strata/shared/clock.ts';
+import { retryHeaders } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
@@ -119,7 +120,8 @@ class Answering {
     const timer = this.#deps.clock.schedule(streamAfterMs, () => this.#exchange.stream());
     const decided = await this.#exchange.reply;
     timer.cancel();
-    if (decided.type === 'json') return send(reply, this.#status, decided.body);
+    if (decided.type === 'json')
+      return send(reply.headers(this.#exchange.headers), this.#status, decided.body);
     return decided.type === 'nothing' ? reply.code(202).send() : undefined;
   }
 
@@ -217,6 +219,7 @@ class Answering {
     const { id } = this.#request;
     if (!(error instanceof GatewayError)) this.#deps.onUnforeseen(error, id);
     const known = GatewayError.from(error);
+    this.#exchange.addHeaders(retryHeaders(known));
     const body = (rawId: Buffer) => renderError(rawId, known, id, 'modern');
     const rendered = parseFrame(body(this.#rawId()));
     return { body, status: rendered.kind === 'response' ? statusOfCode(errorCodeOf(rendered)) : 200 };

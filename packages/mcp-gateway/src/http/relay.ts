@@ -29,7 +29,15 @@ const maxHops = 3;
 const untimed = { headersMs: 0, bodyMs: 0 } as const;
 /** Where nothing was sent yet, another replica can be asked. */
 const neverSent = new Set(['upstream_refused', 'upstream_connect_timeout']);
-const passedBack = ['content-type', 'mcp-session-id', 'allow', 'retry-after', 'www-authenticate'];
+const passedBack = [
+  'content-type',
+  'mcp-session-id',
+  'allow',
+  'retry-after',
+  'ratelimit',
+  'ratelimit-policy',
+  'www-authenticate',
+];
 
 /**
  * Passes requests on to the replica that owns their session. The client's own credential goes along, so the owner decides for itself who

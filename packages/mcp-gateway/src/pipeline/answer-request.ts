@@ -1,4 +1,5 @@
 import type { SpanContext } from '@opentelemetry/api';
+import { retryHeaders } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
@@ -58,7 +59,9 @@ export async function answerRequest(request: SessionRequest, deps: AnswerDeps): 
   } catch (error) {
     if (isCancelledByClient(call)) return undefined;
     if (!(error instanceof GatewayError)) deps.onUnforeseen(error, requestId);
-    return renderError(call.rawId, GatewayError.from(error), requestId);
+    const known = GatewayError.from(error);
+    exchange.addHeaders?.(retryHeaders(known));
+    return renderError(call.rawId, known, requestId);
   } finally {
     session.calls.delete(call);
     leave();

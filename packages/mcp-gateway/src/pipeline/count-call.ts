@@ -1,4 +1,5 @@
-import type { Limiter } from '@strata/shared/limits/limiter.ts';
+import { LimitExceeded } from '@strata/shared/limits/limit-answer.ts';
+import type { Limiter, Pass } from '@strata/shared/limits/limiter.ts';
 import { subjectsOf } from '@strata/shared/money/spender.ts';
 import type { CallContext, CallStage } from './call-context.ts';
 
@@ -6,17 +7,30 @@ import type { CallContext, CallStage } from './call-context.ts';
 export function countCall(limiter: Limiter): CallStage {
   return async (context, next) => {
     if (context.frame.method !== 'tools/call') return next();
-    const pass = await limiter.admit({
-      tenant: context.caller.tenant,
-      subjects: [...subjectsOf(context.caller), ...toolSubjects(context)],
-      amounts: () => ({ requests: 1, tool_calls: 1 }),
-    });
+    const pass = await admit(limiter, context);
     try {
       return await next();
     } finally {
       pass.finish();
     }
   };
+}
+
+/** The answer tells what is left, also when the call is refused. */
+async function admit(limiter: Limiter, context: CallContext): Promise<Pass> {
+  const { caller, call } = context;
+  try {
+    const pass = await limiter.admit({
+      tenant: caller.tenant,
+      subjects: [...subjectsOf(caller), ...toolSubjects(context)],
+      amounts: () => ({ requests: 1, tool_calls: 1 }),
+    });
+    call.exchange.addHeaders?.(pass.headers);
+    return pass;
+  } catch (error) {
+    if (error instanceof LimitExceeded) call.exchange.addHeaders?.(error.headers);
+    throw error;
+  }
 }
 
 /** What a call is about, as budgets and limits name it. */

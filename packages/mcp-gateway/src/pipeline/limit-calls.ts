@@ -41,6 +41,5 @@ function tooMany({ exposedName }: CallContext, waitMs: number): GatewayError {
   return new GatewayError('rate_limited', `The tool '${exposedName}' is called too often.`, {
     reason: 'tool_limit_reached',
     retryAfterMs: waitMs,
-    details: { retry_after_ms: waitMs },
   });
 }

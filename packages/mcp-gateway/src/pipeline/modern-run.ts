@@ -82,6 +82,7 @@ export class ModernRun implements ClientSide, ParkedRun {
           return run.#viewer?.carrier.canCarryMessages ?? false;
         },
         emit: (message, mayBeLost) => run.#viewer?.carrier.emit(message, mayBeLost) ?? false,
+        addHeaders: headers => run.#viewer?.carrier.addHeaders?.(headers),
       },
       get rawId() {
         return run.#rawId;

@@ -18,9 +18,13 @@ export type ErrorRenderer = (error: GatewayError, context: ErrorContext) => Rend
  * themselves they retry every 429 and 5xx.
  */
 export function errorHeaders(error: GatewayError, contentType: string): Record<string, string> {
-  const headers: Record<string, string> = { 'content-type': contentType };
-  if (error.retryAfterMs !== undefined)
-    headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
+  const headers: Record<string, string> = { 'content-type': contentType, ...retryHeaders(error) };
   if (!error.retryable) headers['x-should-retry'] = 'false';
   return headers;
+}
+
+/** `Retry-After` (RFC 9110, section 10.2.3), for an error that passes with time. */
+export function retryHeaders({ retryAfterMs }: GatewayError): Record<string, string> {
+  if (retryAfterMs === undefined) return {};
+  return { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) };
 }

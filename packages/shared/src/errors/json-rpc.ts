@@ -53,6 +53,7 @@ export function jsonRpcErrorObject(error: GatewayError, context: ErrorContext): 
       retryable: error.retryable,
       request_id: context.requestId,
       ...(error.param !== undefined && { param: error.param }),
+      ...(error.retryAfterMs !== undefined && { retry_after_ms: error.retryAfterMs }),
       ...error.details,
     },
   });
