@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
 import { journalContract } from './journal-contract.ts';
+import { outboxContract } from './outbox-contract.ts';
 import { queueContract } from './queue-contract.ts';
 import { createMemoryJournal } from './support/memory-journal.ts';
 import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
@@ -16,9 +17,11 @@ let count = 0;
 const openSqlite = () => openSqliteJournal(join(folder, `journal-${count++}.sqlite`));
 journalContract('SQLite', openSqlite);
 queueContract('queues in SQLite', openSqlite);
+outboxContract('outbox in SQLite', openSqlite);
 
 journalContract('memory, for the simulator', async () => createMemoryJournal());
 queueContract('queues in memory', async () => createMemoryJournal());
+outboxContract('outbox in memory', async () => createMemoryJournal());
 
 describe('with a server', () => {
   let postgres: TestPostgres;
@@ -28,4 +31,5 @@ describe('with a server', () => {
   afterAll(() => postgres.close());
   journalContract('PostgreSQL', () => postgres.openJournal());
   queueContract('queues in PostgreSQL', () => postgres.openJournal());
+  outboxContract('outbox in PostgreSQL', () => postgres.openJournal());
 });

@@ -1,6 +1,7 @@
 import type { QueueChange, QueuePlace, QueueSummary } from './queue.ts';
 import type { CloudEvent, JournalRecord, RunEvent } from './run-events.ts';
 import type { RunStatus } from './run-state.ts';
+import type { Outbox } from './webhook.ts';
 
 /** A run as lists and filters see it: a projection of its journal, kept beside it in the same transaction (AG-5). */
 export interface RunSummary {
@@ -107,6 +108,8 @@ export interface Append {
   readonly spawn?: readonly NewRun[];
   /** Published in the same transaction, and not without it (W11). */
   readonly publish?: readonly CloudEvent[];
+  /** Put into the outbox for the webhooks of the tenant that want them, in the same transaction. */
+  readonly announce?: readonly CloudEvent[];
   /** Types of events that come to the run's inbox from now on, those since its creation included. */
   readonly subscribe?: readonly string[];
   /**
@@ -179,6 +182,7 @@ export interface RunFilter {
  * @throws GatewayError overloaded (`journal_unavailable`) when it cannot be written or read.
  */
 export interface Journal {
+  readonly outbox: Outbox;
   putDefinition(definition: StoredDefinition, atMs: number): Promise<void>;
   getDefinition(hash: string): Promise<StoredDefinition | undefined>;
   /** Names a definition. `conflict` when the version names another one: versions never change. */

@@ -1,3 +1,4 @@
+import { announcementOf } from '../domain/announcement.ts';
 import type { Append, NewRun, Told } from '../domain/journal.ts';
 import type { ChildOutcome, CloudEvent, RunEvent } from '../domain/run-events.ts';
 import type { RunState } from '../domain/run-state.ts';
@@ -9,6 +10,7 @@ export class Outgoing {
   #spawned: NewRun[] = [];
   #told: Told[] = [];
   #published: CloudEvent[] = [];
+  #announced: CloudEvent[] = [];
   #subscribed: string[] = [];
   #queue: Append['queue'];
   #migrate: Append['migrate'];
@@ -22,7 +24,9 @@ export class Outgoing {
     this.#spawned.push(run);
   }
 
-  record(event: RunEvent, state: RunState): void {
+  record(event: RunEvent, state: RunState, atMs: number): void {
+    const announced = announcementOf(event, { runId: this.#runId, state, atMs });
+    if (announced !== undefined) this.#announced.push(announced);
     if (event.type === 'event-emitted') this.#published.push(event.event);
     if (event.type === 'events-subscribed') this.#subscribed.push(...event.types);
     // The end of the run took its subscriptions away; what was published since comes now.
@@ -43,11 +47,12 @@ export class Outgoing {
     state.orphans = [];
   }
 
-  take(): Pick<Append, 'spawn' | 'tell' | 'publish' | 'subscribe' | 'queue' | 'migrate'> {
+  take(): Pick<Append, 'spawn' | 'tell' | 'publish' | 'announce' | 'subscribe' | 'queue' | 'migrate'> {
     const taken = {
       ...(this.#spawned.length > 0 && { spawn: this.#spawned }),
       ...(this.#told.length > 0 && { tell: this.#told }),
       ...(this.#published.length > 0 && { publish: this.#published }),
+      ...(this.#announced.length > 0 && { announce: this.#announced }),
       ...(this.#subscribed.length > 0 && { subscribe: this.#subscribed }),
       ...(this.#queue !== undefined && { queue: this.#queue }),
       ...(this.#migrate !== undefined && { migrate: this.#migrate }),
@@ -55,6 +60,7 @@ export class Outgoing {
     this.#spawned = [];
     this.#told = [];
     this.#published = [];
+    this.#announced = [];
     this.#subscribed = [];
     this.#queue = undefined;
     this.#migrate = undefined;

@@ -70,7 +70,7 @@ export class RunWriter {
     apply(this.#state, { seq: this.#state.position + 1, atMs, event: kept, bytes: payload.length });
     this.#buffer.push({ kind: kept.type, payload, atMs });
     this.#bufferedBytes += payload.length;
-    this.#outgoing.record(kept, this.#state);
+    this.#outgoing.record(kept, this.#state, atMs);
   }
 
   /** The run is created with what was recorded last. */

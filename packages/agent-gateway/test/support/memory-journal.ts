@@ -15,6 +15,7 @@ import {
   rankOf,
 } from '../../src/domain/queue.ts';
 import type { JournalRecord, RunEvent } from '../../src/domain/run-events.ts';
+import { createMemoryOutbox } from './memory-outbox.ts';
 
 interface Run {
   summary: RunSummary;
@@ -45,6 +46,7 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
   const events: { tenant: string; key: string; type: string; payload: unknown; by: string; atMs: number }[] =
     [];
   const listeners = new Set<(runId: string) => void>();
+  const outbox = createMemoryOutbox();
   const settings = new Map<string, { isPaused: boolean; limit: number | undefined }>();
   let lastRequest = 0;
 
@@ -202,8 +204,13 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     return true;
   }
 
-  function sendOut({ claim, spawn, tell, publish: published, subscribe, atMs }: Append, run: Run): void {
-    const { tenant, createdAtMs } = run.summary;
+  function sendOut(
+    { claim, spawn, tell, publish: published, announce, subscribe, atMs }: Append,
+    run: Run,
+  ): void {
+    const { tenant, createdAtMs, namespace, name } = run.summary;
+    const workflow = `${namespace}/${name}`;
+    outbox.announce({ runId: claim.runId, tenant, workflow, events: announce ?? [], atMs });
     for (const made of spawn ?? []) createRun(made);
     for (const { runId, ...told } of tell ?? []) request(tenant, runId, told);
     for (const event of published ?? []) publish(tenant, event, { by: `run:${claim.runId}`, atMs });
@@ -220,6 +227,7 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
 
   return {
     runs,
+    outbox,
     async putDefinition(definition) {
       definitions.set(definition.hash, definition);
     },

@@ -1,5 +1,6 @@
 import type { Append } from '../../domain/journal.ts';
 import type { Connection, Query } from './connection.ts';
+import { announcedColumns, announcedText } from './outbox.ts';
 import { sendOut } from './outgoing.ts';
 
 /**
@@ -19,7 +20,7 @@ const appendText = `
       wake_at_ms = case when is_final then null else wake_at_ms end,
       ended_at_ms = case when is_final then coalesce(ended_at_ms, at_ms) end
     from given where id = given.run_id and runs.epoch = given.epoch and runs.position = given.position
-    returning id, is_final
+    returning id, is_final, tenant, namespace || '/' || name as workflow
   ), written as (
     insert into journal (run_id, seq, kind, payload, at_ms, epoch)
     select r.* from unnest($13::text[], $14::bigint[], $15::text[], string_to_array($16, E'\\n'), $17::bigint[], $18::bigint[])
@@ -29,7 +30,7 @@ const appendText = `
     where inbox.run_id = moved.id and (moved.is_final or inbox.id = any ($19::bigint[]))
   ), unsubscribed as (
     delete from subscriptions using moved where subscriptions.run_id = moved.id and moved.is_final
-  )
+  ), ${announcedText}
   select id from moved`;
 
 /** Gives the runs whose append was written. */
@@ -77,6 +78,7 @@ async function writeBatch(batch: readonly Append[], query: Query): Promise<Set<s
     records.map(each => each.atMs),
     records.map(each => each.epoch),
     batch.flatMap(({ consumed }) => consumed ?? []),
+    ...announcedColumns(batch),
   ]);
   const written = new Set(rows.map(row => String(row.id)));
   const repeats = batch.filter(({ claim, isRepeat }) => isRepeat === true && !written.has(claim.runId));

@@ -9,6 +9,7 @@ import { Connection, type ConnectionOptions } from './connection.ts';
 import { GroupCommit } from './group-commit.ts';
 import { Hints } from './hints.ts';
 import { insertRun } from './insert-run.ts';
+import { createPostgresOutbox } from './outbox.ts';
 import { publishEvent, putRequest } from './outgoing.ts';
 import { changeQueue } from './queues.ts';
 
@@ -62,6 +63,7 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
   }
 
   return {
+    outbox: createPostgresOutbox(connection),
     putDefinition: ({ hash, document }, atMs) => putDefinition(hash, document, atMs),
     async getDefinition(hash) {
       const [row] = await query('get-definition', 'select document from definitions where hash = $1', [hash]);

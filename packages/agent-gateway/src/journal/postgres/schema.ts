@@ -110,6 +110,37 @@ export const schemaSteps: readonly string[] = [
     primary key (tenant, name)
   );
   `,
+  `
+  create table webhooks (
+    id text primary key,
+    tenant text not null,
+    types text[] not null,
+    plan text not null,
+    is_paused boolean not null,
+    failures integer not null default 0,
+    problem text,
+    next_at_ms bigint not null default 0,
+    created_at_ms bigint not null
+  );
+  create index webhooks_by_tenant on webhooks (tenant, id);
+
+  create table outbox (
+    id bigint generated always as identity primary key,
+    webhook text not null,
+    run_id text not null,
+    workflow text not null,
+    event text not null,
+    at_ms bigint not null,
+    tries integer not null default 0,
+    next_at_ms bigint not null default 0,
+    died_at_ms bigint,
+    problem text
+  );
+  create index outbox_due on outbox (webhook, next_at_ms) where died_at_ms is null;
+  create index outbox_order on outbox (webhook, run_id, id) where died_at_ms is null;
+  create index outbox_dead on outbox (webhook, id) where died_at_ms is not null;
+  create index outbox_age on outbox (at_ms);
+  `,
 ];
 
 export const schemaName = 'strata_agent';

@@ -10,6 +10,7 @@ import type {
 } from '../../domain/journal.ts';
 import { type QueueChange, queuedUntil } from '../../domain/queue.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
+import type { OutboxOperation } from './outbox.ts';
 
 /** What the writer thread can do. Each is a part of one transaction with whatever else waits. */
 export type Operation =
@@ -39,6 +40,7 @@ export type Operation =
       readonly atMs: number;
     }
   | { readonly type: 'append'; readonly append: Append }
+  | { readonly type: 'outbox'; readonly operation: OutboxOperation }
   | ({ readonly type: 'release'; readonly claim: Claim } & ReleaseOptions)
   | ({
       readonly type: 'change-queue';

@@ -1,4 +1,4 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { DatabaseSync } from 'node:sqlite';
 import type {
   RunFilter,
   RunRequest,
@@ -10,27 +10,34 @@ import type { QueueSummary } from '../../domain/queue.ts';
 import type { JournalRecord, RunEvent } from '../../domain/run-events.ts';
 import { queueText, toQueueSummary } from '../queue-rows.ts';
 import { toSummary, toWorkflow } from '../rows.ts';
+import { Statements } from './statements.ts';
 
 /** Reads the journal file beside its writer: in WAL mode neither waits for the other. */
 export class SqliteReader {
   readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  /** For the parts of the journal that read their own tables. */
+  readonly statements: Statements;
+  /** Gives integers that a number cannot hold. */
+  readonly #wide: Statements;
 
   constructor(path: string) {
     this.#database = new DatabaseSync(path, { readOnly: true, timeout: 1000 });
+    this.statements = new Statements(this.#database);
+    this.#wide = new Statements(this.#database, { hasBigIntegers: true });
   }
 
   close(): void {
-    this.#statements.clear();
+    this.statements.clear();
+    this.#wide.clear();
     this.#database.close();
   }
 
   ping(): void {
-    this.#statement('select 1').get();
+    this.statements.get('select 1');
   }
 
   getDefinition(hash: string): StoredDefinition | undefined {
-    const row = this.#statement('select document from definitions where hash = ?').get(hash);
+    const row = this.statements.get('select document from definitions where hash = ?', hash);
     return row && { hash, document: String(row.document) };
   }
 
@@ -38,42 +45,59 @@ export class SqliteReader {
     tenant: string,
     { namespace, name, version }: { namespace: string; name: string; version: string },
   ): StoredWorkflow | undefined {
-    const row = this.#statement(
+    const row = this.statements.get(
       'select * from workflows where tenant = ? and namespace = ? and name = ? and version = ?',
-    ).get(tenant, namespace, name, version);
+      tenant,
+      namespace,
+      name,
+      version,
+    );
     return row && toWorkflow(row);
   }
 
   listWorkflows(tenant: string, after: string | undefined, limit: number): StoredWorkflow[] {
     const [namespace = '', name = '', version = ''] = after?.split('\n') ?? [];
-    return this.#statement(
-      `select * from workflows where tenant = ? and (namespace, name, version) > (?, ?, ?)
+    return this.statements
+      .all(
+        `select * from workflows where tenant = ? and (namespace, name, version) > (?, ?, ?)
        order by namespace, name, version limit ?`,
-    )
-      .all(tenant, namespace, name, version, limit)
+        tenant,
+        namespace,
+        name,
+        version,
+        limit,
+      )
       .map(toWorkflow);
   }
 
   getRun(tenant: string, runId: string): RunSummary | undefined {
-    const row = this.#statement('select * from runs where id = ? and tenant = ?', true).get(runId, tenant);
+    const row = this.#wide.get('select * from runs where id = ? and tenant = ?', runId, tenant);
     return row && toSummary(row);
   }
 
   listRuns({ tenant, status, before, limit }: RunFilter): RunSummary[] {
-    return this.#statement(
-      `select * from runs where tenant = ? and (? is null or status = ?) and (? is null or id < ?)
+    return this.#wide
+      .all(
+        `select * from runs where tenant = ? and (? is null or status = ?) and (? is null or id < ?)
        order by id desc limit ?`,
-      true,
-    )
-      .all(tenant, status ?? null, status ?? null, before ?? null, before ?? null, limit)
+        tenant,
+        status ?? null,
+        status ?? null,
+        before ?? null,
+        before ?? null,
+        limit,
+      )
       .map(toSummary);
   }
 
   read(runId: string, afterSeq: number, limit: number): JournalRecord[] {
-    return this.#statement(
-      'select seq, payload, at_ms from journal where run_id = ? and seq > ? order by seq limit ?',
-    )
-      .all(runId, afterSeq, limit)
+    return this.statements
+      .all(
+        'select seq, payload, at_ms from journal where run_id = ? and seq > ? order by seq limit ?',
+        runId,
+        afterSeq,
+        limit,
+      )
       .map(row => {
         const payload = String(row.payload);
         // The writer stores what the engine made of `RunEvent`.
@@ -83,43 +107,30 @@ export class SqliteReader {
   }
 
   nextWakeAt(owner: string): number | undefined {
-    const row = this.#statement(
+    const row = this.statements.get(
       `select wake_at_ms from runs where wake_at_ms is not null and lease_owner is not ?
        order by wake_at_ms limit 1`,
-    ).get(owner);
+      owner,
+    );
     return row && Number(row.wake_at_ms);
   }
 
   listQueues(tenant: string, after: string | undefined, limit: number): QueueSummary[] {
     const text = `${queueText} where tenant = ? and name > ? order by name limit ?`;
-    return this.#statement(text)
-      .all(tenant, after ?? '', limit)
-      .map(toQueueSummary);
+    return this.statements.all(text, tenant, after ?? '', limit).map(toQueueSummary);
   }
 
   getQueue(tenant: string, name: string): QueueSummary | undefined {
-    const row = this.#statement(`${queueText} where tenant = ? and name = ?`).get(tenant, name);
+    const row = this.statements.get(`${queueText} where tenant = ? and name = ?`, tenant, name);
     return row && toQueueSummary(row);
   }
 
   requests(runId: string): RunRequest[] {
-    return this.#statement('select * from inbox where run_id = ? order by id')
-      .all(runId)
-      .map(row => ({
-        id: Number(row.id),
-        kind: row.kind as RunRequest['kind'], // written by `request`
-        payload: JSON.parse(String(row.payload)) as unknown,
-        by: String(row.asked_by),
-      }));
-  }
-
-  #statement(text: string, hasBigIntegers = false): StatementSync {
-    let statement = this.#statements.get(text);
-    if (statement === undefined) {
-      statement = this.#database.prepare(text);
-      if (hasBigIntegers) statement.setReadBigInts(true);
-      this.#statements.set(text, statement);
-    }
-    return statement;
+    return this.statements.all('select * from inbox where run_id = ? order by id', runId).map(row => ({
+      id: Number(row.id),
+      kind: row.kind as RunRequest['kind'], // written by `request`
+      payload: JSON.parse(String(row.payload)) as unknown,
+      by: String(row.asked_by),
+    }));
   }
 }

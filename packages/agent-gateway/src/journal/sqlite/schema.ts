@@ -114,4 +114,35 @@ export const schemaSteps: readonly string[] = [
     primary key (tenant, name)
   ) strict, without rowid;
   `,
+  `
+  create table webhooks (
+    id text primary key,
+    tenant text not null,
+    types text not null,
+    plan text not null,
+    is_paused integer not null,
+    failures integer not null default 0,
+    problem text,
+    next_at_ms integer not null default 0,
+    created_at_ms integer not null
+  ) strict, without rowid;
+  create index webhooks_by_tenant on webhooks (tenant, id);
+
+  create table outbox (
+    id integer primary key autoincrement,
+    webhook text not null,
+    run_id text not null,
+    workflow text not null,
+    event text not null,
+    at_ms integer not null,
+    tries integer not null default 0,
+    next_at_ms integer not null default 0,
+    died_at_ms integer,
+    problem text
+  ) strict;
+  create index outbox_due on outbox (webhook, next_at_ms) where died_at_ms is null;
+  create index outbox_order on outbox (webhook, run_id, id) where died_at_ms is null;
+  create index outbox_dead on outbox (webhook, id) where died_at_ms is not null;
+  create index outbox_age on outbox (at_ms);
+  `,
 ];

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Append, Claim, Journal, NewRun, RunSummary } from '../../domain/journal.ts';
 import { createOperation, type FromWriter, type Operation, type ToWriter } from './operations.ts';
+import { createSqliteOutbox } from './outbox.ts';
 import { SqliteReader } from './reader.ts';
 
 interface Waiting {
@@ -28,6 +29,10 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
   };
 
   return {
+    outbox: createSqliteOutbox({
+      apply: operation => writer.apply({ type: 'outbox', operation }),
+      read: reader.statements,
+    }),
     async putDefinition(definition, atMs) {
       await writer.apply({ type: 'put-definition', definition, atMs });
     },

@@ -4,10 +4,12 @@ import type { Row } from '../rows.ts';
 /** The statements of one connection, each prepared once. */
 export class Statements {
   readonly #database: DatabaseSync;
+  readonly #hasBigIntegers: boolean;
   readonly #prepared = new Map<string, StatementSync>();
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, options: { readonly hasBigIntegers?: boolean } = {}) {
     this.#database = database;
+    this.#hasBigIntegers = options.hasBigIntegers ?? false;
   }
 
   /** Gives how many rows it changed. */
@@ -31,6 +33,7 @@ export class Statements {
     let statement = this.#prepared.get(text);
     if (statement === undefined) {
       statement = this.#database.prepare(text);
+      statement.setReadBigInts(this.#hasBigIntegers);
       this.#prepared.set(text, statement);
     }
     return statement;

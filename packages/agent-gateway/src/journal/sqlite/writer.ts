@@ -3,6 +3,7 @@ import type { Append } from '../../domain/journal.ts';
 import { defaultPriority, rankOf } from '../../domain/queue.ts';
 import { claimRuns, releaseRun, renewLeases } from './claims.ts';
 import { createOperation, type Operation } from './operations.ts';
+import { announce, applyToOutbox } from './outbox.ts';
 import { changeQueue, enterQueue, leaveQueue } from './queues.ts';
 import { schemaSteps } from './schema.ts';
 import { Statements } from './statements.ts';
@@ -96,6 +97,8 @@ export class SqliteWriter {
         return this.#request(operation);
       case 'publish':
         return this.#publish(operation);
+      case 'outbox':
+        return applyToOutbox(operation.operation, this.#statements);
       case 'remove-ended':
         return this.#removeEnded(operation);
     }
@@ -225,10 +228,17 @@ export class SqliteWriter {
   }
 
   /** What a run tells others goes out with the records that say so, or not at all (W11). */
-  #sendOut({ claim, spawn, tell, publish, subscribe, atMs }: Append): void {
-    if ((spawn ?? tell ?? publish ?? subscribe) === undefined) return;
-    const row = this.#statements.get('select tenant, created_at_ms from runs where id = ?', claim.runId);
+  #sendOut({ claim, spawn, tell, publish, announce: announced, subscribe, atMs }: Append): void {
+    if ((spawn ?? tell ?? publish ?? announced ?? subscribe) === undefined) return;
+    const row = this.#statements.get(
+      'select tenant, namespace, name, created_at_ms from runs where id = ?',
+      claim.runId,
+    );
     const tenant = String(row?.tenant);
+    if (announced !== undefined) {
+      const workflow = `${row?.namespace}/${row?.name}`;
+      announce({ runId: claim.runId, tenant, workflow, events: announced, atMs }, this.#statements);
+    }
     const by = `run:${claim.runId}`;
     for (const run of spawn ?? []) this.#createRun(createOperation(run));
     for (const { runId, kind, payload, by: teller } of tell ?? [])

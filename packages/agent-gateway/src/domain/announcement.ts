@@ -1,0 +1,56 @@
+import type { CloudEvent, RunError, RunEvent } from './run-events.ts';
+import type { RunState } from './run-state.ts';
+
+/** Records that are told to those outside, and as what. */
+const announcedTypes = {
+  'run-started': 'strata.run.started',
+  'run-completed': 'strata.run.completed',
+  'run-failed': 'strata.run.failed',
+  'run-cancelled': 'strata.run.cancelled',
+  'run-terminated': 'strata.run.terminated',
+  'run-paused': 'strata.run.paused',
+  'run-resumed': 'strata.run.resumed',
+  'run-rewound': 'strata.run.rewound',
+  'call-parked': 'strata.run.in_doubt',
+} as const satisfies Partial<Record<RunEvent['type'], string>>;
+
+export const runEventTypes: readonly string[] = Object.values(announcedTypes);
+
+/**
+ * What a record says to webhooks: the event that a task emits, as it is, or an event about the run. The latter names the run and holds
+ * none of its data: whoever may see that asks for it.
+ */
+export function announcementOf(
+  event: RunEvent,
+  { runId, state, atMs }: { runId: string; state: RunState; atMs: number },
+): CloudEvent | undefined {
+  if (event.type === 'event-emitted') return event.event;
+  if (!(event.type in announcedTypes)) return undefined;
+  const type = announcedTypes[event.type as keyof typeof announcedTypes]; // just looked up
+  return {
+    specversion: '1.0',
+    id: `${runId}:${state.position}`,
+    source: '/v1/runs',
+    subject: runId,
+    type,
+    time: new Date(atMs).toISOString(),
+    datacontenttype: 'application/json',
+    traceparent: state.traceparent,
+    data: {
+      run: runId,
+      workflow: state.workflow,
+      principal: state.identity.principal,
+      seq: state.position,
+      cost: { nano_usd: state.costNanoUsd.toString(), unpriced_calls: state.unpricedCalls },
+      ...(state.parent !== undefined && { parent: state.parent }),
+      ...('error' in event && event.error !== undefined && { error: withoutDetail(event.error) }),
+      ...('by' in event && { by: event.by }),
+      ...('path' in event && { task: event.path }),
+    },
+  };
+}
+
+/** The detail may quote data. */
+function withoutDetail({ detail: _, ...error }: RunError): Omit<RunError, 'detail'> {
+  return error;
+}
