@@ -37,9 +37,11 @@ import { addQueueRoutes } from './http/queue-routes.ts';
 import { addRunRoutes } from './http/run-routes.ts';
 import { addScheduleRoutes } from './http/schedule-routes.ts';
 import { addTimelineRoutes } from './http/timeline-routes.ts';
+import { addWebhookRoutes } from './http/webhook-routes.ts';
 import { addWorkflowRoutes } from './http/workflow-routes.ts';
 import { openPostgresJournal } from './journal/postgres/postgres-journal.ts';
 import { openSqliteJournal } from './journal/sqlite/sqlite-journal.ts';
+import { openWebhooks } from './open-webhooks.ts';
 import { startRedelivery } from './pipeline/redelivery.ts';
 import { startRemoval } from './pipeline/remove-ended.ts';
 import { type ScheduleDeps, startSchedules } from './pipeline/run-schedules.ts';
@@ -143,6 +145,7 @@ export async function createAgentGateway(
     log: telemetry.log,
   };
   const scheduler = startSchedules(scheduleDeps);
+  const webhooks = openWebhooks(config, journal, deps);
   if (current.role !== 'worker') {
     addApprovalRoutes(server.app, approvalDeps);
     addScheduleRoutes(server.app, scheduleDeps);
@@ -152,6 +155,7 @@ export async function createAgentGateway(
     addTimelineRoutes(server.app, api);
     addWorkflowRoutes(server.app, scheduleDeps);
     addCloudEventRoutes(server.app, api);
+    addWebhookRoutes(server.app, webhooks.routes);
   }
   if (current.role !== 'http') {
     journal.onDue(runId => (runId === undefined ? worker.scan() : worker.ask(runId)));
@@ -170,6 +174,7 @@ export async function createAgentGateway(
       redelivery.stop();
       runBudgets.close();
       await scheduler.stop();
+      await webhooks.deliveries.stop();
       await removal.stop();
       await worker.stop();
       await Promise.all([...effects.values()].map(effect => effect.close?.()));

@@ -74,6 +74,27 @@ const httpCalls = z
   .prefault({})
   .describe('What `call: http` may reach.');
 
+const webhooks = z
+  .strictObject({
+    allowed_hosts: z
+      .array(z.string().min(1))
+      .default(['*'])
+      .describe('Hosts that webhooks may be on, as globs over `host` or `host:port`.'),
+    private_hosts: z
+      .array(z.string().min(1))
+      .default([])
+      .describe('Those of them that may be on private or loopback addresses. None unless named.'),
+    timeout_ms: milliseconds(10_000).describe('Time for a receiver to answer.'),
+    attempts: count(40, 1000).describe(
+      'Attempts at one event before it is put aside. The wait between them doubles from 5 seconds to an hour.',
+    ),
+    keep_ms: milliseconds(7 * 86_400_000).describe('How long an event that did not arrive is kept.'),
+    concurrency: count(32, 1000).describe('Deliveries that this process makes at a time.'),
+    per_tenant: count(50, 10_000).describe('Webhooks that one tenant may have.'),
+  })
+  .prefault({})
+  .describe('Who is told what runs do.');
+
 /** The section `agent_gateway` of the configuration. */
 export const agentGatewaySection = z
   .strictObject({
@@ -118,6 +139,7 @@ export const agentGatewaySection = z
     engine,
     expressions,
     http_calls: httpCalls,
+    webhooks,
     max_wait_ms: milliseconds(60_000).describe('Longest `wait` of a submission.'),
   })
   .prefault({})

@@ -163,13 +163,14 @@ export function outboxContract(name: string, open: () => Promise<Journal>): void
         { event: { id: 'a1' }, problem: 'gone' },
       ]);
       expect(await outbox.get('t', 'webhook_1')).toMatchObject({ waiting: 1, dead: 1 });
-      expect(await outbox.removeDead(100)).toBe(0);
       expect([await outbox.revive('webhook_1'), await outbox.revive('webhook_1')]).toEqual([1, 0]);
       const [again] = await claim(journal, 12);
       expect([again?.event.id, again?.tries]).toEqual(['a1', 1]);
       if (again === undefined) throw new Error('It is due');
       await outbox.settle(again, { type: 'dead', problem: 'gone' }, 100);
-      expect(await outbox.removeDead(101)).toBe(1);
+      expect(await outbox.removeOld({ beforeMs: 2, limit: 10 })).toBe(0);
+      expect(await outbox.removeOld({ beforeMs: 3, limit: 1 })).toBe(1);
+      expect(await outbox.removeOld({ beforeMs: 3, limit: 10 })).toBe(1);
       await journal.close();
     });
 

@@ -21,7 +21,7 @@ import {
 } from './identity/envelope-token.ts';
 import { openIdentityControl } from './identity/identity-control.ts';
 import type { KeyStore } from './identity/key-store.ts';
-import type { LiveCalls } from './identity/live-calls.ts';
+import type { LiveCaller, LiveCalls } from './identity/live-calls.ts';
 import { readOrCreateSecret } from './identity/local-secrets.ts';
 import { compilePolicies } from './identity/policy.ts';
 import { createPolicyGuard, type PolicyGuard } from './identity/policy-guard.ts';
@@ -65,6 +65,8 @@ export interface GatewayDeps {
   /** What goes on for whom in this process. */
   readonly live: LiveCalls;
   readonly cancelRun: CancelRun;
+  /** Whether the key, or the principal without one, may still act: for what is done in somebody's name while nobody calls. */
+  readonly isUsable: (caller: LiveCaller) => Promise<boolean>;
   readonly policy: PolicyGuard;
   readonly authenticate: Authenticate;
   readonly envelopes: EnvelopeIssuer;
@@ -174,6 +176,7 @@ export async function openGatewayDeps(options: {
     tree: identity.tree,
     live: identity.live,
     cancelRun: identity.cancelRun,
+    isUsable: identity.isUsable,
     policy: createPolicyGuard({
       gateway: name,
       policies: compilePolicies(config.identity.policies),

@@ -49,6 +49,11 @@ export interface Delivery {
   readonly problem: string | undefined;
 }
 
+export interface ClaimedDelivery {
+  readonly webhook: Webhook;
+  readonly delivery: Delivery;
+}
+
 export type DeliveryOutcome =
   | { readonly type: 'delivered' }
   /** The webhook wants nothing of it: neither delivered nor failed. */
@@ -76,11 +81,7 @@ export interface Outbox {
    * Takes deliveries that are due until `nowMs + leaseMs`. Of each run and webhook only the oldest that has not arrived: what comes later
    * waits for it.
    */
-  claim(options: {
-    nowMs: number;
-    leaseMs: number;
-    limit: number;
-  }): Promise<{ readonly webhook: Webhook; readonly failures: number; readonly delivery: Delivery }[]>;
+  claim(options: { nowMs: number; leaseMs: number; limit: number }): Promise<ClaimedDelivery[]>;
   /** Says how a delivery that was claimed has ended; nothing happens when it has been claimed again since. */
   settle(delivery: Delivery, outcome: DeliveryOutcome, atMs: number): Promise<void>;
   dead(page: {
@@ -90,15 +91,18 @@ export interface Outbox {
   }): Promise<Delivery[]>;
   /** Sends what is dead again. Gives how many. */
   revive(webhook: string): Promise<number>;
-  /** Removes what died before then. */
-  removeDead(beforeMs: number): Promise<number>;
+  /** Removes what was announced before then, dead or not. Gives how many. */
+  removeOld(options: { beforeMs: number; limit: number }): Promise<number>;
 }
 
 const firstRetryMs = 5000;
 const maxRetryMs = 3_600_000;
 
-/** Doubles from 5 s to an hour. `random` is from 0 to 1: up to a quarter is added, so that not all come back at one moment. */
-export function deliveryDelayMs(failures: number, random: number): number {
-  const delayMs = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(failures - 1, 20));
-  return Math.round(delayMs * (1 + random / 4));
+/**
+ * Doubles from 5 s to an hour with every attempt that failed, or is what the receiver asks for. `random` is from 0 to 1: up to a quarter
+ * is added, so that not all come back at one moment.
+ */
+export function deliveryDelayMs(tries: number, random: number, askedMs = 0): number {
+  const delayMs = Math.max(askedMs, firstRetryMs * 2 ** Math.min(tries - 1, 20));
+  return Math.round(Math.min(maxRetryMs, delayMs) * (1 + random / 4));
 }

@@ -82,9 +82,7 @@ export function createMemoryOutbox(): MemoryOutbox {
       return due.slice(0, limit).flatMap(delivery => {
         const owner = webhooks.get(delivery.webhook);
         Object.assign(delivery, { nextAtMs: nowMs + leaseMs, tries: delivery.tries + 1 });
-        return owner === undefined
-          ? []
-          : [{ webhook: owner.webhook, failures: owner.failures, delivery: { ...delivery } }];
+        return owner === undefined ? [] : [{ webhook: owner.webhook, delivery: { ...delivery } }];
       });
     },
     async settle(of, outcome, atMs) {
@@ -110,10 +108,10 @@ export function createMemoryOutbox(): MemoryOutbox {
       for (const each of dead) Object.assign(each, { diedAtMs: undefined, nextAtMs: 0, tries: 0 });
       return dead.length;
     },
-    async removeDead(beforeMs) {
-      const { length } = deliveries;
-      deliveries = deliveries.filter(({ diedAtMs = beforeMs }) => diedAtMs >= beforeMs);
-      return length - deliveries.length;
+    async removeOld({ beforeMs, limit }) {
+      const old = new Set(deliveries.filter(({ atMs }) => atMs < beforeMs).slice(0, limit));
+      deliveries = deliveries.filter(each => !old.has(each));
+      return old.size;
     },
   };
 }

@@ -13,8 +13,8 @@ import type { IdentitySchema } from './identity-schema.ts';
 import type { IdentityConfig } from './identity-section.ts';
 import { type IdentityWatch, openIdentityWatch } from './identity-watch.ts';
 import { createKeyStore, type KeyStore } from './key-store.ts';
-import { LiveCalls } from './live-calls.ts';
-import { type CancelRun, createCancelRun, openRevocation } from './revocation.ts';
+import { type LiveCaller, LiveCalls } from './live-calls.ts';
+import { type CancelRun, createCancelRun, isUsable, openRevocation } from './revocation.ts';
 import { createTokenAuthenticator } from './token-authenticator.ts';
 import { createTreeStore, type TreeStore } from './tree-store.ts';
 
@@ -24,6 +24,8 @@ export interface IdentityControl {
   readonly tree: TreeStore;
   readonly live: LiveCalls;
   readonly cancelRun: CancelRun;
+  /** Whether the key, or the principal without one, may still act. */
+  readonly isUsable: (caller: LiveCaller) => Promise<boolean>;
   readonly authenticate: Authenticate;
   readonly watch: Pick<IdentityWatch, 'onChange'>;
   /** Hints to every process that something was written to the log of changes. */
@@ -72,6 +74,7 @@ export async function openIdentityControl(options: {
     tree,
     live,
     cancelRun: createCancelRun(writer),
+    isUsable: caller => isUsable(directory, caller, clock),
     watch,
     announce: writer.onChanged,
     authenticate: createAuthenticate({ directory, watch, revocation, envelopes, tokens, clock }),

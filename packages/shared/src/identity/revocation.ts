@@ -87,7 +87,11 @@ export async function openRevocation(options: {
 }
 
 /** Another installation answers for its own keys, as a gateway does for a principal that the tree does not know. */
-async function isUsable(directory: CredentialDirectory, caller: LiveCaller, clock: Clock): Promise<boolean> {
+export async function isUsable(
+  directory: CredentialDirectory,
+  caller: LiveCaller,
+  clock: Clock,
+): Promise<boolean> {
   if (caller.envelope?.isForeign) return true;
   if (caller.keyId !== undefined) {
     const known = await directory.byId(caller.keyId);

@@ -1,6 +1,7 @@
 import type { Append } from '../../domain/journal.ts';
 import type { DeliveryOutcome, Outbox } from '../../domain/webhook.ts';
 import { planOf, toDelivery, toStanding, toWebhook } from '../outbox-rows.ts';
+import type { Row } from '../rows.ts';
 import type { Connection } from './connection.ts';
 
 /**
@@ -80,11 +81,11 @@ export function createPostgresOutbox({ query }: Connection): Outbox {
     },
     async claim({ nowMs, leaseMs, limit }) {
       const rows = await query('claim-deliveries', claimText, [nowMs, leaseMs, limit]);
-      return rows.map(row => {
-        const webhook = row.webhook as Record<string, unknown>; // as `claimText` says
-        const delivery = toDelivery(row.delivery as Record<string, unknown>);
-        return { webhook: toWebhook(webhook), failures: Number(webhook.failures), delivery };
-      });
+      // As `claimText` says: both are rows as JSON.
+      return rows.map(row => ({
+        webhook: toWebhook(row.webhook as Row),
+        delivery: toDelivery(row.delivery as Row),
+      }));
     },
     async settle({ id, webhook, tries }, outcome, atMs) {
       const [name, text, values] = settling(outcome, atMs);
@@ -99,9 +100,10 @@ export function createPostgresOutbox({ query }: Connection): Outbox {
         where webhook = $1 and died_at_ms is not null returning id`;
       return (await query('revive-deliveries', text, [webhook])).length;
     },
-    async removeDead(beforeMs) {
-      const text = 'delete from outbox where died_at_ms < $1 returning id';
-      return (await query('remove-dead-deliveries', text, [beforeMs])).length;
+    async removeOld({ beforeMs, limit }) {
+      const text = `delete from outbox where id in (
+        select id from outbox where at_ms < $1 limit $2 for update skip locked) returning id`;
+      return (await query('remove-old-deliveries', text, [beforeMs, limit])).length;
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../../domain/run-events.ts';
-import type { Delivery, DeliveryOutcome, Outbox, Webhook } from '../../domain/webhook.ts';
+import type { ClaimedDelivery, Delivery, DeliveryOutcome, Outbox, Webhook } from '../../domain/webhook.ts';
 import { planOf, toDelivery, toStanding, toWebhook } from '../outbox-rows.ts';
 import type { Statements } from './statements.ts';
 
@@ -15,7 +15,7 @@ export type OutboxOperation =
       readonly atMs: number;
     }
   | { readonly type: 'revive'; readonly webhook: string }
-  | { readonly type: 'remove-dead'; readonly beforeMs: number };
+  | { readonly type: 'remove-old'; readonly beforeMs: number; readonly limit: number };
 
 /** An event enters for every webhook of the tenant that wants its type. Types have no characters but `*` that GLOB takes for patterns. */
 export function announce(
@@ -48,8 +48,10 @@ export function applyToOutbox(operation: OutboxOperation, sql: Statements): unkn
         where webhook = ? and died_at_ms is not null`;
       return sql.run(text, operation.webhook);
     }
-    case 'remove-dead':
-      return sql.run('delete from outbox where died_at_ms < ?', operation.beforeMs);
+    case 'remove-old': {
+      const text = 'delete from outbox where id in (select id from outbox where at_ms < ? limit ?)';
+      return sql.run(text, operation.beforeMs, operation.limit);
+    }
   }
 }
 
@@ -74,7 +76,7 @@ function claim({ nowMs, leaseMs, limit }: Extract<OutboxOperation, { type: 'clai
   const rows = sql.all(text, nowMs + leaseMs, nowMs, nowMs, limit);
   return rows.map(row => {
     const webhook = sql.get('select * from webhooks where id = ?', String(row.webhook)) ?? {};
-    return { webhook: toWebhook(webhook), failures: Number(webhook.failures), delivery: toDelivery(row) };
+    return { webhook: toWebhook(webhook), delivery: toDelivery(row) };
   });
 }
 
@@ -135,7 +137,7 @@ export function createSqliteOutbox(deps: {
       return read.all(text, tenant, after, limit).map(toStanding);
     },
     delete: (tenant, id) => apply({ type: 'delete', tenant, id }),
-    claim: options => apply<Awaited<ReturnType<Outbox['claim']>>>({ type: 'claim', ...options }),
+    claim: options => apply<ClaimedDelivery[]>({ type: 'claim', ...options }),
     settle: ({ id, webhook, tries }, outcome, atMs) =>
       apply({ type: 'settle', delivery: { id, webhook, tries }, outcome, atMs }),
     async dead({ webhook, after, limit }) {
@@ -143,6 +145,6 @@ export function createSqliteOutbox(deps: {
       return read.all(text, webhook, after, limit).map(toDelivery);
     },
     revive: webhook => apply({ type: 'revive', webhook }),
-    removeDead: beforeMs => apply({ type: 'remove-dead', beforeMs }),
+    removeOld: options => apply({ type: 'remove-old', ...options }),
   };
 }

@@ -1,0 +1,39 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { createOrigin, type Origin } from '@strata/shared/http/origin.ts';
+import { matchesScope } from '@strata/shared/identity/scopes.ts';
+
+export interface WebhookHosts {
+  /** Globs over `host` or `host:port`. */
+  readonly allowedHosts: readonly string[];
+  /** Those of them that may be on private addresses. */
+  readonly privateHosts: readonly string[];
+}
+
+/**
+ * Where a webhook is reached. What its name leads to is judged when it is dialled.
+ * @throws GatewayError invalid_request (`webhook_address_invalid`), permission_denied (`webhook_host_not_allowed`, and as `createOrigin`).
+ */
+export function webhookAddress(text: string, hosts: WebhookHosts): { origin: Origin; path: string } {
+  const url = URL.parse(text);
+  const isWeb = url?.protocol === 'https:' || url?.protocol === 'http:';
+  if (url === null || !isWeb || url.username !== '' || url.password !== '' || url.hash !== '') {
+    throw new GatewayError('invalid_request', 'A webhook is at an http(s) address without credentials.', {
+      reason: 'webhook_address_invalid',
+      param: '/url',
+    });
+  }
+  const isAmong = (patterns: readonly string[]) =>
+    [url.host, url.hostname].some(host => matchesScope(patterns, host));
+  const isPrivate = isAmong(hosts.privateHosts);
+  if (!isAmong(hosts.allowedHosts) || (url.protocol === 'http:' && !isPrivate)) {
+    throw new GatewayError(
+      'permission_denied',
+      `Webhooks may not be at '${url.origin}' here: https, and a host that is allowed.`,
+      { reason: 'webhook_host_not_allowed', param: '/url' },
+    );
+  }
+  return {
+    origin: createOrigin({ name: url.host, url: url.origin, allowPrivate: isPrivate }),
+    path: url.pathname + url.search,
+  };
+}

@@ -1,0 +1,172 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as afterIo } from 'node:timers/promises';
+import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
+import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Claim, Journal } from '../src/domain/journal.ts';
+import { deliveryDelayMs } from '../src/domain/webhook.ts';
+import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
+import { Deliveries } from '../src/pipeline/deliver-webhooks.ts';
+import { newWebhookSecret } from '../src/pipeline/sign-delivery.ts';
+import { createEngines, type Engines, runOf } from './support/engine.ts';
+import { startFarEnd } from './support/http-far-end.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'strata-deliveries-'));
+let deps: TestDeps;
+let engines: Engines;
+beforeAll(async () => {
+  deps = await createTestDeps({ name: 'agent-gateway' });
+  engines = await createEngines();
+});
+afterAll(async () => {
+  await engines.close();
+  await deps.close();
+  rmSync(folder, { recursive: true });
+});
+
+const progress = {
+  status: 'running',
+  costNanoUsd: 0n,
+  unpricedCalls: 0,
+  inputTokens: 0,
+  outputTokens: 0,
+} as const;
+
+/** A journal with runs that announce numbered events, as their worker would. */
+async function openRuns(name: string, ids: readonly string[]) {
+  const journal: Journal = await openSqliteJournal(join(folder, `${name}.sqlite`));
+  const definition = await engines.read({
+    document: { dsl: '1.0.3', namespace: 'test', name: 'told', version: '1.0.0' },
+    do: [{ a: { set: { done: true } } }],
+  });
+  await journal.putDefinition({ hash: definition.workflow.hash, document: definition.document }, 1);
+  for (const id of ids) await journal.createRun(runOf(definition, { id, input: {}, atMs: 1 }));
+  const claims = await journal.claim({ owner: 'test', nowMs: 10, leaseMs: 1e12, limit: 10 });
+  const positions = new Map(ids.map(id => [id, 1]));
+  return {
+    journal,
+    async announce(id: string, text: string, atMs: number) {
+      const claim = claims.find(each => each.runId === id) as Claim; // all were claimed
+      const position = positions.get(id) ?? 0;
+      positions.set(id, position + 1);
+      const event = { type: 'run-started', traceparent: '' } as const;
+      await journal.append({
+        claim,
+        position,
+        records: [{ kind: event.type, payload: JSON.stringify(event), atMs }],
+        progress,
+        atMs,
+        isFinal: false,
+        announce: [{ specversion: '1.0', id: text, source: id, type: 'said' }],
+      });
+    },
+  };
+}
+
+function startTelling(journal: Journal, clock: ReturnType<typeof createManualClock>, attempts = 40) {
+  const deliveries = new Deliveries({
+    outbox: journal.outbox,
+    dialer: deps.dialer,
+    sealer: deps.sealer,
+    clock,
+    log: deps.telemetry.log,
+    random: () => 0,
+    isUsable: async () => true,
+    settings: () => ({
+      allowedHosts: ['*'],
+      privateHosts: ['127.0.0.1'],
+      timeoutMs: 10_000,
+      attempts,
+      keepMs: 7 * 86_400_000,
+      concurrency: 8,
+    }),
+  });
+  return deliveries;
+}
+
+const webhookAt = (url: string) => ({
+  id: 'webhook_1',
+  tenant: 'default',
+  owner: { tenant: 'default', principal: 'p', keyId: undefined, workflows: ['*'] },
+  url,
+  description: '',
+  types: ['*'],
+  secrets: [newWebhookSecret(deps.sealer).kept],
+  isPaused: false,
+  createdAtMs: 1,
+});
+
+test('a receiver that was away for ten minutes is told everything, in order for each run, and is not stormed meanwhile', async () => {
+  const clock = createManualClock();
+  const upAtMs = clock.now() + 600_000;
+  const told: string[] = [];
+  let asked = 0;
+  const farEnd = await startFarEnd(({ body }, response) => {
+    asked += 1;
+    const { id } = JSON.parse(body) as { id: string };
+    if (clock.now() >= upAtMs) told.push(id);
+    response.writeHead(clock.now() >= upAtMs ? 200 : 503).end('{"secret":"of the receiver"}');
+  });
+  const runs = ['run_a', 'run_b', 'run_c'];
+  const { journal, announce } = await openRuns('away', runs);
+  await journal.outbox.put(webhookAt(farEnd.url));
+  for (let n = 0; n < 5; n++) for (const id of runs) await announce(id, `${id}-${n}`, clock.now());
+  const deliveries = startTelling(journal, clock);
+  while (told.length < 15) {
+    await clock.advance(1000);
+    for (let turn = 0; turn < 20; turn++) await afterIo(); // sockets move between the ticks
+  }
+  for (const id of runs) {
+    const own = told.filter(each => each.startsWith(id));
+    expect(own).toEqual([0, 1, 2, 3, 4].map(n => `${id}-${n}`));
+  }
+  // 5, 10, 20 … 320 s between the attempts, three runs at a time at most; not one a second.
+  expect(asked - told.length).toBeLessThan(40);
+  const standing = async () => journal.outbox.get('default', 'webhook_1');
+  while ((await standing())?.waiting !== 0) await afterIo();
+  expect(await standing()).toMatchObject({ failures: 0, problem: undefined, waiting: 0, dead: 0 });
+  await deliveries.stop();
+  await journal.close();
+  await farEnd.close();
+});
+
+test('an event that cannot be delivered is put aside after its attempts, and the next of its run arrives', async () => {
+  const clock = createManualClock();
+  const told: string[] = [];
+  const farEnd = await startFarEnd(({ body }, response) => {
+    const { id } = JSON.parse(body) as { id: string };
+    told.push(id);
+    response.writeHead(id === 'poison' ? 422 : 200).end();
+  });
+  const { journal, announce } = await openRuns('poison', ['run_a']);
+  await journal.outbox.put(webhookAt(farEnd.url));
+  for (const text of ['first', 'poison', 'last']) await announce('run_a', text, clock.now());
+  const deliveries = startTelling(journal, clock, 3);
+  while (!told.includes('last')) {
+    await clock.advance(1000);
+    for (let turn = 0; turn < 20; turn++) await afterIo();
+  }
+  expect(told).toEqual(['first', 'poison', 'poison', 'poison', 'last']);
+  expect(await journal.outbox.dead({ webhook: 'webhook_1', after: 0, limit: 5 })).toMatchObject([
+    { event: { id: 'poison' }, tries: 3, problem: 'It answered 422.' },
+  ]);
+  await clock.advance(8 * 86_400_000); // all is forgotten after a week
+  while ((await journal.outbox.get('default', 'webhook_1'))?.dead !== 0) {
+    await clock.advance(60_000);
+    await afterIo();
+  }
+  await deliveries.stop();
+  await journal.close();
+  await farEnd.close();
+});
+
+test('the wait between attempts doubles to an hour, or is what the receiver asks for', () => {
+  expect([1, 2, 3, 10, 40].map(tries => deliveryDelayMs(tries, 0))).toEqual([
+    5000, 10_000, 20_000, 2_560_000, 3_600_000,
+  ]);
+  expect(deliveryDelayMs(1, 1)).toBe(6250);
+  expect(deliveryDelayMs(1, 0, 60_000)).toBe(60_000);
+  expect(deliveryDelayMs(1, 0, 999_999_999)).toBe(3_600_000);
+});
