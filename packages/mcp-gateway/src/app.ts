@@ -14,6 +14,7 @@ import { createCursors } from './domain/cursor.ts';
 import { endpointPath } from './domain/namespaces.ts';
 import { createSealer } from './domain/sealer.ts';
 import type { GatewaySettings } from './domain/settings.ts';
+import { createTaskIds } from './domain/task-ids.ts';
 import { addMcpEndpoint, type McpEndpointDeps, routeOf } from './http/mcp-endpoint.ts';
 import { createOriginCheck } from './http/origin-check.ts';
 import { createRelay } from './http/relay.ts';
@@ -94,6 +95,9 @@ export async function createMcpGateway(
     onRefused: deps.refusals.recordRequest,
   });
   const instance = newId('mcpgw');
+  const stateSecret = stateSecretOf(config.current, deps.dataDir);
+  const sealer = createSealer(stateSecret);
+  const taskIds = createTaskIds(stateSecret);
   const { replicas: replication } = config.current;
   const store =
     replication.url === undefined
@@ -117,6 +121,7 @@ export async function createMcpGateway(
       settings: () => settings,
       instance,
       store,
+      taskIds,
       onDropped: () => dropped.add(1),
     },
     { isDraining: () => server.isDraining, onDraining: () => relay?.endAll() },
@@ -150,8 +155,8 @@ export async function createMcpGateway(
     clock,
     log,
     settings: () => settings,
+    taskIds,
   });
-  const sealer = createSealer(stateSecretOf(config.current, deps.dataDir));
   const parked = new ParkedRuns({ hot, clock, log, instance });
   const endpoint: McpEndpointDeps = {
     clock,
@@ -172,6 +177,7 @@ export async function createMcpGateway(
       settings: () => settings,
       runCall,
       cursors: createCursors(sealer),
+      taskIds,
       policy: deps.policy,
     }),
     checkOrigin: createOriginCheck({

@@ -11,8 +11,11 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
+  CallToolResultSchema,
   CreateMessageRequestSchema,
+  CreateTaskResultSchema,
   ElicitRequestSchema,
+  GetTaskResultSchema,
   ListRootsRequestSchema,
   ResourceUpdatedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js';
@@ -94,7 +97,7 @@ const textOf = (result: unknown) => {
   return first?.text ?? '';
 };
 
-test('[tasks] the official client lists and calls the tools of three real servers', async () => {
+test('the official client lists and calls the tools of three real servers', async () => {
   const { client, start } = await connect();
   await start();
   expect(client.getServerCapabilities()).toMatchObject({
@@ -104,7 +107,7 @@ test('[tasks] the official client lists and calls the tools of three real server
     logging: {},
     completions: {},
   });
-  expect(client.getServerCapabilities()).not.toHaveProperty('tasks');
+  expect(client.getServerCapabilities()).toHaveProperty('tasks');
   expect(client.getInstructions()).toContain('# everything');
   await client.ping();
 
@@ -112,7 +115,6 @@ test('[tasks] the official client lists and calls the tools of three real server
   expect(_meta).toBeUndefined();
   const names = tools.map(tool => tool.name);
   expect(names).toContain('everything__echo');
-  expect(names).not.toContain('everything__simulate-research-query'); // it can only run as a task
   expect(names).toContain('files__write_file');
   expect(names).toContain('remote__get-sum');
   expect(new Set(names).size).toBe(names.length);
@@ -131,6 +133,27 @@ test('[tasks] the official client lists and calls the tools of three real server
     arguments: { location: 'New York' },
   });
   expect(structured.structuredContent).toMatchObject({ temperature: expect.any(Number) });
+  await client.close();
+});
+
+test('[tasks] the official client runs a tool of server-everything as a task', async () => {
+  const { client, start } = await connect();
+  await start();
+  const { tools } = await client.listTools();
+  const research = tools.find(tool => tool.name === 'everything__simulate-research-query');
+  expect(research?.execution?.taskSupport).toBe('required');
+  const params = { name: research?.name ?? '', arguments: { topic: 'bees' }, task: { ttl: 60_000 } };
+  const { task } = await client.request({ method: 'tools/call', params }, CreateTaskResultSchema);
+  const { taskId } = task;
+  expect(taskId).toMatch(/^everything\./);
+  const result = await client.request({ method: 'tasks/result', params: { taskId } }, CallToolResultSchema);
+  expect(textOf(result)).toContain('bees');
+  expect(
+    await client.request({ method: 'tasks/get', params: { taskId } }, GetTaskResultSchema),
+  ).toMatchObject({
+    taskId,
+    status: 'completed',
+  });
   await client.close();
 });
 

@@ -1,3 +1,8 @@
+import { type Era, eraOf } from './protocol-versions.ts';
+
+/** The extension with tasks of the revision 2026-07-28 (SEP-2663). */
+const tasksExtension = 'io.modelcontextprotocol/tasks';
+
 /** JSON objects of the `initialize` handshake, read leniently. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -23,8 +28,8 @@ export function isObject(value: unknown): value is JsonObject {
 }
 
 /**
- * What the servers together can do, minus what the gateway does not carry (tasks). A capability is claimed when at
- * least one server has it, and `listChanged` or `subscribe` only when at least one server sends it.
+ * What the servers together can do. A capability is claimed when at least one server has it, and `listChanged` or `subscribe` only when
+ * at least one server sends it.
  */
 export function unionCapabilities(servers: readonly JsonObject[]): JsonObject {
   const union: Record<string, JsonObject> = {};
@@ -34,6 +39,7 @@ export function unionCapabilities(servers: readonly JsonObject[]): JsonObject {
     'resources',
     'logging',
     'completions',
+    'tasks',
     'extensions',
     'experimental',
   ]) {
@@ -51,10 +57,35 @@ function mergeFlags(objects: readonly JsonObject[]): JsonObject {
   return merged;
 }
 
-/** What a server may be told about a client: everything it really has, minus what the gateway does not carry. */
-export function clientCapabilitiesFor(capabilities: JsonObject): JsonObject {
-  const { tasks: _tasks, ...carried } = capabilities;
-  return carried;
+/**
+ * What a server's capabilities are to a client of this era. Tasks are other messages in each era: they are carried where both ends speak the
+ * same one, and nowhere claimed else.
+ */
+export function serverCapabilitiesFor(
+  { capabilities, protocolVersion }: ServerHello,
+  era: Era,
+  isShared: boolean,
+): JsonObject {
+  const { tasks, extensions, ...others } = capabilities;
+  const isSameEra = eraOf(protocolVersion) === era;
+  const hasTasks = tasks !== undefined && era === 'legacy' && isSameEra && !isShared;
+  return { ...others, ...(hasTasks && { tasks }), ...carriedExtensions(extensions, era, isSameEra) };
+}
+
+/**
+ * What a server of this era may be told about a client: everything it really has, minus what the gateway does not carry: questions as tasks,
+ * and the extension with tasks where one of the ends has sessions.
+ */
+export function clientCapabilitiesFor({ capabilities, protocolVersion }: ClientHello, era: Era): JsonObject {
+  const { tasks: _tasks, extensions, ...others } = capabilities;
+  return { ...others, ...carriedExtensions(extensions, era, eraOf(protocolVersion) === era) };
+}
+
+function carriedExtensions(extensions: unknown, era: Era, isSameEra: boolean): JsonObject {
+  if (!isObject(extensions)) return {};
+  const { [tasksExtension]: tasks, ...others } = extensions;
+  const hasTasks = tasks !== undefined && era === 'modern' && isSameEra;
+  return { extensions: hasTasks ? extensions : others };
 }
 
 /** The servers' instructions under a heading each, cut at 16 Ki characters. */

@@ -78,6 +78,8 @@ export interface Channel {
 export interface MessageForm {
   readonly meta?: Readonly<Record<string, string>>;
   readonly params?: Readonly<Record<string, string>>;
+  /** Members of `params` that this era has no use for. */
+  readonly without?: readonly string[];
 }
 
 /** A client's call on its way to a server. */
@@ -91,6 +93,10 @@ export interface ForwardedCall {
   readonly logLevel: string | undefined;
   /** Whether the client takes `input_required` as an answer; otherwise its questions come to `onRequest`. */
   readonly takesInputRequired: boolean;
+  /** Whether the client came back and did not do what was asked of it. */
+  readonly isInputRefused: boolean;
+  /** Equal for calls that ask for the same. */
+  digest(): string;
   /** The message to send, under the id the channel gave it. May be asked for again when the server lost the session. */
   render(id: number, form: MessageForm): Buffer;
   /** The client's progress token as raw JSON; notifications come back with it. */

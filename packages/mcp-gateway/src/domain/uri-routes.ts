@@ -81,6 +81,10 @@ export function createUriRoutes(servers: () => readonly string[]): UriRoutes {
       const owners = exact.length > 0 ? exact : claimants(exposed);
       const [only, ...others] = owners;
       if (only !== undefined && others.length === 0) return { type: 'found', server: only, uri: exposed };
+      // What a client was once shown keeps its meaning, though another server has it too since.
+      const shown = learned.get(exposed);
+      if (shown !== undefined && owners.includes(shown))
+        return { type: 'found', server: shown, uri: exposed };
       if (only !== undefined) return { type: 'ambiguous', servers: owners };
       const { server, uri } = withoutPrefix(exposed);
       if (!servers().includes(server)) return { type: 'unknown' };

@@ -17,7 +17,6 @@ import { endOfListening, listen } from '../pipeline/modern-listen.ts';
 import type { ModernPeer, ModernPeers } from '../pipeline/modern-peer.ts';
 import { statusOfCode } from '../pipeline/modern-results.ts';
 import {
-  digestOf,
   type Failure,
   invalidState,
   ModernRun,
@@ -28,6 +27,7 @@ import {
 import type { ServerFacts } from '../pipeline/server-facts.ts';
 import { errorCodeOf, parseFrame, rawText, textParam } from '../wire/frame.ts';
 import { copySpan, renderError, renderErrorObject, renderResult } from '../wire/render.ts';
+import { digestOf } from '../wire/request-digest.ts';
 import type { Accepted } from './accept.ts';
 import { openDirectStream } from './direct-stream.ts';
 import { isEndedHere } from './event-sink.ts';

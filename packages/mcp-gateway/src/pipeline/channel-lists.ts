@@ -31,11 +31,14 @@ interface Loading {
 export class ChannelLists {
   readonly #channel: Channel;
   readonly #clock: Clock;
+  readonly #hasTasks: boolean;
   readonly #loaded = new Map<ListKind, Loading>();
 
-  constructor(channel: Channel, clock: Clock) {
+  /** `hasTasks`: whether tasks of sessions (2025-11-25) are carried here. */
+  constructor(channel: Channel, clock: Clock, hasTasks = false) {
     this.#channel = channel;
     this.#clock = clock;
+    this.#hasTasks = hasTasks;
   }
 
   /**
@@ -93,7 +96,7 @@ export class ChannelLists {
         if (errorCodeOf(frame) === methodNotFound) return items;
         throw this.#failed(kind, 'answered a list with an error');
       }
-      const { items: more, nextCursor } = readListPage(frame, kind);
+      const { items: more, nextCursor } = readListPage(frame, kind, this.#hasTasks);
       items.push(...more);
       ttlMs = shorter(ttlMs, ttlOf(frame));
       if (nextCursor === undefined) {

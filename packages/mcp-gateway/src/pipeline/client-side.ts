@@ -3,6 +3,7 @@ import type { Call } from '../domain/exchange.ts';
 import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import type { Era } from '../domain/protocol-versions.ts';
 import type { Channel } from '../domain/upstream.ts';
+import type { ExposedNames } from '../wire/references.ts';
 import type { Edit } from '../wire/splice.ts';
 import type { SessionCatalog } from './session-catalog.ts';
 import type { SessionChannels } from './session-channels.ts';
@@ -27,6 +28,10 @@ export interface ClientSide {
   requestEdits(server: string): readonly { readonly path: readonly string[]; readonly text: string }[];
   /** What makes a server's answer one of the client's era. */
   answerEdits(method: string, server: string, answer: ResponseFrame): Edit[];
+  /** Who the client's tasks belong to. */
+  readonly owner: string;
+  /** What this client calls the things that a server names. */
+  namesOf(server: string): ExposedNames;
   /** Sends a message that belongs to a call, on that call's stream where it has one. */
   sendFor(call: Call, message: Buffer, mayBeLost: boolean): void;
   /** A server asks something while it works on a call; the answer goes to `channel.tell` under the server's own id. */

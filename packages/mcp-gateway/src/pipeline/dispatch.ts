@@ -1,53 +1,23 @@
-import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Caller } from '@strata/shared/identity/caller.ts';
-import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import type { ListKind } from '../domain/catalog.ts';
-import type { Cursors } from '../domain/cursor.ts';
-import type { Call } from '../domain/exchange.ts';
 import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
-import type { GatewaySettings } from '../domain/settings.ts';
-import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { withinTime } from '../domain/with-signal.ts';
 import { textParam } from '../wire/frame.ts';
+import { JsonScanError } from '../wire/json-scanner.ts';
 import { stringAt } from '../wire/json-text.ts';
 import { annotationsOf, type ListedItem } from '../wire/list-items.ts';
 import { findHeaderMismatch, headersOfArguments } from '../wire/modern/param-headers.ts';
+import { answerEdits, type ExposedNames } from '../wire/references.ts';
 import { renderResult } from '../wire/render.ts';
-import { resultUriEdits } from '../wire/result-uris.ts';
 import { type Edit, onOneLine, splice } from '../wire/splice.ts';
-import type { CallContext, RunCall, TraceContext } from './call-context.ts';
-import type { ClientSide } from './client-side.ts';
 import { isLogLevel } from './log-levels.ts';
 import { renderListPage } from './render-list.ts';
-
-/** One request of a client. */
-export interface Request {
-  readonly client: ClientSide;
-  readonly caller: Caller;
-  readonly call: Call;
-  readonly frame: RequestFrame;
-  readonly requestId: string;
-  readonly trace: TraceContext;
-  readonly traceparent: string;
-  /** Headers of a request of the new era, which repeat some arguments. */
-  readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
-}
-
-export interface DispatchDeps {
-  readonly clock: Clock;
-  readonly directory: UpstreamDirectory;
-  readonly settings: () => GatewaySettings;
-  readonly runCall: RunCall;
-  readonly cursors: Cursors;
-  readonly policy: Pick<PolicyGuard, 'require'>;
-}
+import type { DispatchDeps, Handler, Request, Target } from './request.ts';
+import { taskHandlers } from './task-calls.ts';
 
 /** Answers a request: the whole answer, under the id the client wrote. @throws GatewayError, or the reason of the call's signal */
 export type Dispatch = (request: Request) => Promise<Buffer>;
-
-type Handler = (request: Request, deps: DispatchDeps) => Promise<Buffer>;
 
 const handlers: Readonly<Record<string, Handler>> = {
   ping: async request => renderResult(request.call.rawId, '{}'),
@@ -62,6 +32,7 @@ const handlers: Readonly<Record<string, Handler>> = {
   'resources/unsubscribe': unsubscribe,
   'completion/complete': complete,
   'logging/setLevel': setLevel,
+  ...taskHandlers(passOn),
 };
 
 /** Methods that only mean something in a session. */
@@ -70,14 +41,19 @@ const sessionMethods: ReadonlySet<string> = new Set([
   'resources/subscribe',
   'resources/unsubscribe',
   'logging/setLevel',
+  'tasks/list',
+  'tasks/result',
 ]);
+
+/** Methods that only mean something without one. */
+const modernMethods: ReadonlySet<string> = new Set(['tasks/update']);
 
 export function createDispatch(deps: DispatchDeps): Dispatch {
   return async request => {
     const { client, frame } = request;
     const { method } = frame;
-    const isKnown =
-      Object.hasOwn(handlers, method) && !(client.era === 'modern' && sessionMethods.has(method));
+    const foreign = client.era === 'modern' ? sessionMethods : modernMethods;
+    const isKnown = Object.hasOwn(handlers, method) && !foreign.has(method);
     const handler = isKnown ? handlers[method] : undefined;
     if (handler) return handler(request, deps);
     throw new GatewayError('not_implemented', `The method '${method.slice(0, 100)}' is not known here.`, {
@@ -199,15 +175,6 @@ async function setLevel({ client, call, frame }: Request): Promise<Buffer> {
   return renderResult(call.rawId, '{}');
 }
 
-interface Target {
-  readonly server: string;
-  readonly exposedName: string;
-  readonly serverName: string;
-  readonly edits: CallContext['edits'];
-  readonly annotations?: CallContext['annotations'];
-  readonly paramHeaders?: CallContext['paramHeaders'];
-}
-
 const noAnnotations = () => ({});
 
 async function resourceTarget(request: Request, path: readonly string[] = ['uri']): Promise<Target> {
@@ -261,7 +228,7 @@ async function passOn(
   });
   if (answer.error) onRefused?.();
   const edits = client.answerEdits(request.frame.method, target.server, answer);
-  return renderAnswer(answer, call.rawId, edits, uri => client.catalog.routes.expose(target.server, uri));
+  return renderAnswer(request, answer, edits, client.namesOf(target.server));
 }
 
 function askPolicies({ caller, frame }: Request, { policy }: DispatchDeps, target: Target): void {
@@ -278,13 +245,25 @@ function isStillAllowed({ caller, frame }: Request, target: Target): boolean {
 }
 
 function renderAnswer(
+  { call, frame }: Request,
   answer: ResponseFrame,
-  rawId: Buffer,
   edits: readonly Edit[],
-  exposeUri: (uri: string) => string,
+  names: ExposedNames,
 ): Buffer {
-  const idEdit = { start: answer.id.start, end: answer.id.end, text: rawId };
-  return onOneLine(splice(answer.bytes, [idEdit, ...edits, ...resultUriEdits(answer, exposeUri)]));
+  const idEdit = { start: answer.id.start, end: answer.id.end, text: call.rawId };
+  return onOneLine(splice(answer.bytes, [idEdit, ...edits, ...nameEdits(frame.method, answer, names)]));
+}
+
+function nameEdits(method: string, answer: ResponseFrame, names: ExposedNames): Edit[] {
+  try {
+    return answerEdits(method, answer, names);
+  } catch (error) {
+    if (!(error instanceof JsonScanError)) throw error;
+    throw new GatewayError('upstream_failed', 'The server sent a message that is not valid.', {
+      reason: 'server_message_invalid',
+      cause: error,
+    });
+  }
 }
 
 function invalidParams(param: string, message: string): GatewayError {

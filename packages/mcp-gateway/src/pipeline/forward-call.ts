@@ -2,7 +2,13 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
 import type { ForwardedHandle } from '../domain/upstream.ts';
 import { progressTokenOf, renderForwarded } from '../wire/forward-request.ts';
+import { parseFrame } from '../wire/frame.ts';
+import { isInputRefused } from '../wire/modern/input-required.ts';
+import { relatedTask } from '../wire/modern/meta.ts';
+import type { ExposedNames } from '../wire/references.ts';
+import { digestOf } from '../wire/request-digest.ts';
 import type { CallContext } from './call-context.ts';
+import { withNames } from './exposed-names.ts';
 
 /** Messages about a call that a client can do without when it reads too slowly. */
 const lossyMethods = new Set(['notifications/progress', 'notifications/message']);
@@ -15,6 +21,7 @@ export async function forwardCall(context: CallContext): Promise<ResponseFrame> 
   const { client, call, frame, upstream, edits } = context;
   const { signal } = call.abort;
   const channel = client.channels.channelOf(upstream);
+  const names = client.namesOf(upstream.name);
   await channel.ready(signal);
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
@@ -36,14 +43,27 @@ export async function forwardCall(context: CallContext): Promise<ResponseFrame> 
       paramHeaders: context.paramHeaders,
       logLevel: client.logLevel === undefined ? undefined : JSON.stringify(client.logLevel),
       takesInputRequired: client.era === 'modern',
+      isInputRefused: isInputRefused(frame),
+      digest: () => digestOf(frame),
       render: (id, form) =>
         renderForwarded(frame, id, { params: edits, traceparent: context.traceparent, form }),
       onNotification: (method, bytes) => {
-        if (client.wants(method, bytes)) client.sendFor(call, bytes, lossyMethods.has(method));
+        if (!client.wants(method, bytes)) return;
+        const named =
+          lossyMethods.has(method) && !bytes.includes(relatedTask) ? { bytes } : namedIn(bytes, names);
+        if (named) client.sendFor(call, named.bytes, lossyMethods.has(method));
       },
-      onRequest: (asking, request) => client.ask(call, asking, request),
+      onRequest: (asking, request) => {
+        const named = withNames(request, names);
+        if (named) client.ask(call, asking, named);
+      },
       onAnswer: answer => settle(() => resolve(answer)),
       onFailure: error => settle(() => reject(error)),
     });
   });
+}
+
+function namedIn(bytes: Buffer, names: ExposedNames): { readonly bytes: Buffer } | undefined {
+  const frame = parseFrame(bytes);
+  return frame.kind === 'notification' ? withNames(frame, names) : undefined;
 }

@@ -1,9 +1,15 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
-import { type ClientHello, isObject, joinInstructions, unionCapabilities } from '../domain/capabilities.ts';
+import {
+  type ClientHello,
+  isObject,
+  joinInstructions,
+  serverCapabilitiesFor,
+  unionCapabilities,
+} from '../domain/capabilities.ts';
 import type { RequestFrame } from '../domain/frame.ts';
 import { mayUseServer } from '../domain/names.ts';
-import { negotiateVersion } from '../domain/protocol-versions.ts';
+import { type Era, negotiateVersion } from '../domain/protocol-versions.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { decodeParams } from '../wire/frame.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
@@ -37,7 +43,7 @@ interface Asked {
 
 /** The result of `initialize`: what all servers that this caller may use can do together. */
 export async function describeGateway(options: Asked & { readonly hello: ClientHello }): Promise<string> {
-  const { capabilities, instructions, missing } = await ask(options);
+  const { capabilities, instructions, missing } = await ask(options, 'legacy');
   return JSON.stringify({
     protocolVersion: options.hello.protocolVersion,
     capabilities,
@@ -54,7 +60,7 @@ const discoverTtlMs = 60_000;
 export async function describeToModern(
   options: Asked & { readonly supportedVersions: readonly string[] },
 ): Promise<string> {
-  const { capabilities, instructions, missing } = await ask(options);
+  const { capabilities, instructions, missing } = await ask(options, 'modern');
   return JSON.stringify({
     resultType: 'complete',
     supportedVersions: options.supportedVersions,
@@ -69,18 +75,24 @@ export async function describeToModern(
   });
 }
 
-async function ask(options: Asked) {
+async function ask(options: Asked, era: Era) {
   const { caller, directory, facts, signal } = options;
   const usable = directory
     .list()
     .filter(({ name, policy }) => mayUseServer(caller.scopes.tools, name, policy.hasPlainNames));
   const known = await Promise.all(
-    usable.map(async upstream => ({ server: upstream.name, hello: await facts.hello(upstream, signal) })),
+    usable.map(async upstream => ({
+      server: upstream.name,
+      isShared: upstream.policy.sharing === 'shared',
+      hello: await facts.hello(upstream, signal),
+    })),
   );
   const missing = known.filter(each => each.hello === undefined).map(each => ({ server: each.server }));
   const instructions = joinInstructions(
     known.map(each => ({ server: each.server, instructions: each.hello?.instructions })),
   );
-  const capabilities = unionCapabilities(known.map(each => each.hello?.capabilities ?? presumed));
+  const capabilities = unionCapabilities(
+    known.map(({ hello, isShared }) => (hello ? serverCapabilitiesFor(hello, era, isShared) : presumed)),
+  );
   return { capabilities, instructions, missing };
 }

@@ -25,11 +25,14 @@ import {
   sessionKey,
 } from '../domain/session-record.ts';
 import type { GatewaySettings } from '../domain/settings.ts';
+import type { TaskIds } from '../domain/task-ids.ts';
 import type { Channel, Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { textParam } from '../wire/frame.ts';
+import type { ExposedNames } from '../wire/references.ts';
 import { type Edit, onOneLine, splice } from '../wire/splice.ts';
 import type { ClientSide } from './client-side.ts';
+import { namesFor, ownerOf, withNames } from './exposed-names.ts';
 import type { JoinedLists } from './joined-lists.ts';
 import { legacyEdits } from './modern-results.ts';
 import { ReverseRequests } from './reverse-requests.ts';
@@ -52,6 +55,7 @@ export interface SessionWorld {
   readonly instance: string;
   /** Where sessions are kept for other replicas; undefined when there are none. */
   readonly store: SessionStore | undefined;
+  readonly taskIds: TaskIds;
   readonly onDropped: () => void;
 }
 
@@ -75,6 +79,7 @@ export class LiveSession implements ClientSide {
   /** Stands for the session in logs, traces and keys: the id itself is a credential. */
   readonly tag: string;
   readonly binding: SessionBinding;
+  readonly owner: string;
   readonly hello: ClientHello;
   readonly channels: SessionChannels;
   readonly catalog: SessionCatalog;
@@ -95,6 +100,7 @@ export class LiveSession implements ClientSide {
     this.id = id;
     this.tag = tag;
     this.binding = binding;
+    this.owner = ownerOf(binding);
     this.hello = hello;
     this.#world = world;
     this.isShared = lease !== undefined;
@@ -126,6 +132,7 @@ export class LiveSession implements ClientSide {
       clock: world.clock,
       timeoutMs: () => world.settings().inputTimeoutMs,
       capabilities: hello.capabilities,
+      ownTaskId: exposed => world.taskIds.resolve(this.owner, exposed)?.taskId,
     });
     this.channels = new SessionChannels({
       hello,
@@ -250,6 +257,11 @@ export class LiveSession implements ClientSide {
     this.standalone.append(line.toString(), mayBeLost);
   }
 
+  namesOf(server: string): ExposedNames {
+    const { catalog, owner } = this;
+    return namesFor({ catalog, owner, server, taskIds: this.#world.taskIds });
+  }
+
   wants(): boolean {
     return true;
   }
@@ -299,9 +311,14 @@ export class LiveSession implements ClientSide {
     return {
       onListsChanged: (kinds: readonly ListKind[]) => this.#onListsChanged(kinds),
       onResourceUpdated: (upstream: Upstream, frame: NotificationFrame) => this.#sendUpdate(upstream, frame),
-      onMessage: (frame: NotificationFrame) => this.sendFor(undefined, frame.bytes, true),
-      onRequest: (channel: Channel, frame: RequestFrame) =>
-        this.reverse.ask(channel, frame, bytes => this.sendFor(undefined, bytes, false)),
+      onMessage: (channel: Channel, frame: NotificationFrame) => {
+        const named = withNames(frame, this.namesOf(channel.upstream.name));
+        if (named) this.sendFor(undefined, named.bytes, frame.method !== 'notifications/tasks/status');
+      },
+      onRequest: (channel: Channel, frame: RequestFrame) => {
+        const named = withNames(frame, this.namesOf(channel.upstream.name));
+        if (named) this.reverse.ask(channel, named, bytes => this.sendFor(undefined, bytes, false));
+      },
       onCancelled: (channel: Channel, frame: NotificationFrame) => this.reverse.cancel(channel, frame),
       onLost: (channel: Channel) => {
         this.reverse.forget(channel);

@@ -10,10 +10,13 @@ import type { Call } from '../domain/exchange.ts';
 import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
 import { modernVersion } from '../domain/protocol-versions.ts';
 import type { GatewaySettings } from '../domain/settings.ts';
+import type { TaskIds } from '../domain/task-ids.ts';
 import type { Channel, Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { textParam } from '../wire/frame.ts';
+import type { ExposedNames } from '../wire/references.ts';
 import { copySpan } from '../wire/render.ts';
+import { namesFor, ownerOf, withNames } from './exposed-names.ts';
 import type { JoinedLists } from './joined-lists.ts';
 import { moreVerbose } from './log-levels.ts';
 import { refuse } from './reverse-requests.ts';
@@ -30,6 +33,7 @@ export interface ModernWorld {
   readonly clock: Clock;
   readonly log: Logger;
   readonly settings: () => GatewaySettings;
+  readonly taskIds: TaskIds;
 }
 
 /** Somebody who listens to changes. */
@@ -76,7 +80,7 @@ export class ModernPeer {
   constructor(key: string, identity: PeerIdentity, world: ModernWorld) {
     this.#world = world;
     this.tag = createHash('sha256').update(key).digest('hex').slice(0, 24);
-    this.principal = principalOf(identity.caller);
+    this.principal = ownerOf(identity.caller);
     this.usedAtMs = world.clock.monotonic();
     const clientInfo = objectOf(identity.clientInfo);
     this.hello = {
@@ -110,6 +114,11 @@ export class ModernPeer {
 
   get isBusy(): boolean {
     return this.runs.size > 0 || this.listeners.size > 0;
+  }
+
+  namesOf(server: string): ExposedNames {
+    const { catalog, principal: owner } = this;
+    return namesFor({ catalog, owner, server, taskIds: this.#world.taskIds });
   }
 
   /** Servers with sessions have one level for all; what is more than a request asked for is left out on the way back. */
@@ -188,7 +197,8 @@ export class ModernPeer {
   /** All calls here are of one principal, so each may carry a question of which nobody knows the call. */
   #askAnybody(channel: Channel, frame: RequestFrame): void {
     const run = [...this.runs].find(each => each.canAsk);
-    if (run) run.ask(run.call, channel, frame);
+    const named = withNames(frame, this.namesOf(channel.upstream.name));
+    if (run && named) run.ask(run.call, channel, named);
     else channel.tell(refuse(copySpan(frame.bytes, frame.id), -32601, 'No call waits for the client.'));
   }
 
@@ -246,7 +256,7 @@ export class ModernPeers {
   /** A client that says something else about itself each time does not push out others: its own oldest quiet one goes. */
   #makeRoom(caller: Caller): void {
     const { max, maxPerPrincipal } = this.#world.settings().sessions;
-    const own = [...this.#peers].filter(([, peer]) => peer.principal === principalOf(caller));
+    const own = [...this.#peers].filter(([, peer]) => peer.principal === ownerOf(caller));
     if (this.#peers.size < max && own.length < maxPerPrincipal) return;
     const quiet = own.filter(([, peer]) => !peer.isBusy).sort(([, a], [, b]) => a.usedAtMs - b.usedAtMs)[0];
     if (!quiet) throw tooMany();
@@ -268,10 +278,6 @@ export class ModernPeers {
       this.#world.log.warn({ client: peer.tag, err: error }, 'conversations did not end well');
     });
   }
-}
-
-function principalOf(caller: Caller): string {
-  return `${caller.tenant}\0${caller.principal}`;
 }
 
 function objectOf(json: string): Readonly<Record<string, unknown>> {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { randomText } from '@strata/shared/ids.ts';
@@ -10,6 +9,7 @@ import type { Sealer } from '../domain/sealer.ts';
 import type { Channel } from '../domain/upstream.ts';
 import { errorCodeOf, parseFrame, rawText } from '../wire/frame.ts';
 import { isInputRequired } from '../wire/modern/input-required.ts';
+import type { ExposedNames } from '../wire/references.ts';
 import { copySpan, renderErrorObject, renderResult } from '../wire/render.ts';
 import { type Edit, onOneLine, splice } from '../wire/splice.ts';
 import type { ClientSide } from './client-side.ts';
@@ -110,6 +110,9 @@ export class ModernRun implements ClientSide, ParkedRun {
   get logLevel() {
     return this.#options.logLevel;
   }
+  get owner() {
+    return this.#options.peer.principal;
+  }
   get canAsk() {
     return this.#outcome === undefined && !this.#abort.signal.aborted;
   }
@@ -131,6 +134,10 @@ export class ModernRun implements ClientSide, ParkedRun {
     } finally {
       peer.runs.delete(this);
     }
+  }
+
+  namesOf(server: string): ExposedNames {
+    return this.#options.peer.namesOf(server);
   }
 
   wants(method: string, message: Buffer): boolean {
@@ -283,17 +290,6 @@ export class ModernRun implements ClientSide, ParkedRun {
 export interface Failure {
   readonly body: (rawId: Buffer) => Buffer;
   readonly status: number;
-}
-
-/** What a state is bound to beside its principal: everything that is asked for, but not that it is asked again. */
-export function digestOf(frame: RequestFrame): string {
-  const hash = createHash('sha256').update(frame.method);
-  const members = [...(frame.params?.members ?? [])].sort(([a], [b]) => (a < b ? -1 : 1));
-  for (const [key, span] of members) {
-    if (key === '_meta' || key === 'inputResponses' || key === 'requestState') continue;
-    hash.update(`\0${key}\0`).update(frame.bytes.subarray(span.start, span.end));
-  }
-  return hash.digest('base64url');
 }
 
 export function mayBeAsked(method: string): boolean {

@@ -4,8 +4,10 @@ import type { JsonObject } from '../domain/capabilities.ts';
 import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import type { Channel } from '../domain/upstream.ts';
 import { idKey, rawText } from '../wire/frame.ts';
+import { stringAt } from '../wire/json-text.ts';
+import { relatedTaskOf } from '../wire/references.ts';
 import { copySpan, renderError, renderErrorObject } from '../wire/render.ts';
-import { splice } from '../wire/splice.ts';
+import { type Edit, splice } from '../wire/splice.ts';
 
 /** Sends a message to the session's client, on the stream it belongs to. */
 export type SendToClient = (bytes: Buffer) => void;
@@ -38,12 +40,20 @@ export class ReverseRequests {
   readonly #clock: Clock;
   readonly #timeoutMs: () => number;
   readonly #capabilities: JsonObject;
+  readonly #ownTaskId: (exposed: string) => string | undefined;
   #count = 0;
 
-  constructor(options: { clock: Clock; timeoutMs: () => number; capabilities: JsonObject }) {
+  constructor(options: {
+    readonly clock: Clock;
+    readonly timeoutMs: () => number;
+    readonly capabilities: JsonObject;
+    /** A server's own id of a task, from the client's. */
+    readonly ownTaskId: (exposed: string) => string | undefined;
+  }) {
     this.#clock = options.clock;
     this.#timeoutMs = options.timeoutMs;
     this.#capabilities = options.capabilities;
+    this.#ownTaskId = options.ownTaskId;
   }
 
   get size(): number {
@@ -81,10 +91,16 @@ export class ReverseRequests {
     const id = key?.startsWith('s:') ? key.slice(2) : '';
     const waiting = this.#take(id);
     if (!waiting) return false;
-    waiting.channel.tell(
-      splice(frame.bytes, [{ start: frame.id.start, end: frame.id.end, text: waiting.serverId }]),
-    );
+    const idEdit = { start: frame.id.start, end: frame.id.end, text: waiting.serverId };
+    waiting.channel.tell(splice(frame.bytes, [idEdit, ...this.#taskEdits(frame)]));
     return true;
+  }
+
+  /** An answer may say which task it belongs to. */
+  #taskEdits(frame: ResponseFrame): Edit[] {
+    const span = relatedTaskOf(frame);
+    const own = span && this.#ownTaskId(stringAt(frame.bytes, span) ?? '');
+    return span && own !== undefined ? [{ start: span.start, end: span.end, text: JSON.stringify(own) }] : [];
   }
 
   /** The client reports progress on a question: it goes to the server whose token it names. */

@@ -3,6 +3,7 @@ import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ClientHello, ServerHello } from '../domain/capabilities.ts';
 import { kindsOfChange, listKinds } from '../domain/catalog.ts';
 import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
+import { eraOf } from '../domain/protocol-versions.ts';
 import type { Channel, ChannelOwner, Upstream } from '../domain/upstream.ts';
 import { ChannelLists } from './channel-lists.ts';
 import type { ServerFacts } from './server-facts.ts';
@@ -19,7 +20,7 @@ export interface SessionChannelsOptions {
 
 /** What concerns the session, whichever way its servers are shared. */
 export interface SessionChannelEvents extends Participant {
-  onMessage(frame: NotificationFrame): void;
+  onMessage(channel: Channel, frame: NotificationFrame): void;
   onRequest(channel: Channel, frame: RequestFrame): void;
   onCancelled(channel: Channel, frame: NotificationFrame): void;
   onLost(channel: Channel): void;
@@ -162,7 +163,7 @@ export class SessionChannels implements ChannelOwner {
     } else if (frame.method === 'notifications/cancelled') {
       events.onCancelled(channel, frame);
     } else {
-      events.onMessage(frame);
+      events.onMessage(channel, frame);
     }
   }
 
@@ -201,7 +202,9 @@ export class SessionChannels implements ChannelOwner {
     if (!own) {
       const channel = upstream.createChannel(this.#options.hello, this);
       void channel.watchLists(this.#isWatching); // never rejects
-      own = { channel, lists: new ChannelLists(channel, this.#options.clock), subscriptions: new Set() };
+      const hasTasks = eraOf(this.#options.hello.protocolVersion) === 'legacy';
+      const lists = new ChannelLists(channel, this.#options.clock, hasTasks);
+      own = { channel, lists, subscriptions: new Set() };
       if (this.#isClosed)
         void channel.close(); // a call that was still on its way; it gets the error of a closed channel
       else this.#own.set(upstream, own);

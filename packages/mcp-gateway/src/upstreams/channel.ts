@@ -12,13 +12,17 @@ import type { Channel, ChannelOwner, ForwardedCall, ForwardedHandle, Upstream } 
 import { withSignal } from '../domain/with-signal.ts';
 import { rawText } from '../wire/frame.ts';
 import { renderNotification } from '../wire/render.ts';
+import { asInputRequired } from '../wire/url-elicitation.ts';
 import { askOn, SessionLost } from './ask.ts';
 import { Connection, type Pending } from './connection.ts';
+import { inputRefused, missingCapability } from './input-errors.ts';
 import type { TransportFactory } from './transport.ts';
 
 const firstReviveMs = 500;
 const maxReviveMs = 30_000;
 const signOfLifeMs = 5000;
+/** What a client comes back with for a server without sessions. */
+const newEraOnly = ['inputResponses', 'requestState'];
 
 type State =
   | { readonly status: 'closed' }
@@ -75,7 +79,10 @@ export class UpstreamChannel implements Channel {
         onRequest: frame => call.onRequest(this, frame),
         onAnswer: frame => {
           isOver = true;
-          call.onAnswer(frame);
+          const questions = call.takesInputRequired ? asInputRequired(frame) : undefined;
+          if (!questions) call.onAnswer(frame);
+          else if (this.#canOpenPages) call.onAnswer(questions);
+          else call.onAnswer(missingCapability(frame, { elicitation: { url: {} } }));
         },
         onFailure: fail,
         onSessionLost: () => {
@@ -87,9 +94,10 @@ export class UpstreamChannel implements Channel {
           );
         },
       };
-      current = { connection, id: connection.send(id => call.render(id, {}), pending) };
+      current = { connection, id: connection.send(id => call.render(id, { without: newEraOnly }), pending) };
     };
-    if (this.#state.status === 'open') send(this.#state.connection, false);
+    if (call.isInputRefused) fail(inputRefused());
+    else if (this.#state.status === 'open') send(this.#state.connection, false);
     else fail(this.#lost());
     return {
       cancel: (reason, isSuspect) => {
@@ -132,6 +140,11 @@ export class UpstreamChannel implements Channel {
     this.#state = { status: 'ended' };
     const error = new GatewayError('cancelled', 'The session was closed.', { reason: 'session_closed' });
     if (state.status === 'open' || state.status === 'opening') await state.connection.close(error);
+  }
+
+  get #canOpenPages(): boolean {
+    const { elicitation } = this.#options.hello.capabilities;
+    return isObject(elicitation) && elicitation.url !== undefined;
   }
 
   #opened(signal: AbortSignal): Promise<Opened> {
@@ -199,7 +212,7 @@ export class UpstreamChannel implements Channel {
       'initialize',
       {
         protocolVersion: legacyVersionFor(hello.protocolVersion),
-        capabilities: clientCapabilitiesFor(hello.capabilities),
+        capabilities: clientCapabilitiesFor(hello, 'legacy'),
         clientInfo: hello.clientInfo,
       },
       signal,

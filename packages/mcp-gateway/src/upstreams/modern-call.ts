@@ -1,4 +1,5 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { randomText } from '@strata/shared/ids.ts';
 import type { NotificationFrame, ResponseFrame } from '../domain/frame.ts';
 import type { Channel, ForwardedCall, ForwardedHandle } from '../domain/upstream.ts';
 import { errorCodeOf, idKey, parseFrame, rawText } from '../wire/frame.ts';
@@ -6,13 +7,19 @@ import { requestHeaders } from '../wire/modern/headers.ts';
 import { inputRequestsOf, isInputRequired, requestStateOf } from '../wire/modern/input-required.ts';
 import { isModernCode } from '../wire/modern/meta.ts';
 import { renderNotification } from '../wire/render.ts';
+import { asUrlRequired } from '../wire/url-elicitation.ts';
 import type { Connection } from './connection.ts';
+import { inputRefused } from './input-errors.ts';
 
 export interface ModernCallOptions {
   readonly channel: Channel;
   readonly connection: Connection;
   readonly meta: Readonly<Record<string, string>>;
   readonly onOver: () => void;
+  /**
+   * Where the client opens pages and makes its call again by itself (2025-11-25): takes what that call has to go on with. Otherwise it is asked.
+   */
+  readonly onPages: ((goOnWith: Readonly<Record<string, string>>) => void) | undefined;
   /** A question that nobody has to answer any more, as the notification of a server that takes it back. */
   readonly onWithdrawn: (frame: NotificationFrame) => void;
 }
@@ -78,7 +85,7 @@ export class ModernCall implements ForwardedHandle {
     if (key === undefined) return false;
     this.#asked.delete(id);
     if (!frame.result) {
-      this.#end(() => this.#call.onFailure(refusedByClient(frame)));
+      this.#end(() => this.#call.onFailure(inputRefused(errorCodeOf(frame))));
       return true;
     }
     this.#answers.set(key, rawText(frame.bytes, frame.result));
@@ -106,6 +113,13 @@ export class ModernCall implements ForwardedHandle {
     }
     this.#state = requestStateOf(frame);
     this.#answers.clear();
+    const pages = this.#options.onPages && asUrlRequired(frame, requests, () => randomText(20));
+    if (pages) {
+      const inputResponses = requests.map(({ key }) => `${JSON.stringify(key)}:{"action":"accept"}`);
+      this.#options.onPages?.({ inputResponses: `{${inputResponses.join(',')}}`, ...this.#stateParam() });
+      this.#end(() => this.#call.onAnswer(pages));
+      return;
+    }
     const questions = requests.map(({ key, request }) => {
       const id = `${this.#tag}.${this.#round}.${key}`;
       this.#asked.set(id, key);
@@ -124,8 +138,12 @@ export class ModernCall implements ForwardedHandle {
     const answers = [...this.#answers].map(([key, value]) => `${JSON.stringify(key)}:${value}`);
     this.start({
       inputResponses: `{${answers.join(',')}}`,
-      ...(this.#state !== undefined && { requestState: this.#state }),
+      ...this.#stateParam(),
     });
+  }
+
+  #stateParam(): { readonly requestState?: string } {
+    return this.#state === undefined ? {} : { requestState: this.#state };
   }
 
   #end(report: () => void): void {
@@ -141,13 +159,6 @@ export class ModernCall implements ForwardedHandle {
     const frame = parseFrame(renderNotification('notifications/cancelled', { requestId: id }));
     if (frame.kind === 'notification') this.#options.onWithdrawn(frame);
   }
-}
-
-function refusedByClient(frame: ResponseFrame): GatewayError {
-  return new GatewayError('invalid_request', 'The client did not answer a question that the call needs.', {
-    reason: 'input_refused',
-    details: { code: errorCodeOf(frame) },
-  });
 }
 
 function noProgress(server: string): GatewayError {

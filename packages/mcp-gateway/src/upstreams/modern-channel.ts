@@ -1,8 +1,13 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { type ClientHello, clientCapabilitiesFor, type ServerHello } from '../domain/capabilities.ts';
+import {
+  type ClientHello,
+  clientCapabilitiesFor,
+  isObject,
+  type ServerHello,
+} from '../domain/capabilities.ts';
 import type { NotificationFrame, ResponseFrame } from '../domain/frame.ts';
-import { modernVersion } from '../domain/protocol-versions.ts';
+import { modernVersion, newestLegacyVersion } from '../domain/protocol-versions.ts';
 import type { Channel, ChannelOwner, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { parseFrame } from '../wire/frame.ts';
@@ -14,6 +19,7 @@ import type { Discovered, UpstreamEra } from './era.ts';
 import { ListenStream } from './listen-stream.ts';
 import { ModernCall } from './modern-call.ts';
 import type { TransportFactory } from './transport.ts';
+import { WaitingPages } from './waiting-pages.ts';
 
 export interface ModernChannelOptions {
   readonly upstream: Upstream;
@@ -44,6 +50,7 @@ export class ModernChannel implements Channel {
   /** The same as raw JSON. */
   readonly #rawMeta: Readonly<Record<string, string>>;
   readonly #calls = new Set<ModernCall>();
+  readonly #pages = new WaitingPages();
   readonly #listen: ListenStream;
   #state: State = { status: 'closed' };
   #opening: Promise<ServerHello> | undefined;
@@ -54,7 +61,7 @@ export class ModernChannel implements Channel {
     this.#options = options;
     this.#meta = {
       [hopMeta.protocolVersion]: modernVersion,
-      [hopMeta.clientCapabilities]: clientCapabilitiesFor(options.hello.capabilities),
+      [hopMeta.clientCapabilities]: clientCapabilitiesFor(options.hello, 'modern'),
       [hopMeta.clientInfo]: options.hello.clientInfo,
     };
     this.#rawMeta = Object.fromEntries(
@@ -96,10 +103,11 @@ export class ModernChannel implements Channel {
       connection,
       meta: this.#metaFor(call),
       onOver: () => this.#calls.delete(running),
+      onPages: this.#opensPages ? goOnWith => this.#pages.set(call.digest(), goOnWith) : undefined,
       onWithdrawn: frame => this.#options.owner.onNotification(this, frame),
     });
     this.#calls.add(running);
-    running.start();
+    running.start(call.takesInputRequired ? undefined : this.#pages.take(call.digest()));
     return running;
   }
 
@@ -167,6 +175,13 @@ export class ModernChannel implements Channel {
     this.#listen.start(discovered.hello.capabilities);
     owner.onOpened(this, discovered.hello);
     return discovered.hello;
+  }
+
+  /** A client with a session that is told of pages by an error, and makes its call again (2025-11-25, -32042). */
+  get #opensPages(): boolean {
+    const { protocolVersion, capabilities } = this.#options.hello;
+    const { elicitation } = capabilities;
+    return protocolVersion === newestLegacyVersion && isObject(elicitation) && elicitation.url !== undefined;
   }
 
   #connected(): Connection {

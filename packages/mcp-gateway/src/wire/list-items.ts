@@ -37,21 +37,22 @@ const keyMembers: Readonly<Record<ListKind, string>> = {
 
 const limits = { maxDepth: 128, maxNodes: 5_000_000 };
 
-/** Reads one page of a server's list. Items without a key are left out. */
+/** Reads one page of a server's list. Items without a key are left out, and without `hasTasks` those that can only run as a task. */
 export function readListPage(
   frame: ResponseFrame,
   kind: ListKind,
+  hasTasks: boolean,
 ): { items: ListedItem[]; nextCursor: string | undefined } {
   const array = frame.result?.members?.get(listMembers[kind]);
   const elements = array ? scanElements(frame.bytes, array, {}, limits) : [];
   const items = elements
-    .map(element => readItem(copySpan(frame.bytes, element), kind))
+    .map(element => readItem(copySpan(frame.bytes, element), kind, hasTasks))
     .filter(item => item !== undefined);
   return { items, nextCursor: stringAt(frame.bytes, frame.result?.members?.get('nextCursor')) };
 }
 
-function readItem(bytes: Buffer, kind: ListKind): ListedItem | undefined {
-  if (kind === 'tools' && bytes.includes('"execution"')) {
+function readItem(bytes: Buffer, kind: ListKind, hasTasks: boolean): ListedItem | undefined {
+  if (kind === 'tools' && !hasTasks && bytes.includes('"execution"')) {
     const plain = withoutTaskSupport(bytes);
     return plain && itemAt(plain, kind);
   }
@@ -67,8 +68,8 @@ function itemAt(bytes: Buffer, kind: ListKind): ListedItem | undefined {
 }
 
 /**
- * Tasks of the 2025-11-25 revision are not carried, so a tool is not shown as if they were; one that can only run as a task
- * is not shown at all.
+ * Where tasks of the revision 2025-11-25 are not carried, a tool is not shown as if they were; one that can only run as a task is not shown
+ * at all.
  */
 function withoutTaskSupport(bytes: Buffer): Buffer | undefined {
   const members = scanJson(bytes, { execution: {} }, limits).members;

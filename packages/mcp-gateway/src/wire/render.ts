@@ -33,6 +33,7 @@ const codesByReason: Readonly<Record<string, number>> = {
   unknown_method: jsonRpcCodes.methodNotFound,
   unknown_tool: jsonRpcCodes.invalidParams,
   unknown_prompt: jsonRpcCodes.invalidParams,
+  unknown_task: jsonRpcCodes.invalidParams,
   unknown_resource: -32002,
   ambiguous_resource: jsonRpcCodes.invalidParams,
   invalid_cursor: jsonRpcCodes.invalidParams,

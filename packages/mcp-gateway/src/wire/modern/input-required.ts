@@ -1,4 +1,5 @@
-import type { ResponseFrame } from '../../domain/frame.ts';
+import { isObject } from '../../domain/capabilities.ts';
+import type { RequestFrame, ResponseFrame } from '../../domain/frame.ts';
 import { rawText } from '../frame.ts';
 import { stringAt } from '../json-text.ts';
 
@@ -24,4 +25,13 @@ export function inputRequestsOf(frame: ResponseFrame): { key: string; request: s
   if (!requests.members) return undefined;
   const list = [...requests.members].map(([key, span]) => ({ key, request: rawText(frame.bytes, span) }));
   return list.every(({ request }) => request.startsWith('{"') || /^\{\s*"/.test(request)) ? list : undefined;
+}
+
+/** Whether a client that came back with answers to questions has refused one of them (`decline`, `cancel`). */
+export function isInputRefused(frame: RequestFrame): boolean {
+  const responses = frame.params?.members?.get('inputResponses')?.members;
+  return [...(responses?.values() ?? [])].some(span => {
+    const response: unknown = JSON.parse(rawText(frame.bytes, span));
+    return isObject(response) && (response.action === 'decline' || response.action === 'cancel');
+  });
 }

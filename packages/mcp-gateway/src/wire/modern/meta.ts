@@ -10,6 +10,9 @@ export const hopMeta = {
   subscriptionId: `${prefix}subscriptionId`,
 } as const;
 
+/** In `_meta` of everything that belongs to a task (2025-11-25, "Tasks"); it goes from end to end. */
+export const relatedTask = `${prefix}related-task`;
+
 const hopKeys: ReadonlySet<string> = new Set(Object.values(hopMeta));
 
 export function isHopMeta(key: string): boolean {

@@ -1,0 +1,41 @@
+import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
+import type { TaskIds } from '../domain/task-ids.ts';
+import { parseFrame } from '../wire/frame.ts';
+import { JsonScanError } from '../wire/json-scanner.ts';
+import { type ExposedNames, messageEdits } from '../wire/references.ts';
+import { splice } from '../wire/splice.ts';
+import type { SessionCatalog } from './session-catalog.ts';
+
+/** Whoever is behind a call: tasks are theirs in every session of theirs. */
+export function ownerOf(caller: { readonly tenant: string; readonly principal: string }): string {
+  return `${caller.tenant}\0${caller.principal}`;
+}
+
+export function namesFor(options: {
+  readonly catalog: SessionCatalog;
+  readonly taskIds: TaskIds;
+  readonly owner: string;
+  readonly server: string;
+}): ExposedNames {
+  const { catalog, taskIds, owner, server } = options;
+  return {
+    uri: uri => catalog.routes.expose(server, uri),
+    taskId: taskId => taskIds.expose(owner, server, taskId),
+  };
+}
+
+/** A server's message with the names its client knows. `undefined` when it cannot be told what it names: nobody gets it then. */
+export function withNames<F extends RequestFrame | NotificationFrame>(
+  frame: F,
+  names: ExposedNames,
+): F | undefined {
+  try {
+    const edits = messageEdits(frame, names);
+    if (edits.length === 0) return frame;
+    const parsed = parseFrame(splice(frame.bytes, edits));
+    return parsed.kind === frame.kind ? (parsed as F) : undefined; // the same kind is the same type
+  } catch (error) {
+    if (error instanceof JsonScanError) return undefined;
+    throw error;
+  }
+}
