@@ -34,6 +34,7 @@ import { addApprovalRoutes } from './http/approval-routes.ts';
 import { addCloudEventRoutes } from './http/cloud-event-routes.ts';
 import { addEventRoutes } from './http/event-routes.ts';
 import { addQueueRoutes } from './http/queue-routes.ts';
+import { createRecordChange } from './http/record-change.ts';
 import { addRunRoutes } from './http/run-routes.ts';
 import { addScheduleRoutes } from './http/schedule-routes.ts';
 import { addTimelineRoutes } from './http/timeline-routes.ts';
@@ -129,6 +130,7 @@ export async function createAgentGateway(
     policy: deps.policy,
     definitions,
     expressions,
+    recordChange: createRecordChange(deps.audit),
     limits: () => limitsOf(config.current),
     onCreated: () => worker.scan(),
     onAsked: runId => worker.ask(runId),
@@ -139,7 +141,7 @@ export async function createAgentGateway(
   const redelivery = startRedelivery(approvalDeps, telemetry.log);
   const scheduleDeps: ApiDeps & ScheduleDeps = {
     ...api,
-    schedules: createSchedules(own),
+    schedules: createSchedules({ sql: own, audit: deps.audit }),
     nextTime,
     loadDefinition: definitions.load,
     log: telemetry.log,

@@ -1,3 +1,4 @@
+import type { AuditEvent } from '@strata/shared/audit/audit-record.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 
 /** When a schedule is due. */
@@ -36,20 +37,21 @@ export interface KeptSchedule extends Schedule {
 }
 
 export interface Schedules {
-  /** Creates it, or replaces the one of that name. */
-  put(schedule: Schedule): Promise<KeptSchedule>;
+  /** Creates it, or replaces the one of that name. As with every change that somebody asked for, `entry` is entered in the audit with it. */
+  put(schedule: Schedule, entry: AuditEvent): Promise<KeptSchedule>;
   get(tenant: string, name: string): Promise<KeptSchedule | undefined>;
   list(page: {
     readonly tenant: string;
     readonly after: string | undefined;
     readonly limit: number;
   }): Promise<KeptSchedule[]>;
-  delete(tenant: string, name: string): Promise<boolean>;
+  delete(tenant: string, name: string, entry: AuditEvent): Promise<boolean>;
   due(nowMs: number, limit: number): Promise<KeptSchedule[]>;
   /** Changes it unless somebody else has since; false then. */
   change(
     schedule: KeptSchedule,
     change: Partial<Pick<Schedule, 'isPaused' | 'nextAtMs' | 'lastRunId'>>,
+    entry?: AuditEvent,
   ): Promise<boolean>;
 }
 

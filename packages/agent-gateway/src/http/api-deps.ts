@@ -1,9 +1,11 @@
 import type { Definitions } from '../dsl/definitions.ts';
 import type { SubmitDeps } from '../pipeline/submit-run.ts';
+import type { RecordChange } from './record-change.ts';
 
 /** What the routes need. */
 export interface ApiDeps extends SubmitDeps {
   readonly definitions: Definitions;
+  readonly recordChange: RecordChange;
   /** Somebody asked something of a run. */
   readonly onAsked: (runId: string) => void;
   readonly maxWaitMs: () => number;

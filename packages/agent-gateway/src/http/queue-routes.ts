@@ -76,7 +76,7 @@ async function changeQueue(
   request: FastifyRequest,
   name: string,
   change: QueueChange,
-  { journal, clock, onCreated }: ApiDeps,
+  { journal, clock, onCreated, recordChange }: ApiDeps,
 ) {
   requireAll(request);
   const { tenant } = request.caller;
@@ -86,6 +86,7 @@ async function changeQueue(
       param: 'name',
     });
   await journal.changeQueue(tenant, name, { ...change, atMs: clock.now() });
+  await recordChange(request, { action: 'queue.change', id: name, details: { ...change } });
   onCreated();
   const none = { name, limit: undefined, isPaused: false, running: 0, waiting: 0, nextCameAtMs: undefined };
   return show((await journal.getQueue(tenant, name)) ?? none);

@@ -1,3 +1,4 @@
+import type { JsonValue } from '@strata/shared/canonical-json.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
@@ -73,13 +74,14 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
       const source = await findRun(request.caller, id, journal);
       const { isNew, run } = await submitRun(await readFork(request, source, deps), deps);
       if (!isNew) void reply.header('idempotency-replayed', 'true');
+      else await deps.recordChange(request, { action: 'run.fork', id: source.id, runId: run.id });
       return answer(reply, run, deps);
     }
     if (verb === 'migrate') {
       const run = await findRun(request.caller, id, journal);
       return migrateRun(request, run, {
         ...deps,
-        ask: (of, asked) => ask(request, of, asked, deps),
+        ask: (of, asked) => askAndRecord(request, of, { verb, asked }, deps),
         answer: of => answer(reply, of, deps),
       });
     }
@@ -88,7 +90,7 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
     const run = await findRun(request.caller, id, journal);
     const asked = await make(request, run, deps);
     if (asked.kind === 'resolve') await requireParked(run, asked.call, deps);
-    await ask(request, run, asked, deps);
+    await askAndRecord(request, run, { verb, asked }, deps);
     // What has ended goes on with a new record.
     const minPosition = asked.kind === 'rewind' ? run.position + 1 : 0;
     return answer(reply, await awaitEnd(request, run, answerWaitMs, deps, minPosition), deps);
@@ -170,6 +172,24 @@ async function awaitEnd(
 
 /** It does nothing more before somebody says so. */
 const isPaused = (status: RunSummary['status']) => status === 'paused';
+
+async function askAndRecord(
+  request: FastifyRequest,
+  run: RunSummary,
+  { verb, asked }: { readonly verb: string; readonly asked: Asked },
+  deps: ApiDeps,
+): Promise<void> {
+  await ask(request, run, asked, deps);
+  const details = changeDetails(asked);
+  await deps.recordChange(request, { action: `run.${verb}`, id: run.id, runId: run.id, details });
+}
+
+/** What was asked, without what a resolution says the call gave: that is data of the run. */
+function changeDetails({ kind, payload }: Asked): JsonValue {
+  if (kind !== 'resolve') return JSON.parse(JSON.stringify(payload));
+  const { resolution, ...which } = payload as { resolution: { action: string } }; // of the verb `resolve`
+  return JSON.parse(JSON.stringify({ ...which, action: resolution.action }));
+}
 
 async function ask(
   request: FastifyRequest,

@@ -1,5 +1,5 @@
+import type { AuditEvent } from '@strata/shared/audit/audit-record.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { requireWorkflowScope } from '../domain/authority.ts';
@@ -7,12 +7,16 @@ import { type KeptSchedule, neverMs, type Recurrence, timesBetween } from '../do
 import { parseDuration } from '../dsl/duration.ts';
 import { cronProblem } from '../dsl/next-time.ts';
 import { type ScheduleDeps, startRun } from '../pipeline/run-schedules.ts';
+import type { ApiDeps } from './api-deps.ts';
 import { maySee } from './find-run.ts';
 import { checkFields, readFields } from './read-body.ts';
+import { changeEntry } from './record-change.ts';
 
 const caller = { config: { access: 'caller' } } as const;
 const minEveryMs = 1000;
 const maxBackfill = 100;
+
+type RouteDeps = ScheduleDeps & Pick<ApiDeps, 'recordChange'>;
 
 interface WithName {
   Params: { name: string };
@@ -43,7 +47,7 @@ const listQuery = z.strictObject({
 const backfillBody = z.strictObject({ from: z.iso.datetime(), until: z.iso.datetime() });
 
 /** `/v1/schedules`: runs that begin by the clock, with `:pause`, `:resume`, `:trigger` and `:backfill`. */
-export function addScheduleRoutes(app: FastifyInstance, deps: ScheduleDeps): void {
+export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
   const { schedules, clock } = deps;
 
   app.put<WithName>('/v1/schedules/:name', caller, async (request, reply) => {
@@ -64,20 +68,23 @@ export function addScheduleRoutes(app: FastifyInstance, deps: ScheduleDeps): voi
     const recurrence = readRecurrence(body, nowMs);
     const existing = await schedules.get(request.caller.tenant, name);
     if (existing !== undefined && !maySee(request.caller, existing.workflow)) throw notFound();
-    const kept = await schedules.put({
-      tenant: request.caller.tenant,
-      name,
-      workflow: body.workflow,
-      input: body.input ?? {},
-      recurrence,
-      overlap: body.overlap,
-      catchUp: body.catch_up,
-      caller: { ...request.caller, envelope: undefined },
-      isPaused: body.paused,
-      nextAtMs: deps.nextTime(recurrence, nowMs) ?? neverMs,
-      lastRunId: existing?.lastRunId,
-      createdAtMs: nowMs,
-    });
+    const kept = await schedules.put(
+      {
+        tenant: request.caller.tenant,
+        name,
+        workflow: body.workflow,
+        input: body.input ?? {},
+        recurrence,
+        overlap: body.overlap,
+        catchUp: body.catch_up,
+        caller: { ...request.caller, envelope: undefined },
+        isPaused: body.paused,
+        nextAtMs: deps.nextTime(recurrence, nowMs) ?? neverMs,
+        lastRunId: existing?.lastRunId,
+        createdAtMs: nowMs,
+      },
+      entryOf(request, name, 'put'),
+    );
     return reply.code(existing === undefined ? 201 : 200).send(show(kept));
   });
 
@@ -95,7 +102,7 @@ export function addScheduleRoutes(app: FastifyInstance, deps: ScheduleDeps): voi
 
   app.delete<WithName>('/v1/schedules/:name', caller, async (request, reply) => {
     const { name } = await find(request, request.params.name, deps);
-    await schedules.delete(request.caller.tenant, name);
+    await schedules.delete(request.caller.tenant, name, entryOf(request, name, 'delete'));
     return reply.code(204).send();
   });
 
@@ -115,9 +122,14 @@ export function addScheduleRoutes(app: FastifyInstance, deps: ScheduleDeps): voi
 /** The schedule that a document has comes into force with it, under the name of the workflow, in the name of who stored it. */
 export async function putScheduleOf(
   document: unknown,
-  { caller: by, workflow, isNew }: { caller: Caller; workflow: KeptSchedule['workflow']; isNew: boolean },
+  {
+    request,
+    workflow,
+    isNew,
+  }: { request: FastifyRequest; workflow: KeptSchedule['workflow']; isNew: boolean },
   { schedules, clock, nextTime }: ScheduleDeps,
 ): Promise<void> {
+  const { caller: by } = request;
   const { schedule } = document as { schedule?: { cron?: string; every?: unknown } }; // as the definition was checked
   if (schedule === undefined) return;
   const name = `${workflow.namespace}.${workflow.name}`;
@@ -125,35 +137,42 @@ export async function putScheduleOf(
   if (!isNew && (await schedules.get(by.tenant, name)) !== undefined) return;
   const nowMs = clock.now();
   const recurrence = readRecurrence({ ...schedule, time_zone: 'UTC' }, nowMs);
-  await schedules.put({
-    tenant: by.tenant,
-    name,
-    workflow,
-    input: {},
-    recurrence,
-    overlap: 'skip',
-    catchUp: 'last',
-    caller: { ...by, envelope: undefined },
-    isPaused: false,
-    nextAtMs: nextTime(recurrence, nowMs) ?? neverMs,
-    lastRunId: undefined,
-    createdAtMs: nowMs,
-  });
+  await schedules.put(
+    {
+      tenant: by.tenant,
+      name,
+      workflow,
+      input: {},
+      recurrence,
+      overlap: 'skip',
+      catchUp: 'last',
+      caller: { ...by, envelope: undefined },
+      isPaused: false,
+      nextAtMs: nextTime(recurrence, nowMs) ?? neverMs,
+      lastRunId: undefined,
+      createdAtMs: nowMs,
+    },
+    entryOf(request, name, 'put'),
+  );
 }
 
 const verbs: Readonly<
-  Record<string, (request: FastifyRequest, schedule: KeptSchedule, deps: ScheduleDeps) => Promise<unknown>>
+  Record<string, (request: FastifyRequest, schedule: KeptSchedule, deps: RouteDeps) => Promise<unknown>>
 > = {
-  pause: (_request, schedule, deps) => change(schedule, { isPaused: true }, deps),
-  resume: (_request, schedule, deps) =>
+  pause: (request, schedule, deps) =>
+    change(schedule, { isPaused: true }, entryOf(request, schedule.name, 'pause'), deps),
+  resume: (request, schedule, deps) =>
     change(
       schedule,
       { isPaused: false, nextAtMs: deps.nextTime(schedule.recurrence, deps.clock.now()) ?? neverMs },
+      entryOf(request, schedule.name, 'resume'),
       deps,
     ),
   /** Now, whatever its times and its overlap say. */
-  async trigger(_request, schedule, deps) {
-    return { runs: [await startRun(schedule, deps.clock.now(), deps)] };
+  async trigger(request, schedule, deps) {
+    const run = await startRun(schedule, deps.clock.now(), deps);
+    await deps.recordChange(request, { action: 'schedule.trigger', id: schedule.name, runId: run });
+    return { runs: [run] };
   },
   /** The due times of a span in the past; those that ran are not run again. */
   async backfill(request, schedule, deps) {
@@ -176,16 +195,25 @@ const verbs: Readonly<
     }
     const runs: string[] = [];
     for (const atMs of times) runs.push(await startRun(schedule, atMs, deps));
+    await deps.recordChange(request, {
+      action: 'schedule.backfill',
+      id: schedule.name,
+      details: { from, until, runs: runs.length },
+    });
     return { runs };
   },
 };
 
+const entryOf = (request: FastifyRequest, name: string, verb: 'put' | 'delete' | 'pause' | 'resume') =>
+  changeEntry(request, { action: `schedule.${verb}`, id: name });
+
 async function change(
   schedule: KeptSchedule,
   what: Parameters<ScheduleDeps['schedules']['change']>[1],
+  entry: AuditEvent,
   { schedules }: ScheduleDeps,
 ) {
-  if (!(await schedules.change(schedule, what))) {
+  if (!(await schedules.change(schedule, what, entry))) {
     throw new GatewayError('conflict', 'The schedule was changed meanwhile. Try again.', {
       reason: 'schedule_changed',
     });

@@ -57,7 +57,14 @@ export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps & Schedule
         );
       }
       const isNew = outcome === 'created';
-      await putScheduleOf(JSON.parse(document), { caller: request.caller, workflow: params, isNew }, deps);
+      await putScheduleOf(JSON.parse(document), { request, workflow: params, isNew }, deps);
+      const { namespace, name, version } = params;
+      if (isNew)
+        await deps.recordChange(request, {
+          action: 'workflow.store',
+          id: `${namespace}/${name}@${version}`,
+          details: { definition: hash },
+        });
       const found = (await journal.getWorkflow(request.caller.tenant, params)) ?? stored;
       return reply
         .code(outcome === 'created' ? 201 : 200)

@@ -1,26 +1,51 @@
+import type { AuditLog } from '@strata/shared/audit/audit-log.ts';
+import type { AuditEvent } from '@strata/shared/audit/audit-record.ts';
+import type { AuditSchema } from '@strata/shared/audit/audit-schema.ts';
 import type { SqlStore } from '@strata/shared/stores/sql.ts';
+import type { Kysely, Transaction } from 'kysely';
 import type { KeptSchedule, Schedule, Schedules } from '../domain/schedule.ts';
 import type { ScheduleSchema } from './schedule-schema.ts';
 
 type Row = ScheduleSchema['schedules'];
 type Plan = Pick<Schedule, 'workflow' | 'input' | 'recurrence' | 'overlap' | 'catchUp' | 'caller'>;
 
-/** Schedules in the store that the gateways share. */
-export function createSchedules({ db }: SqlStore<ScheduleSchema>): Schedules {
+/** Schedules in the store that the gateways share, each change by somebody with its audit entry (I18). */
+export function createSchedules({
+  sql: { db },
+  audit,
+}: {
+  readonly sql: SqlStore<ScheduleSchema>;
+  readonly audit: Pick<AuditLog, 'appendIn'>;
+}): Schedules {
+  /** The entry comes last: until the transaction ends nobody else can append. Without a change there is none. */
+  const changing = <Result>(
+    entry: AuditEvent | undefined,
+    change: (within: Kysely<ScheduleSchema>) => Promise<Result>,
+  ): Promise<Result> =>
+    db.transaction().execute(async transaction => {
+      const result = await change(transaction);
+      // Both tables are in one database.
+      const whole = transaction as unknown as Transaction<AuditSchema>;
+      if (entry !== undefined && result !== false) await audit.appendIn(whole, entry);
+      return result;
+    });
+
   return {
-    async put(schedule) {
+    async put(schedule, entry) {
       const row = toRow(schedule);
       const { tenant: _tenant, name: _name, created_at_ms: _created, revision: _revision, ...changed } = row;
-      const kept = await db
-        .insertInto('schedules')
-        .values(row)
-        .onConflict(conflict =>
-          conflict
-            .columns(['tenant', 'name'])
-            .doUpdateSet(current => ({ ...changed, revision: current('schedules.revision', '+', 1) })),
-        )
-        .returningAll()
-        .executeTakeFirstOrThrow();
+      const kept = await changing(entry, within =>
+        within
+          .insertInto('schedules')
+          .values(row)
+          .onConflict(conflict =>
+            conflict
+              .columns(['tenant', 'name'])
+              .doUpdateSet(current => ({ ...changed, revision: current('schedules.revision', '+', 1) })),
+          )
+          .returningAll()
+          .executeTakeFirstOrThrow(),
+      );
       return fromRow(kept);
     },
     async get(tenant, name) {
@@ -43,14 +68,15 @@ export function createSchedules({ db }: SqlStore<ScheduleSchema>): Schedules {
         .execute();
       return rows.map(fromRow);
     },
-    async delete(tenant, name) {
-      const { numDeletedRows } = await db
-        .deleteFrom('schedules')
-        .where('tenant', '=', tenant)
-        .where('name', '=', name)
-        .executeTakeFirst();
-      return numDeletedRows > 0n;
-    },
+    delete: (tenant, name, entry) =>
+      changing(entry, async within => {
+        const { numDeletedRows } = await within
+          .deleteFrom('schedules')
+          .where('tenant', '=', tenant)
+          .where('name', '=', name)
+          .executeTakeFirst();
+        return numDeletedRows > 0n;
+      }),
     async due(nowMs, limit) {
       const rows = await db
         .selectFrom('schedules')
@@ -62,21 +88,22 @@ export function createSchedules({ db }: SqlStore<ScheduleSchema>): Schedules {
         .execute();
       return rows.map(fromRow);
     },
-    async change({ tenant, name, revision }, { isPaused, nextAtMs, lastRunId }) {
-      const { numUpdatedRows } = await db
-        .updateTable('schedules')
-        .set({
-          revision: revision + 1,
-          ...(isPaused !== undefined && { is_paused: isPaused ? 1 : 0 }),
-          ...(nextAtMs !== undefined && { next_at_ms: nextAtMs }),
-          ...(lastRunId !== undefined && { last_run: lastRunId }),
-        })
-        .where('tenant', '=', tenant)
-        .where('name', '=', name)
-        .where('revision', '=', revision)
-        .executeTakeFirst();
-      return numUpdatedRows > 0n;
-    },
+    change: ({ tenant, name, revision }, { isPaused, nextAtMs, lastRunId }, entry) =>
+      changing(entry, async within => {
+        const { numUpdatedRows } = await within
+          .updateTable('schedules')
+          .set({
+            revision: revision + 1,
+            ...(isPaused !== undefined && { is_paused: isPaused ? 1 : 0 }),
+            ...(nextAtMs !== undefined && { next_at_ms: nextAtMs }),
+            ...(lastRunId !== undefined && { last_run: lastRunId }),
+          })
+          .where('tenant', '=', tenant)
+          .where('name', '=', name)
+          .where('revision', '=', revision)
+          .executeTakeFirst();
+        return numUpdatedRows > 0n;
+      }),
   };
 }
 

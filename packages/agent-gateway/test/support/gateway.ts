@@ -1,4 +1,5 @@
 import type { ConfigSource } from '@strata/shared/config/config-source.ts';
+import type { RouteEntry } from '@strata/shared/http/server.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { createAgentGateway } from '../../src/app.ts';
 import { type AgentGatewayConfig, agentGatewaySection } from '../../src/config.ts';
@@ -6,6 +7,8 @@ import { type AgentGatewayConfig, agentGatewaySection } from '../../src/config.t
 export interface TestGateway {
   readonly url: string;
   readonly deps: TestDeps;
+  /** Every route that is registered. */
+  readonly routes: readonly RouteEntry[];
   /** A request with the user's key unless another is given. JSON in, JSON out. */
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
   close(): Promise<void>;
@@ -49,6 +52,7 @@ export async function startGateway(
   return {
     url,
     deps,
+    routes: gateway.server.routes,
     call: (method, path, each = {}) => call(url, deps.userKey, { method, path, ...each }),
     close() {
       closed ??= close();
