@@ -163,6 +163,8 @@ export interface ReleaseOptions {
   readonly wakeAtMs: number;
   /** Instead, as long as its queue does not let the run in. */
   readonly queuedUntilMs?: number;
+  /** What waits in its inbox does not wake it; what comes later does. */
+  readonly isParked?: true;
   readonly status: RunStatus;
   readonly nowMs: number;
 }

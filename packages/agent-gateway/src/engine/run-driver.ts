@@ -92,7 +92,11 @@ export class RunDriver {
     const { runId } = this.#claim;
     const patience = { clock, random, signal: this.#lost.signal };
     const journal = patientJournal(this.#deps.journal, patience);
-    const [state, requests] = await Promise.all([loadRun(runId, journal), journal.requests(runId)]);
+    const [state, requests] = await Promise.all([
+      loadRun(runId, journal).catch((error: unknown) => this.#park(error, journal)),
+      journal.requests(runId),
+    ]);
+    if (state === undefined) return;
     if (terminalStatuses.has(state.status)) return this.#revive({ state, requests }, journal);
     const workflow = await patiently(() => this.#deps.loadWorkflow(state.definition), patience);
     this.#deps.telemetry.log.debug({ runId, epoch: this.#claim.epoch }, 'run claimed');
@@ -113,6 +117,16 @@ export class RunDriver {
       this.#lost.abort(new GatewayError('cancelled', 'The run has ended.', { reason: 'run_ended' }));
       trace.end({ 'strata.run.status': state.status });
     }
+  }
+
+  /** Nothing is done from a journal that is not what was written: somebody has to look at it, and asks the run when that is mended. */
+  async #park(error: unknown, journal: DriverJournal): Promise<undefined> {
+    if (!(error instanceof GatewayError) || error.reason !== 'journal_corrupt') throw error;
+    const { clock, telemetry } = this.#deps;
+    telemetry.log.error({ runId: this.#claim.runId, err: error }, 'a run was parked, its journal is damaged');
+    const nowMs = clock.now();
+    const parked = { wakeAtMs: neverMs, isParked: true, status: 'in_doubt', nowMs } as const;
+    await journal.release(this.#claim, parked);
   }
 
   /** Ended runs are claimed when a rewind was asked for. What the run is then is folded by the next claim. */

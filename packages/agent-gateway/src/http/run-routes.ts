@@ -132,7 +132,16 @@ async function answer(reply: FastifyReply, run: RunSummary, deps: ApiDeps): Prom
     .send(body);
 }
 
-async function show(run: RunSummary, { journal }: ApiDeps) {
+async function show(run: RunSummary, deps: ApiDeps) {
+  try {
+    return await showWhole(run, deps);
+  } catch (error) {
+    if (!(error instanceof GatewayError) || error.reason !== 'journal_corrupt') throw error;
+    return { ...showSummary(run), problem: error.reason };
+  }
+}
+
+async function showWhole(run: RunSummary, { journal }: ApiDeps) {
   const first = await journal.read(run.id, 0, 2);
   const isOver = terminalStatuses.has(run.status);
   const last = isOver ? (await journal.read(run.id, run.position - 1, 1))[0] : undefined;

@@ -264,11 +264,11 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       return { held, asked: held.filter(id => (runs.get(id)?.inbox.length ?? 0) > 0) };
     },
     append: async given => append(given),
-    async release({ runId, epoch }, { wakeAtMs, queuedUntilMs = wakeAtMs, status }) {
+    async release({ runId, epoch }, { wakeAtMs, queuedUntilMs = wakeAtMs, isParked, status }) {
       const run = runs.get(runId);
       if (run === undefined || run.epoch !== epoch || run.owner === undefined) return false;
       const untilMs = run.slot === 'waiting' ? queuedUntilMs : wakeAtMs;
-      Object.assign(run, { owner: undefined, wakeAtMs: run.inbox.length > 0 ? 0 : untilMs });
+      Object.assign(run, { owner: undefined, wakeAtMs: run.inbox.length > 0 && !isParked ? 0 : untilMs });
       run.summary = { ...run.summary, status };
       return true;
     },

@@ -1,4 +1,6 @@
 import type { Append } from '../../domain/journal.ts';
+import { type RecordRow, splitRecord } from '../record-rows.ts';
+import { putBlobs } from './blobs.ts';
 import type { Connection, Query } from './connection.ts';
 import { announcedColumns, announcedText } from './outbox.ts';
 import { sendOut } from './outgoing.ts';
@@ -22,9 +24,9 @@ const appendText = `
     from given where id = given.run_id and runs.epoch = given.epoch and runs.position = given.position
     returning id, is_final, tenant, namespace || '/' || name as workflow
   ), written as (
-    insert into journal (run_id, seq, kind, payload, at_ms, epoch)
-    select r.* from unnest($13::text[], $14::bigint[], $15::text[], string_to_array($16, E'\\n'), $17::bigint[], $18::bigint[])
-      as r (run_id, seq, kind, payload, at_ms, epoch) join moved on moved.id = r.run_id
+    insert into journal (run_id, seq, kind, payload, at_ms, epoch, refs, checksum)
+    select r.* from unnest($13::text[], $14::bigint[], $15::text[], string_to_array($16, E'\\n'), $17::bigint[], $18::bigint[],
+      $24::text[], $25::bigint[]) as r (run_id, seq, kind, payload, at_ms, epoch, refs, checksum) join moved on moved.id = r.run_id
   ), answered as (
     delete from inbox using moved
     where inbox.run_id = moved.id and (moved.is_final or inbox.id = any ($19::bigint[]))
@@ -39,9 +41,15 @@ export async function appendBatch(batch: readonly Append[], connection: Connecti
     ({ spawn, tell, publish, subscribe, queue, migrate }) =>
       spawn ?? tell ?? publish ?? subscribe ?? queue ?? migrate,
   );
-  if (!hasMore) return writeBatch(batch, connection.query);
+  const rows = batch.map(splitRecords);
+  const named = rows.flat().filter(({ blobs }) => blobs.length > 0);
+  if (!hasMore && named.length === 0) return writeBatch(batch, rows, connection.query);
   return connection.transaction(async query => {
-    const written = await writeBatch(batch, query);
+    const written = await writeBatch(batch, rows, query);
+    await putBlobs(
+      named.filter(({ runId }) => written.has(runId)),
+      query,
+    );
     for (const append of [...batch].sort(byQueue)) {
       if (written.has(append.claim.runId)) await sendOut(append, query);
     }
@@ -53,11 +61,28 @@ export async function appendBatch(batch: readonly Append[], connection: Connecti
 const byQueue = ({ queue: one }: Append, { queue: other }: Append) =>
   (one?.name ?? '') < (other?.name ?? '') ? -1 : 1;
 
-async function writeBatch(batch: readonly Append[], query: Query): Promise<Set<string>> {
+interface AppendedRow extends RecordRow {
+  readonly runId: string;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly kind: string;
+  readonly atMs: number;
+}
+
+function splitRecords({ claim: { runId, epoch }, position, records }: Append): AppendedRow[] {
+  return records.map(({ kind, atMs, payload }, index) => {
+    const place = { runId, epoch, seq: position + index + 1, kind, atMs };
+    return { ...place, ...splitRecord(payload) };
+  });
+}
+
+async function writeBatch(
+  batch: readonly Append[],
+  appended: readonly (readonly AppendedRow[])[],
+  query: Query,
+): Promise<Set<string>> {
   const column = <Value>(of: (append: Append) => Value) => batch.map(of);
-  const records = batch.flatMap(({ claim, position, records: own }) =>
-    own.map((record, index) => ({ ...record, ...claim, seq: position + index + 1 })),
-  );
+  const records = appended.flat();
   const rows = await query('append', appendText, [
     column(({ claim }) => claim.runId),
     column(({ claim }) => claim.epoch),
@@ -79,6 +104,8 @@ async function writeBatch(batch: readonly Append[], query: Query): Promise<Set<s
     records.map(each => each.epoch),
     batch.flatMap(({ consumed }) => consumed ?? []),
     ...announcedColumns(batch),
+    records.map(each => each.refs),
+    records.map(each => each.checksum),
   ]);
   const written = new Set(rows.map(row => String(row.id)));
   const repeats = batch.filter(({ claim, isRepeat }) => isRepeat === true && !written.has(claim.runId));

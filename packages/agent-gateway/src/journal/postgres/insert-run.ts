@@ -1,6 +1,8 @@
 import type { NewRun } from '../../domain/journal.ts';
 import { defaultPriority, queuedUntil, rankOf } from '../../domain/queue.ts';
+import { blobThreshold, splitRecord } from '../record-rows.ts';
 import type { Row } from '../rows.ts';
+import { copyBlobRefs, putBlobs } from './blobs.ts';
 import type { Query } from './connection.ts';
 import { enterQueue } from './queues.ts';
 
@@ -11,30 +13,44 @@ const createText = `
     values ($1, $2, $3, $4, $5, $6, $7, 'pending', $13::bigint + 1, $20, $9, $10, $11, $8, $8, $16, $17, $18, $19)
     on conflict do nothing returning *
   ), copied as (
-    insert into journal (run_id, seq, kind, payload, at_ms, epoch)
-    select made.id, seq, kind, payload, journal.at_ms, 0 from journal, made where run_id = $14 and seq between 2 and $13::bigint
+    insert into journal (run_id, seq, kind, payload, at_ms, epoch, refs, checksum)
+    select made.id, seq, kind, payload, journal.at_ms, 0, refs, checksum from journal, made
+    where run_id = $14 and seq between 2 and $13::bigint
   ), forked as (
     insert into journal (run_id, seq, kind, payload, at_ms, epoch)
     select id, $13::bigint + 1, 'run-forked', $15, $8, 0 from made where $14::text is not null
   ), recorded as (
-    insert into journal (run_id, seq, kind, payload, at_ms, epoch) select id, 1, 'run-created', $12, $8, 0 from made
+    insert into journal (run_id, seq, kind, payload, at_ms, epoch, refs, checksum)
+    select id, 1, 'run-created', $12, $8, 0, $21, $22::bigint from made
   )
   select * from made`;
 
-/** In a transaction if the run has a queue. Gives the row of the run: the new one, or the one that the tenant's key stands for. */
+/** Whether making it takes more than one statement, and so a transaction. */
+export function isManifold({ queue, fork, event }: NewRun): boolean {
+  return queue !== undefined || fork !== undefined || JSON.stringify(event).length > blobThreshold;
+}
+
+/** Gives the row of the run: the new one, or the one that the tenant's key stands for. */
 export async function insertRun(run: NewRun, query: Query): Promise<Row | undefined> {
   const { id, tenant, principal, definition, namespace, name, version, atMs, idempotencyKey } = run;
   const identity = [id, tenant, principal, definition, namespace, name, version, atMs];
-  const rest = [idempotencyKey ?? null, run.requestDigest, run.traceId, JSON.stringify(run.event)];
+  const { payload, refs, checksum, blobs } = splitRecord(JSON.stringify(run.event));
+  const rest = [idempotencyKey ?? null, run.requestDigest, run.traceId, payload];
   const copy = [run.fork?.to ?? 0, run.fork?.runId ?? null, run.fork?.record.payload ?? null];
   const { queue, priority = defaultPriority } = run;
   const rank = queue === undefined ? null : rankOf({ atMs, priority });
   const untilMs = queue === undefined ? atMs : Math.ceil(queuedUntil(run.event));
   const place = [priority, queue?.name ?? null, queue?.limit ?? null, rank, untilMs];
-  const [made] = await query('create-run', createText, [...identity, ...rest, ...copy, ...place]);
-  if (made !== undefined && queue === undefined) return made;
-  if (queue !== undefined && made !== undefined)
+  if (run.fork !== undefined)
+    await query('keep-source', 'select 1 from runs where id = $1 for share', [run.fork.runId]);
+  const record = [refs, checksum];
+  const [made] = await query('create-run', createText, [...identity, ...rest, ...copy, ...place, ...record]);
+  if (made !== undefined) {
+    await putBlobs([{ runId: id, blobs }], query);
+    if (run.fork !== undefined) await copyBlobRefs({ from: run.fork.runId, runId: id }, query);
+    if (queue === undefined) return made;
     await enterQueue(id, { tenant, name: queue.name, atMs }, query);
+  }
   const text = 'select * from runs where tenant = $1 and (idempotency_key = $2 or id = $3)';
   const [row] = await query('run-by-key', text, [tenant, idempotencyKey ?? null, id]);
   return row;

@@ -1,14 +1,15 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import type { Journal, RunRequest } from '../../domain/journal.ts';
-import type { RunEvent } from '../../domain/run-events.ts';
 import { queueText, toQueueSummary } from '../queue-rows.ts';
+import { joinRecord } from '../record-rows.ts';
 import { type Row, toSummary, toWorkflow } from '../rows.ts';
 import { appendBatch } from './append-batch.ts';
+import { removeRuns } from './blobs.ts';
 import { claimRuns, serverNow } from './claims.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { GroupCommit } from './group-commit.ts';
 import { Hints } from './hints.ts';
-import { insertRun } from './insert-run.ts';
+import { insertRun, isManifold } from './insert-run.ts';
 import { createPostgresOutbox } from './outbox.ts';
 import { publishEvent, putRequest } from './outgoing.ts';
 import { changeQueue } from './queues.ts';
@@ -90,10 +91,9 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
 
     async createRun(run) {
       await known.get(run.definition);
-      const row =
-        run.queue === undefined
-          ? await insertRun(run, query)
-          : await connection.transaction(inside => insertRun(run, inside));
+      const row = !isManifold(run)
+        ? await insertRun(run, query)
+        : await connection.transaction(inside => insertRun(run, inside));
       if (row === undefined) throw new Error(`Run ${run.id} was written and is not there`);
       const isNew = row.id === run.id;
       if (isNew) {
@@ -113,9 +113,7 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       return rows.map(toSummary);
     },
     async read(runId, afterSeq, limit) {
-      const text =
-        'select seq, payload, at_ms from journal where run_id = $1 and seq > $2 order by seq limit $3';
-      return (await query('read', text, [runId, afterSeq, limit])).map(toRecord);
+      return (await query('read', readText, [runId, afterSeq, limit])).map(joinRecord);
     },
 
     claim: options => claimRuns({ ...options, nowMs: nowOf(options.nowMs) }, connection),
@@ -136,12 +134,13 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       }
       return isWritten;
     },
-    async release({ runId, epoch }, { wakeAtMs, queuedUntilMs = wakeAtMs, status, nowMs }) {
+    async release({ runId, epoch }, options) {
+      const { wakeAtMs, queuedUntilMs = wakeAtMs, isParked = false, status, nowMs } = options;
       const text = `update runs set lease_owner = null, status = $3, updated_at_ms = $4,
-          wake_at_ms = case when asked > 0 then 0 when slot = 'waiting' then $6::bigint else $5::bigint end
+          wake_at_ms = case when asked > 0 and not $7 then 0 when slot = 'waiting' then $6::bigint else $5::bigint end
         where id = $1 and epoch = $2 and lease_owner is not null returning 1`;
-      const values = [runId, epoch, status, nowMs, Math.ceil(wakeAtMs), Math.ceil(queuedUntilMs)];
-      return (await query('release', text, values)).length > 0;
+      const wake = [Math.ceil(wakeAtMs), Math.ceil(queuedUntilMs), isParked];
+      return (await query('release', text, [runId, epoch, status, nowMs, ...wake])).length > 0;
     },
     async nextWakeAt(owner) {
       const text = `select wake_at_ms from runs where wake_at_ms is not null and lease_owner is distinct from $1
@@ -164,9 +163,13 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       hints.tellDue();
     },
 
-    async removeEnded({ beforeMs, limit }) {
-      return (await query('remove-ended', removeText, [beforeMs, limit])).length;
-    },
+    removeEnded: ({ beforeMs, limit }) =>
+      connection.transaction(async inside => {
+        const rows = await inside('old-runs', oldText, [beforeMs, limit]);
+        const ids = rows.map(({ id }) => String(id));
+        if (ids.length > 0) await removeRuns(ids, inside);
+        return ids.length;
+      }),
 
     async listQueues(tenant, { after, limit }) {
       const text = `${queueText} where tenant = $1 and name > $2 order by name limit $3`;
@@ -207,25 +210,15 @@ const workflowText =
 const runText = 'select * from runs where id = $1 and tenant = $2';
 
 /** One that was asked to go on is due, and stays; so does one that another process is removing. */
-const removeText = `
-  with old as (
-    select id from runs where ended_at_ms < $1 and wake_at_ms is null
-    order by ended_at_ms limit $2 for update skip locked
-  ), records as (
-    delete from journal using old where run_id = old.id
-  ), requests as (
-    delete from inbox using old where run_id = old.id
-  ), types as (
-    delete from subscriptions using old where run_id = old.id
-  )
-  delete from runs using old where runs.id = old.id returning runs.id`;
+const oldText = `select id from runs where ended_at_ms < $1 and wake_at_ms is null
+  order by ended_at_ms limit $2 for update skip locked`;
 
-function toRecord(row: Row) {
-  const payload = String(row.payload);
-  // What the engine made of `RunEvent`.
-  const event = JSON.parse(payload) as RunEvent;
-  return { seq: Number(row.seq), atMs: Number(row.at_ms), event, bytes: payload.length };
-}
+const readText = `
+  select seq, payload, at_ms, refs, checksum, case when refs is not null then (
+    select json_object_agg(hash, body)::text from blobs
+    where hash in (select value from json_each_text(journal.refs::json -> 'fields'))
+  ) end as bodies
+  from journal where run_id = $1 and seq > $2 order by seq limit $3`;
 
 function toRequest(row: Row): RunRequest {
   return {

@@ -141,6 +141,22 @@ export const schemaSteps: readonly string[] = [
   create index outbox_dead on outbox (webhook, id) where died_at_ms is not null;
   create index outbox_age on outbox (at_ms);
   `,
+  // `refs` of a blob: runs that name it, each once.
+  `
+  alter table journal add column refs text, add column checksum bigint;
+
+  create table blobs (
+    hash text primary key,
+    body text not null,
+    refs integer not null
+  );
+
+  create table blob_refs (
+    run_id text not null,
+    hash text not null,
+    primary key (run_id, hash)
+  );
+  `,
 ];
 
 export const schemaName = 'strata_agent';

@@ -1,6 +1,5 @@
 import type { Claim, ClaimOptions } from '../../domain/journal.ts';
 import { chooseFairly } from '../../domain/queue.ts';
-import type { RunStatus } from '../../domain/run-state.ts';
 import type { Row } from '../rows.ts';
 import type { Operation } from './operations.ts';
 import type { Statements } from './statements.ts';
@@ -84,25 +83,14 @@ export function renewLeases(
 
 /** What waits in the inbox makes it due at once. */
 export function releaseRun(
-  {
-    claim,
-    wakeAtMs,
-    queuedUntilMs,
-    status,
-    nowMs,
-  }: {
-    claim: Pick<Claim, 'runId' | 'epoch'>;
-    wakeAtMs: number;
-    queuedUntilMs?: number;
-    status: RunStatus;
-    nowMs: number;
-  },
+  options: Extract<Operation, { type: 'release' }>,
   statements: Statements,
 ): boolean {
+  const { claim, wakeAtMs, queuedUntilMs = wakeAtMs, isParked = false, status, nowMs } = options;
   const text = `update runs set lease_owner = null, status = ?, updated_at_ms = ?,
-      wake_at_ms = case when exists (select 1 from inbox where run_id = runs.id) then 0
+      wake_at_ms = case when not ? and exists (select 1 from inbox where run_id = runs.id) then 0
         when slot = 'waiting' then ? else ? end
     where id = ? and epoch = ? and lease_owner is not null`;
-  const untilMs = queuedUntilMs ?? wakeAtMs;
-  return statements.run(text, status, nowMs, untilMs, wakeAtMs, claim.runId, claim.epoch) === 1;
+  const wake = [Number(isParked), queuedUntilMs, wakeAtMs] as const;
+  return statements.run(text, status, nowMs, ...wake, claim.runId, claim.epoch) === 1;
 }

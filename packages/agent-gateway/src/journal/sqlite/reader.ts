@@ -7,10 +7,18 @@ import type {
   StoredWorkflow,
 } from '../../domain/journal.ts';
 import type { QueueSummary } from '../../domain/queue.ts';
-import type { JournalRecord, RunEvent } from '../../domain/run-events.ts';
+import type { JournalRecord } from '../../domain/run-events.ts';
 import { queueText, toQueueSummary } from '../queue-rows.ts';
+import { joinRecord } from '../record-rows.ts';
 import { toSummary, toWorkflow } from '../rows.ts';
 import { Statements } from './statements.ts';
+
+const readText = `
+  select seq, payload, at_ms, refs, checksum, case when refs is not null then (
+    select json_group_object(hash, body) from blobs
+    where hash in (select value from json_each(journal.refs, '$.fields'))
+  ) end as bodies
+  from journal where run_id = ? and seq > ? order by seq limit ?`;
 
 /** Reads the journal file beside its writer: in WAL mode neither waits for the other. */
 export class SqliteReader {
@@ -91,19 +99,7 @@ export class SqliteReader {
   }
 
   read(runId: string, afterSeq: number, limit: number): JournalRecord[] {
-    return this.statements
-      .all(
-        'select seq, payload, at_ms from journal where run_id = ? and seq > ? order by seq limit ?',
-        runId,
-        afterSeq,
-        limit,
-      )
-      .map(row => {
-        const payload = String(row.payload);
-        // The writer stores what the engine made of `RunEvent`.
-        const event = JSON.parse(payload) as RunEvent;
-        return { seq: Number(row.seq), atMs: Number(row.at_ms), event, bytes: payload.length };
-      });
+    return this.statements.all(readText, runId, afterSeq, limit).map(joinRecord);
   }
 
   nextWakeAt(owner: string): number | undefined {

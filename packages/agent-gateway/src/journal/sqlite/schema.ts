@@ -145,4 +145,21 @@ export const schemaSteps: readonly string[] = [
   create index outbox_dead on outbox (webhook, id) where died_at_ms is not null;
   create index outbox_age on outbox (at_ms);
   `,
+  // `refs` of a blob: runs that name it, each once.
+  `
+  alter table journal add column refs text;
+  alter table journal add column checksum integer;
+
+  create table blobs (
+    hash text not null unique,
+    body text not null,
+    refs integer not null
+  ) strict;
+
+  create table blob_refs (
+    run_id text not null,
+    hash text not null,
+    primary key (run_id, hash)
+  ) strict, without rowid;
+  `,
 ];

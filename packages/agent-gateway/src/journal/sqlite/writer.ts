@@ -5,6 +5,7 @@ import { claimRuns, releaseRun, renewLeases } from './claims.ts';
 import { createOperation, type Operation } from './operations.ts';
 import { announce, applyToOutbox } from './outbox.ts';
 import { changeQueue, enterQueue, leaveQueue } from './queues.ts';
+import { copyRecords, insertRecord, removeRuns } from './records.ts';
 import { schemaSteps } from './schema.ts';
 import { Statements } from './statements.ts';
 
@@ -161,17 +162,12 @@ export class SqliteWriter {
     );
     if (queue !== undefined)
       enterQueue(run.id, { tenant: run.tenant, name: queue.name, atMs: run.atMs }, this.#statements);
-    this.#insertRecord(run.id, 1, { kind: 'run-created', payload, atMs: run.atMs }, 0);
+    const of = { runId: run.id, epoch: 0 };
+    insertRecord({ ...of, seq: 1 }, { kind: 'run-created', payload, atMs: run.atMs }, this.#statements);
     if (run.fork === undefined) return run.id;
     const { runId, to, record } = run.fork;
-    this.#run(
-      `insert into journal select ?, seq, kind, payload, at_ms, 0 from journal
-       where run_id = ? and seq between 2 and ?`,
-      run.id,
-      runId,
-      to,
-    );
-    this.#insertRecord(run.id, to + 1, record, 0);
+    copyRecords({ from: runId, to, runId: run.id }, this.#statements);
+    insertRecord({ ...of, seq: to + 1 }, record, this.#statements);
     return run.id;
   }
 
@@ -198,7 +194,7 @@ export class SqliteWriter {
     );
     if (moved === 0) return append.isRepeat === true && this.#wasWritten(append);
     records.forEach((record, index) => {
-      this.#insertRecord(claim.runId, position + index + 1, record, claim.epoch);
+      insertRecord({ ...claim, seq: position + index + 1 }, record, this.#statements);
     });
     for (const id of consumed ?? []) this.#run('delete from inbox where id = ?', id);
     if (isFinal) {
@@ -308,16 +304,6 @@ export class SqliteWriter {
     );
   }
 
-  #insertRecord(
-    runId: string,
-    seq: number,
-    record: { kind: string; payload: string; atMs: number },
-    epoch: number,
-  ): void {
-    const { kind, payload, atMs } = record;
-    this.#run('insert into journal values (?, ?, ?, ?, ?, ?)', runId, seq, kind, payload, atMs, epoch);
-  }
-
   #request({ tenant, runId, kind, payload, by, atMs }: Extract<Operation, { type: 'request' }>): boolean {
     const open = this.#statements.get(
       "select lease_owner from runs where id = ? and tenant = ? and (ended_at_ms is null or ? = 'rewind')",
@@ -345,10 +331,10 @@ export class SqliteWriter {
       beforeMs,
       limit,
     );
-    const ids = JSON.stringify(rows.map(row => row.id));
-    for (const table of ['journal', 'inbox', 'subscriptions'])
-      this.#run(`delete from ${table} where run_id in (select value from json_each(?))`, ids);
-    this.#run('delete from runs where id in (select value from json_each(?))', ids);
+    removeRuns(
+      rows.map(row => String(row.id)),
+      this.#statements,
+    );
     return rows.length;
   }
 
