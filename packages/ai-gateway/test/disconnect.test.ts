@@ -1,9 +1,9 @@
-import { connect, type Socket } from 'node:net';
 import type { Plan } from '@strata/shared/testing/fake-upstream/plan.ts';
 import { eventStreamHead, jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { chatRequest, type RunningGateway, sectionFor, startGateway } from './harness.ts';
+import { RawClient } from './raw-client.ts';
 import { chatCompletion, chatEvents, chatStream, chatStreamWithoutUsage } from './recordings.ts';
 
 let upstream: FakeUpstream;
@@ -20,46 +20,6 @@ afterAll(async () => {
 beforeEach(() => {
   gateway.records.length = 0;
 });
-
-/** A client on a bare socket, so that the test decides when it leaves and what it reads. */
-class RawClient {
-  readonly socket: Socket;
-  text = '';
-  #waiting: (() => void)[] = [];
-
-  constructor(url: string) {
-    const { port } = new URL(url);
-    this.socket = connect(Number(port), '127.0.0.1');
-    this.socket.setEncoding('utf8');
-    this.socket.on('data', (chunk: string) => {
-      this.text += chunk;
-      for (const check of this.#waiting) check();
-    });
-    this.socket.on('error', () => {}); // a reset of ours comes back as one
-    this.socket.on('close', () => {
-      for (const check of this.#waiting) check();
-    });
-  }
-
-  send(body: object): void {
-    const text = JSON.stringify(body);
-    this.socket.write(
-      `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${gateway.key}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
-    );
-  }
-
-  /** Resolves when the text holds `part`. */
-  until(part: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const check = () => {
-        if (this.text.includes(part)) resolve();
-        else if (this.socket.closed) reject(new Error(`closed before '${part}' came`));
-      };
-      this.#waiting.push(check);
-      check();
-    });
-  }
-}
 
 /** Leaves, and returns how long the upstream took to see it. */
 async function leave(client: RawClient, exchange: number): Promise<number> {
@@ -80,7 +40,7 @@ test.each(chatEvents.map((_, index) => index).slice(1))(
     ];
     upstream.use(plan);
     const exchange = upstream.requests.length + 1;
-    const client = new RawClient(gateway.url);
+    const client = new RawClient(gateway);
     client.send(chatRequest({ stream: true }));
     await client.until(chatEvents[index]?.trimEnd() ?? '');
     expect(await leave(client, exchange)).toBeLessThan(100);
@@ -118,7 +78,7 @@ test.each<[string, Plan]>([
   async (_phase, plan) => {
     upstream.use(plan);
     const exchange = upstream.requests.length + 1;
-    const client = new RawClient(gateway.url);
+    const client = new RawClient(gateway);
     client.send(chatRequest({ stream: true }));
     const request = await upstream.requestReceived(exchange);
     await request.until(each => plan.length === 1 || each.bodyBytesSent > 0);
@@ -133,7 +93,7 @@ test.each<[string, Plan]>([
 test('[F43] after many clients have left, no socket, timer or listener is left behind', async () => {
   upstream.use([eventStreamHead, { op: 'write', bytes: chatEvents.slice(0, 3).join('') }, { op: 'stall' }]);
   const before = countTimers();
-  const clients = Array.from({ length: 30 }, () => new RawClient(gateway.url));
+  const clients = Array.from({ length: 30 }, () => new RawClient(gateway));
   for (const client of clients) client.send(chatRequest({ stream: true }));
   await Promise.all(clients.map(client => client.until('世界')));
   for (const client of clients) client.socket.destroy();
@@ -153,7 +113,7 @@ test('[F45] on a kept connection, each of two requests in a row gets its own ans
       ? [eventStreamHead, { op: 'write', bytes: chatStream }]
       : jsonPlan(chatCompletion),
   );
-  const client = new RawClient(gateway.url);
+  const client = new RawClient(gateway);
   client.send(chatRequest({ stream: true }));
   client.send(chatRequest());
   await client.until('chat.completion",');
@@ -170,7 +130,7 @@ test('[F44] a client that does not read holds the upstream back, and its memory 
   const delta = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'x'.repeat(4000) } }] })}\n\n`;
   upstream.use([eventStreamHead, { op: 'repeat', bytes: delta, times: 50_000 }]);
   const exchange = upstream.requests.length + 1;
-  const client = new RawClient(gateway.url);
+  const client = new RawClient(gateway);
   client.socket.pause();
   client.send(chatRequest({ stream: true }));
   const request = await upstream.requestReceived(exchange);

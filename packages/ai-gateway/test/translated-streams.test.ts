@@ -3,9 +3,8 @@ import type { Plan } from '@strata/shared/testing/fake-upstream/plan.ts';
 import { eventStreamHead, jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
-import { startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startMatrixGateway } from './conformance/matrix-gateway.ts';
+import { type RecordedStream, recordStreams } from './conformance/record-streams.ts';
 import { ingresses } from './conformance/requests.ts';
 import { upstreams } from './conformance/upstreams.ts';
 import { mistakesIn, withoutIds } from './conformance/well-formed.ts';
@@ -18,10 +17,10 @@ const prompt =
 
 let upstream: FakeUpstream;
 let gateway: RunningGateway;
-const recordings = new Map<string, { readonly bytes: Buffer; readonly contentType: string }>();
+let recordings: ReadonlyMap<string, RecordedStream>;
 
 beforeAll(async () => {
-  await record();
+  recordings = await recordStreams(prompt);
   upstream = await startFakeUpstream({ plan: [] });
   gateway = await startGateway({
     section: {
@@ -46,34 +45,6 @@ afterAll(async () => {
   await gateway.close();
   await upstream.close();
 });
-
-/** What the simulator answers to the gateway's own requests: each is sent again, without the gateway. */
-async function record(): Promise<void> {
-  const simulator = await startSimulator({ keys: ['sk-provider'] });
-  const recorder = await startMatrixGateway(simulator);
-  for (const { name } of upstreams) {
-    const client = ingresses.find(each => each.protocol !== name);
-    if (client === undefined) throw new Error('no ingress');
-    const model = `${name}-thinking`;
-    await post(recorder, client.path(model), client.body(model, prompt));
-    const asked = simulator.requests.at(-1);
-    if (asked === undefined) throw new Error('nothing was asked');
-    const headers = Object.entries(asked.headers).flatMap(([key, value]) =>
-      typeof value === 'string' && !['host', 'connection', 'content-length'].includes(key)
-        ? [[key, value] as const]
-        : [],
-    );
-    const answer = await fetch(`${simulator.url}${asked.path}`, {
-      method: 'POST',
-      headers: Object.fromEntries(headers),
-      body: asked.body,
-    });
-    const bytes = Buffer.from(await answer.arrayBuffer());
-    recordings.set(name, { bytes, contentType: answer.headers.get('content-type') ?? '' });
-  }
-  await recorder.close();
-  await simulator.close();
-}
 
 function recording(name: string) {
   const found = recordings.get(name);

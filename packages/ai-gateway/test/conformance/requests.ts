@@ -73,6 +73,22 @@ export const ingresses: readonly Ingress[] = [
   },
 ];
 
+/** The same request for a whole answer. */
+export function wholeOf({ name, protocol, path, body }: Ingress): Ingress {
+  return {
+    name,
+    protocol,
+    path: model =>
+      path(model)
+        .replace(/:streamG(.*?)(\?.*)?$/, ':g$1')
+        .replace('converse-stream', 'converse'),
+    body(model, prompt) {
+      const { stream, stream_options, ...rest } = body(model, prompt) as Record<string, unknown>; // an object of the list above
+      return rest;
+    },
+  };
+}
+
 function geminiBody(_model: string, prompt: string): object {
   return {
     contents: [{ role: 'user', parts: [{ text: prompt }] }],
