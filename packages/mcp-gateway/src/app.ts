@@ -178,6 +178,7 @@ export async function createMcpGateway(
       runCall,
       cursors: createCursors(sealer),
       taskIds,
+      haveTasks: era => facts.haveTasks(directory.list(), era),
       policy: deps.policy,
     }),
     checkOrigin: createOriginCheck({

@@ -5,7 +5,16 @@ import { systemClock } from '@strata/shared/clock.ts';
 import { createMemoryHot } from '@strata/shared/stores/memory-hot.ts';
 import { freePort } from '@strata/shared/testing/private-server.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { errorOf, eventsOf, headersFor, messagesOf, openRawClient, resultText } from './raw-client.ts';
+import {
+  errorOf,
+  eventsOf,
+  headersFor,
+  initializeBody,
+  messagesOf,
+  openRawClient,
+  resultText,
+  until,
+} from './raw-client.ts';
 import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
 
 /** Two gateways in one process that share a hot store. That one of them dies is for `replica-death.test.ts`. */
@@ -104,6 +113,35 @@ test('[resumption][M-4] what was missed is replayed by any replica, and only tha
   cut.abort();
   const rest = (await messagesOf(await get({ 'last-event-id': last }))).map(line => JSON.parse(line));
   expect(rest.map(message => message.params?.progress ?? message.id)).toEqual([3, 1]);
+});
+
+test('a POST of the first revision reaches its stream from any replica, and nobody else’s', async () => {
+  const stop = new AbortController();
+  const headers = headersFor(at(two, one.userKey));
+  const stream = await fetch(new URL('/sse', one.url), {
+    headers: { ...headers, accept: 'text/event-stream' },
+    signal: stop.signal,
+  });
+  const events = eventsOf(stream);
+  const path = String((await events.next()).value?.data);
+  const post = (gateway: TestGateway, body: string, key = one.userKey) =>
+    fetch(new URL(path, gateway.url), { method: 'POST', headers: headersFor(at(gateway, key)), body });
+  const answerTo = async (gateway: TestGateway, body: string) => {
+    expect((await post(gateway, body)).status).toBe(202);
+    return JSON.parse(String((await events.next()).value?.data));
+  };
+  const hello = await answerTo(two, initializeBody({ version: '2024-11-05' }));
+  expect(hello.result.protocolVersion).toBe('2024-11-05');
+  const call = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"own__pid","arguments":{}}}';
+  const there = await answerTo(two, call);
+  expect((await answerTo(one, call)).result).toEqual(there.result);
+  expect((await post(two, call, await two.createKey('mallory'))).status).toBe(404);
+  expect(
+    (await fetch(new URL('/messages?session_id=none', two.url), { method: 'POST', headers, body: call }))
+      .status,
+  ).toBe(404);
+  stop.abort();
+  await until(async () => (await post(two, call)).status === 404, 'the end of the stream');
 });
 
 test('[session][S-2][M-9] a session of another replica is the same 404 to a foreign key as one that never was', async () => {

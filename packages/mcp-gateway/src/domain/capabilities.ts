@@ -68,8 +68,8 @@ export function serverCapabilitiesFor(
 ): JsonObject {
   const { tasks, extensions, ...others } = capabilities;
   const isSameEra = eraOf(protocolVersion) === era;
-  const hasTasks = tasks !== undefined && era === 'legacy' && isSameEra && !isShared;
-  return { ...others, ...(hasTasks && { tasks }), ...carriedExtensions(extensions, era, isSameEra) };
+  const isCarried = tasks !== undefined && era === 'legacy' && isSameEra && !isShared;
+  return { ...others, ...(isCarried && { tasks }), ...carriedExtensions(extensions, era, isSameEra) };
 }
 
 /**
@@ -81,11 +81,16 @@ export function clientCapabilitiesFor({ capabilities, protocolVersion }: ClientH
   return { ...others, ...carriedExtensions(extensions, era, eraOf(protocolVersion) === era) };
 }
 
+/** Whether any messages about tasks mean something to the server, of what it is for a client. */
+export function hasTasks({ tasks, extensions }: JsonObject): boolean {
+  return tasks !== undefined || (isObject(extensions) && extensions[tasksExtension] !== undefined);
+}
+
 function carriedExtensions(extensions: unknown, era: Era, isSameEra: boolean): JsonObject {
   if (!isObject(extensions)) return {};
   const { [tasksExtension]: tasks, ...others } = extensions;
-  const hasTasks = tasks !== undefined && era === 'modern' && isSameEra;
-  return { extensions: hasTasks ? extensions : others };
+  const isCarried = tasks !== undefined && era === 'modern' && isSameEra;
+  return { extensions: isCarried ? extensions : others };
 }
 
 /** The servers' instructions under a heading each, cut at 16 Ki characters. */

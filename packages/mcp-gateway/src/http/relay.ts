@@ -21,6 +21,13 @@ export interface RelayDeps {
 export interface Relay {
   /** Answers a request for a session of another replica. `false`: it is to be answered here. */
   handle(request: FastifyRequest, reply: FastifyReply): Promise<boolean>;
+  /** Passes a POST on to the replica that has announced the stream `id`. `false` when there is none. */
+  toStream(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    stream: { id: string; route: string },
+  ): Promise<boolean>;
+  announce: Replicas['announce'];
   /** Ends every relayed stream: its client comes back, to a replica that stays. */
   endAll(): void;
 }
@@ -122,6 +129,20 @@ export function createRelay(deps: RelayDeps): Relay {
       }
       throw ownerLost();
     },
+    async toStream(request, reply, { id, route }) {
+      if (request.headers[relayHeader] !== undefined) return false;
+      const owner = await deps.replicas.ownerOf(id, request.caller, route);
+      if (!owner) return false;
+      try {
+        await answer(request, reply, await send(request, owner));
+        return true;
+      } catch (error) {
+        if (request.gone.aborted) return true;
+        if (neverSent.has(GatewayError.from(error).reason)) return false; // its stream is gone with it
+        throw ownerLost();
+      }
+    },
+    announce: (id, binding) => deps.replicas.announce(id, binding),
     endAll() {
       for (const stream of open) stream.end();
     },

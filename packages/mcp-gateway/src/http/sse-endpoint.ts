@@ -78,15 +78,28 @@ async function open(
   const abandoned = deps.clock.schedule(deps.settings().sessions.pendingMs, () => {
     if (peer.session === undefined) stream.end().catch(() => {}); // it is gone already
   });
+  const announced = announce(id, peer, deps);
   reply.raw.once('close', () => {
     abandoned.cancel();
     peers.delete(id);
+    announced.then(withdraw => withdraw?.()).catch((error: unknown) => deps.onUnforeseen(error, request.id));
     peer.session
       ?.then(session => deps.sessions.end(session, 'client'))
       .catch((error: unknown) => deps.onUnforeseen(error, request.id));
   });
+  await announced;
   await stream.write(formatSse({ event: 'endpoint', data: `${path}?session_id=${id}` }));
   return undefined;
+}
+
+/** Without the store the stream is this replica's alone. */
+async function announce(
+  id: string,
+  { caller, path }: Peer,
+  { relay }: McpEndpointDeps,
+): Promise<(() => Promise<void>) | undefined> {
+  const binding = { tenant: caller.tenant, principal: caller.principal, route: path };
+  return relay?.announce(id, binding).catch(() => undefined);
 }
 
 async function take(
@@ -101,6 +114,10 @@ async function take(
     peer?.path === pathOf(request) &&
     peer.caller.tenant === request.caller.tenant &&
     peer.caller.principal === request.caller.principal;
+  if (!peer && typeof id === 'string') {
+    const isPassedOn = await deps.relay?.toStream(request, reply, { id, route: pathOf(request) });
+    if (isPassedOn) return reply;
+  }
   if (!peer || !isOwn) {
     throw new GatewayError('not_found', 'There is no such session. Open a stream with GET first.', {
       reason: 'unknown_session',

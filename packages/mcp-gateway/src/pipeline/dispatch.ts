@@ -13,7 +13,7 @@ import { renderResult } from '../wire/render.ts';
 import { type Edit, onOneLine, splice } from '../wire/splice.ts';
 import { isLogLevel } from './log-levels.ts';
 import { renderListPage } from './render-list.ts';
-import type { DispatchDeps, Handler, Request, Target } from './request.ts';
+import { type DispatchDeps, type Handler, type Request, type Target, unknownMethod } from './request.ts';
 import { taskHandlers } from './task-calls.ts';
 
 /** Answers a request: the whole answer, under the id the client wrote. @throws GatewayError, or the reason of the call's signal */
@@ -56,9 +56,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const isKnown = Object.hasOwn(handlers, method) && !foreign.has(method);
     const handler = isKnown ? handlers[method] : undefined;
     if (handler) return handler(request, deps);
-    throw new GatewayError('not_implemented', `The method '${method.slice(0, 100)}' is not known here.`, {
-      reason: 'unknown_method',
-    });
+    throw unknownMethod(method);
   };
 }
 

@@ -3,7 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
-import type { SessionOwner, SessionStore, StoredSession } from '../domain/session-record.ts';
+import type { SessionBinding, SessionOwner, SessionStore, StoredSession } from '../domain/session-record.ts';
 import type { LiveSession } from './live-session.ts';
 import { isBoundTo, type SessionDirectory, sessionTag } from './session-directory.ts';
 
@@ -26,6 +26,8 @@ export interface ReplicasOptions {
 /** A replica that has not said for so many beats that it lives is taken for dead. */
 const missedBeats = 3;
 const livenessCacheMs = 500;
+/** What a client of the first revision has said before it says anything. */
+const firstHello = { protocolVersion: '2024-11-05', capabilities: {}, clientInfo: {} };
 const noPlace: SessionPlace = { type: 'nowhere' };
 
 /**
@@ -82,6 +84,33 @@ export class Replicas {
     const taking = this.#takeOver(id, tag, stored).finally(() => this.#taking.delete(tag));
     this.#taking.set(tag, taking);
     return taking;
+  }
+
+  /**
+   * Says that a stream of the first revision is held here, so that its POSTs find it from any replica. It is owned like a session, but dies
+   * with its owner. Returns how to take it back. @throws GatewayError overloaded
+   */
+  async announce(id: string, binding: SessionBinding): Promise<() => Promise<void>> {
+    const { store, clock } = this.#options;
+    const tag = sessionTag(id);
+    const record = {
+      binding,
+      hello: firstHello,
+      createdAtMs: clock.now(),
+      logLevel: undefined,
+      subscriptions: [],
+    };
+    const lease = await store.create(tag, record);
+    return () => store.end(tag, lease);
+  }
+
+  /** The living replica that has announced this. A foreign one was never announced (M5). */
+  async ownerOf(id: string, caller: Caller, route: string): Promise<SessionOwner | undefined> {
+    const { store, instance } = this.#options;
+    const stored = await store.read(sessionTag(id));
+    if (!stored || !isBoundTo(stored.record.binding, caller, route)) return undefined;
+    const { owner } = stored;
+    return owner.instance !== instance && (await this.#isAlive(owner.instance)) ? owner : undefined;
   }
 
   /** Calls `onDead` once when the replica is taken for dead. Returns how to stop watching. */

@@ -1,9 +1,11 @@
 import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
 import type { Cursors } from '../domain/cursor.ts';
 import type { Call } from '../domain/exchange.ts';
 import type { RequestFrame } from '../domain/frame.ts';
+import type { Era } from '../domain/protocol-versions.ts';
 import type { GatewaySettings } from '../domain/settings.ts';
 import type { TaskIds } from '../domain/task-ids.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
@@ -30,6 +32,8 @@ export interface DispatchDeps {
   readonly runCall: RunCall;
   readonly cursors: Cursors;
   readonly taskIds: TaskIds;
+  /** Whether any server offers tasks to clients of this era. */
+  readonly haveTasks: (era: Era) => boolean;
   readonly policy: Pick<PolicyGuard, 'require'>;
 }
 
@@ -53,3 +57,9 @@ export type PassOn = (
   target: Target,
   onRefused?: () => void,
 ) => Promise<Buffer>;
+
+export function unknownMethod(method: string): GatewayError {
+  return new GatewayError('not_implemented', `The method '${method.slice(0, 100)}' is not known here.`, {
+    reason: 'unknown_method',
+  });
+}

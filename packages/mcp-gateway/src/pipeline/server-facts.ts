@@ -1,7 +1,8 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
-import type { ServerHello } from '../domain/capabilities.ts';
+import { hasTasks, type ServerHello, serverCapabilitiesFor } from '../domain/capabilities.ts';
+import type { Era } from '../domain/protocol-versions.ts';
 import type { ChannelOwner, Upstream } from '../domain/upstream.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { gatewayHello } from './gateway-identity.ts';
@@ -43,6 +44,15 @@ export class ServerFacts {
     if (fact?.status === 'down' && fact.untilMs > this.#clock.monotonic()) return undefined;
     const answer = fact?.status === 'asking' ? fact.answer : this.#ask(upstream);
     return withSignal(answer, signal).catch(() => undefined);
+  }
+
+  /** Whether a server that was reached carries tasks for clients of this era. */
+  haveTasks(upstreams: readonly Upstream[], era: Era): boolean {
+    return upstreams.some(upstream => {
+      const fact = this.#facts.get(upstream);
+      const isShared = upstream.policy.sharing === 'shared';
+      return fact?.status === 'known' && hasTasks(serverCapabilitiesFor(fact.hello, era, isShared));
+    });
   }
 
   learn(upstream: Upstream, hello: ServerHello): void {

@@ -5,7 +5,14 @@ import { rawText, textParam } from '../wire/frame.ts';
 import { renderResult } from '../wire/render.ts';
 import { onOneLine } from '../wire/splice.ts';
 import { metaKeys } from './gateway-identity.ts';
-import type { Handler, PassOn, Request, Target } from './request.ts';
+import {
+  type DispatchDeps,
+  type Handler,
+  type PassOn,
+  type Request,
+  type Target,
+  unknownMethod,
+} from './request.ts';
 
 /**
  * Tasks: of sessions (2025-11-25, "Tasks") and of the extension (SEP-2663). Each goes to the server that has it, in an era that both ends
@@ -13,7 +20,7 @@ import type { Handler, PassOn, Request, Target } from './request.ts';
  * who ask about all tasks.
  */
 export function taskHandlers(passOn: PassOn): Readonly<Record<string, Handler>> {
-  const toItsServer: Handler = (request, deps) => passOn(request, deps, targetOf(request, deps.taskIds));
+  const toItsServer: Handler = (request, deps) => passOn(request, deps, targetOf(request, deps));
   return {
     'tasks/get': toItsServer,
     'tasks/cancel': toItsServer,
@@ -26,10 +33,11 @@ export function taskHandlers(passOn: PassOn): Readonly<Record<string, Handler>> 
 const maxPages = 20;
 const maxTasks = 1000;
 
-function targetOf({ client, frame }: Request, taskIds: Parameters<Handler>[1]['taskIds']): Target {
+function targetOf({ client, frame }: Request, { taskIds, haveTasks }: DispatchDeps): Target {
   const exposed = textParam(frame, 'taskId');
   const found = exposed === undefined ? undefined : taskIds.resolve(client.owner, exposed);
   if (!found || exposed === undefined) {
+    if (!haveTasks(client.era)) throw unknownMethod(frame.method);
     throw new GatewayError('not_found', 'There is no such task.', {
       reason: 'unknown_task',
       param: 'taskId',
@@ -40,7 +48,8 @@ function targetOf({ client, frame }: Request, taskIds: Parameters<Handler>[1]['t
 }
 
 /** The tasks of this session's own conversations, which is where its tasks are; the newest thousand of each server on one page. */
-async function listTasks({ client, call }: Request): Promise<Buffer> {
+async function listTasks({ client, call, frame }: Request, { haveTasks }: DispatchDeps): Promise<Buffer> {
+  if (!haveTasks(client.era)) throw unknownMethod(frame.method);
   const servers = client.channels.upstreams().filter(({ policy }) => policy.sharing === 'session');
   const { signal } = call.abort;
   const missing: { server: string; reason: string }[] = [];

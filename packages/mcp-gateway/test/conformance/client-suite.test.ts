@@ -20,7 +20,7 @@ afterAll(() => host?.close());
 
 test.for(['2025-11-25', '2026-07-28'] as const)(
   '[MCP-5] as a client of servers the gateway passes every scenario of %s that applies to it',
-  { timeout: 180_000 },
+  { timeout: 240_000, retry: 1 }, // as in `conformance.test.ts`
   async (requirements: Requirements) => {
     const command = `${node} ${join(import.meta.dirname, 'client-command.mjs')} ${host.url}`;
     const run = await runSuite([
