@@ -33,6 +33,7 @@ import type { ApiDeps } from './http/api-deps.ts';
 import { addApprovalRoutes } from './http/approval-routes.ts';
 import { addCloudEventRoutes } from './http/cloud-event-routes.ts';
 import { addEventRoutes } from './http/event-routes.ts';
+import { addRequestLimits } from './http/limit-requests.ts';
 import { addQueueRoutes } from './http/queue-routes.ts';
 import { createRecordChange } from './http/record-change.ts';
 import { addRunRoutes } from './http/run-routes.ts';
@@ -149,6 +150,7 @@ export async function createAgentGateway(
   const scheduler = startSchedules(scheduleDeps);
   const webhooks = openWebhooks(config, journal, deps);
   if (current.role !== 'worker') {
+    addRequestLimits(server.app, deps.limiter);
     addApprovalRoutes(server.app, approvalDeps);
     addScheduleRoutes(server.app, scheduleDeps);
     addRunRoutes(server.app, api);
@@ -157,7 +159,7 @@ export async function createAgentGateway(
     addTimelineRoutes(server.app, api);
     addWorkflowRoutes(server.app, scheduleDeps);
     addCloudEventRoutes(server.app, api);
-    addWebhookRoutes(server.app, webhooks.routes);
+    addWebhookRoutes(server.app, { ...webhooks.routes, recordChange: api.recordChange });
   }
   if (current.role !== 'http') {
     journal.onDue(runId => (runId === undefined ? worker.scan() : worker.ask(runId)));

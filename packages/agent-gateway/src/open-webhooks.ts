@@ -21,16 +21,6 @@ export function openWebhooks(
       sealer: deps.sealer,
       maxPerTenant: () => config.current.webhooks.per_tenant,
       requireAddress: url => void webhookAddress(url, settings()),
-      recordChange: ({ tenant, principal, keyId }, action, id) =>
-        deps.audit.record({
-          tenant,
-          category: 'admin',
-          action,
-          outcome: 'succeeded',
-          principal,
-          keyId,
-          target: { type: 'webhook', id },
-        }),
     },
   };
 }

@@ -89,6 +89,13 @@ const ofSchedule = (method: string, verb: string, path = '', body: unknown = {})
   act: (name: string) =>
     gateway.call(method, `/v1/schedules/${name}${path}`, method === 'DELETE' ? {} : { body }),
 });
+const hook = { url: 'https://example.com/hook', types: ['run-completed'] };
+const ofWebhook = (method: string, verb: string, path = '', body: unknown = {}) => ({
+  route: `${method} /v1/webhooks/:id`,
+  action: `webhook.${verb}`,
+  prepare: async () => (await call('POST', '/v1/webhooks', hook)).body.id,
+  act: (id: string) => gateway.call(method, `/v1/webhooks/${id}${path}`, method === 'DELETE' ? {} : { body }),
+});
 const schedule = { workflow: { namespace: 'test', name: 'flow', version: '9.0.0' }, every: { days: 1 } };
 const putWorkflow = () => call('PUT', '/v1/workflows/test/flow/9.0.0', other('9.0.0'));
 
@@ -118,6 +125,18 @@ const cases: readonly Case[] = [
     from: '2026-01-01T00:00:00Z',
     until: '2026-01-02T00:00:00Z',
   }),
+  {
+    route: 'POST /v1/webhooks',
+    action: 'webhook.create',
+    prepare: async () => 'webhook_',
+    act: () => call('POST', '/v1/webhooks', hook),
+  },
+  ofWebhook('PATCH', 'change', '', { description: 'for the desk' }),
+  ofWebhook('DELETE', 'delete'),
+  ofWebhook('POST', 'pause', ':pause'),
+  ofWebhook('POST', 'resume', ':resume'),
+  ofWebhook('POST', 'rotate', ':rotate'),
+  ofWebhook('POST', 'redeliver', ':redeliver'),
   {
     route: 'PUT /v1/workflows/:namespace/:name/:version',
     action: 'workflow.store',

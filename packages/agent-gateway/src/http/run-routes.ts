@@ -11,6 +11,7 @@ import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
 import { findRun, maySee } from './find-run.ts';
 import { readFork } from './fork-run.ts';
+import { leaveLimits } from './limit-requests.ts';
 import { migrateRun } from './migrate-run.ts';
 import { checkFields, definitionMediaTypes } from './read-body.ts';
 import { readRecords } from './read-records.ts';
@@ -164,6 +165,7 @@ async function awaitEnd(
 ): Promise<RunSummary> {
   const isAtRest = ({ status, position }: RunSummary) =>
     position >= minPosition && (terminalStatuses.has(status) || isPaused(status));
+  leaveLimits(request);
   const untilMs = clock.monotonic() + maxMs;
   let current = run;
   while (!isAtRest(current)) {

@@ -10,6 +10,7 @@ import {
   webhookNotFound,
 } from '../pipeline/change-webhooks.ts';
 import { checkFields, readFields } from './read-body.ts';
+import type { RecordChange } from './record-change.ts';
 
 const caller = { config: { access: 'caller' } } as const;
 
@@ -44,11 +45,15 @@ const deadQuery = z.strictObject({
 });
 
 /** `/v1/webhooks`: who is told what runs do, with `:pause`, `:resume`, `:rotate` and `:redeliver`. */
-export function addWebhookRoutes(app: FastifyInstance, deps: WebhookDeps): void {
+export function addWebhookRoutes(
+  app: FastifyInstance,
+  deps: WebhookDeps & { readonly recordChange: RecordChange },
+): void {
   const { outbox } = deps;
 
   app.post('/v1/webhooks', caller, async (request, reply) => {
     const { webhook, secret } = await createWebhook(readFields(request, createBody), request.caller, deps);
+    await deps.recordChange(request, { action: 'webhook.create', id: webhook.id });
     const standing = { failures: 0, problem: undefined, nextAtMs: 0, waiting: 0, dead: 0 };
     return reply
       .code(201)
@@ -82,7 +87,7 @@ export function addWebhookRoutes(app: FastifyInstance, deps: WebhookDeps): void 
   app.delete<WithId>('/v1/webhooks/:id', caller, async (request, reply) => {
     const { id, tenant } = await find(request, deps);
     await outbox.delete(tenant, id);
-    deps.recordChange(request.caller, 'webhook.delete', id);
+    await deps.recordChange(request, { action: 'webhook.delete', id });
     return reply.code(204).send();
   });
 
@@ -127,14 +132,14 @@ export function addWebhookRoutes(app: FastifyInstance, deps: WebhookDeps): void 
     },
     async redeliver(request, webhook) {
       const revived = await outbox.revive(webhook.id);
-      deps.recordChange(request.caller, 'webhook.redeliver', webhook.id);
+      await deps.recordChange(request, { action: 'webhook.redeliver', id: webhook.id });
       return { redelivered: revived };
     },
   };
 
   async function change(request: FastifyRequest, action: string, changed: Webhook): Promise<void> {
     await outbox.put(changed);
-    deps.recordChange(request.caller, action, changed.id);
+    await deps.recordChange(request, { action, id: changed.id });
   }
 }
 

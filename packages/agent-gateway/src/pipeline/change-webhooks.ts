@@ -14,8 +14,6 @@ export interface WebhookDeps {
   readonly maxPerTenant: () => number;
   /** @throws GatewayError as `webhookAddress`. */
   readonly requireAddress: (url: string) => void;
-  /** Enters a change in the audit log. */
-  readonly recordChange: (by: Caller, action: string, id: string) => void;
 }
 
 /** How long the secret before signs too after a rotation. */
@@ -48,7 +46,6 @@ export async function createWebhook(
     createdAtMs: nowMs,
   };
   await deps.outbox.put(webhook);
-  deps.recordChange(caller, 'webhook.create', webhook.id);
   return { webhook, secret: shown };
 }
 

@@ -1,7 +1,14 @@
 import type { Subject } from '../money/subject.ts';
 
 /** What is limited: a number in a window, or how many at a time. */
-export const limitUnits = ['requests', 'input_tokens', 'output_tokens', 'tool_calls', 'concurrency'] as const;
+export const limitUnits = [
+  'requests',
+  'input_tokens',
+  'output_tokens',
+  'tool_calls',
+  'runs',
+  'concurrency',
+] as const;
 export type LimitUnit = (typeof limitUnits)[number];
 
 export type Amounts = Readonly<Partial<Record<Exclude<LimitUnit, 'concurrency'>, number>>>;
