@@ -1,4 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
+import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
+import { sized } from '@strata/shared/testing/size.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Effects, startEffects } from './support/effects.ts';
 import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
@@ -6,6 +9,13 @@ import { openTestPostgres, type TestPostgres } from './support/postgres-journal.
 
 /** Gateways that share a database: one answers requests, two work; the database is stopped under them. */
 
+const runCount = sized({ ci: 60, soak: 5000 });
+const lanes = sized({ ci: 6, soak: 50 });
+const pauseMs = sized({ ci: 20, soak: 2000 });
+/** How long the database is left alone before it is disturbed again. */
+const quietMs = { least: sized({ ci: 300, soak: 5000 }), most: sized({ ci: 600, soak: 20_000 }) };
+const longestHangMs = sized({ ci: 300, soak: 5000 });
+const seed = Number(process.env.STRATA_CHAOS_SEED ?? Date.now() % 1_000_000);
 let postgres: TestPostgres;
 let effects: Effects;
 let http: TestGateway;
@@ -47,7 +57,7 @@ const workflow = () =>
         fork: { branches: [{ left: effect('${ .doubled }') }, { right: effect('${ .doubled + 1 }') }] },
       },
     },
-    { pause: { wait: { milliseconds: 20 } } },
+    { pause: { wait: { milliseconds: pauseMs } } },
     { finish: { set: { sum: '${ .[0].doubled + .[1].doubled }' } } },
   ]);
 
@@ -59,16 +69,16 @@ async function submit(n: number): Promise<string> {
     });
     if (status < 300) return body.id;
     if (status < 500) throw new Error(JSON.stringify(body));
-    await new Promise(resolve => setTimeout(resolve, 50)); // the database is away
+    await sleep(50); // the database is away
   }
 }
 
 async function ended(id: string) {
-  const giveUpAt = Date.now() + 60_000;
+  const giveUpAt = Date.now() + 120_000;
   for (;;) {
     const { status, body } = await http.call('GET', `/v1/runs/${id}`);
     if ((status === 200 && body.ended_at !== undefined) || Date.now() > giveUpAt) return body;
-    await new Promise(resolve => setTimeout(resolve, 50));
+    await sleep(50);
   }
 }
 
@@ -77,32 +87,43 @@ test('[AG-4] a run that one process takes in is worked on by another', async () 
   expect(body).toMatchObject({ status: 'completed', output: { sum: 26 } });
 });
 
-test('[F74] [AG-1] the database is killed again and again: every run ends with the exact result, no effect is repeated after its end', async () => {
-  const runs = Array.from({ length: Number(process.env.STRATA_CHAOS_RUNS ?? 120) }, (_, index) => index + 10);
-  const restarts = Number(process.env.STRATA_CHAOS_RESTARTS ?? 4);
-  let isOver = false;
-  const chaos = (async () => {
-    for (let restart = 0; restart < restarts && !isOver; restart++) {
-      await new Promise(resolve => setTimeout(resolve, 400));
-      await postgres.server.restart();
+/** Kills the server or makes it hang, by turns of chance, until the runs are through; gives how often. */
+async function disturb(isOver: () => boolean): Promise<number> {
+  const random = seededRandom(seed);
+  let times = 0;
+  for (; !isOver(); times++) {
+    await sleep(quietMs.least + random() * (quietMs.most - quietMs.least));
+    if (random() < 0.5) await postgres.server.restart();
+    else {
+      postgres.server.pause();
+      await sleep(random() * longestHangMs);
+      postgres.server.resume();
     }
-  })();
-  const lanes = Array.from({ length: 6 }, async (_, lane) => {
-    const results: unknown[] = [];
-    for (let at = lane; at < runs.length; at += 6) {
+  }
+  return times;
+}
+
+test(`[F74] [AG-1] the database is killed and made to hang again and again during ${runCount} runs: every run ends with the exact result, no effect is repeated after its end (seed ${seed})`, async () => {
+  const runs = Array.from({ length: runCount }, (_, index) => index + 10);
+  let isOver = false;
+  const chaos = disturb(() => isOver);
+  const inLane = async (_: unknown, lane: number) => {
+    const results: [number, { id: string }][] = [];
+    for (let at = lane; at < runs.length; at += lanes) {
       const n = runs[at] ?? 0;
       results.push([n, await ended(await submit(n))]);
     }
-    return results as [number, { id: string; status: string; output: unknown }][];
-  });
-  const results = (await Promise.all(lanes)).flat();
+    return results;
+  };
+  const results = (await Promise.all(Array.from({ length: lanes }, inLane))).flat();
   isOver = true;
-  await chaos;
+  const disturbances = await chaos;
+  expect(disturbances).toBeGreaterThan(1);
   expect(results).toHaveLength(runs.length);
   for (const [n, body] of results)
     expect(body, `run ${n}`).toMatchObject({ status: 'completed', output: { sum: 8 * n + 2 } });
   for (const [, { id }] of results) await checkEffects(id);
-}, 180_000);
+}, 1_800_000);
 
 /** Every request that arrived had been announced in the journal before, and every call has ended once. */
 async function checkEffects(id: string): Promise<void> {
