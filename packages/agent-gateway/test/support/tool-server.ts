@@ -24,8 +24,9 @@ export interface ToolServer extends FarEnd {
   readonly openSessions: ReadonlySet<string>;
   /** Answers with an event stream instead of JSON. */
   streams: boolean;
-  /** The next call is taken and not answered. */
+  /** The next call is taken and not answered, until `answerHeld`. */
   holdNextCall(): Promise<void>;
+  answerHeld(): void;
   /** Forgets every session, as a gateway does that was started again. */
   forgetSessions(): void;
 }
@@ -35,6 +36,7 @@ export async function startToolServer(tools: readonly Tool[]): Promise<ToolServe
   const sessions = new Set<string>();
   const calls: { name: string; key: unknown; envelope: unknown }[] = [];
   let onHeld: (() => void) | undefined;
+  const held: (() => void)[] = [];
 
   function answer(request: Received, response: ServerResponse): void {
     const session = request.headers['mcp-session-id'];
@@ -73,14 +75,20 @@ export async function startToolServer(tools: readonly Tool[]): Promise<ToolServe
   }
 
   function runTool(message: Message, request: Received, response: ServerResponse): void {
-    const { name = '', arguments: input = {}, _meta } = message.params ?? {};
+    const { name = '', _meta } = message.params ?? {};
     const key = _meta?.['strata/idempotency-key'];
     calls.push({ name, key, envelope: request.headers['x-strata-envelope'] });
     if (onHeld !== undefined) {
       onHeld();
       onHeld = undefined;
+      held.push(() => answerCall(message, response));
       return;
     }
+    answerCall(message, response);
+  }
+
+  function answerCall(message: Message, response: ServerResponse): void {
+    const { name = '', arguments: input = {} } = message.params ?? {};
     const tool = tools.find(each => each.name === name);
     try {
       const output = tool?.run(input);
@@ -111,6 +119,9 @@ export async function startToolServer(tools: readonly Tool[]): Promise<ToolServe
       new Promise(resolve => {
         onHeld = resolve;
       }),
+    answerHeld() {
+      for (const answer of held.splice(0)) answer();
+    },
     forgetSessions: () => sessions.clear(),
   };
   return server;
