@@ -70,6 +70,9 @@ const serviceTiers: Readonly<Record<string, object>> = {
   openai: { flex: { multiplier: '0.5' }, batch: { multiplier: '0.5' } },
 };
 
+/** Searches of the web are charged by the use: 10 USD for a thousand (platform.claude.com "Web search tool", openai.com "API pricing"). */
+const searchUsdPerMillion: Readonly<Record<string, string>> = { anthropic: '10000', openai: '10000' };
+
 const models: Record<string, unknown> = {};
 const data = join(folder, 'dist/providers/data');
 for (const file of readdirSync(data).sort()) {
@@ -83,6 +86,7 @@ for (const file of readdirSync(data).sort()) {
     const isAnthropic = /claude/.test(id);
     models[`${vendor}/${id}`] = {
       ...pricesOf(cost, isAnthropic),
+      ...(searchUsdPerMillion[vendor] && { tool_units: searchUsdPerMillion[vendor] }),
       ...(contextWindow && { context_tokens: contextWindow }),
       ...(maxTokens && { max_output_tokens: maxTokens }),
       ...(cost.tiers !== undefined && {

@@ -141,3 +141,36 @@ test('[$-2] a model without a price cannot spend from a budget', async () => {
   const refused = await post(gateway, '/v1/chat/completions', request({ model: 'free' }));
   expect([refused.status, JSON.parse(refused.body.toString()).error.code]).toEqual([402, 'cost_unknown']);
 });
+
+test('[$-2] what a provider’s own API may cost is not known: under a budget it is refused, and reading there goes on', async () => {
+  await start([{ subject: 'organisation:acme', limit_usd: '1' }]);
+  const before = upstream.requests.length;
+  const batch = await post(gateway, '/providers/fake-openai/batches', { input_file_id: 'file_1' });
+  expect([batch.status, JSON.parse(batch.body.toString()).reason]).toEqual([402, 'cost_unknown']);
+  expect(upstream.requests.length).toBe(before);
+  const headers = { authorization: `Bearer ${gateway.key}` };
+  const list = await fetch(`${gateway.url}/providers/fake-openai/batches`, { headers });
+  expect(list.status).toBe(200);
+  await list.text();
+  expect(await totals()).toEqual({ spent: 0n, lost: 0n });
+});
+
+test('[$-2] with `unpriced: block` what a provider’s own API may cost is refused without a budget too; else its entry says that it has no cost', async () => {
+  const section = sectionFor({ openai: upstream.url }, { unpriced: 'block' });
+  gateway = await startGateway({ keepsRecords: false, section });
+  const ask = () => post(gateway, '/providers/fake-openai/batches', { input_file_id: 'file_1' });
+  const refused = await ask();
+  expect([refused.status, JSON.parse(refused.body.toString()).reason]).toEqual([403, 'model_unpriced']);
+  await gateway.close();
+  upstream.use(jsonPlan({ id: 'batch_1', status: 'validating' }));
+  gateway = await startGateway({ keepsRecords: false, section: sectionFor({ openai: upstream.url }) });
+  expect((await ask()).status).toBe(200);
+  await gateway.deps.ledger.flush();
+  expect(await entries()).toEqual([
+    expect.objectContaining({
+      alias: 'providers/fake-openai',
+      usage_source: 'missing',
+      cost_nano_usd: null,
+    }),
+  ]);
+});

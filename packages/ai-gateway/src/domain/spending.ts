@@ -3,7 +3,8 @@ import type { Reservation } from '@strata/shared/money/budgets.ts';
 import { costOf, type PriceList } from '@strata/shared/money/price.ts';
 import { inputTokens, outputTokens, type Usage } from '@strata/shared/money/usage.ts';
 import { lastMember, valueAt } from './json-scan.ts';
-import type { AnswerFacts, ModelRequest } from './protocol.ts';
+import type { AnswerFacts, ModelRequest, Protocol } from './protocol.ts';
+import type { ModelProvider } from './provider.ts';
 
 /** Tokens that an attempt can use at most. */
 export interface TokenBounds {
@@ -11,6 +12,8 @@ export interface TokenBounds {
   readonly output: number;
   /** Of files in a form, which may be sound. */
   readonly audioSeconds?: number;
+  /** Uses of tools that the provider runs and charges by the use. */
+  readonly toolUnits?: number;
 }
 
 /** No codec in use makes a second of sound smaller. */
@@ -58,6 +61,17 @@ const serverTools = [
   '"computer',
 ];
 
+/** To read or remove something at a provider asks no model, and costs nothing. */
+export function asksNoModel({ name }: Pick<Protocol, 'name'>, { speaks }: ModelProvider): boolean {
+  const method = speaks.get(name)?.method ?? 'POST';
+  return method !== 'POST';
+}
+
+/** Of the tools that the provider runs, those that are charged by the use. */
+const searchTools = ['"web_search', '"googleSearch', '"google_search'];
+/** Where the request does not bound it with `max_uses`: more searches than models make for one answer. */
+const unknownSearches = 50;
+
 /**
  * Bounds that hold for every tokenizer that works on bytes, because none makes more tokens than there are bytes; so no tokenizer has to be
  * run, which would cost more than all the rest of the gateway. What is only referred to counts as the whole context.
@@ -71,7 +85,18 @@ export function tokenBounds(request: ModelRequest, prices: PriceList | undefined
     input: isOpenEnded ? contextTokens : Math.min(request.body.length + framingTokens, contextTokens),
     output: (limit ?? most) * answers,
     ...(request.form && { audioSeconds: Math.ceil(request.form.fileBytes / minBytesPerSecond) }),
+    ...searchBound(request, answers),
   };
+}
+
+function searchBound({ body, scanned }: ModelRequest, answers: number): Pick<TokenBounds, 'toolUnits'> {
+  if (!searchTools.some(each => body.includes(each))) return {};
+  const tools = valueAt(body, lastMember(scanned, 'tools'));
+  const bounds = (Array.isArray(tools) ? tools : []).map(tool =>
+    asCount((tool as { max_uses?: unknown } | null)?.max_uses),
+  );
+  const told = bounds.filter(bound => bound !== undefined).reduce((sum, bound) => sum + bound, 0);
+  return { toolUnits: (told === 0 ? unknownSearches : told) * answers };
 }
 
 /** A likely number of tokens, for limits of rate: what was used in the end corrects it. */

@@ -5,7 +5,7 @@ import { worstCaseCost } from '@strata/shared/money/worst-case.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Answer, AnswerStream, Attempt, StreamSink } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
-import { askedServiceTier, type Spending, tokenBounds } from '../domain/spending.ts';
+import { askedServiceTier, asksNoModel, type Spending, tokenBounds } from '../domain/spending.ts';
 
 /**
  * Sets aside the most that the attempt can cost, in every budget that bears it, before anything is asked of the target ($-1). The meter, which
@@ -19,13 +19,7 @@ export function createBudgetStage(budgets: Budgets): Stage<Attempt, Answer> {
       { kind: 'upstream', id: target.provider.name },
     ]);
     const reservation = await budgets
-      .reserve(spender, () =>
-        worstCaseCost(
-          target.prices,
-          tokenBounds(call.request, target.prices),
-          askedServiceTier(call.request),
-        ),
-      )
+      .reserve(spender, () => mostOf(attempt))
       .catch(error => {
         throw passedBy(error);
       });
@@ -36,6 +30,13 @@ export function createBudgetStage(budgets: Budgets): Stage<Attempt, Answer> {
     if (answer.type === 'whole') spending.answerBytes = answer.body.length;
     return answer.type === 'stream' ? { ...answer, stream: counted(answer.stream, spending) } : answer;
   };
+}
+
+function mostOf(attempt: Attempt): bigint | undefined {
+  const { request, protocol } = attempt.call;
+  const { prices, provider } = attempt.target;
+  if (asksNoModel(protocol, provider)) return 0n;
+  return worstCaseCost(prices, tokenBounds(request, prices), askedServiceTier(request));
 }
 
 function passedBy(error: unknown): unknown {

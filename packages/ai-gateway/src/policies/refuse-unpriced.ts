@@ -3,13 +3,13 @@ import { pricesOfService } from '@strata/shared/money/price.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Answer, Attempt } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
-import { askedServiceTier } from '../domain/spending.ts';
+import { askedServiceTier, asksNoModel } from '../domain/spending.ts';
 
 /** Passes by a target whose cost nobody could count, where the operator wants that ($-2). The next target may have a price. */
 export function createRefuseUnpriced(mode: () => 'warn' | 'block'): Stage<Attempt, Answer> {
   return (attempt, next) => {
     const { call, target } = attempt;
-    if (mode() === 'warn') return next();
+    if (mode() === 'warn' || asksNoModel(call.protocol, target.provider)) return next();
     if (pricesOfService(target.prices, askedServiceTier(call.request)) !== undefined) return next();
     const error = new GatewayError(
       'permission_denied',

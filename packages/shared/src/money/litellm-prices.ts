@@ -15,6 +15,10 @@ const entry = z.looseObject({
   cache_creation_input_token_cost_above_1hr: perToken,
   input_cost_per_audio_token: perToken,
   output_cost_per_audio_token: perToken,
+  input_cost_per_image_token: perToken,
+  output_cost_per_image_token: perToken,
+  /** USD a search, by how much of what was found the model reads. */
+  search_context_cost_per_query: z.record(z.string(), z.number().positive()).optional().catch(undefined),
   max_input_tokens: tokens,
   max_output_tokens: tokens,
 });
@@ -74,10 +78,17 @@ function pricesOf(data: Entry): WrittenPrices | undefined {
   return {
     ...buckets(data, ''),
     ...tiersOf(data, ''),
+    ...searches(data),
     ...(services.length > 0 && { service_tiers: Object.fromEntries(services) }),
     ...(data.max_input_tokens !== undefined && { context_tokens: data.max_input_tokens }),
     ...(data.max_output_tokens !== undefined && { max_output_tokens: data.max_output_tokens }),
   };
+}
+
+/** A search has one price here: where it depends on how much is read, none is known. */
+function searches({ search_context_cost_per_query: costs }: Entry): Pick<WrittenPrices, 'tool_units'> {
+  const [cost, ...others] = new Set(Object.values(costs ?? {}));
+  return cost === undefined || others.length > 0 ? {} : { tool_units: perMillion(cost) };
 }
 
 /** The prices of a tier of service have names of their own. */
@@ -103,6 +114,8 @@ function buckets(data: Entry, suffix: string) {
     cache_write_1h: 'cache_creation_input_token_cost_above_1hr',
     audio_input: 'input_cost_per_audio_token',
     audio_output: 'output_cost_per_audio_token',
+    image_input: 'input_cost_per_image_token',
+    image_output: 'output_cost_per_image_token',
   };
   return Object.fromEntries(
     Object.entries(names).flatMap(([bucket, name]) => {

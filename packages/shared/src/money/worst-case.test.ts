@@ -9,12 +9,7 @@ const prices: fc.Arbitrary<Prices> = fc
   .record({ input: price, output: price })
   .chain(base =>
     fc
-      .record(
-        Object.fromEntries(
-          usageBuckets.filter(bucket => bucket !== 'toolUnits').map(bucket => [bucket, price]),
-        ),
-        { requiredKeys: [] },
-      )
+      .record(Object.fromEntries(usageBuckets.map(bucket => [bucket, price])), { requiredKeys: [] })
       .map(more => ({ ...more, ...base })),
   );
 const list = fc.record({
@@ -33,12 +28,17 @@ const usage: fc.Arbitrary<Usage> = fc.record({
   output: count,
   reasoning: count,
   imageInput: count,
+  toolUnits: fc.nat(5),
 });
 
 test('[$-1] [$-2] property: nothing within the bounds costs more than the worst case', () => {
   fc.assert(
     fc.property(list, usage, fc.nat(2000), fc.nat(2000), (prices, used, moreInput, moreOutput) => {
-      const bounds = { input: inputTokens(used) + moreInput, output: outputTokens(used) + moreOutput };
+      const bounds = {
+        input: inputTokens(used) + moreInput,
+        output: outputTokens(used) + moreOutput,
+        toolUnits: used.toolUnits ?? 0,
+      };
       const worst = worstCaseCost(prices, bounds);
       const cost = costOf(used, prices);
       expect(worst).toBeDefined();

@@ -12,12 +12,18 @@ const inputBuckets: readonly UsageBucket[] = [
 const outputBuckets: readonly UsageBucket[] = ['output', 'reasoning', 'imageOutput', 'audioOutput'];
 
 /**
- * The most that so many tokens and seconds can cost, whichever buckets they turn out to be in and however few they are. Undefined when input or output has
+ * The most that so many tokens, seconds and uses of tools can cost, whichever buckets they turn out to be in and however few they are. Undefined when input or output has
  * no price at all ($-2), or the tier of service that is asked for has none. Rounded up.
  */
 export function worstCaseCost(
   list: PriceList | undefined,
-  tokens: { readonly input: number; readonly output: number; readonly audioSeconds?: number },
+  tokens: {
+    readonly input: number;
+    readonly output: number;
+    readonly audioSeconds?: number;
+    /** What has no price stays unknown until it is metered. */
+    readonly toolUnits?: number;
+  },
   serviceTier?: string | undefined,
 ): bigint | undefined {
   if (list === undefined || pricesOfService(list, serviceTier) === undefined) return undefined;
@@ -40,7 +46,8 @@ export function worstCaseCost(
   const total =
     BigInt(Math.ceil(tokens.input)) * (input ?? 0n) +
     BigInt(Math.ceil(tokens.output)) * (output ?? 0n) +
-    (length ?? 0n);
+    (length ?? 0n) +
+    BigInt(Math.ceil(tokens.toolUnits ?? 0)) * (dearest(reachable, ['toolUnits']) ?? 0n);
   return (total + million - 1n) / million;
 }
 

@@ -1,6 +1,6 @@
 import { anthropicErrorEvent } from '@strata/shared/errors/anthropic.ts';
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Usage } from '@strata/shared/money/usage.ts';
+import { outputTokens, type Usage } from '@strata/shared/money/usage.ts';
 import type { AnswerContext, StreamEncoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralAnswer, NeutralEvent } from '../../domain/neutral-event.ts';
@@ -30,15 +30,16 @@ function stopName(reason: FinishReason, hasRefusal: boolean): string {
 
 export function writeMessagesUsage(usage: Usage, serviceTier?: string): JsonObject {
   return defined({
-    input_tokens: usage.input,
+    input_tokens: usage.input + (usage.audioInput ?? 0) + (usage.imageInput ?? 0),
     cache_creation_input_tokens: usage.cacheWrite + usage.cacheWrite1h,
     cache_read_input_tokens: usage.cacheRead,
     cache_creation: {
       ephemeral_5m_input_tokens: usage.cacheWrite,
       ephemeral_1h_input_tokens: usage.cacheWrite1h,
     },
-    output_tokens: usage.output + usage.reasoning,
+    output_tokens: outputTokens(usage),
     output_tokens_details: usage.reasoning > 0 ? { thinking_tokens: usage.reasoning } : undefined,
+    server_tool_use: usage.toolUnits === undefined ? undefined : { web_search_requests: usage.toolUnits },
     service_tier:
       serviceTier === 'priority' ? 'priority' : serviceTier === undefined ? undefined : 'standard',
   });

@@ -1,9 +1,10 @@
 import { TokenCounter, type UsageReport } from '@strata/shared/money/usage.ts';
+import { toolUses } from '../modalities.ts';
 import { asObject } from '../read-json.ts';
 
 /**
  * Anthropic's `usage` in disjoint buckets: `input_tokens` exclude the cache, `cache_creation_input_tokens` are broken down by
- * lifetime in `cache_creation`, `output_tokens` include thinking.
+ * lifetime in `cache_creation`, `output_tokens` include thinking. Web searches are charged by the use; what they bring is input.
  */
 export function readAnthropicUsage(usage: Readonly<Record<string, unknown>>): UsageReport {
   const counter = new TokenCounter();
@@ -21,6 +22,7 @@ export function readAnthropicUsage(usage: Readonly<Record<string, unknown>>): Us
       cacheWrite1h: oneHour,
       output: counter.without(output, Math.min(thinking, output)),
       reasoning: Math.min(thinking, output),
+      ...toolUses(counter.read(asObject(usage.server_tool_use)?.web_search_requests)),
     },
     isAnomalous: counter.isAnomalous || thinking > output,
   };

@@ -1,4 +1,10 @@
-import { TokenCounter, type Usage, type UsageReport } from '@strata/shared/money/usage.ts';
+import {
+  inputTokens,
+  outputTokens,
+  TokenCounter,
+  type Usage,
+  type UsageReport,
+} from '@strata/shared/money/usage.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import { asObjects } from '../read-json.ts';
 
@@ -25,11 +31,12 @@ export function readConverseUsage(usage: JsonObject): UsageReport {
 
 export function writeConverseUsage(usage: Usage): JsonObject {
   const cacheWrite = usage.cacheWrite + usage.cacheWrite1h;
-  const output = usage.output + usage.reasoning;
+  const input = inputTokens(usage);
+  const output = outputTokens(usage);
   return {
-    inputTokens: usage.input,
+    inputTokens: input - usage.cacheRead - cacheWrite,
     outputTokens: output,
-    totalTokens: usage.input + usage.cacheRead + cacheWrite + output,
+    totalTokens: input + output,
     cacheReadInputTokens: usage.cacheRead,
     cacheWriteInputTokens: cacheWrite,
   };

@@ -1,8 +1,15 @@
-import { TokenCounter, type Usage, type UsageReport } from '@strata/shared/money/usage.ts';
+import {
+  inputTokens,
+  outputTokens,
+  TokenCounter,
+  type Usage,
+  type UsageReport,
+} from '@strata/shared/money/usage.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
+import { toolUses } from '../modalities.ts';
 import { asObject } from '../read-json.ts';
 
-/** Cohere bills `billed_units`; `tokens` also counts what it adds itself. */
+/** Cohere bills `billed_units`, also searches of reranking; `tokens` also counts what it adds itself. */
 export function readCohereUsage(usage: JsonObject): UsageReport {
   const counter = new TokenCounter();
   const billed = asObject(usage.billed_units) ?? asObject(usage.tokens) ?? {};
@@ -16,13 +23,13 @@ export function readCohereUsage(usage: JsonObject): UsageReport {
       cacheWrite1h: 0,
       output: counter.read(billed.output_tokens),
       reasoning: 0,
+      ...toolUses(counter.read(billed.search_units)),
     },
     isAnomalous: counter.isAnomalous,
   };
 }
 
 export function writeCohereUsage(usage: Usage): JsonObject {
-  const input_tokens = usage.input + usage.cacheRead + usage.cacheWrite + usage.cacheWrite1h;
-  const counts = { input_tokens, output_tokens: usage.output + usage.reasoning };
+  const counts = { input_tokens: inputTokens(usage), output_tokens: outputTokens(usage) };
   return { billed_units: counts, tokens: counts, cached_tokens: usage.cacheRead };
 }

@@ -9,7 +9,7 @@ import { foreign, mediaOf, sealOf } from './decode-parts.ts';
 import { geminiNameLength } from './encode-request.ts';
 import { readErrorCodes } from './errors.ts';
 import { camelCased } from './names.ts';
-import { readGeminiUsage } from './usage.ts';
+import { readGeminiUsage, searchesIn, serviceTierOf } from './usage.ts';
 
 export const geminiFinishReasons: Readonly<Record<string, FinishReason>> = {
   STOP: 'stop',
@@ -54,7 +54,8 @@ class GeminiReader {
   #open: Textual | undefined;
   #lastText: number | undefined;
   #finish: FinishReason | undefined;
-  #usage: NeutralEvent | undefined;
+  #usage: JsonObject | undefined;
+  #searches = 0;
 
   constructor(request: NeutralRequest) {
     this.#names = new ToolNames(request, geminiNameLength);
@@ -68,8 +69,8 @@ class GeminiReader {
     }
     const chunk = camelCased(written);
     const events = this.#start(chunk);
-    const usage = asObject(chunk.usageMetadata);
-    if (usage !== undefined) this.#usage = { type: 'usage', report: readGeminiUsage(usage) };
+    this.#usage = asObject(chunk.usageMetadata) ?? this.#usage;
+    this.#searches = Math.max(this.#searches, searchesIn(chunk));
     if (asString(asObject(chunk.promptFeedback)?.blockReason) !== undefined) this.#finish = 'filtered';
     const candidate = asObjects(chunk.candidates).find(each => (asNumber(each.index) ?? 0) === 0);
     if (candidate === undefined) return events;
@@ -81,10 +82,15 @@ class GeminiReader {
     return events;
   }
 
+  #reported(usage: JsonObject): NeutralEvent {
+    const report = readGeminiUsage(usage, this.#searches);
+    return { type: 'usage', report, serviceTier: serviceTierOf(usage) };
+  }
+
   end(): NeutralEvent[] {
     if (this.#isEnded) return [];
     this.#isEnded = true;
-    const usage = this.#usage === undefined ? [] : [this.#usage];
+    const usage = this.#usage === undefined ? [] : [this.#reported(this.#usage)];
     if (this.#finish === undefined) return usage;
     const reason = this.#finish === 'stop' && this.#calls > 0 ? 'tool-calls' : this.#finish;
     return [...this.#close(), ...usage, { type: 'finish', reason }];

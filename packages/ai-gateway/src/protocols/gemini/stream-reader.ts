@@ -1,21 +1,26 @@
 import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
-import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { AnswerFacts, FrameRole, StreamReader } from '../../domain/protocol.ts';
 import { asObject, asObjects, asString, parseObject } from '../read-json.ts';
 import { readErrorCodes } from './errors.ts';
-import { readGeminiUsage } from './usage.ts';
+import { readGeminiUsage, searchesIn, serviceTierOf } from './usage.ts';
 
 /** Reads along a stream of chunks. Each may hold usage and the finish, so each is parsed; they are few and large. */
 export class GeminiStreamReader implements StreamReader {
   #model: string | undefined;
   #finishReason: string | undefined;
-  #report: UsageReport | undefined;
+  #usage: JsonObject | undefined;
+  #searches = 0;
   #hasContent = false;
   errorCodes: readonly string[] = [];
 
   get facts(): AnswerFacts {
-    return { model: this.#model, finishReason: this.#finishReason, report: this.#report };
+    return {
+      model: this.#model,
+      finishReason: this.#finishReason,
+      report: this.#usage && readGeminiUsage(this.#usage, this.#searches),
+      serviceTier: serviceTierOf(this.#usage),
+    };
   }
 
   read(frame: SseFrame): FrameRole {
@@ -32,8 +37,8 @@ export class GeminiStreamReader implements StreamReader {
 
   readChunk(chunk: JsonObject): void {
     this.#model = asString(chunk.modelVersion) ?? this.#model;
-    const usage = asObject(chunk.usageMetadata);
-    if (usage !== undefined) this.#report = readGeminiUsage(usage); // cumulative: the last one counts
+    this.#usage = asObject(chunk.usageMetadata) ?? this.#usage; // cumulative: the last one counts
+    this.#searches = Math.max(this.#searches, searchesIn(chunk));
     const blocked = asString(asObject(chunk.promptFeedback)?.blockReason);
     if (blocked !== undefined) this.#finishReason = blocked;
     for (const candidate of asObjects(chunk.candidates)) {

@@ -1,9 +1,11 @@
 import { TokenCounter, type UsageReport } from '@strata/shared/money/usage.ts';
+import { inputParts, outputParts, toolUses } from '../modalities.ts';
 import { asObject } from '../read-json.ts';
 
 /**
  * OpenAI's `usage` in disjoint buckets: `prompt_tokens` include cache reads and writes, `completion_tokens` include
- * reasoning. DeepSeek tells cache reads as `prompt_cache_hit_tokens`.
+ * reasoning; of both the details tell what is sound and pictures. DeepSeek tells cache reads as `prompt_cache_hit_tokens`, Perplexity the
+ * searches it charges for as `num_search_queries`.
  */
 export function readOpenaiUsage(usage: Readonly<Record<string, unknown>>): UsageReport {
   const counter = new TokenCounter();
@@ -17,12 +19,19 @@ export function readOpenaiUsage(usage: Readonly<Record<string, unknown>>): Usage
   const reasoning = Math.min(counter.read(completionDetails?.reasoning_tokens), completion);
   return {
     usage: {
-      input: counter.without(prompt, cacheRead + cacheWrite),
+      ...inputParts(counter.without(prompt, cacheRead + cacheWrite), {
+        audio: counter.read(promptDetails?.audio_tokens),
+        image: counter.read(promptDetails?.image_tokens),
+      }),
       cacheRead,
       cacheWrite,
       cacheWrite1h: 0,
-      output: completion - reasoning,
+      ...outputParts(completion - reasoning, {
+        audio: counter.read(completionDetails?.audio_tokens),
+        image: counter.read(completionDetails?.image_tokens),
+      }),
       reasoning,
+      ...toolUses(counter.read(usage.num_search_queries)),
     },
     isAnomalous: counter.isAnomalous || reported > prompt,
   };

@@ -210,7 +210,9 @@ class ResponsesReader {
     const told = incompleteReasons[why ?? ''] ?? 'unknown';
     const reason = isIncomplete ? told : this.#hasCalls ? 'tool-calls' : 'stop';
     return [
-      ...(usage ? [{ type: 'usage', report: readResponsesUsage(usage), serviceTier } as const] : []),
+      ...(usage
+        ? [{ type: 'usage', report: readResponsesUsage(usage, response.output), serviceTier } as const]
+        : []),
       { type: 'finish', reason },
     ];
   }

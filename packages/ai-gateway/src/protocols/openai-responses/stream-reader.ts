@@ -56,7 +56,7 @@ export class ResponsesStreamReader implements StreamReader {
 
 export function readResponseFacts(response: JsonObject): AnswerFacts {
   const usage = asObject(response.usage);
-  const report: UsageReport | undefined = usage && readResponsesUsage(usage);
+  const report: UsageReport | undefined = usage && readResponsesUsage(usage, response.output);
   const finishReason = asString(asObject(response.incomplete_details)?.reason) ?? asString(response.status);
   return {
     model: asString(response.model),
