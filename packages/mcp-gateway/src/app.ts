@@ -13,7 +13,7 @@ import type { McpGatewayConfig } from './config.ts';
 import { createCursors } from './domain/cursor.ts';
 import { endpointPath } from './domain/namespaces.ts';
 import { createSealer } from './domain/sealer.ts';
-import type { GatewaySettings } from './domain/settings.ts';
+import { type GatewaySettings, savedAgainMs } from './domain/settings.ts';
 import { createTaskIds } from './domain/task-ids.ts';
 import { addMcpEndpoint, type McpEndpointDeps, routeOf } from './http/mcp-endpoint.ts';
 import { createOriginCheck } from './http/origin-check.ts';
@@ -26,7 +26,6 @@ import { createDispatch } from './pipeline/dispatch.ts';
 import { forwardCall } from './pipeline/forward-call.ts';
 import { gatewayInfo } from './pipeline/gateway-identity.ts';
 import { JoinedLists } from './pipeline/joined-lists.ts';
-import { limitCalls } from './pipeline/limit-calls.ts';
 import { limitTime } from './pipeline/limit-time.ts';
 import { ModernPeers } from './pipeline/modern-peer.ts';
 import { recordCall } from './pipeline/record-call.ts';
@@ -107,7 +106,10 @@ export async function createMcpGateway(
           clock,
           instance,
           url: replication.url,
-          keepMs: () => settings.sessions.absoluteMs,
+          keepMs: () => ({
+            absoluteMs: settings.sessions.absoluteMs,
+            unusedMs: settings.sessions.idleMs + savedAgainMs(settings),
+          }),
         });
   const sessions = createSessionDirectory(
     {
@@ -127,7 +129,17 @@ export async function createMcpGateway(
     { isDraining: () => server.isDraining, onDraining: () => relay?.endAll() },
   );
   const replicas =
-    store && new Replicas({ store, sessions, hot, clock, log, instance, beatMs: replication.heartbeat_ms });
+    store &&
+    new Replicas({
+      store,
+      sessions,
+      hot,
+      clock,
+      log,
+      instance,
+      beatMs: replication.heartbeat_ms,
+      againMs: () => savedAgainMs(settings),
+    });
   const relay = replicas && createRelay({ replicas, dialer, clock, routeOf });
   await replicas?.start();
   meter
@@ -138,7 +150,6 @@ export async function createMcpGateway(
     [
       recordCall({ telemetry, clock, audit: deps.audit }),
       traceCall(telemetry),
-      limitCalls(clock),
       health.watchCalls(),
       countCall(deps.limiter),
       bookCall({ ledger: deps.ledger, budgets: deps.budgets, clock }),

@@ -54,13 +54,13 @@ test('a tool is called by so many at a time, and so often a minute by each princ
     '{"jsonrpc":"2.0","id":"hang","method":"tools/call","params":{"name":"limited__never","arguments":{}}}';
   const running = client.post(never, { signal: hanging.signal }).catch(() => undefined);
   let refused = errorOf((await client.call('1', 'limited__never', { delayMs: 1 }))[0]);
-  expect(refused?.data).toMatchObject({ reason: 'tool_limit_reached', retryable: true });
+  expect(refused?.data).toMatchObject({ reason: 'concurrency_exceeded', retryable: true });
   await client.post('{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"hang"}}');
   await running;
   const pids = [await client.call('1', 'limited__pid'), await client.call('2', 'limited__pid')];
   for (const [answer] of pids) expect(resultText(answer)).toMatch(/^\d+$/);
   refused = errorOf((await client.call('3', 'limited__pid'))[0]);
-  expect(refused?.data).toMatchObject({ reason: 'tool_limit_reached' });
+  expect(refused?.data).toMatchObject({ reason: 'rate_limit_exceeded' });
   const other = await openRawClient(gateway, { key: await gateway.createKey('somebody-else') });
   expect(resultText((await other.call('1', 'limited__pid'))[0])).toMatch(/^\d+$/);
 });

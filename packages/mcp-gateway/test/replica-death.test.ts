@@ -1,49 +1,29 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { freePort, isMissing, type PrivateServer } from '@strata/shared/testing/private-server.ts';
+import { isMissing, type PrivateServer } from '@strata/shared/testing/private-server.ts';
 import { startRedis } from '@strata/shared/testing/redis-server.ts';
 import { sized } from '@strata/shared/testing/size.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type CountingServer, startCountingServer } from './counting-server.ts';
 import { errorOf, eventsOf, headersFor, messagesOf, openRawClient, type RawClient } from './raw-client.ts';
-import { fixture, node, type TestGateway } from './start-gateway.ts';
+import { type Replica, startReplica } from './replica.ts';
 
 /** Two gateway processes on one Redis. The one that owns the sessions is killed while calls run and streams are open. */
 const rounds = sized({ ci: 3, soak: 100 });
 const sessionsPerRound = 4;
-
-interface Replica {
-  readonly process: ChildProcess;
-  readonly gateway: TestGateway;
-}
 
 let folder: string;
 let redis: PrivateServer;
 let server: CountingServer;
 let survivor: Replica;
 
-async function startReplica(): Promise<Replica> {
-  const port = await freePort();
-  const options = {
-    dataDir: folder,
-    config: { hot: { url: redis.url, command_timeout_ms: 2000 } },
-    section: {
-      listen: { port },
-      replicas: { url: `http://127.0.0.1:${port}`, heartbeat_ms: 500 },
-      servers: { server: { type: 'streamable-http', url: server.url, allow_private: true } },
-      streams: { stream_after_ms: 20 },
-    },
+function start(): Promise<Replica> {
+  const section = {
+    servers: { server: { type: 'streamable-http', url: server.url, allow_private: true } },
+    streams: { stream_after_ms: 20 },
   };
-  const child = spawn(node, [fixture('replica-process.ts'), JSON.stringify(options)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const lines = createInterface({ input: child.stdout });
-  const line = await new Promise<string>(resolve => lines.once('line', resolve));
-  const { url, key } = JSON.parse(line) as { url: string; key: string };
-  return { process: child, gateway: { url: new URL(url), userKey: key } as TestGateway };
+  return startReplica({ folder, redisUrl: redis.url, section });
 }
 
 beforeAll(async () => {
@@ -52,7 +32,7 @@ beforeAll(async () => {
   if (isMissing(started)) throw new Error(started.missing);
   redis = started;
   server = await startCountingServer();
-  survivor = await startReplica();
+  survivor = await start();
 });
 
 afterAll(async () => {
@@ -128,7 +108,7 @@ test(
     const resumes: number[] = [];
     const outcomes = { answered: 0, lost: 0 };
     for (let round = 0; round < rounds; round++) {
-      const owner = await startReplica();
+      const owner = await start();
       const clients = await Promise.all(
         Array.from({ length: sessionsPerRound }, () => openRawClient(owner.gateway)),
       );

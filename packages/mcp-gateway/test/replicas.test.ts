@@ -2,9 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@strata/shared/clock.ts';
+import type { Hot } from '@strata/shared/stores/hot.ts';
 import { createMemoryHot } from '@strata/shared/stores/memory-hot.ts';
 import { freePort } from '@strata/shared/testing/private-server.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { sessionKey } from '../src/domain/session-record.ts';
+import { sessionTag } from '../src/pipeline/session-directory.ts';
 import {
   errorOf,
   eventsOf,
@@ -12,6 +15,7 @@ import {
   initializeBody,
   messagesOf,
   openRawClient,
+  type RawClient,
   resultText,
   until,
 } from './raw-client.ts';
@@ -21,6 +25,7 @@ import { fixture, node, startGateway, type TestGateway } from './start-gateway.t
 let folder: string;
 let one: TestGateway;
 let two: TestGateway;
+let hot: Hot;
 
 const servers = {
   one: { type: 'stdio', command: [node, fixture('scripted-server.ts')], sharing: 'shared' },
@@ -29,7 +34,7 @@ const servers = {
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'strata-replicas-'));
-  const hot = createMemoryHot(systemClock);
+  hot = createMemoryHot(systemClock);
   const start = async () => {
     const port = await freePort();
     const section = {
@@ -37,6 +42,7 @@ beforeEach(async () => {
       replicas: { url: `http://127.0.0.1:${port}` },
       servers,
       streams: { stream_after_ms: 10 },
+      sessions: { idle_ms: 3000 },
       list_changed_debounce_ms: 10,
     };
     return startGateway(section, { hot, dataDir: folder });
@@ -156,6 +162,24 @@ test('[session][S-2][M-9] a session of another replica is the same 404 to a fore
   }
   expect(answers[0]).toMatchObject({ status: 404, data: { reason: 'unknown_session' } });
   expect(answers[1]).toEqual(answers[0]);
+});
+
+test('[F67] what a replica leaves behind ends by its idle time, and is kept for as long as it was used', async () => {
+  const [used, unused] = await Promise.all([openRawClient(one), openRawClient(one)]);
+  const isStored = async ({ sessionId }: RawClient) => {
+    const { events } = await hot.readEvents(sessionKey(sessionTag(sessionId), 'record'), 0, 1);
+    return events[0]?.event.startsWith('{') ?? false; // else it is gone, or was ended
+  };
+  const cut = new AbortController();
+  const stream = await used.get({ signal: cut.signal });
+  await until(async () => !(await isStored(unused)), 'the end of the one that nobody used', 20_000);
+  expect(await isStored(used)).toBe(true);
+  cut.abort();
+  await stream.text().catch(() => ''); // it was cut
+  await one.close();
+  await until(async () => !(await isStored(used)), 'the end of the other', 20_000);
+  const headers = { ...headersFor(at(two, one.userKey)), 'mcp-session-id': used.sessionId };
+  expect((await fetch(two.url, { method: 'POST', headers, body: echo })).status).toBe(404);
 });
 
 test('[F67] a replica that stops leaves its sessions to the others, with log level and subscriptions', async () => {

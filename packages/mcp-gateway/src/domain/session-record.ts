@@ -46,7 +46,10 @@ export interface SessionStore {
   create(tag: string, record: SessionRecord): Promise<SessionLease>;
   /** Takes a session from an owner that is gone. `undefined` when another replica was faster. */
   takeOver(tag: string, stored: StoredSession): Promise<SessionLease | undefined>;
-  /** `false` when the session belongs to another replica by now. */
+  /**
+   * To be repeated while the session is used: one whose owner is gone is forgotten when it was unused for too long. `false` when it belongs
+   * to another replica by now.
+   */
   save(tag: string, record: SessionRecord, lease: SessionLease): Promise<boolean>;
   /** The session is over, for all replicas. */
   end(tag: string, lease: SessionLease): Promise<void>;

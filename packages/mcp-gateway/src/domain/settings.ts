@@ -19,3 +19,8 @@ export interface GatewaySettings {
   readonly listChangedDebounceMs: number;
   readonly inputTimeoutMs: number;
 }
+
+/** How long a session may be used without the store hearing of it: its memory must not end before the session does. */
+export function savedAgainMs({ sessions }: GatewaySettings): number {
+  return sessions.idleMs / 4;
+}

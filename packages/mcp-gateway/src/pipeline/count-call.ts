@@ -2,8 +2,12 @@ import { LimitExceeded } from '@strata/shared/limits/limit-answer.ts';
 import type { Limiter, Pass } from '@strata/shared/limits/limiter.ts';
 import { subjectsOf } from '@strata/shared/money/spender.ts';
 import type { CallContext, CallStage } from './call-context.ts';
+import { limitsOfTool } from './tool-limits.ts';
 
-/** Counts the call of a tool against the limits of its caller, the tool and its server, which all gateways and replicas share. */
+/**
+ * Counts the call of a tool against the limits of its caller, the tool and its server, and those its server is configured with. All replicas
+ * share them; while they cannot, each keeps to its part.
+ */
 export function countCall(limiter: Limiter): CallStage {
   return async (context, next) => {
     if (context.frame.method !== 'tools/call') return next();
@@ -24,6 +28,7 @@ async function admit(limiter: Limiter, context: CallContext): Promise<Pass> {
       tenant: caller.tenant,
       subjects: [...subjectsOf(caller), ...toolSubjects(context)],
       amounts: () => ({ requests: 1, tool_calls: 1 }),
+      also: limitsOfTool(context),
     });
     call.exchange.addHeaders?.(pass.headers);
     return pass;

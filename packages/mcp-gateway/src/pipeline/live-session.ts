@@ -24,7 +24,7 @@ import {
   type SessionStore,
   sessionKey,
 } from '../domain/session-record.ts';
-import type { GatewaySettings } from '../domain/settings.ts';
+import { type GatewaySettings, savedAgainMs } from '../domain/settings.ts';
 import type { TaskIds } from '../domain/task-ids.ts';
 import type { Channel, Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
@@ -92,6 +92,8 @@ export class LiveSession implements ClientSide {
   readonly isShared: boolean;
   readonly #listChanges: Debounce<ListKind>;
   #state: SessionState;
+  #usedAtMs: number;
+  #savedAtMs: number;
   #lease: Promise<SessionLease> | undefined;
   #saving: Promise<void> = Promise.resolve();
 
@@ -103,6 +105,8 @@ export class LiveSession implements ClientSide {
     this.owner = ownerOf(binding);
     this.hello = hello;
     this.#world = world;
+    this.#usedAtMs = world.clock.monotonic();
+    this.#savedAtMs = this.#usedAtMs;
     this.isShared = lease !== undefined;
     this.#lease = lease && Promise.resolve(lease);
     this.#createdAtMs = takenOver?.createdAtMs ?? world.clock.now();
@@ -165,7 +169,8 @@ export class LiveSession implements ClientSide {
 
   /** The client spoke. */
   touch(): void {
-    this.#apply({ type: 'used', atMs: this.#world.clock.monotonic() });
+    this.#usedAtMs = this.#world.clock.monotonic();
+    this.#apply({ type: 'used', atMs: this.#usedAtMs });
   }
 
   /** Looks at the clock. Finished streams that nobody fetched in time are forgotten. */
@@ -173,6 +178,9 @@ export class LiveSession implements ClientSide {
     const atMs = this.#world.clock.monotonic();
     this.#apply({ type: 'tick', atMs, isBusy: this.isBusy });
     this.streams.tick(atMs);
+    if (this.isBusy) this.#usedAtMs = atMs;
+    const isDue = this.#usedAtMs - this.#savedAtMs >= savedAgainMs(this.#world.settings());
+    if (isDue && isOpen(this.#state)) this.#save();
   }
 
   close(reason: SessionEnd): void {
@@ -211,6 +219,7 @@ export class LiveSession implements ClientSide {
   #save(): void {
     const { store } = this.#world;
     if (!this.isShared || store === undefined) return;
+    this.#savedAtMs = this.#world.clock.monotonic();
     this.#saving = this.#saving
       .then(async () => {
         if (isOpen(this.#state) && !(await store.save(this.tag, this.record(), await this.#ownership()))) {

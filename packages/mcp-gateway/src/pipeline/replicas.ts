@@ -21,6 +21,8 @@ export interface ReplicasOptions {
   readonly log: Logger;
   readonly instance: string;
   readonly beatMs: number;
+  /** How often what is still used is saved again, ms. */
+  readonly againMs: () => number;
 }
 
 /** A replica that has not said for so many beats that it lives is taken for dead. */
@@ -101,7 +103,18 @@ export class Replicas {
       subscriptions: [],
     };
     const lease = await store.create(tag, record);
-    return () => store.end(tag, lease);
+    let timer: Scheduled | undefined;
+    const saveAgain = () => {
+      timer = clock.schedule(this.#options.againMs(), () => {
+        store.save(tag, record, lease).catch(() => {}); // without the store the stream is this replica's alone
+        saveAgain();
+      });
+    };
+    saveAgain();
+    return () => {
+      timer?.cancel();
+      return store.end(tag, lease);
+    };
   }
 
   /** The living replica that has announced this. A foreign one was never announced (M5). */

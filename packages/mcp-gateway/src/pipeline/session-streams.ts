@@ -134,7 +134,7 @@ export class SessionStreams {
       maxEvents,
       maxBytes,
       keepMs,
-      retryMs,
+      retryMs: retryMs + Math.floor((Math.random() * retryMs) / 2), // clients that lost one replica together come back one after the other (F63)
       isShared,
       asked,
       hasPriming,

@@ -24,10 +24,14 @@ export function createHotSessionStore(options: {
   readonly clock: Clock;
   readonly instance: string;
   readonly url: string;
-  /** How long a session is remembered at most. */
-  readonly keepMs: () => number;
+  /** How long a session is remembered at most, and how long after it was last saved. */
+  readonly keepMs: () => { readonly absoluteMs: number; readonly unusedMs: number };
 }): SessionStore {
   const { hot, clock, instance, url, keepMs } = options;
+  const leftMs = ({ createdAtMs }: SessionRecord) => {
+    const { absoluteMs, unusedMs } = keepMs();
+    return Math.max(1000, Math.ceil(Math.min(unusedMs, createdAtMs + absoluteMs - clock.now())));
+  };
   const recordKey = (tag: string) => sessionKey(tag, 'record');
   const leaseKey = (tag: string) => sessionKey(tag, 'lease');
   const beatKey = (of: string) => `mcp:replica:${of}`;
@@ -37,18 +41,18 @@ export function createHotSessionStore(options: {
 
   const save = async (tag: string, record: SessionRecord, lease: SessionLease): Promise<boolean> => {
     const owner: SessionOwner = { instance, url, fence: lease.fence };
-    const leftMs = Math.max(1000, Math.ceil(record.createdAtMs + keepMs() - clock.now()));
-    return (await write(tag, JSON.stringify({ record, owner }), lease, leftMs)) !== 'fenced';
+    const ttlMs = leftMs(record);
+    if ((await write(tag, JSON.stringify({ record, owner }), lease, ttlMs)) === 'fenced') return false;
+    return hot.renewLease(lease.key, instance, lease.fence, ttlMs);
   };
 
-  /** The lease is short until the record stands, then as long as the session may last. */
+  /** The lease is short until the record stands, then as long as the session may be unused. */
   const claim = async (tag: string, record: SessionRecord): Promise<SessionLease | undefined> => {
     const key = leaseKey(tag);
     const taken = await hot.acquireLease(key, instance, claimMs);
     if (!taken) return undefined;
     const lease = { key, fence: taken.fence };
-    if (!(await save(tag, record, lease))) return undefined;
-    return (await hot.renewLease(key, instance, lease.fence, keepMs())) ? lease : undefined;
+    return (await save(tag, record, lease)) ? lease : undefined;
   };
 
   return {

@@ -64,7 +64,7 @@ export const upstreamOptions = {
     )
     .default({})
     .describe(
-      "Limits by globs over the server's own names for tools; the first that matches counts. Each replica counts for itself.",
+      "Limits by globs over the server's own names for tools; the first that matches counts. Replicas share them through Redis; without it each keeps to its part.",
     ),
   tool_prices_usd: z
     .record(z.string().min(1), z.string().refine(isDecimalUsd, 'expected a decimal number such as "0.005"'))

@@ -28,6 +28,8 @@ export interface Limiter {
     readonly subjects: readonly Subject[];
     /** Asked only where a limit holds. */
     readonly amounts: () => Amounts;
+    /** Limits beside those in force, such as a server's own. */
+    readonly also?: readonly Limit[];
   }): Promise<Pass>;
   /** Whether Redis is away and this replica counts by itself. */
   readonly isAlone: boolean;
@@ -156,8 +158,9 @@ export function createLimiter(options: {
   }
 
   return {
-    async admit({ tenant, subjects, amounts }) {
-      const taken = takenOf(inForce, tenant, subjects, amounts);
+    async admit({ tenant, subjects, amounts, also = [] }) {
+      const found = [...inForce.find(tenant, subjects), ...also];
+      const taken = takenOf(found, subjects, amounts);
       if (taken.length === 0) return freePass;
       const leaseId = newId('call', clock.now());
       const answer = await decide(taken, leaseId);
@@ -203,13 +206,7 @@ export function createLimiter(options: {
 
 const freePass: Pass = { headers: {}, finish: () => {} };
 
-function takenOf(
-  inForce: LimitsInForce,
-  tenant: string,
-  subjects: readonly Subject[],
-  amountsOf: () => Amounts,
-): Taken[] {
-  const found = inForce.find(tenant, subjects);
+function takenOf(found: readonly Limit[], subjects: readonly Subject[], amountsOf: () => Amounts): Taken[] {
   if (found.length === 0) return [];
   const amounts = amountsOf();
   return found.flatMap(limit =>
