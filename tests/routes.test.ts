@@ -124,6 +124,14 @@ async function makeThings(): Promise<string[]> {
   return [run.id, key.id, ...Object.values(path)];
 }
 
+/** What a route takes is asked before who sends it. */
+function mediaTypeOf(url: string): string {
+  const takesForms = /\/(images\/(edits|variations)|audio\/(transcriptions|translations)|v1\/files)$/.test(
+    url,
+  );
+  return takesForms ? 'multipart/form-data; boundary=x' : 'application/json';
+}
+
 /** Every request from another address of this machine: who tries many keys from one is made to wait. */
 async function send(
   url: string,
@@ -161,7 +169,7 @@ async function ask(
       accept: '*/*',
       traceparent: `00-${traceId}-00f067aa0ba902b7-01`,
       ...headers,
-      ...(hasBody && { 'content-type': 'application/json', 'content-length': '2' }),
+      ...(hasBody && { 'content-type': mediaTypeOf(route.url), 'content-length': '2' }),
     },
     body: hasBody ? '{}' : '',
   });

@@ -28,6 +28,7 @@ import { addMessageBatchesEndpoints } from './http/message-batches-endpoints.ts'
 import { addModelEndpoint } from './http/model-endpoint.ts';
 import { addModelsEndpoint } from './http/models-endpoint.ts';
 import { addRawEndpoint } from './http/raw-endpoint.ts';
+import { addRealtimeEndpoint, type RealtimeLimits } from './http/realtime-endpoint.ts';
 import { refuseForeignFiles } from './http/refuse-foreign-files.ts';
 import { addResponsesEndpoints } from './http/responses-endpoints.ts';
 import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
@@ -153,6 +154,20 @@ export async function createAiGateway(
     providers: () => inForce.providers,
     pricesOf: (provider, model) => inForce.known(provider, model),
   });
+  addRealtimeEndpoint(server, {
+    clock,
+    dialer: deps.dialer,
+    limiter: deps.limiter,
+    ledger: deps.ledger,
+    budgets: deps.budgets,
+    policy: deps.policy,
+    usage,
+    log: telemetry.log,
+    routes,
+    pricesOf: (provider, model) => inForce.known(provider, model),
+    blocksUnpriced: () => inForce.unpriced === 'block',
+    limits: () => inForce.realtime,
+  });
   const batches = addProviderObjects(server.app, deps, { inForce: () => inForce, store: objectStore });
   addModelsEndpoint(server.app, { routes, since: () => inForce.sinceMs });
 
@@ -229,6 +244,7 @@ interface InForce {
   readonly sinceMs: number;
   readonly unpriced: AiGatewaySection['unpriced'];
   readonly filesProvider: string | undefined;
+  readonly realtime: RealtimeLimits;
 }
 
 function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
@@ -241,6 +257,7 @@ function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
     sinceMs: deps.clock.now(),
     unpriced: section.unpriced,
     filesProvider: section.files_provider,
+    realtime: realtimeLimits(section),
     known,
     routes: priceRoutes(),
     priceRoutes,
@@ -260,6 +277,16 @@ function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
       idleTimeoutMs: attempts.idle_timeout_ms,
       onUnsupported: section.on_unsupported,
     },
+  };
+}
+
+function realtimeLimits({ realtime, attempts, client_stall_ms }: AiGatewaySection): RealtimeLimits {
+  return {
+    maxMessageBytes: realtime.max_message_bytes,
+    maxSessionMs: realtime.max_session_ms,
+    idleTimeoutMs: realtime.idle_timeout_ms,
+    handshakeTimeoutMs: attempts.headers_timeout_ms,
+    clientStallMs: client_stall_ms,
   };
 }
 

@@ -24,7 +24,11 @@ function problems(text: string): string {
 /** No plugin dials or waits while it is made. */
 const unusedDeps = {
   clock: systemClock,
-  dialer: { request: () => Promise.reject(new Error('not dialled here')), close: async () => {} },
+  dialer: {
+    request: () => Promise.reject(new Error('not dialled here')),
+    close: async () => {},
+    connect: () => Promise.reject(new Error('not dialled here')),
+  },
 };
 
 test('an empty file is a gateway without models', () => {

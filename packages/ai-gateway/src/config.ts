@@ -147,6 +147,22 @@ const conversations = z
   .prefault({})
   .describe('Answers that are kept for `previous_response_id`.');
 
+const realtime = z
+  .strictObject({
+    max_message_bytes: z
+      .int()
+      .min(1024)
+      .max(256 * 1024 * 1024)
+      .default(16 * 1024 * 1024)
+      .describe('Largest event of a session, in either direction.'),
+    max_session_ms: milliseconds(3_600_000, 86_400_000).describe('How long a session may last.'),
+    idle_timeout_ms: milliseconds(300_000).describe(
+      'How long a session may go on in which neither side says anything or answers a ping.',
+    ),
+  })
+  .prefault({})
+  .describe('Sessions of the Realtime API.');
+
 const section = z.strictObject({
   listen: listenSchema({ port: 4100 }),
   providers: z
@@ -184,6 +200,7 @@ const section = z.strictObject({
       'The provider, by its name, to which files go that are for no model. By default the only one that has files. Files of batches go where their model is.',
     ),
   conversations,
+  realtime,
   attempts,
   breaker,
   hold,

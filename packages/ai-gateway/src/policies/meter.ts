@@ -69,7 +69,8 @@ function failedEnding(attempt: Attempt, error: unknown): Ending {
   };
 }
 
-function usageRecord(
+/** The record of an attempt that has ended. Settles what was set aside for it: call it once. */
+export function usageRecord(
   attempt: Attempt,
   ending: Ending,
   time: { startedAtMs: number; durationMs: number },

@@ -11,6 +11,18 @@ const paths: readonly (readonly [protocol: string, path: string])[] = [
   ['openai-translations', '/audio/translations'],
 ];
 
+/** Sessions over WebSocket, of those who have them. The path names the model. */
+export function openaiRealtimeAccess(prefix = ''): readonly [string, ProtocolAccess] {
+  return [
+    'openai-realtime',
+    {
+      path: ({ model }) => `${prefix}/realtime?model=${encodeURIComponent(model)}`,
+      method: 'GET',
+      mayAskStreamUsage: false,
+    },
+  ];
+}
+
 /** Files and batches, of those who have them. */
 export function openaiObjects(prefix = ''): readonly (readonly [string, ProtocolAccess])[] {
   return [

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { BlockList, isIPv4 } from 'node:net';
+import { BlockList, isIPv4, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { AddressPolicy } from './address-guard.ts';
-import { createConnect } from './connect.ts';
+import { type Connect, createConnect } from './connect.ts';
 import { ConnectionPool } from './connection-pool.ts';
+import { toDialError } from './dial-errors.ts';
 import { type DialResponse, exchange, type PhaseTimeouts } from './exchange.ts';
 import type { NetworkConfig } from './network-section.ts';
 import { joinBase, type Origin, requireDialable } from './origin.ts';
@@ -33,6 +34,12 @@ export interface DialRequest {
 export interface Dialer {
   /** @throws GatewayError: see `toDialError` and `exchange`; `destination_not_allowed`, `path_not_allowed`. */
   request(origin: Origin, request: DialRequest): Promise<DialResponse>;
+  /**
+   * A connection of its own to the origin, over TLS where the address says so, for what leaves HTTP.
+   *
+   * @throws GatewayError as `request` does.
+   */
+  connect(origin: Origin, options: { readonly signal: AbortSignal }): Promise<Socket>;
   /** Cuts what is open. */
   close(): Promise<void>;
 }
@@ -73,6 +80,7 @@ export function createDialer(options: { config: NetworkConfig; clock: Clock; loo
   });
   const targets = new WeakMap<Origin, Target>();
   const pools = new Map<string, ConnectionPool>();
+  const sockets = new Set<Socket>();
   let isClosed = false;
 
   function targetOf(origin: Origin): Target {
@@ -141,13 +149,67 @@ export function createDialer(options: { config: NetworkConfig; clock: Clock; loo
         clock,
       });
     },
+    async connect(origin, { signal }) {
+      signal.throwIfAborted();
+      const { policy } = targetOf(origin);
+      if (isClosed) throw closed();
+      const connect = createConnect({ originName: origin.name, policy, resolve, extraCa });
+      const socket = await connected(connect, {
+        origin,
+        signal,
+        clock,
+        timeoutMs: config.connect_timeout_ms,
+      });
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      return socket;
+    },
     async close() {
       isClosed = true;
+      for (const socket of sockets) socket.destroy();
       const error = closed();
       await Promise.all([...pools.values()].map(pool => pool.destroy(error)));
       pools.clear();
     },
   };
+}
+
+function connected(
+  connect: Connect,
+  {
+    origin,
+    signal,
+    clock,
+    timeoutMs,
+  }: { origin: Origin; signal: AbortSignal; clock: Clock; timeoutMs: number },
+): Promise<Socket> {
+  const { protocol, hostname, port } = origin.url;
+  return new Promise((resolve, reject) => {
+    const host = hostname.replace(/^\[|\]$/g, '');
+    const socket = connect({ protocol, hostname: host, port }, (error, ready) => {
+      end();
+      if (ready === null) reject(toDialError(error, origin.name));
+      else resolve(ready);
+    });
+    const giveUp = (reason: unknown) => {
+      end();
+      socket.destroy();
+      reject(reason);
+    };
+    const leave = () => giveUp(signal.reason);
+    const timer = clock.schedule(timeoutMs, () => giveUp(connectTimeout(origin.name)));
+    signal.addEventListener('abort', leave);
+    function end(): void {
+      timer.cancel();
+      signal.removeEventListener('abort', leave);
+    }
+  });
+}
+
+function connectTimeout(originName: string): GatewayError {
+  return new GatewayError('timeout', `'${originName}' could not be reached in time.`, {
+    reason: 'upstream_connect_timeout',
+  });
 }
 
 function lookupOf(config: NetworkConfig): Resolve {

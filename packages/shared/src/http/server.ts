@@ -1,4 +1,4 @@
-import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
+import { type IncomingHttpHeaders, type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import Fastify, {
   type FastifyError,
@@ -25,6 +25,7 @@ import { explainNotFound, type KnownRoute, routePattern } from './not-found.ts';
 import { addRequestSignals } from './request-signals.ts';
 import { addRequestTelemetry } from './request-telemetry.ts';
 import type { Access } from './route-access.ts';
+import { createUpgrades, type UpgradeRoute } from './upgrades.ts';
 
 export interface GatewayServerOptions {
   readonly name: string;
@@ -46,6 +47,8 @@ export interface GatewayServer {
   /** Register routes here before `start`. Bodies arrive as Buffers. */
   readonly app: FastifyInstance;
   addReadinessCheck(name: string, check: ReadinessCheck): void;
+  /** A path on which clients may leave HTTP for WebSocket. Call before `start`. */
+  addUpgrade(route: UpgradeRoute): void;
   /** Every route there is, in the order of registration. */
   readonly routes: readonly RouteEntry[];
   start(): Promise<{ url: string }>;
@@ -70,8 +73,20 @@ const discardLimits = { bytes: 128 * 1024 * 1024, ms: 10_000 };
 /** The HTTP server of every gateway: limits on everything, deny by default, errors in the shape of the route, drain. */
 export function createGatewayServer(options: GatewayServerOptions): GatewayServer {
   const { config, telemetry, clock, authenticate, live } = options;
-  const app = createFastify(config);
   const shedder = new LoadShedder(config);
+  const upgrades = createUpgrades({
+    authenticate,
+    live,
+    log: telemetry.log,
+    admit(request) {
+      checkHost(request.headers.host);
+      if (drain.isDraining) throw shuttingDown();
+      shedder.admit();
+      return () => shedder.release();
+    },
+  });
+  const app = createFastify(config, upgrades.wants);
+  upgrades.listen(app.server);
   const signals = addRequestSignals(app, { live, clock });
   const http2 = options.acceptsHttp2
     ? acceptHttp2Cleartext(app.server, {
@@ -83,10 +98,10 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     server: app.server,
     clock,
     timeoutMs: config.drain_timeout_ms,
-    onDeadline: () =>
-      signals.abortAll(
-        new GatewayError('overloaded', 'The gateway is shutting down.', { reason: 'draining' }),
-      ),
+    onDeadline() {
+      signals.abortAll(shuttingDown());
+      upgrades.abortAll(shuttingDown());
+    },
   });
   const routes: KnownRoute[] = [];
   const table: RouteEntry[] = [];
@@ -195,6 +210,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     app,
     routes: table,
     addReadinessCheck: (name, check) => readiness.set(name, check),
+    addUpgrade: upgrades.add,
     async start() {
       await app.listen({ host: config.host, port: config.port });
       const { address, port, family } = app.server.address() as AddressInfo; // a TCP server that listens has one
@@ -211,7 +227,14 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
   };
 }
 
-function createFastify(config: ServerConfig): FastifyInstance {
+function shuttingDown(): GatewayError {
+  return new GatewayError('overloaded', 'The gateway is shutting down.', { reason: 'draining' });
+}
+
+function createFastify(
+  config: ServerConfig,
+  shouldUpgradeCallback: (request: IncomingMessage) => boolean,
+): FastifyInstance {
   return Fastify({
     logger: false,
     trustProxy: false,
@@ -238,6 +261,7 @@ function createFastify(config: ServerConfig): FastifyInstance {
       requireHostHeader: true,
       insecureHTTPParser: false,
       noDelay: true,
+      shouldUpgradeCallback,
     },
     clientErrorHandler: refuseConnection,
   });

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { defineProvider, type ProtocolAccess } from '../../domain/provider.ts';
 import { keyCredentials, lazyCredential } from '../credentials.ts';
-import { openaiApis, openaiObjects } from '../openai-apis.ts';
+import { openaiApis, openaiObjects, openaiRealtimeAccess } from '../openai-apis.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
 
@@ -46,6 +46,7 @@ const v1Access: ReadonlyMap<string, ProtocolAccess> = new Map([
   ['openai-chat', { path: () => '/openai/v1/chat/completions', mayAskStreamUsage: true }],
   ...openaiApis('/openai/v1'),
   ...openaiObjects('/openai/v1'),
+  openaiRealtimeAccess('/openai/v1'),
 ]);
 
 function deploymentAccess(version: string): ReadonlyMap<string, ProtocolAccess> {

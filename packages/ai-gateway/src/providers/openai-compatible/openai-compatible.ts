@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { defineProvider } from '../../domain/provider.ts';
 import { bearerCredentials, noCredential } from '../credentials.ts';
-import { openaiApis, openaiObjects } from '../openai-apis.ts';
+import { openaiApis, openaiObjects, openaiRealtimeAccess } from '../openai-apis.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
 
@@ -39,6 +39,7 @@ export const openaiCompatible = defineProvider({
       ['openai-chat', { path: () => '/chat/completions', mayAskStreamUsage: options.stream_usage }],
       ...openaiApis(),
       ...openaiObjects(),
+      openaiRealtimeAccess(),
     ]),
     headers: {},
     credentials: options.api_key === undefined ? noCredential : bearerCredentials(options.api_key),

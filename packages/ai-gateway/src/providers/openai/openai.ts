@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { defineProvider, type ProtocolAccess } from '../../domain/provider.ts';
 import { bearerCredentials } from '../credentials.ts';
-import { openaiApis, openaiObjects } from '../openai-apis.ts';
+import { openaiApis, openaiObjects, openaiRealtimeAccess } from '../openai-apis.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
 
@@ -37,7 +37,12 @@ export const openai = defineProvider({
     system: 'openai',
     vendor: 'openai',
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
-    speaks: new Map([...options.apis.map(api => accesses[api]), ...openaiApis(), ...openaiObjects()]),
+    speaks: new Map([
+      ...options.apis.map(api => accesses[api]),
+      ...openaiApis(),
+      ...openaiObjects(),
+      openaiRealtimeAccess(),
+    ]),
     headers: {
       ...(options.organization !== undefined && { 'openai-organization': options.organization }),
       ...(options.project !== undefined && { 'openai-project': options.project }),

@@ -1,0 +1,113 @@
+import type { IncomingMessage } from 'node:http';
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Dialer } from '@strata/shared/http/dialer.ts';
+import { joinPath } from '@strata/shared/http/origin.ts';
+import { createDeadline } from '@strata/shared/resilience/deadline.ts';
+import { WebSocket } from 'ws';
+import type { Attempt } from '../domain/call.ts';
+import { classify, refusalError } from '../domain/failure.ts';
+import { readErrorCodes } from '../protocols/openai-chat/errors.ts';
+import { parseObject } from '../protocols/read-json.ts';
+
+export interface DialRealtimeDeps {
+  readonly dialer: Dialer;
+  readonly clock: Clock;
+  readonly handshakeTimeoutMs: number;
+  readonly maxMessageBytes: number;
+}
+
+const maxErrorBytes = 64 * 1024;
+
+/** Opens a WebSocket to the target of an attempt, over a connection that the dialer has checked. @throws GatewayError */
+export async function dialRealtime(
+  deps: DialRealtimeDeps,
+  attempt: Attempt,
+  more: Readonly<Record<string, string>>,
+): Promise<WebSocket> {
+  const { call, target, credential } = attempt;
+  const { provider, model } = target;
+  const { origin } = provider;
+  const path = provider.speaks.get(call.protocol.name)?.path({ model, isStream: true }) ?? '';
+  const deadline = createDeadline({
+    clock: deps.clock,
+    ms: deps.handshakeTimeoutMs,
+    reason: 'upstream_headers_timeout',
+    parent: call.signal,
+  });
+  try {
+    const headers = { ...provider.headers, ...more };
+    const { signal } = deadline;
+    const outgoing = { method: 'GET', origin, path, headers, body: Buffer.alloc(0), signal } as const;
+    const proof = await credential.authorize(outgoing);
+    const socket = await deps.dialer.connect(origin, { signal });
+    // The socket is secured already where it has to be; to this library it is a plain one.
+    const url = `ws://${origin.url.host}${joinPath(origin.url, path)}`;
+    const upstream = new WebSocket(url, {
+      createConnection: () => socket,
+      headers: { ...headers, ...proof, host: origin.url.host },
+      maxPayload: deps.maxMessageBytes,
+      perMessageDeflate: false,
+      followRedirects: false,
+    });
+    return await opened(upstream, { signal, provider: provider.name });
+  } finally {
+    deadline.close();
+  }
+}
+
+function opened(
+  upstream: WebSocket,
+  { signal, provider }: { signal: AbortSignal; provider: string },
+): Promise<WebSocket> {
+  return new Promise((resolve, reject) => {
+    const leave = () => {
+      upstream.terminate();
+      reject(GatewayError.from(signal.reason));
+    };
+    const end = () => signal.removeEventListener('abort', leave);
+    signal.addEventListener('abort', leave, { once: true });
+    upstream.once('open', () => {
+      end();
+      upstream.pause(); // what it says at once must not be lost
+      resolve(upstream);
+    });
+    upstream.on('error', cause => {
+      end();
+      reject(
+        new GatewayError('upstream_failed', `The provider '${provider}' did not open a session.`, {
+          reason: 'upstream_reset',
+          cause,
+        }),
+      );
+    });
+    upstream.once('unexpected-response', (_request, response: IncomingMessage) => {
+      end();
+      void refusal(response, provider).then(error => {
+        reject(error);
+        upstream.terminate();
+      });
+    });
+  });
+}
+
+async function refusal(response: IncomingMessage, provider: string): Promise<GatewayError> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of response) {
+      const buffer = chunk as Buffer; // no encoding was set
+      bytes += buffer.length;
+      if (bytes > maxErrorBytes) break;
+      chunks.push(buffer);
+    }
+  } catch (cause) {
+    return new GatewayError('upstream_failed', `The provider '${provider}' did not open a session.`, {
+      reason: 'upstream_reset',
+      cause,
+    });
+  }
+  const body = parseObject(Buffer.concat(chunks)) ?? {};
+  const status = response.statusCode ?? 0;
+  return refusalError(classify(status, readErrorCodes(body)), { provider, status, retryAfterMs: undefined });
+}
