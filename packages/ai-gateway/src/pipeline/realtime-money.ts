@@ -5,9 +5,9 @@ import { costOf, type PriceList } from '@strata/shared/money/price.ts';
 import { spenderOf } from '@strata/shared/money/spender.ts';
 import { inputTokens, outputTokens, type Usage, type UsageReport } from '@strata/shared/money/usage.ts';
 import { worstCaseCost } from '@strata/shared/money/worst-case.ts';
+import { usageRecord } from '../domain/attempt-record.ts';
 import type { Attempt } from '../domain/call.ts';
 import type { UsageSink } from '../domain/usage-record.ts';
-import { usageRecord } from '../policies/meter.ts';
 import type { RealtimeEvent } from '../protocols/openai-realtime/server-events.ts';
 
 /** Where neither the configuration nor the catalog says how much one answer can take and give. */

@@ -1,20 +1,9 @@
 import type { Clock } from '@strata/shared/clock.ts';
-import { costOf } from '@strata/shared/money/price.ts';
-import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
+import { type AttemptEnding, usageRecord } from '../domain/attempt-record.ts';
 import { type Answer, type Attempt, isLeft } from '../domain/call.ts';
-import { AttemptFailure, type FailureClass } from '../domain/failure.ts';
-import type { AnswerFacts } from '../domain/protocol.ts';
-import { type AnswerEnd, givenServiceTier, type Settlement, settle } from '../domain/spending.ts';
-import type { AttemptOutcome, UsageRecord, UsageSink } from '../domain/usage-record.ts';
-
-interface Ending {
-  readonly outcome: AttemptOutcome;
-  readonly failure: FailureClass | undefined;
-  readonly end: AnswerEnd;
-  readonly facts: AnswerFacts | undefined;
-  readonly firstEventMs: number | undefined;
-}
+import { AttemptFailure } from '../domain/failure.ts';
+import type { UsageSink } from '../domain/usage-record.ts';
 
 /** Writes exactly one usage record an attempt, when its last byte has passed or it has failed (A7). */
 export function createMeter(deps: { clock: Clock; sink: UsageSink }): Stage<Attempt, Answer> {
@@ -22,7 +11,7 @@ export function createMeter(deps: { clock: Clock; sink: UsageSink }): Stage<Atte
   return async (attempt, next) => {
     const startedAtMs = clock.now();
     const started = clock.monotonic();
-    const record = (ending: Ending) =>
+    const record = (ending: AttemptEnding) =>
       sink.record(usageRecord(attempt, ending, { startedAtMs, durationMs: clock.monotonic() - started }));
     let answer: Answer;
     try {
@@ -56,7 +45,7 @@ export function createMeter(deps: { clock: Clock; sink: UsageSink }): Stage<Atte
   };
 }
 
-function failedEnding(attempt: Attempt, error: unknown): Ending {
+function failedEnding(attempt: Attempt, error: unknown): AttemptEnding {
   const isGone = isLeft(attempt.call);
   const failure = AttemptFailure.from(error);
   return {
@@ -67,68 +56,4 @@ function failedEnding(attempt: Attempt, error: unknown): Ending {
     // What the upstream itself reports as an error has a status, also inside a 200.
     end: isGone || (attempt.hasBegun === true && failure.status === undefined) ? 'broken-off' : 'refused',
   };
-}
-
-/** The record of an attempt that has ended. Settles what was set aside for it: call it once. */
-export function usageRecord(
-  attempt: Attempt,
-  ending: Ending,
-  time: { startedAtMs: number; durationMs: number },
-): UsageRecord {
-  const { call, target } = attempt;
-  const { caller } = call;
-  const report = ending.facts?.report;
-  const settled = settlement(attempt, ending);
-  return {
-    attemptId: attempt.id,
-    requestId: call.requestId,
-    tenant: caller.tenant,
-    team: caller.team,
-    project: caller.project,
-    tags: caller.tags,
-    agent: caller.envelope?.actors[0],
-    principal: caller.principal,
-    keyId: caller.keyId,
-    runId: caller.envelope?.runId,
-    taskId: caller.envelope?.taskId,
-    alias: call.route.alias,
-    provider: target.provider.name,
-    model: target.model,
-    protocol: call.protocol.name,
-    operation: call.protocol.operation,
-    serviceTier: givenServiceTier(call.request, ending.facts),
-    isStream: call.request.isStream,
-    attemptNumber: attempt.number,
-    outcome: ending.outcome,
-    failure: ending.failure,
-    usage: settled.usage,
-    usageSource: sourceOf(report, settled),
-    costNanoUsd: settled.costNanoUsd,
-    charges: settled.charges,
-    priceVersion: target.prices?.version,
-    firstEventMs: ending.firstEventMs,
-    ...time,
-  };
-}
-
-function settlement(attempt: Attempt, ending: Ending): Settlement {
-  const { spending, call, target } = attempt;
-  const { prices } = target;
-  const usage = ending.facts?.report?.usage;
-  const serviceTier = givenServiceTier(call.request, ending.facts);
-  if (spending !== undefined)
-    return settle(spending, {
-      request: call.request,
-      end: ending.end,
-      usage,
-      prices,
-      serviceTier,
-    });
-  return { usage, isEstimated: false, costNanoUsd: usage && costOf(usage, prices, serviceTier), charges: [] };
-}
-
-function sourceOf(report: UsageReport | undefined, { isEstimated }: Settlement): UsageRecord['usageSource'] {
-  if (isEstimated) return 'estimated';
-  if (report === undefined) return 'missing';
-  return report.isAnomalous ? 'anomalous' : 'reported';
 }

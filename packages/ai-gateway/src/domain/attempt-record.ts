@@ -1,0 +1,80 @@
+import { costOf } from '@strata/shared/money/price.ts';
+import type { UsageReport } from '@strata/shared/money/usage.ts';
+import type { Attempt } from './call.ts';
+import type { FailureClass } from './failure.ts';
+import type { AnswerFacts } from './protocol.ts';
+import { type AnswerEnd, givenServiceTier, type Settlement, settle } from './spending.ts';
+import type { AttemptOutcome, UsageRecord } from './usage-record.ts';
+
+/** How an attempt ended, as far as its record says it. */
+export interface AttemptEnding {
+  readonly outcome: AttemptOutcome;
+  readonly failure: FailureClass | undefined;
+  readonly end: AnswerEnd;
+  readonly facts: AnswerFacts | undefined;
+  readonly firstEventMs: number | undefined;
+}
+
+/** The record of an attempt that has ended. Settles what was set aside for it: call it once. */
+export function usageRecord(
+  attempt: Attempt,
+  ending: AttemptEnding,
+  time: { startedAtMs: number; durationMs: number },
+): UsageRecord {
+  const { call, target } = attempt;
+  const { caller } = call;
+  const report = ending.facts?.report;
+  const settled = settlement(attempt, ending);
+  return {
+    attemptId: attempt.id,
+    requestId: call.requestId,
+    tenant: caller.tenant,
+    team: caller.team,
+    project: caller.project,
+    tags: caller.tags,
+    agent: caller.envelope?.actors[0],
+    principal: caller.principal,
+    keyId: caller.keyId,
+    runId: caller.envelope?.runId,
+    taskId: caller.envelope?.taskId,
+    alias: call.route.alias,
+    provider: target.provider.name,
+    model: target.model,
+    protocol: call.protocol.name,
+    operation: call.protocol.operation,
+    serviceTier: givenServiceTier(call.request, ending.facts),
+    isStream: call.request.isStream,
+    attemptNumber: attempt.number,
+    outcome: ending.outcome,
+    failure: ending.failure,
+    usage: settled.usage,
+    usageSource: sourceOf(report, settled),
+    costNanoUsd: settled.costNanoUsd,
+    charges: settled.charges,
+    priceVersion: target.prices?.version,
+    firstEventMs: ending.firstEventMs,
+    ...time,
+  };
+}
+
+function settlement(attempt: Attempt, ending: AttemptEnding): Settlement {
+  const { spending, call, target } = attempt;
+  const { prices } = target;
+  const usage = ending.facts?.report?.usage;
+  const serviceTier = givenServiceTier(call.request, ending.facts);
+  if (spending !== undefined)
+    return settle(spending, {
+      request: call.request,
+      end: ending.end,
+      usage,
+      prices,
+      serviceTier,
+    });
+  return { usage, isEstimated: false, costNanoUsd: usage && costOf(usage, prices, serviceTier), charges: [] };
+}
+
+function sourceOf(report: UsageReport | undefined, { isEstimated }: Settlement): UsageRecord['usageSource'] {
+  if (isEstimated) return 'estimated';
+  if (report === undefined) return 'missing';
+  return report.isAnomalous ? 'anomalous' : 'reported';
+}
