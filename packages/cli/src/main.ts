@@ -8,7 +8,7 @@ import { showLimits } from './limits/command.ts';
 import { importPrices, showPrices } from './prices/command.ts';
 import { startStack } from './start/command.ts';
 import { showTree } from './tree/command.ts';
-import { parseDays, parseGroup, showUsage } from './usage/command.ts';
+import { parseDays, parseGroups, showUsage } from './usage/command.ts';
 
 const program = new Command('strata').description('Three gateways for AI systems: models, tools, agents.');
 
@@ -62,7 +62,7 @@ prices
 program
   .command('usage')
   .description('What was used and what it cost, as CSV.')
-  .option('--by <group>', `one of ${usageGroups.join(', ')}`, parseGroup, 'model')
+  .option('--by <groups>', `some of ${usageGroups.join(', ')}, with commas between`, parseGroups, ['model'])
   .option('--days <days>', 'how many days back from now', parseDays, 30)
   .option('--tenant <tenant>', 'only this organisation')
   .action(showUsage);

@@ -43,7 +43,7 @@ test('`strata usage` gives exact costs by model, and says what has none', () => 
   const { status, stdout } = strata('--tenant', 'acme');
   expect(status).toBe(0);
   expect(stdout).toBe(
-    'model,attempts,input_tokens,output_tokens,tool_units,cost_usd,attempts_without_cost\nsmall,2,20,4,0,1.500000001,0\nodd,1,10,2,0,0.000000000,1\n',
+    'model,attempts,input_tokens,output_tokens,media_tokens,tool_units,cost_usd,attempts_without_cost\nsmall,2,20,4,0,0,1.500000001,0\nodd,1,10,2,0,0,0.000000000,1\n',
   );
 });
 

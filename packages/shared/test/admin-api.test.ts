@@ -442,6 +442,7 @@ function adminTests(name: string, config: () => Promise<Record<string, unknown>>
       ['GET', '/keys?limit=0', undefined, 'limit'],
       ['GET', '/keys?colour=red', undefined, ''],
       ['GET', '/usage?by=colour', undefined, 'by'],
+      ['GET', '/usage?by=team,team', undefined, 'by'],
       ['GET', '/audit?from=yesterday', undefined, 'from'],
     ])('%s %s %j is refused, saying where', async (method, path, body, at) => {
       const reply = await call({ method, path, body });
@@ -451,10 +452,20 @@ function adminTests(name: string, config: () => Promise<Record<string, unknown>>
     });
 
     test('the usage report is JSON, or CSV', async () => {
-      expect((await call({ path: '/usage?by=team' })).body).toMatchObject({ by: 'team', items: [] });
+      expect((await call({ path: '/usage?by=team' })).body).toMatchObject({
+        by: ['team'],
+        is_complete: true,
+        items: [],
+      });
+      expect((await call({ path: '/usage?by=run,tag,day' })).body).toMatchObject({
+        by: ['run', 'tag', 'day'],
+      });
       const csv = await call({ path: '/usage?format=csv&by=day' });
       expect(csv.headers.get('content-type')).toBe('text/csv; charset=utf-8');
       expect(csv.text).toMatch(/^day,attempts,/);
+      expect((await call({ path: '/usage?format=csv&by=team,model,day' })).text).toMatch(
+        /^team,model,day,attempts,/,
+      );
       const prices = await call({ path: '/prices?pattern=claude&limit=3' });
       expect(prices.body).toMatchObject({ source: expect.any(String), next_cursor: expect.any(String) });
     });

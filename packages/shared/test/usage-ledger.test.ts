@@ -5,7 +5,7 @@ import { type MoneySchema, moneyMigrations } from '@strata/shared/money/money-sc
 import { ledgerSection } from '@strata/shared/money/money-section.ts';
 import type { LedgerEntry } from '@strata/shared/money/usage-entry.ts';
 import { createUsageLedger } from '@strata/shared/money/usage-ledger.ts';
-import { reportUsage, usageGroups } from '@strata/shared/money/usage-report.ts';
+import { reportUsage, type UsageGroup, usageGroups } from '@strata/shared/money/usage-report.ts';
 import { openSqlStore } from '@strata/shared/stores/open-sql.ts';
 import type { SqlStore } from '@strata/shared/stores/sql.ts';
 import { storeSection } from '@strata/shared/stores/store-section.ts';
@@ -215,14 +215,16 @@ function ledgerTests(name: string, emptyDatabase: () => Promise<string>): void {
         fc.asyncProperty(
           fc.array(some, { maxLength: 30 }),
           fc.integer({ min: -3, max: 3 }),
-          async (more, from) => {
+          fc.shuffledSubarray(usageGroups, { minLength: 2 }),
+          async (more, from, together) => {
             const made = more.map(each => entry(each));
             entries.push(...made);
             for (const each of made) ledger.record(each);
             await ledger.flush();
             const fromMs = noon + from * day;
             const wanted = entries.filter(each => each.tenant === 'acme' && each.atMs >= fromMs);
-            for (const by of usageGroups) {
+            // Every one alone, and as many together as there are, in any order.
+            for (const by of [...usageGroups.map(group => [group]), together]) {
               const totals = await reportUsage(store, { by, fromMs, toMs: noon + 4 * day, tenant: 'acme' });
               const sum = totals.reduce((total, each) => total + each.costNanoUsd, 0n);
               expect(sum).toBe(wanted.reduce((total, each) => total + (each.costNanoUsd ?? 0n), 0n));
@@ -231,6 +233,7 @@ function ledgerTests(name: string, emptyDatabase: () => Promise<string>): void {
                 wanted.filter(each => each.costNanoUsd === undefined).length,
               );
               expect(totals.reduce((total, each) => total + each.inputTokens, 0)).toBe(20 * wanted.length);
+              expect(new Set(totals.map(({ groups }) => JSON.stringify(groups))).size).toBe(totals.length);
             }
           },
         ),
@@ -239,19 +242,42 @@ function ledgerTests(name: string, emptyDatabase: () => Promise<string>): void {
       await ledger.close();
     });
 
+    test('runs and tags together are read from the entries; an entry with two tags is in both groups', async () => {
+      const ledger = open();
+      const add = (runId: string | undefined, tags: string[], atMs: number) =>
+        ledger.record(entry({ runId, tags, atMs, costNanoUsd: 10n }));
+      add('run_1', ['blue', 'red'], noon);
+      add('run_1', ['blue'], noon + 2 * day);
+      add('run_2', [], noon);
+      add(undefined, ['blue'], noon);
+      await ledger.flush();
+      const ask = (more: object) =>
+        reportUsage(store, { by: ['run', 'tag'], fromMs: 0, toMs: noon + 9 * day, ...more });
+      expect((await ask({})).map(each => [...each.groups, each.costNanoUsd])).toEqual([
+        ['run_1', 'blue', 20n],
+        ['run_1', 'red', 10n],
+        ['run_2', undefined, 10n],
+        [undefined, 'blue', 10n],
+      ]);
+      expect(
+        (await ask({ by: ['model'], where: { run: 'run_1', tag: 'b*' } })).map(each => each.costNanoUsd),
+      ).toEqual([20n]);
+      expect((await ask({ limit: 1 })).map(each => each.groups)).toEqual([['run_1', 'blue']]);
+      await ledger.close();
+    });
+
     test('groups: the dearest first, days in order, those without one last or apart', async () => {
       const ledger = open();
       ledger.record(entry({ model: 'small', costNanoUsd: 1n, atMs: noon }));
       ledger.record(entry({ model: 'large', costNanoUsd: 5n, atMs: noon + day, runId: 'run_1' }));
       await ledger.flush();
-      const report = (by: 'model' | 'day' | 'run') =>
-        reportUsage(store, { by, fromMs: 0, toMs: noon + 9 * day });
-      expect((await report('model')).map(each => [each.group, each.costNanoUsd])).toEqual([
+      const report = (by: UsageGroup) => reportUsage(store, { by: [by], fromMs: 0, toMs: noon + 9 * day });
+      expect((await report('model')).map(each => [...each.groups, each.costNanoUsd])).toEqual([
         ['large', 5n],
         ['small', 1n],
       ]);
-      expect((await report('day')).map(each => each.group)).toEqual(['2026-11-24', '2026-11-25']);
-      expect((await report('run')).map(each => each.group)).toEqual(['run_1', undefined]);
+      expect((await report('day')).flatMap(each => each.groups)).toEqual(['2026-11-24', '2026-11-25']);
+      expect((await report('run')).flatMap(each => each.groups)).toEqual(['run_1', undefined]);
       await ledger.close();
     });
   });

@@ -88,7 +88,7 @@ test(`[$-3] what a team spent on a family of models last month is answered at on
   }
   const ask = () =>
     reportUsage(store, {
-      by: 'model',
+      by: ['model'],
       tenant: 'acme',
       where: { team: 'support', model: 'claude*' },
       fromMs,
@@ -102,7 +102,7 @@ test(`[$-3] what a team spent on a family of models last month is answered at on
     totals = await ask();
     times.push(performance.now() - began);
   }
-  expect(totals.map(total => total.group).sort()).toEqual(['claude-haiku-5', 'claude-sonnet-5']);
+  expect(totals.map(total => total.groups[0]).sort()).toEqual(['claude-haiku-5', 'claude-sonnet-5']);
   expect(totals.reduce((sum, total) => sum + total.costNanoUsd, 0n)).toBe(expected);
   const fastest = Math.min(...times);
   process.stdout.write(`${entries} entries: ${fastest.toFixed(1)} ms\n`);

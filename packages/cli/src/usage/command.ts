@@ -3,15 +3,17 @@ import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts
 import { InvalidArgumentError } from 'commander';
 
 export interface UsageOptions {
-  readonly by: UsageGroup;
+  readonly by: readonly UsageGroup[];
   readonly days: number;
   readonly tenant?: string;
 }
 
-export function parseGroup(text: string): UsageGroup {
-  const group = usageGroups.find(each => each === text);
-  if (group === undefined) throw new InvalidArgumentError(`Known: ${usageGroups.join(', ')}.`);
-  return group;
+/** Names with commas between. */
+export function parseGroups(text: string): readonly UsageGroup[] {
+  const names = [...new Set(text.split(','))].map(name => usageGroups.find(each => each === name));
+  const known = names.filter(name => name !== undefined);
+  if (known.length < names.length) throw new InvalidArgumentError(`Known: ${usageGroups.join(', ')}.`);
+  return known;
 }
 
 export function parseDays(text: string): number {

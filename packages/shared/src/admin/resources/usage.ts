@@ -8,18 +8,35 @@ import { moment, showMoment } from './list-page.ts';
 
 const dayMs = 86_400_000;
 const filters = usageGroups.filter(group => group !== 'day' && group !== 'tenant');
+const maxGroups = 1000;
+const groupList = z
+  .string()
+  .max(200)
+  .default('model')
+  .transform((text, context) => {
+    const names = text.split(',').map(name => usageGroups.find(group => group === name));
+    const known = names.filter(name => name !== undefined);
+    if (known.length < names.length || new Set(known).size < known.length)
+      context.addIssue(`expected some of ${usageGroups.join(', ')}, each once, with commas between`);
+    return known;
+  })
+  .describe(`What to group by, any of them together: \`team,model,day\`. Known: ${usageGroups.join(', ')}.`);
 const filterText = z.string().min(1).max(300).optional();
 
 const usageAnswer = z.object({
-  by: z.enum(usageGroups),
+  by: z.array(z.enum(usageGroups)),
   from: moment,
   to: moment,
+  is_complete: z.boolean().describe('Whether these are all groups, and not only the first of them.'),
   items: z.array(
     z.object({
-      group: z.string().nullable().describe('Null: what belongs to no run, no key and so on.'),
+      groups: z
+        .array(z.string().nullable())
+        .describe('In the order of `by`. Null: what belongs to no run, no key and so on.'),
       attempts: z.int(),
       input_tokens: z.int(),
       output_tokens: z.int(),
+      media_tokens: z.int().describe('Of sound and pictures, in and out.'),
       tool_units: z.int(),
       cost_usd: z.string(),
       attempts_without_cost: z.int().describe('Their cost is not known; they are not in the sum.'),
@@ -37,31 +54,36 @@ export function usageRoutes({ sql, clock }: AdminDeps): AdminRoute[] {
       summary: 'What was used and what it cost, the dearest group first, days in order.',
       roles: ['owner', 'operator', 'auditor', 'member'],
       query: z.object({
-        by: z.enum(usageGroups).default('model'),
+        by: groupList,
         from: moment.optional().describe('30 days ago when left out.'),
         to: moment.optional().describe('Not included; now when left out.'),
+        limit: z.coerce.number().int().min(1).max(10_000).default(maxGroups).describe('Groups at most.'),
         format: z.enum(['json', 'csv']).default('json'),
         ...Object.fromEntries(filters.map(name => [name, filterText])),
       }),
       answer: usageAnswer,
       textTypes: ['text/csv'],
       handle: async ({ query }, context) => {
-        const { by, from, to, format } = query;
+        const { by, from, to, format, limit } = query;
         const toMs = to === undefined ? clock.now() + 1 : Date.parse(to);
         const fromMs = from === undefined ? toMs - 30 * dayMs : Date.parse(from);
         const where = whereOf(query, context);
-        const totals = await reportUsage(sql, { by, fromMs, toMs, tenant: context.tenant, where });
+        const { tenant } = context;
+        const found = await reportUsage(sql, { by, fromMs, toMs, tenant, where, limit: limit + 1 });
+        const totals = found.slice(0, limit);
         if (format === 'csv') return { text: usageCsv(by, totals), type: 'text/csv; charset=utf-8' };
         const items = totals.map(total => ({
-          group: total.group ?? null,
+          groups: total.groups.map(group => group ?? null),
           attempts: total.attempts,
           input_tokens: total.inputTokens,
           output_tokens: total.outputTokens,
+          media_tokens: total.mediaTokens,
           tool_units: total.toolUnits,
           cost_usd: usdText(total.costNanoUsd),
           attempts_without_cost: total.withoutCost,
         }));
-        return { body: { by, from: showMoment(fromMs), to: showMoment(toMs), items } };
+        const is_complete = found.length <= limit;
+        return { body: { by, is_complete, from: showMoment(fromMs), to: showMoment(toMs), items } };
       },
     }),
   ];
