@@ -175,7 +175,8 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     const { length } = run.records;
     if (isFenced && run.epoch === claim.epoch && given.isRepeat && length === position + records.length)
       return true;
-    if (isFenced && (run.epoch !== claim.epoch || length !== position)) return false;
+    if (isFenced && (run.epoch !== claim.epoch || length !== position || run.owner === undefined))
+      return false;
     for (const { payload, atMs: recordedAtMs } of records) {
       const event = JSON.parse(payload) as RunEvent; // what the engine wrote
       run.records.push({ seq: run.records.length + 1, atMs: recordedAtMs, event, bytes: payload.length });

@@ -21,7 +21,7 @@ const appendText = `
       lease_owner = case when is_final then null else lease_owner end,
       wake_at_ms = case when is_final then null else wake_at_ms end,
       ended_at_ms = case when is_final then coalesce(ended_at_ms, at_ms) end
-    from given where id = given.run_id and runs.epoch = given.epoch and runs.position = given.position
+    from given where id = given.run_id and runs.epoch = given.epoch and runs.lease_owner is not null and runs.position = given.position
     returning id, is_final, tenant, namespace || '/' || name as workflow
   ), written as (
     insert into journal (run_id, seq, kind, payload, at_ms, epoch, refs, checksum)

@@ -178,7 +178,7 @@ export class SqliteWriter {
     const moved = this.#run(
       `update runs set position = ?, status = ?, cost_nano_usd = ?, unpriced_calls = ?, input_tokens = ?,
          output_tokens = ?, updated_at_ms = ?, ended_at_ms = case when ? then coalesce(ended_at_ms, ?) end
-       where id = ? and epoch = ? and position = ?`,
+       where id = ? and epoch = ? and position = ? and lease_owner is not null`,
       position + records.length,
       status,
       costNanoUsd,
