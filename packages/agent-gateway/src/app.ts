@@ -32,6 +32,7 @@ import { createJqExpressions } from './expressions/jq-expressions.ts';
 import type { ApiDeps } from './http/api-deps.ts';
 import { addApprovalRoutes } from './http/approval-routes.ts';
 import { addCloudEventRoutes } from './http/cloud-event-routes.ts';
+import { addDocumentRoutes } from './http/document-routes.ts';
 import { addEventRoutes } from './http/event-routes.ts';
 import { addRequestLimits } from './http/limit-requests.ts';
 import { addQueueRoutes } from './http/queue-routes.ts';
@@ -160,6 +161,7 @@ export async function createAgentGateway(
     addWorkflowRoutes(server.app, scheduleDeps);
     addCloudEventRoutes(server.app, api);
     addWebhookRoutes(server.app, { ...webhooks.routes, recordChange: api.recordChange });
+    addDocumentRoutes(server.app);
   }
   if (current.role !== 'http') {
     journal.onDue(runId => (runId === undefined ? worker.scan() : worker.ask(runId)));

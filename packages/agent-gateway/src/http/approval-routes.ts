@@ -12,13 +12,13 @@ interface WithId {
   Params: { id: string };
 }
 
-const listQuery = z.strictObject({
+export const approvalListQuery = z.strictObject({
   cursor: z.string().max(200).optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
   status: z.enum(['pending', 'approved', 'rejected', 'expired', 'void']).default('pending'),
 });
 
-const decideBody = z.strictObject({
+export const decideBody = z.strictObject({
   decision: z.enum(['approved', 'rejected']),
   /** Of the approval that was read. */
   digest: z.string().min(1),
@@ -34,7 +34,7 @@ export function addApprovalRoutes(app: FastifyInstance, deps: ApprovalDeps): voi
 
   app.get('/v1/approvals', { config: caller }, async request => {
     const { tenant } = request.caller;
-    const { cursor, limit, status } = checkFields(request.query, listQuery);
+    const { cursor, limit, status } = checkFields(request.query, approvalListQuery);
     const page = await approvals.list({ tenant, status, after: cursor, limit });
     const last = page.length === limit ? page.at(-1) : undefined;
     const mine = page.filter(each => isAssigned(each, request.caller));

@@ -6,7 +6,7 @@ import type { ApiDeps } from './api-deps.ts';
 import { readFields } from './read-body.ts';
 
 /** CloudEvents 1.0.2, JSON format. */
-const eventSchema = z
+export const eventSchema = z
   .looseObject({
     specversion: z.literal('1.0'),
     id: z.string().min(1).max(255),

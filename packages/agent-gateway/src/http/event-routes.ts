@@ -9,7 +9,7 @@ import { findRun } from './find-run.ts';
 import { checkFields } from './read-body.ts';
 import { showRecord } from './run-view.ts';
 
-const query = z.strictObject({
+export const eventStreamQuery = z.strictObject({
   after: z.coerce.number().int().min(0).optional(),
   /** Types to be sent, joined by commas; all of them when absent. */
   types: z
@@ -41,7 +41,7 @@ export function addEventRoutes(app: FastifyInstance, deps: ApiDeps): void {
       const after = readPosition(request);
       // 204 is how an EventSource is told not to come back (WHATWG HTML 9.2.3).
       if (isOver(run.status) && after >= run.position) return reply.code(204).send();
-      const { types } = checkFields(request.query, query);
+      const { types } = checkFields(request.query, eventStreamQuery);
       await stream(request, reply, { runId: run.id, after, types }, deps);
       return undefined;
     },
@@ -49,7 +49,7 @@ export function addEventRoutes(app: FastifyInstance, deps: ApiDeps): void {
 }
 
 function readPosition(request: FastifyRequest): number {
-  const { after } = checkFields(request.query, query);
+  const { after } = checkFields(request.query, eventStreamQuery);
   const header = request.headers['last-event-id'];
   if (typeof header === 'string' && /^[0-9]{1,15}$/.test(header)) return Number(header);
   return after ?? 0;

@@ -15,7 +15,7 @@ import { readRecords } from './read-records.ts';
 import { refusals } from './rewind-run.ts';
 import { definitionFields, readDefinition, readKey } from './submission.ts';
 
-const bodySchema = z
+export const forkBody = z
   .strictObject({
     task: z.string().max(1000),
     visit: z.int().min(1).optional(),
@@ -33,7 +33,7 @@ const bodySchema = z
  */
 export async function readFork(request: FastifyRequest, run: RunSummary, deps: ApiDeps): Promise<Submission> {
   const source = readSource(request);
-  const { task, visit, ...given } = checkFields(source.value, bodySchema);
+  const { task, visit, ...given } = checkFields(source.value, forkBody);
   const isOther = (given.definition ?? given.workflow) !== undefined;
   const { workflow, document } = isOther
     ? await readDefinition(request, source, given, deps)

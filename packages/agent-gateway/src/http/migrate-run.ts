@@ -12,9 +12,9 @@ import { checkFields, readSource } from './read-body.ts';
 import { readRecords } from './read-records.ts';
 import { definitionFields, readDefinition } from './submission.ts';
 
-const query = z.strictObject({ dryRun: z.enum(['', 'true', 'false']).default('false') });
+export const migrateQuery = z.strictObject({ dryRun: z.enum(['', 'true', 'false']).default('false') });
 
-const bodySchema = z
+export const migrateBody = z
   .strictObject(definitionFields)
   .refine(body => (body.definition === undefined) !== (body.workflow === undefined), {
     message: 'expected either `definition` or `workflow`',
@@ -37,12 +37,12 @@ export async function migrateRun(
     readonly answer: (run: RunSummary) => Promise<FastifyReply>;
   },
 ): Promise<unknown> {
-  const { dryRun } = checkFields(request.query, query);
+  const { dryRun } = checkFields(request.query, migrateQuery);
   const source = readSource(request);
   const { workflow: to, document } = await readDefinition(
     request,
     source,
-    checkFields(source.value, bodySchema),
+    checkFields(source.value, migrateBody),
     deps,
   );
   requireSameWorkflow(run, to);

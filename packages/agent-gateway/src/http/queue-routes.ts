@@ -8,13 +8,13 @@ import { checkFields, readFields } from './read-body.ts';
 
 const caller = { config: { access: 'caller' } } as const;
 
-const listQuery = z.strictObject({
+export const queueListQuery = z.strictObject({
   cursor: z.string().max(200).optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 });
 
 /** What is left out stays as it is; a limit of `null` leaves it to the runs. */
-const changeBody = z.strictObject({
+export const queueBody = z.strictObject({
   limit: z.int().min(1).max(10_000).nullable().optional(),
   paused: z.boolean().optional(),
 });
@@ -34,7 +34,7 @@ export function addQueueRoutes(app: FastifyInstance, deps: ApiDeps): void {
 
   app.get('/v1/queues', caller, async request => {
     requireAll(request);
-    const { cursor, limit } = checkFields(request.query, listQuery);
+    const { cursor, limit } = checkFields(request.query, queueListQuery);
     const page = await journal.listQueues(request.caller.tenant, { after: cursor, limit });
     const next = page.length === limit ? page.at(-1)?.name : undefined;
     return { queues: page.map(show), ...(next !== undefined && { next_cursor: next }) };
@@ -46,7 +46,7 @@ export function addQueueRoutes(app: FastifyInstance, deps: ApiDeps): void {
   });
 
   app.put<WithName>('/v1/queues/:name', caller, async request => {
-    const { limit, paused } = readFields(request, changeBody);
+    const { limit, paused } = readFields(request, queueBody);
     const change = {
       ...(limit !== undefined && { limit }),
       ...(paused !== undefined && { isPaused: paused }),

@@ -23,11 +23,11 @@ const caller = { access: 'caller' } as const;
 /** How long an answer waits for what was asked to take effect. */
 const answerWaitMs = 1000;
 
-const submitQuery = z.strictObject({
+export const submitQuery = z.strictObject({
   wait: z.coerce.number().min(0).default(0),
 });
 
-const listQuery = z.strictObject({
+export const runListQuery = z.strictObject({
   status: z.enum(runStatuses).optional(),
   cursor: z
     .string()
@@ -57,7 +57,7 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
   );
 
   app.get('/v1/runs', { config: caller }, async request => {
-    const { status, cursor, limit } = checkFields(request.query, listQuery);
+    const { status, cursor, limit } = checkFields(request.query, runListQuery);
     const { tenant } = request.caller;
     const page = await journal.listRuns({ tenant, status, before: cursor, limit });
     const next = page.length === limit ? page.at(-1)?.id : undefined;

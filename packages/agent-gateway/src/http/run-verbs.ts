@@ -14,14 +14,14 @@ import { readFields } from './read-body.ts';
 import { readRecords } from './read-records.ts';
 import { askRewind } from './rewind-run.ts';
 
-const reasonBody = z.strictObject({ reason: z.string().max(500).optional() });
+export const reasonBody = z.strictObject({ reason: z.string().max(500).optional() });
 
 const retryBody = z.strictObject({});
-const rewindBody = z.strictObject({ task: z.string().max(1000), visit: z.int().min(1).optional() });
+export const rewindBody = z.strictObject({ task: z.string().max(1000), visit: z.int().min(1).optional() });
 
 const call = z.string().optional();
 const task = z.string().optional();
-const resolveBody = z.discriminatedUnion('action', [
+export const resolveBody = z.discriminatedUnion('action', [
   z.strictObject({ action: z.literal('retry'), call, task }),
   z.strictObject({ action: z.literal('complete'), call, task, result: z.unknown() }),
   z.strictObject({
@@ -33,7 +33,7 @@ const resolveBody = z.discriminatedUnion('action', [
 ]);
 
 const amount = z.int().min(1).max(1_000_000_000).optional();
-const resumeBody = z.strictObject({
+export const resumeBody = z.strictObject({
   limits: z
     .strictObject({
       steps: amount,
@@ -120,7 +120,7 @@ function reasonOf(request: FastifyRequest, _run: RunSummary): { detail: string |
   return { detail: readFields(request, reasonBody).reason };
 }
 
-const signalBody = z.strictObject({
+export const signalBody = z.strictObject({
   id: z.string().min(1).max(255).optional(),
   data: z.unknown().optional(),
 });

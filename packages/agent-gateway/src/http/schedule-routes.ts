@@ -24,7 +24,7 @@ interface WithName {
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
-const putBody = z
+export const scheduleBody = z
   .strictObject({
     workflow: z.strictObject({ namespace: z.string(), name: z.string(), version: z.string() }),
     input: z.unknown().optional(),
@@ -39,12 +39,12 @@ const putBody = z
     message: 'expected either `cron` or `every`',
   });
 
-const listQuery = z.strictObject({
+export const scheduleListQuery = z.strictObject({
   cursor: z.string().max(100).optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 });
 
-const backfillBody = z.strictObject({ from: z.iso.datetime(), until: z.iso.datetime() });
+export const backfillBody = z.strictObject({ from: z.iso.datetime(), until: z.iso.datetime() });
 
 /** `/v1/schedules`: runs that begin by the clock, with `:pause`, `:resume`, `:trigger` and `:backfill`. */
 export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
@@ -62,7 +62,7 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
         },
       );
     }
-    const body = readFields(request, putBody);
+    const body = readFields(request, scheduleBody);
     requireWorkflowScope(request.caller, body.workflow);
     const nowMs = clock.now();
     const recurrence = readRecurrence(body, nowMs);
@@ -89,7 +89,7 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
   });
 
   app.get('/v1/schedules', caller, async request => {
-    const { cursor, limit } = checkFields(request.query, listQuery);
+    const { cursor, limit } = checkFields(request.query, scheduleListQuery);
     const page = await schedules.list({ tenant: request.caller.tenant, after: cursor, limit });
     const next = page.length === limit ? page.at(-1)?.name : undefined;
     const shown = page.filter(each => maySee(request.caller, each.workflow)).map(show);

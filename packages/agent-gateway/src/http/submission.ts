@@ -22,7 +22,7 @@ export const definitionFields = {
 };
 
 /** Unknown fields are refused: a public run takes a reference and an input, and nothing can be slipped in beside (G15). */
-const bodySchema = z
+export const submissionBody = z
   .strictObject({ ...definitionFields, input: z.unknown().optional() })
   .refine(body => (body.definition === undefined) !== (body.workflow === undefined), {
     message: 'expected either `definition` or `workflow`',
@@ -33,7 +33,7 @@ const keyPattern = /^[\x21-\x7e]{1,255}$/;
 /** Reads `POST /v1/runs`. */
 export async function readSubmission(request: FastifyRequest, deps: ApiDeps): Promise<Submission> {
   const source = readSource(request);
-  const body = checkFields(source.value, bodySchema);
+  const body = checkFields(source.value, submissionBody);
   const { input = {} } = body;
   const { workflow, document } = await readDefinition(request, source, body, deps);
   return {

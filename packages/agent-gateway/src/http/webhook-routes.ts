@@ -28,18 +28,18 @@ const fields = {
     .max(50),
   description: z.string().max(500),
 };
-const createBody = z.strictObject({
+export const webhookBody = z.strictObject({
   ...fields,
   types: fields.types.default(['*']),
   description: fields.description.default(''),
 });
-const changeBody = z.strictObject(fields).partial();
+export const webhookChangeBody = z.strictObject(fields).partial();
 const noBody = z.strictObject({});
-const listQuery = z.strictObject({
+export const webhookListQuery = z.strictObject({
   cursor: z.string().max(200).optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 });
-const deadQuery = z.strictObject({
+export const deadQuery = z.strictObject({
   cursor: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 });
@@ -52,7 +52,7 @@ export function addWebhookRoutes(
   const { outbox } = deps;
 
   app.post('/v1/webhooks', caller, async (request, reply) => {
-    const { webhook, secret } = await createWebhook(readFields(request, createBody), request.caller, deps);
+    const { webhook, secret } = await createWebhook(readFields(request, webhookBody), request.caller, deps);
     await deps.recordChange(request, { action: 'webhook.create', id: webhook.id });
     const standing = { failures: 0, problem: undefined, nextAtMs: 0, waiting: 0, dead: 0 };
     return reply
@@ -62,7 +62,7 @@ export function addWebhookRoutes(
   });
 
   app.get('/v1/webhooks', caller, async request => {
-    const { cursor, limit } = checkFields(request.query, listQuery);
+    const { cursor, limit } = checkFields(request.query, webhookListQuery);
     const page = await outbox.list({ tenant: request.caller.tenant, after: cursor, limit });
     const next = page.length === limit ? page.at(-1)?.id : undefined;
     const webhooks = page.filter(each => mayManage(request.caller, each)).map(show);
@@ -72,7 +72,7 @@ export function addWebhookRoutes(
   app.get<WithId>('/v1/webhooks/:id', caller, async request => show(await find(request, deps)));
 
   app.patch<WithId>('/v1/webhooks/:id', caller, async request => {
-    const { url, types, description } = readFields(request, changeBody);
+    const { url, types, description } = readFields(request, webhookChangeBody);
     const webhook = await find(request, deps);
     if (url !== undefined) deps.requireAddress(url);
     await change(request, 'webhook.change', {

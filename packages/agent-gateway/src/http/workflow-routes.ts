@@ -16,7 +16,7 @@ interface WithName {
   Params: { namespace: string; name: string; version: string };
 }
 
-const listQuery = z.strictObject({
+export const workflowListQuery = z.strictObject({
   cursor: z.string().max(500).optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 });
@@ -102,7 +102,7 @@ export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps & Schedule
   });
 
   app.get('/v1/workflows', { config: caller }, async request => {
-    const { cursor, limit } = checkFields(request.query, listQuery);
+    const { cursor, limit } = checkFields(request.query, workflowListQuery);
     const after = cursor === undefined ? undefined : Buffer.from(cursor, 'base64url').toString('utf8');
     const page = await journal.listWorkflows(request.caller.tenant, { after, limit });
     const last = page.length === limit ? page.at(-1) : undefined;

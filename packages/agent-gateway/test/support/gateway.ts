@@ -1,5 +1,6 @@
 import type { ConfigSource } from '@strata/shared/config/config-source.ts';
 import type { RouteEntry } from '@strata/shared/http/server.ts';
+import { createAnswerCheck, type OpenApi } from '@strata/shared/testing/answer-check.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { createAgentGateway } from '../../src/app.ts';
 import { type AgentGatewayConfig, agentGatewaySection } from '../../src/config.ts';
@@ -7,9 +8,10 @@ import { type AgentGatewayConfig, agentGatewaySection } from '../../src/config.t
 export interface TestGateway {
   readonly url: string;
   readonly deps: TestDeps;
+  readonly openApi: OpenApi;
   /** Every route that is registered. */
   readonly routes: readonly RouteEntry[];
-  /** A request with the user's key unless another is given. JSON in, JSON out. */
+  /** Every answer is compared with the OpenAPI document. A request with the user's key unless another is given. JSON in, JSON out. */
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
   close(): Promise<void>;
 }
@@ -43,6 +45,9 @@ export async function startGateway(
   });
   const gateway = await createAgentGateway(fixed(section), deps);
   const { url } = await gateway.server.start();
+  const document = await call(url, deps.userKey, { method: 'GET', path: '/v1/openapi.json' });
+  const openApi = document.body as OpenApi;
+  const check = createAnswerCheck(openApi);
   let closed: Promise<void> | undefined;
   const close = async () => {
     await gateway.server.app.close();
@@ -52,8 +57,14 @@ export async function startGateway(
   return {
     url,
     deps,
+    openApi,
     routes: gateway.server.routes,
-    call: (method, path, each = {}) => call(url, deps.userKey, { method, path, ...each }),
+    async call(method, path, each = {}) {
+      const answer = await call(url, deps.userKey, { method, path, ...each });
+      const { status, headers, body } = answer;
+      check({ method, path, status, type: headers.get('content-type') ?? '', body });
+      return answer;
+    },
     close() {
       closed ??= close();
       return closed;

@@ -9,7 +9,7 @@ import type { AdminDeps } from './admin-deps.ts';
 import { type AdminRequest, readRequest } from './admin-request.ts';
 import type { AdminContext, AdminRoute } from './admin-route.ts';
 import { type BegunRequest, createIdempotency, type Idempotency, type StoredAnswer } from './idempotency.ts';
-import { openApiDocument } from './openapi.ts';
+import { adminDocument } from './openapi.ts';
 import { auditRoutes } from './resources/audit.ts';
 import { budgetRoutes } from './resources/budgets.ts';
 import { keyRoutes } from './resources/keys.ts';
@@ -32,7 +32,7 @@ export function addAdminApi(app: FastifyInstance, deps: AdminDeps, more: readonl
   const routes = [...adminRoutes(deps), ...more];
   const idempotency = createIdempotency({ db: deps.sql.db, clock: deps.clock, sealer: deps.sealer });
   for (const route of routes) addRoute(app, route, { deps, idempotency });
-  const document = JSON.stringify(openApiDocument(routes, adminPrefix));
+  const document = JSON.stringify(adminDocument(routes, adminPrefix));
   const config = { access: 'caller', holdOffGuesses: true, errors: problemErrors } as const;
   app.get(adminPrefix, { config }, async () => ({ openapi: `${adminPrefix}/openapi.json` }));
   app.get(`${adminPrefix}/openapi.json`, { config }, (_request, reply) =>
