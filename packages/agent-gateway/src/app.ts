@@ -226,7 +226,9 @@ function createEffects(
   const neighbour = (name: string, url: string): Origin => ({ name, url: new URL(url), allowPrivate: true });
   const http = createHttpEffect({
     dialer,
+    clock,
     settings: () => ({
+      secrets: config.current.secrets,
       allowedHosts: config.current.http_calls.allowed_hosts,
       privateHosts: config.current.http_calls.private_hosts,
       timeoutMs: config.current.http_calls.timeout_ms,

@@ -1,4 +1,5 @@
 import { listenSchema } from '@strata/shared/config/listen.ts';
+import { secretString } from '@strata/shared/config/secret-string.ts';
 import { parseUsd } from '@strata/shared/money/nano-usd.ts';
 import * as z from 'zod';
 
@@ -74,6 +75,30 @@ const httpCalls = z
   .prefault({})
   .describe('What `call: http` may reach.');
 
+const secrets = z
+  .record(
+    z.string().regex(/^[A-Za-z_]\w{0,99}$/, 'expected letters, digits and underscores'),
+    z.strictObject({
+      value: z
+        .union([secretString(), z.record(z.string(), secretString())])
+        .describe(
+          'The secret, or several by name: `username` and `password`, or what `oauth2` and `oidc` take (`authority`, `grant`, `client_id`, `client_secret`, `scopes`).',
+        ),
+      hosts: z
+        .array(z.string().min(1))
+        .describe('Hosts that it, or a token that it is exchanged for, may be sent to, as globs.'),
+      workflows: z
+        .array(z.string().min(1))
+        .describe('Workflows that may use it, as globs over `namespace/name`.'),
+      organisations: z
+        .array(z.string().min(1))
+        .default(['default'])
+        .describe('Organisations whose workflows these are, as globs.'),
+    }),
+  )
+  .default({})
+  .describe('What workflows show to other systems: named in their `use.secrets`, never seen by them.');
+
 const webhooks = z
   .strictObject({
     allowed_hosts: z
@@ -139,6 +164,7 @@ export const agentGatewaySection = z
     engine,
     expressions,
     http_calls: httpCalls,
+    secrets,
     webhooks,
     max_wait_ms: milliseconds(60_000).describe('Longest `wait` of a submission.'),
   })

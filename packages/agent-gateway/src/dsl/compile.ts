@@ -206,7 +206,7 @@ export class Compiler {
   #template(value: unknown, pointer: string, variables: readonly string[]): Template {
     const found: Omit<FoundExpression, 'variables'>[] = [];
     const template = compileTemplate(value, pointer, found);
-    for (const each of found) this.#expressions.push({ ...each, variables });
+    for (const { source, pointer: at } of found) this.#found(source, at, variables);
     return template;
   }
 
@@ -216,8 +216,18 @@ export class Compiler {
       return { kind: 'literal', value: null };
     }
     const source = expressionIn(value) ?? value.trim();
-    this.#expressions.push({ source, pointer, variables });
+    this.#found(source, pointer, variables);
     return { kind: 'expression', source };
+  }
+
+  /** What an expression gives is recorded and may be shown; a secret must not be. */
+  #found(source: string, pointer: string, variables: readonly string[]): void {
+    if (/\$secrets\b/.test(source))
+      this.#mistakes.add(
+        pointer,
+        'A secret is a whole value of `authentication`, `${ $secrets.name }`, and nothing else.',
+      );
+    this.#expressions.push({ source, pointer, variables });
   }
 
   #dataFlow(

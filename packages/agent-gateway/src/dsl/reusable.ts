@@ -8,7 +8,6 @@ type Kind = (typeof takenKinds)[number];
 
 const refused: Readonly<Record<string, string>> = {
   catalogs: 'External catalogs are not read; define the function under `use.functions`.',
-  secrets: 'Secrets are not handed to definitions.',
   extensions: 'Extensions are not run; write the tasks before and after where they belong.',
 };
 
@@ -35,9 +34,15 @@ function checkUse(use: unknown, mistakes: Mistakes): void {
   for (const [key, value] of Object.entries(membersOf(use))) {
     const pointer = `/use/${escapePointer(key)}`;
     if (refused[key] !== undefined) mistakes.add(pointer, refused[key]);
+    else if (key === 'secrets') checkSecrets(value, mistakes);
     else if (!takenKinds.some(each => each === key)) mistakes.add(pointer, `'${key}' is not known here.`);
     else if (!isMembers(value)) mistakes.add(pointer, 'Expected an object by name.');
   }
+}
+
+function checkSecrets(value: unknown, mistakes: Mistakes): void {
+  if (!Array.isArray(value) || value.some(name => typeof name !== 'string'))
+    mistakes.add('/use/secrets', 'Expected a list of names.');
 }
 
 class Resolver {
@@ -116,9 +121,26 @@ class Resolver {
   }
 
   #authentication(holder: Members, pointer: string): Members {
-    const { use } = membersOf(holder.authentication);
-    if (typeof use !== 'string') return {};
-    return { authentication: this.#find('authentications', use, `${pointer}/authentication/use`) };
+    const given = membersOf(holder.authentication);
+    const isNamed = typeof given.use === 'string';
+    const authentication = isNamed
+      ? this.#find('authentications', String(given.use), `${pointer}/authentication/use`)
+      : holder.authentication;
+    this.#requireSecrets(authentication, `${pointer}/authentication`);
+    return isNamed ? { authentication } : {};
+  }
+
+  /** Secrets that an authentication takes must be named under `use.secrets`, where a reader looks for them. */
+  #requireSecrets(authentication: unknown, pointer: string): void {
+    const { secrets } = this.#use;
+    const declared: readonly unknown[] = Array.isArray(secrets) ? secrets : [];
+    const schemes = Object.values(membersOf(authentication)).map(membersOf);
+    const named = schemes.flatMap(({ use }) => (typeof use === 'string' ? [use] : []));
+    const quoted = JSON.stringify(authentication ?? null).matchAll(/\$secrets\.([A-Za-z_]\w*)/g);
+    for (const name of new Set([...named, ...[...quoted].map(([, each]) => each ?? '')])) {
+      if (!declared.includes(name))
+        this.#mistakes.add(pointer, `There is no '${name}' under \`use.secrets\`.`);
+    }
   }
 
   /** `call: name` of a function in `use.functions`: its task, with the arguments as its input. */

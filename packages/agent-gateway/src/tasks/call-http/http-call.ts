@@ -1,4 +1,4 @@
-import type { Credentials } from '../endpoint.ts';
+import type { Credentials } from '../authentication/credentials.ts';
 
 /** What `call: http` asks of its effect. */
 export interface HttpCall {

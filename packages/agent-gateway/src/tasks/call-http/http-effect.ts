@@ -1,14 +1,18 @@
+import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Dialer, DialResponse, Origin } from '@strata/shared/http/dialer.ts';
+import type { Dialer, DialResponse, Origin, PhaseTimeouts } from '@strata/shared/http/dialer.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { parseJson } from '@strata/shared/json.ts';
 import type { CallContext, Effect } from '../../domain/effect.ts';
 import { kindOfStatus, readBounded, retryAfterMsOf } from '../../domain/upstream-refusal.ts';
-import { authorizationOf } from '../endpoint.ts';
+import { OauthTokens, type TokenFetch } from '../authentication/oauth-tokens.ts';
+import type { WorkflowSecrets } from '../authentication/secrets.ts';
+import { sendAuthorized } from '../authentication/send-authorized.ts';
 import type { HttpCall, HttpCallResult } from './http-call.ts';
 
 export interface HttpEffectOptions {
   readonly dialer: Dialer;
+  readonly clock: Clock;
   readonly settings: () => HttpEffectSettings;
 }
 
@@ -18,41 +22,84 @@ export interface HttpEffectSettings {
   /** Those of them that may be on private addresses. */
   readonly privateHosts: readonly string[];
   readonly timeoutMs: number;
+  readonly secrets: WorkflowSecrets;
 }
 
 /** Set by the gateway or by one hop; a definition cannot. */
 const reservedHeader =
   /^(host|connection|content-length|transfer-encoding|keep-alive|upgrade|te|trailer|expect|proxy-.*|x-strata-.*|traceparent|tracestate|idempotency-key)$/i;
 
+const maxTokenBytes = 256 * 1024;
+
 /** Requests of `call: http`. The dialer is what refuses addresses (S-3); here is decided which hosts the operator opened. */
-export function createHttpEffect({ dialer, settings }: HttpEffectOptions): Effect {
+export function createHttpEffect({ dialer, clock, settings }: HttpEffectOptions): Effect {
+  const tokens = new OauthTokens(clock);
   return {
     type: 'http',
     async perform(request, context) {
       const call = request as HttpCall; // planned by `call: http`
-      const { allowedHosts, privateHosts, timeoutMs } = settings();
+      const { timeoutMs, secrets, ...hosts } = settings();
       const url = readUrl(call);
-      const hosts = [url.host, url.hostname];
-      const isAmong = (patterns: readonly string[]) => hosts.some(host => matchesScope(patterns, host));
-      if (!isAmong(allowedHosts)) {
-        throw new GatewayError('permission_denied', `Workflows may not call '${url.host}' here.`, {
-          reason: 'http_host_not_allowed',
-        });
-      }
-      const origin: Origin = {
-        name: url.host,
-        url: new URL(url.origin),
-        allowPrivate: isAmong(privateHosts),
-      };
-      const response = await dialer.request(origin, {
-        method: call.method,
-        path: url.pathname + url.search,
-        ...encode(call, context),
-        signal: context.signal,
-        timeouts: { headersMs: timeoutMs, bodyMs: timeoutMs },
-      });
+      const timeouts = { headersMs: timeoutMs, bodyMs: timeoutMs };
+      const origin = originOf(url, hosts);
+      const { method } = call;
+      const response = await sendAuthorized(
+        call.credentials,
+        {
+          url,
+          method,
+          user: { tenant: context.identity.tenant, workflow: context.workflow },
+          send: authorization =>
+            dialer.request(origin, {
+              method,
+              path: url.pathname + url.search,
+              ...encode(call, authorization, context),
+              signal: context.signal,
+              timeouts,
+            }),
+        },
+        { secrets, tokens, fetch: fetchToken({ dialer, hosts, timeouts, signal: context.signal }) },
+      );
       return { result: await readAnswer(response, call, context) };
     },
+  };
+}
+
+type Hosts = Pick<HttpEffectSettings, 'allowedHosts' | 'privateHosts'>;
+
+/** @throws GatewayError permission_denied (`http_host_not_allowed`). */
+function originOf(url: URL, { allowedHosts, privateHosts }: Hosts): Origin {
+  const isAmong = (patterns: readonly string[]) =>
+    [url.host, url.hostname].some(host => matchesScope(patterns, host));
+  if (isAmong(allowedHosts))
+    return { name: url.host, url: new URL(url.origin), allowPrivate: isAmong(privateHosts) };
+  throw new GatewayError('permission_denied', `Workflows may not call '${url.host}' here.`, {
+    reason: 'http_host_not_allowed',
+  });
+}
+
+/** An authority is reached as every other host is. */
+function fetchToken(options: {
+  readonly dialer: Dialer;
+  readonly hosts: Hosts;
+  readonly timeouts: Partial<PhaseTimeouts>;
+  readonly signal: AbortSignal;
+}): TokenFetch {
+  const { dialer, hosts, timeouts, signal } = options;
+  return async (url, { method, headers, body }) => {
+    const answer = await dialer.request(originOf(url, hosts), {
+      method,
+      path: url.pathname + url.search,
+      headers,
+      body: body === undefined || body === null ? null : String(body),
+      signal,
+      timeouts,
+    });
+    const type = answer.headers['content-type'];
+    return new Response(new Uint8Array(await answer.readAll(maxTokenBytes)), {
+      status: answer.status,
+      headers: { ...(typeof type === 'string' && { 'content-type': type }) },
+    });
   };
 }
 
@@ -68,12 +115,12 @@ function readUrl(call: HttpCall): URL {
   return url;
 }
 
-function encode(call: HttpCall, context: CallContext) {
+function encode(call: HttpCall, authorization: string | undefined, context: CallContext) {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(call.headers)) {
     if (!reservedHeader.test(name)) headers[name.toLowerCase()] = value;
   }
-  if (call.credentials !== undefined) headers.authorization = authorizationOf(call.credentials);
+  if (authorization !== undefined) headers.authorization = authorization;
   headers.traceparent = context.traceparent;
   headers['idempotency-key'] = context.idempotencyKey;
   if (call.body === undefined || call.body === null) return { headers, body: null };

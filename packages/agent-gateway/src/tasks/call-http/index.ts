@@ -1,8 +1,9 @@
 import * as z from 'zod';
 import { defineTask, type TaskScope } from '../../domain/task-type.ts';
 import type { Template } from '../../domain/workflow.ts';
+import { prepareCredentials } from '../authentication/authentication.ts';
 import { checkShape } from '../check-shape.ts';
-import { compileEndpoint, type EndpointOptions, endpointSchema, prepareCredentials } from '../endpoint.ts';
+import { compileEndpoint, type EndpointOptions, endpointSchema } from '../endpoint.ts';
 import { type HttpOutput, httpOutput, inDoubtOfMethod, moveOfAnswer, withoutQuery } from '../http-answer.ts';
 import { planSingleCall } from '../single-call.ts';
 import type { HttpCall, HttpCallResult } from './http-call.ts';
@@ -59,7 +60,7 @@ export const callHttpTask = defineTask<Options | undefined, HttpCall>({
     return {
       method: options.method,
       uri: await resolveUri(options.endpoint.uri, scope),
-      credentials: await prepareCredentials(options.endpoint, scope),
+      credentials: await prepareCredentials(options.endpoint.authentication, scope),
       headers: toTexts(await evaluate(options.headers)),
       query: toTexts(await evaluate(options.query)),
       body: await evaluate(options.body),

@@ -1,14 +1,14 @@
 import * as z from 'zod';
 import { defineTask, type InDoubtAnswer, type PlannedCall } from '../../domain/task-type.ts';
 import type { TaskNode, Template } from '../../domain/workflow.ts';
-import { checkShape } from '../check-shape.ts';
 import {
   authenticationSchema,
-  compileEndpoint,
-  type EndpointOptions,
-  endpointSchema,
+  type CompiledAuthentication,
+  compileAuthentication,
   prepareCredentials,
-} from '../endpoint.ts';
+} from '../authentication/authentication.ts';
+import { checkShape } from '../check-shape.ts';
+import { compileEndpoint, type EndpointOptions, endpointSchema } from '../endpoint.ts';
 import { type HttpOutput, httpOutput, inDoubtOfMethod, moveOfAnswer } from '../http-answer.ts';
 import { planSingleCall } from '../single-call.ts';
 import type { OpenapiCall, OpenapiCallResult } from './openapi-call.ts';
@@ -27,7 +27,7 @@ const withSchema = z.strictObject({
 
 interface Options {
   readonly document: EndpointOptions;
-  readonly credentials: Template | undefined;
+  readonly authentication: CompiledAuthentication | undefined;
   readonly operationId: string;
   readonly parameters: Template | undefined;
   readonly output: HttpOutput;
@@ -45,7 +45,8 @@ export const callOpenapiTask = defineTask<Options | undefined, OpenapiCall>({
     const { document, operationId, parameters, output, redirect, authentication } = shape;
     return {
       document: compileEndpoint(document.endpoint, `${pointer}/document/endpoint`, context),
-      credentials: authentication && context.template(authentication, `${pointer}/authentication`),
+      authentication:
+        authentication && compileAuthentication(authentication, `${pointer}/authentication`, context),
       operationId,
       parameters:
         parameters === undefined ? undefined : context.template(parameters, `${pointer}/parameters`),
@@ -55,12 +56,12 @@ export const callOpenapiTask = defineTask<Options | undefined, OpenapiCall>({
   },
   async prepare(options, scope) {
     if (options === undefined) throw new Error('The task was not compiled');
-    const { document, credentials, operationId, parameters, output, redirect } = options;
+    const { document, authentication, operationId, parameters, output, redirect } = options;
     const given = parameters === undefined ? {} : await scope.evaluate(parameters);
     return {
       document: String(await scope.evaluate(document.uri)),
-      documentCredentials: await prepareCredentials(document, scope),
-      credentials: await prepareCredentials({ credentials }, scope),
+      documentCredentials: await prepareCredentials(document.authentication, scope),
+      credentials: await prepareCredentials(authentication, scope),
       operationId,
       parameters: typeof given === 'object' && given !== null ? { ...given } : {},
       acceptsRedirect: redirect,

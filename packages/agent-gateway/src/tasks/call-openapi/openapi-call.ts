@@ -1,5 +1,5 @@
+import type { Credentials } from '../authentication/credentials.ts';
 import type { HttpCallResult } from '../call-http/http-call.ts';
-import type { Credentials } from '../endpoint.ts';
 
 /** What `call: openapi` asks of its effect. */
 export interface OpenapiCall {

@@ -26,8 +26,9 @@ export function createOpenapiEffect({
   const kept = new Map<string, { readonly service: Promise<OpenapiService>; readonly untilMs: number }>();
 
   function serviceOf(call: OpenapiCall, context: CallContext): Promise<OpenapiService> {
-    // Who asks may decide what the document says, so it is kept for whoever has the same credentials.
-    const address = JSON.stringify([call.document, call.documentCredentials]);
+    // Who asks may decide what the document says, so it is kept for whoever has the same credentials and may use them.
+    const user = call.documentCredentials && [context.identity.tenant, context.workflow];
+    const address = JSON.stringify([call.document, call.documentCredentials, user]);
     const known = kept.get(address);
     if (known !== undefined && known.untilMs > clock.monotonic()) return known.service;
     const [oldest] = kept.keys();
