@@ -154,6 +154,48 @@ test('[$-1] a tool that costs more than is left pauses the run too, and is no mi
   expect(calls).toEqual(['bank__pay', 'bank__pay']);
 });
 
+test('[$-1] [AG-1] runs that wait for runs are paused with them, say why, and take them along when they go on', async () => {
+  let isShort = true;
+  const model = await startModel(() => (isShort ? refused : { say: 'done' }));
+  opened.push(model);
+  const gateway = await start({ ai_gateway: model.url, limits: { cost_usd: '3' } });
+  const put = (name: string, tasks: unknown) =>
+    gateway.call('PUT', `/v1/workflows/test/${name}/1.0.0`, {
+      body: definitionOf(tasks, { document: { dsl: '1.0.3', namespace: 'test', name, version: '1.0.0' } }),
+    });
+  const run = (name: string) => ({
+    run: { workflow: { namespace: 'test', name, version: '1.0.0', input: {} } },
+  });
+  await put('leaf', [{ ask: ask('one') }]);
+  await put('middle', [{ down: run('leaf') }]);
+  const several = {
+    all: {
+      for: { each: 'item', in: '${ [range(3)] }' },
+      metadata: { gateway: { concurrency: 3 } },
+      do: [{ down: run('middle') }],
+    },
+  };
+  const { body } = await submit(gateway, definitionOf([several]));
+  expect(body).toMatchObject({
+    status: 'paused',
+    pause: { by: 'engine', error: { reason: 'budget_exceeded', budget: { subject: 'team:support' } } },
+  });
+  const statuses = async () =>
+    (await gateway.call('GET', '/v1/runs?limit=200')).body.runs.map(
+      (each: { status: string }) => each.status,
+    );
+  await expect.poll(statuses, { timeout: 20_000 }).toEqual(Array(7).fill('paused'));
+  isShort = false;
+  const key = await gateway.deps.createKey({ roles: ['operator'] });
+  await gateway.call('POST', `/v1/runs/${body.id}:resume`, { body: { limits: { cost_usd: '4' } }, key });
+  await expect.poll(statuses, { timeout: 20_000 }).toEqual(Array(7).fill('completed'));
+  expect(model.received).toHaveLength(6); // each of the three was refused once and paid once
+  expect(await gateway.deps.budgets.store.totals(`run:${body.id}`)).toMatchObject({
+    limitNanoUsd: 4_000_000_000n,
+  });
+  expect(await gateway.deps.budgets.store.openRuns({ after: '', limit: 10 })).toHaveLength(1);
+});
+
 test('[$-1] only who may decide about money lets a run spend more, and never more than is left above it', async () => {
   let isShort = true;
   const model = await startModel(() => (isShort ? refused : { say: 'done' }));

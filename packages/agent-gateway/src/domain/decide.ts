@@ -142,6 +142,7 @@ function followMove(state: RunState, { task, node, move, nowMs }: Planned): Comm
       return record({ type: 'event-emitted', path, visit, event: move.event });
     }
     case 'child':
+      if (task.child?.held !== undefined) return pause(task.child.held);
       if (task.child !== undefined) return { type: 'wait', untilMs: deadlineAtMs };
       return { type: 'spawn', task, child: move.child };
     case 'events':

@@ -37,7 +37,10 @@ export function applyMail(state: RunState, event: MailEvent): void {
 }
 
 /** Folds what became of the runs that its tasks started. */
-export function applyChild(state: RunState, event: EventOf<'child-started' | 'child-ended'>): void {
+export function applyChild(
+  state: RunState,
+  event: EventOf<'child-started' | 'child-ended' | 'child-held'>,
+): void {
   const { runId } = event;
   if (event.type === 'child-started') {
     const task = openTask(state, event);
@@ -48,7 +51,11 @@ export function applyChild(state: RunState, event: EventOf<'child-started' | 'ch
   }
   const task = state.children.get(runId);
   if (task === undefined) return;
+  state.touched.add(task);
+  if (event.type === 'child-held') {
+    task.child = { runId, outcome: undefined, held: event.error };
+    return;
+  }
   state.children.delete(runId);
   task.child = { runId, outcome: event.outcome };
-  state.touched.add(task);
 }

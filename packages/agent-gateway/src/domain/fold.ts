@@ -74,6 +74,7 @@ function applyEvent(state: RunState, event: RunEvent, atMs: number): void {
       return;
     case 'child-started':
     case 'child-ended':
+    case 'child-held':
       applyChild(state, event);
       return;
     case 'call-progressed':
@@ -158,6 +159,10 @@ function resume(state: RunState, event: EventOf<'run-resumed'>, atMs: number): v
   for (const task of state.tasks.values()) {
     if (task.deadlineAtMs !== undefined) task.deadlineAtMs += pausedMs;
     releaseHeldCalls(task);
+    if (task.child?.held !== undefined) {
+      state.released.push(task.child.runId);
+      task.child = { runId: task.child.runId, outcome: undefined };
+    }
     state.touched.add(task);
   }
   for (const list of state.lists.values()) state.touched.add(list);
@@ -175,6 +180,7 @@ function fork(state: RunState, event: EventOf<'run-forked'>, atMs: number): void
     outputTokens: 0,
   });
   state.orphans = [];
+  state.released = [];
   state.subscribed.clear();
   takeUpTasks(state, { atMs, isDropped: call => call.status !== 'completed' });
 }

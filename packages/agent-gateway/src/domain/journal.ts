@@ -144,6 +144,7 @@ export interface RunRequest {
     | 'signal'
     | 'event'
     | 'child-ended'
+    | 'child-held'
     | 'resolve'
     | 'migrate'
     | 'rewind';

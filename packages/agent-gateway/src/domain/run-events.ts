@@ -198,6 +198,8 @@ export type RunEvent =
   /** A run was created with this record; `isDetached` when nobody waits for it. */
   | ({ readonly type: 'child-started'; readonly runId: string; readonly isDetached?: true } & OfTask)
   | { readonly type: 'child-ended'; readonly runId: string; readonly outcome: ChildOutcome }
+  /** A run that this one waits for is paused because a budget has not enough: they have the same, so this one is paused with it. */
+  | { readonly type: 'child-held'; readonly runId: string; readonly error: RunError }
   /** Events of these types come to the run from now on; `*` is every type. */
   | { readonly type: 'events-subscribed'; readonly types: readonly string[] }
   | { readonly type: 'event-received'; readonly event: Omit<ReceivedEvent, 'receipt' | 'match'> }

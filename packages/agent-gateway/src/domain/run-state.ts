@@ -96,6 +96,13 @@ export interface Compensation extends CompensationStep {
   readonly output: unknown;
 }
 
+export interface StartedChild {
+  readonly runId: string;
+  readonly outcome: ChildOutcome | undefined;
+  /** It is paused, for want of money. */
+  readonly held?: RunError;
+}
+
 /** A task that has begun and not ended. */
 export interface OpenTask {
   readonly path: string;
@@ -115,7 +122,7 @@ export interface OpenTask {
   seenReceipt: number;
   hasEmitted: boolean;
   /** The run that it has started, and how that ended. */
-  child: { readonly runId: string; readonly outcome: ChildOutcome | undefined } | undefined;
+  child: StartedChild | undefined;
   readonly undoes: boolean;
   readonly fee: AgentFee | undefined;
   /** What to undo if this fails, oldest first. Kept by the root and by tasks that answer failures. */
@@ -177,6 +184,8 @@ export interface RunState {
   queuesAround: readonly string[];
   /** Runs that tasks wait for, by id. */
   readonly children: Map<string, OpenTask>;
+  /** Runs that were paused with this one and go on with it since the last records: to be told, as orphans are. */
+  released: string[];
   /** Runs that nobody waits for any more since the last records. Whoever writes those down tells them, and empties it. */
   orphans: string[];
   readonly visits: Map<string, number>;
@@ -274,6 +283,7 @@ export function emptyRun(): RunState {
     queuesAround: [],
     children: new Map(),
     orphans: [],
+    released: [],
     visits: new Map(),
     parkedCalls: 0,
     steps: 0,

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { eventKey } from '../domain/fold-mail.ts';
 import type { RunRequest } from '../domain/journal.ts';
-import type { ChildOutcome, ReceivedEvent, RunEvent } from '../domain/run-events.ts';
+import type { ChildOutcome, ReceivedEvent, RunError, RunEvent } from '../domain/run-events.ts';
 import { type RunState, terminalStatuses } from '../domain/run-state.ts';
 
 const cancelSchema = z.object({ detail: z.string().optional() });
@@ -26,6 +26,9 @@ const eventSchema = z.object({
 
 /** Written by `RunWriter` when the other run ended. */
 const childSchema = z.object({ runId: z.string(), outcome: z.custom<ChildOutcome>() });
+
+/** Written by `RunWriter` when the other run was paused for want of money. */
+const heldSchema = z.object({ runId: z.string(), error: z.custom<RunError>() });
 
 const resumeSchema = z.object({
   limits: z.record(z.string(), z.number()).optional(),
@@ -88,6 +91,10 @@ export function answerRequest(request: RunRequest, state: RunState): RunEvent[] 
     case 'child-ended': {
       const { runId, outcome } = childSchema.parse(payload);
       return state.children.has(runId) ? [{ type: 'child-ended', runId, outcome }] : [];
+    }
+    case 'child-held': {
+      const { runId, error } = heldSchema.parse(payload);
+      return state.children.has(runId) ? [{ type: 'child-held', runId, error }] : [];
     }
     case 'resolve':
       return resolveCalls(request, state);

@@ -43,6 +43,18 @@ export class Outgoing {
     }
     if (outcome !== undefined && state.parent !== undefined)
       this.#tell(state.parent, 'child-ended', { runId: this.#runId, outcome });
+    if (
+      event.type === 'run-paused' &&
+      event.error !== undefined &&
+      state.parent !== undefined &&
+      isHeld(state)
+    )
+      this.#tell(state.parent, 'child-held', { runId: this.#runId, error: event.error });
+    for (const runId of state.released) {
+      const { maxCostNanoUsd: costNanoUsd } = state.limits;
+      this.#tell(runId, 'resume', { ...(costNanoUsd !== undefined && { costNanoUsd }) });
+    }
+    state.released = [];
     for (const runId of state.orphans) this.#tell(runId, 'cancel', { detail: 'Nobody waits for it.' });
     state.orphans = [];
   }
@@ -70,6 +82,14 @@ export class Outgoing {
   #tell(runId: string, kind: Told['kind'], payload: unknown): void {
     this.#told.push({ runId, kind, payload, by: this.#by });
   }
+}
+
+/** It waits for money, or a run that it waits for does. */
+function isHeld({ tasks }: RunState): boolean {
+  return [...tasks.values()].some(
+    ({ calls, child }) =>
+      child?.held !== undefined || [...calls.values()].some(({ status }) => status === 'held'),
+  );
 }
 
 function outcomeOf(event: RunEvent): ChildOutcome | undefined {

@@ -57,7 +57,9 @@ export class RunWriter {
     this.#clock = options.clock;
     this.#durable = options.state.position;
     this.#outgoing = new Outgoing(options.claim.runId);
-    options.state.orphans = []; // told with the records that made them so
+    // Told with the records that made them so.
+    options.state.orphans = [];
+    options.state.released = [];
   }
 
   get isFull(): boolean {
