@@ -96,6 +96,40 @@ function blocksOf(body: Buffer): Block[] {
   return blocks;
 }
 
+const longCached = { cache_control: { type: 'ephemeral', ttl: '1h' } };
+const pixel =
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==';
+const claudeUser = JSON.stringify({
+  device_id: 'd1',
+  account_uuid: '',
+  session_id: '5f0b1a52-3d0a-4c53-9d18-0f4e7f8c2a11',
+});
+
+const newerClaudeHeaders = () => ({
+  ...claudeHeaders(),
+  'anthropic-beta':
+    'claude-code-20250219,adaptive-thinking-2026-01-28,interleaved-thinking-2025-05-14,context-management-2025-06-27,prompt-caching-scope-2026-01-05,effort-2025-11-24',
+  'user-agent': 'claude-cli/2.1.80 (external, cli)',
+  'x-stainless-timeout': '600',
+});
+
+const codexSession = '5f0b1a52-3d0a-4c53-9d18-0f4e7f8c2a11';
+const newerCodexHeaders = {
+  originator: 'codex_exec',
+  session_id: codexSession,
+  conversation_id: codexSession,
+  version: '0.98.0',
+  'x-codex-turn-metadata': '{"turn_id":"1"}',
+  'x-codex-beta-features': 'apps',
+  'user-agent': 'codex_exec/0.98.0 (Linux; x86_64)',
+  accept: 'text/event-stream',
+};
+
+/** A block as the client sends it back. */
+function asSentBack({ json, ...block }: Block): object {
+  return { ...block, ...(block.type === 'tool_use' && { input: JSON.parse(json ?? '{}') as unknown }) };
+}
+
 describe.each(upstreams.map(({ name }) => name))('on %s', name => {
   const model = `${name}-thinking`;
 
@@ -116,10 +150,7 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
     expect(uses.map(use => use.name)).toEqual([claudeTools[0]?.name, claudeTools[1]?.name]);
     expect(uses.map(use => use.json)).toEqual(['{"file_path":"/a"}', '{"x":"1"}']);
 
-    const assistant = blocks.map(({ json, ...block }) => ({
-      ...block,
-      ...(block.type === 'tool_use' && { input: JSON.parse(json ?? '{}') }),
-    }));
+    const assistant = blocks.map(asSentBack);
     const results = uses.map(({ id }, index) => ({
       type: 'tool_result',
       tool_use_id: id,
@@ -206,5 +237,173 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
     input.push({ type: 'custom_tool_call_output', call_id: patch?.call_id, output: 'ok' });
     const last = await turn();
     expect(JSON.stringify(last)).toContain('All done.');
+  });
+
+  test('like a newer Claude Code: a probe, a title, adaptive thinking, edits of the context, results that failed', async () => {
+    const probe = await post(
+      gateway,
+      '/v1/messages?beta=true',
+      {
+        model: name,
+        max_tokens: 1,
+        messages: [{ role: 'user', content: 'quota' }],
+        metadata: { user_id: claudeUser },
+      },
+      newerClaudeHeaders(),
+    );
+    expect(probe.status, probe.body.toString()).toBe(200);
+
+    const title = await post(
+      gateway,
+      '/v1/messages?beta=true',
+      {
+        model: name,
+        max_tokens: 32_000,
+        stream: true,
+        temperature: 1,
+        system: [{ type: 'text', text: 'Write a title.' }],
+        messages: [{ role: 'user', content: [{ type: 'text', text: '[[json: {"title":"A bug"}]]' }] }],
+        output_config: {
+          format: {
+            type: 'json_schema',
+            schema: {
+              type: 'object',
+              properties: { title: { type: 'string' } },
+              required: ['title'],
+              additionalProperties: false,
+            },
+          },
+        },
+        metadata: { user_id: claudeUser },
+      },
+      newerClaudeHeaders(),
+    );
+    expect(title.status, title.body.toString()).toBe(200);
+    expect(blocksOf(title.body).find(block => block.type === 'text')?.text).toBe('{"title":"A bug"}');
+
+    const prompt =
+      '[[think: I must look.]][[tools: Read {"file_path":"/a"} ; Read {"file_path":"/b"}]] [[say: Done: {{result}}]]';
+    const messages: unknown[] = [
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: '<system-reminder>x</system-reminder>' },
+          { type: 'text', text: prompt, ...longCached },
+        ],
+      },
+    ];
+    const { thinking, ...body } = claudeBody(model, messages);
+    const newer = {
+      ...body,
+      thinking: { type: 'adaptive' },
+      output_config: { effort: 'medium' },
+      context_management: { edits: [{ type: 'clear_thinking_20251015', keep: 'all' }] },
+      metadata: { user_id: claudeUser },
+    };
+    const turn = await post(gateway, '/v1/messages?beta=true', newer, newerClaudeHeaders());
+    expect(turn.status, turn.body.toString()).toBe(200);
+    expect(mistakesIn['anthropic-messages']?.(turn.body, 'terminal')).toEqual([]);
+    const blocks = blocksOf(turn.body);
+    const uses = blocks.filter(block => block.type === 'tool_use');
+    expect(uses.map(use => use.json)).toEqual(['{"file_path":"/a"}', '{"file_path":"/b"}']);
+    messages.push(
+      { role: 'assistant', content: blocks.map(asSentBack) },
+      {
+        role: 'user',
+        content: [
+          { type: 'tool_result', tool_use_id: uses[0]?.id, is_error: true, content: 'No such file' },
+          {
+            type: 'tool_result',
+            tool_use_id: uses[1]?.id,
+            content: [
+              { type: 'text', text: 'a picture' },
+              { type: 'image', source: { type: 'base64', media_type: 'image/png', data: pixel } },
+            ],
+            ...longCached,
+          },
+        ],
+      },
+    );
+    const next = await post(gateway, '/v1/messages?beta=true', newer, newerClaudeHeaders());
+    expect(next.status, next.body.toString()).toBe(200);
+    const said = blocksOf(next.body).flatMap(block => (block.type === 'text' ? [block.text] : []));
+    // There the picture follows in words of the user, which the simulator then answers.
+    const answer = name === 'openai-chat' ? /^You said: Of the result/ : /^Done: .*No such file.*a picture/s;
+    expect(said.join('')).toMatch(answer);
+  });
+
+  test('like a newer Codex: sealed reasoning without content, a search of the vendor, results in parts', async () => {
+    const input: unknown[] = [
+      { type: 'message', role: 'developer', content: [{ type: 'input_text', text: '<permissions/>' }] },
+      { type: 'message', role: 'user', content: [{ type: 'input_text', text: '<environment_context/>' }] },
+      {
+        type: 'message',
+        role: 'user',
+        content: [
+          {
+            type: 'input_text',
+            text: '[[think: A command.]][[tool: exec_command {"cmd":"ls"}]] [[say: All done: {{result}}]]',
+          },
+        ],
+      },
+    ];
+    const body = () => ({
+      model,
+      instructions: 'You are Codex.',
+      input,
+      tools: [
+        {
+          type: 'function',
+          name: 'exec_command',
+          description: 'Runs a command.',
+          strict: false,
+          parameters: {
+            type: 'object',
+            properties: { cmd: { type: 'string' }, yield_time_ms: { type: 'number' } },
+            required: ['cmd'],
+            additionalProperties: false,
+          },
+        },
+        { type: 'web_search', external_web_access: false },
+      ],
+      tool_choice: 'auto',
+      parallel_tool_calls: true,
+      reasoning: { effort: 'medium', summary: 'auto' },
+      text: { verbosity: 'low' },
+      store: false,
+      stream: true,
+      include: ['reasoning.encrypted_content'],
+      prompt_cache_key: codexSession,
+      client_metadata: { session: codexSession },
+    });
+    const turn = async () => {
+      const answer = await post(gateway, '/v1/responses', body(), newerCodexHeaders);
+      expect(answer.status, answer.body.toString()).toBe(200);
+      expect(mistakesIn['openai-responses']?.(answer.body, 'terminal')).toEqual([]);
+      const isOwn = name === 'openai-responses';
+      // What the vendor alone can do is left out and told.
+      if (!isOwn) expect(String(answer.headers['x-strata-changed'])).toMatch(/tools/);
+      const line = answer.body
+        .toString()
+        .split('\n')
+        .findLast(each => each.startsWith('data: '));
+      const { output } = JSON.parse(line?.slice(6) ?? '{}').response;
+      for (const item of output) {
+        const { id, status, ...rest } = item; // Codex sends neither back
+        input.push(item.type === 'reasoning' ? { ...rest, content: null } : rest);
+      }
+      return output as readonly { type: string; call_id: string; name: string; arguments: string }[];
+    };
+    const [call] = (await turn()).filter(item => item.type === 'function_call');
+    expect([call?.name, call?.arguments]).toEqual(['exec_command', '{"cmd":"ls"}']);
+    input.push({
+      type: 'function_call_output',
+      call_id: call?.call_id,
+      output: [{ type: 'input_text', text: 'README.md' }],
+    });
+    expect(JSON.stringify(await turn())).toContain('All done: README.md');
+    const passed = simulator.requests.at(-1)?.headers ?? {};
+    expect(passed.session_id).toBeUndefined();
+    expect(passed['x-codex-turn-metadata']).toBeUndefined();
   });
 });

@@ -56,7 +56,10 @@ export const aiSdkProviders: readonly AiSdkProvider[] = [
     name: '@ai-sdk/amazon-bedrock',
     protocol: 'bedrock-converse',
     open: ({ url, key }) => createAmazonBedrock({ region: 'us-east-1', baseURL: url, apiKey: key }),
-    thinking: { bedrock: { reasoningConfig: { type: 'enabled', budgetTokens: 2000 } } },
+    // Its own `reasoningConfig` is for models with `anthropic` in their names.
+    thinking: {
+      bedrock: { additionalModelRequestFields: { thinking: { type: 'enabled', budget_tokens: 2000 } } },
+    },
   },
 ];
 

@@ -4,7 +4,7 @@ import type { LoopClient } from './loops.ts';
 export const geminiLoop: LoopClient = {
   name: '@google/genai, generateContent',
   protocol: 'gemini',
-  open(server, prompt) {
+  open(server, prompt, isStream) {
     const sdk = new GoogleGenAI({ apiKey: server.key, httpOptions: { baseUrl: server.url } });
     const contents: Content[] = [{ role: 'user', parts: [{ text: prompt }] }];
     const parametersJsonSchema = {
@@ -14,7 +14,7 @@ export const geminiLoop: LoopClient = {
     };
     return {
       async turn(model) {
-        const stream = await sdk.models.generateContentStream({
+        const request = {
           model,
           contents,
           config: {
@@ -22,9 +22,12 @@ export const geminiLoop: LoopClient = {
             thinkingConfig: { includeThoughts: true },
             tools: [{ functionDeclarations: [{ name: 'get_weather', parametersJsonSchema }] }],
           },
-        });
+        };
+        const answers = isStream
+          ? await sdk.models.generateContentStream(request)
+          : [await sdk.models.generateContent(request)];
         const parts = [];
-        for await (const chunk of stream) parts.push(...(chunk.candidates?.[0]?.content?.parts ?? []));
+        for await (const answer of answers) parts.push(...(answer.candidates?.[0]?.content?.parts ?? []));
         contents.push({ role: 'model', parts });
         const calls = parts.flatMap(part => part.functionCall ?? []);
         if (calls.length > 0) {

@@ -3,6 +3,7 @@ import type { MessageParam } from '@anthropic-ai/sdk/resources/messages';
 import OpenAI from 'openai';
 import type { ChatCompletionMessageParam } from 'openai/resources/chat/completions';
 import type { ResponseInputItem } from 'openai/resources/responses/responses';
+import { aiSdkLoops } from './ai-sdk-loops.ts';
 import type { Server } from './client.ts';
 import { converseLoop } from './converse-loop.ts';
 import { geminiLoop } from './gemini-loop.ts';
@@ -21,7 +22,7 @@ export interface Loop {
 export interface LoopClient {
   readonly name: string;
   readonly protocol: string;
-  open(server: Server, prompt: string): Loop;
+  open(server: Server, prompt: string, isStream: boolean): Loop;
 }
 
 const schema = { type: 'object' as const, properties: { city: { type: 'string' } }, required: ['city'] };
@@ -29,19 +30,20 @@ const schema = { type: 'object' as const, properties: { city: { type: 'string' }
 const chat: LoopClient = {
   name: 'openai, chat',
   protocol: 'openai-chat',
-  open(server, prompt) {
+  open(server, prompt, isStream) {
     const sdk = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: server.key, maxRetries: 0 });
     const messages: ChatCompletionMessageParam[] = [{ role: 'user', content: prompt }];
     return {
       async turn(model) {
-        const completion = await sdk.chat.completions
-          .stream({
-            model,
-            messages,
-            reasoning_effort: 'medium',
-            tools: [{ type: 'function', function: { name: 'get_weather', parameters: schema } }],
-          })
-          .finalChatCompletion();
+        const body = {
+          model,
+          messages,
+          reasoning_effort: 'medium' as const,
+          tools: [{ type: 'function' as const, function: { name: 'get_weather', parameters: schema } }],
+        };
+        const completion = isStream
+          ? await sdk.chat.completions.stream(body).finalChatCompletion()
+          : await sdk.chat.completions.create(body);
         const message = completion.choices[0]?.message;
         if (!message) throw new Error('no message');
         messages.push(message);
@@ -56,21 +58,22 @@ const chat: LoopClient = {
 const responses: LoopClient = {
   name: 'openai, responses',
   protocol: 'openai-responses',
-  open(server, prompt) {
+  open(server, prompt, isStream) {
     const sdk = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: server.key, maxRetries: 0 });
     const input: ResponseInputItem[] = [{ role: 'user', content: prompt }];
     return {
       async turn(model) {
-        const response = await sdk.responses
-          .stream({
-            model,
-            input,
-            store: false,
-            include: ['reasoning.encrypted_content'],
-            reasoning: { effort: 'medium', summary: 'auto' },
-            tools: [{ type: 'function', name: 'get_weather', parameters: schema, strict: false }],
-          })
-          .finalResponse();
+        const body = {
+          model,
+          input,
+          store: false,
+          include: ['reasoning.encrypted_content' as const],
+          reasoning: { effort: 'medium' as const, summary: 'auto' as const },
+          tools: [{ type: 'function' as const, name: 'get_weather', parameters: schema, strict: false }],
+        };
+        const response = isStream
+          ? await sdk.responses.stream(body).finalResponse()
+          : await sdk.responses.create(body);
         input.push(...(response.output as ResponseInputItem[])); // as the guide of the API shows
         const calls = response.output.flatMap(item => (item.type === 'function_call' ? [item.call_id] : []));
         for (const call_id of calls) input.push({ type: 'function_call_output', call_id, output: 'Sunny' });
@@ -83,20 +86,21 @@ const responses: LoopClient = {
 const messages: LoopClient = {
   name: '@anthropic-ai/sdk, messages',
   protocol: 'anthropic-messages',
-  open(server, prompt) {
+  open(server, prompt, isStream) {
     const sdk = new Anthropic({ baseURL: server.url, apiKey: server.key, maxRetries: 0 });
     const history: MessageParam[] = [{ role: 'user', content: prompt }];
     return {
       async turn(model) {
-        const message = await sdk.messages
-          .stream({
-            model,
-            max_tokens: 4000,
-            messages: history,
-            thinking: { type: 'enabled', budget_tokens: 2000 },
-            tools: [{ name: 'get_weather', input_schema: schema }],
-          })
-          .finalMessage();
+        const body = {
+          model,
+          max_tokens: 4000,
+          messages: history,
+          thinking: { type: 'enabled' as const, budget_tokens: 2000 },
+          tools: [{ name: 'get_weather', input_schema: schema }],
+        };
+        const message = isStream
+          ? await sdk.messages.stream(body).finalMessage()
+          : await sdk.messages.create(body);
         history.push({ role: 'assistant', content: message.content });
         const calls = message.content.flatMap(block => (block.type === 'tool_use' ? [block.id] : []));
         if (calls.length > 0) {
@@ -113,4 +117,11 @@ const messages: LoopClient = {
 };
 
 /** Every client that can keep a tool loop. A new protocol is a line here. */
-export const loopClients: readonly LoopClient[] = [chat, responses, messages, geminiLoop, converseLoop];
+export const loopClients: readonly LoopClient[] = [
+  chat,
+  responses,
+  messages,
+  geminiLoop,
+  converseLoop,
+  ...aiSdkLoops,
+];

@@ -55,18 +55,19 @@ export class PartReader {
       callId: call?.id ?? id ?? name,
       name: name || call?.name,
       input: 'json',
-      parts: resultTexts([{ type: 'text', text: textOf(response) }, ...media]),
+      parts: resultTexts([{ type: 'text', text: textOf(response, name) }, ...media]),
       isError: response.error !== undefined,
     };
   }
 }
 
-/** A response that only wraps a text is that text. */
-function textOf(response: JsonObject): string {
-  const members = Object.entries(response);
-  const [name, value] = members[0] ?? [];
-  const isWrapper = members.length === 1 && (name === 'result' || name === 'output' || name === 'error');
-  if (!isWrapper) return JSON.stringify(response);
+const wrappers = new Set(['result', 'output', 'error', 'content']);
+
+/** A response that only wraps a text is that text; some clients repeat the tool's name beside it. */
+function textOf(response: JsonObject, tool: string): string {
+  const members = Object.entries(response).filter(([name, value]) => name !== 'name' || value !== tool);
+  const [name = '', value] = members[0] ?? [];
+  if (members.length !== 1 || !wrappers.has(name)) return JSON.stringify(response);
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 

@@ -102,6 +102,9 @@ const messagesShape = {
   diagnostics: z.unknown().optional(),
   inference_geo: z.string().nullish(),
   metadata: z.strictObject({ user_id: z.string().nullish() }).optional(),
+  context_management: z
+    .looseObject({ edits: z.array(z.looseObject({ type: z.string() })).optional() })
+    .optional(),
   service_tier: z.enum(['auto', 'standard_only']).optional(),
   stop_sequences: z.array(z.string().min(1)).optional(),
   temperature: z.number().min(0).max(1).optional(),

@@ -33,7 +33,8 @@ const item = z.union([
   z.looseObject({ type: z.literal('custom_tool_call_output'), call_id: z.string(), output: content }),
   z.looseObject({
     type: z.literal('reasoning'),
-    id: z.string(),
+    // Codex sends it back without.
+    id: z.string().optional(),
     summary: z.array(z.looseObject({ type: z.literal('summary_text'), text: z.string() })),
     encrypted_content: z.string().nullish(),
   }),
@@ -95,6 +96,7 @@ export const responsesRequestSchema = z.strictObject({
   max_output_tokens: z.int().min(16).nullish(),
   max_tool_calls: z.int().min(1).nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
+  client_metadata: z.record(z.string(), z.string()).nullish(),
   moderation: z.unknown().optional(),
   parallel_tool_calls: z.boolean().nullish(),
   previous_response_id: z.string().nullish(),
