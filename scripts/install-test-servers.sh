@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs the Redis and PostgreSQL servers that the tests start privately, from Debian's packages, where they are absent.
+# Installs what the tests start, from Debian's packages, where it is absent: private Redis and PostgreSQL servers, and the sandbox of tool servers.
 # The packages' own services are not started.
 set -euo pipefail
 
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=(postgresql)
+command -v bwrap >/dev/null || missing+=(bubblewrap)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 sudo=''

@@ -78,8 +78,6 @@ export interface Channel {
 export interface MessageForm {
   readonly meta?: Readonly<Record<string, string>>;
   readonly params?: Readonly<Record<string, string>>;
-  /** Members of `params` that this era has no use for. */
-  readonly without?: readonly string[];
 }
 
 /** A client's call on its way to a server. */

@@ -21,8 +21,6 @@ import type { TransportFactory } from './transport.ts';
 const firstReviveMs = 500;
 const maxReviveMs = 30_000;
 const signOfLifeMs = 5000;
-/** What a client comes back with for a server without sessions. */
-const newEraOnly = ['inputResponses', 'requestState'];
 
 type State =
   | { readonly status: 'closed' }
@@ -94,7 +92,7 @@ export class UpstreamChannel implements Channel {
           );
         },
       };
-      current = { connection, id: connection.send(id => call.render(id, { without: newEraOnly }), pending) };
+      current = { connection, id: connection.send(id => call.render(id, {}), pending) };
     };
     if (call.isInputRefused) fail(inputRefused());
     else if (this.#state.status === 'open') send(this.#state.connection, false);

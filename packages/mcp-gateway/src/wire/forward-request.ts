@@ -1,6 +1,6 @@
 import type { RequestFrame, ScannedValue } from '../domain/frame.ts';
 import type { MessageForm } from '../domain/upstream.ts';
-import { parseFrame, rawText } from './frame.ts';
+import { rawText } from './frame.ts';
 import { isHopMeta } from './modern/meta.ts';
 import { type Edit, splice } from './splice.ts';
 
@@ -24,8 +24,6 @@ export function progressTokenOf(frame: RequestFrame): string | undefined {
  */
 export function renderForwarded(frame: RequestFrame, id: number, edits: ForwardEdits): Buffer {
   const { form } = edits;
-  const dropped = form.without?.filter(key => frame.params?.members?.has(key)) ?? [];
-  if (dropped.length > 0) return renderForwarded(withoutMembers(frame, dropped), id, edits);
   const list: Edit[] = [{ start: frame.id.start, end: frame.id.end, text: String(id) }];
   for (const { path, text } of edits.params) {
     const span = memberAt(frame.params, path);
@@ -102,13 +100,4 @@ export function firstMember(object: ScannedValue, members: string): Edit {
 
 function memberAt(value: ScannedValue | undefined, path: readonly string[]): ScannedValue | undefined {
   return path.reduce<ScannedValue | undefined>((current, key) => current?.members?.get(key), value);
-}
-
-function withoutMembers(frame: RequestFrame, dropped: readonly string[]): RequestFrame {
-  const { bytes, params } = frame;
-  if (!params?.members) return frame;
-  const kept = [...params.members].filter(([key]) => !dropped.includes(key));
-  const text = objectOf(kept.map(([key, span]) => [key, rawText(bytes, span)] as const));
-  const parsed = parseFrame(splice(bytes, [{ start: params.start, end: params.end, text }]));
-  return parsed.kind === 'request' ? parsed : frame;
 }

@@ -11,7 +11,7 @@ import { type ScenarioHost, startScenarioHost } from './scenario-host.ts';
  * revision requires are run; those that ask for what the gateway is not are named with the reason, and have to fail.
  */
 let host: ScenarioHost;
-const table: string[][] = [['As a client of servers', 'scenarios passed', 'not applicable', 'checks passed']];
+const table: string[][] = [['As a client of servers', 'scenarios passed', 'not applicable']];
 
 beforeAll(async () => {
   host = await startScenarioHost();
@@ -39,13 +39,7 @@ test.for(['2025-11-25', '2026-07-28'] as const)(
     expect(passed.filter(({ name }) => isExplained(name)).map(({ name }) => name)).toEqual([]);
     const others = run.scenarios.filter(({ name }) => isExplained(name));
     expect(passed.length + others.length).toBe(run.scenarios.length);
-    const checks = passed.reduce((sum, each) => sum + each.passed, 0);
-    table.push([
-      requirements,
-      passed.map(({ name }) => `\`${name}\``).join(' '),
-      String(others.length),
-      String(checks),
-    ]);
+    table.push([requirements, passed.map(({ name }) => `\`${name}\``).join(' '), String(others.length)]);
   },
 );
 

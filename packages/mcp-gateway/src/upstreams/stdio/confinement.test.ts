@@ -16,7 +16,7 @@ test('without limits and sandbox the command is what was configured', () => {
 test('[M4] the sandbox is inside the limits, shares nothing it was not told to, and the command comes last', () => {
   const command = confined(['server', '--flag; rm -rf /'], {
     limits: { ...none, memoryBytes: 1024, openFiles: 64 },
-    sandbox: { hasNetwork: false, read: ['/data'], write: ['/work'] },
+    sandbox: { hasNetwork: false, read: ['/data'], write: ['/work'], processes: 10 },
     cwd: '/work',
     home: '/home/me',
     find,
@@ -29,7 +29,14 @@ test('[M4] the sandbox is inside the limits, shares nothing it was not told to, 
     '--',
     '/usr/bin/bwrap',
   ]);
-  expect(command.slice(-3)).toEqual(['--', 'server', '--flag; rm -rf /']);
+  expect(command.slice(-6)).toEqual([
+    '--',
+    '/usr/bin/prlimit',
+    '--nproc=10',
+    '--',
+    'server',
+    '--flag; rm -rf /',
+  ]);
   expect(command).toContain('--unshare-all');
   expect(command).not.toContain('--share-net');
   expect(command.join(' ')).toContain('--ro-bind /data /data --bind /work /work --chdir /work');
@@ -37,7 +44,7 @@ test('[M4] the sandbox is inside the limits, shares nothing it was not told to, 
 });
 
 test('a sandbox that is asked for and missing is an error, not a server without one', () => {
-  const sandbox = { hasNetwork: true, read: [], write: [] };
+  const sandbox = { hasNetwork: true, read: [], write: [], processes: undefined };
   const start = () => confined(['server'], { limits: none, sandbox, ...place, find: () => undefined });
   expect(start).toThrow(GatewayError);
 });

@@ -14,6 +14,8 @@ export interface Sandbox {
   readonly hasNetwork: boolean;
   readonly read: readonly string[];
   readonly write: readonly string[];
+  /** Processes and threads in it at a time; the kernel counts those of one user in the sandbox, and none of root's (setrlimit(2), RLIMIT_NPROC). */
+  readonly processes: number | undefined;
 }
 
 /** Programs and libraries, and what name lookups and TLS need. Nothing of `/home`, `/root`, `/run`, `/var`. */
@@ -44,7 +46,12 @@ export function confined(
 ): readonly [string, ...string[]] {
   const find = options.find ?? findProgram;
   const inside = options.sandbox
-    ? ([require(find, 'bwrap'), ...sandboxArguments(options.sandbox, options), '--', ...command] as const)
+    ? ([
+        require(find, 'bwrap'),
+        ...sandboxArguments(options.sandbox, options),
+        '--',
+        ...counted(options.sandbox, command, find),
+      ] as const)
     : command;
   const limits = limitArguments(options.limits);
   return limits.length === 0 ? inside : [require(find, 'prlimit'), ...limits, '--', ...inside];
@@ -84,6 +91,17 @@ function sandboxArguments(
     ...bind('--bind', sandbox.write),
     ...(cwd === undefined ? [] : ['--chdir', cwd]),
   ];
+}
+
+/** Inside the sandbox: outside, everything else that the user runs would count too. */
+function counted(
+  { processes }: Sandbox,
+  command: readonly string[],
+  find: (program: string) => string | undefined,
+): readonly string[] {
+  return processes === undefined
+    ? command
+    : [require(find, 'prlimit'), `--nproc=${processes}`, '--', ...command];
 }
 
 function require(find: (program: string) => string | undefined, program: string): string {

@@ -6,7 +6,7 @@ import type { Transport, TransportFactory } from '../transport.ts';
 import { defineUpstream, type UpstreamPluginDeps, upstreamOptions } from '../upstream-plugin.ts';
 import type { ChildDefinition } from './child.ts';
 import { childEnvironment, isForbiddenVariable } from './child-environment.ts';
-import { confined } from './confinement.ts';
+import { confined, type Sandbox } from './confinement.ts';
 import { createPinnedFiles } from './pinned-files.ts';
 import { createReaper } from './reaper.ts';
 import { type StdioLimits, StdioTransport } from './stdio-transport.ts';
@@ -55,6 +55,11 @@ const options = z.object({
       network: z.boolean().default(false).describe('Whether the server reaches the network.'),
       read: z.array(z.string().startsWith('/')).default([]).describe('Paths it may read.'),
       write: z.array(z.string().startsWith('/')).default([]).describe('Paths it may read and write.'),
+      processes: z
+        .int()
+        .min(1)
+        .optional()
+        .describe('Processes and threads in the sandbox at a time. The kernel counts none of root.'),
     })
     .optional()
     .describe(
@@ -175,7 +180,7 @@ function definitionOf(settings: z.output<typeof options>): ChildDefinition {
         openFiles: settings.limits.open_files,
         fileBytes: settings.limits.file_bytes,
       },
-      sandbox: settings.sandbox && { ...settings.sandbox, hasNetwork: settings.sandbox.network },
+      sandbox: sandboxOf(settings.sandbox),
       cwd: settings.cwd,
       home: process.env.HOME,
     }),
@@ -207,4 +212,10 @@ function tooManyProcesses(server: string, limit: number): GatewayError {
     reason: 'server_processes_exhausted',
     details: { server },
   });
+}
+
+function sandboxOf(settings: z.output<typeof options>['sandbox']): Sandbox | undefined {
+  if (!settings) return undefined;
+  const { network: hasNetwork, read, write, processes } = settings;
+  return { hasNetwork, read, write, processes };
 }
