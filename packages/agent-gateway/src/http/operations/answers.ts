@@ -21,6 +21,15 @@ export const runError = z.object({
   detail: z.string(),
   instance: z.string().describe('JSON pointer of the task.'),
   reason: z.string(),
+  budget: z
+    .object({
+      subject: z.string().describe('Whose budget has not enough: `team:support`, `run:run_…`.'),
+      needed_nano_usd: nanoUsd,
+      available_nano_usd: nanoUsd,
+      resets_at: moment.optional().describe('When it begins anew by itself.'),
+    })
+    .optional()
+    .describe('Of a run that is paused because of a budget: raise it, and resume the run.'),
 });
 
 export const runSummary = z.object({

@@ -50,7 +50,11 @@ export const runOperations: readonly ApiOperation[] = [
   verb('cancel', 'Calls its tasks off and undoes what it did', reasonBody),
   verb('terminate', 'Ends it at once; nothing is undone', reasonBody),
   verb('pause', 'Begins nothing new until it is resumed', reasonBody),
-  verb('resume', 'Goes on, with higher limits if they are given', resumeBody),
+  verb(
+    'resume',
+    'Goes on, with higher limits if they are given; `cost_usd` takes the role owner or operator',
+    resumeBody,
+  ),
   verb('resolve', 'Says what became of a call that is in doubt', resolveBody),
   verb('retry', 'A failed run goes on from its failed tasks', z.strictObject({})),
   verb('rewind', 'A run that has ended goes on from before a task', rewindBody),
