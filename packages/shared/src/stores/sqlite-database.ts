@@ -1,9 +1,13 @@
 import { closeSync, openSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CompiledQuery, QueryResult } from 'kysely';
+import { DiskSync } from './disk-sync.ts';
 import { narrowInteger } from './integers.ts';
 import { explainCommitError, explainSqliteError, isBusy } from './sqlite-errors.ts';
+import { commitUnknown } from './store-errors.ts';
 
 const maxPreparedStatements = 200;
 const maxBusyWaitMs = 4;
@@ -15,13 +19,16 @@ interface Prepared {
 }
 
 /**
- * One connection to the file: write-ahead log, every commit on disk before it is answered. Calls are synchronous inside; a wait for
- * another process is not, because this process has more to do, and may itself be the one waited for. Such waits are real time.
+ * One connection to the file, with a write-ahead log. Calls are synchronous inside; what waits is not, because this process has more to do:
+ * not the wait for another process, which may itself be waiting for this one, and not the wait for the disk. So the engine leaves the log
+ * unsynced (`synchronous = normal`) and `settled` says when what was committed is on the disk. Such waits are real time.
  */
 export class SqliteDatabase {
   readonly #database: DatabaseSync;
   readonly #busyTimeoutMs: number;
   readonly #prepared = new Map<string, Prepared>();
+  /** Of a writer. */
+  #log: { readonly file: FileHandle; readonly disk: DiskSync } | undefined;
 
   private constructor(database: DatabaseSync, busyTimeoutMs: number) {
     this.#database = database;
@@ -41,7 +48,9 @@ export class SqliteDatabase {
       if (!readOnly) {
         // To become a write-ahead log takes the whole file for a moment: of several first starters, some must wait.
         await opened.#patiently(() => database.exec('pragma journal_mode = wal'));
-        database.exec(`pragma synchronous = full; pragma journal_size_limit = ${walSizeLimitBytes}`);
+        database.exec(`pragma synchronous = normal; pragma journal_size_limit = ${walSizeLimitBytes}`);
+        await opened.#patiently(() => database.exec('begin immediate; commit')); // now there is a log
+        await opened.#openLog(path);
       }
     } catch (error) {
       database.close();
@@ -79,14 +88,32 @@ export class SqliteDatabase {
     }
   }
 
+  /** Resolves when all that was committed is on the disk. @throws GatewayError internal (`commit_unknown`) */
+  async settled(): Promise<void> {
+    try {
+      await this.#log?.disk.done();
+    } catch (error) {
+      throw commitUnknown(error);
+    }
+  }
+
   /** Does nothing where the engine has rolled back by itself. */
   rollback(): void {
     if (this.#database.isTransaction) this.#database.exec('rollback');
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#prepared.clear();
-    this.#database.close();
+    await this.settled().finally(() => this.#database.close());
+    await this.#log?.file.close();
+  }
+
+  /** The log lives as long as a connection is open. Its place in the folder must outlive a power cut as well. */
+  async #openLog(path: string): Promise<void> {
+    const folder = await open(dirname(path));
+    await folder.sync().finally(() => folder.close());
+    const file = await open(`${path}-wal`, 'r+');
+    this.#log = { file, disk: new DiskSync(() => file.datasync()) };
   }
 
   async #patiently<T>(work: () => T): Promise<T> {

@@ -42,7 +42,7 @@ export class SqliteDriver implements Driver {
     try {
       this.#opened = { writer, reader: await SqliteDatabase.open(path, { readOnly: true, busyTimeoutMs }) };
     } catch (error) {
-      writer.close();
+      await writer.close();
       throw error;
     }
   }
@@ -71,8 +71,8 @@ export class SqliteDriver implements Driver {
     this.#opened = undefined;
     if (opened === undefined) return;
     const release = await this.#turns.take(); // whoever is writing finishes
-    opened.reader.close();
-    opened.writer.close();
+    await opened.reader.close();
+    await opened.writer.close();
     release();
   }
 }
@@ -93,11 +93,9 @@ class SqliteConnection implements DatabaseConnection {
     if (this.#turn !== undefined) return writer.execute(query);
     if (query.query.kind === 'SelectQueryNode') return reader.execute(query);
     const release = await this.#turns.take();
-    try {
-      return await writer.execute(query);
-    } finally {
-      release();
-    }
+    const result = await writer.execute<Row>(query).finally(release);
+    await writer.settled();
+    return result;
   }
 
   // biome-ignore lint/correctness/useYield: neither dialect streams
@@ -116,12 +114,15 @@ class SqliteConnection implements DatabaseConnection {
     }
   }
 
+  /** The turn is over before the disk is done, so that those who come next share its work. */
   async commit(): Promise<void> {
     await this.#opened.writer.commit();
     this.#leave();
+    await this.#opened.writer.settled();
   }
 
   async rollback(): Promise<void> {
+    if (this.#turn === undefined) return; // committed; only the disk failed
     try {
       this.#opened.writer.rollback();
     } finally {
