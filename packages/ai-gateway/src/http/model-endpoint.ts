@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { sendWhole } from '@strata/shared/http/send-whole.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
 import { createDeadline } from '@strata/shared/resilience/deadline.ts';
@@ -147,7 +148,6 @@ function send(
 ): void {
   const { attempt } = answer;
   const headers: OutgoingHttpHeaders = {
-    ...(reply.getHeaders() as OutgoingHttpHeaders), // Fastify's type only adds names
     ...attempt.call.replyHeaders,
     [attempt.call.protocol.requestIdHeader]: attempt.call.requestId,
     'x-strata-provider': attempt.target.provider.name,
@@ -191,18 +191,6 @@ function usageHeaders({ report }: AnswerFacts): OutgoingHttpHeaders {
     'x-strata-output-tokens': String(outputTokens(usage)),
   };
 }
-
-/** The bytes are ready and need nothing of what Fastify does to a payload. */
-function sendWhole(reply: FastifyReply, status: number, headers: OutgoingHttpHeaders, body: Buffer): void {
-  headers['content-length'] = body.length;
-  reply.hijack();
-  reply.raw.writeHead(status, headers);
-  // As text of single bytes a short body leaves in one piece with the head; as a buffer it would be a second one.
-  if (body.length <= maxTextBytes) reply.raw.end(body.toString('latin1'), 'latin1');
-  else reply.raw.end(body);
-}
-
-const maxTextBytes = 16 * 1024;
 
 /** Tells how many attempts were made, and stops the official SDKs from repeating what no repetition can cure. */
 function refused(reply: FastifyReply, call: Call, error: unknown): GatewayError {
