@@ -149,7 +149,7 @@ export async function createMcpGateway(
   const runCall = compose(
     [
       recordCall({ telemetry, clock, audit: deps.audit }),
-      traceCall(telemetry),
+      ...(telemetry.isTracing ? [traceCall(telemetry)] : []),
       health.watchCalls(),
       countCall(deps.limiter),
       bookCall({ ledger: deps.ledger, budgets: deps.budgets, clock }),

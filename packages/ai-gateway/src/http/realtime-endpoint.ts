@@ -121,7 +121,7 @@ function headerOf({ headers }: IncomingMessage, name: string): string | undefine
   return typeof value === 'string' ? value : undefined;
 }
 
-function admit(limiter: Limiter, call: Call): Promise<Pass> {
+function admit(limiter: Limiter, call: Call): Promise<Pass> | Pass {
   const [target] = call.targets;
   return limiter.admit({
     tenant: call.caller.tenant,

@@ -1,8 +1,9 @@
 import { errorHeaders } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
+import { sendWhole } from '@strata/shared/http/send-whole.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify';
 import { type EventLog, parseEventId, unknownEvent } from '../domain/event-log.ts';
 import { type Exchange, failCall } from '../domain/exchange.ts';
 import type { BadFrame, Frame, RequestFrame } from '../domain/frame.ts';
@@ -37,22 +38,25 @@ const json = 'application/json; charset=utf-8';
 /** The Streamable HTTP endpoint of the sessions era (2025-03-26 to 2025-11-25, "Transports"). */
 export function addMcpEndpoint(app: FastifyInstance, path: string, deps: McpEndpointDeps): void {
   const config = { access: 'caller', errors: jsonRpcErrors } as const;
-  const preValidation = async (request: FastifyRequest) => {
-    deps.checkOrigin(header(request, 'origin'));
-    request.caller = deps.callerAt(request.caller, routeOf(request));
+  const { relay } = deps;
+  const preValidation: preValidationHookHandler = (request, _reply, done) => {
+    try {
+      deps.checkOrigin(header(request, 'origin'));
+      request.caller = deps.callerAt(request.caller, routeOf(request));
+      done();
+    } catch (error) {
+      done(GatewayError.from(error));
+    }
   };
   // A session may be another replica's; what belongs to it is answered there.
-  const preHandler = async (request: FastifyRequest, reply: FastifyReply) =>
-    (await deps.relay?.handle(request, reply)) ? reply : undefined;
-  app.post(path, { config, preValidation, preHandler }, (request, reply) =>
-    post(request, reply, routeOf(request), deps),
-  );
-  app.get(path, { config, preValidation, preHandler }, (request, reply) =>
-    get(request, reply, routeOf(request), deps),
-  );
-  app.delete(path, { config, preValidation, preHandler }, (request, reply) =>
-    end(request, reply, routeOf(request), deps),
-  );
+  const preHandler =
+    relay &&
+    (async (request: FastifyRequest, reply: FastifyReply) =>
+      (await relay.handle(request, reply)) ? reply : undefined);
+  const options = { config, preValidation, ...(preHandler && { preHandler }) };
+  app.post(path, options, (request, reply) => post(request, reply, routeOf(request), deps));
+  app.get(path, options, (request, reply) => get(request, reply, routeOf(request), deps));
+  app.delete(path, options, (request, reply) => end(request, reply, routeOf(request), deps));
 }
 
 /** The path that was called: what a session is bound to besides its principal. */
@@ -268,7 +272,7 @@ function findSession(request: FastifyRequest, route: string, deps: McpEndpointDe
 }
 
 function send(reply: FastifyReply, status: number, body: Buffer): FastifyReply {
-  return reply.code(status).header('content-type', json).send(body);
+  return sendWhole(reply, status, { 'content-type': json }, body);
 }
 
 function header(request: FastifyRequest, name: string): string | undefined {

@@ -1,6 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { retryHeaders } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { sendWhole } from '@strata/shared/http/send-whole.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -249,5 +250,5 @@ export function renderProblem(frame: Frame | undefined, { code, message, data }:
 }
 
 function send(reply: FastifyReply, status: number, body: Buffer): FastifyReply {
-  return reply.code(status).header('content-type', json).send(body);
+  return sendWhole(reply, status, { 'content-type': json }, body);
 }

@@ -23,9 +23,7 @@ export function bookCall(deps: {
   readonly clock: Clock;
 }): CallStage {
   const { ledger, budgets, clock } = deps;
-  return async (context, next) => {
-    const price = priceOf(context);
-    if (!price) return next();
+  const book = async (price: ToolPrice, context: CallContext, next: () => Promise<ResponseFrame>) => {
     ledger.requireRoom();
     const reservation = await budgets.reserve(
       spenderOf(context.caller, toolSubjects(context)),
@@ -69,6 +67,10 @@ export function bookCall(deps: {
         charges: reservation?.settle(answer === undefined || answer.result ? price.nanoUsd : 0n) ?? [],
       });
     }
+  };
+  return (context, next) => {
+    const price = priceOf(context);
+    return price ? book(price, context, next) : next();
   };
 }
 

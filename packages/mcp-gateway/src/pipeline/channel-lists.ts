@@ -20,6 +20,8 @@ const capabilityOf: Readonly<Record<ListKind, string>> = {
 
 interface Loading {
   readonly items: Promise<readonly ListedItem[]>;
+  /** Once they are here. */
+  held: readonly ListedItem[] | undefined;
   /** When the server wants the list to be asked for again; never, when it tells changes. */
   untilMs: number;
 }
@@ -48,14 +50,25 @@ export class ChannelLists {
   load(kind: ListKind, signal: AbortSignal, mayBeOld = false): Promise<readonly ListedItem[]> {
     let loading = this.#loaded.get(kind);
     if (!loading || (!mayBeOld && loading.untilMs <= this.#clock.monotonic())) {
-      const own: Loading = { items: this.#read(kind, ttlMs => this.#keep(own, ttlMs)), untilMs: Infinity };
+      const items = this.#read(kind, ttlMs => this.#keep(own, ttlMs));
+      const own: Loading = { items, held: undefined, untilMs: Infinity };
       loading = own;
       this.#loaded.set(kind, own);
-      own.items.catch(() => {
-        if (this.#loaded.get(kind) === own) this.#loaded.delete(kind);
-      });
+      items.then(
+        held => {
+          own.held = held;
+        },
+        () => {
+          if (this.#loaded.get(kind) === own) this.#loaded.delete(kind);
+        },
+      );
     }
     return withSignal(loading.items, signal);
+  }
+
+  /** The list if it is here, be it old: good enough to find the server behind a name at once. */
+  held(kind: ListKind): readonly ListedItem[] | undefined {
+    return this.#loaded.get(kind)?.held;
   }
 
   /** How long the list may still be shown without asking, ms; 0 when the server did not say. */

@@ -30,6 +30,7 @@ const maxViews = 64;
  */
 export class JoinedLists {
   readonly #byFirstList = new WeakMap<readonly ListedItem[], Map<string, Joined>>();
+  readonly #byName = new WeakMap<Entries, ReadonlyMap<string, CatalogEntry<ListedItem>>>();
   readonly #views = new WeakMap<Entries, Map<string, Entries>>();
 
   merge(parts: readonly LoadedPart[]): MergedCatalog<ListedItem> {
@@ -49,6 +50,13 @@ export class JoinedLists {
     );
     known.set(key, { parts, merged });
     return merged;
+  }
+
+  /** The entry with this name. */
+  find(entries: Entries, exposed: string): CatalogEntry<ListedItem> | undefined {
+    const byName = this.#byName.get(entries) ?? new Map(entries.map(entry => [entry.exposed, entry]));
+    this.#byName.set(entries, byName);
+    return byName.get(exposed);
   }
 
   /** The part of a list that these globs match; the same array for the same list and globs. */

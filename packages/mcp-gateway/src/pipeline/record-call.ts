@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { AuditEvent } from '@strata/shared/audit/audit-record.ts';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
@@ -36,11 +36,13 @@ export function recordCall(deps: {
     const finish = (outcome: CallOutcome, reason: string | undefined, resultBytes: number) => {
       const durationMs = clock.monotonic() - startedMs;
       seriesOf(context.frame.method, context.upstream.name, outcome).record(durationMs / 1000);
+      const digest = argumentsDigest(context);
       if (context.frame.method === 'tools/call')
-        audit.record(toolCallEvent(context, { outcome, reason, durationMs, resultBytes }));
+        audit.record(toolCallEvent(context, digest, { outcome, reason, durationMs, resultBytes }));
+      if (!telemetry.log.isLevelEnabled('info')) return;
       telemetry.log.info(
         {
-          call: recordOf(context),
+          call: recordOf(context, digest),
           outcome,
           reason,
           resultBytes,
@@ -61,7 +63,7 @@ export function recordCall(deps: {
   };
 }
 
-function recordOf(context: CallContext): Readonly<Record<string, unknown>> {
+function recordOf(context: CallContext, digest: string | undefined): Readonly<Record<string, unknown>> {
   const { caller, client, frame, upstream } = context;
   return {
     tenant: caller.tenant,
@@ -74,7 +76,7 @@ function recordOf(context: CallContext): Readonly<Record<string, unknown>> {
     name: context.exposedName,
     server: upstream.name,
     serverName: context.serverName,
-    argumentsSha256: argumentsDigest(context),
+    argumentsSha256: digest,
     traceId: context.trace.traceId,
     requestId: context.requestId,
   };
@@ -83,10 +85,10 @@ function recordOf(context: CallContext): Readonly<Record<string, unknown>> {
 /** The digest of the arguments stands beside the log, its keyed hash in it: short arguments could be guessed from a plain digest. */
 function toolCallEvent(
   context: CallContext,
+  digest: string | undefined,
   result: { outcome: CallOutcome; reason: string | undefined; durationMs: number; resultBytes: number },
 ): AuditEvent {
   const { caller, upstream } = context;
-  const digest = argumentsDigest(context);
   return {
     tenant: caller.tenant,
     category: 'tool_call',
@@ -113,5 +115,5 @@ function toolCallEvent(
 
 function argumentsDigest({ frame }: CallContext): string | undefined {
   const span = frame.params?.members?.get('arguments');
-  return span && createHash('sha256').update(frame.bytes.subarray(span.start, span.end)).digest('hex');
+  return span && hash('sha256', frame.bytes.subarray(span.start, span.end));
 }

@@ -94,11 +94,28 @@ export class SessionCatalog {
       usable.map(({ name, policy }) => ({ name, hasPlainNames: policy.hasPlainNames })),
     );
     const candidates = usable.filter(upstream => hinted.includes(upstream.name));
+    const held = this.#findHeld(kind, exposed, candidates);
+    if (held) return held;
     const known = await this.#findNamed(kind, exposed, candidates, { signal, mayBeOld: true });
     if (known.found) return known.found;
     const { found, failure } = await this.#findNamed(kind, exposed, candidates, { signal, mayBeOld: false });
     if (!found && failure) throw unavailable(failure);
     return found;
+  }
+
+  /** What most calls need: every list that may hold the name is here already. */
+  #findHeld(
+    kind: 'tools' | 'prompts',
+    exposed: string,
+    candidates: readonly Upstream[],
+  ): CatalogEntry<ListedItem> | undefined {
+    const parts: LoadedPart[] = [];
+    for (const upstream of candidates) {
+      const items = this.#options.listsOf(upstream).held(kind);
+      if (!items) return undefined;
+      parts.push({ upstream, items });
+    }
+    return this.#options.joined.find(this.#merge(kind, parts).entries, exposed);
   }
 
   async #findNamed(
@@ -115,7 +132,7 @@ export class SessionCatalog {
       parts.filter(part => 'items' in part),
     );
     return {
-      found: entries.find(entry => entry.exposed === exposed),
+      found: this.#options.joined.find(entries, exposed),
       failure: parts.find(part => 'reason' in part),
     };
   }

@@ -8,7 +8,6 @@ import type { CallContext, CallStage } from './call-context.ts';
 /** A span for each call (OpenTelemetry semantic conventions for MCP); the server continues the trace from `_meta`. */
 export function traceCall(telemetry: Telemetry): CallStage {
   return async (context, next) => {
-    if (!telemetry.isTracing) return next();
     const { frame, exposedName, trace } = context;
     const name = exposedName === undefined ? frame.method : `${frame.method} ${exposedName}`;
     const span = telemetry.tracer.startSpan(

@@ -21,6 +21,8 @@ export interface Limiter {
   /**
    * One step over all limits of the subjects: all let the request through, or it is refused and counts nowhere.
    *
+   * Where no limit holds the pass is there at once.
+   *
    * @throws LimitExceeded rate_limited (`rate_limit_exceeded`, `concurrency_exceeded`).
    */
   admit(request: {
@@ -30,7 +32,7 @@ export interface Limiter {
     readonly amounts: () => Amounts;
     /** Limits beside those in force, such as a server's own. */
     readonly also?: readonly Limit[];
-  }): Promise<Pass>;
+  }): Promise<Pass> | Pass;
   /** Whether Redis is away and this replica counts by itself. */
   readonly isAlone: boolean;
   close(): Promise<void>;
@@ -157,37 +159,40 @@ export function createLimiter(options: {
     return { ...check, incrementUs: Math.min(check.burstUs, check.incrementUs * replicas) };
   }
 
+  async function enter(taken: readonly Taken[]): Promise<Pass> {
+    const leaseId = newId('call', clock.now());
+    const answer = await decide(taken, leaseId);
+    const nowUs = clock.now() * 1000;
+    const limits = taken.map(each => each.limit);
+    if (answer.type === 'refused') throw limitExceeded(limits, answer, nowUs);
+    const held = taken
+      .filter(({ check }) => check.type === 'concurrency')
+      .map(({ check }) => ({ key: check.key, leaseId }));
+    for (const place of held) places.set(`${place.key} ${leaseId}`, place);
+    let isFinished = false;
+    return {
+      headers: rateLimitHeaders(limits, answer.states, nowUs),
+      finish(used = {}) {
+        if (isFinished) return;
+        isFinished = true;
+        for (const place of held) places.delete(`${place.key} ${leaseId}`);
+        const ending = corrections(taken, used, leaseId);
+        if (answer.isShared) {
+          changes.push(...ending);
+          if (ending.length > 0) flushSoon();
+        }
+        void own.apply(
+          answer.isShared ? ending.filter(isLeaving) : ending.map(each => scaled(each, replicas)),
+        );
+      },
+    };
+  }
+
   return {
-    async admit({ tenant, subjects, amounts, also = [] }) {
+    admit({ tenant, subjects, amounts, also = [] }) {
       const found = [...inForce.find(tenant, subjects), ...also];
       const taken = takenOf(found, subjects, amounts);
-      if (taken.length === 0) return freePass;
-      const leaseId = newId('call', clock.now());
-      const answer = await decide(taken, leaseId);
-      const nowUs = clock.now() * 1000;
-      const limits = taken.map(each => each.limit);
-      if (answer.type === 'refused') throw limitExceeded(limits, answer, nowUs);
-      const held = taken
-        .filter(({ check }) => check.type === 'concurrency')
-        .map(({ check }) => ({ key: check.key, leaseId }));
-      for (const place of held) places.set(`${place.key} ${leaseId}`, place);
-      let isFinished = false;
-      return {
-        headers: rateLimitHeaders(limits, answer.states, nowUs),
-        finish(used = {}) {
-          if (isFinished) return;
-          isFinished = true;
-          for (const place of held) places.delete(`${place.key} ${leaseId}`);
-          const ending = corrections(taken, used, leaseId);
-          if (answer.isShared) {
-            changes.push(...ending);
-            if (ending.length > 0) flushSoon();
-          }
-          void own.apply(
-            answer.isShared ? ending.filter(isLeaving) : ending.map(each => scaled(each, replicas)),
-          );
-        },
-      };
+      return taken.length === 0 ? freePass : enter(taken);
     },
     get isAlone() {
       return isAlone;

@@ -44,7 +44,7 @@ async function fetchDocument(source: DocumentSource): Promise<Buffer> {
     headers: { accept: 'application/json, application/yaml' },
     signal: AbortSignal.timeout(fetchTimeoutMs),
   });
-  if (response.status === 200) return readBody(response.body, maxBytes, server);
+  if (response.status === 200) return readBody(response, maxBytes, server);
   response.body.destroy();
   throw invalid(source, `was answered with HTTP ${response.status}`);
 }

@@ -116,7 +116,7 @@ export class OpenApiTransport implements Transport {
         signal: controller.signal,
         timeouts: untimed,
       });
-      const body = await readBody(response.body, maxResultBytes, server);
+      const body = await readBody(response, maxResultBytes, server);
       return renderResponse(response.status, headerText(response.headers['content-type']), body);
     } catch (error) {
       // Wrong arguments are the tool's error, which the model can read and repair (2025-11-25, "Error Handling").

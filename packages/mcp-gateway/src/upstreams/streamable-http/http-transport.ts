@@ -111,7 +111,7 @@ export class HttpTransport implements Transport {
     this.#sessionId ??= headerOf(response, 'mcp-session-id');
     const type = headerOf(response, 'content-type') ?? '';
     if (type.startsWith('text/event-stream')) return this.#readStream(response.body, request, signal);
-    const body = await readBody(response.body, this.#options.maxMessageBytes, this.#options.server);
+    const body = await readBody(response, this.#options.maxMessageBytes, this.#options.server);
     this.#events.onMessage(body, request);
     if (this.#events.isWaiting(request)) throw this.#broken('answered with something else than the answer');
   }

@@ -71,7 +71,7 @@ export class ModernHttpTransport implements Transport {
     });
     if (response.status !== 200) return this.#onRefusal(response, request);
     if (mediaTypeOf(response).startsWith('text/event-stream')) return this.#readStream(response, request);
-    this.#events.onMessage(await readBody(response.body, maxMessageBytes, server), request);
+    this.#events.onMessage(await readBody(response, maxMessageBytes, server), request);
     if (this.#events.isWaiting(request)) throw this.#broken('answered with something else than the answer');
   }
 
@@ -101,7 +101,7 @@ export class ModernHttpTransport implements Transport {
     const { status } = response;
     let code: number | undefined;
     if (mediaTypeOf(response).startsWith('application/json')) {
-      const body = await readBody(response.body, maxErrorBytes, server).catch(() => undefined);
+      const body = await readBody(response, maxErrorBytes, server).catch(() => undefined);
       const frame = body && parseFrame(body);
       if (frame?.kind === 'response' && frame.error) {
         this.#events.onMessage(frame.bytes, request);
