@@ -103,6 +103,10 @@ export interface Protocol {
   openReader(request: ModelRequest): StreamReader | AwsStreamReader;
   /** To and from the neutral model. Absent: it can only be passed through. */
   readonly codec?: Codec;
+  /** Name of the protocol of which this is the form of a host: answers are in it, byte for byte, and requests but for a few members. */
+  readonly hosts?: string;
+  /** Cuts the frames of a stream out of what the host puts around them. Absent: they stand by themselves. */
+  openUnwrapper?(): { push(chunk: Buffer): Buffer; end(): void };
   /** Absent: it has no way to count a prompt. */
   readonly counting?: TokenCounting;
 }

@@ -16,6 +16,8 @@ export interface ProtocolAccess {
   readonly quirks?: Quirks;
   /** Where prompts are counted in this protocol, `model` as above. Absent: nowhere. */
   countPath?(model: string): string;
+  /** Whether it counts what is asked as it is, without what the protocol puts around it. */
+  readonly countsBare?: boolean;
   /** What this provider lacks of the protocol. */
   readonly lacks?: readonly Lack[];
 }

@@ -1,27 +1,47 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { bedrockConverse } from '../protocols/bedrock-converse/bedrock-converse.ts';
-import { addModelEndpoint, type ModelEndpointDeps } from './model-endpoint.ts';
+import { asObject, parseObject } from '../protocols/read-json.ts';
+import { type CountEndpointDeps, countHandler } from './count-endpoint.ts';
+import { type ModelEndpointDeps, modelHandler, modelRouteConfig } from './model-endpoint.ts';
 
-/** `/model/{id}/converse` and `/model/{id}/converse-stream`, as the AWS SDKs call them. Ids may hold slashes. */
-export function addConverseEndpoints(app: FastifyInstance, deps: ModelEndpointDeps): void {
-  addModelEndpoint(
-    app,
-    {
-      path: '/model/*',
-      protocol: bedrockConverse,
-      readPath: request => readModelPath((request.params as { '*': string })['*']), // the wildcard of this very path
-    },
-    deps,
+const operations = ['converse', 'converse-stream', 'count-tokens'] as const;
+
+/** `/model/{id}/converse`, `/converse-stream` and `/count-tokens`, as the AWS SDKs call them. Ids may hold slashes. */
+export function addConverseEndpoints(
+  app: FastifyInstance,
+  deps: CountEndpointDeps & ModelEndpointDeps,
+): void {
+  const path = '/model/*';
+  const readPath = (request: FastifyRequest) => {
+    const { model, operation } = readModelPath(request);
+    return { model, isStream: operation === 'converse-stream' };
+  };
+  const asked = { path, protocol: bedrockConverse, readPath };
+  const answer = modelHandler(asked, deps);
+  const count = countHandler({ ...asked, prepare: unwrapCount }, deps);
+  app.post(path, { config: modelRouteConfig(asked) }, (request, reply) =>
+    readModelPath(request).operation === 'count-tokens' ? count(request, reply) : answer(request, reply),
   );
 }
 
-function readModelPath(path: string): { model: string; isStream: boolean } {
+function readModelPath(request: FastifyRequest): { model: string; operation: (typeof operations)[number] } {
+  const path = (request.params as { '*': string })['*']; // the wildcard of this very path
   const slash = path.lastIndexOf('/');
-  const operation = path.slice(slash + 1);
-  const isStream = operation === 'converse-stream';
-  if (slash > 0 && (isStream || operation === 'converse')) return { model: path.slice(0, slash), isStream };
-  throw new GatewayError('not_found', `'${operation.slice(0, 64)}' is not an operation of a model.`, {
+  const written = path.slice(slash + 1);
+  const operation = operations.find(each => each === written);
+  if (slash > 0 && operation !== undefined) return { model: path.slice(0, slash), operation };
+  throw new GatewayError('not_found', `'${written.slice(0, 64)}' is not an operation of a model.`, {
     reason: 'unknown_route',
+  });
+}
+
+/** @throws GatewayError invalid_request for prompts in the words of a model: which they are, only Bedrock knows. */
+async function unwrapCount(body: Buffer): Promise<Buffer> {
+  const converse = asObject(asObject(parseObject(body)?.input)?.converse);
+  if (converse !== undefined) return Buffer.from(JSON.stringify(converse));
+  throw new GatewayError('invalid_request', 'What is counted must be in `input.converse`.', {
+    reason: 'input_missing',
+    param: 'input',
   });
 }

@@ -26,6 +26,12 @@ export function adaptRequest(request: NeutralRequest, lacks: ReadonlySet<Lack>):
   };
 }
 
+/** Whether `adaptRequest` would change anything. */
+export function isAdapted(request: NeutralRequest, lacks: ReadonlySet<Lack>): boolean {
+  const hasCustomTools = lacks.has('custom-tools') && request.tools.some(tool => tool.type === 'custom');
+  return hasCustomTools || needsAnswerTool(request, lacks);
+}
+
 function withoutCustomTools(request: NeutralRequest): { request: NeutralRequest; adapters: EventAdapter[] } {
   const custom = request.tools.filter(tool => tool.type === 'custom');
   if (custom.length === 0) return { request, adapters: [] };

@@ -1,8 +1,8 @@
 import type { Attempt } from '../domain/call.ts';
 import type { Protocol } from '../domain/protocol.ts';
-import type { ModelProvider } from '../domain/provider.ts';
+import type { ModelProvider, ProtocolAccess } from '../domain/provider.ts';
 import { holdsCarrier } from '../protocols/carrier.ts';
-import { translatedWay } from './translated-way.ts';
+import { needsAdapting, translatedWay } from './translated-way.ts';
 import { rawWay, type Way } from './way.ts';
 
 export type Protocols = ReadonlyMap<string, Protocol>;
@@ -16,11 +16,22 @@ export function chooseWay(attempt: Attempt, protocols: Protocols, nowMs: number)
   const { speaks } = target.provider;
   const same = speaks.get(call.protocol.name);
   if (same !== undefined) {
-    const mustTranslate = call.protocol.codec !== undefined && holdsCarrier(call.request.body);
-    if (!mustTranslate) return rawWay(attempt, same);
+    if (!mustTranslate(attempt, same)) return rawWay(attempt, same);
     return translatedWay(attempt, { protocol: call.protocol, access: same, nowMs });
   }
+  for (const [name, access] of speaks) {
+    const hosted = protocols.get(name);
+    if (hosted?.hosts === call.protocol.name && !mustTranslate(attempt, access)) {
+      return rawWay(attempt, access, hosted);
+    }
+  }
   return leastLoss(attempt, protocols, nowMs);
+}
+
+/** Seals of another provider, and what this one has no word for, have to be said in another way. */
+function mustTranslate({ call }: Attempt, access: ProtocolAccess): boolean {
+  if (call.protocol.codec === undefined) return false;
+  return holdsCarrier(call.request.body) || needsAdapting(call, access.lacks);
 }
 
 /** Of the protocols that the target speaks, the one in which the least is lost; of equals, the first. */

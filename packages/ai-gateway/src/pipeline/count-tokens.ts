@@ -24,6 +24,7 @@ const timeoutMs = 30_000;
 interface Counter {
   readonly protocol: Protocol;
   readonly path: string;
+  readonly isBare: boolean;
 }
 
 /**
@@ -58,7 +59,7 @@ function counterOf(target: Target, call: Call, protocols: Protocols): Counter | 
     const access = speaks.get(name);
     const protocol = protocols.get(name);
     if (access?.countPath === undefined || protocol?.counting === undefined) continue;
-    return { protocol, path: access.countPath(target.model) };
+    return { protocol, path: access.countPath(target.model), isBare: access.countsBare === true };
   }
   return undefined;
 }
@@ -120,5 +121,5 @@ function bodyOf({ target, counter, request }: Question): string {
   const origin = { provider: target.provider.name, model: target.model };
   const whole = codec?.encodeRequest(request, { ...origin, mayAskStreamUsage: false }, new Losses()) ?? {};
   const kept = Object.fromEntries(Object.entries(whole).filter(([name]) => counting?.members.has(name)));
-  return JSON.stringify(counting?.wrap?.(kept, target.model) ?? kept);
+  return JSON.stringify((counter.isBare ? undefined : counting?.wrap?.(kept, target.model)) ?? kept);
 }

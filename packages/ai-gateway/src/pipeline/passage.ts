@@ -1,5 +1,6 @@
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { AwsEventReader } from '@strata/shared/http/aws-event-stream.ts';
+import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
 import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
 import type { AnswerFacts, AwsStreamReader, FrameRole, StreamReader } from '../domain/protocol.ts';
 
@@ -28,6 +29,8 @@ export interface Passage {
 }
 
 export interface RawPassageOptions {
+  /** Cuts the frames out of what a host puts around them. */
+  unwrapper?: { push(chunk: Buffer): Buffer; end(): void } | undefined;
   renderError(error: GatewayError): string | Buffer;
   /** What goes in front of the terminal event, if anything. */
   beforeTerminal?: () => string | undefined;
@@ -45,7 +48,19 @@ interface Reader<Frame> extends Omit<StreamReader, 'read'> {
 
 export function openRawPassage(reader: StreamReader | AwsStreamReader, options: RawPassageOptions): Passage {
   if ('frames' in reader) return new RawPassage(awsScanner(), reader, options);
+  if (options.unwrapper !== undefined) return new RawPassage(unwrapping(options.unwrapper), reader, options);
   return new RawPassage(new SseScanner(), reader, options);
+}
+
+function unwrapping(unwrapper: NonNullable<RawPassageOptions['unwrapper']>): Scanner<SseFrame> {
+  const frames = new SseScanner();
+  return {
+    push: chunk => frames.push(unwrapper.push(chunk)),
+    end() {
+      unwrapper.end();
+      return undefined; // half a message says nothing
+    },
+  };
 }
 
 function awsScanner() {
@@ -84,6 +99,7 @@ class RawPassage<Frame extends { readonly bytes: Buffer }> implements Passage {
   push(chunk: Buffer): Passed {
     const frames = this.#scanner.push(chunk);
     const passed = this.#read(frames);
+    if (this.#options.unwrapper !== undefined) return passed;
     return this.#isWholeChunk(chunk, frames, passed.bytes) ? { ...passed, bytes: [chunk] } : passed;
   }
 

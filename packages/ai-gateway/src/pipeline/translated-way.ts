@@ -1,5 +1,5 @@
 import type { Attempt, Call } from '../domain/call.ts';
-import type { AnswerContext, Codec } from '../domain/codec.ts';
+import type { AnswerContext, Codec, Lack } from '../domain/codec.ts';
 import { foldAnswer } from '../domain/fold-answer.ts';
 import type { JsonObject } from '../domain/json-object.ts';
 import { Losses } from '../domain/losses.ts';
@@ -9,7 +9,7 @@ import type { ProtocolAccess } from '../domain/provider.ts';
 import { applyQuirks } from '../domain/quirks.ts';
 import type { SealOrigin } from '../domain/seal.ts';
 import { parseObject } from '../protocols/read-json.ts';
-import { adaptRequest } from './adapt-request.ts';
+import { adaptRequest, isAdapted } from './adapt-request.ts';
 import { type EventAdapter, FactsReader, orderEvents } from './neutral-answers.ts';
 import { TranslatedPassage } from './translated-passage.ts';
 import type { Way, WholeRead } from './way.ts';
@@ -61,6 +61,19 @@ export function translatedWay(
     readWhole: bytes => readWhole(translation, bytes),
   };
 }
+
+/** Whether a request holds something that a provider of its own protocol has no mode for. */
+export function needsAdapting(call: Call, lacks: readonly Lack[] = []): boolean {
+  if (!lacks.some(lack => lackMarks[lack].some(mark => call.request.body.includes(mark)))) return false;
+  return isAdapted(neutralRequest(call, codecOf(call.protocol)), new Set(lacks));
+}
+
+/** Without one of these in its bytes a request has no need of what is lacking. */
+const lackMarks: Readonly<Record<Lack, readonly string[]>> = {
+  'json-schema': ['json_schema', 'Schema', 'schema'],
+  'json-object': ['json'],
+  'custom-tools': ['"custom"'],
+};
 
 function codecOf(protocol: Protocol): Codec {
   if (protocol.codec !== undefined) return protocol.codec;

@@ -1,7 +1,8 @@
 import type { Attempt } from '../domain/call.ts';
-import type { Loss } from '../domain/losses.ts';
+import { type Loss, Losses } from '../domain/losses.ts';
 import type { AnswerFacts, Protocol } from '../domain/protocol.ts';
 import type { ProtocolAccess } from '../domain/provider.ts';
+import { applyRawQuirks } from '../domain/quirks.ts';
 import { openRawPassage, type Passage } from './passage.ts';
 
 /** A whole answer, as the client will get it. */
@@ -30,21 +31,26 @@ export interface Way {
   readWhole(body: Buffer): WholeRead;
 }
 
-/** Same protocol: bytes spliced and passed on (AI-2). */
-export function rawWay(attempt: Attempt, access: ProtocolAccess): Way {
+/** Same protocol: bytes spliced and passed on (AI-2). `hosted`: the protocol in the form of somebody who hosts its models. */
+export function rawWay(attempt: Attempt, access: ProtocolAccess, hosted?: Protocol): Way {
   const { call, target } = attempt;
-  const { protocol, request } = call;
+  const { request } = call;
+  const protocol = hosted ?? call.protocol;
+  const losses = new Losses();
+  const asked = applyRawQuirks(request, access.quirks, losses);
   return {
     protocol,
     access,
-    body: protocol.writeRequest(request, {
+    body: protocol.writeRequest(asked, {
       model: target.model,
       mayAskStreamUsage: access.mayAskStreamUsage,
     }),
-    losses: [],
-    isRaw: true,
+    losses: losses.all,
+    // A host has words of its own for its refusals.
+    isRaw: hosted === undefined,
     openPassage: beforeTerminal =>
       openRawPassage(protocol.openReader(request), {
+        unwrapper: hosted?.openUnwrapper?.(),
         renderError: error => protocol.renderStreamError(error, { requestId: call.requestId }),
         ...(beforeTerminal && { beforeTerminal }),
       }),

@@ -1,9 +1,12 @@
 import { AwsEventReader, awsEventStreamType } from '@strata/shared/http/aws-event-stream.ts';
 import type { Codec, StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
+import { lastMember } from '../../domain/json-scan.ts';
+import type { ScannedObject } from '../../domain/json-scanner.ts';
+import { removeMembers, splice } from '../../domain/json-splice.ts';
 import type { NeutralRequest } from '../../domain/neutral-request.ts';
 import type { Protocol } from '../../domain/protocol.ts';
-import { anthropicMessages } from '../anthropic-messages/anthropic-messages.ts';
+import { anthropicMessages, messagesCounting } from '../anthropic-messages/anthropic-messages.ts';
 import { messagesCodec } from '../anthropic-messages/codec.ts';
 import { MessagesReader } from '../anthropic-messages/decode-answer.ts';
 import { bedrockConverse } from '../bedrock-converse/bedrock-converse.ts';
@@ -27,13 +30,25 @@ function hostedCodec(version: string, more: Partial<Codec> & { keepsStream: bool
 export const anthropicVertex: Protocol = {
   ...anthropicMessages,
   name: 'anthropic-vertex',
+  hosts: anthropicMessages.name,
+  writeRequest: ({ body, scanned }) =>
+    asHosted(body, scanned, { version: 'vertex-2023-10-16', without: ['model'] }),
   codec: hostedCodec('vertex-2023-10-16', { keepsStream: true }),
+  counting: {
+    ...messagesCounting,
+    // The path names no model here.
+    wrap: (kept, model) => ({ anthropic_version: 'vertex-2023-10-16', ...kept, model }),
+  },
 };
 
 /** Claude by Bedrock's InvokeModel: the same events, each in base64 inside a binary message. */
 export const anthropicBedrock: Protocol = {
   ...anthropicMessages,
   name: 'anthropic-bedrock',
+  hosts: anthropicMessages.name,
+  writeRequest: ({ body, scanned }) =>
+    asHosted(body, scanned, { version: 'bedrock-2023-05-31', without: ['model', 'stream'] }),
+  openUnwrapper,
   readErrorCodes: bedrockConverse.readErrorCodes,
   codec: hostedCodec('bedrock-2023-05-31', {
     keepsStream: false,
@@ -41,6 +56,47 @@ export const anthropicBedrock: Protocol = {
     openDecoder: openInvokeDecoder,
   }),
 };
+
+/** The client's bytes without what the path says, and with the version, unless the client wrote one itself. */
+function asHosted(
+  body: Buffer,
+  scanned: ScannedObject,
+  { version, without }: { version: string; without: readonly string[] },
+): Buffer {
+  const edits = removeMembers(body, scanned, new Set(without));
+  const known = lastMember(scanned, 'anthropic_version');
+  const isEmpty = scanned.members.every(member => without.includes(member.key));
+  const text = `"anthropic_version":${JSON.stringify(version)}${isEmpty ? '' : ','}`;
+  if (known === undefined) edits.push({ start: scanned.inside, end: scanned.inside, text });
+  return splice(body, edits);
+}
+
+/** Each message holds one native event, which becomes the server-sent event that Anthropic itself would have written. */
+function openUnwrapper() {
+  const frames = new AwsEventReader();
+  return {
+    push: (chunk: Buffer) =>
+      Buffer.concat(
+        frames.push(chunk).map(({ messageType, type, payload }) => {
+          if (messageType !== 'event') return sseEvent('error', errorEvent(errorCode(type)));
+          const bytes = asString(parseObject(payload)?.bytes);
+          if (bytes === undefined) return Buffer.alloc(0);
+          const json = Buffer.from(bytes, 'base64');
+          return sseEvent(asString(parseObject(json)?.type) ?? 'message', json);
+        }),
+      ),
+    end: () => frames.end(),
+  };
+}
+
+function sseEvent(name: string, data: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`event: ${name}\ndata: `), data, Buffer.from('\n\n')]);
+}
+
+function errorEvent(code: string): Buffer {
+  const message = 'The provider reported an error inside its stream.';
+  return Buffer.from(JSON.stringify({ type: 'error', error: { type: code, message } }));
+}
 
 function openInvokeDecoder(request: NeutralRequest): StreamDecoder {
   const frames = new AwsEventReader();

@@ -1,6 +1,7 @@
 import { anthropicErrorEvent, anthropicErrors } from '@strata/shared/errors/anthropic.ts';
 import { setMember, splice } from '../../domain/json-splice.ts';
 import type { Protocol } from '../../domain/protocol.ts';
+import type { TokenCounting } from '../../domain/token-count.ts';
 import { type AnswerShape, readWholeAnswer } from '../read-answer.ts';
 import { asNumber, asString, parseObject } from '../read-json.ts';
 import { readCommonRequest } from '../read-request.ts';
@@ -18,6 +19,12 @@ const answerShape: AnswerShape = {
   readCodes: readErrorCodes,
 };
 
+export const messagesCounting: TokenCounting = {
+  members: new Set(['model', 'messages', 'system', 'tools', 'tool_choice', 'thinking', 'output_config']),
+  read: body => asNumber(body.input_tokens),
+  render: inputTokens => ({ input_tokens: inputTokens }),
+};
+
 /** Anthropic Messages (spec/llm-protocols 6.3). Its streams always tell their usage. */
 export const anthropicMessages: Protocol = {
   name: 'anthropic-messages',
@@ -33,9 +40,5 @@ export const anthropicMessages: Protocol = {
   readErrorCodes: body => readErrorCodes(parseObject(body) ?? {}),
   openReader: () => new AnthropicStreamReader(),
   codec: messagesCodec,
-  counting: {
-    members: new Set(['model', 'messages', 'system', 'tools', 'tool_choice', 'thinking', 'output_config']),
-    read: body => asNumber(body.input_tokens),
-    render: inputTokens => ({ input_tokens: inputTokens }),
-  },
+  counting: messagesCounting,
 };

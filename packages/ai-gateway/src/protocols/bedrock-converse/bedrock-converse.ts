@@ -1,6 +1,6 @@
 import { bedrockErrors } from '@strata/shared/errors/bedrock.ts';
 import type { Protocol } from '../../domain/protocol.ts';
-import { asObject, asString, parseObject } from '../read-json.ts';
+import { asNumber, asObject, asString, parseObject } from '../read-json.ts';
 import { readPathRequest } from '../read-request.ts';
 import { converseCodec } from './codec.ts';
 import { converseProtocol } from './decode-request.ts';
@@ -44,4 +44,10 @@ export const bedrockConverse: Protocol = {
   },
   openReader: () => new ConverseStreamReader(),
   codec: converseCodec,
+  counting: {
+    members: new Set(['messages', 'system', 'toolConfig', 'additionalModelRequestFields']),
+    wrap: kept => ({ input: { converse: kept } }),
+    read: body => asNumber(body.inputTokens),
+    render: inputTokens => ({ inputTokens }),
+  },
 };

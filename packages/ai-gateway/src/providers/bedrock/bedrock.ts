@@ -22,6 +22,7 @@ const accesses: Readonly<Record<'converse' | 'invoke', ReadonlyMap<string, Proto
       {
         path: ({ model, isStream }) =>
           `/model/${encodeURIComponent(model)}/${isStream ? 'converse-stream' : 'converse'}`,
+        countPath: model => `/model/${encodeURIComponent(model)}/count-tokens`,
         mayAskStreamUsage: false,
       },
     ],

@@ -23,6 +23,12 @@ export const openaiCompatible = defineProvider({
       .describe(
         'Whose prices hold for models without `prices`, as the price catalog names the vendor: `groq`, `together`, `deepseek`, `openrouter` …',
       ),
+    lacks: z
+      .array(z.enum(['json-schema', 'json-object', 'custom-tools']))
+      .default([])
+      .describe(
+        'What the server has no mode for: an answer after a JSON schema, or in JSON at all, is then asked for as the call of one tool; custom tools as functions.',
+      ),
     stream_usage: z
       .boolean()
       .default(true)
@@ -36,7 +42,14 @@ export const openaiCompatible = defineProvider({
     vendor: options.vendor,
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
     speaks: new Map([
-      ['openai-chat', { path: () => '/chat/completions', mayAskStreamUsage: options.stream_usage }],
+      [
+        'openai-chat',
+        {
+          path: () => '/chat/completions',
+          mayAskStreamUsage: options.stream_usage,
+          lacks: options.lacks,
+        },
+      ],
       ...openaiApis(),
       ...openaiObjects(),
       openaiRealtimeAccess(),

@@ -35,7 +35,12 @@ function presetProvider(preset: Preset) {
           {
             path: () => '/chat/completions',
             mayAskStreamUsage: preset.streamUsage,
-            quirks: { renames: preset.renames, refuses: preset.refuses },
+            quirks: {
+              renames: preset.renames,
+              refuses: preset.refuses,
+              toolCallIdLength: preset.toolCallIdLength,
+            },
+            ...(preset.lacks && { lacks: preset.lacks }),
           },
         ],
         ...openaiApis(),

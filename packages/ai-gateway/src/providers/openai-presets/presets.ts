@@ -1,3 +1,5 @@
+import type { Lack } from '../../domain/codec.ts';
+
 /** What is different about a vendor whose API is like OpenAI's. */
 export interface Preset {
   /** The `type` in the configuration. */
@@ -19,6 +21,10 @@ export interface Preset {
   readonly renames: Readonly<Record<string, string>>;
   /** Parameters that the vendor refuses. */
   readonly refuses: readonly string[];
+  /** The vendor takes only ids of tool calls that are this many letters and digits. */
+  readonly toolCallIdLength?: number;
+  /** What it has no mode for and gets said in another way: a JSON answer as the call of one tool. */
+  readonly lacks?: readonly Lack[];
 }
 
 const maxTokens = { max_completion_tokens: 'max_tokens' };
@@ -30,6 +36,7 @@ const local = {
   isLocal: true,
   renames: maxTokens,
   refuses: openaiOnly,
+  lacks: ['custom-tools'],
 } as const;
 
 /** Quirks are data: a new vendor is a line here. */
@@ -43,6 +50,7 @@ export const presets = [
     hasBatches: true,
     renames: {},
     refuses: ['verbosity', 'prompt_cache_key', 'metadata'],
+    lacks: ['custom-tools'],
   },
   {
     ...hosted,
@@ -52,6 +60,7 @@ export const presets = [
     vendor: 'xai',
     renames: {},
     refuses: ['verbosity', 'metadata', 'service_tier'],
+    lacks: ['custom-tools'],
   },
   {
     ...hosted,
@@ -61,6 +70,7 @@ export const presets = [
     vendor: 'deepseek',
     renames: maxTokens,
     refuses: [...openaiOnly, 'parallel_tool_calls', 'seed', 'user'],
+    lacks: ['json-schema', 'custom-tools'],
   },
   {
     ...hosted,
@@ -70,6 +80,8 @@ export const presets = [
     vendor: 'mistral',
     streamUsage: false,
     renames: { ...maxTokens, seed: 'random_seed' },
+    toolCallIdLength: 9,
+    lacks: ['custom-tools'],
     refuses: [...openaiOnly, 'user', 'reasoning_effort'],
   },
   {
@@ -80,6 +92,7 @@ export const presets = [
     vendor: 'together',
     renames: maxTokens,
     refuses: openaiOnly,
+    lacks: ['custom-tools'],
   },
   {
     ...hosted,
@@ -89,6 +102,7 @@ export const presets = [
     vendor: 'fireworks',
     renames: maxTokens,
     refuses: ['verbosity', 'prompt_cache_key', 'service_tier'],
+    lacks: ['custom-tools'],
   },
   {
     ...hosted,
@@ -98,6 +112,7 @@ export const presets = [
     vendor: 'openrouter',
     renames: {},
     refuses: ['prompt_cache_key', 'metadata'],
+    lacks: ['custom-tools'],
   },
   {
     ...hosted,
@@ -107,6 +122,7 @@ export const presets = [
     vendor: 'cerebras',
     renames: {},
     refuses: openaiOnly,
+    lacks: ['custom-tools'],
   },
   {
     ...hosted,
@@ -116,6 +132,7 @@ export const presets = [
     vendor: 'perplexity',
     renames: maxTokens,
     refuses: [...openaiOnly, 'seed', 'user', 'parallel_tool_calls'],
+    lacks: ['custom-tools'],
   },
   { ...local, type: 'ollama', title: 'Ollama', baseUrl: 'http://127.0.0.1:11434/v1' },
   { ...local, type: 'vllm', title: 'vLLM', baseUrl: 'http://127.0.0.1:8000/v1' },

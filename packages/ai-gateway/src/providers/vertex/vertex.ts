@@ -65,7 +65,15 @@ export const vertex = defineProvider({
 
 function googleAccess(models: string): ReadonlyMap<string, ProtocolAccess> {
   return new Map([
-    ['gemini', { path: request => `${models}/${geminiMethod(request)}`, mayAskStreamUsage: false }],
+    [
+      'gemini',
+      {
+        path: request => `${models}/${geminiMethod(request)}`,
+        countPath: model => `${models}/${encodeURIComponent(model)}:countTokens`,
+        countsBare: true,
+        mayAskStreamUsage: false,
+      },
+    ],
   ]);
 }
 
@@ -76,6 +84,7 @@ function anthropicAccess(models: string): ReadonlyMap<string, ProtocolAccess> {
       {
         path: ({ model, isStream }) =>
           `${models}/${encodeURIComponent(model)}:${isStream ? 'streamRawPredict' : 'rawPredict'}`,
+        countPath: () => `${models}/count-tokens:rawPredict`,
         mayAskStreamUsage: false,
       },
     ],
