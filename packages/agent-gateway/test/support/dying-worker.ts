@@ -24,7 +24,7 @@ const journal = await open(place);
 const engines = await createEngines();
 process.once('message', message => work(message as Death));
 process.once('disconnect', () => process.exit()); // the test is over
-process.send?.({ type: 'ready' });
+if (process.connected) process.send?.({ type: 'ready' });
 
 function open({ sqlite, postgres }: DyingWorkerPlace): Promise<Journal> {
   if (sqlite !== undefined) return openSqliteJournal(sqlite);

@@ -242,7 +242,8 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     },
     async getRun(tenant, runId) {
       const run = runs.get(runId);
-      return run?.summary.tenant === tenant ? run.summary : undefined;
+      if (run?.summary.tenant !== tenant) return undefined;
+      return { ...run.summary, wakeAtMs: run.owner === undefined ? run.wakeAtMs : undefined };
     },
     listRuns: async ({ tenant }) =>
       [...runs.values()].map(each => each.summary).filter(each => each.tenant === tenant),

@@ -1,0 +1,237 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createManualClock, type ManualClock } from '@strata/shared/testing/manual-clock.ts';
+import { sized } from '@strata/shared/testing/size.ts';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Journal } from '../src/domain/journal.ts';
+import { replay } from '../src/domain/replay.ts';
+import type { JournalRecord } from '../src/domain/run-events.ts';
+import type { Definition } from '../src/dsl/definitions.ts';
+import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
+import { createEngines, type Engines, runOf } from './support/engine.ts';
+import { definitionOf } from './support/gateway.ts';
+import { createMemoryJournal } from './support/memory-journal.ts';
+import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
+
+/**
+ * Timers and signals: signals before anybody waits, while the worker is dead, twice, and after the deadline or the end, in any order and
+ * with workers that die at any moment. The seed repeats a failure.
+ */
+
+const seed = Number(process.env.STRATA_PROPERTY_SEED ?? Date.now() % 2 ** 31);
+process.stdout.write(`signal model: STRATA_PROPERTY_SEED=${seed}\n`);
+const minuteMs = 60_000;
+const listenMs = 10 * minuteMs;
+const waitMs = 5 * minuteMs;
+const rounds = 3;
+const folder = mkdtempSync(join(tmpdir(), 'strata-signal-model-'));
+let engines: Engines;
+let definition: Definition;
+let postgres: TestPostgres;
+
+beforeAll(async () => {
+  engines = await createEngines();
+  postgres = await openTestPostgres();
+  const round = (index: number) => [
+    {
+      [`round-${index}`]: {
+        try: [{ hear: { listen: { to: { one: { with: { type: 'go' } } } }, timeout: { after: 'PT10M' } } }],
+        catch: { errors: { with: { status: 408 } }, do: [{ late: { set: { late: true } } }] },
+      },
+    },
+    { [`rest-${index}`]: { wait: 'PT5M' } },
+  ];
+  const tasks = Array.from({ length: rounds }, (_, index) => round(index)).flat();
+  definition = await engines.read(definitionOf(tasks));
+});
+afterAll(async () => {
+  await engines.close();
+  await postgres.close();
+  rmSync(folder, { recursive: true });
+});
+
+type Step =
+  | { readonly type: 'send'; readonly id: string }
+  | { readonly type: 'pass'; readonly minutes: number }
+  | { readonly type: 'crash' };
+
+const steps: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    fc.constantFrom('a', 'b', 'c', 'd', 'e').map(id => ({ type: 'send' as const, id })),
+    fc.integer({ min: 1, max: 12 }).map(minutes => ({ type: 'pass' as const, minutes })),
+    fc.constant({ type: 'crash' as const }),
+  ),
+  { maxLength: 25 },
+);
+
+const forever = new Promise<never>(() => {});
+
+/** The journal as a process sees it that may be dead: it hears nothing any more and says nothing. */
+function mortal(journal: Journal): { journal: Journal; die(): void } {
+  let isDead = false;
+  const proxy = new Proxy(journal, {
+    get(target, name, receiver) {
+      const value = Reflect.get(target, name, receiver);
+      if (typeof value !== 'function' || name === 'onAppend' || name === 'onDue') return value;
+      return async (...values: unknown[]) => {
+        if (isDead) return forever;
+        const result = await value.apply(target, values);
+        return isDead ? forever : result;
+      };
+    },
+  });
+  return {
+    journal: proxy,
+    die() {
+      isDead = true;
+    },
+  };
+}
+
+let runs = 0;
+
+class World {
+  readonly runId = `run_${String(runs++).padStart(6, '0')}`;
+  readonly clock: ManualClock = createManualClock();
+  readonly journal: Journal;
+  readonly sent: string[] = [];
+  #worker: { die(): void; ask(): void } | undefined;
+  #workers = 0;
+
+  constructor(journal: Journal) {
+    this.journal = journal;
+  }
+
+  async open(): Promise<void> {
+    const { hash } = definition.workflow;
+    await this.journal.putDefinition({ hash, document: definition.document }, 0);
+    await this.journal.createRun(runOf(definition, { id: this.runId, input: {}, atMs: this.clock.now() }));
+    this.#start();
+    await this.#settle();
+  }
+
+  async do(step: Step): Promise<void> {
+    if (step.type === 'send') return this.#send(step.id);
+    if (step.type === 'crash') {
+      this.#worker?.die();
+      this.#start();
+      return;
+    }
+    for (let minute = 0; minute < step.minutes; minute++) {
+      await this.clock.advance(minuteMs);
+      await this.#settle();
+    }
+  }
+
+  /** Long enough for every timer, and then some. */
+  async end(): Promise<JournalRecord[]> {
+    await this.do({ type: 'pass', minutes: (rounds * (listenMs + waitMs)) / minuteMs + 10 });
+    this.#worker?.die();
+    return this.journal.read(this.runId, 0, 10_000);
+  }
+
+  async #send(id: string): Promise<void> {
+    const payload = { id, name: 'go', data: { id } };
+    const asked = { kind: 'signal', payload, by: 'p', atMs: this.clock.now() } as const;
+    const before = await this.journal.getRun('default', this.runId);
+    const isTaken = await this.journal.request('default', this.runId, asked);
+    if (before?.endedAtMs !== undefined) expect(isTaken).toBe(false);
+    if (!isTaken) return;
+    this.sent.push(id);
+    this.#worker?.ask();
+  }
+
+  #start(): void {
+    const { journal, die } = mortal(this.journal);
+    const worker = engines.worker({
+      journal,
+      clock: this.clock,
+      effects: [],
+      random: () => 0.5,
+      owner: `${this.runId}-${++this.#workers}`,
+      leaseMs: 30_000,
+      heartbeatMs: 10_000,
+      pollMs: 5000,
+    });
+    worker.start();
+    this.#worker = { die, ask: () => worker.ask(this.runId) };
+  }
+
+  /** Until the run sleeps, or has ended: what reads and writes files and sockets takes real time. */
+  async #settle(): Promise<void> {
+    for (let tries = 0; tries < 10_000; tries++) {
+      await this.clock.advance(0);
+      const run = await this.journal.getRun('default', this.runId);
+      if (run?.endedAtMs !== undefined) return;
+      if (run?.wakeAtMs !== undefined && run.wakeAtMs > this.clock.now()) return;
+      // A worker that died has left its lease behind: time has to pass.
+      if (tries % 20 === 19) await this.clock.advance(1000);
+      await sleep(tries < 5 ? 0 : 2);
+    }
+    throw new Error('The run does not come to rest');
+  }
+}
+
+/** A minute for the step of the clock and one for the lease of a worker that died. */
+const latenessMs = 3 * minuteMs;
+
+function problemsOf(records: readonly JournalRecord[], sent: readonly string[]): string[] {
+  const problems: string[] = [];
+  const received: string[] = [];
+  const taken: string[] = [];
+  const startedAtMs = new Map<string, number>();
+  let timeouts = 0;
+  const check = (path: string, atMs: number, least: number) => {
+    const tookMs = atMs - (startedAtMs.get(path) ?? 0);
+    if (tookMs < least || tookMs > least + latenessMs) problems.push(`${path} took ${tookMs} ms`);
+  };
+  for (const { event, atMs } of records) {
+    if (event.type === 'task-started') startedAtMs.set(event.path, atMs);
+    if (event.type === 'event-received') received.push(event.event.id);
+    if (event.type === 'event-taken') taken.push(received[event.receipt - 1] ?? 'nothing');
+    if (event.type === 'task-completed' && event.path.includes('rest-')) check(event.path, atMs, waitMs);
+    if (event.type !== 'task-failed') continue;
+    timeouts++;
+    check(event.path, atMs, listenMs);
+    if (taken.length !== received.length) problems.push(`${event.path} gave up while a signal was there`);
+  }
+  const once = [...new Set(sent)];
+  if (JSON.stringify(received) !== JSON.stringify(once.slice(0, received.length)))
+    problems.push(`received ${received} of ${sent}`);
+  if (JSON.stringify(taken) !== JSON.stringify(received.slice(0, taken.length)))
+    problems.push(`took ${taken} of ${received}`);
+  if (taken.length + timeouts !== rounds) problems.push(`${taken.length} signals and ${timeouts} timeouts`);
+  const { status } = replay(records);
+  if (status !== 'completed') problems.push(`the run is ${status}`);
+  return problems;
+}
+
+async function holds(journal: Journal, numRuns: number): Promise<void> {
+  const property = fc.asyncProperty(steps, async given => {
+    const world = new World(journal);
+    await world.open();
+    for (const step of given) await world.do(step);
+    const records = await world.end();
+    expect(problemsOf(records, world.sent)).toEqual([]);
+  });
+  await fc.assert(property, { seed, numRuns, endOnFailure: true });
+}
+
+test(`[AG-4] [F75] [F77] timers fire once and never early, signals are taken once and in order: in memory (seed ${seed})`, async () => {
+  await holds(createMemoryJournal(), sized({ ci: 60, soak: 5000 }));
+}, 3_600_000);
+
+test(`[AG-4] [F75] [F77] timers fire once and never early, signals are taken once and in order: in SQLite (seed ${seed})`, async () => {
+  const journal = await openSqliteJournal(join(folder, 'journal.sqlite'));
+  await holds(journal, sized({ ci: 5, soak: 300 }));
+  await journal.close();
+}, 3_600_000);
+
+test(`[AG-4] [F75] [F77] timers fire once and never early, signals are taken once and in order: in PostgreSQL (seed ${seed})`, async () => {
+  const journal = await postgres.openJournal();
+  await holds(journal, sized({ ci: 4, soak: 300 }));
+  await journal.close();
+}, 3_600_000);
