@@ -14,6 +14,7 @@ import { createAgentFeeEffect } from './agents/agent-fee-effect.ts';
 import { createMcpEffect } from './agents/mcp-effect.ts';
 import { createModelEffect } from './agents/model-effect.ts';
 import { createSchemaEffect } from './agents/schema-effect.ts';
+import { createCompileTrigger } from './compile-trigger.ts';
 import type { AgentGatewayConfig } from './config.ts';
 import type { AgentPrice } from './domain/agent-fee.ts';
 import type { Approvals } from './domain/approval.ts';
@@ -47,7 +48,7 @@ import { openSqliteJournal } from './journal/sqlite/sqlite-journal.ts';
 import { openWebhooks } from './open-webhooks.ts';
 import { startRedelivery } from './pipeline/redelivery.ts';
 import { startRemoval } from './pipeline/remove-ended.ts';
-import { type ScheduleDeps, startSchedules } from './pipeline/run-schedules.ts';
+import { runWithEvent, type ScheduleDeps, startSchedules } from './pipeline/run-schedules.ts';
 import { type ApprovalSchema, approvalMigrations } from './store/approval-schema.ts';
 import { createApprovals } from './store/approvals.ts';
 import { type ScheduleSchema, scheduleMigrations } from './store/schedule-schema.ts';
@@ -145,11 +146,16 @@ export async function createAgentGateway(
     ...api,
     schedules: createSchedules({ sql: own, audit: deps.audit }),
     nextTime,
+    outbox: journal.outbox,
+    compileTrigger: createCompileTrigger(expressions),
     loadDefinition: definitions.load,
     log: telemetry.log,
   };
   const scheduler = startSchedules(scheduleDeps);
-  const webhooks = openWebhooks(config, journal, deps);
+  const webhooks = openWebhooks(config, journal, {
+    ...deps,
+    runWithEvent: (trigger, delivery) => runWithEvent(trigger, delivery, scheduleDeps),
+  });
   if (current.role !== 'worker') {
     addRequestLimits(server.app, deps.limiter);
     addApprovalRoutes(server.app, approvalDeps);

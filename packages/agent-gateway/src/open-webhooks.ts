@@ -4,13 +4,13 @@ import type { AgentGatewayConfig } from './config.ts';
 import type { Journal } from './domain/journal.ts';
 import { webhookAddress } from './domain/webhook-address.ts';
 import type { WebhookDeps } from './pipeline/change-webhooks.ts';
-import { Deliveries, type DeliverySettings } from './pipeline/deliver-webhooks.ts';
+import { Deliveries, type DeliveryDeps, type DeliverySettings } from './pipeline/deliver-webhooks.ts';
 
 /** The two sides of webhooks: the routes that change them, and the deliveries that go on by themselves. */
 export function openWebhooks(
   config: ConfigSource<AgentGatewayConfig>,
   { outbox }: Journal,
-  deps: GatewayDeps,
+  deps: GatewayDeps & Pick<DeliveryDeps, 'runWithEvent'>,
 ): { readonly routes: WebhookDeps; readonly deliveries: Deliveries } {
   const settings = () => settingsOf(config.current);
   return {

@@ -101,8 +101,8 @@ describe('what is not run is refused when it is submitted, and says why', () => 
         },
       ],
       {
-        schedule: { on: { one: { with: { type: 'x' } } } },
-        use: { secrets: ['x'], catalogs: {}, extensions: [], colours: {} },
+        schedule: { sometimes: true },
+        use: { secrets: 'x', catalogs: {}, extensions: [], colours: {} },
         evaluate: { language: 'javascript', mode: 'loose' },
       },
     );
@@ -112,7 +112,7 @@ describe('what is not run is refused when it is submitted, and says why', () => 
         '/do/0/t/output/schema/format',
         '/evaluate/language',
         '/evaluate/mode',
-        '/schedule/on',
+        '/schedule/sometimes',
         '/use/catalogs',
         '/use/colours',
         '/use/extensions',

@@ -74,6 +74,7 @@ function startTelling(journal: Journal, clock: ReturnType<typeof createManualClo
     log: deps.telemetry.log,
     random: () => 0,
     isUsable: async () => true,
+    runWithEvent: async () => ({ type: 'dropped' }),
     settings: () => ({
       allowedHosts: ['*'],
       privateHosts: ['127.0.0.1'],

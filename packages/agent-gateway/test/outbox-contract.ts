@@ -191,6 +191,27 @@ export function outboxContract(name: string, open: () => Promise<Journal>): void
       await journal.close();
     });
 
+    test('a trigger is told of what is published, once, by whomever; a webhook of what runs announce', async () => {
+      const { journal, claims } = await openWithRuns('run_1');
+      const { outbox } = journal;
+      await outbox.put({ ...webhook, types: ['*'] });
+      await outbox.put({ ...webhook, id: 'trigger:t:x', types: ['made'], schedule: 'x' });
+      await announce(journal, claims[0], 1, 'a1 made');
+      const published = event('e1', 'made');
+      for (const id of ['p', 'q']) await journal.publish('t', published, { by: id, atMs: 3 });
+      await journal.publish('u', event('e2', 'made'), { by: 'p', atMs: 3 });
+      await journal.publish('t', event('e3', 'other'), { by: 'p', atMs: 3 });
+      const due = await outbox.claim({ nowMs: 10, leaseMs: 1000, limit: 10 });
+      const told = due.map(({ webhook: { id, schedule }, delivery }) => [id, schedule, delivery.event.id]);
+      expect(told.sort()).toEqual([
+        ['trigger:t:x', 'x', 'e1'],
+        ['webhook_1', undefined, 'a1'],
+      ]);
+      const listed = await outbox.list({ tenant: 't', after: undefined, limit: 5 });
+      expect(listed.map(({ id }) => id)).toEqual(['webhook_1']);
+      await journal.close();
+    });
+
     test('no delivery is given to two who ask at the same moment', async () => {
       const { journal, claims } = await openWithRuns('run_1', 'run_2', 'run_3', 'run_4');
       await journal.outbox.put(webhook);

@@ -206,3 +206,78 @@ test('a stored workflow brings the schedule of its document with it; a new versi
   const wrong = await store('1.2.0', { cron: '99 * * * *' });
   expect([wrong.status, wrong.body.errors[0].pointer]).toEqual([400, '/schedule/cron']);
 });
+
+test('an event starts a run with it, once, for every schedule whose filter lets it through', async () => {
+  const publish = (id: string, data: unknown, type = 'heartbeat.low', key?: string) =>
+    gateway.call('POST', '/v1/events', {
+      body: { specversion: '1.0', id, source: 'https://ward.example', type, data },
+      ...(key !== undefined && { key }),
+    });
+  const store = (name: string, schedule: unknown) =>
+    gateway.call('PUT', `/v1/workflows/test/${name}/1.0.0`, {
+      body: definitionOf([{ note: { set: { low: '${ $workflow.input[0].data.bpm }' } } }], {
+        document: { dsl: '1.0.3', namespace: 'test', name, version: '1.0.0' },
+        schedule,
+      }),
+    });
+  const filter = { with: { type: 'heartbeat.low', data: '${ .bpm < 40 }' } };
+  expect((await store('nurse', { on: { one: filter } })).status).toBe(201);
+  expect((await gateway.call('GET', '/v1/schedules/test.nurse')).body).toMatchObject({
+    on: { one: filter },
+    overlap: 'allow',
+  });
+  const wrong = await store('wrong', { on: { any: [{ with: { type: '${ .[ }' } }] } });
+  expect([wrong.status, wrong.body.errors[0].pointer]).toEqual([400, '/schedule/on/any/0/with/type']);
+  expect((await gateway.call('GET', '/v1/workflows/test/wrong/1.0.0')).status).toBe(404);
+  const several = await store('several', { on: { all: [filter, filter] } });
+  expect([several.status, several.body.errors[0].pointer]).toEqual([400, '/schedule/on']);
+
+  await publish('e1', { bpm: 30 });
+  await publish('e1', { bpm: 30 }); // the same event again
+  await publish('e2', { bpm: 60 }); // the filter says no
+  await publish('e3', { bpm: 20 }, 'temperature.low');
+  await publish('e4', { bpm: 35 }, 'heartbeat.low', await gateway.deps.createKey({ tenant: 'other' }));
+  await publish('e5', { bpm: 25 });
+  const runs = await until(async () => {
+    const found = await runsOf('nurse');
+    return found.length >= 2 && found.every(({ status }) => status === 'completed') ? found : undefined;
+  });
+  const outputs = await Promise.all(
+    runs.map(async ({ id }) => (await gateway.call('GET', `/v1/runs/${id}`)).body.output.low),
+  );
+  expect(outputs.sort()).toEqual([25, 30]);
+
+  await gateway.call('POST', '/v1/schedules/test.nurse:pause', { body: {} });
+  await publish('e6', { bpm: 10 });
+  await put('after-pause', { workflow: workflow('quick'), on: { any: [filter, { with: { type: 'go' } }] } });
+  await publish('e7', { bpm: 90 }, 'go');
+  await until(async () =>
+    (await gateway.call('GET', '/v1/schedules/after-pause')).body.last_run ? true : undefined,
+  );
+  expect(await runsOf('nurse')).toHaveLength(2);
+  await gateway.call('DELETE', '/v1/schedules/after-pause');
+  const queued = await put('queued', { workflow: workflow('quick'), on: { one: filter }, overlap: 'queue' });
+  expect([queued.status, queued.body.reason]).toEqual([400, 'request_invalid']);
+  const backfill = await gateway.call('POST', '/v1/schedules/test.nurse:backfill', {
+    body: { from: '2026-01-01T00:00:00Z', until: '2026-01-02T00:00:00Z' },
+  });
+  expect([backfill.status, backfill.body.reason]).toEqual([409, 'schedule_without_times']);
+});
+
+test('a run begins so long after the one before has ended', async () => {
+  await put('again', { workflow: workflow('quick'), after: { milliseconds: 300 } });
+  expect((await gateway.call('GET', '/v1/schedules/again')).body).toMatchObject({
+    after: { milliseconds: 300 },
+  });
+  const shown = async () =>
+    (await gateway.call('GET', '/v1/schedules/again')).body.last_run as string | undefined;
+  const first = await until(shown);
+  const second = await until(async () => {
+    const last = await shown();
+    return last !== first ? last : undefined;
+  });
+  await gateway.call('DELETE', '/v1/schedules/again');
+  const at = async (id: string) => (await gateway.call('GET', `/v1/runs/${id}`)).body;
+  const [one, two] = [await at(first), await at(second)];
+  expect(Date.parse(two.created_at) - Date.parse(one.ended_at)).toBeGreaterThanOrEqual(300);
+});

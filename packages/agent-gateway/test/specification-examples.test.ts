@@ -29,7 +29,6 @@ const vitals = `
             - with: { type: vitals.bpm, data: '\${ .bpm < 60 or .bpm > 100 }' }`;
 
 const noAsyncapi = /AsyncAPI calls are not supported/;
-const noSchedule = /Schedules by events/;
 const noProcess = /containers, scripts and shells/i;
 
 const examples: readonly Example[] = [
@@ -283,20 +282,14 @@ do:
   [
     'schedule-event-driven',
     `schedule: { on: { one: { with: { type: heartbeat.low } } } }\ndo:\n  - nurse: { call: http, with: { method: post, endpoint: 'https://x.example/notify', body: { patient: '\${ $workflow.input[0].data.patient.id }' } } }`,
-    '/schedule/on',
-    noSchedule,
   ],
   [
     'set-expression',
     `schedule: { on: { one: { with: { type: trigger.v1 } } } }\ndo:\n  - initialize: { set: '\${ $workflow.input[0] }' }`,
-    '/schedule/on',
-    noSchedule,
   ],
   [
     'set',
     `schedule: { on: { one: { with: { type: trigger.v1 } } } }\ndo:\n  - initialize: { set: { startEvent: '\${ $workflow.input[0] }' } }`,
-    '/schedule/on',
-    noSchedule,
   ],
   [
     'star-wars-homeworld',

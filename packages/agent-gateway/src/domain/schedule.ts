@@ -6,7 +6,21 @@ export type Recurrence =
   /** A cron expression of five or six fields in a time zone. */
   | { readonly type: 'cron'; readonly expression: string; readonly timeZone: string }
   /** Every so many milliseconds, counted from `fromMs`. */
-  | { readonly type: 'every'; readonly everyMs: number; readonly fromMs: number };
+  | { readonly type: 'every'; readonly everyMs: number; readonly fromMs: number }
+  /** So many milliseconds after the run before has ended. */
+  | { readonly type: 'after'; readonly afterMs: number }
+  /** With every event that one of the filters lets through. */
+  | ({ readonly type: 'event' } & EventTrigger);
+
+/** Which events start a run. */
+export interface EventTrigger {
+  /** As it was written: `one` or `any` of the specification's event filters. */
+  readonly strategy: unknown;
+  /** Globs over the types that the filters can let through. */
+  readonly types: readonly string[];
+  /** Of each filter, an expression over the event. */
+  readonly conditions: readonly string[];
+}
 
 /** What happens when a run is due and the one before has not ended. */
 export type Overlap = 'skip' | 'queue' | 'cancel' | 'allow';
@@ -55,7 +69,7 @@ export interface Schedules {
   ): Promise<boolean>;
 }
 
-/** The next time after one, from the recurrence alone: which process asks, and when, makes no difference. */
+/** The next time after one, from the recurrence alone: which process asks, and when, makes no difference. Of `after` the earliest. */
 export type NextTime = (recurrence: Recurrence, afterMs: number) => number | undefined;
 
 /** When a schedule runs next, seen now, and which of the times that have passed still run. */

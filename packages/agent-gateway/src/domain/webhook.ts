@@ -15,6 +15,8 @@ export interface Webhook {
   readonly secrets: readonly WebhookSecret[];
   readonly isPaused: boolean;
   readonly createdAtMs: number;
+  /** It has no address, and is told of the events that are published: with each the schedule of this name may start a run. */
+  readonly schedule?: string;
 }
 
 export interface WebhookSecret {

@@ -42,7 +42,8 @@ export function checkDocument(
 /** Specification 1.0, "Schedule". */
 function checkSchedule(schedule: unknown, mistakes: Mistakes): void {
   const members = typeof schedule === 'object' && schedule !== null ? Object.entries(schedule) : [];
-  if (members.length !== 1) mistakes.add('/schedule', 'Expected an object with `cron` or `every`.');
+  if (members.length !== 1)
+    mistakes.add('/schedule', 'Expected an object with one of `cron`, `every`, `after` and `on`.');
   for (const [key, value] of members) {
     const problem = scheduleProblem(key, value);
     if (problem !== undefined) mistakes.add(`/schedule/${key}`, problem);
@@ -58,10 +59,12 @@ function scheduleProblem(key: string, value: unknown): string | undefined {
       if ('problem' in parsed) return parsed.problem;
       return parsed.ms < 1000 ? 'An interval is at least a second.' : undefined;
     }
+    case 'after': {
+      const parsed = parseDuration(value);
+      return 'problem' in parsed ? parsed.problem : undefined;
+    }
     case 'on':
-      return 'Schedules by events are not supported; a workflow that runs can `listen`.';
-    case 'after':
-      return 'Schedules by the end of the run before are not supported; use `every`.';
+      return undefined; // its filters are checked with the expressions in them
     default:
       return `'${key}' is not known here.`;
   }

@@ -8,6 +8,8 @@ export const nextTime: NextTime = (recurrence, afterMs) => {
     const passed = Math.floor((afterMs - fromMs) / everyMs) + 1;
     return fromMs + Math.max(0, passed) * everyMs;
   }
+  if (recurrence.type === 'after') return afterMs;
+  if (recurrence.type === 'event') return undefined;
   return cronOf(recurrence.expression, recurrence.timeZone).nextRun(new Date(afterMs))?.getTime();
 };
 

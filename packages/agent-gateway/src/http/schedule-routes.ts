@@ -4,16 +4,15 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { requireWorkflowScope } from '../domain/authority.ts';
 import { type KeptSchedule, neverMs, type Recurrence, timesBetween } from '../domain/schedule.ts';
-import { parseDuration } from '../dsl/duration.ts';
-import { cronProblem } from '../dsl/next-time.ts';
-import { type ScheduleDeps, startRun } from '../pipeline/run-schedules.ts';
+import { dueTime, type ScheduleDeps, startRun } from '../pipeline/run-schedules.ts';
+import { removeTrigger, setTrigger } from '../pipeline/schedule-triggers.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { maySee } from './find-run.ts';
 import { checkFields, readFields } from './read-body.ts';
+import { readRecurrence, type WrittenRecurrence, writeRecurrence } from './read-recurrence.ts';
 import { changeEntry } from './record-change.ts';
 
 const caller = { config: { access: 'caller' } } as const;
-const minEveryMs = 1000;
 const maxBackfill = 100;
 
 type RouteDeps = ScheduleDeps & Pick<ApiDeps, 'recordChange'>;
@@ -31,12 +30,20 @@ export const scheduleBody = z
     cron: z.string().min(1).max(200).optional(),
     time_zone: z.string().min(1).max(100).default('UTC'),
     every: z.unknown().optional(),
-    overlap: z.enum(['skip', 'queue', 'cancel', 'allow']).default('skip'),
+    after: z.unknown().optional(),
+    on: z.unknown().optional(),
+    /** `skip` when left out; with events, each of which is meant, `allow`. */
+    overlap: z.enum(['skip', 'queue', 'cancel', 'allow']).optional(),
     catch_up: z.enum(['all', 'last', 'none']).default('last'),
     paused: z.boolean().default(false),
   })
-  .refine(body => (body.cron === undefined) !== (body.every === undefined), {
-    message: 'expected either `cron` or `every`',
+  .refine(
+    ({ cron, every, after, on }) => [cron, every, after, on].filter(each => each !== undefined).length === 1,
+    { message: 'expected one of `cron`, `every`, `after` and `on`' },
+  )
+  .refine(({ on, overlap }) => on === undefined || overlap !== 'queue', {
+    path: ['overlap'],
+    message: 'events wait for one another with a concurrency key of the workflow',
   });
 
 export const scheduleListQuery = z.strictObject({
@@ -65,7 +72,11 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
     const body = readFields(request, scheduleBody);
     requireWorkflowScope(request.caller, body.workflow);
     const nowMs = clock.now();
-    const recurrence = readRecurrence(body, nowMs);
+    const recurrence = await readRecurrence(body, {
+      nowMs,
+      pointer: '',
+      compileTrigger: deps.compileTrigger,
+    });
     const existing = await schedules.get(request.caller.tenant, name);
     if (existing !== undefined && !maySee(request.caller, existing.workflow)) throw notFound();
     const kept = await schedules.put(
@@ -75,7 +86,7 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
         workflow: body.workflow,
         input: body.input ?? {},
         recurrence,
-        overlap: body.overlap,
+        overlap: body.overlap ?? defaultOverlap(recurrence),
         catchUp: body.catch_up,
         caller: { ...request.caller, envelope: undefined },
         isPaused: body.paused,
@@ -85,6 +96,7 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
       },
       entryOf(request, name, 'put'),
     );
+    await setTrigger(deps.outbox, kept);
     return reply.code(existing === undefined ? 201 : 200).send(show(kept));
   });
 
@@ -102,6 +114,7 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
 
   app.delete<WithName>('/v1/schedules/:name', caller, async (request, reply) => {
     const { name } = await find(request, request.params.name, deps);
+    await removeTrigger(deps.outbox, { tenant: request.caller.tenant, name });
     await schedules.delete(request.caller.tenant, name, entryOf(request, name, 'delete'));
     return reply.code(204).send();
   });
@@ -119,32 +132,38 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
+/** The schedule of a document, as far as it has one. @throws GatewayError as `readRecurrence`. */
+export async function readScheduleOf(
+  document: unknown,
+  { clock, compileTrigger }: Pick<ScheduleDeps, 'clock' | 'compileTrigger'>,
+): Promise<Recurrence | undefined> {
+  const { schedule } = document as { schedule?: WrittenRecurrence }; // as the definition was checked
+  return schedule && readRecurrence(schedule, { nowMs: clock.now(), pointer: '/schedule', compileTrigger });
+}
+
 /** The schedule that a document has comes into force with it, under the name of the workflow, in the name of who stored it. */
 export async function putScheduleOf(
-  document: unknown,
+  recurrence: Recurrence,
   {
     request,
     workflow,
     isNew,
   }: { request: FastifyRequest; workflow: KeptSchedule['workflow']; isNew: boolean },
-  { schedules, clock, nextTime }: ScheduleDeps,
+  { schedules, clock, nextTime, outbox }: ScheduleDeps,
 ): Promise<void> {
   const { caller: by } = request;
-  const { schedule } = document as { schedule?: { cron?: string; every?: unknown } }; // as the definition was checked
-  if (schedule === undefined) return;
   const name = `${workflow.namespace}.${workflow.name}`;
   // Storing a version again mends what a death in between left out, and takes nothing over.
   if (!isNew && (await schedules.get(by.tenant, name)) !== undefined) return;
   const nowMs = clock.now();
-  const recurrence = readRecurrence({ ...schedule, time_zone: 'UTC' }, nowMs);
-  await schedules.put(
+  const kept = await schedules.put(
     {
       tenant: by.tenant,
       name,
       workflow,
       input: {},
       recurrence,
-      overlap: 'skip',
+      overlap: defaultOverlap(recurrence),
       catchUp: 'last',
       caller: { ...by, envelope: undefined },
       isPaused: false,
@@ -154,7 +173,10 @@ export async function putScheduleOf(
     },
     entryOf(request, name, 'put'),
   );
+  await setTrigger(outbox, kept);
 }
+
+const defaultOverlap = ({ type }: Recurrence) => (type === 'event' ? 'allow' : 'skip');
 
 const verbs: Readonly<
   Record<string, (request: FastifyRequest, schedule: KeptSchedule, deps: RouteDeps) => Promise<unknown>>
@@ -170,13 +192,18 @@ const verbs: Readonly<
     ),
   /** Now, whatever its times and its overlap say. */
   async trigger(request, schedule, deps) {
-    const run = await startRun(schedule, deps.clock.now(), deps);
+    const run = await startRun(schedule, dueTime(schedule, deps.clock.now()), deps);
     await deps.recordChange(request, { action: 'schedule.trigger', id: schedule.name, runId: run });
     return { runs: [run] };
   },
   /** The due times of a span in the past; those that ran are not run again. */
   async backfill(request, schedule, deps) {
     const { from, until } = readFields(request, backfillBody);
+    if (schedule.recurrence.type !== 'cron' && schedule.recurrence.type !== 'every') {
+      throw new GatewayError('conflict', 'Only a schedule by the clock has times in the past.', {
+        reason: 'schedule_without_times',
+      });
+    }
     const span = {
       fromMs: Date.parse(from),
       untilMs: Math.min(Date.parse(until), deps.clock.now()),
@@ -194,7 +221,7 @@ const verbs: Readonly<
       );
     }
     const runs: string[] = [];
-    for (const atMs of times) runs.push(await startRun(schedule, atMs, deps));
+    for (const atMs of times) runs.push(await startRun(schedule, dueTime(schedule, atMs), deps));
     await deps.recordChange(request, {
       action: 'schedule.backfill',
       id: schedule.name,
@@ -236,27 +263,6 @@ function notFound(): GatewayError {
   return new GatewayError('not_found', 'There is no such schedule.', { reason: 'schedule_not_found' });
 }
 
-function readRecurrence(
-  { cron, time_zone, every }: { cron?: string | undefined; time_zone: string; every?: unknown },
-  nowMs: number,
-): Recurrence {
-  if (cron !== undefined) {
-    const problem = cronProblem(cron, time_zone);
-    if (problem === undefined) return { type: 'cron', expression: cron, timeZone: time_zone };
-    throw new GatewayError('invalid_request', `cron: ${problem}`, {
-      reason: 'request_invalid',
-      param: '/cron',
-    });
-  }
-  const parsed = parseDuration(every);
-  if ('ms' in parsed && parsed.ms >= minEveryMs) return { type: 'every', everyMs: parsed.ms, fromMs: nowMs };
-  const problem = 'problem' in parsed ? parsed.problem : `An interval is at least ${minEveryMs} ms.`;
-  throw new GatewayError('invalid_request', `every: ${problem}`, {
-    reason: 'request_invalid',
-    param: '/every',
-  });
-}
-
 function show({
   name,
   workflow,
@@ -273,9 +279,7 @@ function show({
     name,
     workflow,
     input,
-    ...(recurrence.type === 'cron'
-      ? { cron: recurrence.expression, time_zone: recurrence.timeZone }
-      : { every: { milliseconds: recurrence.everyMs } }),
+    ...writeRecurrence(recurrence),
     overlap,
     catch_up: catchUp,
     paused: isPaused,

@@ -8,7 +8,7 @@ import type { ScheduleDeps } from '../pipeline/run-schedules.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { maySee } from './find-run.ts';
 import { checkFields, definitionMediaTypes, readSource } from './read-body.ts';
-import { putScheduleOf } from './schedule-routes.ts';
+import { putScheduleOf, readScheduleOf } from './schedule-routes.ts';
 
 const caller = { access: 'caller' } as const;
 
@@ -40,6 +40,7 @@ export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps & Schedule
       requireWorkflowScope(request.caller, params);
       const { workflow, document } = await definitions.read(readSource(request));
       requireSameName(workflow, params);
+      const recurrence = await readScheduleOf(JSON.parse(document), deps);
       const { hash } = workflow;
       const createdAtMs = clock.now();
       const stored: StoredWorkflow = { ...params, definition: hash, createdAtMs };
@@ -57,7 +58,8 @@ export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps & Schedule
         );
       }
       const isNew = outcome === 'created';
-      await putScheduleOf(JSON.parse(document), { request, workflow: params, isNew }, deps);
+      if (recurrence !== undefined)
+        await putScheduleOf(recurrence, { request, workflow: params, isNew }, deps);
       const { namespace, name, version } = params;
       if (isNew)
         await deps.recordChange(request, {
@@ -81,6 +83,7 @@ export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps & Schedule
       async (request, reply) => {
         const { workflow, document } = await definitions.read(readSource(request));
         if (verb === 'graph') return reply.type(mermaidType).send(renderMermaid(JSON.parse(document)));
+        await readScheduleOf(JSON.parse(document), deps);
         const { namespace, name, version, hash: definition } = workflow;
         return { valid: true, namespace, name, version, definition, tasks: workflow.tasks.size - 1 };
       },

@@ -3,11 +3,23 @@ import type { Delivery, Webhook, WebhookStanding } from '../domain/webhook.ts';
 import type { Row } from './rows.ts';
 
 /** What of a webhook no statement looks at. */
-export type WebhookPlan = Pick<Webhook, 'owner' | 'url' | 'description' | 'types' | 'secrets'>;
+export type WebhookPlan = Pick<Webhook, 'owner' | 'url' | 'description' | 'types' | 'secrets' | 'schedule'>;
 
-export function planOf({ owner, url, description, types, secrets }: Webhook): string {
-  return JSON.stringify({ owner, url, description, types, secrets } satisfies WebhookPlan);
+export function planOf({ owner, url, description, types, secrets, schedule }: Webhook): string {
+  return JSON.stringify({
+    owner,
+    url,
+    description,
+    types,
+    secrets,
+    ...(schedule !== undefined && { schedule }),
+  } satisfies WebhookPlan);
 }
+
+export type OutboxKind = 'webhook' | 'trigger';
+
+/** Webhooks are told what runs announce, triggers what is published. */
+export const kindOf = ({ schedule }: Webhook): OutboxKind => (schedule === undefined ? 'webhook' : 'trigger');
 
 export function toWebhook(row: Row): Webhook {
   return {

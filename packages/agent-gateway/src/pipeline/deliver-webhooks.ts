@@ -8,9 +8,11 @@ import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { retryAfterMsOf } from '../domain/upstream-refusal.ts';
 import {
   type ClaimedDelivery,
+  type Delivery,
   type DeliveryOutcome,
   deliveryDelayMs,
   type Outbox,
+  type Webhook,
 } from '../domain/webhook.ts';
 import { type WebhookHosts, webhookAddress } from '../domain/webhook-address.ts';
 import { signDelivery } from './sign-delivery.ts';
@@ -32,6 +34,8 @@ export interface DeliveryDeps {
   readonly random: () => number;
   readonly isUsable: (caller: LiveCaller) => Promise<boolean>;
   readonly settings: () => DeliverySettings;
+  /** What an event does that has come in for a schedule. */
+  readonly runWithEvent: (trigger: Webhook, delivery: Delivery) => Promise<DeliveryOutcome>;
 }
 
 const lookEveryMs = 1000;
@@ -126,23 +130,36 @@ async function tell(
   stopped: AbortSignal,
   deps: DeliveryDeps,
 ): Promise<DeliveryOutcome | undefined> {
-  const { outbox, clock, isUsable, settings, random } = deps;
-  if (!matchesScope(webhook.owner.workflows, delivery.workflow)) return { type: 'dropped' };
+  const { outbox, isUsable } = deps;
+  if (webhook.schedule === undefined && !matchesScope(webhook.owner.workflows, delivery.workflow))
+    return { type: 'dropped' };
   if (!(await isUsable(webhook.owner))) {
     await outbox.put({ ...webhook, isPaused: true });
     return undefined;
+  }
+  if (webhook.schedule !== undefined) {
+    return deps
+      .runWithEvent(webhook, delivery)
+      .catch((error: unknown) => failed(delivery, GatewayError.from(error), deps));
   }
   const answer = await post({ webhook, delivery }, stopped, deps).catch((error: unknown) =>
     GatewayError.from(error),
   );
   if (stopped.aborted) return undefined;
-  const isRefused = answer instanceof GatewayError;
-  if (!isRefused && answer.status >= 200 && answer.status < 300) return { type: 'delivered' };
-  if (!isRefused && answer.status === 410) await outbox.put({ ...webhook, isPaused: true });
-  const problem = isRefused ? answer.message : `It answered ${answer.status}.`;
-  if (delivery.tries >= settings().attempts) return { type: 'dead', problem };
-  const delayMs = deliveryDelayMs(delivery.tries, random(), answer.retryAfterMs);
-  return { type: 'failed', problem, retryAtMs: clock.now() + delayMs };
+  if (answer instanceof GatewayError) return failed(delivery, answer, deps);
+  const { status, retryAfterMs } = answer;
+  if (status >= 200 && status < 300) return { type: 'delivered' };
+  if (status === 410) await outbox.put({ ...webhook, isPaused: true });
+  return failed(delivery, { message: `It answered ${status}.`, retryAfterMs }, deps);
+}
+
+function failed(
+  { tries }: Delivery,
+  { message: problem, retryAfterMs }: { readonly message: string; readonly retryAfterMs: number | undefined },
+  { settings, random, clock }: DeliveryDeps,
+): DeliveryOutcome {
+  if (tries >= settings().attempts) return { type: 'dead', problem };
+  return { type: 'failed', problem, retryAtMs: clock.now() + deliveryDelayMs(tries, random(), retryAfterMs) };
 }
 
 async function post(

@@ -3,14 +3,26 @@ import type { Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { newTraceContext } from '@strata/shared/http/trace-context.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
+import type { Expressions } from '../domain/expressions.ts';
+import type { CloudEvent } from '../domain/run-events.ts';
 import { terminalStatuses } from '../domain/run-state.ts';
-import { duePlan, type KeptSchedule, type NextTime, type Schedules } from '../domain/schedule.ts';
+import {
+  duePlan,
+  type EventTrigger,
+  type KeptSchedule,
+  type NextTime,
+  type Schedules,
+} from '../domain/schedule.ts';
+import type { Delivery, DeliveryOutcome, Outbox, Webhook } from '../domain/webhook.ts';
 import type { Workflow } from '../domain/workflow.ts';
 import { type SubmitDeps, submitRun } from './submit-run.ts';
 
 export interface ScheduleDeps extends SubmitDeps {
   readonly schedules: Schedules;
   readonly nextTime: NextTime;
+  readonly outbox: Outbox;
+  readonly expressions: Pick<Expressions, 'evaluate'>;
+  readonly compileTrigger: (strategy: unknown, pointer: string) => Promise<EventTrigger>;
   readonly loadDefinition: (hash: string, document: string) => Workflow;
   readonly onAsked: (runId: string) => void;
   readonly log: Logger;
@@ -60,6 +72,7 @@ export async function runDue(deps: ScheduleDeps): Promise<void> {
 }
 
 async function runOne(schedule: KeptSchedule, deps: ScheduleDeps): Promise<void> {
+  if (schedule.recurrence.type === 'after') return runAfter(schedule, schedule.recurrence.afterMs, deps);
   const { schedules, clock, nextTime } = deps;
   const { runAtMs, nextAtMs } = duePlan(schedule, clock.now(), nextTime);
   const verdict = runAtMs === undefined ? 'skip' : await overlapVerdict(schedule, deps);
@@ -68,18 +81,74 @@ async function runOne(schedule: KeptSchedule, deps: ScheduleDeps): Promise<void>
     await schedules.change(schedule, { nextAtMs });
     return;
   }
-  const lastRunId = await startRun(schedule, runAtMs, deps).catch((error: unknown) => {
-    // What can never be started (its workflow or its right is gone) must not be tried every second for ever.
+  const lastRunId = await startOrPause(schedule, dueTime(schedule, runAtMs), deps);
+  if (lastRunId !== undefined) await schedules.change(schedule, { nextAtMs, lastRunId });
+}
+
+/** So long after the run before has ended; the first at once. */
+async function runAfter(schedule: KeptSchedule, afterMs: number, deps: ScheduleDeps): Promise<void> {
+  const { schedules, journal, clock } = deps;
+  const { tenant, lastRunId, nextAtMs } = schedule;
+  const last = lastRunId === undefined ? undefined : await journal.getRun(tenant, lastRunId);
+  const dueMs = last === undefined ? nextAtMs : (last.endedAtMs ?? Number.POSITIVE_INFINITY) + afterMs;
+  if (dueMs > clock.now()) {
+    const lookAtMs = last?.endedAtMs === undefined ? clock.now() + lookEveryMs : dueMs;
+    await schedules.change(schedule, { nextAtMs: lookAtMs });
+    return;
+  }
+  const started = await startOrPause(schedule, dueTime(schedule, dueMs), deps);
+  if (started !== undefined)
+    await schedules.change(schedule, { nextAtMs: clock.now() + lookEveryMs, lastRunId: started });
+}
+
+/**
+ * What an event does to the schedule that it came in for. It is asked again after a failure: the run of one event is one run.
+ * @throws what `startRun` throws, when another attempt may help.
+ */
+export async function runWithEvent(
+  { tenant, schedule: name = '' }: Webhook,
+  { id, event }: Delivery,
+  deps: ScheduleDeps,
+): Promise<DeliveryOutcome> {
+  const schedule = await deps.schedules.get(tenant, name);
+  if (schedule?.recurrence.type !== 'event' || schedule.isPaused) return { type: 'dropped' };
+  if (!(await letsThrough(schedule.recurrence.conditions, event, deps))) return { type: 'dropped' };
+  if ((await overlapVerdict(schedule, deps)) !== 'run') return { type: 'dropped' };
+  const lastRunId = await startOrPause(schedule, { key: `event:${id}`, input: [event] }, deps);
+  // A change that somebody made meanwhile stays; which run was the last is then known with the next.
+  if (lastRunId !== undefined) await deps.schedules.change(schedule, { lastRunId });
+  return { type: 'delivered' };
+}
+
+async function letsThrough(
+  conditions: readonly string[],
+  event: CloudEvent,
+  { expressions }: ScheduleDeps,
+): Promise<boolean> {
+  for (const condition of conditions) {
+    if ((await expressions.evaluate(condition, { data: event, variables: {} })) === true) return true;
+  }
+  return false;
+}
+
+/** What can never be started (its workflow or its right is gone) must not be tried every second for ever. */
+async function startOrPause(
+  schedule: KeptSchedule,
+  occasion: Occasion,
+  deps: ScheduleDeps,
+): Promise<string | undefined> {
+  try {
+    return await startRun(schedule, occasion, deps);
+  } catch (error) {
     if (!(error instanceof GatewayError) || error.retryable) throw error;
     const { tenant, name } = schedule;
     deps.log.warn(
       { err: error, tenant, schedule: name },
       'a schedule was paused because its run cannot be started',
     );
+    await deps.schedules.change(schedule, { isPaused: true });
     return undefined;
-  });
-  if (lastRunId === undefined) await schedules.change(schedule, { isPaused: true });
-  else await schedules.change(schedule, { nextAtMs, lastRunId });
+  }
 }
 
 async function overlapVerdict(
@@ -101,9 +170,22 @@ async function overlapVerdict(
   return 'run';
 }
 
-/** Starts the run of one due time; the same again when it was started before. @throws GatewayError not_found (`workflow_not_found`). */
-export async function startRun(schedule: KeptSchedule, atMs: number, deps: ScheduleDeps): Promise<string> {
-  const { tenant, name, workflow: id, input, caller, createdAtMs } = schedule;
+/** Why a run is started now, and with what. */
+export interface Occasion {
+  /** The same for the same occasion, however often it is come to. */
+  readonly key: string;
+  readonly input: unknown;
+}
+
+export const dueTime = ({ input }: KeptSchedule, atMs: number): Occasion => ({ key: String(atMs), input });
+
+/** Starts the run of one occasion; the same again when it was started before. @throws GatewayError not_found (`workflow_not_found`). */
+export async function startRun(
+  schedule: KeptSchedule,
+  { key, input }: Occasion,
+  deps: ScheduleDeps,
+): Promise<string> {
+  const { tenant, name, workflow: id, caller, createdAtMs } = schedule;
   const stored = await deps.journal.getWorkflow(tenant, id);
   const definition = stored && (await deps.journal.getDefinition(stored.definition));
   if (definition === undefined) {
@@ -118,8 +200,8 @@ export async function startRun(schedule: KeptSchedule, atMs: number, deps: Sched
       document,
       input,
       // The moment it was made tells it from one of the same name that was deleted.
-      idempotencyKey: `schedule:${name}:${createdAtMs}:${atMs}`,
-      digest: digestOf(canonicalJson({ schedule: name, atMs })),
+      idempotencyKey: `schedule:${name}:${createdAtMs}:${key}`,
+      digest: digestOf(canonicalJson({ schedule: name, key })),
       caller,
       trace: newTraceContext(),
     },

@@ -5,7 +5,7 @@ import type { CompileContext } from '../domain/task-type.ts';
 export function checkShape<Schema extends z.ZodType>(
   schema: Schema,
   { value, pointer }: { value: unknown; pointer: string },
-  context: CompileContext,
+  context: Pick<CompileContext, 'mistake'>,
 ): z.output<Schema> | undefined {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
@@ -13,7 +13,7 @@ export function checkShape<Schema extends z.ZodType>(
   return undefined;
 }
 
-function report(issue: z.core.$ZodIssue, pointer: string, context: CompileContext): void {
+function report(issue: z.core.$ZodIssue, pointer: string, context: Pick<CompileContext, 'mistake'>): void {
   const at = pointer + issue.path.map(part => `/${escapePointer(String(part))}`).join('');
   if (issue.code === 'unrecognized_keys') {
     for (const key of issue.keys)

@@ -14,7 +14,7 @@ import {
   queuedUntil,
   rankOf,
 } from '../../src/domain/queue.ts';
-import type { JournalRecord, RunEvent } from '../../src/domain/run-events.ts';
+import type { CloudEvent, JournalRecord, RunEvent } from '../../src/domain/run-events.ts';
 import { createMemoryOutbox } from './memory-outbox.ts';
 
 interface Run {
@@ -68,14 +68,18 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     return true;
   }
 
-  function publish(
-    tenant: string,
-    event: { source: string; id: string; type: string },
-    { by, atMs }: { by: string; atMs: number },
-  ): void {
+  function publish(tenant: string, event: CloudEvent, { by, atMs }: { by: string; atMs: number }): void {
     const key = `${tenant}\n${event.source}\n${event.id}`;
     if (events.some(each => each.key === key)) return;
     events.push({ tenant, key, type: event.type, payload: { event }, by, atMs });
+    outbox.announce({
+      kind: 'trigger',
+      runId: '',
+      tenant,
+      workflow: '',
+      events: [event],
+      atMs,
+    });
     for (const [runId, run] of runs) {
       if (run.types.has(event.type) || run.types.has('*'))
         request(tenant, runId, { kind: 'event', payload: { event }, by });
@@ -211,7 +215,7 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
   ): void {
     const { tenant, createdAtMs, namespace, name } = run.summary;
     const workflow = `${namespace}/${name}`;
-    outbox.announce({ runId: claim.runId, tenant, workflow, events: announce ?? [], atMs });
+    outbox.announce({ kind: 'webhook', runId: claim.runId, tenant, workflow, events: announce ?? [], atMs });
     for (const made of spawn ?? []) createRun(made);
     for (const { runId, ...told } of tell ?? []) request(tenant, runId, told);
     for (const event of published ?? []) publish(tenant, event, { by: `run:${claim.runId}`, atMs });

@@ -18,6 +18,7 @@ interface KeptWebhook {
 
 export interface MemoryOutbox extends Outbox {
   announce(of: {
+    kind: 'webhook' | 'trigger';
     runId: string;
     tenant: string;
     workflow: string;
@@ -46,10 +47,11 @@ export function createMemoryOutbox(): MemoryOutbox {
     );
 
   return {
-    announce({ tenant, events, ...of }) {
+    announce({ kind, tenant, events, ...of }) {
       for (const event of events) {
         for (const { webhook } of webhooks.values()) {
-          if (webhook.tenant !== tenant || !matchesScope(webhook.types, event.type)) continue;
+          const isMeant = (webhook.schedule === undefined) === (kind === 'webhook');
+          if (!isMeant || webhook.tenant !== tenant || !matchesScope(webhook.types, event.type)) continue;
           const fresh = { tries: 0, problem: undefined, nextAtMs: 0, diedAtMs: undefined };
           deliveries.push({ id: ++lastId, webhook: webhook.id, event, ...of, ...fresh });
         }
@@ -64,7 +66,9 @@ export function createMemoryOutbox(): MemoryOutbox {
     },
     list: async ({ tenant, after = '', limit }) =>
       [...webhooks.values()]
-        .filter(({ webhook }) => webhook.tenant === tenant && webhook.id > after)
+        .filter(
+          ({ webhook }) => webhook.tenant === tenant && webhook.schedule === undefined && webhook.id > after,
+        )
         .sort((one, other) => (one.webhook.id < other.webhook.id ? -1 : 1))
         .slice(0, limit)
         .map(show),

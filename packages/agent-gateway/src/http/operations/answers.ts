@@ -142,6 +142,8 @@ export const schedule = z.object({
   cron: z.string().optional(),
   time_zone: z.string().optional(),
   every: z.object({ milliseconds: z.int() }).optional(),
+  after: z.object({ milliseconds: z.int() }).optional(),
+  on: z.unknown().optional().describe('The event filters that start it.'),
   overlap: z.enum(['skip', 'queue', 'cancel', 'allow']),
   catch_up: z.enum(['all', 'last', 'none']),
   paused: z.boolean(),

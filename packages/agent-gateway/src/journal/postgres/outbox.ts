@@ -1,8 +1,9 @@
 import type { Append } from '../../domain/journal.ts';
+import type { CloudEvent } from '../../domain/run-events.ts';
 import type { DeliveryOutcome, Outbox } from '../../domain/webhook.ts';
-import { planOf, toDelivery, toStanding, toWebhook } from '../outbox-rows.ts';
+import { kindOf, planOf, toDelivery, toStanding, toWebhook } from '../outbox-rows.ts';
 import type { Row } from '../rows.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Query } from './connection.ts';
 
 /**
  * Part of the statement that appends: events enter for every webhook of the tenant that wants their type, in the order in which they
@@ -16,7 +17,7 @@ export const announcedText = `
       as said (run_id, type, event, at_ms, place)
     join moved on moved.id = said.run_id
     join webhooks on webhooks.tenant = moved.tenant
-    where exists (
+    where webhooks.kind = 'webhook' and exists (
       select 1 from unnest(webhooks.types) as wanted
       where said.type like replace(replace(wanted, '_', '\\_'), '*', '%'))
     order by said.place
@@ -34,12 +35,28 @@ export function announcedColumns(batch: readonly Append[]): unknown[] {
   ];
 }
 
+const triggerText = `
+  insert into outbox (webhook, run_id, workflow, event, at_ms)
+  select id, '', '', $3, $4 from webhooks
+  where tenant = $1 and kind = 'trigger' and exists (
+    select 1 from unnest(types) as wanted where $2::text like replace(replace(wanted, '_', '\\_'), '*', '%'))`;
+
+/** A published event enters for every trigger of the tenant that wants its type. */
+export async function announceToTriggers(
+  tenant: string,
+  event: CloudEvent,
+  atMs: number,
+  query: Query,
+): Promise<void> {
+  await query('announce-to-triggers', triggerText, [tenant, event.type, JSON.stringify(event), atMs]);
+}
+
 const standing = `select *,
   (select count(*) from outbox where webhook = webhooks.id and died_at_ms is null) as waiting,
   (select count(*) from outbox where webhook = webhooks.id and died_at_ms is not null) as dead from webhooks`;
 
 const putText = `
-  insert into webhooks (id, tenant, types, plan, is_paused, created_at_ms) values ($1, $2, $3, $4, $5, $6)
+  insert into webhooks (id, tenant, types, plan, is_paused, created_at_ms, kind) values ($1, $2, $3, $4, $5, $6, $7)
   on conflict (id) do update set types = excluded.types, plan = excluded.plan, is_paused = excluded.is_paused,
     failures = 0, next_at_ms = 0`;
 
@@ -62,14 +79,15 @@ export function createPostgresOutbox({ query }: Connection): Outbox {
   return {
     async put(webhook) {
       const { id, tenant, types, isPaused, createdAtMs } = webhook;
-      await query('put-webhook', putText, [id, tenant, types, planOf(webhook), isPaused, createdAtMs]);
+      const values = [id, tenant, types, planOf(webhook), isPaused, createdAtMs, kindOf(webhook)];
+      await query('put-webhook', putText, values);
     },
     async get(tenant, id) {
       const [row] = await query('get-webhook', `${standing} where tenant = $1 and id = $2`, [tenant, id]);
       return row && toStanding(row);
     },
     async list({ tenant, after = '', limit }) {
-      const text = `${standing} where tenant = $1 and id > $2 order by id limit $3`;
+      const text = `${standing} where tenant = $1 and kind = 'webhook' and id > $2 order by id limit $3`;
       return (await query('list-webhooks', text, [tenant, after, limit])).map(toStanding);
     },
     async delete(tenant, id) {

@@ -2,6 +2,7 @@ import type { Append, Told } from '../../domain/journal.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
 import type { Query } from './connection.ts';
 import { insertRun } from './insert-run.ts';
+import { announceToTriggers } from './outbox.ts';
 import { enterQueue, leaveQueue } from './queues.ts';
 
 const requestText = `
@@ -64,6 +65,7 @@ export async function publishEvent(
   await query('lock-type', lockText, [tenant]);
   const values = [tenant, event.source, event.id, event.type, JSON.stringify(event), by, atMs];
   if ((await query('publish', publishText, values)).length === 0) return;
+  await announceToTriggers(tenant, event, atMs, query);
   const text = `select distinct run_id from subscriptions where tenant = $1 and type in ($2, '*') order by run_id`;
   const rows = await query('subscribers', text, [tenant, event.type]);
   for (const { run_id: runId } of rows) {

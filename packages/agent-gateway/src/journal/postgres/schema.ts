@@ -157,6 +157,7 @@ export const schemaSteps: readonly string[] = [
     primary key (run_id, hash)
   );
   `,
+  `alter table webhooks add column kind text not null default 'webhook'`,
 ];
 
 export const schemaName = 'strata_agent';

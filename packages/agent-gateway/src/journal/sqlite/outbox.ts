@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../../domain/run-events.ts';
 import type { ClaimedDelivery, Delivery, DeliveryOutcome, Outbox, Webhook } from '../../domain/webhook.ts';
-import { planOf, toDelivery, toStanding, toWebhook } from '../outbox-rows.ts';
+import { kindOf, type OutboxKind, planOf, toDelivery, toStanding, toWebhook } from '../outbox-rows.ts';
 import type { Statements } from './statements.ts';
 
 /** What the writer does to the outbox, each as a part of its transaction. */
@@ -17,16 +17,23 @@ export type OutboxOperation =
   | { readonly type: 'revive'; readonly webhook: string }
   | { readonly type: 'remove-old'; readonly beforeMs: number; readonly limit: number };
 
-/** An event enters for every webhook of the tenant that wants its type. Types have no characters but `*` that GLOB takes for patterns. */
+/** An event enters for all of the kind and tenant that want its type. Types have no characters but `*` that GLOB takes for patterns. */
 export function announce(
-  of: { runId: string; tenant: string; workflow: string; events: readonly CloudEvent[]; atMs: number },
+  of: {
+    readonly kind: OutboxKind;
+    readonly runId: string;
+    readonly tenant: string;
+    readonly workflow: string;
+    readonly events: readonly CloudEvent[];
+    readonly atMs: number;
+  },
   sql: Statements,
 ): void {
   const text = `insert into outbox (webhook, run_id, workflow, event, at_ms)
     select id, ?, ?, ?, ? from webhooks
-    where tenant = ? and exists (select 1 from json_each(webhooks.types) where ? glob value)`;
+    where tenant = ? and kind = ? and exists (select 1 from json_each(webhooks.types) where ? glob value)`;
   for (const event of of.events)
-    sql.run(text, of.runId, of.workflow, JSON.stringify(event), of.atMs, of.tenant, event.type);
+    sql.run(text, of.runId, of.workflow, JSON.stringify(event), of.atMs, of.tenant, of.kind, event.type);
 }
 
 export function applyToOutbox(operation: OutboxOperation, sql: Statements): unknown {
@@ -57,10 +64,19 @@ export function applyToOutbox(operation: OutboxOperation, sql: Statements): unkn
 
 function put(webhook: Webhook, sql: Statements): void {
   const { id, tenant, types, isPaused, createdAtMs } = webhook;
-  const text = `insert into webhooks (id, tenant, types, plan, is_paused, created_at_ms) values (?, ?, ?, ?, ?, ?)
+  const text = `insert into webhooks (id, tenant, kind, types, plan, is_paused, created_at_ms) values (?, ?, ?, ?, ?, ?, ?)
     on conflict (id) do update set types = excluded.types, plan = excluded.plan, is_paused = excluded.is_paused,
       failures = 0, next_at_ms = 0`;
-  sql.run(text, id, tenant, JSON.stringify(types), planOf(webhook), Number(isPaused), createdAtMs);
+  sql.run(
+    text,
+    id,
+    tenant,
+    kindOf(webhook),
+    JSON.stringify(types),
+    planOf(webhook),
+    Number(isPaused),
+    createdAtMs,
+  );
 }
 
 function claim({ nowMs, leaseMs, limit }: Extract<OutboxOperation, { type: 'claim' }>, sql: Statements) {
@@ -133,7 +149,7 @@ export function createSqliteOutbox(deps: {
       return row && toStanding(row);
     },
     async list({ tenant, after = '', limit }) {
-      const text = `${standing} where tenant = ? and id > ? order by id limit ?`;
+      const text = `${standing} where tenant = ? and kind = 'webhook' and id > ? order by id limit ?`;
       return read.all(text, tenant, after, limit).map(toStanding);
     },
     delete: (tenant, id) => apply({ type: 'delete', tenant, id }),

@@ -162,4 +162,5 @@ export const schemaSteps: readonly string[] = [
     primary key (run_id, hash)
   ) strict, without rowid;
   `,
+  `alter table webhooks add column kind text not null default 'webhook';`,
 ];

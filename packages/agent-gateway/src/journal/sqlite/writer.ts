@@ -233,7 +233,10 @@ export class SqliteWriter {
     const tenant = String(row?.tenant);
     if (announced !== undefined) {
       const workflow = `${row?.namespace}/${row?.name}`;
-      announce({ runId: claim.runId, tenant, workflow, events: announced, atMs }, this.#statements);
+      announce(
+        { kind: 'webhook', runId: claim.runId, tenant, workflow, events: announced, atMs },
+        this.#statements,
+      );
     }
     const by = `run:${claim.runId}`;
     for (const run of spawn ?? []) this.#createRun(createOperation(run));
@@ -266,6 +269,7 @@ export class SqliteWriter {
       atMs,
     );
     if (isNew === 0) return;
+    announce({ kind: 'trigger', runId: '', tenant, workflow: '', events: [event], atMs }, this.#statements);
     const rows = this.#statements.all(
       "select distinct run_id from subscriptions where tenant = ? and type in (?, '*')",
       tenant,

@@ -32,13 +32,16 @@ export interface Correlation {
   readonly expect: string | undefined;
 }
 
+/** What a filter needs of the definition that it stands in. */
+export type FilterContext = Pick<CompileContext, 'mistake' | 'template' | 'expression'>;
+
 /** A literal with one of these is a pattern; any other is compared as it stands. */
 const patternLike = /[\\^$*+?()[\]{}|]/;
 
 export function compileFilter(
   value: unknown,
   pointer: string,
-  context: CompileContext,
+  context: FilterContext,
 ): EventFilter | undefined {
   const shape = checkShape(filterSchema, { value, pointer }, context);
   if (shape === undefined) return undefined;
@@ -66,7 +69,7 @@ interface Attribute {
 }
 
 /** An expression sees the attribute as `.`; what it gives is either the verdict or the value to compare with. */
-function conditionOf({ name, wanted, pointer }: Attribute, context: CompileContext): string {
+function conditionOf({ name, wanted, pointer }: Attribute, context: FilterContext): string {
   const attribute = `.[${JSON.stringify(name)}]`;
   const template = context.template(wanted, pointer);
   if (template.kind === 'expression')
@@ -84,13 +87,13 @@ function conditionOf({ name, wanted, pointer }: Attribute, context: CompileConte
   return `(${equal} or ((${attribute} | type) == "string" and (${attribute} | try test(${pattern}) catch false)))`;
 }
 
-function checked(text: string, pointer: string, context: CompileContext): string {
+function checked(text: string, pointer: string, context: FilterContext): string {
   const template = context.expression(text, pointer);
   return template.kind === 'expression' ? `(${template.source}\n)` : 'null';
 }
 
 /** A constant, or an expression in `${ }`. */
-function expectationOf(text: string, pointer: string, context: CompileContext): string {
+function expectationOf(text: string, pointer: string, context: FilterContext): string {
   const template = context.template(text, pointer);
   return template.kind === 'expression' ? `(${template.source}\n)` : JSON.stringify(text);
 }
