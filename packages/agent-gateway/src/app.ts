@@ -35,6 +35,7 @@ import { addApprovalRoutes } from './http/approval-routes.ts';
 import { addCloudEventRoutes } from './http/cloud-event-routes.ts';
 import { addDocumentRoutes } from './http/document-routes.ts';
 import { addEventRoutes } from './http/event-routes.ts';
+import { addExportRoutes } from './http/export-routes.ts';
 import { addRequestLimits } from './http/limit-requests.ts';
 import { addQueueRoutes } from './http/queue-routes.ts';
 import { createRecordChange } from './http/record-change.ts';
@@ -161,6 +162,7 @@ export async function createAgentGateway(
     addApprovalRoutes(server.app, approvalDeps);
     addScheduleRoutes(server.app, scheduleDeps);
     addRunRoutes(server.app, api);
+    addExportRoutes(server.app, api);
     addQueueRoutes(server.app, api);
     addEventRoutes(server.app, api);
     addTimelineRoutes(server.app, api);
@@ -339,4 +341,10 @@ function limitsOf({ limits }: AgentGatewayConfig): RunLimits {
 }
 
 /** A run that was terminated or has failed spends nothing more, and neither does one that is done. */
-const endedStatuses: ReadonlySet<RunStatus> = new Set(['completed', 'failed', 'cancelled', 'terminated']);
+const endedStatuses: ReadonlySet<RunStatus> = new Set([
+  'completed',
+  'failed',
+  'cancelled',
+  'terminated',
+  'moved',
+]);

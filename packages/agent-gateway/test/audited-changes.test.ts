@@ -39,6 +39,7 @@ async function becomes(id: string, status: string): Promise<void> {
     .toBe(status);
 }
 
+let exported: unknown;
 const rest = { rest: { wait: { hours: 1 } } };
 const waiting = async () => {
   const id = await submit([rest], 0);
@@ -116,6 +117,16 @@ const cases: readonly Case[] = [
   ofRun('rewind', completed, { task: '/do/0/one' }),
   ofRun('fork', completed, { task: '/do/0/one' }),
   ofRun('migrate', waiting, { definition: other('1.0.1', [rest, { after: { set: { a: 1 } } }]) }),
+  ofRun('export', waiting),
+  {
+    route: 'POST /v1/runs::import',
+    action: 'run.import',
+    prepare: async () => {
+      exported = (await call('POST', `/v1/runs/${await waiting()}:export`)).body;
+      return 'run_'; // it has another id where it goes on
+    },
+    act: () => call('POST', '/v1/runs:import', exported),
+  },
   ofSchedule('PUT', 'put', '', schedule),
   ofSchedule('DELETE', 'delete'),
   ofSchedule('POST', 'pause', ':pause'),

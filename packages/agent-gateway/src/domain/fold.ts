@@ -105,6 +105,8 @@ type ControlEvent = EventOf<
   | 'run-rewound'
   | 'run-forked'
   | 'run-migrated'
+  | 'run-exported'
+  | 'run-imported'
 >;
 
 function applyControl(state: RunState, event: ControlEvent, atMs: number): void {
@@ -141,6 +143,13 @@ function applyControl(state: RunState, event: ControlEvent, atMs: number): void 
     case 'run-forked':
       fork(state, event, atMs);
       return;
+    case 'run-exported':
+      end(state, 'moved');
+      state.orphans = []; // they go with it
+      return;
+    case 'run-imported':
+      importRun(state, event);
+      return;
     case 'run-migrated':
       // The definition of a fork is its own, whatever the other run did.
       if (state.position <= state.forkedTo) return;
@@ -172,6 +181,7 @@ function resume(state: RunState, event: EventOf<'run-resumed'>, atMs: number): v
 function fork(state: RunState, event: EventOf<'run-forked'>, atMs: number): void {
   const { traceparent, limits, deadlineAtMs } = event;
   Object.assign(state, { traceparent, limits, deadlineAtMs, status: 'pending', isStarted: false });
+  state.keyRun = undefined;
   Object.assign(state, {
     pause: undefined,
     costNanoUsd: 0n,
@@ -185,10 +195,27 @@ function fork(state: RunState, event: EventOf<'run-forked'>, atMs: number): void
   takeUpTasks(state, { atMs, isDropped: call => call.status !== 'completed' });
 }
 
+/** It goes on as it was. What names it outside is new, but for the keys of its calls. */
+function importRun(state: RunState, event: EventOf<'run-imported'>): void {
+  const { traceparent, limits, deadlineAtMs, keyRun, children, asked } = event;
+  Object.assign(state, { traceparent, limits, deadlineAtMs, keyRun, isStarted: false });
+  for (const [before, runId] of Object.entries(children)) {
+    const task = state.children.get(before);
+    if (task === undefined) continue;
+    state.children.delete(before);
+    state.children.set(runId, task);
+    task.child = { runId, outcome: undefined };
+  }
+  for (const of of asked)
+    for (const call of ['ask', 'escalate', 'expire']) openTask(state, of).calls.delete(call);
+  state.subscribed.clear();
+  for (const unit of [...state.tasks.values(), ...state.lists.values()]) state.touched.add(unit);
+}
+
 function createRun(state: RunState, event: EventOf<'run-created'>, atMs: number): void {
   state.workflow = event.workflow;
   state.definition = event.definition;
-  state.forkedTo = event.fork?.to ?? 0;
+  state.forkedTo = event.fork?.to ?? event.imported?.to ?? 0;
   state.input = event.input;
   state.identity = event.identity;
   state.limits = event.limits;

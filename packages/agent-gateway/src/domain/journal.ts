@@ -50,6 +50,8 @@ export interface NewRun {
   readonly queue?: QueuePlace | undefined;
   /** From 0, the least urgent, to 9. */
   readonly priority?: number | undefined;
+  /** Begins with these after its first record, made elsewhere. */
+  readonly records?: readonly NewRecord[] | undefined;
   /** Begins with a copy of another run's records from the second to `to`, and this one. */
   readonly fork?: { readonly runId: string; readonly to: number; readonly record: NewRecord } | undefined;
 }
@@ -147,6 +149,7 @@ export interface RunRequest {
     | 'child-held'
     | 'resolve'
     | 'migrate'
+    | 'export'
     | 'rewind';
   readonly payload: unknown;
   readonly by: string;
@@ -201,6 +204,14 @@ export interface Journal {
 
   /** Creates the run and its first record; gives the existing run when the tenant has used the key before. */
   createRun(run: NewRun): Promise<{ readonly isNew: boolean; readonly run: RunSummary }>;
+  /**
+   * Creates these runs and what was asked of them, all or none; none when the tenant has used the key of the first before. Gives the
+   * first.
+   */
+  importRuns(
+    runs: readonly NewRun[],
+    asked: readonly Told[],
+  ): Promise<{ readonly isNew: boolean; readonly run: RunSummary }>;
   getRun(tenant: string, runId: string): Promise<RunSummary | undefined>;
   listRuns(filter: RunFilter): Promise<RunSummary[]>;
   read(runId: string, afterSeq: number, limit: number): Promise<JournalRecord[]>;

@@ -43,7 +43,8 @@ function foldUpTo(records: readonly Effective[], to: number): { state: RunState;
 }
 
 function outlives(event: RunEvent, state: RunState): boolean {
-  if (event.type === 'event-received' || event.type === 'run-forked') return true;
+  if (event.type === 'event-received' || event.type === 'run-forked' || event.type === 'run-imported')
+    return true;
   return 'call' in event && state.tasks.has(taskKey(event));
 }
 

@@ -128,6 +128,15 @@ export interface Fork {
   readonly keptNanoUsd: string;
 }
 
+/** Where an imported run comes from. */
+export interface Imported {
+  readonly run: string;
+  /** SHA-256 of the export. */
+  readonly digest: string;
+  /** The last record that was there before. */
+  readonly to: number;
+}
+
 interface OfTask {
   readonly path: string;
   /** Counts from 1 each time the task begins; with the path it names one execution for ever. */
@@ -163,6 +172,7 @@ export type RunEvent =
       /** Queues of the runs that wait for this one. */
       readonly queuesAround?: readonly string[];
       readonly fork?: Fork;
+      readonly imported?: Imported;
     }
   /** The span context under which the run's work is traced; written by the first worker. */
   | { readonly type: 'run-started'; readonly traceparent: string }
@@ -276,6 +286,22 @@ export type RunEvent =
       readonly limits: RunLimits;
       readonly deadlineAtMs: number;
       readonly traceparent: string;
+    }
+  /** It goes on elsewhere, and never here again. */
+  | { readonly type: 'run-exported'; readonly by: string }
+  /** The records before were made elsewhere, by another id; here it goes on. */
+  | {
+      readonly type: 'run-imported';
+      readonly by: string;
+      readonly run: string;
+      readonly keyRun: string;
+      readonly limits: RunLimits;
+      readonly deadlineAtMs: number;
+      readonly traceparent: string;
+      /** Runs that it waits for, by the id that each had. */
+      readonly children: Readonly<Record<string, string>>;
+      /** Tasks whose question has to be put to people here. */
+      readonly asked: readonly { readonly path: string; readonly visit: number }[];
     }
   /** It goes on under another version of its definition. */
   | {

@@ -21,6 +21,8 @@ export const runStatuses = [
   'failed',
   'cancelled',
   'terminated',
+  /** Exported: it goes on elsewhere. */
+  'moved',
 ] as const;
 export type RunStatus = (typeof runStatuses)[number];
 
@@ -180,6 +182,8 @@ export interface RunState {
   /** The run that waits for this one. */
   parent: string | undefined;
   queue: QueuePlace | undefined;
+  /** The run that names its calls, when it was imported: their keys stay. */
+  keyRun: string | undefined;
   /** Queues of the runs that wait for this one. */
   queuesAround: readonly string[];
   /** Runs that tasks wait for, by id. */
@@ -206,6 +210,7 @@ export const terminalStatuses: ReadonlySet<RunStatus> = new Set([
   'failed',
   'cancelled',
   'terminated',
+  'moved',
 ]);
 
 export const taskKey = ({ path, visit }: { readonly path: string; readonly visit: number }) =>
@@ -280,6 +285,7 @@ export function emptyRun(): RunState {
     subscribed: new Set(),
     parent: undefined,
     queue: undefined,
+    keyRun: undefined,
     queuesAround: [],
     children: new Map(),
     orphans: [],

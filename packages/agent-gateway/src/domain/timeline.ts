@@ -128,6 +128,12 @@ export class TimelineReader {
       case 'run-forked':
         this.#forked(event, atMs);
         return;
+      case 'run-imported': {
+        const id = `import@${event.run}`;
+        this.#open(id, { kind: 'operation', name: `import of ${event.run} by ${event.by}`, atMs });
+        this.#end(id, atMs, 'completed');
+        return;
+      }
       case 'run-migrated': {
         const id = `migrate@${seq}`;
         this.#open(id, { kind: 'operation', name: `migrate to ${event.version} by ${event.by}`, atMs });

@@ -98,15 +98,24 @@ export function answerRequest(request: RunRequest, state: RunState): RunEvent[] 
     }
     case 'resolve':
       return resolveCalls(request, state);
+    case 'export':
+      return hasCallsUnderWay(state) ? [] : [{ type: 'run-exported', by }];
     case 'migrate':
       return []; // `answerMigration`, which looks at all that is recorded
   }
 }
 
+function hasCallsUnderWay({ tasks }: RunState): boolean {
+  return [...tasks.values()].some(({ calls }) =>
+    [...calls.values()].some(({ status }) => status === 'started' || status === 'in-doubt'),
+  );
+}
+
 /** It was planned for one end of the run: another one may have come of a request before it. */
 function rewind({ by, payload }: RunRequest, state: RunState): RunEvent[] {
   const { position, ...plan } = rewindSchema.parse(payload);
-  if (!terminalStatuses.has(state.status) || position !== state.position) return [];
+  if (state.status === 'moved' || !terminalStatuses.has(state.status) || position !== state.position)
+    return [];
   return [{ type: 'run-rewound', by, ...plan }];
 }
 

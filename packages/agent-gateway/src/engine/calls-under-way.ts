@@ -46,7 +46,7 @@ export class CallsUnderWay {
     const { path, visit } = task;
     for (const { call, attempt } of start) {
       const { id, effect, label } = call;
-      const key = idempotencyKeyOf(runId, task, id);
+      const key = idempotencyKeyOf(state.keyRun ?? runId, task, id);
       writer.record({ type: 'call-started', path, visit, call: id, effect, label, attempt, key });
     }
     await writer.flush();

@@ -39,7 +39,7 @@ export class Outgoing {
     if (state.queue !== undefined && !state.queue.isShared) {
       const { name } = state.queue;
       if (event.type === 'run-rewound') this.#queue = { name, step: 'wait' };
-      else if (outcome !== undefined) this.#queue = { name, step: 'leave' };
+      else if (outcome !== undefined || event.type === 'run-exported') this.#queue = { name, step: 'leave' };
     }
     if (outcome !== undefined && state.parent !== undefined)
       this.#tell(state.parent, 'child-ended', { runId: this.#runId, outcome });

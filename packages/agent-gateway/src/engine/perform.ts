@@ -108,7 +108,7 @@ function createContext(
     workflow: state.workflow,
     identity: state.identity,
     taskPath: task.path,
-    idempotencyKey: idempotencyKeyOf(runId, task, call.id),
+    idempotencyKey: idempotencyKeyOf(state.keyRun ?? runId, task, call.id),
     traceparent: trace.traceparent,
     signal,
     maxResultBytes: state.limits.maxValueBytes,

@@ -72,7 +72,8 @@ async function isOpen(approval: Approval, { approvals, journal }: ApprovalDeps):
   if (approval.status !== 'pending') return true;
   const run = await journal.getRun(approval.tenant, approval.runId);
   if (run !== undefined && !terminalStatuses.has(run.status)) return true;
-  await approvals.end(approval.id, 'void');
+  // Where it is imported it is asked again, perhaps here.
+  if (run?.status !== 'moved') await approvals.end(approval.id, 'void');
   return false;
 }
 

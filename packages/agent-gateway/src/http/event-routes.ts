@@ -26,6 +26,7 @@ const lastEvents: ReadonlySet<RunEvent['type']> = new Set([
   'run-failed',
   'run-cancelled',
   'run-terminated',
+  'run-exported',
 ]);
 
 /**

@@ -8,10 +8,10 @@ import { planRewind } from '../domain/rewind.ts';
 import type { JournalRecord } from '../domain/run-events.ts';
 import type { RunState } from '../domain/run-state.ts';
 import type { Workflow } from '../domain/workflow.ts';
+import { readRecords } from '../pipeline/read-records.ts';
 import type { Submission } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { checkFields, readSource } from './read-body.ts';
-import { readRecords } from './read-records.ts';
 import { refusals } from './rewind-run.ts';
 import { definitionFields, readDefinition, readKey } from './submission.ts';
 

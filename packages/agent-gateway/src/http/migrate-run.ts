@@ -6,10 +6,10 @@ import { type Divergence, findDivergence } from '../domain/migrate.ts';
 import { terminalStatuses } from '../domain/run-state.ts';
 import type { Definition } from '../dsl/definitions.ts';
 import { awaitRecords } from '../pipeline/await-run.ts';
+import { readRecords } from '../pipeline/read-records.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
 import { checkFields, readSource } from './read-body.ts';
-import { readRecords } from './read-records.ts';
 import { definitionFields, readDefinition } from './submission.ts';
 
 export const migrateQuery = z.strictObject({ dryRun: z.enum(['', 'true', 'false']).default('false') });
@@ -90,7 +90,8 @@ async function awaitMove(
       current.definition === definition ||
       terminalStatuses.has(current.status) ||
       !(await journal.requests(run.id)).some(({ kind }) => kind === 'migrate');
-    if (leftMs <= 0 || request.gone.aborted || (await isDecided())) return current;
+    if (leftMs <= 0 || request.gone.aborted || (await isDecided()))
+      return (await journal.getRun(run.tenant, run.id)) ?? current;
     const news = awaitRecords(run.id, { journal, clock, signal: request.gone, maxMs: leftMs });
     current = (await journal.getRun(run.tenant, run.id)) ?? current;
     if (!(await isDecided())) await news.heard;

@@ -2,15 +2,15 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { planRewind, type RewindTarget } from '../domain/rewind.ts';
 import { terminalStatuses } from '../domain/run-state.ts';
+import { readRecords } from '../pipeline/read-records.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
-import { readRecords } from './read-records.ts';
 
 /**
  * Takes up a run that has ended. It is planned for the records that the run has now; should it end another way meanwhile, nothing
  * comes of it.
  *
- * @throws GatewayError conflict (`run_has_not_ended`, `run_has_not_failed`, `run_was_undone`), invalid_request (`task_not_begun`).
+ * @throws GatewayError conflict (`run_has_not_ended`, `run_has_moved`, `run_has_not_failed`, `run_was_undone`), invalid_request (`task_not_begun`).
  */
 export async function askRewind(
   run: RunSummary,
@@ -30,6 +30,10 @@ function requireEnd({ status }: RunSummary, { verb }: RewindTarget): void {
   if (verb === 'retry' && status !== 'failed')
     throw new GatewayError('conflict', `Only a failed run can be retried; it is ${status}.`, {
       reason: 'run_has_not_failed',
+    });
+  if (status === 'moved')
+    throw new GatewayError('conflict', 'The run was exported, and goes on where it was imported.', {
+      reason: 'run_has_moved',
     });
   if (!terminalStatuses.has(status))
     throw new GatewayError('conflict', `Terminate the run before it is rewound; it is ${status}.`, {

@@ -6,6 +6,8 @@ import type { RunSummary } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
 import { runStatuses, terminalStatuses } from '../domain/run-state.ts';
 import { awaitRecords } from '../pipeline/await-run.ts';
+import { moveRun } from '../pipeline/export-run.ts';
+import { readRecords } from '../pipeline/read-records.ts';
 import { submitRun } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
@@ -14,7 +16,6 @@ import { readFork } from './fork-run.ts';
 import { leaveLimits } from './limit-requests.ts';
 import { migrateRun } from './migrate-run.ts';
 import { checkFields, definitionMediaTypes } from './read-body.ts';
-import { readRecords } from './read-records.ts';
 import { readSignal, runVerbs } from './run-verbs.ts';
 import { showInDoubt, showPause, showRun, showSummary } from './run-view.ts';
 import { readSubmission } from './submission.ts';
@@ -78,6 +79,18 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
       else await deps.recordChange(request, { action: 'run.fork', id: source.id, runId: run.id });
       return answer(reply, run, deps);
     }
+    if (verb === 'export') {
+      const run = await findRun(request.caller, id, journal);
+      deps.policy.require(
+        request.caller,
+        { kind: 'workflow', name: `${run.namespace}/${run.name}` },
+        'export',
+      );
+      const bundle = await moveRun(run, { by: request.caller.principal, signal: request.gone }, deps);
+      const details = { digest: bundle.digest };
+      await deps.recordChange(request, { action: 'run.export', id: run.id, runId: run.id, details });
+      return bundle;
+    }
     if (verb === 'migrate') {
       const run = await findRun(request.caller, id, journal);
       return migrateRun(request, run, {
@@ -117,7 +130,7 @@ function splitVerb(text: string): { id: string; verb: string } {
 }
 
 function unknownVerb(request: FastifyRequest): GatewayError {
-  const known = [...Object.keys(runVerbs), 'fork', 'migrate'].join(', ');
+  const known = [...Object.keys(runVerbs), 'fork', 'migrate', 'export'].join(', ');
   const path = request.url.split('?', 1)[0]?.slice(0, 200) ?? '';
   return new GatewayError('not_found', `There is nothing at POST ${path}. A run takes: ${known}.`, {
     reason: 'unknown_route',

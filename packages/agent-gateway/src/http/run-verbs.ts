@@ -8,10 +8,10 @@ import { reservedSignals } from '../domain/approval.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
 import type { RunLimits } from '../domain/run-events.ts';
+import { readRecords } from '../pipeline/read-records.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
 import { readFields } from './read-body.ts';
-import { readRecords } from './read-records.ts';
 import { askRewind } from './rewind-run.ts';
 
 export const reasonBody = z.strictObject({ reason: z.string().max(500).optional() });

@@ -127,7 +127,7 @@ function beginOfFork(
 }
 
 /** A run that another gateway or agent starts gets what its envelope has left, and no more (W7). */
-function identityOf(caller: Caller): RunIdentity {
+export function identityOf(caller: Caller): RunIdentity {
   const { tenant, team, project, principal, principalKind, tags, keyId, scopes, envelope } = caller;
   return {
     tenant,
@@ -147,7 +147,7 @@ function identityOf(caller: Caller): RunIdentity {
 }
 
 /** A definition may lower what the configuration grants, and raise nothing. */
-function lower(configured: RunLimits, { limits }: Workflow): RunLimits {
+export function lower(configured: RunLimits, { limits }: Workflow): RunLimits {
   const least = (key: Exclude<keyof RunLimits, 'maxCostNanoUsd'>, wanted: number | undefined) =>
     Math.min(configured[key], wanted ?? Number.POSITIVE_INFINITY);
   return {

@@ -22,7 +22,10 @@ export function createApprovals({
       await db
         .insertInto('approvals')
         .values(toRow(approval))
-        .onConflict(conflict => conflict.column('id').doNothing())
+        .onConflict(conflict =>
+          // Its run was imported here under another id: it is told what was decided meanwhile.
+          conflict.column('id').doUpdateSet({ run_id: approval.runId, delivered: 0 }),
+        )
         .execute();
     },
     async get(tenant, id) {

@@ -87,7 +87,7 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
   }
 
   function createRun(made: NewRun): RunSummary {
-    const { event, atMs, fork, queue, priority = defaultPriority, ...columns } = made;
+    const { event, atMs, fork, records: imported = [], queue, priority = defaultPriority, ...columns } = made;
     const known = [...runs.values()].find(
       ({ summary }) =>
         summary.id === made.id ||
@@ -99,7 +99,7 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     const summary: RunSummary = {
       ...columns,
       status: 'pending',
-      position: fork === undefined ? 1 : fork.to + 1,
+      position: fork === undefined ? 1 + imported.length : fork.to + 1,
       createdAtMs: atMs,
       updatedAtMs: atMs,
       endedAtMs: undefined,
@@ -113,6 +113,10 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       isQueued: queue !== undefined,
     };
     const records: JournalRecord[] = [{ seq: 1, atMs, event: structuredClone(event), bytes: 100 }];
+    for (const { payload, atMs: recordedAtMs } of imported) {
+      const each = JSON.parse(payload) as RunEvent; // what the engine wrote
+      records.push({ seq: records.length + 1, atMs: recordedAtMs, event: each, bytes: payload.length });
+    }
     if (fork !== undefined) {
       const forked = JSON.parse(fork.record.payload) as RunEvent; // what the engine wrote
       records.push(...(runs.get(fork.runId)?.records.slice(1, fork.to) ?? []));
@@ -202,7 +206,8 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     }
     sendOut(given, run);
     if (isFinal) {
-      Object.assign(run, { owner: undefined, wakeAtMs: undefined, inbox: [] });
+      Object.assign(run, { owner: undefined, wakeAtMs: undefined });
+      if (progress.status !== 'moved') run.inbox = [];
       run.types.clear();
     }
     for (const listener of listeners) listener(claim.runId);
@@ -243,6 +248,15 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     async createRun(made) {
       const run = createRun(made);
       return { isNew: run.id === made.id, run };
+    },
+    async importRuns(made, asked) {
+      const [first] = made;
+      if (first === undefined) throw new Error('Nothing to import');
+      const run = createRun(first);
+      if (run.id !== first.id) return { isNew: false, run };
+      for (const each of made.slice(1)) createRun(each);
+      for (const told of asked) request(first.tenant, told.runId, told);
+      return { isNew: true, run };
     },
     async getRun(tenant, runId) {
       const run = runs.get(runId);

@@ -66,6 +66,7 @@ export const run = runSummary.extend({
       kept_cost: z.object({ nano_usd: nanoUsd }),
     })
     .optional(),
+  problem: z.string().optional().describe('Why it cannot be shown whole.'),
   pause: z.object({ by: z.string(), at: moment, error: runError.optional() }).optional(),
   in_doubt: z
     .array(

@@ -1,7 +1,9 @@
 import type { ApiHeader, ApiOperation } from '@strata/shared/http/openapi-document.ts';
 import * as z from 'zod';
+import { runExportSchema } from '../../domain/run-export.ts';
 import { eventSchema } from '../cloud-event-routes.ts';
 import { eventStreamQuery } from '../event-routes.ts';
+import { exportQuery } from '../export-routes.ts';
 import { forkBody } from '../fork-run.ts';
 import { migrateBody, migrateQuery } from '../migrate-run.ts';
 import { definitionMediaTypes } from '../read-body.ts';
@@ -68,6 +70,31 @@ export const runOperations: readonly ApiOperation[] = [
     query: migrateQuery,
     body: definitionBody(migrateBody),
     answers: { 200: { schema: z.union([run, migration]) }, 202: { schema: run } },
+  },
+  {
+    method: 'post',
+    path: '/v1/runs/{id}:export',
+    id: 'run.export',
+    summary: 'Ends it here, with all that it needs to go on where it is imported',
+    params,
+    answers: { 200: { schema: runExportSchema } },
+  },
+  {
+    method: 'get',
+    path: '/v1/runs/{id}/export',
+    id: 'run.copy',
+    summary: 'All that it has recorded, to be read',
+    params,
+    query: exportQuery,
+    answers: { 200: { schema: runExportSchema } },
+  },
+  {
+    method: 'post',
+    path: '/v1/runs:import',
+    id: 'run.import',
+    summary: 'Takes in a run that was exported, once',
+    body: { schema: runExportSchema },
+    answers: { 200: { schema: runSummary }, 201: { schema: runSummary } },
   },
   {
     method: 'post',

@@ -22,14 +22,14 @@ const appendText = `
       wake_at_ms = case when is_final then null else wake_at_ms end,
       ended_at_ms = case when is_final then coalesce(ended_at_ms, at_ms) end
     from given where id = given.run_id and runs.epoch = given.epoch and runs.lease_owner is not null and runs.position = given.position
-    returning id, is_final, tenant, namespace || '/' || name as workflow
+    returning id, is_final, runs.status, tenant, namespace || '/' || name as workflow
   ), written as (
     insert into journal (run_id, seq, kind, payload, at_ms, epoch, refs, checksum)
     select r.* from unnest($13::text[], $14::bigint[], $15::text[], string_to_array($16, E'\\n'), $17::bigint[], $18::bigint[],
       $24::text[], $25::bigint[]) as r (run_id, seq, kind, payload, at_ms, epoch, refs, checksum) join moved on moved.id = r.run_id
   ), answered as (
     delete from inbox using moved
-    where inbox.run_id = moved.id and (moved.is_final or inbox.id = any ($19::bigint[]))
+    where inbox.run_id = moved.id and ((moved.is_final and moved.status <> 'moved') or inbox.id = any ($19::bigint[]))
   ), unsubscribed as (
     delete from subscriptions using moved where subscriptions.run_id = moved.id and moved.is_final
   ), ${announcedText}

@@ -1,4 +1,4 @@
-import type { NewRun } from '../../domain/journal.ts';
+import type { NewRecord, NewRun } from '../../domain/journal.ts';
 import { defaultPriority, queuedUntil, rankOf } from '../../domain/queue.ts';
 import { blobThreshold, splitRecord } from '../record-rows.ts';
 import type { Row } from '../rows.ts';
@@ -26,8 +26,8 @@ const createText = `
   select * from made`;
 
 /** Whether making it takes more than one statement, and so a transaction. */
-export function isManifold({ queue, fork, event }: NewRun): boolean {
-  return queue !== undefined || fork !== undefined || JSON.stringify(event).length > blobThreshold;
+export function isManifold({ queue, fork, records, event }: NewRun): boolean {
+  return (queue ?? fork ?? records) !== undefined || JSON.stringify(event).length > blobThreshold;
 }
 
 /** Gives the row of the run: the new one, or the one that the tenant's key stands for. */
@@ -36,7 +36,11 @@ export async function insertRun(run: NewRun, query: Query): Promise<Row | undefi
   const identity = [id, tenant, principal, definition, namespace, name, version, atMs];
   const { payload, refs, checksum, blobs } = splitRecord(JSON.stringify(run.event));
   const rest = [idempotencyKey ?? null, run.requestDigest, run.traceId, payload];
-  const copy = [run.fork?.to ?? 0, run.fork?.runId ?? null, run.fork?.record.payload ?? null];
+  const copy = [
+    run.fork?.to ?? run.records?.length ?? 0,
+    run.fork?.runId ?? null,
+    run.fork?.record.payload ?? null,
+  ];
   const { queue, priority = defaultPriority } = run;
   const rank = queue === undefined ? null : rankOf({ atMs, priority });
   const untilMs = queue === undefined ? atMs : Math.ceil(queuedUntil(run.event));
@@ -47,6 +51,7 @@ export async function insertRun(run: NewRun, query: Query): Promise<Row | undefi
   const [made] = await query('create-run', createText, [...identity, ...rest, ...copy, ...place, ...record]);
   if (made !== undefined) {
     await putBlobs([{ runId: id, blobs }], query);
+    if (run.records !== undefined) await insertRecords(id, run.records, query);
     if (run.fork !== undefined) await copyBlobRefs({ from: run.fork.runId, runId: id }, query);
     if (queue === undefined) return made;
     await enterQueue(id, { tenant, name: queue.name, atMs }, query);
@@ -54,4 +59,28 @@ export async function insertRun(run: NewRun, query: Query): Promise<Row | undefi
   const text = 'select * from runs where tenant = $1 and (idempotency_key = $2 or id = $3)';
   const [row] = await query('run-by-key', text, [tenant, idempotencyKey ?? null, id]);
   return row;
+}
+
+const recordsText = `
+  insert into journal (run_id, seq, kind, payload, at_ms, epoch, refs, checksum)
+  select $1, r.seq, r.kind, r.payload, r.at_ms, 0, r.refs, r.checksum
+  from unnest($2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bigint[])
+    as r (seq, kind, payload, at_ms, refs, checksum)`;
+
+/** Behind the first one. */
+async function insertRecords(runId: string, records: readonly NewRecord[], query: Query): Promise<void> {
+  const rows = records.map(record => ({ ...record, ...splitRecord(record.payload) }));
+  await query('insert-records', recordsText, [
+    runId,
+    rows.map((_, index) => index + 2),
+    rows.map(({ kind }) => kind),
+    rows.map(({ payload }) => payload),
+    rows.map(({ atMs }) => atMs),
+    rows.map(({ refs }) => refs),
+    rows.map(({ checksum }) => checksum),
+  ]);
+  await putBlobs(
+    rows.map(({ blobs }) => ({ runId, blobs })),
+    query,
+  );
 }

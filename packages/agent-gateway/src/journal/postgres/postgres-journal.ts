@@ -102,6 +102,20 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       }
       return { isNew, run: toSummary(row) };
     },
+    async importRuns(runs, asked) {
+      const [first] = runs;
+      if (first === undefined) throw new Error('Nothing to import');
+      const row = await connection.transaction(async inside => {
+        const made = await insertRun(first, inside);
+        if (made?.id !== first.id) return made;
+        for (const run of runs.slice(1)) await insertRun(run, inside);
+        for (const told of asked) await putRequest(first.tenant, { ...told, atMs: first.atMs }, inside);
+        return made;
+      });
+      if (row === undefined) throw new Error(`Run ${first.id} was written and is not there`);
+      hints.tellDue();
+      return { isNew: row.id === first.id, run: toSummary(row) };
+    },
     async getRun(tenant, runId) {
       const [row] = await query('get-run', runText, [runId, tenant]);
       return row && toSummary(row);

@@ -7,6 +7,7 @@ import type {
   RunRequest,
   StoredDefinition,
   StoredWorkflow,
+  Told,
 } from '../../domain/journal.ts';
 import { type QueueChange, queuedUntil } from '../../domain/queue.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
@@ -22,6 +23,11 @@ export type Operation =
       /** When it is due: at once, or at its end if its queue does not let it in. */
       readonly untilMs: number;
       readonly payload: string;
+    }
+  | {
+      readonly type: 'import-runs';
+      readonly runs: readonly Extract<Operation, { type: 'create-run' }>[];
+      readonly asked: readonly Told[];
     }
   | ({ readonly type: 'claim' } & ClaimOptions)
   | {

@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Append, Claim, Journal, NewRun, RunSummary } from '../../domain/journal.ts';
+import type { Append, Claim, Journal, NewRun, RunSummary, Told } from '../../domain/journal.ts';
 import { createOperation, type FromWriter, type Operation, type ToWriter } from './operations.ts';
 import { createSqliteOutbox } from './outbox.ts';
 import { SqliteReader } from './reader.ts';
@@ -41,6 +41,7 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
     getWorkflow: async (tenant, id) => reader.getWorkflow(tenant, id),
     listWorkflows: async (tenant, { after, limit }) => reader.listWorkflows(tenant, after, limit),
     createRun: run => createRun(run, { writer, reader, tell }),
+    importRuns: (runs, asked) => importRuns({ runs, asked }, { writer, reader, tell }),
     getRun: async (tenant, runId) => reader.getRun(tenant, runId),
     listRuns: async filter => reader.listRuns(filter),
     read: async (runId, afterSeq, limit) => reader.read(runId, afterSeq, limit),
@@ -78,15 +79,38 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
   };
 }
 
+interface Parts {
+  readonly writer: WriterClient;
+  readonly reader: SqliteReader;
+  tell(runId: string): void;
+}
+
+async function importRuns(
+  { runs, asked }: { runs: readonly NewRun[]; asked: readonly Told[] },
+  { writer, reader, tell }: Parts,
+): Promise<{ isNew: boolean; run: RunSummary }> {
+  const operations = runs.map(createOperation);
+  const id = await writer.apply<string>({ type: 'import-runs', runs: operations, asked });
+  return madeRun(runs[0], id, { reader, tell });
+}
+
+function madeRun(
+  wanted: NewRun | undefined,
+  id: string,
+  { reader, tell }: Omit<Parts, 'writer'>,
+): { isNew: boolean; run: RunSummary } {
+  const run = wanted && reader.getRun(wanted.tenant, id);
+  if (run === undefined) throw new Error(`Run ${id} was written and is not there`);
+  const isNew = id === wanted?.id;
+  if (isNew) tell(id);
+  return { isNew, run };
+}
+
 async function createRun(
   run: NewRun,
-  { writer, reader, tell }: { writer: WriterClient; reader: SqliteReader; tell(runId: string): void },
+  { writer, ...parts }: Parts,
 ): Promise<{ isNew: boolean; run: RunSummary }> {
-  const id = await writer.apply<string>(createOperation(run));
-  const summary = reader.getRun(run.tenant, id);
-  if (summary === undefined) throw new Error(`Run ${id} was written and is not there`);
-  if (id === run.id) tell(id);
-  return { isNew: id === run.id, run: summary };
+  return madeRun(run, await writer.apply<string>(createOperation(run)), parts);
 }
 
 class WriterClient {

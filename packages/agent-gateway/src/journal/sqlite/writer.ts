@@ -88,6 +88,8 @@ export class SqliteWriter {
         return claimRuns(operation, this.#statements);
       case 'renew':
         return renewLeases(operation, this.#statements);
+      case 'import-runs':
+        return this.#importRuns(operation);
       case 'append':
         return this.#append(operation.append);
       case 'release':
@@ -148,7 +150,7 @@ export class SqliteWriter {
       run.namespace,
       run.name,
       run.version,
-      run.fork === undefined ? 1 : run.fork.to + 1,
+      1 + (run.fork?.to ?? run.records?.length ?? 0),
       untilMs,
       run.idempotencyKey ?? null,
       run.requestDigest,
@@ -164,11 +166,25 @@ export class SqliteWriter {
       enterQueue(run.id, { tenant: run.tenant, name: queue.name, atMs: run.atMs }, this.#statements);
     const of = { runId: run.id, epoch: 0 };
     insertRecord({ ...of, seq: 1 }, { kind: 'run-created', payload, atMs: run.atMs }, this.#statements);
+    run.records?.forEach((record, index) => {
+      insertRecord({ ...of, seq: index + 2 }, record, this.#statements);
+    });
     if (run.fork === undefined) return run.id;
     const { runId, to, record } = run.fork;
     copyRecords({ from: runId, to, runId: run.id }, this.#statements);
     insertRecord({ ...of, seq: to + 1 }, record, this.#statements);
     return run.id;
+  }
+
+  #importRuns({ runs: [first, ...others], asked }: Extract<Operation, { type: 'import-runs' }>): string {
+    if (first === undefined) throw new Error('Nothing to import');
+    const { tenant, atMs } = first.run;
+    const id = this.#createRun(first);
+    if (id !== first.run.id) return id;
+    for (const each of others) this.#createRun(each);
+    for (const { runId, kind, payload, by } of asked)
+      this.#request({ type: 'request', tenant, runId, kind, payload: JSON.stringify(payload), by, atMs });
+    return id;
   }
 
   /** The epoch is compared in the statement that moves the position: a worker that lost its run writes nothing (AG-2). */
@@ -199,7 +215,8 @@ export class SqliteWriter {
     for (const id of consumed ?? []) this.#run('delete from inbox where id = ?', id);
     if (isFinal) {
       this.#run('update runs set lease_owner = null, wake_at_ms = null where id = ?', claim.runId);
-      this.#run('delete from inbox where run_id = ?', claim.runId);
+      // What was asked of a run that goes on elsewhere goes there with it.
+      if (status !== 'moved') this.#run('delete from inbox where run_id = ?', claim.runId);
       this.#run('delete from subscriptions where run_id = ?', claim.runId);
     }
     this.#moveInQueue(append);

@@ -1,0 +1,155 @@
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Journal, RunRequest, RunSummary } from '../domain/journal.ts';
+import { replay } from '../domain/replay.ts';
+import type { JournalRecord } from '../domain/run-events.ts';
+import {
+  carriedRequests,
+  digestOfExport,
+  type ExportedRun,
+  type RunExport,
+  redact,
+} from '../domain/run-export.ts';
+import { terminalStatuses } from '../domain/run-state.ts';
+import { awaitRecords } from './await-run.ts';
+import { readRecords } from './read-records.ts';
+
+export interface ExportDeps {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly onAsked: (runId: string) => void;
+}
+
+/** How long one run may take to be let go of. */
+const moveWaitMs = 10_000;
+
+/**
+ * Ends a run here, and those that it waits for, so that they go on where this is imported, and nowhere else. Asked again it gives the
+ * same once more.
+ *
+ * @throws GatewayError conflict (`run_has_ended`, `run_has_parent`, `run_is_busy`).
+ */
+export async function moveRun(
+  run: RunSummary,
+  { by, signal }: { by: string; signal: AbortSignal },
+  deps: ExportDeps,
+): Promise<RunExport> {
+  const state = replay(await readRecords(run.id, deps.journal));
+  if (state.parent !== undefined)
+    throw new GatewayError('conflict', `The run ${state.parent} waits for this one: export that.`, {
+      reason: 'run_has_parent',
+    });
+  if (terminalStatuses.has(run.status) && run.status !== 'moved')
+    throw new GatewayError('conflict', `The run has ended; it is ${run.status}.`, {
+      reason: 'run_has_ended',
+    });
+  const moved = await moveTree(run, { by, signal }, deps);
+  return describe(moved, { kind: 'moved', isRedacted: false, run: moved[0] ?? run }, deps);
+}
+
+/** What is recorded of a run and of those that it waits for, to be read. Nothing happens to them. */
+export async function copyRun(run: RunSummary, isRedacted: boolean, deps: ExportDeps): Promise<RunExport> {
+  const state = replay(await readRecords(run.id, deps.journal));
+  const children = await Promise.all(
+    [...state.children.keys()].map(id => deps.journal.getRun(run.tenant, id)),
+  );
+  const all = [run, ...children.filter(each => each !== undefined)];
+  return describe(all, { kind: 'copy', isRedacted, run }, deps);
+}
+
+async function moveTree(
+  run: RunSummary,
+  asked: { by: string; signal: AbortSignal },
+  deps: ExportDeps,
+): Promise<RunSummary[]> {
+  const moved = terminalStatuses.has(run.status) ? run : await move(run, asked, deps);
+  if (moved.status !== 'moved') return [moved];
+  const { children } = replay((await readRecords(run.id, deps.journal)).slice(0, -1));
+  const all = [moved];
+  for (const id of children.keys()) {
+    const child = await deps.journal.getRun(run.tenant, id);
+    if (child !== undefined) all.push(...(await moveTree(child, asked, deps)));
+  }
+  return all;
+}
+
+async function move(
+  run: RunSummary,
+  { by, signal }: { by: string; signal: AbortSignal },
+  { journal, clock, onAsked }: ExportDeps,
+): Promise<RunSummary> {
+  await journal.request(run.tenant, run.id, { kind: 'export', payload: {}, by, atMs: clock.now() });
+  onAsked(run.id);
+  const untilMs = clock.monotonic() + moveWaitMs;
+  for (;;) {
+    const leftMs = untilMs - clock.monotonic();
+    const news = awaitRecords(run.id, { journal, clock, signal, maxMs: Math.max(0, leftMs) });
+    // What was answered can be seen in the run, if the run is read after.
+    const isAsked = (await journal.requests(run.id)).some(({ kind }) => kind === 'export');
+    const current = await journal.getRun(run.tenant, run.id);
+    if (current !== undefined && terminalStatuses.has(current.status)) {
+      news.close();
+      return current;
+    }
+    if (!isAsked || leftMs <= 0 || signal.aborted) {
+      news.close();
+      throw new GatewayError(
+        'conflict',
+        `Calls of the run ${run.id} are under way. Pause it, and ask again.`,
+        {
+          reason: 'run_is_busy',
+        },
+      );
+    }
+    await news.heard;
+    news.close();
+  }
+}
+
+async function describe(
+  runs: readonly RunSummary[],
+  { kind, isRedacted, run }: { kind: RunExport['kind']; isRedacted: boolean; run: RunSummary },
+  { journal }: ExportDeps,
+): Promise<RunExport> {
+  const definitions: Record<string, string> = {};
+  for (const { definition } of runs) {
+    const stored = await journal.getDefinition(definition);
+    if (stored !== undefined) definitions[definition] = stored.document;
+  }
+  const exported = await Promise.all(runs.map(each => describeRun(each, isRedacted, journal)));
+  const rest = {
+    format: 'strata-run-export/1' as const,
+    tenant: run.tenant,
+    exported_at: new Date(run.updatedAtMs).toISOString(),
+    kind,
+    redacted: isRedacted,
+    definitions: isRedacted ? {} : definitions,
+    runs: exported,
+  };
+  const plain = JSON.parse(JSON.stringify(rest)) as typeof rest; // as it will be read
+  return { ...plain, digest: digestOfExport(plain) };
+}
+
+async function describeRun(run: RunSummary, isRedacted: boolean, journal: Journal): Promise<ExportedRun> {
+  const { id, namespace, name, version, definition } = run;
+  const records = await readRecords(id, journal);
+  const requests = isRedacted ? [] : await journal.requests(id);
+  return {
+    id,
+    namespace,
+    name,
+    version,
+    definition,
+    records: records.map(record => describeRecord(record, isRedacted)),
+    requests: requests.flatMap(({ kind, payload, by }) => (isCarried(kind) ? [{ kind, payload, by }] : [])),
+  };
+}
+
+/** What is between runs, and what was asked of this store, stays. */
+function isCarried(kind: RunRequest['kind']): kind is ExportedRun['requests'][number]['kind'] {
+  return carriedRequests.some(each => each === kind);
+}
+
+function describeRecord({ seq, atMs, event }: JournalRecord, isRedacted: boolean) {
+  return { seq, at_ms: atMs, event: isRedacted ? redact(event) : { ...event } };
+}

@@ -1,0 +1,217 @@
+import type { SpanContext } from '@opentelemetry/api';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
+import { newId } from '@strata/shared/ids.ts';
+import { requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
+import type { NewRecord, NewRun, RunSummary, Told } from '../domain/journal.ts';
+import { queuePlaceOf } from '../domain/queue-place.ts';
+import { replay } from '../domain/replay.ts';
+import type { ChildOutcome, JournalRecord, RunEvent } from '../domain/run-events.ts';
+import { digestOfExport, type ExportedRun, type RunExport } from '../domain/run-export.ts';
+import type { RunState } from '../domain/run-state.ts';
+import type { Workflow } from '../domain/workflow.ts';
+import { identityOf, lower, type SubmitDeps } from './submit-run.ts';
+
+export interface ImportDeps extends SubmitDeps {
+  readonly readDefinition: (document: string) => Promise<Workflow>;
+}
+
+interface Reading {
+  readonly run: ExportedRun;
+  readonly id: string;
+  /** As it was before it was let go of. */
+  readonly state: RunState;
+  readonly records: readonly JournalRecord[];
+  readonly workflow: Workflow;
+}
+
+/**
+ * Takes runs in that were exported elsewhere, or here: under new ids, in the name of whoever imports them, with the keys of their calls
+ * unchanged. Once, however often it is asked.
+ *
+ * @throws GatewayError invalid_request (`export_invalid`, `export_is_copy`), permission_denied (`export_of_other_tenant`,
+ *   `workflow_not_allowed`).
+ */
+export async function importRun(
+  bundle: RunExport,
+  { caller, trace }: { caller: Caller; trace: SpanContext },
+  deps: ImportDeps,
+): Promise<{ isNew: boolean; run: RunSummary }> {
+  requireWhole(bundle, caller);
+  const nowMs = deps.clock.now();
+  const moved = bundle.runs.filter(run => run.records.at(-1)?.event.type === 'run-exported');
+  if (moved[0] === undefined || moved[0].id !== bundle.runs[0]?.id)
+    throw invalid('It holds no run that was moved.');
+  const readings: Reading[] = [];
+  for (const run of moved) readings.push(await read(run, newId('run', nowMs), { bundle, caller }, deps));
+  for (const [hash, document] of Object.entries(bundle.definitions))
+    await deps.journal.putDefinition({ hash, document }, nowMs);
+  const runs = await Promise.all(
+    readings.map(each => newRun(each, { readings, bundle, caller, trace, nowMs }, deps)),
+  );
+  const result = await deps.journal.importRuns(runs, askedOf(readings, bundle));
+  if (result.isNew) deps.onCreated();
+  return result;
+}
+
+function requireWhole(bundle: RunExport, caller: Caller): void {
+  if (digestOfExport(bundle) !== bundle.digest) throw invalid('Its digest is not that of its content.');
+  if (bundle.kind !== 'moved' || bundle.redacted)
+    throw new GatewayError('invalid_request', 'This is a copy to be read; the run goes on where it is.', {
+      reason: 'export_is_copy',
+    });
+  if (bundle.tenant !== caller.tenant)
+    throw new GatewayError('permission_denied', 'The run belongs to another tenant.', {
+      reason: 'export_of_other_tenant',
+    });
+}
+
+async function read(
+  run: ExportedRun,
+  id: string,
+  { bundle, caller }: { bundle: RunExport; caller: Caller },
+  deps: ImportDeps,
+): Promise<Reading> {
+  requireWorkflowScope(caller, run);
+  requireWorkflow(caller, run, deps.policy);
+  const document = bundle.definitions[run.definition];
+  if (document === undefined) throw invalid(`The definition of ${run.id} is missing.`);
+  const workflow = await deps.readDefinition(document);
+  if (workflow.hash !== run.definition) throw invalid(`The definition of ${run.id} is another one.`);
+  const records = run.records.slice(0, -1).map(({ seq, at_ms: atMs, event }) => ({
+    seq,
+    atMs,
+    event: event as unknown as RunEvent, // folded below, which refuses what does not fit together
+    bytes: JSON.stringify(event).length,
+  }));
+  const state = fold(records);
+  requireAgents(caller, workflow, deps.policy);
+  const fits =
+    state.definition === workflow.hash &&
+    [...state.tasks.values()].every(({ path }) => workflow.tasks.has(path));
+  if (!fits || (state.root === undefined && state.visits.size > 0))
+    throw invalid(`The records of ${run.id} are not of its definition.`);
+  return { run, id, state, records, workflow };
+}
+
+function fold(records: readonly JournalRecord[]): RunState {
+  try {
+    return replay(records);
+  } catch (error) {
+    throw invalid(`Its records do not fit together: ${error instanceof Error ? error.message : ''}`);
+  }
+}
+
+async function newRun(
+  { run, id, state, records, workflow }: Reading,
+  of: {
+    readings: readonly Reading[];
+    bundle: RunExport;
+    caller: Caller;
+    trace: SpanContext;
+    nowMs: number;
+  },
+  deps: ImportDeps,
+): Promise<NewRun> {
+  const { readings, bundle, caller, trace, nowMs } = of;
+  const limits = lower(deps.limits(), workflow);
+  const newIds = Object.fromEntries(readings.map(each => [each.run.id, each.id]));
+  const parent = state.parent && newIds[state.parent];
+  const queue = state.queue?.isShared
+    ? state.queue
+    : await queuePlaceOf(workflow, state.input, deps.expressions);
+  const { namespace, name, version, definition } = run;
+  const { envelope } = caller;
+  const traceparent = formatTraceparent(trace);
+  const imported: RunEvent = {
+    type: 'run-imported',
+    by: caller.principal,
+    run: run.id,
+    keyRun: state.keyRun ?? run.id,
+    limits,
+    deadlineAtMs: state.deadlineAtMs,
+    traceparent,
+    children: Object.fromEntries(
+      [...state.children.keys()].flatMap(each => {
+        const now = newIds[each];
+        return now === undefined ? [] : [[each, now]];
+      }),
+    ),
+    asked: [...state.tasks.values()]
+      .filter(({ path }) => workflow.tasks.get(path)?.type === 'call:human')
+      .map(({ path, visit }) => ({ path, visit })),
+  };
+  return {
+    id,
+    tenant: caller.tenant,
+    principal: caller.principal,
+    definition,
+    namespace,
+    name,
+    version,
+    traceId: trace.traceId,
+    idempotencyKey: `import:${bundle.digest}:${run.id}`,
+    requestDigest: bundle.digest,
+    atMs: state.createdAtMs,
+    queue: queue?.isShared ? undefined : queue,
+    priority: workflow.priority,
+    records: [...records.slice(1).map(toNewRecord), toNewRecord({ event: imported, atMs: nowMs })],
+    event: {
+      type: 'run-created',
+      definition,
+      workflow: `${namespace}/${name}:${version}`,
+      input: state.input,
+      identity: identityOf(caller),
+      limits,
+      deadlineAtMs: state.deadlineAtMs,
+      ...(envelope?.deadlineAtMs !== undefined && { expiresAtMs: envelope.deadlineAtMs }),
+      traceparent,
+      ...(parent !== undefined && { parent }),
+      ...(queue !== undefined && { queue }),
+      queuesAround: state.queuesAround,
+      imported: { run: run.id, digest: bundle.digest, to: records.length },
+    },
+  };
+}
+
+function toNewRecord({ event, atMs }: Pick<JournalRecord, 'event' | 'atMs'>): NewRecord {
+  return { kind: event.type, payload: JSON.stringify(event), atMs };
+}
+
+/** What they were asked and had not answered, and how those have ended that were not moved. */
+function askedOf(readings: readonly Reading[], { runs }: RunExport): Told[] {
+  return readings.flatMap(({ run, id, state }) => [
+    ...run.requests.map(({ kind, payload, by }) => ({ runId: id, kind, payload, by })),
+    ...[...state.children.keys()].flatMap(child => {
+      const ended = runs.find(each => each.id === child);
+      const outcome = ended && outcomeOf(ended);
+      if (outcome === undefined) return [];
+      return [
+        { runId: id, kind: 'child-ended' as const, payload: { runId: child, outcome }, by: `run:${child}` },
+      ];
+    }),
+  ]);
+}
+
+function outcomeOf({ records }: ExportedRun): ChildOutcome | undefined {
+  const last = records.at(-1)?.event as RunEvent | undefined; // the last that it recorded
+  switch (last?.type) {
+    case 'run-completed':
+      return { status: 'completed', output: last.output };
+    case 'run-failed':
+      return { status: 'failed', error: last.error };
+    case 'run-cancelled':
+      return { status: 'cancelled' };
+    case 'run-terminated':
+      return { status: 'terminated' };
+    default:
+      return undefined;
+  }
+}
+
+function invalid(detail: string): GatewayError {
+  return new GatewayError('invalid_request', `This is no export that can be taken in. ${detail}`, {
+    reason: 'export_invalid',
+  });
+}

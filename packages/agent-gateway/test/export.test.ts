@@ -1,0 +1,200 @@
+import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
+import { type FarEnd, startFarEnd } from './support/http-far-end.ts';
+import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
+
+/** Live runs that are moved between stores of both kinds, and back. */
+
+let postgres: TestPostgres;
+let farEnd: FarEnd;
+let held: (() => void) | undefined;
+/** Paths that are answered by hand. */
+const slow = new Set<string>();
+const gateways: Record<string, TestGateway> = {};
+beforeAll(async () => {
+  postgres = await openTestPostgres();
+  farEnd = await startFarEnd((request, response) => {
+    const answer = () =>
+      void response.setHeader('content-type', 'application/json').end(JSON.stringify({ seen: request.path }));
+    if (slow.has(request.path)) held = answer;
+    else answer();
+  });
+  const store = async () => ({
+    url: await postgres.server.createDatabase(),
+    acquire_timeout_ms: 5000,
+  });
+  gateways.SQLite = await startGateway({ deps: await createTestDeps({ name: 'agent-gateway' }) });
+  gateways.PostgreSQL = await startGateway({
+    deps: await createTestDeps({ name: 'agent-gateway', config: { store: await store() } }),
+  });
+});
+afterAll(async () => {
+  for (const gateway of Object.values(gateways)) {
+    await gateway.close();
+    await gateway.deps.close();
+  }
+  await farEnd.close();
+  await postgres.close();
+});
+
+let lastPath = 0;
+const hear = (type: string) => ({ listen: { to: { one: { with: { type } } } }, output: { as: '${ {} }' } });
+const large = 'x'.repeat(50_000);
+
+describe.each([
+  ['SQLite', 'PostgreSQL'],
+  ['PostgreSQL', 'SQLite'],
+  ['SQLite', 'SQLite'],
+])('from %s to %s', (from, to) => {
+  const post = (path: string) => ({ call: 'http', with: { method: 'post', endpoint: farEnd.url + path } });
+  const callsTo = (path: string) => farEnd.received.filter(each => each.path === path);
+  const at = (name: string) => gateways[name] as TestGateway; // opened above
+  const show = async (store: string, id: string) => (await at(store).call('GET', `/v1/runs/${id}`)).body;
+  const reaches = (store: string, id: string, status: string) =>
+    expect.poll(async () => (await show(store, id)).status, { timeout: 20_000 }).toBe(status);
+  const start = async (tasks: unknown, input: unknown = {}) => {
+    const { body } = await at(from).call('POST', '/v1/runs', {
+      body: { definition: definitionOf(tasks), input },
+    });
+    return String(body.id);
+  };
+  const signal = (store: string, id: string, type: string) =>
+    at(store).call('POST', `/v1/runs/${id}/signals/${type}`, { body: { data: {} } });
+  const exportRun = (id: string) => at(from).call('POST', `/v1/runs/${id}:export`);
+  const importRun = (bundle: unknown, key?: string) =>
+    at(to).call('POST', '/v1/runs:import', { body: bundle, ...(key !== undefined && { key }) });
+  const eventsOf = async (store: string, id: string) =>
+    String((await at(store).call('GET', `/v1/runs/${id}/events`)).body)
+      .split('\n')
+      .filter(line => line.startsWith('data: '))
+      .map(line => JSON.parse(line.slice('data: '.length)));
+
+  test('[AG-1] a run goes on where it was, with all it had, and never again where it came from', async () => {
+    const [a, b] = [`/a${++lastPath}`, `/b${lastPath}`];
+    const id = await start(
+      [
+        { first: { ...post(a), export: { as: '${ { seen: .seen } }' } } },
+        { hear: hear('go') },
+        { both: { fork: { branches: [{ left: post(b) }, { right: hear('more') }] } } },
+        { last: { set: { seen: '${ $context.seen }', text: '${ $workflow.input.text }' } } },
+      ],
+      { text: large },
+    );
+    await reaches(from, id, 'waiting');
+    const { status, body: bundle } = await exportRun(id);
+    expect(status, JSON.stringify(bundle)).toBe(200);
+    expect((await show(from, id)).status).toBe('moved');
+    expect((await exportRun(id)).body).toEqual(bundle);
+    expect((await signal(from, id, 'go')).body.reason).toBe('run_has_ended');
+    const again = await at(from).call('POST', `/v1/runs/${id}:rewind`, { body: { task: '/do/0/first' } });
+    expect(again.body.reason).toBe('run_has_moved');
+
+    const taken = await importRun(bundle);
+    expect(taken.status, JSON.stringify(taken.body)).toBe(201);
+    const now = String(taken.body.id);
+    const repeated = await importRun(bundle);
+    expect([repeated.status, repeated.body.id]).toEqual([200, now]);
+    await reaches(to, now, 'waiting');
+    await signal(to, now, 'go');
+    await signal(to, now, 'more');
+    await reaches(to, now, 'completed');
+    expect((await show(to, now)).output).toEqual({ seen: a, text: large });
+    expect([a, b].map(path => callsTo(path).length)).toEqual([1, 1]);
+    // The keys of its calls are those that it would have had.
+    expect(String(callsTo(b)[0]?.headers['idempotency-key'])).toContain(id);
+    const before = (await eventsOf(from, id)).slice(1, -1);
+    expect((await eventsOf(to, now)).slice(1, 1 + before.length)).toEqual(before);
+    expect((await show(from, id)).status).toBe('moved');
+  });
+
+  test('what it waits for goes with it, and what was asked of it and not answered', async () => {
+    const name = `child-${++lastPath}`;
+    const child = { namespace: 'test', name, version: '1.0.0' };
+    await at(from).call('PUT', `/v1/workflows/test/${name}/1.0.0`, {
+      body: {
+        document: { dsl: '1.0.3', ...child },
+        do: [{ hear: hear('go') }, { last: { set: { deep: 1 } } }],
+      },
+    });
+    const id = await start([
+      { sub: { run: { workflow: child } } },
+      { total: { set: { sum: '${ .deep + 1 }' } } },
+    ]);
+    const childOf = async () => {
+      const { body } = await at(from).call('GET', `/v1/runs/${id}/export`);
+      const { records } = body.runs[0];
+      return records.find(({ event }: { event: { type: string } }) => event.type === 'child-started')?.event
+        .runId;
+    };
+    await expect.poll(childOf, { timeout: 20_000 }).toBeDefined();
+    const inside = await childOf();
+    await reaches(from, id, 'waiting');
+    await reaches(from, inside, 'waiting');
+    expect((await exportRun(inside)).body.reason).toBe('run_has_parent');
+    const { body: bundle } = await exportRun(id);
+    expect(bundle.runs.map((run: { id: string }) => run.id)).toEqual([id, inside]);
+    const { body: taken } = await importRun(bundle);
+    const listed = await at(to).call('GET', '/v1/runs?limit=200');
+    const moved = listed.body.runs.filter(
+      (run: { workflow: { name: string } }) => run.workflow.name === name,
+    );
+    const open = moved.find((run: { status: string }) => run.status !== 'moved');
+    await reaches(to, open.id, 'waiting');
+    await signal(to, open.id, 'go');
+    await reaches(to, taken.id, 'completed');
+    expect((await show(to, taken.id)).output).toEqual({ sum: 2 });
+  });
+
+  test('a run with a call under way is left alone, and moved when it is paused', async () => {
+    const path = `/slow${++lastPath}`;
+    slow.add(path);
+    const id = await start([{ act: post(path) }, { last: { set: { done: true } } }]);
+    await expect.poll(() => callsTo(path).length, { timeout: 20_000 }).toBe(1);
+    expect((await exportRun(id)).body.reason).toBe('run_is_busy');
+    await at(from).call('POST', `/v1/runs/${id}:pause`);
+    held?.();
+    await expect.poll(async () => (await exportRun(id)).status, { timeout: 20_000 }).toBe(200);
+    const { body: taken } = await importRun((await exportRun(id)).body);
+    await reaches(to, taken.id, 'paused');
+    await at(to).call('POST', `/v1/runs/${taken.id}:resume`);
+    await reaches(to, taken.id, 'completed');
+    expect(callsTo(path)).toHaveLength(1);
+  });
+
+  test('a question to people is put where the run goes on, once', async () => {
+    const id = await start([
+      { ask: { call: 'human', with: { title: 'Go?', assignees: ['*'], deadline: 'P1D' } } },
+    ]);
+    await reaches(from, id, 'waiting');
+    const { body: taken } = await importRun((await exportRun(id)).body);
+    const pending = async () =>
+      (await at(to).call('GET', '/v1/approvals?status=pending&limit=200')).body.approvals.filter(
+        (each: { run: string }) => each.run === taken.id,
+      );
+    await expect.poll(async () => (await pending()).length, { timeout: 20_000 }).toBe(1);
+    const [approval] = await pending();
+    await at(to).call('POST', `/v1/approvals/${approval.id}:decide`, {
+      body: { decision: 'approved', digest: approval.digest },
+    });
+    await reaches(to, taken.id, 'completed');
+  });
+
+  test('what was changed, is a copy, belongs to others or does not fit together is refused', async () => {
+    const id = await start([{ first: { set: { secret: 'hunter2' } } }, { hear: hear('go') }]);
+    await reaches(from, id, 'waiting');
+    const { body: copy } = await at(from).call('GET', `/v1/runs/${id}/export`);
+    const { body: hidden } = await at(from).call('GET', `/v1/runs/${id}/export?redact=true`);
+    expect(JSON.stringify(copy)).toContain('hunter2');
+    expect(JSON.stringify(hidden)).not.toContain('hunter2');
+    expect((await importRun(copy)).body.reason).toBe('export_is_copy');
+    expect((await importRun(hidden)).body.reason).toBe('export_is_copy');
+    expect((await show(from, id)).status).toBe('waiting');
+    const { body: bundle, status } = await exportRun(id);
+    expect(status, JSON.stringify(bundle)).toBe(200);
+    const changed = JSON.parse(JSON.stringify(bundle).replace('hunter2', 'hunter3'));
+    expect((await importRun(changed)).body.reason).toBe('export_invalid');
+    expect((await importRun({ ...bundle, tenant: 'other' })).body.reason).toBe('export_invalid');
+    expect((await importRun({ format: 'x' })).status).toBe(400);
+  });
+});
