@@ -188,11 +188,11 @@ const reconciledEntry = {
   priceVersion: 'test',
 };
 
-test('[$-1] [$-3] [F46] [F47] SQLite: gateways that are killed under load never overspend, and after reconciliation ledger, budget and meter agree', () =>
+test('[$-1] [$-3] [I3] [I4] [F46] [F47] SQLite: gateways that are killed under load never overspend, and after reconciliation ledger, budget and meter agree', () =>
   spendAndKill(`file:${join(folder, 'spend.sqlite')}`));
 
 test.skipIf(isMissing(postgres))(
-  '[$-1] [$-3] [F46] [F47] PostgreSQL: gateways that are killed under load never overspend, and after reconciliation ledger, budget and meter agree',
+  '[$-1] [$-3] [I3] [I4] [F46] [F47] PostgreSQL: gateways that are killed under load never overspend, and after reconciliation ledger, budget and meter agree',
   async () => {
     if (!isMissing(postgres)) await spendAndKill(await postgres.createDatabase());
   },

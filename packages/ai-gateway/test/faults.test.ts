@@ -307,7 +307,7 @@ const chatBoundaries = boundaries(chatEvents);
 const committedAt = chatBoundaries[1] ?? 0;
 
 test.each(['rst', 'fin'] as const)(
-  '[F26] [F27] [AI-3] %s after k bytes, all k: fallback before the first meaningful event, else a prefix and one error event',
+  '[F26] [F27] [I10] [I13] [AI-3] %s after k bytes, all k: fallback before the first meaningful event, else a prefix and one error event',
   async how => {
     const step = 13; // coprime to the lengths of the events: every place inside an event is met
     for (let k = 0; k < chatBytes.length; k += step) {

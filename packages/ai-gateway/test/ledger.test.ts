@@ -56,3 +56,19 @@ test('[$-3] when usage cannot be stored nothing is asked of an upstream, and it 
   await gateway.deps.ledger.flush();
   expect((await post(gateway, '/v1/chat/completions', chatRequest())).status).toBe(200);
 });
+
+test('[I14] equal requests are asked of the upstream each for itself: nobody gets what another was told', async () => {
+  await start();
+  let answers = 0;
+  upstream.use(() => jsonPlan({ ...chatCompletion, id: `answer-${++answers}` }));
+  const before = upstream.requests.length;
+  const other = await gateway.deps.createKey({ tenant: 'other' });
+  const ids: string[] = [];
+  for (const key of [gateway.key, other, gateway.key, other]) {
+    const headers = { authorization: `Bearer ${key}` };
+    const answer = await post(gateway, '/v1/chat/completions', chatRequest(), headers);
+    ids.push(JSON.parse(answer.body.toString()).id);
+  }
+  expect(ids).toEqual(['answer-1', 'answer-2', 'answer-3', 'answer-4']);
+  expect(upstream.requests.length - before).toBe(4);
+});

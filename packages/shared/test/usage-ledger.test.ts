@@ -108,6 +108,17 @@ function ledgerTests(name: string, emptyDatabase: () => Promise<string>): void {
       await ledger.close();
     });
 
+    test('[I1] what is booked stays as it is: the store refuses to edit or remove an entry', async () => {
+      const ledger = open();
+      ledger.record(entry({ costNanoUsd: 5n }));
+      await ledger.flush();
+      const before = await stored();
+      const edits = [sql`update usage_ledger set cost_nano_usd = 0`, sql`delete from usage_ledger`];
+      for (const edit of edits) await expect(edit.execute(store.db)).rejects.toThrow('append-only');
+      expect(await stored()).toEqual(before);
+      await ledger.close();
+    });
+
     test('entries wait for one another, no longer than `flush_ms`', async () => {
       const ledger = open({ flush_ms: 200 });
       ledger.record(entry());

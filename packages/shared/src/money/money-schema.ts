@@ -86,5 +86,6 @@ export const moneyMigrations: MigrationSet = {
       name: '0005-audio-seconds',
       statements: ({ integer }) => [`alter table usage_ledger add column audio_seconds ${integer}`],
     },
+    { name: '0006-ledger-append-only', statements: ({ appendOnly }) => appendOnly('usage_ledger') },
   ],
 };

@@ -38,7 +38,7 @@ test('reasoning costs what output costs unless it has a price of its own', () =>
   expect(costOf({ ...none, reasoning: 1_000_000 }, flat({ output: 7n, reasoning: 3n }))).toBe(3n);
 });
 
-test('property: cost is never below the exact amount and less than one nano-USD above it', () => {
+test('[I6] property: cost is never below the exact amount and less than one nano-USD above it', () => {
   fc.assert(
     fc.property(fc.nat(2_000_000), fc.bigInt({ min: 0n, max: 10n ** 14n }), (input, price) => {
       const cost = costOf({ ...none, input }, flat({ input: price })) ?? -1n;

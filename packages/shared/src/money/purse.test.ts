@@ -31,7 +31,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 const now = Date.UTC(2026, 0, 1);
 
-test('[$-1] [I5] property: a process never spends what the store has not set aside for it, and in the end both agree', () => {
+test('[$-1] [I1] [I5] property: a process never spends what the store has not set aside for it, and in the end both agree', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30 }), steps => {
       let account: Account = {

@@ -78,7 +78,7 @@ export function budgetContract(name: string, open: (clock: ManualClock) => Promi
       expect(await draw(['org', 'nowhere'], 1n)).toEqual({ type: 'unknown-budget', budgetId: 'nowhere' });
     });
 
-    test('[$-1] two that draw at the same moment never get more than there is', async () => {
+    test('[$-1] [I4] two that draw at the same moment never get more than there is', async () => {
       await opened.store.create(budgetOf());
       const owners = Array.from({ length: 12 }, (_, index) => `owner-${index}`);
       const outcomes = await Promise.all(owners.map(owner => draw(['team'], 300n, 300n, owner)));
