@@ -243,9 +243,14 @@ export function queueContract(name: string, open: () => Promise<Journal>): void 
           await new Promise(resolve => setImmediate(resolve));
         }
       };
+      // As many as may run at once do, before anybody is in anybody's way.
+      while (submitted < 5)
+        await journal.createRun(newRun({ id: `run_${100 + submitted++}`, atMs: submitted, queue }));
+      const first = await claim(journal, { nowMs: 100, limit: 5, owner: 'a' });
+      expect(first).toHaveLength(3);
+      for (const each of first) if (await end(journal, each, 'k')) ended++;
       await Promise.all(['a', 'b', 'c'].map(lane));
       expect(most).toBeLessThanOrEqual(3);
-      expect(most).toBeGreaterThan(1);
       expect(await journal.getQueue('t', 'k')).toBeUndefined();
       await journal.close();
     });
