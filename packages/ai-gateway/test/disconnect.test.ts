@@ -143,6 +143,24 @@ test('[F44] a client that does not read holds the upstream back, and its memory 
   expect(await leave(client, exchange)).toBeLessThan(1000);
 });
 
+test('[F44] a client that leaves what it was sent unread for too long is dropped, and its upstream stopped', async () => {
+  const own = await startGateway({
+    section: { ...sectionFor({ openai: upstream.url }), client_stall_ms: 300 },
+  });
+  const delta = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'x'.repeat(4000) } }] })}\n\n`;
+  upstream.use([eventStreamHead, { op: 'repeat', bytes: delta }]);
+  const exchange = upstream.requests.length + 1;
+  const client = new RawClient(own);
+  client.socket.pause();
+  client.send(chatRequest({ stream: true }));
+  const { end } = await upstream.closed(exchange);
+  expect(end?.how).toMatch(/^client-/);
+  const [record] = await own.recorded(1);
+  expect(record).toMatchObject({ outcome: 'cancelled', failure: undefined });
+  client.socket.destroy();
+  await own.close();
+});
+
 test('[F3] a stream that outlives the drain is ended by an error event of its protocol', async () => {
   const own = await startGateway({
     section: { ...sectionFor({ openai: upstream.url }), listen: { port: 0, drain_timeout_ms: 300 } },
