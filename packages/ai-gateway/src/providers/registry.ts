@@ -26,6 +26,9 @@ const registry = createRegistry([
 
 export const providerSchema = registry.schema;
 
+/** Every `type`, in the order of the list above. */
+export const providerTypes = registry.types;
+
 export type ProviderConfig = ReturnType<typeof providerSchema.parse>;
 
 /** The provider that a parsed configuration describes. */

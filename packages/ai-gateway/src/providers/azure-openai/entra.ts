@@ -1,4 +1,4 @@
-import { DefaultAzureCredential } from '@azure/identity';
+import { DefaultAzureCredential, getBearerTokenProvider } from '@azure/identity';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Credential } from '../../domain/provider.ts';
 
@@ -7,9 +7,11 @@ const scope = 'https://cognitiveservices.azure.com/.default';
 /** Tokens of Entra, from the places Azure's own library looks; it keeps them and fetches the next in time. */
 export function createEntraAuthorize(tenantId: string | undefined): Credential['authorize'] {
   const credential = new DefaultAzureCredential(tenantId === undefined ? {} : { tenantId });
-  return async ({ signal }) => {
+  // The credential itself may ask for a token each time; its provider keeps one.
+  const provide = getBearerTokenProvider(credential, scope);
+  return async () => {
     try {
-      const { token } = await credential.getToken(scope, { abortSignal: signal });
+      const token = await provide();
       return { authorization: `Bearer ${token}` };
     } catch (cause) {
       throw new GatewayError('upstream_failed', 'No Entra token could be had.', {
