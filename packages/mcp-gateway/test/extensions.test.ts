@@ -217,3 +217,29 @@ test('[resource URIs] pages of apps keep their scheme, and each tool leads to it
   );
   expect(errorOf(answer)?.data).toMatchObject({ reason: 'ambiguous_resource' });
 });
+
+test('[M24] resources of other schemes than a server may have are neither listed nor read', async () => {
+  const section = { type: 'streamable-http', url: servers.a.url, allow_private: true, uri_schemes: ['ui'] };
+  const narrow = await startGateway({ servers: { a: section } });
+  const client = await openRawClient(narrow);
+  const { resources } = (await ask(client, 'resources/list', {})).result;
+  expect(resources.map(({ uri }: { uri: string }) => uri)).toEqual(['ui://page']);
+  for (const uri of [
+    'doc://shared',
+    'a+doc://shared',
+    'file:///etc/passwd',
+    'a+file:///etc/passwd',
+    'ui:../../etc/passwd/../x',
+  ]) {
+    const { error, result } = await ask(client, 'resources/read', { uri });
+    // What is allowed goes to its server as it came; the gateway resolves nothing in it.
+    if (result) expect(servers.a.requests.at(-1)?.params.uri).toBe(uri);
+    else expect(error.data).toMatchObject({ reason: 'unknown_resource' });
+  }
+  expect(
+    servers.a.requests.filter(
+      ({ method, params }) => method === 'resources/read' && !String(params.uri).startsWith('ui:'),
+    ),
+  ).toEqual([]);
+  await narrow.close();
+});

@@ -20,6 +20,8 @@ export interface UpstreamPolicy {
   /** The first that matches a tool counts; so with prices. */
   readonly toolLimits: readonly ToolLimit[];
   readonly toolPrices: readonly ToolPrice[];
+  /** Of resources that are offered and read; undefined: all. */
+  readonly uriSchemes: readonly string[] | undefined;
 }
 
 export interface ToolLimit {

@@ -3,6 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { ListKind } from '../domain/catalog.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
 import type { Channel } from '../domain/upstream.ts';
+import { isSchemeAllowed } from '../domain/uri-schemes.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { errorCodeOf, rawText } from '../wire/frame.ts';
 import { type ListedItem, listMethods, readListPage } from '../wire/list-items.ts';
@@ -96,6 +97,7 @@ export class ChannelLists {
     const { capabilities } = await this.#channel.ready(signal);
     if (capabilities[capabilityOf[kind]] === undefined) return [];
     const items: ListedItem[] = [];
+    const isUri = kind === 'resources' || kind === 'templates';
     const seen = new Set<string>();
     let cursor: string | undefined;
     let ttlMs: number | undefined;
@@ -110,7 +112,7 @@ export class ChannelLists {
         throw this.#failed(kind, 'answered a list with an error');
       }
       const { items: more, nextCursor } = readListPage(frame, kind, this.#hasTasks);
-      items.push(...more);
+      items.push(...(isUri ? more.filter(item => isSchemeAllowed(item.key, policy.uriSchemes)) : more));
       ttlMs = shorter(ttlMs, ttlOf(frame));
       if (nextCursor === undefined) {
         onTtl(ttlMs);

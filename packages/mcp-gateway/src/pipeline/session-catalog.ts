@@ -6,6 +6,7 @@ import { candidateServers, mayUseServer } from '../domain/names.ts';
 import type { Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { createUriRoutes, type UriRoutes } from '../domain/uri-routes.ts';
+import { isSchemeAllowed } from '../domain/uri-schemes.ts';
 import type { ListedItem } from '../wire/list-items.ts';
 import type { ChannelLists } from './channel-lists.ts';
 import type { JoinedLists, LoadedPart } from './joined-lists.ts';
@@ -154,6 +155,7 @@ export class SessionCatalog {
       resolved = this.routes.resolve(exposed);
     }
     const isVisible = (server: string, uri: string) =>
+      isSchemeAllowed(uri, this.#options.directory.get(server)?.policy.uriSchemes) &&
       matchesScope(patterns, scopedName({ exposed: uri, server, key: uri }, 'resources'));
     if (resolved.type === 'found') return isVisible(resolved.server, resolved.uri) ? resolved : undefined;
     if (resolved.type === 'unknown') return undefined;

@@ -58,6 +58,7 @@ export function policyOf(parsed: object): UpstreamPolicy {
       concurrent,
       perMinute,
     })),
+    uriSchemes: config.uri_schemes,
     toolPrices: Object.entries(config.tool_prices_usd).map(([tools, price]) => ({
       tools,
       nanoUsd: nanoUsdPerMillion(price),

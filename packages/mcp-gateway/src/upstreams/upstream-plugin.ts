@@ -72,6 +72,12 @@ export const upstreamOptions = {
     .describe(
       "What a call costs, USD, by globs over the server's own names for tools; the first that matches counts. Calls of such tools are booked in the usage ledger.",
     ),
+  uri_schemes: z
+    .array(z.string().regex(/^[a-z][a-z0-9+.-]*$/, 'a scheme in lower case, without the colon'))
+    .optional()
+    .describe(
+      'URI schemes of the resources that are offered and read of this server, such as `ui`; without it, all. The gateway itself opens no URI.',
+    ),
   open_timeout_ms: z
     .int()
     .min(100)
