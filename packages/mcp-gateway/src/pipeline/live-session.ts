@@ -94,6 +94,8 @@ export class LiveSession implements ClientSide {
   #state: SessionState;
   #usedAtMs: number;
   #savedAtMs: number;
+  /** Sessions that began together are not saved together ever after. */
+  readonly #spread = 0.5 + Math.random() / 2;
   #lease: Promise<SessionLease> | undefined;
   #saving: Promise<void> = Promise.resolve();
 
@@ -179,7 +181,7 @@ export class LiveSession implements ClientSide {
     this.#apply({ type: 'tick', atMs, isBusy: this.isBusy });
     this.streams.tick(atMs);
     if (this.isBusy) this.#usedAtMs = atMs;
-    const isDue = this.#usedAtMs - this.#savedAtMs >= savedAgainMs(this.#world.settings());
+    const isDue = this.#usedAtMs - this.#savedAtMs >= savedAgainMs(this.#world.settings()) * this.#spread;
     if (isDue && isOpen(this.#state)) this.#save();
   }
 
