@@ -88,6 +88,15 @@ test('Anthropic Messages: path, credential, version and betas; the answer and it
   expect(last().headers).not.toHaveProperty('cookie');
 });
 
+test('every answer names the request, streamed or whole, in the header of its protocol and in the one of all', async () => {
+  for (const plan of [jsonPlan(message), streamPlan(messageStream)]) {
+    upstream.use(plan);
+    const { headers } = await post(gateway, '/v1/messages', messagesRequest());
+    expect(headers['x-request-id']).toMatch(/^req_/);
+    expect(headers['request-id']).toBe(headers['x-request-id']);
+  }
+});
+
 test("[A2] the caller's key never goes upstream, the provider's never comes down", async () => {
   upstream.use(jsonPlan(chatCompletion, { headers: { 'set-cookie': 'a=b', 'x-hostile': '1', server: 'x' } }));
   const answer = await post(gateway, '/v1/chat/completions', chatRequest());

@@ -42,7 +42,11 @@ export function sendStream(
 ): void {
   const { raw } = reply;
   reply.hijack();
-  raw.writeHead(200, { ...headers, ...shape.headers });
+  raw.writeHead(200, {
+    ...(reply.getHeaders() as OutgoingHttpHeaders), // Fastify's type only adds names
+    ...headers,
+    ...shape.headers,
+  });
   const heartbeat = startHeartbeat(clock, () => {
     if (shape.heartbeat !== undefined && !raw.destroyed && !raw.writableEnded) raw.write(shape.heartbeat);
   });
