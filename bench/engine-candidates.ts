@@ -68,6 +68,7 @@ async function openStrata(journal: Journal, steps: number): Promise<EngineCandid
   };
   const long = await ofSteps(steps);
   const short = await ofSteps(shortSteps);
+  await engines.endReading(); // in a gateway that thread ends by itself after ten seconds
   const appendMs: number[] = [];
   const begun = new Map<string, () => void>();
   const ended = new Map<string, () => void>();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startPostgres } from '@strata/shared/testing/postgres-server.ts';
 import { isMissing } from '@strata/shared/testing/private-server.ts';
-import { agentGatewayFlags } from './gateways.ts';
+import { agentGatewayEnvironment, agentGatewayFlags } from './gateways.ts';
 import { median } from './median.ts';
 
 interface Line {
@@ -62,7 +62,11 @@ async function measure(
         String(runs),
         String(steps),
       ],
-      { timeout: 180_000, maxBuffer: 16 * 1024 * 1024 },
+      {
+        timeout: 180_000,
+        maxBuffer: 16 * 1024 * 1024,
+        env: { ...process.env, ...(name.startsWith('strata') && agentGatewayEnvironment) },
+      },
     );
     return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Line; // what `engine-candidate.ts` prints
   } finally {

@@ -10,7 +10,11 @@ const root = resolve(import.meta.dirname, '..');
 export const gatewayCore = 0;
 export const upstreamCore = 1;
 
-/** What its image starts it with. */
+/** What its image starts it with, in the environment and as flags. */
+export const agentGatewayEnvironment = {
+  MALLOC_ARENA_MAX: '1',
+  NODE_COMPILE_CACHE: join(tmpdir(), 'strata-bench-compiled'),
+};
 export const agentGatewayFlags = [
   '--max-semi-space-size=8',
   '--initial-old-space-size=48',
@@ -34,7 +38,7 @@ export async function startGateway(
       [name.replace('-', '_')]: section,
     }),
   );
-  const env = { STRATA_CONFIG: file };
+  const env = { STRATA_CONFIG: file, ...(name === 'agent-gateway' && agentGatewayEnvironment) };
   const gateway = await startProgram({
     entry: join(root, `packages/${name}/src/main.ts`),
     env,

@@ -76,6 +76,8 @@ export async function createEngines({ jq = 'here' }: { jq?: 'here' | 'in threads
           },
         },
       ),
+    /** No definition will be read any more: what checks them takes memory for a while, which a measurement does not want. */
+    endReading: () => grammar.close(),
     async close() {
       await Promise.all([expressions.close(), grammar.close(), schemas.close(), telemetry.shutdown()]);
     },
