@@ -9,7 +9,7 @@ import { worstCaseCost } from '@strata/shared/money/worst-case.ts';
 import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
 
 /**
- * What one request costs in CPU before and after its upstream: key, scope, limits, budgets, ledger entry and its booking, embedded (SQLite, limits in
+ * What one request costs in CPU before and after its upstream: key, scope, a policy in CEL, limits, budgets, ledger entry and its booking, embedded (SQLite, limits in
  * the process). Batches of requests; the booking of a batch belongs to it, with the disk's part of it.
  */
 export async function benchHotPath({
@@ -23,6 +23,7 @@ export async function benchHotPath({
   const deps = await createTestDeps({
     dataDir,
     config: {
+      identity: { policies: [guestsOnSmall] },
       ledger: { flush_ms: 200 },
       budgets: [
         { name: 'organisation', subject: 'organisation:default', limit_usd: '1000000', window: 'month' },
@@ -48,6 +49,7 @@ export async function benchHotPath({
     const caller = await deps.authenticate(headers);
     if (!matchesScope(caller.scopes.models, 'chat'))
       throw new Error('the key of the bench may use every model');
+    deps.policy.require(caller, { kind: 'model', name: 'chat', attributes }, 'openai-chat');
     const about = [{ kind: 'model', id: 'chat' } as const];
     const pass = await deps.limiter.admit({
       tenant: caller.tenant,
@@ -97,9 +99,16 @@ export async function benchHotPath({
   return [
     '| | CPU µs a request, p50 of batches | fastest batch | slowest batch |',
     '|---|---|---|---|',
-    `| key, scope, 3 limits, 2 budgets, ledger | ${at(0.5)} | ${at(0)} | ${at(1)} |`,
+    `| key, scope, policy, 3 limits, 2 budgets, ledger | ${at(0.5)} | ${at(0)} | ${at(1)} |`,
   ].join('\n');
 }
+
+const attributes = { provider: 'main', model: 'small' };
+const guestsOnSmall = {
+  name: 'no-large-models-for-guests',
+  effect: 'deny',
+  when: 'resource.attributes.model == "large" && principal.team == "guests"',
+};
 
 const prices: PriceList = {
   version: 'bench',
