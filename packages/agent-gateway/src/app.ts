@@ -145,6 +145,7 @@ export async function createAgentGateway(
   const redelivery = startRedelivery(approvalDeps, telemetry.log);
   const scheduleDeps: ApiDeps & ScheduleDeps = {
     ...api,
+    isUsable: deps.isUsable,
     schedules: createSchedules({ sql: own, audit: deps.audit }),
     nextTime,
     outbox: journal.outbox,
@@ -299,6 +300,7 @@ function driverDeps({
     telemetry: deps.telemetry,
     clock: deps.clock,
     live: deps.live,
+    isUsable: deps.isUsable,
     cancelRun: deps.cancelRun,
     issueEnvelope: async (envelope, audience, run) =>
       deps.envelopes.issue(await runBudgets.cover(envelope, run), audience),

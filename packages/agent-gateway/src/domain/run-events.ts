@@ -13,6 +13,8 @@ export interface RunIdentity {
   readonly principalKind?: PrincipalKind;
   readonly tags?: readonly string[];
   readonly keyId: string | undefined;
+  /** Another installation answers for the key and the principal. */
+  readonly isForeign?: true;
   readonly actors: readonly string[];
   readonly scopes: Scopes;
   readonly depth: number;

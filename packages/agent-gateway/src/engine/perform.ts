@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { type Envelope, type GatewayName, narrow } from '@strata/shared/identity/envelope.ts';
-import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
+import type { LiveCaller, LiveCalls } from '@strata/shared/identity/live-calls.ts';
 import type { CoveredRun } from '@strata/shared/money/run-budgets.ts';
 import type { CallContext, CallNarrowing, Effects } from '../domain/effect.ts';
 import { toRunError } from '../domain/run-error.ts';
@@ -32,6 +32,8 @@ export interface PerformDeps {
   readonly coverEnvelope: (envelope: Envelope, run: CoveredRun) => Promise<Envelope>;
   readonly clock: Clock;
   readonly live: LiveCalls;
+  /** Whether whom the run acts for may still act. */
+  readonly isUsable: (caller: LiveCaller) => Promise<boolean>;
   readonly retry: () => RetrySettings;
   /** A number from 0 to 1, for jitter. */
   readonly random: () => number;
@@ -61,10 +63,12 @@ export function idempotencyKeyOf(runId: string, task: { path: string; visit: num
 export async function performCall(attempt: Attempt, deps: PerformDeps): Promise<RunEvent> {
   const { state, task, call, trace } = attempt;
   const revoked = new AbortController();
-  const leave = deps.live.add({ caller: state.identity, abort: reason => revoked.abort(reason) });
+  const caller = liveCaller(state);
+  const leave = deps.live.add({ caller, abort: reason => revoked.abort(reason) });
   const of = { path: task.path, visit: task.visit, call: call.id };
   const progress = new ProgressBuffer(deps.clock, attempt.onProgress);
   try {
+    if (!(await deps.isUsable(caller))) throw keyRevoked();
     const effect = deps.effects.get(call.effect);
     if (effect === undefined) throw new Error(`No effect '${call.effect}'`);
     const signal = AbortSignal.any([attempt.signal, revoked.signal]);
@@ -126,6 +130,18 @@ function createContext(
   };
 }
 
+function liveCaller({ identity }: RunState): LiveCaller {
+  const { tenant, principal, keyId, isForeign } = identity;
+  return { tenant, principal, keyId, ...(isForeign && { envelope: { runId: undefined, isForeign } }) };
+}
+
+/** A run may have slept since its key was stopped. What it calls may not ask who it is, so it is not called. */
+function keyRevoked(): GatewayError {
+  return new GatewayError('unauthenticated', 'The key or the principal that the run acts for was stopped.', {
+    reason: 'key_revoked',
+  });
+}
+
 /** A run that somebody waits for spends what that one was given. */
 function coveredRun(runId: string, { identity, limits }: RunState): CoveredRun {
   const { maxCostNanoUsd: limit } = limits;
@@ -153,7 +169,12 @@ function envelopeOf(
 }
 
 /** Failures before anything was sent; these repeat nothing. */
-const notSent = new Set(['upstream_refused', 'upstream_connect_timeout', 'upstream_dns']);
+const notSent = new Set([
+  'upstream_refused',
+  'upstream_connect_timeout',
+  'upstream_dns',
+  'store_unavailable',
+]);
 
 function retryDelay(
   error: GatewayError,

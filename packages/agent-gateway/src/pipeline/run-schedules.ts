@@ -2,6 +2,7 @@ import { canonicalJson, digestOf } from '@strata/shared/canonical-json.ts';
 import type { Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { newTraceContext } from '@strata/shared/http/trace-context.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import type { CloudEvent } from '../domain/run-events.ts';
@@ -25,6 +26,8 @@ export interface ScheduleDeps extends SubmitDeps {
   readonly compileTrigger: (strategy: unknown, pointer: string) => Promise<EventTrigger>;
   readonly loadDefinition: (hash: string, document: string) => Workflow;
   readonly onAsked: (runId: string) => void;
+  /** Whether who made a schedule may still act. */
+  readonly isUsable: (caller: Caller) => Promise<boolean>;
   readonly log: Logger;
 }
 
@@ -179,13 +182,22 @@ export interface Occasion {
 
 export const dueTime = ({ input }: KeptSchedule, atMs: number): Occasion => ({ key: String(atMs), input });
 
-/** Starts the run of one occasion; the same again when it was started before. @throws GatewayError not_found (`workflow_not_found`). */
+/** Starts the run of one occasion; the same again when it was started before. @throws GatewayError not_found (`workflow_not_found`), unauthenticated (`key_revoked`). */
 export async function startRun(
   schedule: KeptSchedule,
   { key, input }: Occasion,
   deps: ScheduleDeps,
 ): Promise<string> {
   const { tenant, name, workflow: id, caller, createdAtMs } = schedule;
+  if (!(await deps.isUsable(caller))) {
+    throw new GatewayError(
+      'unauthenticated',
+      'The key or the principal that made the schedule was stopped.',
+      {
+        reason: 'key_revoked',
+      },
+    );
+  }
   const stored = await deps.journal.getWorkflow(tenant, id);
   const definition = stored && (await deps.journal.getDefinition(stored.definition));
   if (definition === undefined) {

@@ -138,6 +138,7 @@ export function identityOf(caller: Caller): RunIdentity {
     tags,
     keyId,
     scopes,
+    ...(envelope?.isForeign && { isForeign: true as const }),
     actors: envelope?.actors ?? [],
     depth: envelope?.depth ?? maxEnvelopeDepth,
     ...(envelope?.grant && {

@@ -63,6 +63,7 @@ export async function createEngines({ jq = 'here' }: { jq?: 'here' | 'in threads
           telemetry,
           types: taskTypes,
           live: new LiveCalls(),
+          isUsable: async () => true,
           cancelRun: async () => {},
           effects: new Map(effects.map(effect => [effect.type, effect])),
           issueEnvelope: async () => 'envelope',
