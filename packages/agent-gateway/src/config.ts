@@ -149,7 +149,9 @@ export const agentGatewaySection = z
           .int()
           .min(1)
           .optional()
-          .describe('How long a run stays after its end, with all that it recorded. Without it: for ever.'),
+          .describe(
+            'How long a run stays after its end, with all that it recorded, and a published event. Without it: for ever.',
+          ),
         pool_size: count(6, 100).describe('PostgreSQL connections for the journal. At start.'),
       })
       .prefault({})

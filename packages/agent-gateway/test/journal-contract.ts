@@ -163,6 +163,50 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
       await journal.close();
     });
 
+    test('a run that has a retention of its own goes when that is over, others stay', async () => {
+      const journal = await open();
+      await journal.putDefinition(definition, 1);
+      for (const [index, keepEndedMs] of [100, undefined, 5000].entries())
+        await journal.createRun({ ...newRun(`run_${index}`), keepEndedMs });
+      const claims = await journal.claim({ owner: 'a', nowMs: 10, leaseMs: 1000, limit: 10 });
+      for (const claim of claims)
+        await journal.append({
+          claim,
+          position: 1,
+          records: [record('x')],
+          progress,
+          atMs: 20,
+          isFinal: true,
+        });
+      const remove = (beforeMs: number) => journal.removeEnded({ beforeMs, limit: 10, isOwn: true });
+      expect([await remove(120), await remove(121), await remove(5000)]).toEqual([0, 1, 0]);
+      const all = { tenant: 't', status: undefined, before: undefined, limit: 10 };
+      expect((await journal.listRuns(all)).map(({ id }) => id).sort()).toEqual(['run_1', 'run_2']);
+      expect(await journal.removeEnded({ beforeMs: 21, limit: 10 })).toBe(2);
+      await journal.close();
+    });
+
+    test('events are removed when they are old and no open run of the tenant could still listen to them', async () => {
+      const journal = await openWithRun();
+      const publish = (id: string, atMs: number, tenant = 't') =>
+        journal.publish(tenant, { specversion: '1.0', id, source: 's', type: 'made' }, { by: 'p', atMs });
+      await publish('before the run', 0);
+      await publish('since', 5);
+      await publish('of others', 5, 'u');
+      expect(await journal.removeEvents({ beforeMs: 1000, limit: 1 })).toBe(1);
+      expect(await journal.removeEvents({ beforeMs: 1000, limit: 10 })).toBe(1);
+      const claim = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before
+      const write = { claim, position: 1, records: [record('x')], progress, atMs: 20 };
+      await journal.append({ ...write, isFinal: false, subscribe: ['made'] });
+      expect((await journal.requests('run_1')).map(({ payload }) => payload)).toMatchObject([
+        { event: { id: 'since' } },
+      ]);
+      await journal.append({ ...write, position: 2, isFinal: true });
+      expect(await journal.removeEvents({ beforeMs: 5, limit: 10 })).toBe(0);
+      expect(await journal.removeEvents({ beforeMs: 1000, limit: 10 })).toBe(1);
+      await journal.close();
+    });
+
     test('[AG-2] an append at a position that is not the last is refused, whole', async () => {
       const journal = await openWithRun();
       const claim = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before

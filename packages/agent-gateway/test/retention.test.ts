@@ -51,3 +51,26 @@ test.each(Object.keys(stores))(
     await deps.close();
   },
 );
+
+test.each(Object.keys(stores))(
+  'a run goes when the retention of its document is over, and one without stays (%s)',
+  async name => {
+    const deps = await createTestDeps({ name: 'agent-gateway', config: (await stores[name]?.()) ?? {} });
+    const before = await startGateway({ deps });
+    const submit = async (gateway: unknown) => {
+      const { document, ...rest } = definitionOf([{ one: { set: { a: 1 } } }]);
+      const definition = { document: { ...document, metadata: { gateway } }, ...rest };
+      const { body } = await before.call('POST', '/v1/runs?wait=20', { body: { definition } });
+      expect(body.status, JSON.stringify(body)).toBe('completed');
+      return String(body.id);
+    };
+    const [short, long] = [await submit({ retention: { milliseconds: 1 } }), await submit({ priority: 5 })];
+    await before.close();
+    const after = await startGateway({ deps });
+    const reason = async (id: string) => (await after.call('GET', `/v1/runs/${id}`)).body.reason;
+    await expect.poll(() => reason(short), { timeout: 20_000 }).toBe('run_not_found');
+    expect(await reason(long)).toBeUndefined();
+    await after.close();
+    await deps.close();
+  },
+);

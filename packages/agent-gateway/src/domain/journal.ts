@@ -48,6 +48,8 @@ export interface NewRun {
   readonly atMs: number;
   /** Waits until its queue lets it in. */
   readonly queue?: QueuePlace | undefined;
+  /** How long it stays after its end, should the journal keep it longer. */
+  readonly keepEndedMs?: number | undefined;
   /** From 0, the least urgent, to 9. */
   readonly priority?: number | undefined;
   /** Begins with these after its first record, made elsewhere. */
@@ -173,6 +175,13 @@ export interface ReleaseOptions {
   readonly nowMs: number;
 }
 
+export interface RemoveEnded {
+  readonly beforeMs: number;
+  readonly limit: number;
+  /** Only those whose own retention was over by then. */
+  readonly isOwn?: boolean;
+}
+
 export interface RunFilter {
   readonly tenant: string;
   readonly status: RunStatus | undefined;
@@ -249,7 +258,12 @@ export interface Journal {
    * Removes runs that ended before then, the oldest first, with all that is kept of them; their idempotency keys are free again. Gives how
    * many.
    */
-  removeEnded(options: { beforeMs: number; limit: number }): Promise<number>;
+  removeEnded(options: RemoveEnded): Promise<number>;
+  /**
+   * Removes events that were published before then, and before every run of their tenant that has not ended: none of those can still begin
+   * to listen to them. Gives how many.
+   */
+  removeEvents(options: { beforeMs: number; limit: number }): Promise<number>;
 
   listQueues(
     tenant: string,

@@ -9,6 +9,8 @@ export interface Workflow {
   /** Its runs share a queue by this key; by the name of the workflow without one. */
   readonly concurrency?: { readonly key?: Template; readonly limit: number } | undefined;
   readonly priority: number;
+  /** How long a run stays after its end; as long as the journal keeps it without. */
+  readonly keepEndedMs?: number | undefined;
   /** The document's own task list, as a `do` with the empty path. */
   readonly root: TaskNode;
   /** Every task by its path, the root included. */

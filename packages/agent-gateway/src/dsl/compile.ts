@@ -53,7 +53,7 @@ export class Compiler {
     const head = membersOf(document.document);
     const { namespace, name, version } = head;
     this.#namespace = String(namespace);
-    const { limits, concurrency, priority } = readDocumentMetadata(head, this.#mistakes);
+    const { limits, concurrency, priority, retention } = readDocumentMetadata(head, this.#mistakes);
     const root = this.#root(document);
     return {
       workflow: {
@@ -63,6 +63,10 @@ export class Compiler {
         limits: this.#limits(limits),
         concurrency: concurrency && this.#concurrency(concurrency),
         priority: priority ?? defaultPriority,
+        keepEndedMs:
+          retention === undefined
+            ? undefined
+            : this.#duration(retention, '/document/metadata/gateway/retention'),
         root,
         tasks: this.#tasks,
       },

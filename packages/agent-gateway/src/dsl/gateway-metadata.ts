@@ -36,6 +36,8 @@ const documentMetadata = z.strictObject({
       limit: count.max(10_000),
     })
     .optional(),
+  /** How long its runs stay after their end. */
+  retention: z.unknown().optional(),
   priority: z.int().min(0).max(maxPriority).optional(),
 });
 

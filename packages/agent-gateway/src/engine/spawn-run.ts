@@ -63,6 +63,7 @@ export async function planChildRun(
     atMs: nowMs,
     queue: isShared ? undefined : place,
     priority: loaded.priority,
+    keepEndedMs: loaded.keepEndedMs,
     event: {
       type: 'run-created',
       definition: stored.definition,

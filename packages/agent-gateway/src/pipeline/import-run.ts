@@ -156,6 +156,7 @@ async function newRun(
     atMs: state.createdAtMs,
     queue: queue?.isShared ? undefined : queue,
     priority: workflow.priority,
+    keepEndedMs: workflow.keepEndedMs,
     records: [...records.slice(1).map(toNewRecord), toNewRecord({ event: imported, atMs: nowMs })],
     event: {
       type: 'run-created',

@@ -85,6 +85,7 @@ export async function submitRun(
     atMs: nowMs,
     queue,
     priority: workflow.priority,
+    keepEndedMs: workflow.keepEndedMs,
     fork: fork && beginOfFork(fork, { by: caller.principal, limits, trace, nowMs }),
     event: {
       type: 'run-created',

@@ -20,6 +20,7 @@ import { createMemoryOutbox } from './memory-outbox.ts';
 interface Run {
   summary: RunSummary;
   readonly place: QueuePlace | undefined;
+  readonly keepEndedMs: number | undefined;
   epoch: number;
   owner: string | undefined;
   wakeAtMs: number | undefined;
@@ -87,7 +88,16 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
   }
 
   function createRun(made: NewRun): RunSummary {
-    const { event, atMs, fork, records: imported = [], queue, priority = defaultPriority, ...columns } = made;
+    const {
+      event,
+      atMs,
+      fork,
+      records: imported = [],
+      keepEndedMs,
+      queue,
+      priority = defaultPriority,
+      ...columns
+    } = made;
     const known = [...runs.values()].find(
       ({ summary }) =>
         summary.id === made.id ||
@@ -128,6 +138,7 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       owner: undefined,
       wakeAtMs: queue === undefined ? atMs : queuedUntil(event),
       place: queue,
+      keepEndedMs,
       slot: queue && 'waiting',
       records,
       inbox: [],
@@ -303,10 +314,24 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     request: async (tenant, runId, asked) => request(tenant, runId, asked),
     requests: async runId => [...(runs.get(runId)?.inbox ?? [])],
     publish: async (tenant, event, published) => publish(tenant, event, published),
-    async removeEnded({ beforeMs, limit }) {
+    async removeEvents({ beforeMs, limit }) {
+      const isOld = ({ tenant, atMs }: (typeof events)[number]) =>
+        atMs < beforeMs &&
+        ![...runs.values()].some(
+          ({ summary }) =>
+            summary.tenant === tenant && summary.endedAtMs === undefined && summary.createdAtMs <= atMs,
+        );
+      const old = events.filter(isOld).slice(0, limit);
+      for (const each of old) events.splice(events.indexOf(each), 1);
+      return old.length;
+    },
+    async removeEnded({ beforeMs, limit, isOwn = false }) {
       const old = [...runs.values()]
         .filter(
-          ({ summary, wakeAtMs }) => (summary.endedAtMs ?? beforeMs) < beforeMs && wakeAtMs === undefined,
+          ({ summary, wakeAtMs, keepEndedMs }) =>
+            wakeAtMs === undefined &&
+            (!isOwn || keepEndedMs !== undefined) &&
+            (summary.endedAtMs ?? beforeMs) + (isOwn ? (keepEndedMs ?? 0) : 0) < beforeMs,
         )
         .slice(0, limit);
       for (const { summary } of old) runs.delete(summary.id);

@@ -177,9 +177,13 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       hints.tellDue();
     },
 
-    removeEnded: ({ beforeMs, limit }) =>
+    async removeEvents({ beforeMs, limit }) {
+      return (await query('remove-events', oldEventsText, [beforeMs, limit])).length;
+    },
+    removeEnded: ({ beforeMs, limit, isOwn }) =>
       connection.transaction(async inside => {
-        const rows = await inside('old-runs', oldText, [beforeMs, limit]);
+        const text = isOwn ? overText : oldText;
+        const rows = await inside(isOwn ? 'over-runs' : 'old-runs', text, [beforeMs, limit]);
         const ids = rows.map(({ id }) => String(id));
         if (ids.length > 0) await removeRuns(ids, inside);
         return ids.length;
@@ -224,6 +228,16 @@ const workflowText =
 const runText = 'select * from runs where id = $1 and tenant = $2';
 
 /** One that was asked to go on is due, and stays; so does one that another process is removing. */
+const oldEventsText = `
+  delete from events where id in (
+    select id from events where at_ms < $1 and at_ms < coalesce(
+      (select min(created_at_ms) from runs where runs.tenant = events.tenant and ended_at_ms is null), at_ms + 1
+    ) order by at_ms limit $2
+  ) returning 1`;
+
+const overText = `select id from runs where keep_ms is not null and ended_at_ms + keep_ms < $1 and wake_at_ms is null
+  order by ended_at_ms limit $2 for update skip locked`;
+
 const oldText = `select id from runs where ended_at_ms < $1 and wake_at_ms is null
   order by ended_at_ms limit $2 for update skip locked`;
 

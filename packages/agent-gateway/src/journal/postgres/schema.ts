@@ -158,6 +158,10 @@ export const schemaSteps: readonly string[] = [
   );
   `,
   `alter table webhooks add column kind text not null default 'webhook'`,
+  `alter table runs add column keep_ms bigint;
+  create index runs_kept on runs ((ended_at_ms + keep_ms)) where keep_ms is not null;
+  create index runs_open on runs (tenant, created_at_ms) where ended_at_ms is null;
+  create index events_by_age on events (at_ms);`,
 ];
 
 export const schemaName = 'strata_agent';

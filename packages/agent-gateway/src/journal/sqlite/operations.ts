@@ -37,7 +37,12 @@ export type Operation =
       readonly nowMs: number;
       readonly leaseMs: number;
     }
-  | { readonly type: 'remove-ended'; readonly beforeMs: number; readonly limit: number }
+  | {
+      readonly type: 'remove-ended' | 'remove-events';
+      readonly beforeMs: number;
+      readonly limit: number;
+      readonly isOwn?: boolean;
+    }
   | {
       readonly type: 'publish';
       readonly tenant: string;

@@ -163,4 +163,8 @@ export const schemaSteps: readonly string[] = [
   ) strict, without rowid;
   `,
   `alter table webhooks add column kind text not null default 'webhook';`,
+  `alter table runs add column keep_ms integer;
+  create index runs_kept on runs ((ended_at_ms + keep_ms)) where keep_ms is not null;
+  create index runs_open on runs (tenant, created_at_ms) where ended_at_ms is null;
+  create index events_by_age on events (at_ms);`,
 ];

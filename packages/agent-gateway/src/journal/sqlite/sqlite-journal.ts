@@ -59,6 +59,7 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
     requests: async runId => reader.requests(runId),
     publish: (tenant, event, options) => writer.apply({ type: 'publish', tenant, event, ...options }),
     removeEnded: options => writer.apply({ type: 'remove-ended', ...options }),
+    removeEvents: options => writer.apply({ type: 'remove-events', ...options }),
     listQueues: async (tenant, { after, limit }) => reader.listQueues(tenant, after, limit),
     getQueue: async (tenant, name) => reader.getQueue(tenant, name),
     changeQueue: (tenant, name, change) => writer.apply({ type: 'change-queue', tenant, name, ...change }),

@@ -11,6 +11,13 @@ import { Statements } from './statements.ts';
 
 const busyTimeoutMs = 5000;
 
+const oldEventsText = `
+  delete from events where id in (
+    select id from events where at_ms < ? and at_ms < coalesce(
+      (select min(created_at_ms) from runs where runs.tenant = events.tenant and ended_at_ms is null), at_ms + 1
+    ) order by at_ms limit ?
+  )`;
+
 /** The one writer of a journal file. Every commit is on disk before it is acknowledged (`synchronous = full`). */
 export class SqliteWriter {
   readonly #database: DatabaseSync;
@@ -104,6 +111,8 @@ export class SqliteWriter {
         return applyToOutbox(operation.operation, this.#statements);
       case 'remove-ended':
         return this.#removeEnded(operation);
+      case 'remove-events':
+        return this.#run(oldEventsText, operation.beforeMs, operation.limit);
     }
   }
 
@@ -141,8 +150,9 @@ export class SqliteWriter {
     const { priority = defaultPriority, queue } = run;
     this.#run(
       `insert into runs (id, tenant, principal, definition, namespace, name, version, status, position, wake_at_ms,
-         idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms, priority, queue, queue_limit, queue_rank)
-       values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms, priority, queue, queue_limit, queue_rank,
+         keep_ms)
+       values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       run.id,
       run.tenant,
       run.principal,
@@ -161,6 +171,7 @@ export class SqliteWriter {
       queue?.name ?? null,
       queue?.limit ?? null,
       queue === undefined ? null : rankOf({ atMs: run.atMs, priority }),
+      run.keepEndedMs ?? null,
     );
     if (queue !== undefined)
       enterQueue(run.id, { tenant: run.tenant, name: queue.name, atMs: run.atMs }, this.#statements);
@@ -346,9 +357,14 @@ export class SqliteWriter {
   }
 
   /** One that was asked to go on is due, and stays. */
-  #removeEnded({ beforeMs, limit }: Extract<Operation, { type: 'remove-ended' }>): number {
+  #removeEnded({
+    beforeMs,
+    limit,
+    isOwn,
+  }: Extract<Operation, { readonly type: 'remove-ended' | 'remove-events' }>): number {
+    const isOver = isOwn ? 'keep_ms is not null and ended_at_ms + keep_ms < ?' : 'ended_at_ms < ?';
     const rows = this.#statements.all(
-      'select id from runs where ended_at_ms < ? and wake_at_ms is null order by ended_at_ms limit ?',
+      `select id from runs where ${isOver} and wake_at_ms is null order by ended_at_ms limit ?`,
       beforeMs,
       limit,
     );
