@@ -70,7 +70,7 @@ const serviceTiers: Readonly<Record<string, object>> = {
   openai: { flex: { multiplier: '0.5' }, batch: { multiplier: '0.5' } },
 };
 
-/** Searches of the web are charged by the use: 10 USD for a thousand (platform.claude.com "Web search tool", openai.com "API pricing"). */
+/** Searches of the web are charged by the use: 10 USD for a thousand, as articles and forums of 2026 quote both vendors. The preview of OpenAI costs models without reasoning 25. */
 const searchUsdPerMillion: Readonly<Record<string, string>> = { anthropic: '10000', openai: '10000' };
 
 const models: Record<string, unknown> = {};
