@@ -53,11 +53,13 @@ export const run = runSummary.extend({
   input: z.unknown().optional(),
   output: z.unknown().optional(),
   error: runError.optional(),
-  timings: z.object({
-    started_at: moment.optional(),
-    queued_ms: z.int().optional(),
-    duration_ms: z.int().optional(),
-  }),
+  timings: z
+    .object({
+      started_at: moment.optional(),
+      queued_ms: z.int().optional(),
+      duration_ms: z.int().optional(),
+    })
+    .optional(),
   forked_from: z
     .object({
       run: z.string(),
