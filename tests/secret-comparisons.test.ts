@@ -25,6 +25,8 @@ const allowed: Readonly<Record<string, string>> = {
   'agent-gateway/src/journal/record-rows.ts: digestOf(body) !== hash': 'digest of what is stored beside it',
   'agent-gateway/src/pipeline/decide-approval.ts: verdict.digest !== approval.digest':
     'digest of what is shown to whoever approves',
+  'agent-gateway/src/pipeline/import-run.ts: digestOfExport(bundle) !== bundle.digest':
+    'digest of an export, without a key: it tells damage, not forgery',
   'agent-gateway/src/pipeline/submit-run.ts: result.run.requestDigest !== digest':
     'digest of a request, without a key',
   'mcp-gateway/src/pipeline/reverse-requests.ts: waiting.progressToken !== token':

@@ -123,7 +123,7 @@ export const runOperations: readonly ApiOperation[] = [
   },
   view('timeline', 'Tasks, model calls, tool calls, decisions and child runs with time and cost', timeline),
   view('tasks', 'Its tasks, every visit', tasks),
-  view('cost', 'What it cost, by task, and against the run that it was forked from', cost),
+  view('cost', 'What it cost, by task, and of a fork against the other run', cost),
   {
     method: 'post',
     path: '/v1/events',
