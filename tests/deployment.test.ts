@@ -228,7 +228,7 @@ function reachableFrom(entry: string): Reached {
     files.add(file);
     const owner = relative(join(root, 'packages'), file).split('/')[0] ?? '';
     const text = readFileSync(file, 'utf8').replaceAll(/import type [^;]+;/g, '');
-    for (const match of text.matchAll(/(?:^|[\s;}])(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g)) {
+    for (const match of text.matchAll(/(?:^|[\s;}])(?:from|import)\s*\(?\s*['"]([^'"\n]+)['"]/g)) {
       const specifier = match[1] ?? '';
       const local = /^@strata\/([^/]+)\/(.+)$/.exec(specifier);
       if (specifier.startsWith('.')) visit(resolve(dirname(file), specifier));
