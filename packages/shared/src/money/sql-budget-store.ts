@@ -1,5 +1,6 @@
 import type { Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
+import { GatewayError } from '../errors/gateway-error.ts';
 import { asyncFaultPoint } from '../fault-point.ts';
 import type { SqlStore } from '../stores/sql.ts';
 import type { Budget, BudgetAlert, Charge } from './budget.ts';
@@ -120,6 +121,43 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
     const row = await db.selectFrom('budgets').selectAll().where('id', '=', id).executeTakeFirst();
     return row && toBudget(row);
   };
+
+  const openRun: BudgetStore['openRun'] = ({ id, tenant, runId, limitNanoUsd, parents }) =>
+    within(async transaction => {
+      const known = await transaction
+        .selectFrom('budgets')
+        .select('id')
+        .where('id', '=', id)
+        .executeTakeFirst();
+      if (known !== undefined)
+        return transition(transaction, [id], (accounts, atMs) =>
+          raiseAccount(accounts, { id, limitNanoUsd, atMs }),
+        );
+      const draws = parents.map(budgetId => ({
+        budgetId,
+        grantId: runGrantId(id, budgetId),
+        atMs: clock.now(),
+        need: limitNanoUsd,
+        want: limitNanoUsd,
+      }));
+      const outcome = await transition(transaction, parents, accounts =>
+        drawAll(accounts, { owner: `budget:${id}`, draws }),
+      );
+      if (outcome.type !== 'drawn') return outcome;
+      const budget: Budget = {
+        id,
+        tenant,
+        subject: { kind: 'run', id: runId },
+        limitNanoUsd,
+        window: { type: 'total' },
+        mode: 'hard',
+        version: 1,
+        parents,
+        isClosed: false,
+      };
+      await transaction.insertInto('budgets').values(toBudgetRow(budget, clock.now())).execute();
+      return outcome;
+    }, 'open-run');
 
   return {
     chargeWithin,
@@ -276,42 +314,15 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
       return row?.version ?? 0;
     },
 
-    openRun: ({ id, tenant, runId, limitNanoUsd, parents }) =>
-      within(async transaction => {
-        const known = await transaction
-          .selectFrom('budgets')
-          .select('id')
-          .where('id', '=', id)
-          .executeTakeFirst();
-        if (known !== undefined)
-          return transition(transaction, [id], (accounts, atMs) =>
-            raiseAccount(accounts, { id, limitNanoUsd, atMs }),
-          );
-        const draws = parents.map(budgetId => ({
-          budgetId,
-          grantId: runGrantId(id, budgetId),
-          atMs: clock.now(),
-          need: limitNanoUsd,
-          want: limitNanoUsd,
-        }));
-        const outcome = await transition(transaction, parents, accounts =>
-          drawAll(accounts, { owner: `budget:${id}`, draws }),
-        );
-        if (outcome.type !== 'drawn') return outcome;
-        const budget: Budget = {
-          id,
-          tenant,
-          subject: { kind: 'run', id: runId },
-          limitNanoUsd,
-          window: { type: 'total' },
-          mode: 'hard',
-          version: 1,
-          parents,
-          isClosed: false,
-        };
-        await transaction.insertInto('budgets').values(toBudgetRow(budget, clock.now())).execute();
-        return outcome;
-      }, 'open-run'),
+    async openRun(run) {
+      try {
+        return await openRun(run);
+      } catch (error) {
+        // Somebody has opened it at the same moment: it is there now.
+        if (!(error instanceof GatewayError) || error.reason !== 'unique_violation') throw error;
+        return openRun(run);
+      }
+    },
     async openRuns({ after, limit }) {
       const rows = await db
         .selectFrom('budgets')

@@ -166,6 +166,18 @@ export function budgetContract(name: string, open: (clock: ManualClock) => Promi
         expect(await totals(id)).toMatchObject({ spentNanoUsd: 90n, openNanoUsd: 0n });
     });
 
+    test('[$-1] many who open the same run at the same moment open it once', async () => {
+      const { store } = opened;
+      await store.create(budgetOf({ id: 'org', limitNanoUsd: 5000n }));
+      for (const parents of [[], ['org']]) {
+        const id = `run:of-${parents.length}`;
+        const run = { id, tenant: 'acme', runId: id, limitNanoUsd: 600n, parents };
+        const outcomes = await Promise.all(Array.from({ length: 12 }, () => store.openRun(run)));
+        expect(outcomes.map(({ type }) => type)).toEqual(Array.from({ length: 12 }, () => 'drawn'));
+      }
+      expect(await totals('org')).toMatchObject({ openNanoUsd: 600n });
+    });
+
     test('[$-1] a run is given more as far as its parents have it, in their window of now', async () => {
       const { store } = opened;
       await store.create(budgetOf({ id: 'org', limitNanoUsd: 5000n }));
