@@ -19,12 +19,14 @@ export interface DyingWorkerPlace {
   readonly far: string;
 }
 
+// Before anything takes time: the test may be over by then, and nobody says so a second time.
+process.once('disconnect', () => process.exit());
+if (!process.connected) process.exit();
 const place = JSON.parse(process.argv[2] ?? '{}') as DyingWorkerPlace; // of the test that starts it
 const journal = await open(place);
 const engines = await createEngines();
 process.once('message', message => work(message as Death));
-process.once('disconnect', () => process.exit()); // the test is over
-if (process.connected) process.send?.({ type: 'ready' });
+process.send?.({ type: 'ready' });
 
 function open({ sqlite, postgres }: DyingWorkerPlace): Promise<Journal> {
   if (sqlite !== undefined) return openSqliteJournal(sqlite);
