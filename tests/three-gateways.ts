@@ -7,6 +7,7 @@ import type { GatewayName } from '@strata/shared/identity/envelope.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { createAgentGateway } from '../packages/agent-gateway/src/app.ts';
 import { agentGatewaySection } from '../packages/agent-gateway/src/config.ts';
+import type { Answer } from '../packages/agent-gateway/test/support/gateway.ts';
 import { createAiGateway } from '../packages/ai-gateway/src/app.ts';
 import { aiGatewaySection } from '../packages/ai-gateway/src/config.ts';
 import { createMcpGateway } from '../packages/mcp-gateway/src/app.ts';
@@ -18,13 +19,6 @@ export interface ThreeGateways {
   /** JSON in, JSON out, at agent-gateway, with the user's key unless another is given. */
   call(method: string, path: string, options?: { body?: unknown; key?: string }): Promise<Answer>;
   close(): Promise<void>;
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of many shapes
-  readonly body: any;
 }
 
 /** The three gateways as one stack on loopback: each with stores and connections of its own, as their processes have, over the same data. */

@@ -1,6 +1,7 @@
 import { announcementOf } from '../domain/announcement.ts';
+import { outcomeOf } from '../domain/child-outcome.ts';
 import type { Append, NewRun, Told } from '../domain/journal.ts';
-import type { ChildOutcome, CloudEvent, RunEvent } from '../domain/run-events.ts';
+import type { CloudEvent, RunEvent } from '../domain/run-events.ts';
 import type { RunState } from '../domain/run-state.ts';
 
 /** What records have to say to others: it leaves with them, in one transaction (W11). */
@@ -90,19 +91,4 @@ function isHeld({ tasks }: RunState): boolean {
     ({ calls, child }) =>
       child?.held !== undefined || [...calls.values()].some(({ status }) => status === 'held'),
   );
-}
-
-function outcomeOf(event: RunEvent): ChildOutcome | undefined {
-  switch (event.type) {
-    case 'run-completed':
-      return { status: 'completed', output: event.output };
-    case 'run-failed':
-      return { status: 'failed', error: event.error };
-    case 'run-cancelled':
-      return { status: 'cancelled' };
-    case 'run-terminated':
-      return { status: 'terminated' };
-    default:
-      return undefined;
-  }
 }

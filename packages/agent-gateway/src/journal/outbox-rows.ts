@@ -31,6 +31,11 @@ export function toWebhook(row: Row): Webhook {
   };
 }
 
+/** Webhooks with what is on its way to them; a condition follows. */
+export const standingText = `select *,
+  (select count(*) from outbox where webhook = webhooks.id and died_at_ms is null) as waiting,
+  (select count(*) from outbox where webhook = webhooks.id and died_at_ms is not null) as dead from webhooks`;
+
 export function toStanding(row: Row): Webhook & WebhookStanding {
   return {
     ...toWebhook(row),

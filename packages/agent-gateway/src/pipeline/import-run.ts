@@ -4,6 +4,7 @@ import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { newId } from '@strata/shared/ids.ts';
 import { requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
+import { outcomeOf } from '../domain/child-outcome.ts';
 import type { NewRecord, NewRun, RunSummary, Told } from '../domain/journal.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import { replay } from '../domain/replay.ts';
@@ -186,7 +187,7 @@ function askedOf(readings: readonly Reading[], { runs }: RunExport): Told[] {
     ...run.requests.map(({ kind, payload, by }) => ({ runId: id, kind, payload, by })),
     ...[...state.children.keys()].flatMap(child => {
       const ended = runs.find(each => each.id === child);
-      const outcome = ended && outcomeOf(ended);
+      const outcome = ended && endOf(ended);
       if (outcome === undefined) return [];
       return [
         { runId: id, kind: 'child-ended' as const, payload: { runId: child, outcome }, by: `run:${child}` },
@@ -195,20 +196,9 @@ function askedOf(readings: readonly Reading[], { runs }: RunExport): Told[] {
   ]);
 }
 
-function outcomeOf({ records }: ExportedRun): ChildOutcome | undefined {
+function endOf({ records }: ExportedRun): ChildOutcome | undefined {
   const last = records.at(-1)?.event as RunEvent | undefined; // the last that it recorded
-  switch (last?.type) {
-    case 'run-completed':
-      return { status: 'completed', output: last.output };
-    case 'run-failed':
-      return { status: 'failed', error: last.error };
-    case 'run-cancelled':
-      return { status: 'cancelled' };
-    case 'run-terminated':
-      return { status: 'terminated' };
-    default:
-      return undefined;
-  }
+  return last && outcomeOf(last);
 }
 
 function invalid(detail: string): GatewayError {

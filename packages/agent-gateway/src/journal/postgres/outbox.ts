@@ -1,7 +1,7 @@
 import type { Append } from '../../domain/journal.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
 import type { DeliveryOutcome, Outbox } from '../../domain/webhook.ts';
-import { kindOf, planOf, toDelivery, toStanding, toWebhook } from '../outbox-rows.ts';
+import { kindOf, planOf, standingText, toDelivery, toStanding, toWebhook } from '../outbox-rows.ts';
 import type { Row } from '../rows.ts';
 import type { Connection, Query } from './connection.ts';
 
@@ -51,10 +51,6 @@ export async function announceToTriggers(
   await query('announce-to-triggers', triggerText, [tenant, event.type, JSON.stringify(event), atMs]);
 }
 
-const standing = `select *,
-  (select count(*) from outbox where webhook = webhooks.id and died_at_ms is null) as waiting,
-  (select count(*) from outbox where webhook = webhooks.id and died_at_ms is not null) as dead from webhooks`;
-
 const putText = `
   insert into webhooks (id, tenant, types, plan, is_paused, created_at_ms, kind) values ($1, $2, $3, $4, $5, $6, $7)
   on conflict (id) do update set types = excluded.types, plan = excluded.plan, is_paused = excluded.is_paused,
@@ -83,11 +79,11 @@ export function createPostgresOutbox({ query }: Connection): Outbox {
       await query('put-webhook', putText, values);
     },
     async get(tenant, id) {
-      const [row] = await query('get-webhook', `${standing} where tenant = $1 and id = $2`, [tenant, id]);
+      const [row] = await query('get-webhook', `${standingText} where tenant = $1 and id = $2`, [tenant, id]);
       return row && toStanding(row);
     },
     async list({ tenant, after = '', limit }) {
-      const text = `${standing} where tenant = $1 and kind = 'webhook' and id > $2 order by id limit $3`;
+      const text = `${standingText} where tenant = $1 and kind = 'webhook' and id > $2 order by id limit $3`;
       return (await query('list-webhooks', text, [tenant, after, limit])).map(toStanding);
     },
     async delete(tenant, id) {

@@ -1,6 +1,14 @@
 import type { CloudEvent } from '../../domain/run-events.ts';
 import type { ClaimedDelivery, Delivery, DeliveryOutcome, Outbox, Webhook } from '../../domain/webhook.ts';
-import { kindOf, type OutboxKind, planOf, toDelivery, toStanding, toWebhook } from '../outbox-rows.ts';
+import {
+  kindOf,
+  type OutboxKind,
+  planOf,
+  standingText,
+  toDelivery,
+  toStanding,
+  toWebhook,
+} from '../outbox-rows.ts';
 import type { Statements } from './statements.ts';
 
 /** What the writer does to the outbox, each as a part of its transaction. */
@@ -133,10 +141,6 @@ function settle(
   }
 }
 
-const standing = `select *,
-  (select count(*) from outbox where webhook = webhooks.id and died_at_ms is null) as waiting,
-  (select count(*) from outbox where webhook = webhooks.id and died_at_ms is not null) as dead from webhooks`;
-
 export function createSqliteOutbox(deps: {
   readonly apply: <Value>(operation: OutboxOperation) => Promise<Value>;
   readonly read: Statements;
@@ -145,11 +149,11 @@ export function createSqliteOutbox(deps: {
   return {
     put: webhook => apply({ type: 'put', webhook }),
     async get(tenant, id) {
-      const row = read.get(`${standing} where tenant = ? and id = ?`, tenant, id);
+      const row = read.get(`${standingText} where tenant = ? and id = ?`, tenant, id);
       return row && toStanding(row);
     },
     async list({ tenant, after = '', limit }) {
-      const text = `${standing} where tenant = ? and kind = 'webhook' and id > ? order by id limit ?`;
+      const text = `${standingText} where tenant = ? and kind = 'webhook' and id > ? order by id limit ?`;
       return read.all(text, tenant, after, limit).map(toStanding);
     },
     delete: (tenant, id) => apply({ type: 'delete', tenant, id }),

@@ -17,6 +17,23 @@ export interface Credentials {
   readonly values: Readonly<Record<string, CredentialValue>>;
 }
 
+const tokenFields = {
+  needed: ['authority', 'grant', 'client_id'],
+  optional: [
+    'client_secret',
+    'client_authentication',
+    'encoding',
+    'scopes',
+    'audiences',
+    'username',
+    'password',
+    'subject_token',
+    'subject_token_type',
+    'actor_token',
+    'actor_token_type',
+  ],
+};
+
 /** What each scheme takes; those of the second list may be left out. */
 export const schemeFields: Readonly<
   Record<Scheme, { readonly needed: readonly string[]; readonly optional: readonly string[] }>
@@ -24,37 +41,6 @@ export const schemeFields: Readonly<
   basic: { needed: ['username', 'password'], optional: [] },
   bearer: { needed: ['token'], optional: [] },
   digest: { needed: ['username', 'password'], optional: [] },
-  oauth2: {
-    needed: ['authority', 'grant', 'client_id'],
-    optional: [
-      'client_secret',
-      'client_authentication',
-      'token_endpoint',
-      'encoding',
-      'scopes',
-      'audiences',
-      'username',
-      'password',
-      'subject_token',
-      'subject_token_type',
-      'actor_token',
-      'actor_token_type',
-    ],
-  },
-  oidc: {
-    needed: ['authority', 'grant', 'client_id'],
-    optional: [
-      'client_secret',
-      'client_authentication',
-      'encoding',
-      'scopes',
-      'audiences',
-      'username',
-      'password',
-      'subject_token',
-      'subject_token_type',
-      'actor_token',
-      'actor_token_type',
-    ],
-  },
+  oauth2: { ...tokenFields, optional: [...tokenFields.optional, 'token_endpoint'] },
+  oidc: tokenFields,
 };
