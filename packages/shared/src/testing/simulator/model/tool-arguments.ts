@@ -20,7 +20,7 @@ export interface FilledArguments {
 /** Fills a tool's arguments from the words of a prompt: paths, URLs, numbers, quoted strings, `name: value` and `name=value`. */
 export function fillArguments(schema: JsonSchema | undefined, source: ArgumentSource): FilledArguments {
   const properties = schema && isObject(schema.properties) ? schema.properties : {};
-  const required = Array.isArray(schema?.required) ? schema.required.map(String) : [];
+  const required = Array.isArray(schema?.required) ? schema.required : [];
   const words = createWords(source);
   const value: Record<string, unknown> = {};
   let isComplete = true;
@@ -86,9 +86,11 @@ function createWords({ text, latestResult, takesRest }: ArgumentSource): Words {
       return value === undefined ? undefined : convert(value, shape);
     },
     guess: (name, shape) => {
-      const options = Array.isArray(shape.enum) ? shape.enum.map(String) : undefined;
+      const options = Array.isArray(shape.enum)
+        ? shape.enum.filter(option => typeof option === 'string')
+        : undefined;
       if (options) return options.find(option => text.toLowerCase().includes(option.toLowerCase()));
-      const type = String(Array.isArray(shape.type) ? shape.type[0] : (shape.type ?? 'string')).toLowerCase();
+      const type = typeOf(shape);
       if (type === 'number') return found.numbers.shift();
       if (type === 'integer') return takeInteger(found.numbers);
       if (type === 'string') return guessString(name);
@@ -104,12 +106,18 @@ function guessArray(
   found: { readonly numbers: number[]; readonly quoted: string[] },
   guessString: (name: string) => string | undefined,
 ): unknown {
-  const items = isObject(shape.items) ? String(shape.items.type ?? 'string').toLowerCase() : 'string';
+  const items = isObject(shape.items) ? typeOf(shape.items) : 'string';
   if (items === 'number' || items === 'integer') return found.numbers.length > 0 ? found.numbers : undefined;
   if (items !== 'string') return undefined;
   if (found.quoted.length > 0) return found.quoted;
   const only = guessString(name);
   return only === undefined ? undefined : [only];
+}
+
+/** The type a schema names, in lower case (Gemini writes `STRING`); a type that is no text is none. */
+function typeOf(shape: JsonSchema): string {
+  const type: unknown = Array.isArray(shape.type) ? shape.type[0] : (shape.type ?? 'string');
+  return typeof type === 'string' ? type.toLowerCase() : '';
 }
 
 function takeInteger(numbers: number[]): number | undefined {
@@ -118,7 +126,7 @@ function takeInteger(numbers: number[]): number | undefined {
 }
 
 function convert(value: string, shape: JsonSchema): unknown {
-  const type = String(Array.isArray(shape.type) ? shape.type[0] : (shape.type ?? 'string')).toLowerCase();
+  const type = typeOf(shape);
   if (type === 'number' || type === 'integer')
     return Number.isFinite(Number(value)) ? Number(value) : undefined;
   if (type === 'boolean') return /^(true|yes|on)$/i.test(value);
