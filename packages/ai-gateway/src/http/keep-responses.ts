@@ -129,7 +129,8 @@ function endedResponse(written: Buffer | string): JsonObject | undefined {
   for (const frame of new SseScanner().push(bytes)) {
     const data = frame.dataBytes();
     const event = data && parseObject(data);
-    if (event !== undefined && terminals.includes(String(event.type))) return asObject(event.response);
+    if (event !== undefined && terminals.includes(asString(event.type) ?? ''))
+      return asObject(event.response);
   }
   return undefined;
 }

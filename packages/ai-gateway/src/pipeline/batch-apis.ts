@@ -10,7 +10,7 @@ const ended = new Set(['completed', 'failed', 'expired', 'cancelled']);
 export const openaiBatches: BatchApi = {
   kind: 'batch',
   protocol: 'openai-batches',
-  hasEnded: object => ended.has(String(object.status)),
+  hasEnded: object => ended.has(asString(object.status) ?? ''),
   resultsPath({ object }, provider) {
     const file = asString(object.output_file_id);
     return file === undefined ? undefined : `${accessPath(provider, 'openai-files')}/${file}/content`;

@@ -82,7 +82,7 @@ async function tasksOf(
     const result: unknown = frame.result && JSON.parse(rawText(frame.bytes, frame.result));
     if (!isObject(result) || !Array.isArray(result.tasks)) break;
     for (const task of result.tasks.filter(isObject))
-      tasks.push({ ...task, taskId: taskId(String(task.taskId)) });
+      if (typeof task.taskId === 'string') tasks.push({ ...task, taskId: taskId(task.taskId) });
     cursor = result.nextCursor;
     if (typeof cursor !== 'string') break;
   }

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { CompileContext, TaskScope } from '../../domain/task-type.ts';
 import type { Template } from '../../domain/workflow.ts';
+import { asText } from '../as-text.ts';
 import {
   type Credentials,
   type CredentialValue,
@@ -128,5 +129,3 @@ function flat(given: Readonly<Record<string, unknown>>): Record<string, string> 
     Object.entries(named).filter((entry): entry is [string, string] => entry[1] !== undefined),
   );
 }
-
-const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value ?? ''));

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { defineTask, type TaskScope } from '../../domain/task-type.ts';
 import type { Template } from '../../domain/workflow.ts';
+import { asText } from '../as-text.ts';
 import { prepareCredentials } from '../authentication/authentication.ts';
 import { checkShape } from '../check-shape.ts';
 import { compileEndpoint, type EndpointOptions, endpointSchema } from '../endpoint.ts';
@@ -88,7 +89,7 @@ export const callHttpTask = defineTask<Options | undefined, HttpCall>({
 async function resolveUri(template: Template, scope: TaskScope): Promise<string> {
   const uri = await scope.evaluate(template);
   const members = typeof scope.input === 'object' && scope.input !== null ? scope.input : {};
-  return String(uri).replace(/\{([A-Za-z0-9_]+)\}/g, (whole, name: string) =>
+  return asText(uri).replace(/\{([A-Za-z0-9_]+)\}/g, (whole, name: string) =>
     Object.hasOwn(members, name)
       ? encodeURIComponent(asText((members as Record<string, unknown>)[name]))
       : whole,
@@ -100,5 +101,3 @@ function toTexts(value: unknown): Record<string, string> {
   const entries = Object.entries(value).filter(([, each]) => each !== null && each !== undefined);
   return Object.fromEntries(entries.map(([name, each]) => [name, asText(each)]));
 }
-
-const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { defineTask, type InDoubtAnswer, type PlannedCall } from '../../domain/task-type.ts';
 import type { TaskNode, Template } from '../../domain/workflow.ts';
+import { asText } from '../as-text.ts';
 import {
   authenticationSchema,
   type CompiledAuthentication,
@@ -59,7 +60,7 @@ export const callOpenapiTask = defineTask<Options | undefined, OpenapiCall>({
     const { document, authentication, operationId, parameters, output, redirect } = options;
     const given = parameters === undefined ? {} : await scope.evaluate(parameters);
     return {
-      document: String(await scope.evaluate(document.uri)),
+      document: asText(await scope.evaluate(document.uri)),
       documentCredentials: await prepareCredentials(document.authentication, scope),
       credentials: await prepareCredentials(authentication, scope),
       operationId,

@@ -89,7 +89,7 @@ export class OpenApiTransport implements Transport {
       case 'tools/list':
         return { result: { tools: [...(api?.tools.values() ?? [])].map(({ shown }) => shown) } };
       case 'tools/call': {
-        const tool = api?.tools.get(String(params?.name));
+        const tool = typeof params?.name === 'string' ? api?.tools.get(params.name) : undefined;
         if (!api || !tool) return { error: { code: -32602, message: 'There is no such tool.' } };
         return { result: await this.#call(api, tool, params?.arguments, request) };
       }
