@@ -7,16 +7,15 @@ const here = import.meta.dirname;
 const connections = 32;
 
 /**
- * mcp-gateway against calling the tool server itself and against a relay of the SDK's own classes: calls in a session, calls without
+ * mcp-gateway against calling the tool server itself and against relays of the SDK's own classes, as its examples show it and tuned: calls in a session, calls without
  * sessions, and the list of 500 tools.
  */
 export async function benchMcpGateway(options: { rounds: number; requests: number }): Promise<string> {
   const echo = await startProgram({ entry: join(here, 'mcp-echo-server.ts'), core: upstreamCore });
-  const relay = await startProgram({
-    entry: join(here, 'mcp-sdk-relay.ts'),
-    env: { UPSTREAM: `${echo.url}/mcp` },
-    core: gatewayCore,
-  });
+  const startRelay = (file: string) =>
+    startProgram({ entry: join(here, file), env: { UPSTREAM: `${echo.url}/mcp` }, core: gatewayCore });
+  const relay = await startRelay('mcp-sdk-relay.ts');
+  const tuned = await startRelay('mcp-sdk-relay-tuned.ts');
   const server = { type: 'streamable-http', url: `${echo.url}/mcp`, allow_private: true };
   const gateway = await startGateway('mcp-gateway', {
     listen: { port: 0 },
@@ -24,14 +23,17 @@ export async function benchMcpGateway(options: { rounds: number; requests: numbe
     namespaces: { sessions: { servers: ['echo'] }, stateless: { servers: ['modern'] } },
   });
   const direct = { url: `${echo.url}/mcp`, key: 'none', tool: 'echo' };
-  const peer = { url: `${relay.url}/mcp`, key: 'none', tool: 'echo' };
+  const relays = [
+    { name: 'SDK relay', url: `${relay.url}/mcp`, key: 'none', tool: 'echo' },
+    { name: 'tuned SDK relay', url: `${tuned.url}/mcp`, key: 'none', tool: 'echo' },
+  ];
   const through = { url: `${gateway.url}/mcp/sessions`, key: gateway.key, tool: 'echo__echo' };
   const stateless = { url: `${gateway.url}/mcp/stateless`, key: gateway.key, tool: 'modern__echo' };
   try {
     const calls = await compare(
       [
         await inSession('direct', direct, call(direct.tool)),
-        await inSession('SDK relay', peer, call(peer.tool)),
+        ...(await Promise.all(relays.map(each => inSession(each.name, each, call(each.tool))))),
         await inSession('mcp-gateway', through, call(through.tool)),
       ],
       { ...options, connections },
@@ -43,21 +45,21 @@ export async function benchMcpGateway(options: { rounds: number; requests: numbe
     const lists = await compare(
       [
         await inSession('direct', direct, list),
-        await inSession('SDK relay', peer, list),
+        ...(await Promise.all(relays.map(each => inSession(each.name, each, list)))),
         await inSession('mcp-gateway', through, list),
       ],
       { ...options, requests: Math.ceil(options.requests / 10), connections },
     );
     return [
       `#### \`tools/call\` in one session (2025-11-25), ${connections} connections\n`,
-      renderComparison(calls, 'mcp-gateway', ['SDK relay', 'direct']),
+      renderComparison(calls, 'mcp-gateway', ['SDK relay', 'tuned SDK relay', 'direct']),
       `\n#### \`tools/call\` without sessions (2026-07-28), ${connections} connections\n`,
       renderComparison(modern, 'mcp-gateway', ['direct']),
       `\n#### \`tools/list\` of 500 tools in one session, ${connections} connections\n`,
-      renderComparison(lists, 'mcp-gateway', ['SDK relay', 'direct']),
+      renderComparison(lists, 'mcp-gateway', ['SDK relay', 'tuned SDK relay', 'direct']),
     ].join('\n');
   } finally {
-    await Promise.all([gateway.stop(), relay.stop(), echo.stop()]);
+    await Promise.all([gateway, relay, tuned, echo].map(each => each.stop()));
   }
 }
 
