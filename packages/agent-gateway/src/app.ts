@@ -178,6 +178,7 @@ export async function createAgentGateway(
   }
   const removal = startRemoval({
     journal,
+    approvals,
     clock,
     log: telemetry.log,
     keepMs: () => config.current.journal.keep_ended_ms,

@@ -150,7 +150,7 @@ export const agentGatewaySection = z
           .min(1)
           .optional()
           .describe(
-            'How long a run stays after its end, with all that it recorded, and a published event. Without it: for ever.',
+            'How long a run stays after its end, with all that it recorded and its approvals, and a published event. Without it: for ever.',
           ),
         pool_size: count(6, 100).describe('PostgreSQL connections for the journal. At start.'),
       })

@@ -295,6 +295,46 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
       await journal.close();
     });
 
+    test('a definition stays as long as a run or a workflow names it, or somebody has just put it', async () => {
+      const journal = await openWithRun();
+      const hours = 3_600_000;
+      for (const letter of ['b', 'c', 'd'])
+        await journal.putDefinition({ hash: `sha256:${letter}`, document: '{}' }, 1);
+      const workflow = {
+        namespace: 'n',
+        name: 'w',
+        version: '1.0.0',
+        definition: 'sha256:b',
+        createdAtMs: 1,
+      };
+      await journal.putWorkflow('t', workflow);
+      await journal.putDefinition({ hash: 'sha256:d', document: '{}' }, 2 * hours);
+      const left = async () => {
+        const all = ['a', 'b', 'c', 'd'].map(letter => journal.getDefinition(`sha256:${letter}`));
+        return (await Promise.all(all)).flatMap(found => found?.hash.slice(-1) ?? []).join('');
+      };
+      const remove = async (beforeMs: number) => {
+        const seen: string[] = [];
+        for (let after: string | undefined = ''; after !== undefined; ) {
+          after = await journal.removeDefinitions({ beforeMs, after, limit: 3 });
+          if (after !== undefined) seen.push(after);
+        }
+        return seen;
+      };
+      expect(await remove(hours)).toEqual(['sha256:c', 'sha256:d']);
+      expect(await left()).toBe('abd');
+      const claim = (await claimOne(journal, 'a', 10)) as Claim; // it is the only one
+      await journal.append({ claim, position: 1, records: [record('x')], progress, atMs: 2, isFinal: true });
+      await journal.removeEnded({ beforeMs: hours, limit: 10 });
+      await remove(3 * hours);
+      expect(await left()).toBe('b');
+      // It can be put again, by the same process too.
+      await journal.putDefinition(definition, 3 * hours);
+      expect((await journal.createRun(newRun('run_9'))).isNew).toBe(true);
+      expect(await left()).toBe('ab');
+      await journal.close();
+    });
+
     test('[W11] what an append tells, publishes and subscribes to goes out with it, and not without it', async () => {
       const journal = await openWithRun('run_1');
       await journal.createRun(newRun('run_2'));

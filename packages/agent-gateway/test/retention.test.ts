@@ -74,3 +74,38 @@ test.each(Object.keys(stores))(
     await deps.close();
   },
 );
+
+test.each(Object.keys(stores))(
+  'a question goes with its run when it is over, and stays with one that is there (%s)',
+  async name => {
+    const deps = await createTestDeps({ name: 'agent-gateway', config: (await stores[name]?.()) ?? {} });
+    const before = await startGateway({ deps });
+    const ask = { call: 'human', with: { title: 'Go on?', assignees: ['*'], deadline: 'PT1H' } };
+    const submit = async () => {
+      const definition = definitionOf([{ ask }]);
+      return String((await before.call('POST', '/v1/runs', { body: { definition } })).body.id);
+    };
+    const ended = await submit();
+    const open = await submit();
+    const pending = async (gateway: typeof before): Promise<{ id: string; run: string; digest: string }[]> =>
+      (await gateway.call('GET', '/v1/approvals')).body.approvals;
+    await expect.poll(async () => (await pending(before)).length, { timeout: 20_000 }).toBe(2);
+    const asked = await pending(before);
+    const of = (run: string) => asked.find(each => each.run === run);
+    const decision = { decision: 'approved', digest: of(ended)?.digest };
+    await before.call('POST', `/v1/approvals/${of(ended)?.id}:decide`, { body: decision });
+    const status = async () => (await before.call('GET', `/v1/runs/${ended}`)).body.status;
+    await expect.poll(status, { timeout: 20_000 }).toBe('completed');
+    await before.close();
+
+    const after = await startGateway({ deps, config: { journal: { keep_ended_ms: 1 } } });
+    await expect
+      .poll(async () => (await after.call('GET', `/v1/approvals/${of(ended)?.id}`)).body.reason, {
+        timeout: 20_000,
+      })
+      .toBe('approval_not_found');
+    expect(await pending(after)).toMatchObject([{ run: open }]);
+    await after.close();
+    await deps.close();
+  },
+);

@@ -57,6 +57,13 @@ export interface Approvals {
   decide(approval: Approval, decision: ApprovalDecision, caller: Caller): Promise<boolean>;
   /** The run has the decision. */
   delivered(id: string): Promise<void>;
+  /** Those after this id, in its order, of which nothing more can come: they have ended, or their deadline has passed. */
+  over(page: {
+    readonly beforeMs: number;
+    readonly after: string;
+    readonly limit: number;
+  }): Promise<Pick<Approval, 'id' | 'tenant' | 'runId'>[]>;
+  remove(ids: readonly string[]): Promise<void>;
   /** Decisions that their runs do not have yet. */
   undelivered(olderThanMs: number): Promise<Approval[]>;
 }

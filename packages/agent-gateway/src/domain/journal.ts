@@ -182,6 +182,12 @@ export interface RemoveEnded {
   readonly isOwn?: boolean;
 }
 
+export interface RemoveDefinitions {
+  readonly beforeMs: number;
+  readonly after: string;
+  readonly limit: number;
+}
+
 export interface RunFilter {
   readonly tenant: string;
   readonly status: RunStatus | undefined;
@@ -198,6 +204,7 @@ export interface RunFilter {
  */
 export interface Journal {
   readonly outbox: Outbox;
+  /** It stays for an hour at least, however little is made of it. */
   putDefinition(definition: StoredDefinition, atMs: number): Promise<void>;
   getDefinition(hash: string): Promise<StoredDefinition | undefined>;
   /** Names a definition. `conflict` when the version names another one: versions never change. */
@@ -264,6 +271,11 @@ export interface Journal {
    * to listen to them. Gives how many.
    */
   removeEvents(options: { beforeMs: number; limit: number }): Promise<number>;
+  /**
+   * Looks at so many definitions after this hash and removes those that no run and no workflow names and that nobody has put since then.
+   * Gives the last that it looked at; undefined when there are no more.
+   */
+  removeDefinitions(options: RemoveDefinitions): Promise<string | undefined>;
 
   listQueues(
     tenant: string,

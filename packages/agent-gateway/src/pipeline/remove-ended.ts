@@ -1,9 +1,11 @@
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
+import type { Approvals } from '../domain/approval.ts';
 import type { Journal } from '../domain/journal.ts';
 
 export interface RemovalDeps {
-  readonly journal: Pick<Journal, 'removeEnded' | 'removeEvents'>;
+  readonly journal: Pick<Journal, 'removeEnded' | 'removeEvents' | 'removeDefinitions' | 'getRun'>;
+  readonly approvals: Pick<Approvals, 'over' | 'remove'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** How long a run stays after its end; undefined for ever. */
@@ -14,14 +16,26 @@ const lookEveryMs = 60_000;
 /** Small, because whoever writes a run meanwhile waits for it. */
 const batch = 20;
 const eventBatch = 500;
+const definitionBatch = 200;
+/** A look goes through so many: more in an hour than people decide. */
+const approvalBatch = 500;
+/** A definition that is put and that no run names yet: its submission is on its way. */
+const unusedDefinitionMs = 3_600_000;
 
-/** Removes runs that ended long enough ago, and events that nobody can listen to any more. Every worker looks; they take turns, and what one removes another does not find. */
+/**
+ * Removes runs that ended long enough ago, with their approvals; definitions that nothing names any more; and events that nobody can
+ * listen to any more. Every worker looks; they take turns, and what one removes another does not find.
+ */
 export function startRemoval(deps: RemovalDeps): { stop(): Promise<void> } {
   const stopped = new AbortController();
   let timer: Scheduled | undefined;
   let looking: Promise<void> = Promise.resolve();
+  let lastApproval = '';
   const look = () => {
     looking = removeEnded(deps, stopped.signal)
+      .then(async () => {
+        lastApproval = await removeApprovals(deps, lastApproval);
+      })
       .catch((error: unknown) => deps.log.warn({ err: error }, 'what is old could not be removed and waits'))
       .finally(() => {
         if (!stopped.signal.aborted) timer = deps.clock.schedule(lookEveryMs, look);
@@ -44,12 +58,33 @@ async function removeEnded({ journal, clock, keepMs }: RemovalDeps, signal: Abor
   while (removed === batch && !signal.aborted)
     removed = await journal.removeEnded({ beforeMs: nowMs, limit: batch, isOwn: true });
   const kept = keepMs();
-  if (kept === undefined) return;
-  const beforeMs = nowMs - kept;
-  removed = batch;
-  while (removed === batch && !signal.aborted)
-    removed = await journal.removeEnded({ beforeMs, limit: batch });
-  removed = eventBatch;
-  while (removed === eventBatch && !signal.aborted)
-    removed = await journal.removeEvents({ beforeMs, limit: eventBatch });
+  if (kept !== undefined) {
+    const beforeMs = nowMs - kept;
+    removed = batch;
+    while (removed === batch && !signal.aborted)
+      removed = await journal.removeEnded({ beforeMs, limit: batch });
+    removed = eventBatch;
+    while (removed === eventBatch && !signal.aborted)
+      removed = await journal.removeEvents({ beforeMs, limit: eventBatch });
+  }
+  await removeDefinitions(journal, { beforeMs: nowMs - unusedDefinitionMs, signal });
+}
+
+async function removeDefinitions(
+  journal: Pick<Journal, 'removeDefinitions'>,
+  { beforeMs, signal }: { readonly beforeMs: number; readonly signal: AbortSignal },
+): Promise<void> {
+  let after: string | undefined = '';
+  while (after !== undefined && !signal.aborted)
+    after = await journal.removeDefinitions({ beforeMs, after, limit: definitionBatch });
+}
+
+/** Of runs that are gone. Gives the last that was looked at; what is behind it is for the next look. */
+async function removeApprovals({ approvals, journal, clock }: RemovalDeps, after: string): Promise<string> {
+  const over = await approvals.over({ beforeMs: clock.now(), after, limit: approvalBatch });
+  const gone: string[] = [];
+  for (const { id, tenant, runId } of over)
+    if ((await journal.getRun(tenant, runId)) === undefined) gone.push(id);
+  await approvals.remove(gone);
+  return over.length < approvalBatch ? '' : (over.at(-1)?.id ?? '');
 }

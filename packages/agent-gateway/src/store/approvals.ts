@@ -95,6 +95,22 @@ export function createApprovals({
     async delivered(id) {
       await db.updateTable('approvals').set({ delivered: 1 }).where('id', '=', id).execute();
     },
+    async over({ beforeMs, after, limit }) {
+      const rows = await db
+        .selectFrom('approvals')
+        .select(['id', 'tenant', 'run_id'])
+        .where('id', '>', after)
+        .where(either =>
+          either.or([either('status', '<>', 'pending'), either('deadline_at_ms', '<', beforeMs)]),
+        )
+        .orderBy('id')
+        .limit(limit)
+        .execute();
+      return rows.map(({ id, tenant, run_id: runId }) => ({ id, tenant, runId }));
+    },
+    async remove(ids) {
+      if (ids.length > 0) await db.deleteFrom('approvals').where('id', 'in', ids).execute();
+    },
     async undelivered(olderThanMs) {
       const rows = await db
         .selectFrom('approvals')

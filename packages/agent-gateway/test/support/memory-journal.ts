@@ -43,7 +43,8 @@ export interface MemoryJournal extends Journal {
  */
 export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } = {}): MemoryJournal {
   const runs = new Map<string, Run>();
-  const definitions = new Map<string, StoredDefinition>();
+  const definitions = new Map<string, StoredDefinition & { readonly atMs: number }>();
+  const workflows = new Set<string>();
   const events: { tenant: string; key: string; type: string; payload: unknown; by: string; atMs: number }[] =
     [];
   const listeners = new Set<(runId: string) => void>();
@@ -249,11 +250,14 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
   return {
     runs,
     outbox,
-    async putDefinition(definition) {
-      definitions.set(definition.hash, definition);
+    async putDefinition(definition, atMs) {
+      definitions.set(definition.hash, { ...definition, atMs });
     },
     getDefinition: async hash => definitions.get(hash),
-    putWorkflow: async () => 'created',
+    async putWorkflow(_tenant, { definition }) {
+      workflows.add(definition);
+      return 'created';
+    },
     getWorkflow: async () => undefined,
     listWorkflows: async () => [],
     async createRun(made) {
@@ -324,6 +328,18 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       const old = events.filter(isOld).slice(0, limit);
       for (const each of old) events.splice(events.indexOf(each), 1);
       return old.length;
+    },
+    async removeDefinitions({ beforeMs, after, limit }) {
+      const looked = [...definitions.keys()]
+        .filter(hash => hash > after)
+        .sort()
+        .slice(0, limit);
+      for (const hash of looked) {
+        const isNamed = [...runs.values()].some(({ summary }) => summary.definition === hash);
+        const isOld = (definitions.get(hash)?.atMs ?? beforeMs) < beforeMs;
+        if (isOld && !isNamed && !workflows.has(hash)) definitions.delete(hash);
+      }
+      return looked.at(-1);
     },
     async removeEnded({ beforeMs, limit, isOwn = false }) {
       const old = [...runs.values()]

@@ -7,6 +7,7 @@ import { appendBatch } from './append-batch.ts';
 import { removeRuns } from './blobs.ts';
 import { claimRuns, serverNow } from './claims.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
+import { createDefinitionRows } from './definitions.ts';
 import { GroupCommit } from './group-commit.ts';
 import { Hints } from './hints.ts';
 import { insertRun, isManifold } from './insert-run.ts';
@@ -19,8 +20,6 @@ export interface PostgresJournalOptions extends ConnectionOptions {
   /** Leases are measured by the server's clock, which all workers share. Tests bring their own time. */
   readonly usesServerTime: boolean;
 }
-
-const maxKnownDefinitions = 5000;
 
 /**
  * The journal for many processes. Claims skip rows that others are taking; leases are counted by the server's clock; every append
@@ -49,27 +48,12 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
   await hints.listen();
   const commits = new GroupCommit(batch => appendBatch(batch, connection));
   const nowOf = (nowMs: number) => (options.usesServerTime ? null : nowMs);
-  const known = new Map<string, Promise<void>>();
-
-  function putDefinition(hash: string, document: string, atMs: number): Promise<void> {
-    const before = known.get(hash);
-    if (before !== undefined) return before;
-    const text = 'insert into definitions values ($1, $2, $3) on conflict do nothing';
-    const stored = query('put-definition', text, [hash, document, atMs]).then(() => {});
-    const [oldest] = known.keys();
-    if (known.size >= maxKnownDefinitions && oldest !== undefined) known.delete(oldest);
-    known.set(hash, stored);
-    stored.catch(() => known.delete(hash));
-    return stored;
-  }
+  const definitions = createDefinitionRows(query);
 
   return {
     outbox: createPostgresOutbox(connection),
-    putDefinition: ({ hash, document }, atMs) => putDefinition(hash, document, atMs),
-    async getDefinition(hash) {
-      const [row] = await query('get-definition', 'select document from definitions where hash = $1', [hash]);
-      return row && { hash, document: String(row.document) };
-    },
+    putDefinition: (definition, atMs) => definitions.put(definition, atMs),
+    getDefinition: hash => definitions.get(hash),
     async putWorkflow(tenant, { namespace, name, version, definition, createdAtMs }) {
       const id = [tenant, namespace, name, version];
       const text = `insert into workflows values ($1, $2, $3, $4, $5, $6) on conflict do nothing returning 1`;
@@ -90,7 +74,7 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
     },
 
     async createRun(run) {
-      await known.get(run.definition);
+      await definitions.isPut(run.definition);
       const row = !isManifold(run)
         ? await insertRun(run, query)
         : await connection.transaction(inside => insertRun(run, inside));
@@ -180,6 +164,7 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
     async removeEvents({ beforeMs, limit }) {
       return (await query('remove-events', oldEventsText, [beforeMs, limit])).length;
     },
+    removeDefinitions: options => definitions.remove(options),
     removeEnded: ({ beforeMs, limit, isOwn }) =>
       connection.transaction(async inside => {
         const text = isOwn ? overText : oldText;

@@ -4,6 +4,7 @@ import type {
   ClaimOptions,
   NewRun,
   ReleaseOptions,
+  RemoveDefinitions,
   RunRequest,
   StoredDefinition,
   StoredWorkflow,
@@ -43,6 +44,7 @@ export type Operation =
       readonly limit: number;
       readonly isOwn?: boolean;
     }
+  | ({ readonly type: 'remove-definitions' } & RemoveDefinitions)
   | {
       readonly type: 'publish';
       readonly tenant: string;

@@ -167,4 +167,7 @@ export const schemaSteps: readonly string[] = [
   create index runs_kept on runs ((ended_at_ms + keep_ms)) where keep_ms is not null;
   create index runs_open on runs (tenant, created_at_ms) where ended_at_ms is null;
   create index events_by_age on events (at_ms);`,
+  // `created_at_ms` of a definition: when it was last put.
+  `create index runs_by_definition on runs (definition);
+  create index workflows_by_definition on workflows (definition);`,
 ];

@@ -60,6 +60,7 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
     publish: (tenant, event, options) => writer.apply({ type: 'publish', tenant, event, ...options }),
     removeEnded: options => writer.apply({ type: 'remove-ended', ...options }),
     removeEvents: options => writer.apply({ type: 'remove-events', ...options }),
+    removeDefinitions: options => writer.apply({ type: 'remove-definitions', ...options }),
     listQueues: async (tenant, { after, limit }) => reader.listQueues(tenant, after, limit),
     getQueue: async (tenant, name) => reader.getQueue(tenant, name),
     changeQueue: (tenant, name, change) => writer.apply({ type: 'change-queue', tenant, name, ...change }),

@@ -1,0 +1,73 @@
+import { defaultPriority, rankOf } from '../../domain/queue.ts';
+import { putRequest } from './mail.ts';
+import type { Operation } from './operations.ts';
+import { enterQueue } from './queues.ts';
+import { copyRecords, insertRecord } from './records.ts';
+import type { Statements } from './statements.ts';
+
+/** Gives the id of the run: the new one, or the one that the tenant's key stands for. */
+export function insertRun(
+  { run, untilMs, payload }: Extract<Operation, { type: 'create-run' }>,
+  statements: Statements,
+): string {
+  if (run.idempotencyKey !== undefined) {
+    const known = statements.get(
+      'select id from runs where tenant = ? and idempotency_key = ?',
+      run.tenant,
+      run.idempotencyKey,
+    );
+    if (known !== undefined) return String(known.id);
+  }
+  const { priority = defaultPriority, queue } = run;
+  statements.run(
+    `insert into runs (id, tenant, principal, definition, namespace, name, version, status, position, wake_at_ms,
+       idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms, priority, queue, queue_limit, queue_rank,
+       keep_ms)
+     values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    run.id,
+    run.tenant,
+    run.principal,
+    run.definition,
+    run.namespace,
+    run.name,
+    run.version,
+    1 + (run.fork?.to ?? run.records?.length ?? 0),
+    untilMs,
+    run.idempotencyKey ?? null,
+    run.requestDigest,
+    run.traceId,
+    run.atMs,
+    run.atMs,
+    priority,
+    queue?.name ?? null,
+    queue?.limit ?? null,
+    queue === undefined ? null : rankOf({ atMs: run.atMs, priority }),
+    run.keepEndedMs ?? null,
+  );
+  if (queue !== undefined)
+    enterQueue(run.id, { tenant: run.tenant, name: queue.name, atMs: run.atMs }, statements);
+  const of = { runId: run.id, epoch: 0 };
+  insertRecord({ ...of, seq: 1 }, { kind: 'run-created', payload, atMs: run.atMs }, statements);
+  run.records?.forEach((record, index) => {
+    insertRecord({ ...of, seq: index + 2 }, record, statements);
+  });
+  if (run.fork === undefined) return run.id;
+  const { runId, to, record } = run.fork;
+  copyRecords({ from: runId, to, runId: run.id }, statements);
+  insertRecord({ ...of, seq: to + 1 }, record, statements);
+  return run.id;
+}
+
+export function importRuns(
+  { runs: [first, ...others], asked }: Extract<Operation, { type: 'import-runs' }>,
+  statements: Statements,
+): string {
+  if (first === undefined) throw new Error('Nothing to import');
+  const { tenant, atMs } = first.run;
+  const id = insertRun(first, statements);
+  if (id !== first.run.id) return id;
+  for (const each of others) insertRun(each, statements);
+  for (const { runId, kind, payload, by } of asked)
+    putRequest({ tenant, runId, kind, payload: JSON.stringify(payload), by, atMs }, statements);
+  return id;
+}
