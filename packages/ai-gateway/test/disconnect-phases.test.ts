@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { inOrder, type Plan } from '@strata/shared/testing/fake-upstream/plan.ts';
 import { jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
@@ -18,7 +18,7 @@ let silent: Server;
 
 beforeAll(async () => {
   upstream = await startFakeUpstream({ plan: [] });
-  silent = createServer(socket => socket.on('error', () => {}));
+  silent = createServer(socket => socket.on('error', () => {}).resume());
   silent.listen(0, '127.0.0.1');
   await once(silent, 'listening');
   const { port } = silent.address() as { port: number }; // it listens on a port
@@ -104,8 +104,10 @@ describe.each(asked.map(each => [each.name, each.ingress] as const))('%s', (_nam
     const connected = once(silent, 'connection');
     const client = new RawClient(gateway);
     client.send(ingress.body('silent', 'x'), ingress.path('silent'));
-    await connected;
+    const [connecting] = (await connected) as [Socket];
+    const dropped = new Promise(resolve => connecting.once('close', resolve));
     client.socket.resetAndDestroy();
+    await dropped; // long before its time to connect is over
     const records = await gateway.recorded(1);
     expect(records).toEqual([expect.objectContaining({ outcome: 'cancelled', failure: undefined })]);
   });

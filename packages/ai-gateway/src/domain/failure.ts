@@ -3,6 +3,8 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 /** Why an attempt failed, as far as the next step depends on it. */
 export type FailureClass =
   | 'transient'
+  /** A connection that was kept was closed just as it was used: nothing is known of the target. */
+  | 'connection-closed'
   | 'rate-limited'
   | 'quota'
   | 'credential'
@@ -14,6 +16,8 @@ export type FailureClass =
 interface FailureRow {
   /** Whether the same target may succeed a moment later. */
   readonly retrySame: boolean;
+  /** Whether it is to be tried again at once, before any other place. */
+  readonly repeatAtOnce: boolean;
   /** Whether another target may succeed with the same request. */
   readonly tryNext: boolean;
   /** Whether another credential of the same target may succeed. */
@@ -28,13 +32,23 @@ interface FailureRow {
 export const failureTable = {
   transient: {
     retrySame: true,
+    repeatAtOnce: false,
     tryNext: true,
     tryOtherCredential: false,
     countsAgainstTarget: true,
     showUpstreamError: false,
   },
+  'connection-closed': {
+    retrySame: true,
+    repeatAtOnce: true,
+    tryNext: true,
+    tryOtherCredential: false,
+    countsAgainstTarget: false,
+    showUpstreamError: false,
+  },
   'rate-limited': {
     retrySame: true,
+    repeatAtOnce: false,
     tryNext: true,
     tryOtherCredential: true,
     countsAgainstTarget: false,
@@ -42,6 +56,7 @@ export const failureTable = {
   },
   quota: {
     retrySame: false,
+    repeatAtOnce: false,
     tryNext: true,
     tryOtherCredential: true,
     countsAgainstTarget: false,
@@ -49,6 +64,7 @@ export const failureTable = {
   },
   credential: {
     retrySame: false,
+    repeatAtOnce: false,
     tryNext: true,
     tryOtherCredential: true,
     countsAgainstTarget: false,
@@ -56,6 +72,7 @@ export const failureTable = {
   },
   'model-gone': {
     retrySame: false,
+    repeatAtOnce: false,
     tryNext: true,
     tryOtherCredential: false,
     countsAgainstTarget: false,
@@ -63,6 +80,7 @@ export const failureTable = {
   },
   'context-too-long': {
     retrySame: false,
+    repeatAtOnce: false,
     tryNext: true,
     tryOtherCredential: false,
     countsAgainstTarget: false,
@@ -70,6 +88,7 @@ export const failureTable = {
   },
   'content-policy': {
     retrySame: false,
+    repeatAtOnce: false,
     tryNext: true,
     tryOtherCredential: false,
     countsAgainstTarget: false,
@@ -77,6 +96,7 @@ export const failureTable = {
   },
   'caller-fault': {
     retrySame: false,
+    repeatAtOnce: false,
     tryNext: false,
     tryOtherCredential: false,
     countsAgainstTarget: false,
@@ -203,6 +223,8 @@ export class AttemptFailure extends Error {
   static from(error: unknown): AttemptFailure {
     if (error instanceof AttemptFailure) return error;
     const known = GatewayError.from(error);
+    if (known.reason === 'upstream_kept_connection_closed')
+      return new AttemptFailure('connection-closed', known);
     switch (known.kind) {
       case 'upstream_failed':
       case 'timeout':
@@ -288,6 +310,7 @@ export function refusalError(
       return new GatewayError('invalid_request', `The provider '${provider}' refused the request.${words}`, {
         reason: 'upstream_refused_request',
       });
+    case 'connection-closed': // never said by an answer
     case 'transient':
       return transientError(provider, status, wait);
   }

@@ -33,7 +33,7 @@ export interface AttemptsDeps {
  * event is here, so nothing is ever tried again after a byte went to the client.
  *
  * A round tries the targets in order, at once, each that the failures so far leave any hope for, with as many of its credentials
- * as it takes. Between rounds it waits,
+ * as it takes. A kept connection that was closed as it was used costs one more attempt at the same place (F45). Between rounds it waits,
  * with jitter, and each further round must be granted by the retry budget. The failure table decides what is hopeless.
  */
 export function createAttempts(deps: AttemptsDeps): (call: Call) => Promise<Answer> {
@@ -120,8 +120,12 @@ async function goRound(
   for (const place of state.places) {
     if (state.number >= policy.maxAttempts) break;
     if (place.target === passedBy) continue;
-    const attempt = openAttempt(call, place, ++state.number);
-    const result = await tryPlace(deps, attempt);
+    let attempt = openAttempt(call, place, ++state.number);
+    let result = await tryPlace(deps, attempt);
+    if (isRepeatable(result) && state.number < policy.maxAttempts) {
+      attempt = openAttempt(call, place, ++state.number);
+      result = await tryPlace(deps, attempt);
+    }
     if (!(result instanceof AttemptFailure)) return result;
     state.last = moreTelling(state.last, { attempt, failure: result });
     const row = failureTable[result.class];
@@ -131,6 +135,10 @@ async function goRound(
   }
   state.places = hopeful;
   return undefined;
+}
+
+function isRepeatable(result: Answer | AttemptFailure): boolean {
+  return result instanceof AttemptFailure && failureTable[result.class].repeatAtOnce;
 }
 
 function openAttempt(call: Call, { target, credential }: Place, number: number): Attempt {

@@ -3,7 +3,13 @@ import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import type { CallContext, RunCall } from './call-context.ts';
 
 /** The conversation was lost with the call under way: whether the server did it, nobody knows. */
-const lostUnderWay = new Set(['server_session_lost', 'server_gone', 'server_stream_ended', 'upstream_reset']);
+const lostUnderWay = new Set([
+  'server_session_lost',
+  'server_gone',
+  'server_stream_ended',
+  'upstream_reset',
+  'upstream_kept_connection_closed',
+]);
 
 /** Methods that the protocol defines as reading. */
 const readingMethods = new Set(['prompts/get', 'resources/read', 'completion/complete']);

@@ -155,6 +155,8 @@ export class Connection {
   readonly #events: ConnectionEvents;
   /** Kept by the pool. */
   isFree = false;
+  /** Whether a request has had its whole answer over it. */
+  hasServed = false;
   #socket: Socket | undefined;
   #connectLimit: Scheduled | undefined;
   #isConnected = false;

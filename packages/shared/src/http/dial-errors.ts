@@ -1,6 +1,9 @@
 import { errors } from 'undici';
 import { GatewayError } from '../errors/gateway-error.ts';
 
+/** The reason of an error that says that a connection broke. */
+export const brokenConnection = 'upstream_reset';
+
 const unreachable = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EACCES']);
 const tls = /^(?:ERR_TLS|ERR_SSL|UNABLE_TO_|EPROTO$|HOSTNAME_MISMATCH)|CERT/;
 
@@ -45,7 +48,7 @@ export function toDialError(error: unknown, originName: string): GatewayError {
   if (tls.test(code)) {
     return fail('could not be reached over TLS with a valid certificate', { reason: 'upstream_tls' });
   }
-  return fail('broke the connection', { reason: 'upstream_reset' });
+  return fail('broke the connection', { reason: brokenConnection });
 }
 
 /** Whether undici refused the request before it sent anything. */

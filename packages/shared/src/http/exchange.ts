@@ -4,7 +4,7 @@ import type { Clock, Scheduled } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { AnswerBody, type BodySource } from './answer-body.ts';
 import type { Connection, ConnectionPool, Seeker } from './connection-pool.ts';
-import { isUnsendable, toDialError } from './dial-errors.ts';
+import { brokenConnection, isUnsendable, toDialError } from './dial-errors.ts';
 
 export interface DialResponse {
   readonly status: number;
@@ -132,7 +132,10 @@ class Exchange implements Seeker, BodySource, Dispatcher.DispatchHandler {
     const connection = this.#connection;
     this.#connection = undefined;
     this.#end();
-    connection?.release();
+    if (connection !== undefined) {
+      connection.hasServed = true;
+      connection.release();
+    }
     this.#body?.push(null);
   }
 
@@ -141,7 +144,12 @@ class Exchange implements Seeker, BodySource, Dispatcher.DispatchHandler {
       this.#connection?.release();
       this.#connection = undefined;
     }
-    this.#fail(toDialError(error, this.#options.originName));
+    const { originName } = this.#options;
+    const wasKept = this.#body === undefined && this.#connection?.hasServed === true;
+    const failure = toDialError(error, originName);
+    this.#fail(
+      wasKept && failure.reason === brokenConnection ? keptConnectionClosed(originName, error) : failure,
+    );
   }
 
   /** Of the body's reader. */
@@ -269,6 +277,14 @@ class Answer implements DialResponse {
   readAll(maxBytes: number): Promise<Buffer> {
     return this.#body.readAll(maxBytes);
   }
+}
+
+/** Nothing of an answer came over a connection that had served before: it was closed just as it was used again. */
+function keptConnectionClosed(originName: string, cause: unknown): GatewayError {
+  return new GatewayError('upstream_failed', `'${originName}' closed a kept connection as it was used.`, {
+    reason: 'upstream_kept_connection_closed',
+    cause,
+  });
 }
 
 function headersTimeout(originName: string): GatewayError {
