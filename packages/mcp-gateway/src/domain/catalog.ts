@@ -28,6 +28,8 @@ export function changeOfKind(kind: ListKind): string {
 /** One item as its server lists it: its key (a name or a URI) and whatever else the caller keeps with it. */
 export interface CatalogItem {
   readonly key: string;
+  /** It lacks what clients need to read it. */
+  readonly isRefused?: boolean;
 }
 
 /** What one server offers. */
@@ -47,7 +49,7 @@ export interface CatalogEntry<Item extends CatalogItem> {
 export interface MergedCatalog<Item extends CatalogItem> {
   /** In the order of the servers' configuration, then of the servers' own lists. */
   readonly entries: readonly CatalogEntry<Item>[];
-  /** Names that two items claim. None of them is offered: nobody can know which one is meant (M8). */
+  /** Names that two items claim, of which none is offered because nobody can know which one is meant (M8), and names of items that no client could read. */
   readonly refused: readonly { readonly exposed: string; readonly servers: readonly string[] }[];
 }
 
@@ -77,8 +79,10 @@ export function mergeNamed<Item extends CatalogItem>(
   const refused = new Map<string, readonly string[]>();
   const entries = all.filter(entry => {
     const rivals = rivalsOf(entry);
-    if (rivals) refused.set(entry.exposed, [...new Set(rivals.map(rival => rival.server))]);
-    return rivals === undefined;
+    const isRefused = rivals !== undefined || entry.item.isRefused === true;
+    const claimants = rivals ?? [entry];
+    if (isRefused) refused.set(entry.exposed, [...new Set(claimants.map(claimant => claimant.server))]);
+    return !isRefused;
   });
   return { entries, refused: [...refused].map(([exposed, servers]) => ({ exposed, servers })) };
 }

@@ -4,12 +4,14 @@ import { errorCodeOf, rawText } from '../wire/frame.ts';
 import { scanWithin } from '../wire/json-scanner.ts';
 import { stringAt } from '../wire/json-text.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
-import type { Edit } from '../wire/splice.ts';
+import { type Edit, withoutMembers } from '../wire/splice.ts';
 import { gatewayInfo } from './gateway-identity.ts';
 
 const resourceNotFound = -32002;
 const limits = { maxDepth: 128, maxNodes: 5_000_000 };
 const info = JSON.stringify(gatewayInfo);
+const modernMembers = ['resultType', 'ttlMs', 'cacheScope'];
+const openBrace = 0x7b;
 
 /** Makes a server's answer one of the revision 2026-07-28, whichever era it came from. The state has to be sealed apart. */
 export function modernEdits(method: string, answer: ResponseFrame): Edit[] {
@@ -32,23 +34,14 @@ export function modernEdits(method: string, answer: ResponseFrame): Edit[] {
 }
 
 /** Takes away what only the new era knows, for a client of the old one. */
-export function legacyEdits(answer: ResponseFrame): Edit[] {
-  const { result, bytes } = answer;
-  if (!result?.members?.has('resultType')) return [];
-  const dropped = new Set(['resultType', 'ttlMs', 'cacheScope']);
-  const edits: Edit[] = [];
-  let at = result.start + 1;
-  let isFirst = true;
-  for (const [key, span] of result.members) {
-    // From the end of the member before to the end of this one, with the comma between them.
-    if (dropped.has(key)) edits.push({ start: at, end: span.end, text: '' });
-    else if (isFirst) {
-      if (at > result.start + 1) edits.push({ start: at, end: bytes.indexOf(0x22, at), text: '' });
-      isFirst = false;
-    }
-    at = span.end;
-  }
-  return edits;
+export function legacyEdits({ result, bytes }: ResponseFrame): Edit[] {
+  if (!result?.members) return [];
+  const dropped = new Set<string>();
+  if (result.members.has('resultType')) for (const key of modernMembers) dropped.add(key);
+  // A result that is no object has its text in `content` too (2026-07-28, "Structured Content").
+  const structured = result.members.get('structuredContent');
+  if (structured && bytes[structured.start] !== openBrace) dropped.add('structuredContent');
+  return dropped.size === 0 ? [] : withoutMembers(bytes, result, dropped);
 }
 
 /** The server behind the gateway is nobody the client speaks to. */

@@ -39,7 +39,7 @@ export function renderListPage(view: CatalogView, kind: ListKind, options: ListP
 function rememberedItems(entries: Entries, kind: ListKind, options: ListPageOptions): Buffer {
   const pages = rendered.get(entries) ?? new Map<string, Buffer>();
   rendered.set(entries, pages);
-  const key = `${kind} ${options.size} ${options.position?.after ?? ''} ${options.position?.count ?? 0}`;
+  const key = `${kind} ${options.isModern} ${options.size} ${options.position?.after ?? ''} ${options.position?.count ?? 0}`;
   const known = pages.get(key);
   if (known) return known;
   const page = pageOf(entries, options);
@@ -50,11 +50,16 @@ function rememberedItems(entries: Entries, kind: ListKind, options: ListPageOpti
   return body;
 }
 
-function renderItems(page: Page<ListedItem>, kind: ListKind, { routes, cursors }: ListPageOptions): Buffer {
+function renderItems(
+  page: Page<ListedItem>,
+  kind: ListKind,
+  { routes, cursors, isModern }: ListPageOptions,
+): Buffer {
   const parts: Buffer[] = [Buffer.from(`{"${listMembers[kind]}":[`)];
   page.entries.forEach(({ item, exposed, server }, index) => {
     if (index > 0) parts.push(comma);
-    parts.push(onOneLine(renderItem(item, exposed, uri => routes.expose(server, uri))));
+    const shown = isModern ? item : (item.forSessions ?? item);
+    parts.push(onOneLine(renderItem(shown, exposed, uri => routes.expose(server, uri))));
   });
   const next = page.next && `,"nextCursor":${JSON.stringify(cursors.seal(kind, page.next))}`;
   parts.push(Buffer.from(`]${next ?? ''}`));

@@ -210,10 +210,14 @@ export class SessionCatalog {
   #mergeUris(kind: ListKind, parts: readonly LoadedPart[]): MergedCatalog<ListedItem> {
     const expose = (server: string, uri: string) =>
       kind === 'templates' ? this.routes.exposeTemplate(server, uri) : this.routes.expose(server, uri);
-    const entries = parts.flatMap(({ upstream, items }) =>
+    const all = parts.flatMap(({ upstream, items }) =>
       items.map(item => ({ exposed: expose(upstream.name, item.key), server: upstream.name, item })),
     );
-    return { entries, refused: [] };
+    const refused = all.filter(({ item }) => item.isRefused);
+    return {
+      entries: refused.length === 0 ? all : all.filter(({ item }) => !item.isRefused),
+      refused: refused.map(({ exposed, server }) => ({ exposed, servers: [server] })),
+    };
   }
 }
 

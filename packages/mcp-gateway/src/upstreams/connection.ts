@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
-import { parseFrame, parseFrames } from '../wire/frame.ts';
+import { isReadable, parseFrame, parseFrames } from '../wire/frame.ts';
 import { splice } from '../wire/splice.ts';
 import type { Transport, TransportEvents } from './transport.ts';
 
@@ -130,16 +130,7 @@ export class Connection implements TransportEvents {
       case 'bad':
         this.#events.onStray();
         if (request !== undefined) {
-          this.#take(request)?.onFailure(
-            new GatewayError(
-              'upstream_failed',
-              `The server '${this.#server}' sent a message that is not valid.`,
-              {
-                reason: 'server_message_invalid',
-                details: { server: this.#server },
-              },
-            ),
-          );
+          this.#take(request)?.onFailure(this.#invalid());
         }
     }
   }
@@ -156,7 +147,8 @@ export class Connection implements TransportEvents {
       return;
     }
     if (frame.bytes.length <= this.#maxResultBytes) {
-      pending.onAnswer(frame);
+      if (isReadable(frame)) pending.onAnswer(frame);
+      else pending.onFailure(this.#invalid());
       return;
     }
     pending.onFailure(
@@ -218,6 +210,14 @@ export class Connection implements TransportEvents {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
     return pending;
+  }
+
+  #invalid(): GatewayError {
+    const server = this.#server;
+    return new GatewayError('upstream_failed', `The server '${server}' sent a message that is not valid.`, {
+      reason: 'server_message_invalid',
+      details: { server },
+    });
   }
 
   #failAll(error: GatewayError): void {

@@ -17,13 +17,14 @@ import {
   scanJson,
 } from './json-scanner.ts';
 import { decodeString, stringAt } from './json-text.ts';
+import { relatedTask } from './modern/meta.ts';
 
 const maxIdBytes = 1024;
 const nullByte = 0x6e;
 const frameShape: Shape = {
   params: { _meta: {}, ref: {}, inputResponses: {} },
   error: {},
-  result: { inputRequests: {} },
+  result: { inputRequests: {}, _meta: { [relatedTask]: {} } },
 };
 
 /** Reads one message; also the elements of a batch, each by itself. */
@@ -124,6 +125,29 @@ export function errorCodeOf(frame: ResponseFrame): number | undefined {
   const span = frame.error?.members?.get('code');
   const code = span ? Number(rawText(frame.bytes, span)) : Number.NaN;
   return Number.isInteger(code) ? code : undefined;
+}
+
+/**
+ * Whether an answer has the form that every client can read (2025-11-25, "JSON-RPC"). Official clients do not even see that one which
+ * has not is an answer, and wait for it.
+ */
+export function isReadable(frame: ResponseFrame): boolean {
+  const { bytes, result, error } = frame;
+  if (error) {
+    const isCode = Number.isSafeInteger(errorCodeOf(frame));
+    return isCode && stringAt(bytes, error.members?.get('message')) !== undefined;
+  }
+  const meta = result?.members?.get('_meta');
+  if (!meta) return result?.members !== undefined;
+  const token = meta.members?.get('progressToken');
+  const task = meta.members?.get(relatedTask);
+  const hasToken = token === undefined || isToken(rawText(bytes, token));
+  const hasTask = task === undefined || stringAt(bytes, task.members?.get('taskId')) !== undefined;
+  return meta.members !== undefined && hasToken && hasTask;
+}
+
+function isToken(raw: string): boolean {
+  return raw.startsWith('"') || Number.isSafeInteger(Number(raw));
 }
 
 const notUtf8: BadFrame = {

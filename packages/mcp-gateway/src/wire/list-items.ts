@@ -1,16 +1,19 @@
 import { isObject } from '../domain/capabilities.ts';
 import type { CatalogItem, ListKind } from '../domain/catalog.ts';
-import type { ResponseFrame, Span } from '../domain/frame.ts';
-import { scanElements, scanJson, scanWithin } from './json-scanner.ts';
+import type { ResponseFrame, ScannedValue, Span } from '../domain/frame.ts';
+import { formOf } from './item-form.ts';
+import { JsonScanError, scanElements, scanJson, scanWithin } from './json-scanner.ts';
 import { stringAt } from './json-text.ts';
 import { hasValidHeaders } from './modern/param-headers.ts';
 import { copySpan } from './render.ts';
-import { type Edit, splice } from './splice.ts';
+import { type Edit, splice, withoutMembers } from './splice.ts';
 
 /** One tool, prompt, resource or template as its server described it, with the place of its key. */
 export interface ListedItem extends CatalogItem {
   readonly bytes: Buffer;
   readonly keySpan: Span;
+  /** What clients with sessions are shown instead, where they cannot read the whole. */
+  readonly forSessions?: ListedItem;
 }
 
 export const listMethods: Readonly<Record<ListKind, string>> = {
@@ -37,14 +40,17 @@ const keyMembers: Readonly<Record<ListKind, string>> = {
 
 const limits = { maxDepth: 128, maxNodes: 5_000_000 };
 
-/** Reads one page of a server's list. Items without a key are left out, and without `hasTasks` those that can only run as a task. */
+/**
+ * Reads one page of a server's list. Items without a key are left out, and without `hasTasks` those that can only run as a task; those
+ * that lack something else are marked.
+ */
 export function readListPage(
   frame: ResponseFrame,
   kind: ListKind,
   hasTasks: boolean,
 ): { items: ListedItem[]; nextCursor: string | undefined } {
   const array = frame.result?.members?.get(listMembers[kind]);
-  const elements = array ? scanElements(frame.bytes, array, {}, limits) : [];
+  const elements = array ? scanElements(frame.bytes, array, undefined, limits) : [];
   const items = elements
     .map(element => readItem(copySpan(frame.bytes, element), kind, hasTasks))
     .filter(item => item !== undefined);
@@ -52,11 +58,20 @@ export function readListPage(
 }
 
 function readItem(bytes: Buffer, kind: ListKind, hasTasks: boolean): ListedItem | undefined {
-  if (kind === 'tools' && !hasTasks && bytes.includes('"execution"')) {
-    const plain = withoutTaskSupport(bytes);
-    return plain && itemAt(plain, kind);
+  try {
+    const whole = scanJson(bytes, { execution: {} }, limits);
+    const form = formOf(kind, bytes.toString());
+    const taskEdits =
+      kind === 'tools' && !hasTasks && !form.unfit.has('execution') ? withoutTasks(bytes, whole) : [];
+    if (taskEdits === undefined) return undefined;
+    const item = itemAt(splice(bytes, [...taskEdits, ...withoutMembers(bytes, whole, form.unfit)]), kind);
+    if (!item) return undefined;
+    const forSessions = form.isModernOutput ? withoutOutputSchema(item, kind) : undefined;
+    return { ...item, isRefused: !form.isWhole, ...(forSessions && { forSessions }) };
+  } catch (error) {
+    if (error instanceof JsonScanError) return undefined; // one key twice: nobody knows what it is
+    throw error;
   }
-  return itemAt(bytes, kind);
 }
 
 function itemAt(bytes: Buffer, kind: ListKind): ListedItem | undefined {
@@ -67,16 +82,22 @@ function itemAt(bytes: Buffer, kind: ListKind): ListedItem | undefined {
   return { key, bytes, keySpan: { start: keySpan.start, end: keySpan.end } };
 }
 
+function withoutOutputSchema({ bytes }: ListedItem, kind: ListKind): ListedItem | undefined {
+  const whole = scanJson(bytes, {}, limits);
+  return itemAt(splice(bytes, withoutMembers(bytes, whole, new Set(['outputSchema']))), kind);
+}
+
 /**
  * Where tasks of the revision 2025-11-25 are not carried, a tool is not shown as if they were; one that can only run as a task is not shown
- * at all.
+ * at all (`undefined`).
  */
-function withoutTaskSupport(bytes: Buffer): Buffer | undefined {
-  const members = scanJson(bytes, { execution: {} }, limits).members;
+function withoutTasks(bytes: Buffer, { members }: ScannedValue): Edit[] | undefined {
   const execution = members?.get('execution');
   const support = stringAt(bytes, execution?.members?.get('taskSupport'));
   if (support === 'required') return undefined;
-  return support === undefined || !execution ? bytes : splice(bytes, [{ ...execution, text: '{}' }]);
+  return support === undefined || !execution
+    ? []
+    : [{ start: execution.start, end: execution.end, text: '{}' }];
 }
 
 /** Writes one item under the key a client sees. */

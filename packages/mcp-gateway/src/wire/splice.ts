@@ -1,4 +1,6 @@
-import type { Span } from '../domain/frame.ts';
+import type { ScannedValue, Span } from '../domain/frame.ts';
+
+const quote = 0x22;
 
 /** Replaces the bytes of a span. An empty span inserts. */
 export interface Edit extends Span {
@@ -19,6 +21,23 @@ export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
   }
   parts.push(bytes.subarray(at));
   return Buffer.concat(parts);
+}
+
+/** Takes members out of an object whose members were recorded, each with the comma that goes with it. */
+export function withoutMembers(bytes: Buffer, object: ScannedValue, keys: ReadonlySet<string>): Edit[] {
+  const edits: Edit[] = [];
+  let at = object.start + 1;
+  let isFirst = true;
+  for (const [key, span] of object.members ?? []) {
+    // From the end of the member before to the end of this one, with the comma between them.
+    if (keys.has(key)) edits.push({ start: at, end: span.end, text: '' });
+    else if (isFirst) {
+      if (at > object.start + 1) edits.push({ start: at, end: bytes.indexOf(quote, at), text: '' });
+      isFirst = false;
+    }
+    at = span.end;
+  }
+  return edits;
 }
 
 /**

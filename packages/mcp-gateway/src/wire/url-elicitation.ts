@@ -17,7 +17,7 @@ export function asInputRequired(frame: ResponseFrame): ResponseFrame | undefined
   const pages =
     isObject(value) && Array.isArray(value.elicitations) ? value.elicitations.filter(isObject) : [];
   const questions = pages.slice(0, maxUrls).flatMap(({ url, message }, index) => {
-    const params = { mode: 'url', url, message };
+    const params = { mode: 'url', url, message: typeof message === 'string' ? message : '' };
     return typeof url === 'string' ? [[`u${index + 1}`, { method: 'elicitation/create', params }]] : [];
   });
   if (questions.length === 0) return undefined;

@@ -47,12 +47,12 @@ function collect(tool: Described): ParamHeader[] | undefined {
     for (const [key, property] of Object.entries(schema.properties)) {
       if (!isRecord(property)) continue;
       if (Object.hasOwn(property, annotation)) {
-        const name = property[annotation];
-        const isName = typeof name === 'string' && headerName.test(name) && !names.has(name.toLowerCase());
+        const given = property[annotation];
+        const name = typeof given === 'string' ? given.toLowerCase() : '';
+        const isName = headerName.test(name) && !names.has(name);
         if (!isName || !primitives.includes(property.type)) isValid = false;
-        const header = `mcp-param-${String(name).toLowerCase()}`;
-        names.add(String(name).toLowerCase());
-        found.push({ path: [...path, key], header });
+        names.add(name);
+        found.push({ path: [...path, key], header: `mcp-param-${name}` });
       }
       walk(property, [...path, key]);
     }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { placesIn, replaced } from '../json-places.ts';
 import { type Simulator, startSimulator } from './simulator.ts';
 
 let simulator: Simulator;
@@ -143,20 +144,4 @@ function send(path: string, body: unknown): Promise<Response> {
 function post(path: string, body: string): Promise<Response> {
   const headers = { authorization: 'Bearer x', 'x-goog-api-key': 'x', 'anthropic-version': '2023-06-01' };
   return fetch(simulator.url + path, { method: 'POST', headers, body });
-}
-
-type Place = readonly (string | number)[];
-
-function placesIn(value: unknown, at: Place = []): Place[] {
-  if (typeof value !== 'object' || value === null) return [at];
-  const entries = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
-  return [at, ...entries.flatMap(([key, inner]) => placesIn(inner, [...at, key]))];
-}
-
-function replaced(value: unknown, [first, ...rest]: Place, by: unknown): unknown {
-  if (first === undefined) return by;
-  if (Array.isArray(value))
-    return value.map((inner, index) => (index === first ? replaced(inner, rest, by) : inner));
-  const object = value as Record<string, unknown>; // A place leads through arrays and objects only.
-  return { ...object, [first]: replaced(object[first], rest, by) };
 }
