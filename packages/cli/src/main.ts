@@ -1,16 +1,27 @@
 import { ConfigError } from '@strata/shared/config/problem.ts';
+import { limitUnits } from '@strata/shared/limits/limit.ts';
 import { usageGroups } from '@strata/shared/money/usage-report.ts';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { exportAudit, parseMoment, verifyAudit } from './audit/command.ts';
-import { showBudgets } from './budgets/command.ts';
+import { changeBudget, createBudget, deleteBudget, showBudgets } from './budgets/command.ts';
 import { createKey, deleteKey, disableKey, listKeys, parseGraceMinutes, rotateKey } from './keys/command.ts';
-import { showLimits } from './limits/command.ts';
+import { deleteLimit, setLimit, showLimits } from './limits/command.ts';
 import { importPrices, showPrices } from './prices/command.ts';
 import { startStack } from './start/command.ts';
 import { showTree } from './tree/command.ts';
-import { parseDays, parseGroups, showUsage } from './usage/command.ts';
+import {
+  parseDays,
+  parseFilter,
+  parseGroups,
+  parseMonth,
+  parseTimeZone,
+  showUsage,
+  usageFilters,
+} from './usage/command.ts';
 
-const program = new Command('strata').description('Three gateways for AI systems: models, tools, agents.');
+const program = new Command('strata')
+  .description('Three gateways for AI systems: models, tools, agents.')
+  .enablePositionalOptions();
 
 program
   .command('start')
@@ -63,7 +74,20 @@ program
   .command('usage')
   .description('What was used and what it cost, as CSV.')
   .option('--by <groups>', `some of ${usageGroups.join(', ')}, with commas between`, parseGroups, ['model'])
-  .option('--days <days>', 'how many days back from now', parseDays, 30)
+  .option(
+    '--where <name=glob>',
+    `only what fits; by ${usageFilters.join(', ')}; may be repeated`,
+    parseFilter,
+  )
+  .option('--days <days>', 'how many days back', parseDays, 30)
+  .option('--from <moment>', 'from this date or moment on', parseMoment)
+  .option('--to <moment>', 'before this date or moment', parseMoment)
+  .addOption(
+    new Option('--month <month>', "a calendar month such as 2026-10, or 'this', or 'last'")
+      .argParser(parseMonth)
+      .conflicts(['from', 'to', 'days']),
+  )
+  .option('--time-zone <zone>', 'where the month begins at midnight', parseTimeZone, 'UTC')
   .option('--tenant <tenant>', 'only this organisation')
   .action(showUsage);
 
@@ -73,17 +97,46 @@ program
   .option('--tenant <tenant>', 'only this organisation')
   .action(showTree);
 
-program
+const budgets = program
   .command('budgets')
   .description('One line a budget: id, organisation, subject, window, mode, limit, spent, open, lost.')
   .option('--tenant <tenant>', 'only this organisation')
   .action(showBudgets);
+budgets
+  .command('create')
+  .description('Make a budget. It holds in every process within a second.')
+  .requiredOption('--subject <subject>', 'what it is for, such as team:support or model:claude*')
+  .requiredOption('--limit <usd>', 'USD, such as 25.50')
+  .option('--window <window>', 'day, week, month, rolling or total', 'month')
+  .option('--time-zone <zone>', 'where a calendar window begins at midnight')
+  .option('--hours <hours>', 'length of a rolling window')
+  .option('--mode <mode>', 'hard refuses, soft only tells')
+  .option('--tenant <tenant>', 'the organisation', 'default')
+  .action(createBudget);
+budgets
+  .command('change <id>')
+  .description('Give a budget another limit or mode.')
+  .option('--limit <usd>', 'USD')
+  .option('--mode <mode>', 'hard or soft')
+  .action(changeBudget);
+budgets.command('delete <id>').description('Remove a budget.').action(deleteBudget);
 
-program
+const limits = program
   .command('limits')
   .description('One line a limit: id, organisation, name, subject, unit, amount, window in seconds.')
   .option('--tenant <tenant>', 'only this organisation')
   .action(showLimits);
+limits
+  .command('set <name>')
+  .description('Make a limit, or give the one of that name another amount and window.')
+  .requiredOption('--subject <subject>', 'what is limited, such as key:* or tool:search*')
+  .requiredOption('--unit <unit>', `one of ${limitUnits.join(', ')}`)
+  .requiredOption('--amount <amount>', 'how many in the window')
+  .option('--per <window>', 'second, minute, hour or day')
+  .option('--shared', 'all ids that fit the subject share it', false)
+  .option('--tenant <tenant>', 'the organisation', 'default')
+  .action(setLimit);
+limits.command('delete <id>').description('Take a limit back.').action(deleteLimit);
 
 const audit = program.command('audit').description('The log of who did what.');
 audit

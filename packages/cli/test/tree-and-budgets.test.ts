@@ -68,3 +68,97 @@ test('`strata limits` shows those of the configuration and those that were set',
     'config:house\tacme\thouse\tteam:support\ttool_calls\t7\t3600\nlim_1\tacme\tcalls\tkey:*\trequests\t5\t60\nlim_2\tacme\troom\tkey:*\tconcurrency\t5\t\n',
   );
 });
+
+const auditedChanges = async () => {
+  const lines = strata('audit', 'export', '--tenant', 'changes').stdout.trim().split('\n');
+  return lines.map(text => {
+    const { action, target, details } = JSON.parse(text).record;
+    return { action, target, details };
+  });
+};
+
+test('[I18] a limit is set, set anew and taken back by `strata limits`, and each is one entry of the audit log', async () => {
+  const of = (...args: string[]) => strata('limits', ...args);
+  const set = (...args: string[]) =>
+    of(
+      'set',
+      'searches',
+      '--tenant',
+      'changes',
+      '--subject',
+      'tool:search*',
+      '--unit',
+      'tool_calls',
+      ...args,
+    );
+  const made = set('--amount', '100', '--per', 'hour').stdout;
+  const [id = ''] = made.split('\t');
+  expect(made).toBe(`${id}\tchanges\tsearches\ttool:search*\ttool_calls\t100\t3600\n`);
+  expect(set('--amount', '7').stdout).toBe(made.replace('100\t3600', '7\t60'));
+  expect(of('--tenant', 'changes').stdout).toBe(made.replace('100\t3600', '7\t60'));
+  expect(await deps.limitRules.find(id)).toMatchObject({ amount: 7, windowMs: 60_000, isEach: true });
+  const other = set('--amount', '5', '--shared');
+  expect([other.status, other.stderr]).toEqual([
+    1,
+    `The limit 'searches' (${id}) counts tool_calls of tool:search*. Delete it first, or choose another name.\n`,
+  ]);
+  expect(of('delete', id).stderr).toBe(`Limit ${id} is gone.\n`);
+  expect(of('--tenant', 'changes').stdout).toBe('');
+  expect(of('delete', id).stderr).toBe('There is no such limit.\n');
+  expect(of('delete', 'config:house').stderr).toContain('Change it there.');
+  const entries = (await auditedChanges()).filter(entry => entry.target.id === id);
+  expect(entries.map(entry => [entry.action, entry.details.amount, entry.details.per])).toEqual([
+    ['limit.create', 100, 'hour'],
+    ['limit.change', 7, 'minute'],
+    ['limit.delete', 7, 'minute'],
+  ]);
+});
+
+test('[I18] a budget is made, changed and removed by `strata budgets`, and each is one entry of the audit log', async () => {
+  const of = (...args: string[]) => strata('budgets', ...args);
+  const made = of(
+    ...['create', '--tenant', 'changes', '--subject', 'team:support', '--limit', '500'],
+    ...['--time-zone', 'Europe/Berlin'],
+  ).stdout;
+  const [id = ''] = made.split('\t');
+  expect(made).toBe(
+    `${id}\tchanges\tteam:support\tmonth\thard\t500.000000000\t0.000000000\t0.000000000\t0.000000000\n`,
+  );
+  expect(await deps.budgetStore.find(id)).toMatchObject({
+    window: { type: 'month', timeZone: 'Europe/Berlin' },
+  });
+  const changed = of('change', id, '--limit', '0.25', '--mode', 'soft').stdout;
+  expect(changed).toContain(`${id}\tchanges\tteam:support\tmonth\tsoft\t0.250000000\t`);
+  expect(of('--tenant', 'changes').stdout).toBe(changed);
+  expect(of('delete', id).stderr).toBe(`Budget ${id} is gone.\n`);
+  expect(of('--tenant', 'changes').stdout).toBe('');
+  expect(of('change', 'config:house', '--limit', '1').stderr).toContain('Change it there.');
+  const entries = (await auditedChanges()).filter(entry => entry.target.id === id);
+  expect(entries.map(entry => [entry.action, entry.details.limit_usd])).toEqual([
+    ['budget.create', '500.000000000'],
+    ['budget.change', '0.250000000'],
+    ['budget.delete', '0.250000000'],
+  ]);
+});
+
+test.each([
+  [
+    ['limits', 'set', 'x', '--subject', 'nobody', '--unit', 'requests', '--amount', '1'],
+    'expected a subject',
+  ],
+  [['limits', 'set', 'x', '--subject', 'key:*', '--unit', 'miles', '--amount', '1'], 'unit: Invalid option'],
+  [
+    ['limits', 'set', 'x', '--subject', 'key:*', '--unit', 'requests', '--amount', 'some'],
+    'amount: Invalid input',
+  ],
+  [['budgets', 'create', '--subject', 'team:a', '--limit', 'much'], 'limit_usd: expected an amount'],
+  [
+    ['budgets', 'create', '--subject', 'team:a', '--limit', '1', '--time-zone', 'Mars'],
+    'expected a time zone',
+  ],
+  [['budgets', 'create', '--subject', 'team:a', '--limit', '1', '--window', 'rolling'], 'window.hours'],
+])('%j is refused, saying why', (args, message) => {
+  const { status, stderr } = strata(...args);
+  expect(status).not.toBe(0);
+  expect(stderr).toContain(message);
+});

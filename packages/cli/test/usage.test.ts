@@ -35,6 +35,14 @@ beforeAll(async () => {
   add('2', 'acme', 'user:ada', 'small', 1n);
   add('3', 'acme', '=cmd("x")', 'odd', undefined);
   add('4', 'other', 'user:bob', 'small', 9n);
+  const october = { ...common, tenant: 'acme', principal: 'user:eve', usage, costNanoUsd: 10n };
+  const spend = (id: string, at: string, team: string, model: string) =>
+    deps.ledger.record({ ...october, id, atMs: Date.parse(at), team, model });
+  spend('5', '2024-10-01T00:00:00Z', 'support', 'claude-sonnet-5');
+  spend('6', '2024-10-31T22:59:59Z', 'support', 'claude-haiku-5');
+  spend('7', '2024-10-31T23:30:00Z', 'support', 'claude-haiku-5'); // November in Berlin
+  spend('8', '2024-10-15T00:00:00Z', 'support', 'gpt-5-mini');
+  spend('9', '2024-10-15T00:00:00Z', 'sales', 'claude-haiku-5');
   await deps.ledger.flush();
 });
 afterAll(() => deps.close());
@@ -47,6 +55,29 @@ test('`strata usage` gives exact costs by model, and says what has none', () => 
   );
 });
 
+const costsOf = (csv: string) =>
+  csv
+    .trim()
+    .split('\n')
+    .slice(1)
+    .map(line => {
+      const fields = line.split(',');
+      return [fields[0], fields[1], fields[6]];
+    });
+
+test('what did the support team spend on Claude in a month? One command answers, by the calendar of the place', () => {
+  const ask = (...more: string[]) => {
+    const filters = ['--where', 'team=support', '--where', 'model=claude*'];
+    return costsOf(strata('--tenant', 'acme', '--by', 'team', ...filters, ...more).stdout);
+  };
+  expect(ask('--month', '2024-10')).toEqual([['support', '3', '0.000000030']]);
+  expect(ask('--month', '2024-10', '--time-zone', 'Europe/Berlin')).toEqual([
+    ['support', '2', '0.000000020'],
+  ]);
+  expect(ask('--from', '2024-10-31', '--to', '2024-11-01')).toEqual([['support', '2', '0.000000020']]);
+  expect(ask('--month', 'last')).toEqual([]);
+});
+
 test('a name that a spreadsheet would run is text', () => {
   expect(strata('--by', 'principal').stdout).toContain(`"'=cmd(""x"")",1,`);
 });
@@ -54,6 +85,11 @@ test('a name that a spreadsheet would run is text', () => {
 test.each([
   [['--by', 'colour'], 'Known: tenant, team, project, principal'],
   [['--days', '0'], 'Expected a whole number'],
+  [['--month', 'next'], "Expected '2026-10', 'this' or 'last'."],
+  [['--month', 'last', '--days', '3'], 'cannot be used with'],
+  [['--time-zone', 'Mars'], 'Expected a time zone'],
+  [['--where', 'colour=red'], 'Expected each of team, project'],
+  [['--where', 'team=a', '--where', 'team=b'], 'at most once'],
 ])('%j is refused with what is expected', (args, message) => {
   const { status, stderr } = strata(...args);
   expect(status).not.toBe(0);

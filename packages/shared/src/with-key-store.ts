@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { Transaction } from 'kysely';
+import type { ChangedTarget } from './admin/admin-route.ts';
 import { createAuditKeys } from './audit/audit-keys.ts';
+import type { AuditEvent } from './audit/audit-record.ts';
 import { recordBeside } from './audit/record-beside.ts';
 import { systemClock } from './clock.ts';
 import { loadConfig } from './config/load.ts';
@@ -9,6 +11,7 @@ import { rootSchema, type SharedConfig } from './config/root-schema.ts';
 import { pepperOf } from './gateway-deps.ts';
 import { createKeyStore, type KeyStore, type VirtualKey } from './identity/key-store.ts';
 import type { ChangeOptions } from './identity/tree-store.ts';
+import type { Secret } from './secret.ts';
 import { openSqlStore } from './stores/open-sql.ts';
 import { type SharedSchema, sharedMigrations } from './stores/shared-schema.ts';
 import type { SqlStore } from './stores/sql.ts';
@@ -20,33 +23,56 @@ export function loadSharedConfig(): SharedConfig {
   return loadConfig(rootSchema({}), { source: basename(path), text }, { env: process.env });
 }
 
-/** Makes the audit entry of a change of a key, for the store to enter it in the same transaction. */
-export type Audited = (action: string) => ChangeOptions<VirtualKey>;
+/** Makes the audit entry of a change, for the store to enter it in the same transaction. */
+export type Audited = <Changed extends { readonly tenant: string }>(
+  action: string,
+  describe: (changed: Changed) => ChangedTarget & Pick<AuditEvent, 'details'>,
+) => { readonly record: (transaction: object, changed: Changed) => Promise<void> };
 
-/** For programs beside the gateways: opens the store that the configuration names, hands its keys to `work`, and closes it. */
-export function withKeyStore<T>(
+/** The same for a change of a key. */
+export type AuditedKey = (action: string) => ChangeOptions<VirtualKey>;
+
+/** For programs beside the gateways that change what the store holds. Opens it, hands it to `work`, and closes it. */
+export function withAuditedStore<T>(
   config: SharedConfig,
-  work: (keys: KeyStore, audited: Audited) => Promise<T>,
+  work: (sql: SqlStore<SharedSchema>, audited: Audited, pepper: Secret) => Promise<T>,
 ): Promise<T> {
   const pepper = pepperOf(config, join(resolve(config.data_dir), 'secrets'));
-  const clock = systemClock;
-  const enter = recordBeside({ keys: createAuditKeys(pepper), clock, program: 'strata' });
-  const audited: Audited = action => ({
-    record: (transaction, { tenant, id, principal, prefix }) =>
-      // The store of keys sees its own tables; all of them are in one database.
-      enter(transaction as object as Transaction<SharedSchema>, {
-        tenant,
+  const enter = recordBeside({ keys: createAuditKeys(pepper), clock: systemClock, program: 'strata' });
+  const audited: Audited = (action, describe) => ({
+    record(transaction, changed) {
+      const { type, id, details } = describe(changed);
+      // A store sees its own tables; all of them are in one database.
+      return enter(transaction as Transaction<SharedSchema>, {
+        tenant: changed.tenant,
         category: 'admin',
         action,
         outcome: 'succeeded',
-        target: { type: 'key', id },
-        details: { principal, prefix },
-      }),
+        target: { type, id },
+        details,
+      });
+    },
   });
-  return withSqlStore(config, sql => work(createKeyStore({ sql, pepper, clock }), audited));
+  return withSqlStore(config, sql => work(sql, audited, pepper));
 }
 
-/** The same for the whole store. */
+/** The same for the keys in it. */
+export function withKeyStore<T>(
+  config: SharedConfig,
+  work: (keys: KeyStore, audited: AuditedKey) => Promise<T>,
+): Promise<T> {
+  return withAuditedStore(config, (sql, audited, pepper) =>
+    work(createKeyStore({ sql, pepper, clock: systemClock }), action =>
+      audited<VirtualKey>(action, ({ id, principal, prefix }) => ({
+        type: 'key',
+        id,
+        details: { principal, prefix },
+      })),
+    ),
+  );
+}
+
+/** For programs that only read. */
 export async function withSqlStore<T>(
   config: SharedConfig,
   work: (sql: SqlStore<SharedSchema>) => Promise<T>,

@@ -443,12 +443,35 @@ function adminTests(name: string, config: () => Promise<Record<string, unknown>>
       ['GET', '/keys?colour=red', undefined, ''],
       ['GET', '/usage?by=colour', undefined, 'by'],
       ['GET', '/usage?by=team,team', undefined, 'by'],
+      ['GET', '/usage?month=next', undefined, 'month'],
+      ['GET', '/usage?month=last&time_zone=Mars', undefined, 'time_zone'],
       ['GET', '/audit?from=yesterday', undefined, 'from'],
     ])('%s %s %j is refused, saying where', async (method, path, body, at) => {
       const reply = await call({ method, path, body });
       expect(reply.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
       expect(reply.body).toMatchObject({ status: 400, reason: 'admin_request_invalid' });
       expect(reply.body.issues).toMatchObject([{ path: at }]);
+    });
+
+    test('a budget of the configuration is shown and is changed there', async () => {
+      await bench.deps.budgetStore.create({
+        id: 'config:house',
+        tenant: 'default',
+        subject: { kind: 'team', id: 'a' },
+        limitNanoUsd: 1n,
+        window: { type: 'total' },
+        mode: 'soft',
+      });
+      const path = '/budgets/config:house';
+      expect((await call({ path })).body).toMatchObject({ subject: 'team:a', limit_usd: '0.000000001' });
+      const any = { 'if-match': '*' };
+      for (const more of [{ method: 'PATCH', body: { limit_usd: '9' } }, { method: 'DELETE' }])
+        expect((await call({ ...more, path, headers: any })).body).toMatchObject({
+          status: 409,
+          reason: 'budget_in_config',
+        });
+      expect(await bench.deps.budgetStore.find('config:house')).toMatchObject({ limitNanoUsd: 1n });
+      await bench.deps.budgetStore.remove('config:house');
     });
 
     test('the usage report is JSON, or CSV', async () => {
@@ -466,6 +489,13 @@ function adminTests(name: string, config: () => Promise<Record<string, unknown>>
       expect((await call({ path: '/usage?format=csv&by=team,model,day' })).text).toMatch(
         /^team,model,day,attempts,/,
       );
+      const month = '/usage?by=model&team=support&model=claude*&month=2026-10';
+      expect((await call({ path: `${month}&time_zone=Europe/Berlin` })).body).toMatchObject({
+        from: '2026-09-30T22:00:00.000Z',
+        to: '2026-10-31T23:00:00.000Z',
+      });
+      const both = await call({ path: `${month}&from=2026-10-01T00:00:00Z` });
+      expect(both.body).toMatchObject({ status: 400, reason: 'admin_request_invalid' });
       const prices = await call({ path: '/prices?pattern=claude&limit=3' });
       expect(prices.body).toMatchObject({ source: expect.any(String), next_cursor: expect.any(String) });
     });

@@ -1,8 +1,12 @@
+import { limitTarget } from '@strata/shared/admin/resources/limits.ts';
 import { systemClock } from '@strata/shared/clock.ts';
-import { createLimitRules } from '@strata/shared/limits/limit-rules.ts';
-import { toLimits } from '@strata/shared/limits/limit-section.ts';
+import { newId } from '@strata/shared/ids.ts';
+import type { Limit } from '@strata/shared/limits/limit.ts';
+import { createLimitRules, type LimitRule, type LimitRules } from '@strata/shared/limits/limit-rules.ts';
+import { toLimit, toLimits, writtenLimit } from '@strata/shared/limits/limit-section.ts';
 import { subjectText } from '@strata/shared/money/subject.ts';
-import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
+import { loadSharedConfig, withAuditedStore, withSqlStore } from '@strata/shared/with-key-store.ts';
+import { parseWritten } from '../parse-written.ts';
 
 export interface LimitOptions {
   readonly tenant?: string;
@@ -13,10 +17,61 @@ export async function showLimits({ tenant }: LimitOptions): Promise<void> {
   const config = loadSharedConfig();
   const set = await withSqlStore(config, sql => createLimitRules({ sql, clock: systemClock }).all());
   for (const limit of [...toLimits(config.limits), ...set]) {
-    if (tenant !== undefined && limit.tenant !== tenant) continue;
-    const window = limit.unit === 'concurrency' ? '' : String(limit.windowMs / 1000);
-    const { id, name, unit, amount } = limit;
-    const fields = [id, limit.tenant, name, subjectText(limit.subject), unit, amount, window];
-    process.stdout.write(`${fields.join('\t')}\n`);
+    if (tenant === undefined || limit.tenant === tenant) process.stdout.write(line(limit));
   }
+}
+
+export interface SetLimitOptions {
+  readonly tenant: string;
+  readonly subject: string;
+  readonly unit: string;
+  readonly amount: string;
+  readonly per?: string;
+  readonly shared: boolean;
+}
+
+/** `strata limits set NAME`: makes the limit, or gives the one of that name another amount and window. Prints it. */
+export async function setLimit(name: string, options: SetLimitOptions): Promise<void> {
+  const { shared, amount, ...rest } = options;
+  const written = parseWritten(writtenLimit, { ...rest, name, each: !shared, amount: Number(amount) });
+  const wanted = toLimit(newId('lim', systemClock.now()), written);
+  const rule = await withAuditedStore(loadSharedConfig(), async (sql, audited) => {
+    const rules = createLimitRules({ sql, clock: systemClock });
+    const known = await findByName(rules, wanted);
+    if (known === undefined) return rules.create(wanted, audited('limit.create', limitTarget));
+    requireSamePlace(known, wanted);
+    return rules.update(
+      known.id,
+      { amount: wanted.amount, windowMs: wanted.windowMs },
+      { revision: known.version, ...audited('limit.change', limitTarget) },
+    );
+  });
+  process.stdout.write(line(rule));
+}
+
+/** `strata limits delete ID`. */
+export async function deleteLimit(id: string): Promise<void> {
+  if (id.startsWith('config:')) throw new Error('The configuration file holds this limit. Change it there.');
+  await withAuditedStore(loadSharedConfig(), (sql, audited) =>
+    createLimitRules({ sql, clock: systemClock }).remove(id, audited('limit.delete', limitTarget)),
+  );
+  process.stderr.write(`Limit ${id} is gone.\n`);
+}
+
+async function findByName(rules: LimitRules, { tenant, name }: Limit): Promise<LimitRule | undefined> {
+  return (await rules.all()).find(rule => rule.tenant === tenant && rule.name === name);
+}
+
+/** What is counted elsewhere or in another unit is another limit. */
+function requireSamePlace(known: Limit, wanted: Limit): void {
+  const place = ({ subject, unit, isEach }: Limit) => JSON.stringify([subjectText(subject), unit, isEach]);
+  if (place(known) === place(wanted)) return;
+  throw new Error(
+    `The limit '${known.name}' (${known.id}) counts ${known.unit} of ${subjectText(known.subject)}. Delete it first, or choose another name.`,
+  );
+}
+
+function line({ id, tenant, name, subject, unit, amount, windowMs }: Limit): string {
+  const window = unit === 'concurrency' ? '' : String(windowMs / 1000);
+  return `${[id, tenant, name, subjectText(subject), unit, amount, window].join('\t')}\n`;
 }

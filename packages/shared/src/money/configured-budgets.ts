@@ -29,6 +29,14 @@ export async function applyConfiguredBudgets(store: BudgetStore, section: Budget
   for (const budget of wanted.values()) await store.create(budget).catch(unless('unique_violation'));
 }
 
+/** What the configuration holds would be back at the next start. @throws GatewayError conflict (`budget_in_config`). */
+export function requireNotConfigured(id: string): void {
+  if (!id.startsWith(prefix)) return;
+  throw new GatewayError('conflict', 'The configuration file holds this budget. Change it there.', {
+    reason: 'budget_in_config',
+  });
+}
+
 function toBudget(each: BudgetsSection[number]): NewBudget {
   const subject = parseSubject(each.subject);
   const limitNanoUsd = parseUsd(each.limit_usd);

@@ -1,7 +1,9 @@
 import * as z from 'zod';
 import { newId } from '../../ids.ts';
 import type { Budget } from '../../money/budget.ts';
+import type { BudgetChange, NewBudget } from '../../money/budget-store.ts';
 import { type BudgetWindow, isTimeZone } from '../../money/budget-window.ts';
+import { requireNotConfigured } from '../../money/configured-budgets.ts';
 import { parseUsd, usdText } from '../../money/nano-usd.ts';
 import { parseSubject, subjectKinds, subjectText } from '../../money/subject.ts';
 import type { AdminDeps } from '../admin-deps.ts';
@@ -84,7 +86,37 @@ function windowOf(written: z.output<typeof window>): BudgetWindow {
   return written.type === 'total' ? written : { type: written.type, timeZone: written.time_zone };
 }
 
-const target = (budget: Budget) => ({
+/** A budget as it is asked for. */
+export const writtenBudget = z.strictObject({
+  subject,
+  limit_usd: usd,
+  window,
+  mode: mode.default('hard'),
+});
+
+export function toNewBudget(id: string, tenant: string, written: z.output<typeof writtenBudget>): NewBudget {
+  return {
+    id,
+    tenant,
+    subject: written.subject,
+    limitNanoUsd: written.limit_usd,
+    window: windowOf(written.window),
+    mode: written.mode,
+  };
+}
+
+/** What of a budget can be changed. */
+export const budgetChange = z.strictObject({ limit_usd: usd, mode }).partial();
+
+export function toBudgetChange(written: z.output<typeof budgetChange>): BudgetChange {
+  return {
+    ...(written.limit_usd !== undefined && { limitNanoUsd: written.limit_usd }),
+    ...(written.mode !== undefined && { mode: written.mode }),
+  };
+}
+
+/** How a change of a budget stands in its audit entry. */
+export const budgetTarget = (budget: Budget) => ({
   type: 'budget',
   id: budget.id,
   details: {
@@ -135,20 +167,11 @@ function createBudget(deps: AdminDeps): AdminRoute {
     roles: writers,
     changes: true,
     status: 201,
-    body: z.strictObject({ subject, limit_usd: usd, window, mode: mode.default('hard') }),
+    body: writtenBudget,
     answer: budgetAnswer,
     handle: async ({ body }, context) => {
-      const budget = await deps.budgetStore.create(
-        {
-          id: newId('bud', deps.clock.now()),
-          tenant: context.tenant,
-          subject: body.subject,
-          limitNanoUsd: body.limit_usd,
-          window: windowOf(body.window),
-          mode: body.mode,
-        },
-        context.change<Budget>(target),
-      );
+      const wanted = toNewBudget(newId('bud', deps.clock.now()), context.tenant, body);
+      const budget = await deps.budgetStore.create(wanted, context.change<Budget>(budgetTarget));
       return { body: await showBudget(deps, budget), revision: budget.version };
     },
   });
@@ -159,6 +182,11 @@ async function findBudget({ budgetStore }: AdminDeps, { tenant }: AdminContext, 
   if (budget === undefined || budget.tenant !== tenant || budget.subject.kind === 'run')
     throw absent('budget');
   return budget;
+}
+
+/** One that is not the configuration's: what is changed there would be back at the next start. */
+async function findOwn(deps: AdminDeps, context: AdminContext, id: string): Promise<void> {
+  requireNotConfigured((await findBudget(deps, context, id)).id);
 }
 
 function getBudget(deps: AdminDeps): AdminRoute {
@@ -187,17 +215,12 @@ function changeBudget(deps: AdminDeps): AdminRoute {
     changes: true,
     needsRevision: true,
     params: idParams,
-    body: z.strictObject({ limit_usd: usd, mode }).partial(),
+    body: budgetChange,
     answer: budgetAnswer,
     handle: async ({ params, body }, context) => {
-      await findBudget(deps, context, params.id);
-      const { limit_usd: limitNanoUsd, mode: wanted } = body;
-      const { revision, record } = context.change<Budget>(target);
-      const change = {
-        ...(limitNanoUsd !== undefined && { limitNanoUsd }),
-        ...(wanted !== undefined && { mode: wanted }),
-      };
-      const budget = await deps.budgetStore.update(params.id, change, revision, { record });
+      await findOwn(deps, context, params.id);
+      const { revision, record } = context.change<Budget>(budgetTarget);
+      const budget = await deps.budgetStore.update(params.id, toBudgetChange(body), revision, { record });
       return { body: await showBudget(deps, budget), revision: budget.version };
     },
   });
@@ -215,8 +238,8 @@ function deleteBudget(deps: AdminDeps): AdminRoute {
     status: 204,
     params: idParams,
     handle: async ({ params }, context) => {
-      await findBudget(deps, context, params.id);
-      const { revision, record } = context.change<Budget>(target);
+      await findOwn(deps, context, params.id);
+      const { revision, record } = context.change<Budget>(budgetTarget);
       await deps.budgetStore.remove(params.id, { version: revision, record });
       return { body: undefined };
     },

@@ -50,7 +50,8 @@ function windowName(ms: number): ShownLimit['per'] {
   return names.find(name => limitWindows[name] === ms);
 }
 
-const target = (limit: Limit) => {
+/** How a change of a limit stands in its audit entry. */
+export const limitTarget = (limit: Limit) => {
   const {
     id,
     organisation: _organisation,
@@ -109,7 +110,7 @@ function createLimit(deps: AdminDeps): AdminRoute {
     handle: async ({ body }, context) => {
       const id = newId('lim', deps.clock.now());
       const limit = toLimit(id, { ...body, tenant: context.tenant });
-      const rule = await deps.limitRules.create(limit, context.change<LimitRule>(target));
+      const rule = await deps.limitRules.create(limit, context.change<LimitRule>(limitTarget));
       return { body: showLimit(rule), revision: rule.version };
     },
   });
@@ -151,7 +152,7 @@ function changeLimit(deps: AdminDeps): AdminRoute {
         ...(body.amount !== undefined && { amount: body.amount }),
         ...(body.per !== undefined && { windowMs: limitWindows[body.per] }),
       };
-      const rule = await deps.limitRules.update(params.id, change, context.change<LimitRule>(target));
+      const rule = await deps.limitRules.update(params.id, change, context.change<LimitRule>(limitTarget));
       return { body: showLimit(rule), revision: rule.version };
     },
   });
@@ -170,7 +171,7 @@ function deleteLimit(deps: AdminDeps): AdminRoute {
     params: idParams,
     handle: async ({ params }, context) => {
       await requireRule(deps, context, params.id);
-      await deps.limitRules.remove(params.id, context.change<LimitRule>(target));
+      await deps.limitRules.remove(params.id, context.change<LimitRule>(limitTarget));
       return { body: undefined };
     },
   });

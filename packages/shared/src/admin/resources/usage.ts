@@ -1,6 +1,8 @@
 import * as z from 'zod';
 import { GatewayError } from '../../errors/gateway-error.ts';
+import { isTimeZone } from '../../money/budget-window.ts';
 import { usdText } from '../../money/nano-usd.ts';
+import { monthBounds, monthPattern } from '../../money/usage-month.ts';
 import { reportUsage, type UsageFilter, usageCsv, usageGroups } from '../../money/usage-report.ts';
 import type { AdminDeps } from '../admin-deps.ts';
 import { type AdminContext, type AdminRoute, defineRoute } from '../admin-route.ts';
@@ -57,6 +59,17 @@ export function usageRoutes({ sql, clock }: AdminDeps): AdminRoute[] {
         by: groupList,
         from: moment.optional().describe('30 days ago when left out.'),
         to: moment.optional().describe('Not included; now when left out.'),
+        month: z
+          .string()
+          .regex(monthPattern, "expected '2026-10', 'this' or 'last'")
+          .optional()
+          .describe('Instead of `from` and `to`: a calendar month such as `2026-10`, or `this`, or `last`.'),
+        time_zone: z
+          .string()
+          .max(100)
+          .refine(isTimeZone, "expected a time zone such as 'Europe/Berlin'")
+          .default('UTC')
+          .describe('Where the month begins at midnight. Groups by day are days of UTC.'),
         limit: z.coerce.number().int().min(1).max(10_000).default(maxGroups).describe('Groups at most.'),
         format: z.enum(['json', 'csv']).default('json'),
         ...Object.fromEntries(filters.map(name => [name, filterText])),
@@ -64,9 +77,8 @@ export function usageRoutes({ sql, clock }: AdminDeps): AdminRoute[] {
       answer: usageAnswer,
       textTypes: ['text/csv'],
       handle: async ({ query }, context) => {
-        const { by, from, to, format, limit } = query;
-        const toMs = to === undefined ? clock.now() + 1 : Date.parse(to);
-        const fromMs = from === undefined ? toMs - 30 * dayMs : Date.parse(from);
+        const { by, format, limit } = query;
+        const { fromMs, toMs } = spanOf(query, clock.now());
         const where = whereOf(query, context);
         const { tenant } = context;
         const found = await reportUsage(sql, { by, fromMs, toMs, tenant, where, limit: limit + 1 });
@@ -87,6 +99,25 @@ export function usageRoutes({ sql, clock }: AdminDeps): AdminRoute[] {
       },
     }),
   ];
+}
+
+interface WrittenSpan {
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly month?: string | undefined;
+  readonly time_zone: string;
+}
+
+function spanOf({ from, to, month, time_zone: timeZone }: WrittenSpan, nowMs: number) {
+  if (month === undefined) {
+    const toMs = to === undefined ? nowMs + 1 : Date.parse(to);
+    return { fromMs: from === undefined ? toMs - 30 * dayMs : Date.parse(from), toMs };
+  }
+  if (from === undefined && to === undefined) return monthBounds(month, { timeZone, nowMs });
+  throw new GatewayError('invalid_request', 'Give `month`, or `from` and `to`: not both.', {
+    reason: 'admin_request_invalid',
+    param: 'month',
+  });
 }
 
 /** A member asks about its own team, whatever it asks. */
