@@ -13,7 +13,9 @@ const scripted = {
   tool_prices_usd: { pid: '0.4', crash: '0.4' },
 };
 const start = async (config: object) => {
-  gateway = await startGateway({ servers: { tools: scripted } }, { config: { ...config } });
+  // An answer that became a stream, because the server's process takes its time to start, has its head without what is left.
+  const streams = { stream_after_ms: 60_000 };
+  gateway = await startGateway({ servers: { tools: scripted }, streams }, { config: { ...config } });
   return openRawClient(gateway);
 };
 

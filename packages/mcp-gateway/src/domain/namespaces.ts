@@ -1,6 +1,7 @@
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { intersectPatterns, matchesScope, withDenied } from '@strata/shared/identity/scopes.ts';
 import { forbidServer } from './names.ts';
+import type { Upstream } from './upstream.ts';
 import type { UpstreamDirectory } from './upstream-directory.ts';
 
 /** A virtual server: some of the servers, and of what they offer what the globs leave, under a path of its own. */
@@ -42,8 +43,15 @@ export function directoryOf(
     const current = namespace();
     return current !== undefined && (current.servers?.includes(name) ?? true);
   };
+  let listed: { of: Namespace | undefined; from: readonly Upstream[]; list: readonly Upstream[] } | undefined;
   return {
-    list: () => directory.list().filter(upstream => holds(upstream.name)),
+    /** The same array while it holds the same. */
+    list() {
+      const [of, from] = [namespace(), directory.list()];
+      if (listed?.of !== of || listed?.from !== from)
+        listed = { of, from, list: from.filter(upstream => holds(upstream.name)) };
+      return listed.list;
+    },
     get: name => (holds(name) ? directory.get(name) : undefined),
   };
 }

@@ -57,6 +57,8 @@ export interface Upstream {
  */
 export interface Channel {
   readonly upstream: Upstream;
+  /** Whether a call can be passed on at once, without `ready`. */
+  readonly isReady: boolean;
   /** Opens the conversation if it is not open; all who wait share one attempt. @throws GatewayError upstream_failed, timeout */
   ready(signal: AbortSignal): Promise<ServerHello>;
   /** Passes a call on and reports to `call` until exactly one of `onAnswer` and `onFailure`. Open the channel first. */

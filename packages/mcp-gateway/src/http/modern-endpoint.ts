@@ -177,7 +177,7 @@ class Answering {
     const { frame, logLevel } = this.#read;
     const { caller, gone, id: requestId, traceContext: trace, headers } = this.#request;
     const { clock, sealer, parked, instance, settings, dispatch } = this.#deps;
-    const binding = JSON.stringify([caller.tenant, caller.principal, route, digestOf(frame)]);
+    const binding = () => JSON.stringify([caller.tenant, caller.principal, route, digestOf(frame)]);
     const state = this.#openState(binding);
     const viewer: Viewer = {
       rawId: this.#rawId(),
@@ -206,12 +206,12 @@ class Answering {
   }
 
   /** @throws GatewayError invalid_request (`invalid_state`) */
-  #openState(binding: string): SealedState | undefined {
+  #openState(binding: () => string): SealedState | undefined {
     const { frame } = this.#read;
     const span = frame.params?.members?.get('requestState');
     if (!span || !mayBeAsked(frame.method)) return undefined;
     const { sealer, clock } = this.#deps;
-    const opened = sealer.open(statePurpose, binding, textParam(frame, 'requestState') ?? '', clock.now());
+    const opened = sealer.open(statePurpose, binding(), textParam(frame, 'requestState') ?? '', clock.now());
     if (opened === undefined) throw invalidState();
     return opened as SealedState; // sealed by a ModernRun
   }

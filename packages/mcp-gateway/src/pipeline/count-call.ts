@@ -1,6 +1,8 @@
 import { LimitExceeded } from '@strata/shared/limits/limit-answer.ts';
 import type { Limiter, Pass } from '@strata/shared/limits/limiter.ts';
 import { subjectsOf } from '@strata/shared/money/spender.ts';
+import type { Call } from '../domain/exchange.ts';
+import type { ResponseFrame } from '../domain/frame.ts';
 import type { CallContext, CallStage } from './call-context.ts';
 import { limitsOfTool } from './tool-limits.ts';
 
@@ -9,27 +11,38 @@ import { limitsOfTool } from './tool-limits.ts';
  * share them; while they cannot, each keeps to its part.
  */
 export function countCall(limiter: Limiter): CallStage {
-  return async (context, next) => {
+  return (context, next) => {
     if (context.frame.method !== 'tools/call') return next();
-    const pass = await admit(limiter, context);
-    try {
-      return await next();
-    } finally {
-      pass.finish();
-    }
+    const { caller } = context;
+    const admitted = limiter.admit({
+      tenant: caller.tenant,
+      subjects: [...subjectsOf(caller), ...toolSubjects(context)],
+      amounts: countsOnce,
+      also: limitsOfTool(context),
+    });
+    return admitted instanceof Promise ? counted(admitted, context, next) : next(); // at once: no limit holds
   };
 }
 
-/** The answer tells what is left, also when the call is refused. */
-async function admit(limiter: Limiter, context: CallContext): Promise<Pass> {
-  const { caller, call } = context;
+const countsOnce = () => ({ requests: 1, tool_calls: 1 });
+
+async function counted(
+  admitted: Promise<Pass>,
+  { call }: CallContext,
+  next: () => Promise<ResponseFrame>,
+): Promise<ResponseFrame> {
+  const pass = await tellingLimits(admitted, call);
   try {
-    const pass = await limiter.admit({
-      tenant: caller.tenant,
-      subjects: [...subjectsOf(caller), ...toolSubjects(context)],
-      amounts: () => ({ requests: 1, tool_calls: 1 }),
-      also: limitsOfTool(context),
-    });
+    return await next();
+  } finally {
+    pass.finish();
+  }
+}
+
+/** The answer tells what is left, also when the call is refused. */
+async function tellingLimits(admitted: Promise<Pass>, call: Call): Promise<Pass> {
+  try {
+    const pass = await admitted;
     call.exchange.addHeaders?.(pass.headers);
     return pass;
   } catch (error) {

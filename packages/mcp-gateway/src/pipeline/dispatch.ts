@@ -49,14 +49,13 @@ const sessionMethods: ReadonlySet<string> = new Set([
 const modernMethods: ReadonlySet<string> = new Set(['tasks/update']);
 
 export function createDispatch(deps: DispatchDeps): Dispatch {
-  return async request => {
+  return request => {
     const { client, frame } = request;
     const { method } = frame;
     const foreign = client.era === 'modern' ? sessionMethods : modernMethods;
     const isKnown = Object.hasOwn(handlers, method) && !foreign.has(method);
     const handler = isKnown ? handlers[method] : undefined;
-    if (handler) return handler(request, deps);
-    throw unknownMethod(method);
+    return handler ? handler(request, deps) : Promise.reject(unknownMethod(method));
   };
 }
 
@@ -91,9 +90,13 @@ function nameHandler(kind: 'tools' | 'prompts'): Handler {
     const { client, caller, call, frame } = request;
     const name = textParam(frame, 'name');
     if (name === undefined) throw invalidParams('name', '`params.name` must be a string.');
-    const entry = await client.catalog.resolveName(kind, name, caller.scopes.tools, call.abort.signal);
+    const { catalog } = client;
+    const patterns = caller.scopes.tools;
+    const entry =
+      catalog.knownName(kind, name, patterns) ??
+      (await catalog.resolveName(kind, name, patterns, call.abort.signal));
     if (!entry) throw unknownName(kind, name);
-    return passOn(request, deps, {
+    return await passOn(request, deps, {
       server: entry.server,
       exposedName: name,
       serverName: entry.item.key,

@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
-import type { ForwardedHandle } from '../domain/upstream.ts';
+import type { Channel, ForwardedHandle } from '../domain/upstream.ts';
 import { progressTokenOf, renderForwarded } from '../wire/forward-request.ts';
 import { parseFrame } from '../wire/frame.ts';
 import { isInputRefused } from '../wire/modern/input-required.ts';
@@ -17,14 +17,18 @@ const lossyMethods = new Set(['notifications/progress', 'notifications/message']
  * The last step of a call: to its server and back. Ends with the server's answer, with its failure, or with the reason of
  * the call's signal; in that case the server is told, and what it still sends is dropped.
  */
-export async function forwardCall(context: CallContext): Promise<ResponseFrame> {
+export function forwardCall(context: CallContext): Promise<ResponseFrame> {
+  const channel = context.client.channels.channelOf(context.upstream);
+  if (channel.isReady) return forwardOn(channel, context);
+  return channel.ready(context.call.abort.signal).then(() => forwardOn(channel, context));
+}
+
+function forwardOn(channel: Channel, context: CallContext): Promise<ResponseFrame> {
   const { client, call, frame, upstream, edits } = context;
   const { signal } = call.abort;
-  const channel = client.channels.channelOf(upstream);
   const names = client.namesOf(upstream.name);
-  await channel.ready(signal);
-  signal.throwIfAborted();
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     let handle: ForwardedHandle | undefined;
     const onAbort = () => {
       const isTimeout = signal.reason instanceof GatewayError && signal.reason.kind === 'timeout';

@@ -25,7 +25,7 @@ export interface ModernRunOptions {
   readonly parked: ParkedRuns;
   readonly instance: string;
   /** Whom and what the sealed state is bound to: principal, route, request. */
-  readonly binding: string;
+  readonly binding: () => string;
   readonly logLevel: string | undefined;
   /** The state that came back, as the server gave it out. */
   readonly state: ServerState | undefined;
@@ -282,7 +282,7 @@ export class ModernRun implements ClientSide, ParkedRun {
 
   #seal(state: SealedState): string {
     const { sealer, binding, clock, inputTimeoutMs } = this.#options;
-    return sealer.seal(statePurpose, binding, state, clock.now() + inputTimeoutMs);
+    return sealer.seal(statePurpose, binding(), state, clock.now() + inputTimeoutMs);
   }
 }
 

@@ -31,6 +31,17 @@ export interface SessionCatalogOptions {
   readonly listsOf: (upstream: Upstream) => ChannelLists;
 }
 
+/** What a name led to, and by what: the globs of the key, the servers, and their lists. */
+interface Resolved {
+  readonly entry: CatalogEntry<ListedItem>;
+  readonly patterns: readonly string[];
+  readonly servers: readonly Upstream[];
+  readonly parts: readonly LoadedPart[];
+}
+
+/** Names of one session that are remembered; it calls few of those it was shown. */
+const maxResolved = 256;
+
 /**
  * All servers' lists as one session sees them, and the way back from a name or URI to its server. Whoever asks gives the
  * globs of its key: what they do not match is not in any answer, and asking for it is the same as asking for nothing.
@@ -38,6 +49,7 @@ export interface SessionCatalogOptions {
 export class SessionCatalog {
   readonly #options: SessionCatalogOptions;
   readonly #shown = new Map<ListKind, { readonly patterns: readonly string[]; readonly view: CatalogView }>();
+  readonly #resolved = new Map<string, Resolved>();
   #routes: UriRoutes | undefined;
   readonly #uris = new Map<string, { parts: readonly LoadedPart[]; merged: MergedCatalog<ListedItem> }>();
 
@@ -96,9 +108,12 @@ export class SessionCatalog {
     );
     const candidates = usable.filter(upstream => hinted.includes(upstream.name));
     const held = this.#findHeld(kind, exposed, candidates);
-    if (held) return held;
-    const known = await this.#findNamed(kind, exposed, candidates, { signal, mayBeOld: true });
-    if (known.found) return known.found;
+    if (held) {
+      this.#remember(`${kind} ${exposed}`, { ...held, patterns });
+      return held.entry;
+    }
+    const old = await this.#findNamed(kind, exposed, candidates, { signal, mayBeOld: true });
+    if (old.found) return old.found;
     const { found, failure } = await this.#findNamed(kind, exposed, candidates, { signal, mayBeOld: false });
     if (!found && failure) throw unavailable(failure);
     return found;
@@ -109,14 +124,37 @@ export class SessionCatalog {
     kind: 'tools' | 'prompts',
     exposed: string,
     candidates: readonly Upstream[],
-  ): CatalogEntry<ListedItem> | undefined {
+  ): Omit<Resolved, 'patterns'> | undefined {
     const parts: LoadedPart[] = [];
     for (const upstream of candidates) {
       const items = this.#options.listsOf(upstream).held(kind);
       if (!items) return undefined;
       parts.push({ upstream, items });
     }
-    return this.#options.joined.find(this.#merge(kind, parts).entries, exposed);
+    const entry = this.#options.joined.find(this.#merge(kind, parts).entries, exposed);
+    return entry && { entry, servers: this.#options.directory.list(), parts };
+  }
+
+  /** What `resolveName` found before, when nothing that led to it has changed since. */
+  knownName(
+    kind: 'tools' | 'prompts',
+    exposed: string,
+    patterns: readonly string[],
+  ): CatalogEntry<ListedItem> | undefined {
+    const known = this.#resolved.get(`${kind} ${exposed}`);
+    if (known === undefined) return undefined;
+    const isSame =
+      known.patterns === patterns &&
+      known.servers === this.#options.directory.list() &&
+      known.parts.every(({ upstream, items }) => this.#options.listsOf(upstream).held(kind) === items);
+    if (isSame) return known.entry;
+    this.#resolved.clear(); // what else is remembered may keep lists alive that are gone
+    return undefined;
+  }
+
+  #remember(name: string, resolved: Resolved): void {
+    if (this.#resolved.size >= maxResolved) this.#resolved.clear();
+    this.#resolved.set(name, resolved);
   }
 
   async #findNamed(

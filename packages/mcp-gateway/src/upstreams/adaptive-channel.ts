@@ -30,6 +30,10 @@ export class AdaptiveChannel implements Channel {
     this.#options = options;
   }
 
+  get isReady(): boolean {
+    return !this.#isEnded && !this.#isDoubtful && this.#current?.channel.isReady === true;
+  }
+
   async ready(signal: AbortSignal): Promise<ServerHello> {
     try {
       return await (await this.#channel()).ready(signal);
@@ -50,6 +54,7 @@ export class AdaptiveChannel implements Channel {
       call.onFailure(this.#ended());
       return { cancel: () => {} };
     }
+    if (!this.#mayContradict) return channel.forward(call);
     const onFailure = (error: GatewayError) => {
       if (this.#isContradiction(error)) this.#isDoubtful = true;
       call.onFailure(error);
@@ -95,12 +100,16 @@ export class AdaptiveChannel implements Channel {
     return this.#current.channel;
   }
 
+  /** Whether a failure can mean that the server does not speak as was found out. */
+  get #mayContradict(): boolean {
+    return this.#current?.era === 'modern' && !this.#options.era.isPinned;
+  }
+
   /** An answer of the transport that a server of the new era would have put into words. */
   #isContradiction(error: GatewayError): boolean {
     const code = error.details?.code;
     const isWordOfEra = typeof code === 'number' && isModernCode(code);
-    const isModern = this.#current?.era === 'modern' && !this.#options.era.isPinned;
-    return isModern && error.reason === 'server_refused' && !isWordOfEra;
+    return this.#mayContradict && error.reason === 'server_refused' && !isWordOfEra;
   }
 
   #ended(): GatewayError {

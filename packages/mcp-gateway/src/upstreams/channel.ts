@@ -58,6 +58,10 @@ export class UpstreamChannel implements Channel {
     this.#options = options;
   }
 
+  get isReady(): boolean {
+    return this.#state.status === 'open';
+  }
+
   async ready(signal: AbortSignal): Promise<ServerHello> {
     return (await this.#opened(signal)).hello;
   }

@@ -77,6 +77,10 @@ export class ModernChannel implements Channel {
     });
   }
 
+  get isReady(): boolean {
+    return this.#state.status === 'open';
+  }
+
   ready(signal: AbortSignal): Promise<ServerHello> {
     switch (this.#state.status) {
       case 'open':

@@ -172,7 +172,7 @@ class Scanner {
     const key = decodeString(this.#bytes, { start: keyStart, end: keyEnd });
     // Parsers differ on which of two equal keys wins, and some ignore case: what was checked here must be what
     // the server reads.
-    const fold = key.toUpperCase().toLowerCase();
+    const fold = foldOf(key);
     if (folded.has(fold)) {
       throw new JsonScanError('ambiguous-key', keyStart, `The key '${key}' occurs twice.`);
     }
@@ -279,6 +279,19 @@ class Scanner {
   #fail(expectation: string): never {
     throw new JsonScanError('syntax', this.#at, `Not valid JSON at byte ${this.#at}: ${expectation}.`);
   }
+}
+
+/** Most keys are those of the protocol: what they fold to is worked out once. */
+const folds = new Map<string, string>();
+const maxFolds = 500;
+const maxFoldLength = 40;
+
+function foldOf(key: string): string {
+  const known = folds.get(key);
+  if (known !== undefined) return known;
+  const fold = key.toUpperCase().toLowerCase();
+  if (folds.size < maxFolds && key.length <= maxFoldLength) folds.set(key, fold);
+  return fold;
 }
 
 function isDigit(byte: number | undefined): boolean {

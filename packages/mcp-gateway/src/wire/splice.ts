@@ -11,16 +11,27 @@ export interface Edit extends Span {
 export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
   if (edits.length === 0) return bytes;
   const ordered = edits.length === 1 ? edits : [...edits].sort((a, b) => a.start - b.start || a.end - b.end);
-  const parts: Buffer[] = [];
-  let at = 0;
-  for (const edit of ordered) {
-    if (edit.start < at) throw new RangeError('Edits overlap');
-    parts.push(bytes.subarray(at, edit.start));
-    parts.push(typeof edit.text === 'string' ? Buffer.from(edit.text) : edit.text);
-    at = edit.end;
+  const result = Buffer.allocUnsafe(splicedLength(bytes, ordered));
+  let from = 0;
+  let to = 0;
+  for (const { start, end, text } of ordered) {
+    to += bytes.copy(result, to, from, start);
+    to += typeof text === 'string' ? result.write(text, to) : text.copy(result, to);
+    from = end;
   }
-  parts.push(bytes.subarray(at));
-  return Buffer.concat(parts);
+  bytes.copy(result, to, from);
+  return result;
+}
+
+function splicedLength(bytes: Buffer, ordered: readonly Edit[]): number {
+  let length = bytes.length;
+  let at = 0;
+  for (const { start, end, text } of ordered) {
+    if (start < at) throw new RangeError('Edits overlap');
+    length += (typeof text === 'string' ? Buffer.byteLength(text) : text.length) - (end - start);
+    at = end;
+  }
+  return length;
 }
 
 /** Takes members out of an object whose members were recorded, each with the comma that goes with it. */
