@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type FakeHttpServer, startFakeHttpServer } from './fake-http-server.ts';
-import { errorOf, openRawClient, resultText, until } from './raw-client.ts';
+import { errorOf, messagesOf, openRawClient, resultText, until } from './raw-client.ts';
 import { startGateway, type TestGateway } from './start-gateway.ts';
 
 let fake: FakeHttpServer;
@@ -30,9 +30,11 @@ const calls = () => fake.requests.filter(request => request.body.includes('tools
 
 test('[headers][M13] a server gets the operator’s credential and nothing of the client’s', async () => {
   const client = await openRawClient(gateway);
-  await client.post('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"web__echo"}}', {
-    headers: { cookie: 'a=b', 'x-api-key': 'k', 'x-forwarded-for': '1.2.3.4' },
-  });
+  const response = await client.post(
+    '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"web__echo"}}',
+    { headers: { cookie: 'a=b', 'x-api-key': 'k', 'x-forwarded-for': '1.2.3.4' } },
+  );
+  await messagesOf(response); // a slow answer is a stream, whose head comes before the call is made
   for (const { headers, body } of fake.requests) {
     expect(headers).toMatchObject({ authorization: 'Bearer vaulted-credential', 'x-team': 'blue' });
     const all = JSON.stringify([headers, body]);

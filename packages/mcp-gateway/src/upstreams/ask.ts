@@ -37,3 +37,19 @@ export function askOn(
     id = connection.send(own => renderRequest(own, method, params), pending, headers);
   });
 }
+
+const signOfLifeMs = 5000;
+
+/** Asks for anything at all, and says whether an answer came in time. What else goes wrong is none of this question. */
+export async function showsLife(
+  connection: Connection,
+  method: string,
+  params: Readonly<Record<string, unknown>>,
+  maxMs: number,
+): Promise<boolean> {
+  const signal = AbortSignal.timeout(Math.min(signOfLifeMs, maxMs));
+  return askOn(connection, method, params, signal).then(
+    () => true,
+    () => !signal.aborted,
+  );
+}

@@ -13,14 +13,13 @@ import { withSignal } from '../domain/with-signal.ts';
 import { rawText } from '../wire/frame.ts';
 import { renderNotification } from '../wire/render.ts';
 import { asInputRequired } from '../wire/url-elicitation.ts';
-import { askOn, SessionLost } from './ask.ts';
+import { askOn, SessionLost, showsLife } from './ask.ts';
 import { Connection, type Pending } from './connection.ts';
 import { inputRefused, missingCapability } from './input-errors.ts';
 import type { TransportFactory } from './transport.ts';
 
 const firstReviveMs = 500;
 const maxReviveMs = 30_000;
-const signOfLifeMs = 5000;
 
 type State =
   | { readonly status: 'closed' }
@@ -110,7 +109,7 @@ export class UpstreamChannel implements Channel {
           renderNotification('notifications/cancelled', { requestId: current.id, reason }),
           undefined,
         );
-        if (isSuspect) this.#probe(current.connection);
+        if (isSuspect) void this.#probe(current.connection); // never rejects
       },
     };
   }
@@ -245,21 +244,16 @@ export class UpstreamChannel implements Channel {
   }
 
   /** A server that does not even answer a ping is stuck: its calls get their error, the next use opens it anew (F52). */
-  #probe(connection: Connection): void {
+  async #probe(connection: Connection): Promise<void> {
     if (this.#probed === connection) return;
     this.#probed = connection;
-    const signal = AbortSignal.timeout(Math.min(signOfLifeMs, this.upstream.policy.openTimeoutMs));
-    askOn(connection, 'ping', {}, signal)
-      .catch(() => {
-        if (!signal.aborted || !this.#forget(connection)) return undefined;
-        const error = this.#lost();
-        this.#options.owner.onLost(this, error);
-        this.#revive(firstReviveMs);
-        return connection.close(error);
-      })
-      .finally(() => {
-        this.#probed = undefined;
-      });
+    const isAlive = await showsLife(connection, 'ping', {}, this.upstream.policy.openTimeoutMs);
+    this.#probed = undefined;
+    if (isAlive || !this.#forget(connection)) return;
+    const error = this.#lost();
+    this.#options.owner.onLost(this, error);
+    this.#revive(firstReviveMs);
+    await connection.close(error);
   }
 
   /** Opens a lost conversation again while its owner needs it, waiting longer each time. */

@@ -1,6 +1,7 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
-import { isReadable, parseFrame, parseFrames } from '../wire/frame.ts';
+import { isReadable, parseFrame, parseFrames, rawText } from '../wire/frame.ts';
+import { hopMeta } from '../wire/modern/meta.ts';
 import { splice } from '../wire/splice.ts';
 import type { Transport, TransportEvents } from './transport.ts';
 
@@ -36,6 +37,14 @@ const answerLimits = { maxDepth: 128, maxNodes: 5_000_000 };
 
 /** Notifications that concern the whole conversation, whatever runs on it. */
 const conversationWide = /^notifications\/(?:(?:tools|prompts|resources)\/list_changed|resources\/updated)$/;
+
+/** The first message about a `subscriptions/listen` request; where all share one pipe, it names the request (2026-07-28). */
+const acknowledged = 'notifications/subscriptions/acknowledged';
+
+function subscriptionOf({ bytes, params }: NotificationFrame): number {
+  const span = params?.members?.get('_meta')?.members?.get(hopMeta.subscriptionId);
+  return span ? Number(rawText(bytes, span)) : Number.NaN;
+}
 
 /**
  * One transport's life, with the ids of the messages that wait on it. Ids are counted here and never taken from a
@@ -171,6 +180,10 @@ export class Connection implements TransportEvents {
       }
       const restored = splice(frame.bytes, [{ ...token, text: pending.progressToken }]);
       pending.onNotification(frame.method, restored);
+      return;
+    }
+    if (frame.method === acknowledged) {
+      this.#pending.get(request ?? subscriptionOf(frame))?.onNotification(frame.method, frame.bytes);
       return;
     }
     const related = conversationWide.test(frame.method) ? undefined : this.#related(request);

@@ -3,13 +3,15 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { isObject, type JsonObject } from '../domain/capabilities.ts';
 import { decodeParams, parseFrame } from '../wire/frame.ts';
 import { requestHeaders } from '../wire/modern/headers.ts';
-import { renderRequest } from '../wire/render.ts';
+import { renderNotification, renderRequest } from '../wire/render.ts';
 import type { Connection } from './connection.ts';
 
 export interface ListenStreamOptions {
   readonly clock: Clock;
   readonly meta: Readonly<Record<string, unknown>>;
   readonly connection: () => Connection;
+  /** Opens the conversation again after the server ended. */
+  readonly reopen: () => Promise<unknown>;
   /** The stream was lost and is back: what happened meanwhile was not told. */
   readonly onReturned: () => void;
 }
@@ -166,12 +168,21 @@ export class ListenStream {
     if (this.#isClosed || !this.#isWanted()) return;
     this.#options.clock.schedule(delayMs, () => {
       if (this.#isClosed || this.#open) return;
-      this.#renew().catch(() => this.#retry(Math.min(maxRetryMs, delayMs * 2)));
+      // Changes of lists are worth no process; who uses the server again hears of them.
+      const isNeeded = this.#uris.size > 0;
+      (isNeeded ? this.#options.reopen().then(() => this.#renew()) : this.#renew()).catch(() =>
+        this.#retry(Math.min(maxRetryMs, delayMs * 2)),
+      );
     });
   }
 
   #leave(open: Open | undefined): void {
-    open?.connection.abandon(open.id);
+    if (!open?.connection.abandon(open.id)) return;
+    // Over HTTP the response is left, and that is all; on a pipe it has to be said.
+    open.connection.transport.send(
+      renderNotification('notifications/cancelled', { requestId: open.id }),
+      undefined,
+    );
   }
 }
 

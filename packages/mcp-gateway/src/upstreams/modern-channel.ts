@@ -13,7 +13,7 @@ import { withSignal } from '../domain/with-signal.ts';
 import { parseFrame } from '../wire/frame.ts';
 import { nameMemberOf, requestHeaders } from '../wire/modern/headers.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
-import { askOn } from './ask.ts';
+import { askOn, showsLife } from './ask.ts';
 import { Connection } from './connection.ts';
 import type { Discovered, UpstreamEra } from './era.ts';
 import { ListenStream } from './listen-stream.ts';
@@ -55,6 +55,7 @@ export class ModernChannel implements Channel {
   #state: State = { status: 'closed' };
   #opening: Promise<ServerHello> | undefined;
   #logLevel: string | undefined;
+  #probed: Connection | undefined;
 
   constructor(options: ModernChannelOptions) {
     this.upstream = options.upstream;
@@ -71,6 +72,7 @@ export class ModernChannel implements Channel {
       clock: options.clock,
       meta: this.#meta,
       connection: () => this.#connected(),
+      reopen: () => this.ready(AbortSignal.timeout(options.upstream.policy.openTimeoutMs)),
       onReturned: () => {
         if (this.#state.status === 'open') options.owner.onOpened(this, this.#state.hello);
       },
@@ -112,7 +114,32 @@ export class ModernChannel implements Channel {
     });
     this.#calls.add(running);
     running.start(call.takesInputRequired ? undefined : this.#pages.take(call.digest()));
-    return running;
+    const isProcess = this.upstream.transport === 'pipe';
+    return {
+      cancel: (reason, isSuspect) => {
+        running.cancel(reason);
+        if (isSuspect && isProcess) void this.#probe(connection); // never rejects
+      },
+    };
+  }
+
+  /** A process that answers nothing is stuck: its calls get their error, the next use starts it anew (F52). */
+  async #probe(connection: Connection): Promise<void> {
+    if (this.#probed === connection) return;
+    this.#probed = connection;
+    const params = { _meta: this.#meta };
+    const isAlive = await showsLife(
+      connection,
+      'server/discover',
+      params,
+      this.upstream.policy.openTimeoutMs,
+    );
+    this.#probed = undefined;
+    if (isAlive || this.#state.status !== 'open' || this.#state.connection !== connection) return;
+    this.#state = { status: 'closed' };
+    const error = this.#lost();
+    this.#options.owner.onLost(this, error);
+    await connection.close(error);
   }
 
   async ask(

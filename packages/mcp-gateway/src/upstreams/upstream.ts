@@ -64,7 +64,8 @@ async function askEra(options: UpstreamOptions): Promise<Discovered> {
     events => factory.create(events, 'modern'),
     { onNotification: () => {}, onRequest: () => {}, onStray, onClosed: () => {} },
   );
-  const timeout = AbortSignal.timeout(policy.openTimeoutMs);
+  const isPipe = factory.kind === 'pipe';
+  const timeout = AbortSignal.timeout(isPipe ? policy.openTimeoutMs / 2 : policy.openTimeoutMs);
   const meta = {
     [hopMeta.protocolVersion]: modernVersion,
     [hopMeta.clientCapabilities]: {},
@@ -72,8 +73,10 @@ async function askEra(options: UpstreamOptions): Promise<Discovered> {
   };
   try {
     await connection.transport.start();
-    return await discover(connection, meta, timeout);
+    const discovered = await discover(connection, meta, timeout);
+    return isPipe && discovered.era === 'modern' ? { ...discovered, freshForMs: Infinity } : discovered;
   } catch (error) {
+    if (isPipe && isNoAnswer(error, timeout)) return { era: 'legacy' };
     if (!timeout.aborted) throw error;
     throw new GatewayError(
       'timeout',
@@ -83,4 +86,9 @@ async function askEra(options: UpstreamOptions): Promise<Discovered> {
   } finally {
     await connection.close(new GatewayError('cancelled', 'The question is answered.'));
   }
+}
+
+/** Servers with sessions may say nothing before `initialize`, or end at anything else (2026-07-28, "Versioning", stdio). */
+function isNoAnswer(error: unknown, timeout: AbortSignal): boolean {
+  return timeout.aborted || (error instanceof GatewayError && error.reason === 'server_gone');
 }

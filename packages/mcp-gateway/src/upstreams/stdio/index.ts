@@ -65,6 +65,12 @@ const options = z.object({
     .describe(
       'Runs the server in a sandbox: it sees programs and libraries, an empty home and what is listed here. Needs `bwrap` of bubblewrap.',
     ),
+  era: z
+    .enum(['auto', 'legacy', 'modern'])
+    .default('auto')
+    .describe(
+      'Which era of MCP the server speaks: modern (2026-07-28) or legacy (`initialize`). auto: a process that is ended again is asked once; pin it for a server that answers nothing before `initialize`, which would take half of `open_timeout_ms` to find out.',
+    ),
   max_processes: z
     .int()
     .min(1)
@@ -136,7 +142,7 @@ function createLauncher(settings: z.output<typeof options>, deps: UpstreamPlugin
 
   return {
     kind: 'pipe',
-    era: 'legacy',
+    era: settings.era,
     create(events) {
       const transport: StdioTransport = new StdioTransport(
         {
