@@ -20,6 +20,7 @@ import type { ProviderObjectStore } from './domain/provider-object.ts';
 import type { Route, RouteTable } from './domain/route.ts';
 import type { UsageSink } from './domain/usage-record.ts';
 import { addBatchesEndpoints } from './http/batches-endpoints.ts';
+import { addConversationsEndpoints } from './http/conversations-endpoints.ts';
 import { addConverseEndpoints } from './http/converse-endpoints.ts';
 import { addCountEndpoint } from './http/count-endpoint.ts';
 import { addFilesEndpoints } from './http/files-endpoints.ts';
@@ -32,6 +33,7 @@ import { addRealtimeEndpoint, type RealtimeLimits } from './http/realtime-endpoi
 import { refuseForeignFiles } from './http/refuse-foreign-files.ts';
 import { addResponsesEndpoints } from './http/responses-endpoints.ts';
 import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
+import { BackgroundRuns } from './pipeline/background-runs.ts';
 import { messageBatches, openaiBatches } from './pipeline/batch-apis.ts';
 import { createCallUpstream, type UpstreamLimits } from './pipeline/call-upstream.ts';
 import { createCountTokens } from './pipeline/count-tokens.ts';
@@ -53,8 +55,11 @@ import { openaiChat } from './protocols/openai-chat/openai-chat.ts';
 import { protocols } from './protocols/registry.ts';
 import { sameProtocolApis } from './protocols/same-protocol/same-protocol.ts';
 import { createProvider } from './providers/registry.ts';
+import { createBackgroundStore } from './store/background-store.ts';
+import { createConversationStore } from './store/conversation-store.ts';
 import { createProviderObjectStore } from './store/provider-object-store.ts';
 import { createResponseStore } from './store/response-store.ts';
+import { startSweeping } from './store/sweep-conversations.ts';
 import { createUsageEntries } from './store/usage-entries.ts';
 import { createUsageMetrics } from './store/usage-metrics.ts';
 
@@ -83,6 +88,10 @@ export async function createAiGateway(
     ...(telemetry.isTracing ? [createTraceCall(telemetry)] : []),
     createRateLimit(deps.limiter),
     createRequireLedger(deps.ledger),
+    (call, next) => {
+      call.onAdmitted?.();
+      return next();
+    },
   ];
   const attemptStages: Stage<Attempt, Answer>[] = [
     ...(telemetry.isTracing ? [createTraceAttempt(telemetry)] : []),
@@ -106,12 +115,7 @@ export async function createAiGateway(
   });
   const answer = compose(requestStages, attempts);
 
-  const responses = createResponseStore({
-    sql: deps.sql,
-    clock,
-    log: telemetry.log,
-    ttlMs: () => config.current.conversations.ttl_ms,
-  });
+  const conversations = openConversations(config, deps, answer);
   const server = createGatewayServer({
     name: deps.name,
     config: config.current.listen,
@@ -136,10 +140,11 @@ export async function createAiGateway(
   addModelEndpoint(server.app, { path: '/v1/chat/completions', protocol: openaiChat, prepare }, endpointDeps);
   addResponsesEndpoints(server.app, {
     ...endpointDeps,
-    store: responses,
+    ...conversations,
     log: telemetry.log,
     beforeReading: prepare,
   });
+  addConversationsEndpoints(server.app, { conversations: conversations.conversations, clock });
   addModelEndpoint(server.app, { path: '/v1/messages', protocol: anthropicMessages, prepare }, endpointDeps);
   addGeminiEndpoints(server.app, endpointDeps);
   addConverseEndpoints(server.app, endpointDeps);
@@ -175,8 +180,43 @@ export async function createAiGateway(
     server,
     async close() {
       for (const stop of stopListening) stop();
-      responses.close();
+      await conversations.close();
       batches.close();
+    },
+  };
+}
+
+/** What is kept of answers, and those that are made in the background. */
+function openConversations(
+  config: ConfigSource<AiGatewaySection>,
+  deps: GatewayDeps,
+  answer: (call: Call) => Promise<Answer>,
+) {
+  const { sql, clock, live, hot } = deps;
+  const { log } = deps.telemetry;
+  const limits = () => config.current.conversations;
+  const stored = { sql, clock, ttlMs: () => limits().ttl_ms };
+  const responses = createResponseStore(stored);
+  const conversations = createConversationStore({
+    ...stored,
+    maxConversations: () => limits().max_conversations,
+  });
+  const background = createBackgroundStore({ ...stored, eventTtlMs: () => limits().event_ttl_ms });
+  const runs = new BackgroundRuns({
+    ...{ clock, log, live, hot, store: background, answer },
+    remove: ({ owner, id }) => responses.remove(owner, id),
+    limits: () => ({
+      maxRuns: limits().max_background,
+      maxBytes: config.current.max_answer_bytes,
+      totalTimeoutMs: config.current.attempts.total_timeout_ms,
+    }),
+  });
+  const stopSweeping = startSweeping([responses, conversations, background], { clock, log });
+  return {
+    ...{ responses, conversations, background, runs },
+    async close() {
+      stopSweeping();
+      await runs.close(config.current.listen.drain_timeout_ms);
     },
   };
 }

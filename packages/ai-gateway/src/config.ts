@@ -142,10 +142,30 @@ const conversations = z
       .min(60_000)
       .max(366 * 86_400_000)
       .default(30 * 86_400_000)
-      .describe('For how long an answer of the Responses API can be read and gone on from.'),
+      .describe(
+        'For how long an answer of the Responses API can be read and gone on from, and a conversation that nobody uses.',
+      ),
+    event_ttl_ms: z
+      .int()
+      .min(60_000)
+      .max(366 * 86_400_000)
+      .default(86_400_000)
+      .describe('For how long the events of an answer in the background can be streamed again.'),
+    max_background: z
+      .int()
+      .min(0)
+      .max(100_000)
+      .default(100)
+      .describe('Answers that may be made in the background at once for one principal; 0 refuses them.'),
+    max_conversations: z
+      .int()
+      .min(0)
+      .max(1_000_000)
+      .default(10_000)
+      .describe('Conversations that are kept for one principal at once; 0 refuses them.'),
   })
   .prefault({})
-  .describe('Answers that are kept for `previous_response_id`.');
+  .describe('Answers that are kept, are made in the background, or belong to a conversation.');
 
 const realtime = z
   .strictObject({

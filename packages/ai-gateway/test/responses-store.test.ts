@@ -3,7 +3,7 @@ import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startMatrixGateway } from './conformance/matrix-gateway.ts';
 import { upstreams } from './conformance/upstreams.ts';
-import { post, type RunningGateway } from './harness.ts';
+import type { RunningGateway } from './harness.ts';
 
 /** Conversations that the gateway keeps, by the official SDK, on upstreams that keep none. */
 
@@ -94,14 +94,22 @@ test('[S-1] nobody else gets an answer by its id', async () => {
   expect(await sdk.responses.retrieve(id)).toMatchObject({ id });
 });
 
-test('store: false keeps nothing; what the gateway cannot keep is refused; nothing is left to cancel', async () => {
+test('store: false keeps nothing; what was not made in the background cannot be cancelled', async () => {
   const { id } = await sdk.responses.create({ model: 'anthropic-messages', input: 'x', store: false });
   await expect(sdk.responses.retrieve(id)).rejects.toMatchObject({ status: 404 });
-  for (const more of [{ background: true }, { conversation: 'conv_1' }]) {
-    const answer = await post(gateway, '/v1/responses', { model: 'openai-chat', input: 'x', ...more });
-    expect(answer.status).toBe(400);
-    expect(JSON.parse(answer.body.toString()).error.code).toBe('responses_feature_unsupported');
-  }
   const kept = await sdk.responses.create({ model: 'anthropic-messages', input: 'x' });
   await expect(sdk.responses.cancel(kept.id)).rejects.toMatchObject({ status: 400 });
 });
+
+test.each(['openai-responses', 'anthropic-messages'])(
+  'on %s an answer says what it goes on from',
+  async model => {
+    const first = await sdk.responses.create({ model, input: 'x' });
+    const second = await sdk.responses.create({ model, input: 'y', previous_response_id: first.id });
+    expect(second.previous_response_id).toBe(first.id);
+    const third = await sdk.responses
+      .stream({ model, input: 'z', previous_response_id: second.id })
+      .finalResponse();
+    expect(third.previous_response_id).toBe(second.id);
+  },
+);

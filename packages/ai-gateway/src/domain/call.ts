@@ -42,6 +42,8 @@ export interface Call {
   upstreamMs: number;
   /** Failed attempts so far, oldest first. */
   readonly failures: AttemptReport[];
+  /** Called when nothing that concerns the caller alone stands in its way any more. */
+  readonly onAdmitted?: () => void;
 }
 
 /** Whether nobody waits for the answer any more. A call whose time is over is not one of them: its client is told. */

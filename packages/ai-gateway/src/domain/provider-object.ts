@@ -1,5 +1,5 @@
 import type { JsonObject } from './json-object.ts';
-import type { Owner } from './stored-response.ts';
+import type { Owner } from './owner.ts';
 
 export type ObjectKind = 'file' | 'batch' | 'message-batch';
 

@@ -1,10 +1,6 @@
+import type { TurnEnd } from './conversation.ts';
 import type { JsonObject } from './json-object.ts';
-
-/** Whose a stored answer is. Nobody else gets it, whatever they know of its id (S-1). */
-export interface Owner {
-  readonly tenant: string;
-  readonly principal: string;
-}
+import type { Owner } from './owner.ts';
 
 /** An answer that can be read again and gone on from. */
 export interface StoredResponse {
@@ -16,11 +12,16 @@ export interface StoredResponse {
 
 /** Where answers are kept until they expire. */
 export interface ResponseStore {
-  /** Replaces an earlier one of the same id. */
-  save(owner: Owner, stored: StoredResponse): Promise<void>;
+  /** Replaces an earlier one of the same id. What it adds to a conversation is added in the same transaction. */
+  save(owner: Owner, stored: StoredResponse, turn?: TurnEnd): Promise<void>;
   find(owner: Owner, id: string): Promise<StoredResponse | undefined>;
-  /** Whether there was one. */
+  /** Whether there was one. A run that makes it ends with it. */
   remove(owner: Owner, id: string): Promise<boolean>;
-  /** Stops removing what expired. */
-  close(): void;
+  /** Removes what has expired. */
+  sweep(): Promise<void>;
+}
+
+/** Whether the answer is still being made, in the background. */
+export function isUnderWay({ status }: JsonObject): boolean {
+  return status === 'queued' || status === 'in_progress';
 }

@@ -2,12 +2,12 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { openaiErrors } from '@strata/shared/errors/openai.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { JsonObject } from '../domain/json-object.ts';
+import { ownerOf } from '../domain/owner.ts';
 import type { ProviderObject } from '../domain/provider-object.ts';
 import { openaiBatches as api } from '../pipeline/batch-apis.ts';
 import { type ProviderObjects, payerOf, unknownObject } from '../pipeline/provider-objects.ts';
 import { asString, parseObject } from '../protocols/read-json.ts';
 import type { FilesEndpointsDeps } from './files-endpoints.ts';
-import { ownerOf } from './keep-responses.ts';
 import { listOf, pageOf, type Query } from './object-lists.ts';
 
 const base = '/v1/batches';

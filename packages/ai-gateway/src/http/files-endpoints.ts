@@ -5,13 +5,13 @@ import { readBatchLines } from '../domain/batch-requests.ts';
 import { type Form, formText, scanForm } from '../domain/form.ts';
 import type { JsonObject } from '../domain/json-object.ts';
 import { splice } from '../domain/json-splice.ts';
+import { ownerOf } from '../domain/owner.ts';
 import type { ObjectFacts, ProviderObject } from '../domain/provider-object.ts';
 import { openaiBatches } from '../pipeline/batch-apis.ts';
 import { contentHeaders } from '../pipeline/provider-api.ts';
 import { type ProviderObjects, unknownObject } from '../pipeline/provider-objects.ts';
 import type { BatchSettler } from '../pipeline/settle-batches.ts';
 import { asString } from '../protocols/read-json.ts';
-import { ownerOf } from './keep-responses.ts';
 import { listOf, pageOf, type Query } from './object-lists.ts';
 
 export interface FilesEndpointsDeps {

@@ -2,6 +2,7 @@ import { anthropicErrors } from '@strata/shared/errors/anthropic.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { readBatchBody } from '../domain/batch-requests.ts';
 import type { JsonObject } from '../domain/json-object.ts';
+import { ownerOf } from '../domain/owner.ts';
 import type { ProviderObject } from '../domain/provider-object.ts';
 import { messageBatches as api } from '../pipeline/batch-apis.ts';
 import { contentHeaders } from '../pipeline/provider-api.ts';
@@ -9,7 +10,6 @@ import { type ProviderObjects, payerOf, unknownObject } from '../pipeline/provid
 import { gone } from '../pipeline/settle-batches.ts';
 import { asString } from '../protocols/read-json.ts';
 import type { BatchesEndpointsDeps } from './batches-endpoints.ts';
-import { ownerOf } from './keep-responses.ts';
 import { listOf, pageOf, type Query } from './object-lists.ts';
 
 const base = '/v1/messages/batches';

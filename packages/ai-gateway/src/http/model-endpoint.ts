@@ -4,13 +4,13 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { sendWhole } from '@strata/shared/http/send-whole.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
-import { createDeadline } from '@strata/shared/resilience/deadline.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Answer, Call } from '../domain/call.ts';
 import { describeLosses } from '../domain/losses.ts';
 import { type AnswerFacts, type PathRequest, type Protocol, streamTypeOf } from '../domain/protocol.ts';
 import { findRoute, type Route, type RouteTable, targetsReached } from '../domain/route.ts';
 import { refuseOverrideHeaders } from '../domain/upstream-overrides.ts';
+import { callDeadline } from '../pipeline/call-deadline.ts';
 import { canReach } from '../pipeline/choose-way.ts';
 import { protocols } from '../protocols/registry.ts';
 import { ownShape, type StreamShape, sendStream, sseType } from './stream-reply.ts';
@@ -35,8 +35,8 @@ export interface ModelEndpoint {
   findRoute?(request: FastifyRequest): Route;
   /** Before the body is read. */
   prepare?(body: Buffer, caller: Caller): Promise<Buffer>;
-  /** Before the answer is sent. */
-  complete?(call: Call, answer: Answer): Promise<Answer>;
+  /** Around the making of the answer. */
+  around?(call: Call, next: () => Promise<Answer>): Promise<Answer>;
   /** The query parameter in which clients of this protocol may send their key. */
   readonly queryKey?: string;
   /** Where the path says what the body does not. @throws GatewayError not_found. */
@@ -77,8 +77,8 @@ export function modelHandler(endpoint: ModelEndpoint, deps: ModelEndpointDeps) {
     const call = openCall({ request, reply, body }, endpoint, deps);
     let answer: Answer;
     try {
-      answer = await deps.answer(call);
-      if (endpoint.complete) answer = await endpoint.complete(call, answer);
+      const next = () => deps.answer(call);
+      answer = endpoint.around ? await endpoint.around(call, next) : await next();
     } catch (error) {
       throw refused(reply, call, error);
     }
@@ -87,9 +87,17 @@ export function modelHandler(endpoint: ModelEndpoint, deps: ModelEndpointDeps) {
   };
 }
 
+interface CallOrigin {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly body: Buffer;
+  /** Of a call that goes on when its client has left. */
+  readonly background?: { readonly signal: AbortSignal; readonly onAdmitted: () => void };
+}
+
 /** @throws GatewayError when the request is not one, or asks for a model that the caller has not. */
 export function openCall(
-  { request, reply, body }: { request: FastifyRequest; reply: FastifyReply; body: Buffer },
+  { request, reply, body, background }: CallOrigin,
   endpoint: Pick<ModelEndpoint, 'protocol' | 'readPath' | 'findRoute'>,
   deps: Pick<ModelEndpointDeps, 'clock' | 'routes' | 'totalTimeoutMs'>,
 ): Call {
@@ -107,7 +115,8 @@ export function openCall(
     headers,
     route,
     targets: targetsReached(route, protocol.name, provider => canReach(protocol, provider, protocols)),
-    signal: endOf(request, reply, deps),
+    signal: background?.signal ?? endOf(request, reply, deps),
+    ...(background && { onAdmitted: background.onAdmitted }),
     trace: request.traceContext,
     wantsCostComment: headers['x-strata-usage'] === 'comment' && streamTypeOf(protocol) === sseType,
     replyHeaders: {},
@@ -117,26 +126,14 @@ export function openCall(
   };
 }
 
-/** Ends with the client, when its time is over, and no later than the deadline that the envelope of another gateway sets. */
+/** Ends with the client, or when its time is over. */
 function endOf(
   request: FastifyRequest,
   reply: FastifyReply,
   { clock, totalTimeoutMs }: Pick<ModelEndpointDeps, 'clock' | 'totalTimeoutMs'>,
 ): AbortSignal {
-  const totalMs = totalTimeoutMs();
-  const deadlineAtMs = request.caller.envelope?.deadlineAtMs;
-  const leftMs = deadlineAtMs === undefined ? totalMs : deadlineAtMs - clock.now();
-  if (leftMs <= 0) {
-    throw new GatewayError('timeout', 'The deadline of this call had passed when it came.', {
-      reason: 'deadline_passed',
-    });
-  }
-  const deadline = createDeadline({
-    clock,
-    ms: Math.min(leftMs, totalMs),
-    reason: leftMs < totalMs ? 'deadline_passed' : 'request_timeout',
-    parent: request.gone,
-  });
+  const end = { clock, totalTimeoutMs: totalTimeoutMs(), parent: request.gone };
+  const deadline = callDeadline(request.caller, end);
   reply.raw.once('close', () => deadline.close());
   return deadline.signal;
 }

@@ -1,7 +1,7 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
+import { ownerOf } from '../domain/owner.ts';
 import type { ProviderObjectStore } from '../domain/provider-object.ts';
-import { ownerOf } from './keep-responses.ts';
 
 const memberPattern =
   /"(?:file_id|input_file_id|file_ids)"\s*:\s*(?:"([^"\\]{1,256})"|\[([^\]]{0,65536})\])/g;

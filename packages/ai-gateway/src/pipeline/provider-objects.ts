@@ -6,6 +6,7 @@ import { subjectsOf } from '@strata/shared/money/spender.ts';
 import type { UsageLedger } from '@strata/shared/money/usage-ledger.ts';
 import type { BatchTarget } from '../domain/batch-requests.ts';
 import type { JsonObject } from '../domain/json-object.ts';
+import type { Owner } from '../domain/owner.ts';
 import type { ModelProvider } from '../domain/provider.ts';
 import type {
   BatchPayer,
@@ -14,7 +15,6 @@ import type {
   ProviderObjectStore,
 } from '../domain/provider-object.ts';
 import { findRoute, mayUse, type RouteTable, type Target, visibleRoutes } from '../domain/route.ts';
-import type { Owner } from '../domain/stored-response.ts';
 import type { ProviderApi, ProviderRequest } from './provider-api.ts';
 import { accessPath, gone } from './settle-batches.ts';
 

@@ -11,6 +11,7 @@ const root = join(import.meta.dirname, '../../../..');
 export interface GatewayPlace {
   /** Of the process that is here: no two have the same. */
   readonly name: string;
+  readonly url: string;
   start(): Promise<void>;
   /** SIGKILL. */
   kill(): Promise<void>;
@@ -27,6 +28,8 @@ export type GatewayReply =
 
 export interface GatewayPlaces {
   readonly places: readonly GatewayPlace[];
+  /** Of the one who asks. */
+  readonly key: string;
   close(): Promise<void>;
 }
 
@@ -59,6 +62,7 @@ export async function openGatewayPlaces(options: {
   );
   return {
     places,
+    key,
     async close() {
       await Promise.all(places.map(place => place.kill()));
       rmSync(folder, { recursive: true, force: true });
@@ -92,6 +96,9 @@ function createPlace(options: {
   return {
     get name() {
       return `${prefix}.${starts}`;
+    },
+    get url() {
+      return url;
     },
     async start() {
       const started = spawn(process.execPath, [main], {
