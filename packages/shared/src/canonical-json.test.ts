@@ -51,6 +51,13 @@ test('property: the text says the same value, and does not depend on the order o
   );
 });
 
+test('what is not said, or not as JSON would say it by itself, is written the same whatever the order', () => {
+  const date = new Date(0);
+  expect(canonicalJson({ a: undefined, b: [undefined], c: date })).toBe('{"b":[null],"c":{}}');
+  expect(canonicalJson({ c: date, b: [undefined], a: undefined })).toBe('{"b":[null],"c":{}}');
+  expect(canonicalJson({ a: { toJSON: null } })).toBe('{"a":{"toJSON":null}}');
+});
+
 function reversed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(reversed);
   if (typeof value !== 'object' || value === null) return value;

@@ -104,10 +104,10 @@ function toolCallEvent(
     traceId: context.trace.traceId,
     requestId: context.requestId,
     details: {
-      server: upstream.name,
-      server_tool: context.serverName,
       duration_ms: Math.round(result.durationMs),
       result_bytes: result.resultBytes,
+      server: upstream.name,
+      server_tool: context.serverName,
     },
     ...(digest !== undefined && { sensitive: { arguments_sha256: digest } }),
   };
