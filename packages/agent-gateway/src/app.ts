@@ -339,6 +339,7 @@ function limitsOf({ limits }: AgentGatewayConfig): RunLimits {
     maxJournalBytes: limits.journal_bytes,
     maxRunMs: limits.run_ms,
     maxFanOut: limits.fan_out,
+    maxLiveTasks: limits.live_tasks,
     maxRepeats: limits.repeats,
   };
 }

@@ -17,6 +17,9 @@ const limits = z
     steps: count(20_000).describe('Tasks that one run may begin, every visit counted.'),
     visits: count(1000).describe('Times that the same task may begin in one walk through its list.'),
     fan_out: count(1000, 10_000).describe('Lists that one task may walk at a time.'),
+    live_tasks: count(10_000).describe(
+      'Tasks that a run and all runs that come of it may have open at a time, counted together.',
+    ),
     repeats: count(10).describe(
       'Times in a row that a task may begin with an input it has met before, without a wait between: a loop that makes no progress.',
     ),

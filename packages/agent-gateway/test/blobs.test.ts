@@ -60,7 +60,7 @@ const stores: Readonly<Record<string, () => Promise<Opened>>> = {
 };
 
 const large = (letter: string) => letter.repeat(40_000);
-const progress = { costNanoUsd: 0n, unpricedCalls: 0, inputTokens: 0, outputTokens: 0 };
+const progress = { costNanoUsd: 0n, unpricedCalls: 0, inputTokens: 0, outputTokens: 0, heldTasks: 0 };
 
 function newRun(id: string, input: unknown, fork?: NewRun['fork']): NewRun {
   return {

@@ -32,6 +32,7 @@ const progress = {
   unpricedCalls: 0,
   inputTokens: 0,
   outputTokens: 0,
+  heldTasks: 0,
 } as const;
 
 /** A journal with runs that announce numbered events, as their worker would. */

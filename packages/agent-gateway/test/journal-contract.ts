@@ -10,6 +10,7 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
     unpricedCalls: 0,
     inputTokens: 0,
     outputTokens: 0,
+    heldTasks: 0,
   };
   const record = (text: string): NewRecord => ({
     kind: 'run-started',
@@ -292,6 +293,38 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
       }
       expect(await claimOne(journal, 'a', 40)).toBeDefined();
       expect(await journal.requests('run_1')).toHaveLength(20);
+      await journal.close();
+    });
+
+    test('[G4] [AG-8] the runs of a tree hold together what the tree may have open, one that ended holds nothing, and others are not counted', async () => {
+      const journal = await openWithRun('run_1');
+      const within = { tenant: 't', definition: definition.hash, deadlineAtMs: 1_000_000 };
+      const child = (id: string) => ({
+        ...newRun(id),
+        event: { ...runEvent(within), rootRun: 'run_1', heldTasks: 4 },
+      });
+      for (const id of ['run_2', 'run_3']) await journal.createRun(child(id));
+      await journal.createRun(newRun('run_other'));
+      const claims = await journal.claim({ owner: 'a', nowMs: 10, leaseMs: 1000, limit: 10 });
+      const claimOf = (runId: string) => claims.find(claim => claim.runId === runId) as Claim; // claimed just before
+      const reserve = (runId: string, least: number, wanted: number, epoch = 1) =>
+        journal.reserveTasks(
+          { ...claimOf(runId), epoch },
+          { rootRun: runId === 'run_other' ? runId : 'run_1', least, wanted, limit: 20 },
+        );
+      expect(await reserve('run_1', 9, 10)).toBe(10);
+      expect(await reserve('run_2', 5, 10), 'as much as is left').toBe(6);
+      expect(await reserve('run_3', 5, 10)).toBe(0);
+      expect(await reserve('run_3', 5, 10, 0), 'an old claim').toBeUndefined();
+      expect(await reserve('run_other', 9, 20)).toBe(20);
+      // An append writes what its run holds; the end gives it back.
+      const base = { records: [record('x')], atMs: 2, position: 1 };
+      const some = { ...progress, heldTasks: 7 };
+      await journal.append({ ...base, claim: claimOf('run_1'), progress: some, isFinal: false });
+      expect(await reserve('run_3', 5, 10)).toBe(7);
+      await journal.append({ ...base, claim: claimOf('run_2'), progress: some, isFinal: true });
+      const both = await Promise.all([reserve('run_1', 8, 13), reserve('run_3', 8, 13)]);
+      expect(both.toSorted((one, other) => Number(one) - Number(other))).toEqual([0, 13]);
       await journal.close();
     });
 

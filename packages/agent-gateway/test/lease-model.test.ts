@@ -74,6 +74,7 @@ const progress = {
   unpricedCalls: 0,
   inputTokens: 0,
   outputTokens: 0,
+  heldTasks: 0,
 } as const;
 
 /** By any claim that was ever given; once more as after an answer that was lost. */

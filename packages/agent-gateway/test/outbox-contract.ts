@@ -11,6 +11,7 @@ export function outboxContract(name: string, open: () => Promise<Journal>): void
     unpricedCalls: 0,
     inputTokens: 0,
     outputTokens: 0,
+    heldTasks: 0,
   };
   const webhook: Webhook = {
     id: 'webhook_1',

@@ -119,6 +119,8 @@ function allowed(command: Command, event: RunEvent): boolean {
       return event.type.startsWith('branch-');
     case 'spawn':
       return event.type === 'child-started';
+    case 'reserve':
+      return event.type === 'tasks-reserved' || event.type === 'run-paused';
     case 'match':
       return event.type === 'event-taken' || event.type === 'event-passed';
     case 'record':

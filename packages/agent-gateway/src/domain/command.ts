@@ -25,6 +25,8 @@ export type Command =
       readonly event: ReceivedEvent;
       readonly awaited: AwaitedEvents;
     }
+  /** Ask for the right to have at least so many tasks open, and write down what was given. */
+  | { readonly type: 'reserve'; readonly path: string; readonly least: number }
   /** Create the run, and write down that it is created, in one transaction. */
   | { readonly type: 'spawn'; readonly task: OpenTask; readonly child: PlannedChild }
   /** Transform the output and end the task. */

@@ -3,11 +3,12 @@ import type { Command, CompletedTask } from './command.ts';
 import { decideCalls } from './decide-calls.ts';
 import { lastOutput } from './fold.ts';
 import { limitReached, listProblem, recordProblem } from './limits.ts';
+import { childTasks, tasksToReserve } from './live-tasks.ts';
 import { runError } from './run-error.ts';
 import type { RunError, RunEvent } from './run-events.ts';
 import { type Branch, isBranch, type OpenTask, type RunState, terminalStatuses } from './run-state.ts';
 import { seededJitter } from './seeded-jitter.ts';
-import type { Move, PlannedBranch, TaskTypes } from './task-type.ts';
+import type { Move, PlannedBranch, PlannedChild, TaskTypes } from './task-type.ts';
 import { nextOf, type TaskNode, type Workflow } from './workflow.ts';
 
 export interface DecideOptions {
@@ -34,6 +35,8 @@ export function decideRun(state: RunState, options: DecideOptions): Command | un
   if (state.root !== undefined) return undefined;
   if (!state.visits.has('')) {
     const { root } = options.workflow;
+    const least = tasksToReserve(state, { tasks: 1 });
+    if (least !== undefined) return { type: 'reserve', path: '', least };
     return { type: 'begin', node: root, visit: 1, input: state.input, branch: undefined };
   }
   return record({ type: 'run-completed', output: state.output ?? null });
@@ -62,6 +65,8 @@ function decideList(state: RunState, list: Branch, { workflow }: DecideOptions):
   const node = nodeOf(workflow, list.next);
   const problem = listProblem(state, list, node.path);
   if (problem !== undefined) return pause(problem);
+  const least = tasksToReserve(state, { tasks: 1 });
+  if (least !== undefined) return { type: 'reserve', path: node.path, least };
   const visit = (state.visits.get(node.path) ?? 0) + 1;
   return { type: 'begin', node, visit, input: list.data, branch: list };
 }
@@ -144,7 +149,7 @@ function followMove(state: RunState, { task, node, move, nowMs }: Planned): Comm
     case 'child':
       if (task.child?.held !== undefined) return pause(task.child.held);
       if (task.child !== undefined) return { type: 'wait', untilMs: deadlineAtMs };
-      return { type: 'spawn', task, child: move.child };
+      return decideSpawn(state, task, move.child);
     case 'events':
       return decideEvents(state, task, move);
   }
@@ -167,6 +172,13 @@ function decideBranches(state: RunState, task: OpenTask, open: readonly PlannedB
   if (task.branches.open + open.length > maxFanOut)
     return pause(limitReached(task.path, `More than ${maxFanOut} lists would be open in one task.`));
   return { type: 'open', task, branches: open };
+}
+
+function decideSpawn(state: RunState, task: OpenTask, child: PlannedChild): Command {
+  const given = childTasks(state.limits);
+  const least = given === undefined ? undefined : tasksToReserve(state, { tasks: given });
+  if (least !== undefined) return { type: 'reserve', path: task.path, least };
+  return { type: 'spawn', task, child };
 }
 
 function decideEvents(state: RunState, task: OpenTask, move: Extract<Move, { type: 'events' }>): Command {

@@ -45,6 +45,7 @@ export function applyChild(
   if (event.type === 'child-started') {
     const task = openTask(state, event);
     task.child = { runId, outcome: event.isDetached ? { status: 'completed' } : undefined };
+    state.heldTasks -= event.givenTasks ?? 0;
     if (event.isDetached === undefined) state.children.set(runId, task);
     state.touched.add(task);
     return;

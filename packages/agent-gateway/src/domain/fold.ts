@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { applyCall, forgetCalls, releaseHeldCalls } from './fold-calls.ts';
 import { applyChild, applyMail } from './fold-mail.ts';
+import { firstTasks } from './live-tasks.ts';
 import type { JournalRecord, RunEvent } from './run-events.ts';
 import {
   type Branch,
@@ -76,6 +77,9 @@ function applyEvent(state: RunState, event: RunEvent, atMs: number): void {
     case 'child-ended':
     case 'child-held':
       applyChild(state, event);
+      return;
+    case 'tasks-reserved':
+      state.heldTasks = event.total;
       return;
     case 'call-progressed':
       return; // for those who watch
@@ -182,6 +186,8 @@ function fork(state: RunState, event: EventOf<'run-forked'>, atMs: number): void
   const { traceparent, limits, deadlineAtMs } = event;
   Object.assign(state, { traceparent, limits, deadlineAtMs, status: 'pending', isStarted: false });
   state.keyRun = undefined;
+  state.rootRun = undefined;
+  state.heldTasks = firstTasks(limits) ?? Number.POSITIVE_INFINITY;
   Object.assign(state, {
     pause: undefined,
     costNanoUsd: 0n,
@@ -199,6 +205,7 @@ function fork(state: RunState, event: EventOf<'run-forked'>, atMs: number): void
 function importRun(state: RunState, event: EventOf<'run-imported'>): void {
   const { traceparent, limits, deadlineAtMs, keyRun, children, asked } = event;
   Object.assign(state, { traceparent, limits, deadlineAtMs, keyRun, isStarted: false });
+  state.heldTasks = firstTasks(limits) ?? Number.POSITIVE_INFINITY;
   for (const [before, runId] of Object.entries(children)) {
     const task = state.children.get(before);
     if (task === undefined) continue;
@@ -226,6 +233,8 @@ function createRun(state: RunState, event: EventOf<'run-created'>, atMs: number)
   state.parent = event.parent;
   state.queue = event.queue;
   state.queuesAround = event.queuesAround ?? [];
+  state.rootRun = event.rootRun;
+  state.heldTasks = event.heldTasks ?? Number.POSITIVE_INFINITY;
 }
 
 function startTask(state: RunState, event: EventOf<'task-started'>, atMs: number): void {

@@ -89,6 +89,17 @@ export interface Progress {
   readonly unpricedCalls: number;
   readonly inputTokens: number;
   readonly outputTokens: number;
+  /** Tasks that it may have open, of those of its tree; 0 when nothing bounds them. */
+  readonly heldTasks: number;
+}
+
+export interface ReserveTasks {
+  /** The run that the tree began with. */
+  readonly rootRun: string;
+  readonly least: number;
+  readonly wanted: number;
+  /** What all runs of the tree may hold that have not ended. */
+  readonly limit: number;
 }
 
 export interface Append {
@@ -246,6 +257,11 @@ export interface Journal {
   }): Promise<{ held: string[]; asked: string[] }>;
   /** False when the claim is not the newest one or the position is not the last: nothing was written (AG-2). */
   append(append: Append): Promise<boolean>;
+  /**
+   * Makes the run hold as many tasks as are wanted, or as are left for it, if that is not less than the least (G4). Gives how many it holds
+   * then; 0 when there are not enough; undefined when the claim is not the newest one. What it holds is written with every append.
+   */
+  reserveTasks(claim: Claim, wanted: ReserveTasks): Promise<number | undefined>;
   /** Lets go of the run until `wakeAtMs`. A request that waits in its inbox, or arrives, wakes it at once. */
   release(claim: Claim, options: ReleaseOptions): Promise<boolean>;
   /** When the next run is due that this worker does not hold. */

@@ -58,6 +58,8 @@ function reopen(state: RunState, { record, aside }: Required<Effective>): void {
     isCancelRequested: false,
     deadlineAtMs,
     limits: aside.limits,
+    // What it held went back to the tree when it ended.
+    heldTasks: Number.isFinite(aside.heldTasks) ? 0 : aside.heldTasks,
     definition: aside.definition,
     workflow: aside.workflow,
     traceparent: aside.traceparent,

@@ -36,6 +36,8 @@ export interface RunLimits {
   readonly maxJournalBytes: number;
   /** Lists that may be open at a time inside one task. */
   readonly maxFanOut: number;
+  /** Tasks that may be open at a time in the whole tree of runs. Absent in journals from before there was such a limit. */
+  readonly maxLiveTasks?: number;
   /** Times in a row that a task may begin with an input it has met before. */
   readonly maxRepeats: number;
   /** How long the run may take, its waits included. */
@@ -175,7 +177,13 @@ export type RunEvent =
       readonly queuesAround?: readonly string[];
       readonly fork?: Fork;
       readonly imported?: Imported;
+      /** The run that the tree of runs began with; absent for that one itself. */
+      readonly rootRun?: string;
+      /** Tasks that it may have open; absent when nothing bounds them. */
+      readonly heldTasks?: number;
     }
+  /** It may have so many tasks open: what the tree of runs may have is parted anew. */
+  | { readonly type: 'tasks-reserved'; readonly total: number }
   /** The span context under which the run's work is traced; written by the first worker. */
   | { readonly type: 'run-started'; readonly traceparent: string }
   | ({
@@ -208,7 +216,13 @@ export type RunEvent =
   /** The condition for opening it did not hold. */
   | ({ readonly type: 'branch-refused'; readonly first: Next } & OfTask)
   /** A run was created with this record; `isDetached` when nobody waits for it. */
-  | ({ readonly type: 'child-started'; readonly runId: string; readonly isDetached?: true } & OfTask)
+  | ({
+      readonly type: 'child-started';
+      readonly runId: string;
+      readonly isDetached?: true;
+      /** What it was given of the tasks that this one may have open. */
+      readonly givenTasks?: number;
+    } & OfTask)
   | { readonly type: 'child-ended'; readonly runId: string; readonly outcome: ChildOutcome }
   /** A run that this one waits for is paused because a budget has not enough: they have the same, so this one is paused with it. */
   | { readonly type: 'child-held'; readonly runId: string; readonly error: RunError }

@@ -181,6 +181,10 @@ export interface RunState {
   readonly subscribed: Set<string>;
   /** The run that waits for this one. */
   parent: string | undefined;
+  /** The run that the tree of runs began with; undefined for that one itself. */
+  rootRun: string | undefined;
+  /** Tasks that it may have open before it has to ask for more. */
+  heldTasks: number;
   queue: QueuePlace | undefined;
   /** The run that names its calls, when it was imported: their keys stay. */
   keyRun: string | undefined;
@@ -283,6 +287,8 @@ export function emptyRun(): RunState {
     lastReceipt: 0,
     received: new Set(),
     subscribed: new Set(),
+    rootRun: undefined,
+    heldTasks: Number.POSITIVE_INFINITY,
     parent: undefined,
     queue: undefined,
     keyRun: undefined,

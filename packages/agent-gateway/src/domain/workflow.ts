@@ -23,6 +23,7 @@ export interface LimitOverrides {
   readonly maxVisits?: number;
   readonly maxRunMs?: number;
   readonly maxFanOut?: number;
+  readonly maxLiveTasks?: number;
   readonly maxRepeats?: number;
   readonly maxCostNanoUsd?: string;
 }

@@ -317,11 +317,12 @@ export class Compiler {
 
   #limits(limits: DocumentMetadata['limits']): LimitOverrides {
     if (limits === undefined) return {};
-    const { steps, visits, fanOut, repeats, wallClock, costUsd } = limits;
+    const { steps, visits, fanOut, liveTasks, repeats, wallClock, costUsd } = limits;
     return {
       ...(steps !== undefined && { maxSteps: steps }),
       ...(visits !== undefined && { maxVisits: visits }),
       ...(fanOut !== undefined && { maxFanOut: fanOut }),
+      ...(liveTasks !== undefined && { maxLiveTasks: liveTasks }),
       ...(repeats !== undefined && { maxRepeats: repeats }),
       ...(costUsd !== undefined && { maxCostNanoUsd: String(parseUsd(costUsd)) }),
       ...(wallClock !== undefined && {

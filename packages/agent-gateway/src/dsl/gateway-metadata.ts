@@ -21,6 +21,7 @@ const documentMetadata = z.strictObject({
       steps: count.optional(),
       visits: count.optional(),
       fanOut: count.optional(),
+      liveTasks: count.optional(),
       repeats: count.optional(),
       wallClock: z.unknown().optional(),
       costUsd: z

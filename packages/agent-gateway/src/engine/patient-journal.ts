@@ -3,7 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { backoffMs } from '@strata/shared/resilience/backoff.ts';
 import type { Journal } from '../domain/journal.ts';
 
-export type DriverJournal = Pick<Journal, 'read' | 'append' | 'release' | 'requests'>;
+export type DriverJournal = Pick<Journal, 'read' | 'append' | 'release' | 'requests' | 'reserveTasks'>;
 
 export interface Patience {
   readonly clock: Clock;
@@ -37,6 +37,7 @@ export function patientJournal(journal: Journal, patience: Patience): DriverJour
     read: (runId, afterSeq, limit) => patiently(() => journal.read(runId, afterSeq, limit), patience),
     requests: runId => patiently(() => journal.requests(runId), patience),
     append: append => patiently(isRepeat => journal.append({ ...append, isRepeat }), patience),
+    reserveTasks: (claim, wanted) => patiently(() => journal.reserveTasks(claim, wanted), patience),
     release: (claim, options) => patiently(() => journal.release(claim, options), patience),
   };
 }

@@ -23,6 +23,7 @@ import { CallsUnderWay } from './calls-under-way.ts';
 import { answerMigration } from './migrate-run.ts';
 import { type DriverJournal, patientJournal, patiently } from './patient-journal.ts';
 import type { PerformDeps } from './perform.ts';
+import { reserveTasks } from './reserve-tasks.ts';
 import { RunTrace } from './run-trace.ts';
 import { loadRun, RunWriter, readAll } from './run-writer.ts';
 import { planChildRun } from './spawn-run.ts';
@@ -109,7 +110,16 @@ export class RunDriver {
     if (!state.isStarted && !this.#claim.isQueued)
       writer.record({ type: 'run-started', traceparent: trace.traceparent });
     for (const event of callsInDoubt(state)) writer.record(event);
-    const context = { state, workflow, trace, writer, calls, journal, agenda: new Agenda(state) };
+    const context = {
+      claim: this.#claim,
+      state,
+      workflow,
+      trace,
+      writer,
+      calls,
+      journal,
+      agenda: new Agenda(state),
+    };
     try {
       await this.#takeRequests(context, requests);
       await this.#loop(context);
@@ -225,11 +235,16 @@ export class RunDriver {
           const run = await planChildRun(command.child, of, this.#deps);
           writer.spawn(run);
           const isDetached = command.child.isDetached ? { isDetached: true as const } : {};
-          return { type: 'child-started', path, visit, runId: run.id, ...isDetached };
+          const { heldTasks: givenTasks } = run.event;
+          const given = givenTasks === undefined ? {} : { givenTasks };
+          return { type: 'child-started', path, visit, runId: run.id, ...isDetached, ...given };
         });
       }
       case 'record':
         for (const event of command.events) this.#record(event, context);
+        return 'go-on';
+      case 'reserve':
+        await reserveTasks(command, context);
         return 'go-on';
       case 'call':
         await context.calls.start(command, writer);
@@ -353,6 +368,7 @@ export class RunDriver {
 }
 
 interface LoopContext {
+  readonly claim: Claim;
   readonly state: RunState;
   workflow: Workflow;
   readonly trace: RunTrace;

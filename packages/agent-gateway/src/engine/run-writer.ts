@@ -94,6 +94,7 @@ export class RunWriter {
   async flush(): Promise<void> {
     if (this.#buffer.length === 0 && this.#consumed.length === 0) return;
     const { costNanoUsd, unpricedCalls, inputTokens, outputTokens } = this.#state;
+    const heldTasks = Number.isFinite(this.#state.heldTasks) ? this.#state.heldTasks : 0;
     const status = shownStatus(this.#state);
     const records = this.#buffer;
     const consumed = this.#consumed;
@@ -104,17 +105,13 @@ export class RunWriter {
       claim: this.#claim,
       position: this.#durable,
       records,
-      progress: { status, costNanoUsd, unpricedCalls, inputTokens, outputTokens },
+      progress: { status, costNanoUsd, unpricedCalls, inputTokens, outputTokens, heldTasks },
       atMs: this.#clock.now(),
       consumed,
       isFinal: terminalStatuses.has(status),
       ...this.#outgoing.take(),
     });
-    if (!isWritten) {
-      throw new GatewayError('conflict', 'Another worker has taken the run over.', {
-        reason: 'run_taken_over',
-      });
-    }
+    if (!isWritten) throw runTakenOver();
     this.#durable += records.length;
   }
 
@@ -141,4 +138,8 @@ export class RunWriter {
     };
     return { kept, payload: JSON.stringify(kept) };
   }
+}
+
+export function runTakenOver(): GatewayError {
+  return new GatewayError('conflict', 'Another worker has taken the run over.', { reason: 'run_taken_over' });
 }

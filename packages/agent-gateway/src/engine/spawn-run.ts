@@ -4,6 +4,7 @@ import { newId } from '@strata/shared/ids.ts';
 import { type Policy, requireAgents, requireWorkflow } from '../domain/authority.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import type { Journal, NewRun } from '../domain/journal.ts';
+import { childTasks } from '../domain/live-tasks.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import type { RunState } from '../domain/run-state.ts';
 import type { PlannedChild } from '../domain/task-type.ts';
@@ -48,6 +49,7 @@ export async function planChildRun(
   const place = await queuePlaceOf(loaded, input, expressions);
   // A run that waited for one which waits for it to leave the queue would wait for ever.
   const around = isDetached ? [] : queuesAround(state);
+  const heldTasks = childTasks(limits);
   const isShared = place !== undefined && around.includes(place.name);
   return {
     id: newId('run', nowMs),
@@ -85,6 +87,8 @@ export async function planChildRun(
       traceparent: state.traceparent,
       ...(!isDetached && { parent: runId }),
       ...(place !== undefined && { queue: isShared ? { ...place, isShared } : place }),
+      rootRun: state.rootRun ?? runId,
+      ...(heldTasks !== undefined && { heldTasks }),
       ...(around.length > 0 && { queuesAround: around }),
     },
   };

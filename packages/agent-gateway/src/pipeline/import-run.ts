@@ -6,6 +6,7 @@ import { newId } from '@strata/shared/ids.ts';
 import { requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
 import { outcomeOf } from '../domain/child-outcome.ts';
 import type { NewRecord, NewRun, RunSummary, Told } from '../domain/journal.ts';
+import { firstTasks } from '../domain/live-tasks.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import { replay } from '../domain/replay.ts';
 import type { ChildOutcome, JournalRecord, RunEvent } from '../domain/run-events.ts';
@@ -123,6 +124,7 @@ async function newRun(
     ? state.queue
     : await queuePlaceOf(workflow, state.input, deps.expressions);
   const { namespace, name, version, definition } = run;
+  const heldTasks = firstTasks(limits);
   const { envelope } = caller;
   const traceparent = formatTraceparent(trace);
   const imported: RunEvent = {
@@ -172,6 +174,7 @@ async function newRun(
       ...(parent !== undefined && { parent }),
       ...(queue !== undefined && { queue }),
       queuesAround: state.queuesAround,
+      ...(heldTasks !== undefined && { heldTasks }),
       imported: { run: run.id, digest: bundle.digest, to: records.length },
     },
   };

@@ -9,6 +9,7 @@ import { smaller } from '@strata/shared/money/nano-usd.ts';
 import { type Policy, requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import type { Journal, NewRun, RunSummary } from '../domain/journal.ts';
+import { firstTasks } from '../domain/live-tasks.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import type { Fork, RunEvent, RunIdentity, RunLimits } from '../domain/run-events.ts';
 import type { Workflow } from '../domain/workflow.ts';
@@ -66,6 +67,7 @@ export async function submitRun(
   }
   const limits = lower(configured, workflow);
   const queue = await queuePlaceOf(workflow, input, deps.expressions);
+  const heldTasks = firstTasks(limits);
   const expiresAtMs = caller.envelope?.deadlineAtMs;
   const nowMs = deps.clock.now();
   const { namespace, name, version, hash } = workflow;
@@ -99,6 +101,7 @@ export async function submitRun(
       traceparent: formatTraceparent(trace),
       ...(queue !== undefined && { queue }),
       ...(fork !== undefined && { fork }),
+      ...(heldTasks !== undefined && { heldTasks }),
     },
   });
   const [, result] = await Promise.all([stored, created]);
@@ -150,17 +153,27 @@ export function identityOf(caller: Caller): RunIdentity {
 
 /** A definition may lower what the configuration grants, and raise nothing. */
 export function lower(configured: RunLimits, { limits }: Workflow): RunLimits {
-  const least = (key: Exclude<keyof RunLimits, 'maxCostNanoUsd'>, wanted: number | undefined) =>
-    Math.min(configured[key], wanted ?? Number.POSITIVE_INFINITY);
+  const least = (
+    key: Exclude<keyof RunLimits, 'maxCostNanoUsd' | 'maxLiveTasks'>,
+    wanted: number | undefined,
+  ) => Math.min(configured[key], wanted ?? Number.POSITIVE_INFINITY);
   return {
     ...configured,
     maxSteps: least('maxSteps', limits.maxSteps),
     maxVisits: least('maxVisits', limits.maxVisits),
     maxFanOut: least('maxFanOut', limits.maxFanOut),
+    ...leastTasks(configured.maxLiveTasks, limits.maxLiveTasks),
     maxRepeats: least('maxRepeats', limits.maxRepeats),
     maxRunMs: least('maxRunMs', limits.maxRunMs),
     ...leastCost(configured.maxCostNanoUsd, limits.maxCostNanoUsd),
   };
+}
+
+function leastTasks(
+  configured: number | undefined,
+  wanted: number | undefined,
+): Pick<RunLimits, 'maxLiveTasks'> {
+  return configured === undefined ? {} : { maxLiveTasks: Math.min(configured, wanted ?? configured) };
 }
 
 function leastCost(

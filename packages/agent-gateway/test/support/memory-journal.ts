@@ -22,6 +22,8 @@ interface Run {
   readonly place: QueuePlace | undefined;
   readonly keepEndedMs: number | undefined;
   epoch: number;
+  readonly rootRun: string | undefined;
+  heldTasks: number;
   owner: string | undefined;
   wakeAtMs: number | undefined;
   slot: 'waiting' | 'held' | undefined;
@@ -136,6 +138,8 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     runs.set(made.id, {
       summary,
       epoch: 0,
+      rootRun: event.rootRun,
+      heldTasks: event.heldTasks ?? 0,
       owner: undefined,
       wakeAtMs: queue === undefined ? atMs : queuedUntil(event),
       place: queue,
@@ -202,9 +206,11 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       run.records.push({ seq: run.records.length + 1, atMs: recordedAtMs, event, bytes: payload.length });
     }
     const endedAtMs = isFinal ? (run.summary.endedAtMs ?? atMs) : undefined;
+    const { heldTasks, ...shown } = progress;
+    run.heldTasks = isFinal ? 0 : heldTasks;
     run.summary = {
       ...run.summary,
-      ...progress,
+      ...shown,
       ...given.migrate,
       position: run.records.length,
       updatedAtMs: atMs,
@@ -299,6 +305,17 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       return { held, asked: held.filter(id => (runs.get(id)?.inbox.length ?? 0) > 0) };
     },
     append: async given => append(given),
+    async reserveTasks({ runId, epoch }, { rootRun, least, wanted, limit }) {
+      const run = runs.get(runId);
+      if (run === undefined || run.owner === undefined || run.epoch !== epoch) return undefined;
+      const others = [...runs.values()].filter(
+        each => each !== run && (each.summary.id === rootRun || each.rootRun === rootRun),
+      );
+      const total = Math.min(wanted, limit - others.reduce((sum, each) => sum + each.heldTasks, 0));
+      if (total < least) return 0;
+      run.heldTasks = total;
+      return total;
+    },
     async release({ runId, epoch }, { wakeAtMs, queuedUntilMs = wakeAtMs, isParked, status }) {
       const run = runs.get(runId);
       if (run === undefined || run.epoch !== epoch || run.owner === undefined) return false;

@@ -12,11 +12,12 @@ import { sendOut } from './outgoing.ts';
 const appendText = `
   with given as (
     select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[],
-      $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::integer[])
-      as t (run_id, epoch, position, next_position, status, cost, unpriced, input_tokens, output_tokens, at_ms, is_final, consumed)
+      $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::integer[], $26::bigint[])
+      as t (run_id, epoch, position, next_position, status, cost, unpriced, input_tokens, output_tokens, at_ms, is_final, consumed, held)
   ), moved as (
     update runs set position = next_position, status = given.status, cost_nano_usd = cost, unpriced_calls = unpriced,
       input_tokens = given.input_tokens, output_tokens = given.output_tokens, updated_at_ms = at_ms,
+      held_tasks = case when is_final then 0 else held end,
       asked = case when is_final then 0 else greatest(0, asked - consumed) end,
       lease_owner = case when is_final then null else lease_owner end,
       wake_at_ms = case when is_final then null else wake_at_ms end,
@@ -106,6 +107,7 @@ async function writeBatch(
     ...announcedColumns(batch),
     records.map(each => each.refs),
     records.map(each => each.checksum),
+    column(({ progress }) => progress.heldTasks),
   ]);
   const written = new Set(rows.map(row => String(row.id)));
   const repeats = batch.filter(({ claim, isRepeat }) => isRepeat === true && !written.has(claim.runId));

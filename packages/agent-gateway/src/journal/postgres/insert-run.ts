@@ -9,8 +9,9 @@ import { enterQueue } from './queues.ts';
 const createText = `
   with made as (
     insert into runs (id, tenant, principal, definition, namespace, name, version, status, position, wake_at_ms,
-      idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms, priority, queue, queue_limit, queue_rank, keep_ms)
-    values ($1, $2, $3, $4, $5, $6, $7, 'pending', $13::bigint + 1, $20, $9, $10, $11, $8, $8, $16, $17, $18, $19, $23)
+      idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms, priority, queue, queue_limit, queue_rank, keep_ms,
+      root_run, held_tasks)
+    values ($1, $2, $3, $4, $5, $6, $7, 'pending', $13::bigint + 1, $20, $9, $10, $11, $8, $8, $16, $17, $18, $19, $23, $24, $25)
     on conflict do nothing returning *
   ), copied as (
     insert into journal (run_id, seq, kind, payload, at_ms, epoch, refs, checksum)
@@ -48,7 +49,15 @@ export async function insertRun(run: NewRun, query: Query): Promise<Row | undefi
   if (run.fork !== undefined)
     await query('keep-source', 'select 1 from runs where id = $1 for share', [run.fork.runId]);
   const record = [refs, checksum, run.keepEndedMs ?? null];
-  const [made] = await query('create-run', createText, [...identity, ...rest, ...copy, ...place, ...record]);
+  const tree = [run.event.rootRun ?? null, run.event.heldTasks ?? 0];
+  const [made] = await query('create-run', createText, [
+    ...identity,
+    ...rest,
+    ...copy,
+    ...place,
+    ...record,
+    ...tree,
+  ]);
   if (made !== undefined) {
     await putBlobs([{ runId: id, blobs }], query);
     if (run.records !== undefined) await insertRecords(id, run.records, query);

@@ -11,6 +11,7 @@ import { createDefinitionRows } from './definitions.ts';
 import { GroupCommit } from './group-commit.ts';
 import { Hints } from './hints.ts';
 import { insertRun, isManifold } from './insert-run.ts';
+import { reserveTasks } from './live-tasks.ts';
 import { createPostgresOutbox } from './outbox.ts';
 import { publishEvent, putRequest } from './outgoing.ts';
 import { changeQueue } from './queues.ts';
@@ -132,6 +133,7 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       }
       return isWritten;
     },
+    reserveTasks: (claim, wanted) => reserveTasks(claim, wanted, connection),
     async release({ runId, epoch }, options) {
       const { wakeAtMs, queuedUntilMs = wakeAtMs, isParked = false, status, nowMs } = options;
       const text = `update runs set lease_owner = null, status = $3, updated_at_ms = $4,

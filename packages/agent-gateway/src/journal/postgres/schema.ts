@@ -165,6 +165,10 @@ export const schemaSteps: readonly string[] = [
   // `created_at_ms` of a definition: when it was last put.
   `create index runs_by_definition on runs (definition);
   create index workflows_by_definition on workflows (definition);`,
+  // `root_run`: null for the run that the tree began with. `held_tasks`: its part of those that the tree may have open.
+  `alter table runs add column root_run text;
+  alter table runs add column held_tasks bigint not null default 0;
+  create index runs_of_tree on runs (root_run) where root_run is not null and ended_at_ms is null;`,
 ];
 
 export const schemaName = 'strata_agent';

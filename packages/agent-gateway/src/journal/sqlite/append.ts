@@ -10,10 +10,10 @@ import type { Statements } from './statements.ts';
 /** The epoch is compared in the statement that moves the position: a worker that lost its run writes nothing (AG-2). */
 export function appendRecords(append: Append, statements: Statements): boolean {
   const { claim, position, records, progress, atMs, consumed, isFinal } = append;
-  const { status, costNanoUsd, unpricedCalls, inputTokens, outputTokens } = progress;
+  const { status, costNanoUsd, unpricedCalls, inputTokens, outputTokens, heldTasks } = progress;
   const moved = statements.run(
     `update runs set position = ?, status = ?, cost_nano_usd = ?, unpriced_calls = ?, input_tokens = ?,
-       output_tokens = ?, updated_at_ms = ?, ended_at_ms = case when ? then coalesce(ended_at_ms, ?) end
+       output_tokens = ?, held_tasks = ?, updated_at_ms = ?, ended_at_ms = case when ? then coalesce(ended_at_ms, ?) end
      where id = ? and epoch = ? and position = ? and lease_owner is not null`,
     position + records.length,
     status,
@@ -21,6 +21,7 @@ export function appendRecords(append: Append, statements: Statements): boolean {
     unpricedCalls,
     inputTokens,
     outputTokens,
+    isFinal ? 0 : heldTasks,
     atMs,
     Number(isFinal),
     atMs,

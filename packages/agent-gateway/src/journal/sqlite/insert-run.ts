@@ -7,7 +7,7 @@ import type { Statements } from './statements.ts';
 
 /** Gives the id of the run: the new one, or the one that the tenant's key stands for. */
 export function insertRun(
-  { run, untilMs, payload }: Extract<Operation, { type: 'create-run' }>,
+  { run, untilMs, tree, payload }: Extract<Operation, { type: 'create-run' }>,
   statements: Statements,
 ): string {
   if (run.idempotencyKey !== undefined) {
@@ -22,8 +22,8 @@ export function insertRun(
   statements.run(
     `insert into runs (id, tenant, principal, definition, namespace, name, version, status, position, wake_at_ms,
        idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms, priority, queue, queue_limit, queue_rank,
-       keep_ms)
-     values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       keep_ms, root_run, held_tasks)
+     values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     run.id,
     run.tenant,
     run.principal,
@@ -43,6 +43,8 @@ export function insertRun(
     queue?.limit ?? null,
     queue === undefined ? null : rankOf({ atMs: run.atMs, priority }),
     run.keepEndedMs ?? null,
+    tree.rootRun ?? null,
+    tree.heldTasks ?? 0,
   );
   if (queue !== undefined)
     enterQueue(run.id, { tenant: run.tenant, name: queue.name, atMs: run.atMs }, statements);

@@ -5,6 +5,7 @@ import type {
   NewRun,
   ReleaseOptions,
   RemoveDefinitions,
+  ReserveTasks,
   RunRequest,
   StoredDefinition,
   StoredWorkflow,
@@ -23,6 +24,7 @@ export type Operation =
       readonly run: Omit<NewRun, 'event'>;
       /** When it is due: at once, or at its end if its queue does not let it in. */
       readonly untilMs: number;
+      readonly tree: Pick<NewRun['event'], 'rootRun' | 'heldTasks'>;
       readonly payload: string;
     }
   | {
@@ -53,6 +55,7 @@ export type Operation =
       readonly atMs: number;
     }
   | { readonly type: 'append'; readonly append: Append }
+  | { readonly type: 'reserve-tasks'; readonly claim: Claim; readonly wanted: ReserveTasks }
   | { readonly type: 'outbox'; readonly operation: OutboxOperation }
   | ({ readonly type: 'release'; readonly claim: Claim } & ReleaseOptions)
   | ({
@@ -73,7 +76,9 @@ export type Operation =
 
 export function createOperation({ event, ...run }: NewRun): Extract<Operation, { type: 'create-run' }> {
   const untilMs = run.queue === undefined ? run.atMs : queuedUntil(event);
-  return { type: 'create-run', run, untilMs, payload: JSON.stringify(event) };
+  const { rootRun, heldTasks } = event;
+  const tree = { ...(rootRun !== undefined && { rootRun }), ...(heldTasks !== undefined && { heldTasks }) };
+  return { type: 'create-run', run, untilMs, tree, payload: JSON.stringify(event) };
 }
 
 export interface ToWriter {

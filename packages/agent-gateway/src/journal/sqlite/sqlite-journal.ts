@@ -52,6 +52,7 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
       if (isWritten && append.records.length > 0) tell(append.claim.runId);
       return isWritten;
     },
+    reserveTasks: (claim, wanted) => writer.apply({ type: 'reserve-tasks', claim, wanted }),
     release: (claim, options) => writer.apply({ type: 'release', claim, ...options }),
     nextWakeAt: async owner => reader.nextWakeAt(owner),
     request: (tenant, runId, { kind, payload, by, atMs }) =>

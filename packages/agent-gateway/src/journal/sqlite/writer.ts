@@ -3,6 +3,7 @@ import { definitionIsFreshMs } from '../definition-age.ts';
 import { appendRecords } from './append.ts';
 import { claimRuns, releaseRun, renewLeases } from './claims.ts';
 import { importRuns, insertRun } from './insert-run.ts';
+import { reserveTasks } from './live-tasks.ts';
 import { publishEvent, putRequest } from './mail.ts';
 import type { Operation } from './operations.ts';
 import { applyToOutbox } from './outbox.ts';
@@ -97,6 +98,8 @@ export class SqliteWriter {
         return importRuns(operation, this.#statements);
       case 'append':
         return appendRecords(operation.append, this.#statements);
+      case 'reserve-tasks':
+        return reserveTasks(operation, this.#statements);
       case 'release':
         return releaseRun(operation, this.#statements);
       case 'change-queue':
