@@ -7,7 +7,7 @@ export interface RemovalDeps {
   readonly journal: Pick<Journal, 'removeEnded' | 'removeEvents' | 'removeDefinitions' | 'getRun'>;
   readonly approvals: Pick<Approvals, 'over' | 'remove'>;
   readonly clock: Clock;
-  readonly log: Logger;
+  readonly log: Pick<Logger, 'warn'>;
   /** How long a run stays after its end; undefined for ever. */
   readonly keepMs: () => number | undefined;
 }
