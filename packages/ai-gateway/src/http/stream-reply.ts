@@ -1,4 +1,4 @@
-import type { OutgoingHttpHeaders } from 'node:http';
+import { type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { sseHeaders } from '@strata/shared/http/sse.ts';
 import type { FastifyReply } from 'fastify';
@@ -59,9 +59,15 @@ export function sendStream(
     },
     onDrain: listener => raw.once('drain', listener),
     end: () => raw.end(shape.end()),
-    destroy: () => raw.destroy(),
+    destroy: () => drop(raw),
   };
   stream.flow(sink);
+}
+
+/** What the client did not read is thrown away at once, where the kernel would keep it for minutes after a proper close. */
+function drop(raw: FastifyReply['raw']): void {
+  if (raw instanceof ServerResponse) raw.socket?.resetAndDestroy();
+  raw.destroy();
 }
 
 function startHeartbeat(clock: Clock, send: () => void): { beat(): void; stop(): void } {

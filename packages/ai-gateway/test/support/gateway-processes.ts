@@ -11,7 +11,10 @@ const root = join(import.meta.dirname, '../../../..');
 export interface GatewayPlace {
   /** Of the process that is here: no two have the same. */
   readonly name: string;
+  /** Of the process that is here; empty, and 0, while none is. */
   readonly url: string;
+  readonly pid: number;
+  readonly key: string;
   start(): Promise<void>;
   /** SIGKILL. */
   kill(): Promise<void>;
@@ -98,8 +101,12 @@ function createPlace(options: {
       return `${prefix}.${starts}`;
     },
     get url() {
-      return url;
+      return child === undefined ? '' : url;
     },
+    get pid() {
+      return child?.pid ?? 0;
+    },
+    key,
     async start() {
       const started = spawn(process.execPath, [main], {
         env: environmentOf(`${prefix}.${++starts}`),

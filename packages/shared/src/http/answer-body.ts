@@ -15,7 +15,8 @@ interface Reader {
   destroy(error: Error): void;
 }
 
-const bufferBytes = 64 * 1024;
+/** A source is read 64 KiB at a time: with more than this it is not read again, so that who waits for its reader holds about that much (F44). */
+const bufferBytes = 16 * 1024;
 
 /**
  * The bytes of one answer until somebody says how they are wanted: as a stream, or all at once. Most answers are wanted whole, and
