@@ -10,7 +10,9 @@ import { builtInPrices, loadPriceFile, priceList, withLimitsOf } from '@strata/s
 import type { PriceOverrides } from '@strata/shared/money/price-overrides.ts';
 import { compose, type Stage } from '@strata/shared/pipeline.ts';
 import { Breaker, type BreakerOptions } from '@strata/shared/resilience/breaker.ts';
+import type { ConcurrencyOptions } from '@strata/shared/resilience/concurrency.ts';
 import { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
+import { RetryQuota } from '@strata/shared/resilience/retry-quota.ts';
 import type { FastifyInstance } from 'fastify';
 import type { AiGatewaySection } from './config.ts';
 import type { Answer, Attempt, Call } from './domain/call.ts';
@@ -43,6 +45,7 @@ import { type BatchSettler, createBatchSettler } from './pipeline/settle-batches
 import { createAuthorize } from './policies/authorize.ts';
 import { createBreakerStage } from './policies/breaker.ts';
 import { createBudgetStage } from './policies/budget.ts';
+import { createConcurrency } from './policies/concurrency.ts';
 import { createMeter } from './policies/meter.ts';
 import { createRateLimit } from './policies/rate-limit.ts';
 import { createRefuseUnpriced } from './policies/refuse-unpriced.ts';
@@ -100,6 +103,7 @@ export async function createAiGateway(
     createAuthorize(deps.policy),
     createRefuseUnpriced(() => inForce.unpriced),
     createRest({ clock }),
+    createConcurrency({ clock, options: concurrencyOptions(config.current) }),
     createBreakerStage({ breaker: new Breaker(breakerOptions(config.current), clock) }),
   ];
   const perform = compose(
@@ -111,6 +115,7 @@ export async function createAiGateway(
     policy: () => inForce.policy,
     perform,
     budget: new RetryBudget(),
+    quota: new RetryQuota(),
     random: Math.random,
   });
   const answer = compose(requestStages, attempts);
@@ -269,6 +274,16 @@ function bothSinks(first: UsageSink, second: UsageSink): UsageSink {
 
 function breakerOptions({ breaker }: AiGatewaySection): BreakerOptions {
   return { failures: breaker.failures, openMs: breaker.open_ms, maxOpenMs: breaker.max_open_ms };
+}
+
+function concurrencyOptions({ concurrency }: AiGatewaySection): ConcurrencyOptions {
+  return {
+    initialLimit: concurrency.initial,
+    minLimit: concurrency.min,
+    maxLimit: concurrency.max,
+    maxQueue: concurrency.max_waiting,
+    maxWaitMs: concurrency.max_wait_ms,
+  };
 }
 
 /** Everything that follows from one configuration, made once when it comes into force. */

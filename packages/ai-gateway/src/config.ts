@@ -135,6 +135,30 @@ const breaker = z
   .prefault({})
   .describe('When a target that keeps failing is left alone.');
 
+const concurrency = z
+  .strictObject({
+    initial: z
+      .int()
+      .min(1)
+      .max(65_536)
+      .default(1024)
+      .describe('The limit before anything was learned. At start.'),
+    min: z.int().min(1).max(65_536).default(32).describe('The limit never falls below this. At start.'),
+    max: z.int().min(1).max(65_536).default(8192).describe('The limit never grows beyond this. At start.'),
+    max_waiting: z
+      .int()
+      .min(0)
+      .max(65_536)
+      .default(1024)
+      .describe('Requests that may wait for a place; then the least urgent is refused. At start.'),
+    max_wait_ms: milliseconds(5000, 600_000).describe('How long one waits. At start.'),
+  })
+  .refine(({ min, initial, max }) => min <= initial && initial <= max, 'must be min <= initial <= max')
+  .prefault({})
+  .describe(
+    'How many requests are under way at once at one target. The limit falls while a target takes many times as long as usual or says that it is overloaded, and grows again. Who waits goes in the order of the header `x-strata-priority`: `interactive`, `agent`, `batch`.',
+  );
+
 const conversations = z
   .strictObject({
     ttl_ms: z
@@ -223,6 +247,7 @@ const section = z.strictObject({
   realtime,
   attempts,
   breaker,
+  concurrency,
   hold,
   max_answer_bytes: z
     .int()

@@ -5,6 +5,8 @@ export type FailureClass =
   | 'transient'
   /** A connection that was kept was closed just as it was used: nothing is known of the target. */
   | 'connection-closed'
+  /** More is under way at the target than it can take: it was not asked. */
+  | 'at-capacity'
   | 'rate-limited'
   | 'quota'
   | 'credential'
@@ -43,6 +45,14 @@ export const failureTable = {
     repeatAtOnce: true,
     tryNext: true,
     tryOtherCredential: false,
+    countsAgainstTarget: false,
+    showUpstreamError: false,
+  },
+  'at-capacity': {
+    retrySame: false,
+    repeatAtOnce: false,
+    tryNext: true,
+    tryOtherCredential: true,
     countsAgainstTarget: false,
     showUpstreamError: false,
   },
@@ -310,7 +320,8 @@ export function refusalError(
       return new GatewayError('invalid_request', `The provider '${provider}' refused the request.${words}`, {
         reason: 'upstream_refused_request',
       });
-    case 'connection-closed': // never said by an answer
+    case 'connection-closed': // these two are never said by an answer
+    case 'at-capacity':
     case 'transient':
       return transientError(provider, status, wait);
   }

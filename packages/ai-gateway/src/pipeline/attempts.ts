@@ -2,6 +2,7 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { afterFailure, afterThrottling, backoffMs } from '@strata/shared/resilience/backoff.ts';
 import type { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
+import type { RetryQuota } from '@strata/shared/resilience/retry-quota.ts';
 import type { Answer, Attempt, Call } from '../domain/call.ts';
 import { AttemptFailure, failureTable } from '../domain/failure.ts';
 import type { Credential, ModelProvider } from '../domain/provider.ts';
@@ -24,6 +25,8 @@ export interface AttemptsDeps {
   perform(attempt: Attempt): Promise<Answer>;
   /** Shared by all calls: bounds the retries under way. */
   readonly budget: RetryBudget;
+  /** Bounds them over time, for each tenant at each provider: what keeps failing is asked little more than clients ask (F36). */
+  readonly quota: RetryQuota;
   /** From 0 up to 1, for jitter. */
   random(): number;
 }
@@ -54,14 +57,18 @@ async function goRounds(deps: AttemptsDeps, call: Call, turns: Turns): Promise<A
     places: placesOf(orderTargets(call.targets, deps.random), turns),
     last: undefined,
     number: 0,
+    paid: undefined,
   };
   for (let round = 0; round < policy.maxRounds; round++) {
     if (state.places.length === 0 || state.number >= policy.maxAttempts) break;
-    const ended = round === 0 ? firstRound : await mayGoOn(deps, policy, call, round, state.last);
+    const ended = round === 0 ? firstRound : await mayGoOn(deps, policy, { call, round, state });
     if (ended === undefined) break;
     try {
       const answer = await goRound(deps, policy, call, state);
-      if (answer !== undefined) return answer;
+      if (answer !== undefined) {
+        deps.quota.succeeded(state.paid?.key ?? quotaKey(answer.attempt), state.paid?.cost);
+        return answer;
+      }
     } finally {
       ended();
     }
@@ -101,6 +108,8 @@ interface Progress {
   places: readonly Place[];
   last: Failed | undefined;
   number: number;
+  /** What the last retry took from the quota; it comes back when the retry succeeds. */
+  paid: { readonly key: string; readonly cost: number } | undefined;
 }
 
 interface Failed {
@@ -122,7 +131,11 @@ async function goRound(
     if (place.target === passedBy) continue;
     let attempt = openAttempt(call, place, ++state.number);
     let result = await tryPlace(deps, attempt);
-    if (isRepeatable(result) && state.number < policy.maxAttempts) {
+    if (
+      isRepeatable(result) &&
+      state.number < policy.maxAttempts &&
+      takeQuota(deps, state, attempt, 'failure')
+    ) {
       attempt = openAttempt(call, place, ++state.number);
       result = await tryPlace(deps, attempt);
     }
@@ -168,15 +181,19 @@ async function tryPlace(deps: AttemptsDeps, attempt: Attempt): Promise<Answer | 
 async function mayGoOn(
   deps: AttemptsDeps,
   policy: AttemptPolicy,
-  call: Call,
-  round: number,
-  last: Failed | undefined,
+  { call, round, state }: { call: Call; round: number; state: Progress },
 ): Promise<(() => void) | undefined> {
+  const { last } = state;
   const askedMs = last?.failure.error.retryAfterMs ?? 0;
   if (askedMs > policy.maxWaitMs) return undefined;
   const retried = deps.budget.tryRetry();
   if (retried === undefined) return undefined;
-  const pace = last?.failure.class === 'rate-limited' ? afterThrottling : afterFailure;
+  const isThrottled = last?.failure.class === 'rate-limited';
+  if (last !== undefined && !takeQuota(deps, state, last.attempt, isThrottled ? 'throttle' : 'failure')) {
+    retried();
+    return undefined;
+  }
+  const pace = isThrottled ? afterThrottling : afterFailure;
   const ownMs = backoffMs(round, { ...pace, capMs: policy.maxWaitMs }, deps.random);
   try {
     await deps.clock.sleep(Math.max(askedMs, ownMs), call.signal);
@@ -185,6 +202,23 @@ async function mayGoOn(
     retried();
     throw GatewayError.from(call.signal.reason); // the only way a sleep fails
   }
+}
+
+function quotaKey({ call, target }: Attempt): string {
+  return `${call.caller.tenant} ${target.provider.name}`;
+}
+
+function takeQuota(
+  { quota }: AttemptsDeps,
+  state: Progress,
+  attempt: Attempt,
+  after: 'failure' | 'throttle',
+): boolean {
+  const key = quotaKey(attempt);
+  const cost = quota.tryRetry(key, after);
+  if (cost === undefined) return false;
+  state.paid = { key, cost };
+  return true;
 }
 
 /** A target that was not even asked says less than one that answered. */

@@ -14,31 +14,50 @@ export interface ConcurrencyOptions {
 export const priorities = ['interactive', 'agent', 'batch'] as const;
 export type Priority = (typeof priorities)[number];
 
-export type Outcome = 'ok' | 'overloaded';
+/** `ignored` says nothing about the far end. */
+export type Outcome = 'ok' | 'overloaded' | 'ignored';
 
-interface Waiting {
-  readonly admit: () => void;
+export interface Learned {
+  readonly outcome: Outcome;
+  /** Which answers it can be compared with. */
+  readonly kind?: string;
+  /** How long the far end took, in any unit that is the same for all of the kind. Default: milliseconds since `enter`. */
+  readonly took?: number;
 }
 
-/** Shares of the queue that build up before the limit falls, in units of requests (Vegas's alpha and beta). */
-const growBelow = 3;
-const shrinkAbove = 6;
-const shrinkFactor = 0.9;
-/** After so many outcomes for each place the far end is measured anew: what was fast once may not be possible any more. */
-const outcomesPerMeasure = 30;
+/** To be called once, when the work is over. */
+export type Leave = (learned: Learned) => void;
+
+interface Waiting {
+  admit(): void;
+  refuse(error: GatewayError): void;
+}
+
+/** What is that much slower than usual has been queueing over there. Less is how answers differ by themselves. */
+const tolerance = 4;
+/** The limit never falls by more than this share at one outcome. */
+const steepest = 0.5;
+/** Room for a queue: what lets a limit grow that is used up. */
+const queueRoom = 4;
+const smoothing = 0.2;
+const overloadFactor = 0.9;
+/** Over how many outcomes "lately" and "usually" are averages. */
+const latelyOutcomes = 10;
+const usuallyOutcomes = 600;
 
 /**
- * Finds out how much a far end can take at once. As in TCP Vegas, the time of the fastest answers says how long it takes without a queue; what
- * is slower than that has been queueing over there, and the limit falls until the queue is short. An overload answer cuts it at once.
+ * Finds out how much a far end can take at once. What it usually takes for an answer is compared with what it took lately, kind by kind: when that is
+ * many times as long, it queues over there, and the limit falls until it does not (as Netflix's "gradient" limit). What stays slow becomes
+ * the usual, and the limit grows again. An overload answer cuts it at once. Who finds no place waits, the more urgent first, and takes the place in the queue of
+ * the less urgent when there is no room.
  */
 export class AdaptiveConcurrency {
   readonly #options: ConcurrencyOptions;
   readonly #clock: Clock;
   readonly #queues = new Map<Priority, Set<Waiting>>(priorities.map(priority => [priority, new Set()]));
+  readonly #times = new Map<string, Times>();
   #limit: number;
   #inFlight = 0;
-  #fastestMs = Number.POSITIVE_INFINITY;
-  #outcomes = 0;
 
   constructor(options: ConcurrencyOptions, clock: Clock) {
     this.#options = options;
@@ -54,35 +73,42 @@ export class AdaptiveConcurrency {
     return this.#inFlight;
   }
 
+  /** A place, if one is free now. */
+  tryEnter(): Leave | undefined {
+    if (this.#inFlight >= this.limit) return undefined;
+    this.#inFlight++;
+    return this.#leave();
+  }
+
   /**
-   * Waits for a place. Call the returned function when the work has its outcome.
+   * Waits for a place.
    *
    * @throws GatewayError overloaded (`concurrency_queue_full`, `concurrency_wait_too_long`), or the signal's reason.
    */
-  async enter(priority: Priority, signal: AbortSignal): Promise<(outcome: Outcome) => void> {
+  async enter(priority: Priority, signal: AbortSignal): Promise<Leave> {
     if (signal.aborted) throw signal.reason;
-    if (this.#inFlight >= this.limit) await this.#wait(priority, signal);
-    else this.#inFlight++;
+    const left = this.tryEnter();
+    if (left !== undefined) return left;
+    await this.#wait(priority, signal);
+    return this.#leave();
+  }
+
+  #leave(): Leave {
     const startedAt = this.#clock.monotonic();
     let isDone = false;
-    return outcome => {
+    return ({ outcome, kind = '', took = this.#clock.monotonic() - startedAt }) => {
       if (isDone) return;
       isDone = true;
-      this.#learn(outcome, this.#clock.monotonic() - startedAt);
+      if (outcome === 'overloaded') this.#setLimit(this.#limit * overloadFactor);
+      else if (outcome === 'ok') this.#learn(kind, Math.max(took, 0.01));
       this.#inFlight--;
       this.#admitWaiting();
     };
   }
 
   #wait(priority: Priority, signal: AbortSignal): Promise<void> {
-    const waiting = [...this.#queues.values()].reduce((sum, queue) => sum + queue.size, 0);
     const queue = this.#queues.get(priority) ?? new Set();
-    if (waiting >= this.#options.maxQueue) {
-      throw new GatewayError('overloaded', 'Too many requests wait for this upstream.', {
-        reason: 'concurrency_queue_full',
-        retryAfterMs: 1000,
-      });
-    }
+    this.#makeRoom(priority);
     return new Promise((resolve, reject) => {
       const leave = () => {
         queue.delete(entry);
@@ -95,20 +121,16 @@ export class AdaptiveConcurrency {
           this.#inFlight++;
           resolve();
         },
+        refuse: error => {
+          leave();
+          reject(error);
+        },
       };
       const onAbort = () => {
         leave();
         reject(signal.reason);
       };
-      const timer = this.#clock.schedule(this.#options.maxWaitMs, () => {
-        leave();
-        reject(
-          new GatewayError('overloaded', 'No place at this upstream became free in time.', {
-            reason: 'concurrency_wait_too_long',
-            retryAfterMs: 1000,
-          }),
-        );
-      });
+      const timer = this.#clock.schedule(this.#options.maxWaitMs, () => entry.refuse(waitedTooLong()));
       signal.addEventListener('abort', onAbort, { once: true });
       queue.add(entry);
     });
@@ -123,24 +145,55 @@ export class AdaptiveConcurrency {
     }
   }
 
-  #learn(outcome: Outcome, tookMs: number): void {
-    if (outcome === 'overloaded') {
-      this.#setLimit(this.#limit * shrinkFactor);
+  #learn(kind: string, took: number): void {
+    const times = this.#times.get(kind) ?? { lately: took, usually: took };
+    this.#times.set(kind, times);
+    times.lately += (took - times.lately) / latelyOutcomes;
+    times.usually += (took - times.usually) / usuallyOutcomes;
+    if (times.lately < times.usually / 2) times.usually = times.lately * 2; // slow times are over
+    const gradient = Math.min(1, Math.max(steepest, (tolerance * times.usually) / times.lately));
+    const isUsed = this.#inFlight * 2 >= this.limit; // a limit that is not reached proves nothing
+    if (gradient === 1 && !isUsed) return;
+    const next = this.#limit * gradient + queueRoom;
+    this.#setLimit(this.#limit * (1 - smoothing) + next * smoothing);
+  }
+
+  /** @throws GatewayError overloaded (`concurrency_queue_full`) when nobody waits who is less urgent. */
+  #makeRoom(priority: Priority): void {
+    const waiting = [...this.#queues.values()].reduce((sum, queue) => sum + queue.size, 0);
+    if (waiting < this.#options.maxQueue) return;
+    const lessUrgent = priorities.slice(priorities.indexOf(priority) + 1).toReversed();
+    for (const each of lessUrgent) {
+      const last = [...(this.#queues.get(each) ?? [])].at(-1);
+      if (last === undefined) continue;
+      last.refuse(queueFull());
       return;
     }
-    this.#outcomes++;
-    if (this.#outcomes > outcomesPerMeasure * this.limit) {
-      this.#outcomes = 0;
-      this.#fastestMs = Number.POSITIVE_INFINITY;
-    }
-    this.#fastestMs = Math.min(this.#fastestMs, Math.max(tookMs, 0.01));
-    const queued = this.limit * (1 - this.#fastestMs / Math.max(tookMs, 0.01));
-    const isUsed = this.#inFlight * 2 >= this.limit; // a limit that is not reached proves nothing
-    if (queued < growBelow && isUsed) this.#setLimit(this.#limit + 1);
-    else if (queued > shrinkAbove) this.#setLimit(this.#limit - 1);
+    throw queueFull();
   }
 
   #setLimit(next: number): void {
     this.#limit = Math.min(this.#options.maxLimit, Math.max(this.#options.minLimit, next));
   }
+}
+
+interface Times {
+  lately: number;
+  usually: number;
+}
+
+const retryAfterMs = 1000;
+
+function queueFull(): GatewayError {
+  return new GatewayError('overloaded', 'Too many requests wait for this upstream.', {
+    reason: 'concurrency_queue_full',
+    retryAfterMs,
+  });
+}
+
+function waitedTooLong(): GatewayError {
+  return new GatewayError('overloaded', 'No place at this upstream became free in time.', {
+    reason: 'concurrency_wait_too_long',
+    retryAfterMs,
+  });
 }

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { afterFailure, backoffMs } from './backoff.ts';
 import { Breaker } from './breaker.ts';
-import { AdaptiveConcurrency } from './concurrency.ts';
+import { AdaptiveConcurrency, type Leave } from './concurrency.ts';
 import { createDeadline } from './deadline.ts';
 import { RetryBudget } from './retry-budget.ts';
 
@@ -137,8 +137,8 @@ test('places are given by priority, waits end, the queue is bounded', async () =
       (error: { reason: string }) => entered.push(`${priority}: ${error.reason}`),
     ),
   );
-  await expect(gate.enter('interactive', never)).rejects.toMatchObject({ reason: 'concurrency_queue_full' });
-  first?.('ok');
+  await expect(gate.enter('batch', never)).rejects.toMatchObject({ reason: 'concurrency_queue_full' });
+  first?.({ outcome: 'ok' });
   await waiting[2];
   expect(entered).toEqual(['interactive']);
   await clock.advance(1000);
@@ -150,18 +150,37 @@ test('places are given by priority, waits end, the queue is bounded', async () =
   ]);
 });
 
+test('a full queue takes the more urgent in place of the least urgent that came last', async () => {
+  const gate = new AdaptiveConcurrency({ ...concurrencyOptions, maxLimit: 2 }, createManualClock());
+  const held = [await gate.enter('batch', never), await gate.enter('batch', never)];
+  const told: string[] = [];
+  const waiting = (['batch', 'batch', 'agent'] as const).map((priority, index) =>
+    gate.enter(priority, never).then(
+      () => told.push(`${priority} ${index} entered`),
+      (error: { reason: string }) => told.push(`${priority} ${index} ${error.reason}`),
+    ),
+  );
+  await expect(gate.enter('batch', never)).rejects.toMatchObject({ reason: 'concurrency_queue_full' });
+  const urgent = gate.enter('interactive', never);
+  await waiting[1];
+  expect(told).toEqual(['batch 1 concurrency_queue_full']);
+  for (const leave of held) leave({ outcome: 'ignored' });
+  await Promise.all([urgent, waiting[2]]);
+  expect(told).toContain('agent 2 entered');
+});
+
 test('the limit grows while answers are quick, and falls when they queue or are refused', async () => {
   const clock = createManualClock();
   const gate = new AdaptiveConcurrency({ ...concurrencyOptions, maxQueue: 1000 }, clock);
   const round = async (tookMs: number, outcome: 'ok' | 'overloaded' = 'ok') => {
     const releases = await Promise.all(Array.from({ length: gate.limit }, () => gate.enter('agent', never)));
     await clock.advance(tookMs);
-    for (const release of releases) release(outcome);
+    for (const release of releases) release({ outcome });
   };
   for (let index = 0; index < 5; index++) await round(10);
   const grown = gate.limit;
   expect(grown).toBeGreaterThan(10);
-  for (let index = 0; index < 5; index++) await round(40);
+  for (let index = 0; index < 5; index++) await round(100);
   expect(gate.limit).toBeLessThan(grown);
   const before = gate.limit;
   await round(10, 'overloaded');
@@ -175,7 +194,7 @@ test('a far end that has become slower for good is measured anew, and the limit 
   const round = async (tookMs: number) => {
     const releases = await Promise.all(Array.from({ length: gate.limit }, () => gate.enter('agent', never)));
     await clock.advance(tookMs);
-    for (const release of releases) release('ok');
+    for (const release of releases) release({ outcome: 'ok' });
   };
   await round(10);
   for (let index = 0; index < 100; index++) await round(100);
@@ -188,7 +207,7 @@ test('[I9] whatever happens, no more are let in than the limit allows, and the l
     fc.asyncProperty(fc.array(step, { maxLength: 80 }), async steps => {
       const clock = createManualClock();
       const gate = new AdaptiveConcurrency({ ...concurrencyOptions, maxLimit: 5 }, clock);
-      const inside: ((outcome: 'ok' | 'overloaded') => void)[] = [];
+      const inside: Leave[] = [];
       const outside: AbortController[] = [];
       for (const each of steps) {
         if (each === 'enter') {
@@ -201,7 +220,7 @@ test('[I9] whatever happens, no more are let in than the limit allows, and the l
           );
           if (gate.inFlight > before) expect(gate.inFlight).toBeLessThanOrEqual(gate.limit);
         }
-        if (each === 'ok' || each === 'overloaded') inside.shift()?.(each);
+        if (each === 'ok' || each === 'overloaded') inside.shift()?.({ outcome: each });
         if (each === 'leave') outside.pop()?.abort(new Error('left'));
         if (each === 'wait') await clock.advance(600);
         await Promise.resolve();
@@ -211,7 +230,7 @@ test('[I9] whatever happens, no more are let in than the limit allows, and the l
       }
       await clock.advance(2000);
       while (inside.length > 0) {
-        inside.shift()?.('ok');
+        inside.shift()?.({ outcome: 'ok' });
         await clock.advance(0);
       }
       expect([gate.inFlight, clock.pending]).toEqual([0, 0]);
