@@ -12,7 +12,7 @@ import { compose, type Stage } from '@strata/shared/pipeline.ts';
 import { Breaker, type BreakerOptions } from '@strata/shared/resilience/breaker.ts';
 import type { ConcurrencyOptions } from '@strata/shared/resilience/concurrency.ts';
 import { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
-import { RetryQuota } from '@strata/shared/resilience/retry-quota.ts';
+import { defaultRetryQuota, RetryQuota } from '@strata/shared/resilience/retry-quota.ts';
 import type { FastifyInstance } from 'fastify';
 import type { AiGatewaySection } from './config.ts';
 import type { Answer, Attempt, Call } from './domain/call.ts';
@@ -67,6 +67,12 @@ import { createUsageEntries } from './store/usage-entries.ts';
 import { createUsageMetrics } from './store/usage-metrics.ts';
 
 /**
+ * Twenty retries after failures, then one for five requests. The fivefold that SDKs have would let too many through while half
+ * of all fails (F36).
+ */
+const retryQuotaCapacity = 100;
+
+/**
  * What a request goes through, in order: the server's hooks (limits, key), the endpoint (protocol, route), the request stages, the attempts;
  * each attempt goes through the attempt stages and ends at its target.
  */
@@ -115,7 +121,7 @@ export async function createAiGateway(
     policy: () => inForce.policy,
     perform,
     budget: new RetryBudget(),
-    quota: new RetryQuota(),
+    quota: new RetryQuota({ ...defaultRetryQuota, capacity: retryQuotaCapacity }),
     random: Math.random,
   });
   const answer = compose(requestStages, attempts);
