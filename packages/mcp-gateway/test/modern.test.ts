@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EverythingServer, startEverythingServer } from './fixtures/everything/start.ts';
 import { createModernClient, textOf } from './modern-client.ts';
-import { resultText, until } from './raw-client.ts';
+import { openRawClient, resultText, until } from './raw-client.ts';
 import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
 
 /** Clients of the revision 2026-07-28 before servers of both eras. */
@@ -290,4 +290,20 @@ test('[_meta] a server with sessions sees nothing of the hop, and everything els
   expect(line).toContain('"big":9007199254740993');
   expect(line).toContain('"vendor/key":1');
   expect(line).not.toContain('io.modelcontextprotocol/');
+});
+
+test('[_meta] a trace that a message names goes on to the server and into the records, in either era', async () => {
+  const traceId = 'a'.repeat(32);
+  const meta = { traceparent: `00-${traceId}-${'b'.repeat(16)}-01`, tracestate: 'v=1' };
+  const modern = await createModernClient(gateway).call('pipe__echo', {}, {}, { meta });
+  const session = await openRawClient(gateway);
+  const params = JSON.stringify({ name: 'pipe__echo', _meta: meta });
+  const [legacy] = await session.ask(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`);
+  for (const line of [textOf(modern), resultText(legacy)]) {
+    expect(line).toMatch(new RegExp(`"traceparent":"00-${traceId}-[0-9a-f]{16}-01"`));
+    expect(line).not.toContain('b'.repeat(16));
+    expect(line).toContain('"tracestate":"v=1"');
+  }
+  const records = gateway.logs.filter(({ call }) => (call as { traceId?: string })?.traceId === traceId);
+  expect(records).toHaveLength(2);
 });

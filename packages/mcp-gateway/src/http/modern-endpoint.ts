@@ -29,6 +29,7 @@ import type { ServerFacts } from '../pipeline/server-facts.ts';
 import { errorCodeOf, parseFrame, rawText, textParam } from '../wire/frame.ts';
 import { copySpan, renderError, renderErrorObject, renderResult } from '../wire/render.ts';
 import { digestOf } from '../wire/request-digest.ts';
+import { traceOfMessage } from '../wire/trace-meta.ts';
 import type { Accepted } from './accept.ts';
 import { openDirectStream } from './direct-stream.ts';
 import { isEndedHere } from './event-sink.ts';
@@ -175,7 +176,7 @@ class Answering {
 
   async #call(peer: ModernPeer, route: string): Promise<void> {
     const { frame, logLevel } = this.#read;
-    const { caller, gone, id: requestId, traceContext: trace, headers } = this.#request;
+    const { caller, gone, id: requestId, traceContext, headers } = this.#request;
     const { clock, sealer, parked, instance, settings, dispatch } = this.#deps;
     const binding = () => JSON.stringify([caller.tenant, caller.principal, route, digestOf(frame)]);
     const state = this.#openState(binding);
@@ -200,6 +201,7 @@ class Answering {
     const leave = this.#deps.live.add({ caller, abort: reason => failCall(run.call, reason) });
     if (logLevel !== undefined) await peer.needLogLevel(logLevel, gone);
     const { call } = run;
+    const trace = traceOfMessage(frame) ?? traceContext;
     const traceparent = formatTraceparent(trace);
     const work = () => dispatch({ client: run, caller, call, frame, requestId, trace, traceparent, headers });
     await run.run(viewer, work, error => this.#failure(error)).finally(leave);

@@ -8,6 +8,7 @@ import { type Call, type Carrier, failCall, isCancelledByClient } from '../domai
 import type { RequestFrame } from '../domain/frame.ts';
 import { idKey } from '../wire/frame.ts';
 import { copySpan, renderError } from '../wire/render.ts';
+import { traceOfMessage } from '../wire/trace-meta.ts';
 import type { Dispatch } from './dispatch.ts';
 import type { LiveSession } from './live-session.ts';
 
@@ -35,7 +36,7 @@ export interface SessionRequest {
  * outlives the HTTP request: a client that is cut off can fetch the answer later.
  */
 export async function answerRequest(request: SessionRequest, deps: AnswerDeps): Promise<Buffer | undefined> {
-  const { session, caller, frame, exchange, requestId, trace } = request;
+  const { session, caller, frame, exchange, requestId } = request;
   const call: Call = {
     exchange,
     rawId: copySpan(frame.bytes, frame.id),
@@ -45,6 +46,7 @@ export async function answerRequest(request: SessionRequest, deps: AnswerDeps): 
   const leave = deps.live.add({ caller, abort: reason => failCall(call, reason) });
   session.calls.add(call);
   try {
+    const trace = traceOfMessage(frame) ?? request.trace;
     const traceparent = formatTraceparent(trace);
     const result = await deps.dispatch({
       client: session,
