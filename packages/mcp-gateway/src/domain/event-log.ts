@@ -45,6 +45,14 @@ export interface LeftBehind {
   readonly isFinished: boolean;
 }
 
+interface Attachment {
+  readonly sink: EventSink;
+  seq: number;
+  isPumping: boolean;
+  /** It ends once it has everything so far. */
+  isEnding: boolean;
+}
+
 /** Appends that may wait for the store before messages that may be lost are. */
 const maxWaiting = 1000;
 /** Events kept here beside the ring, so that a connected client needs no read of the store. */
@@ -69,7 +77,8 @@ export class EventLog implements MessageStream {
   #deliveredSeq = 0;
   #largestEvent = 1;
   #isFinished = false;
-  #attachment: { readonly sink: EventSink; seq: number; isPumping: boolean } | undefined;
+  #attachment: Attachment | undefined;
+  #isPaused = false;
 
   constructor(options: EventLogOptions) {
     this.#options = options;
@@ -113,6 +122,18 @@ export class EventLog implements MessageStream {
     });
   }
 
+  /**
+   * The server closes its stream in the middle of its work, so that nobody holds a connection for it: the client's ends too, once it has
+   * everything so far, and comes back for the rest (2025-11-25, "Sending Messages to the Server").
+   */
+  pause(): void {
+    this.#appending = this.#appending.then(() => {
+      this.#isPaused = this.#attachment === undefined;
+      if (this.#attachment) this.#attachment.isEnding = true;
+      this.#pump();
+    });
+  }
+
   /** Reads what an owner that is gone has left in the ring, to go on behind it. Before anything else is done with the log. */
   async recover(): Promise<LeftBehind> {
     const events: LoggedEvent[] = [];
@@ -140,8 +161,8 @@ export class EventLog implements MessageStream {
     await this.#appending;
     if (afterSeq > this.#lastSeq || !(await this.#holdsAfter(afterSeq))) throw unknownEvent();
     this.detach();
-    const attachment = { sink, seq: afterSeq, isPumping: false };
-    this.#attachment = attachment;
+    this.#attachment = { sink, seq: afterSeq, isPumping: false, isEnding: this.#isPaused && !isResumed };
+    this.#isPaused = false;
     if (!isResumed && this.#options.hasPriming) {
       const { retryMs } = this.#options;
       await sink
@@ -219,12 +240,12 @@ export class EventLog implements MessageStream {
       .catch(() => this.leave(attachment.sink)) // the client is gone, or so slow that its events are
       .finally(() => {
         attachment.isPumping = false;
-        const isBehind = attachment.seq < this.#lastSeq || this.#isFinished;
+        const isBehind = attachment.seq < this.#lastSeq || this.#isFinished || attachment.isEnding;
         if (this.#attachment === attachment && isBehind) this.#pump();
       });
   }
 
-  async #send(attachment: { readonly sink: EventSink; seq: number }): Promise<void> {
+  async #send(attachment: Attachment): Promise<void> {
     while (this.#attachment === attachment && attachment.seq < this.#lastSeq) {
       for (const { seq, event } of await this.#eventsAfter(attachment.seq)) {
         if (this.#attachment !== attachment) return;
@@ -233,7 +254,8 @@ export class EventLog implements MessageStream {
         this.#deliveredSeq = Math.max(this.#deliveredSeq, seq);
       }
     }
-    if (this.#isFinished && this.#attachment === attachment) this.detach();
+    const isOver = this.#isFinished || attachment.isEnding;
+    if (isOver && this.#attachment === attachment) this.detach();
   }
 
   async #eventsAfter(seq: number): Promise<readonly LoggedEvent[]> {

@@ -6,6 +6,8 @@ export interface MessageStream {
   append(message: string, mayBeLost?: boolean): void;
   /** No more messages. */
   finish(): void;
+  /** Ends the connection, but not the stream, where the client can come back for the rest. */
+  pause?(): void;
 }
 
 /** What can bring a message to the client while a call of it runs. */
@@ -14,6 +16,8 @@ export interface Carrier {
   emit(message: Buffer, mayBeLost: boolean): boolean;
   /** Headers of the answer; too late once it is under way. Absent where it has no head of its own. */
   addHeaders?(headers: Readonly<Record<string, string>>): void;
+  /** The server has closed its own stream for now; absent where that means nothing. */
+  pause?(): void;
 }
 
 /** What an HTTP request gets: one body, or a stream of events that ends with the answer. */
@@ -28,6 +32,8 @@ export interface ExchangeOptions<Stream extends MessageStream> {
   readonly requests: number;
   readonly isBatch: boolean;
   readonly mayStream: boolean;
+  /** Whether a stream of it may be closed for a while: its client knows how to come back. */
+  readonly mayPause?: boolean;
   /** Opens the exchange's stream: one that can be resumed in a session, or the response itself. */
   readonly openStream: () => Stream;
 }
@@ -85,6 +91,12 @@ export class Exchange<Stream extends MessageStream> implements Carrier {
     if (this.#state.status !== 'streaming') return false;
     this.#state.stream.append(message.toString(), mayBeLost);
     return true;
+  }
+
+  pause(): void {
+    if (!this.#options.mayPause) return;
+    this.stream();
+    if (this.#state.status === 'streaming') this.#state.stream.pause?.();
   }
 
   /** One request is over: with its answer, or without one because its client cancelled it. */

@@ -106,6 +106,8 @@ export interface ForwardedCall {
   /** One line of JSON, ready to be passed on. */
   onNotification(method: string, bytes: Buffer): void;
   onRequest(channel: Channel, frame: RequestFrame): void;
+  /** The server has closed the stream of the call in order, to go on with it later. */
+  onPaused(): void;
   onAnswer(frame: ResponseFrame): void;
   onFailure(error: GatewayError): void;
 }

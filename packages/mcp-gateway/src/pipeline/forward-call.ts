@@ -6,9 +6,11 @@ import { parseFrame } from '../wire/frame.ts';
 import { isInputRefused } from '../wire/modern/input-required.ts';
 import { relatedTask } from '../wire/modern/meta.ts';
 import type { ExposedNames } from '../wire/references.ts';
+import { copySpan } from '../wire/render.ts';
 import { digestOf } from '../wire/request-digest.ts';
 import type { CallContext } from './call-context.ts';
 import { withNames } from './exposed-names.ts';
+import { refuse } from './reverse-requests.ts';
 
 /** Messages about a call that a client can do without when it reads too slowly. */
 const lossyMethods = new Set(['notifications/progress', 'notifications/message']);
@@ -60,7 +62,9 @@ function forwardOn(channel: Channel, context: CallContext): Promise<ResponseFram
       onRequest: (asking, request) => {
         const named = withNames(request, names);
         if (named) client.ask(call, asking, named);
+        else asking.tell(refuse(copySpan(request.bytes, request.id), -32602, 'The question is not valid.'));
       },
+      onPaused: () => call.exchange.pause?.(),
       onAnswer: answer => settle(() => resolve(answer)),
       onFailure: error => settle(() => reject(error)),
     });

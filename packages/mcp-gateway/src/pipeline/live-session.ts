@@ -30,12 +30,13 @@ import type { Channel, Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { textParam } from '../wire/frame.ts';
 import type { ExposedNames } from '../wire/references.ts';
+import { copySpan } from '../wire/render.ts';
 import { type Edit, onOneLine, splice } from '../wire/splice.ts';
 import type { ClientSide } from './client-side.ts';
 import { namesFor, ownerOf, withNames } from './exposed-names.ts';
 import type { JoinedLists } from './joined-lists.ts';
 import { legacyEdits } from './modern-results.ts';
-import { ReverseRequests } from './reverse-requests.ts';
+import { ReverseRequests, refuse } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
 import { SessionChannels } from './session-channels.ts';
@@ -329,6 +330,7 @@ export class LiveSession implements ClientSide {
       onRequest: (channel: Channel, frame: RequestFrame) => {
         const named = withNames(frame, this.namesOf(channel.upstream.name));
         if (named) this.reverse.ask(channel, named, bytes => this.sendFor(undefined, bytes, false));
+        else channel.tell(refuse(copySpan(frame.bytes, frame.id), -32602, 'The question is not valid.'));
       },
       onCancelled: (channel: Channel, frame: NotificationFrame) => this.reverse.cancel(channel, frame),
       onLost: (channel: Channel) => {

@@ -58,6 +58,7 @@ export class SessionStreams {
       requests: ids.length,
       isBatch,
       mayStream,
+      mayPause: this.#options.hasPriming && ids.length === 1, // the rest of a batch goes on
       openStream: () => this.#keep(this.#nextId(), ids),
     });
   }

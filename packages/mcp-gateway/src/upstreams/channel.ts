@@ -78,6 +78,7 @@ export class UpstreamChannel implements Channel {
         isForwarded: true,
         onNotification: (method, bytes) => call.onNotification(method, bytes),
         onRequest: frame => call.onRequest(this, frame),
+        onPaused: () => call.onPaused(),
         onAnswer: frame => {
           isOver = true;
           const questions = call.takesInputRequired ? asInputRequired(frame) : undefined;

@@ -12,6 +12,8 @@ export interface Pending {
   readonly isForwarded: boolean;
   onNotification(method: string, bytes: Buffer): void;
   onRequest(frame: RequestFrame): void;
+  /** The server closed the stream of the answer, and goes on later. */
+  onPaused?(): void;
   onAnswer(frame: ResponseFrame): void;
   onFailure(error: GatewayError): void;
   onSessionLost(): void;
@@ -105,6 +107,10 @@ export class Connection implements TransportEvents {
       return;
     }
     this.#onFrame(parseFrame(bytes, answerLimits), request);
+  }
+
+  onPaused(request: number): void {
+    this.#pending.get(request)?.onPaused?.();
   }
 
   onRequestFailed(request: number, error: GatewayError): void {

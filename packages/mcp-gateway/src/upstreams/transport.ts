@@ -21,6 +21,8 @@ export interface Transport {
 export interface TransportEvents {
   /** One message. `request`: the id of the request on whose own response stream it came, where the transport knows. */
   onMessage(bytes: Buffer, request: number | undefined): void;
+  /** The server closed the request's own stream in order, before the answer; it is asked for the rest. */
+  onPaused(request: number): void;
   onRequestFailed(request: number, error: GatewayError): void;
   /** The server does not know our session any more and did not execute this request. */
   onSessionLost(request: number): void;

@@ -10,21 +10,19 @@ export const expectedDifferences: Readonly<
 > = {
   dual: {
     '2025-11-25': {
-      'server-sse-polling':
-        'The suite wants the stream of a call to be closed in the middle of it. The server behind closes its own; the gateway resumes that one and keeps its client connected.',
+      'server-sse-polling': 'As below: to a server of both eras the gateway speaks the newer one.',
     },
     '2026-07-28': {},
   },
   modern: {
     '2025-11-25': {
-      'server-sse-polling': 'As above.',
+      'server-sse-polling':
+        'The suite wants the stream of a call to be closed in the middle of it, by the server. One without sessions has no way to: its answer’s stream cannot be resumed, so to close it is to end the call (2026-07-28, “Transports”).',
     },
     '2026-07-28': {},
   },
   legacy: {
-    '2025-11-25': {
-      'server-sse-polling': 'As above.',
-    },
+    '2025-11-25': {},
     '2026-07-28': {
       'input-required-result-basic-elicitation':
         'The suite wants the question under the key `user_name`. A server with sessions asks under an id, so the gateway has to make up the key.',

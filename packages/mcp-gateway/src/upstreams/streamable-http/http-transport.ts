@@ -125,6 +125,7 @@ export class HttpTransport implements Transport {
       lastEventId = read.lastEventId || lastEventId;
       if (!this.#events.isWaiting(request)) return;
       if (lastEventId === '') break;
+      if (!read.isBroken) this.#events.onPaused(request);
       await this.#options.clock.sleep(read.retryMs ?? firstRetryMs, signal);
       const again = await this.#request('GET', undefined, signal, { 'last-event-id': lastEventId });
       if (again.status !== 200) {
@@ -139,11 +140,12 @@ export class HttpTransport implements Transport {
   async #readEvents(
     body: Readable,
     request: number | undefined,
-  ): Promise<{ lastEventId: string; retryMs: number | undefined }> {
+  ): Promise<{ lastEventId: string; retryMs: number | undefined; isBroken: boolean }> {
     const { maxMessageBytes, server, log } = this.#options;
     const scanner = new SseScanner({ maxLineBytes: maxMessageBytes, maxEventBytes: maxMessageBytes });
     let lastEventId = '';
     let retryMs: number | undefined;
+    let isBroken = false;
     try {
       for await (const chunk of body as AsyncIterable<Buffer>) {
         for (const frame of scanner.push(chunk)) {
@@ -158,11 +160,12 @@ export class HttpTransport implements Transport {
       }
     } catch (error) {
       if (error instanceof GatewayError && error.reason === 'sse_limit') throw error;
+      isBroken = true;
       log.debug({ server, err: error }, 'a stream of the server broke off');
     } finally {
       body.destroy();
     }
-    return { lastEventId, retryMs };
+    return { lastEventId, retryMs, isBroken };
   }
 
   async #onRefusal(response: DialResponse, request: number): Promise<void> {
