@@ -229,8 +229,8 @@ test('an event starts a run with it, once, for every schedule whose filter lets 
   const wrong = await store('wrong', { on: { any: [{ with: { type: '${ .[ }' } }] } });
   expect([wrong.status, wrong.body.errors[0].pointer]).toEqual([400, '/schedule/on/any/0/with/type']);
   expect((await gateway.call('GET', '/v1/workflows/test/wrong/1.0.0')).status).toBe(404);
-  const several = await store('several', { on: { all: [filter, filter] } });
-  expect([several.status, several.body.errors[0].pointer]).toEqual([400, '/schedule/on']);
+  const several = await store('several', { on: { any: [filter], until: '${ true }' } });
+  expect([several.status, several.body.errors[0].pointer]).toEqual([400, '/schedule/on/until']);
 
   await publish('e1', { bpm: 30 });
   await publish('e1', { bpm: 30 }); // the same event again
@@ -262,6 +262,38 @@ test('an event starts a run with it, once, for every schedule whose filter lets 
     body: { from: '2026-01-01T00:00:00Z', until: '2026-01-02T00:00:00Z' },
   });
   expect([backfill.status, backfill.body.reason]).toEqual([409, 'schedule_without_times']);
+});
+
+test('events that belong together start one run when there is one for each filter, whatever order they come in', async () => {
+  const publish = (id: string, type: string, data: object) =>
+    gateway.call('POST', '/v1/events', {
+      body: { specversion: '1.0', id, source: 'https://home.example', type, data },
+    });
+  const reading = (type: string) => ({ with: { type }, correlate: { room: { from: '.data.room' } } });
+  const stored = await gateway.call('PUT', '/v1/workflows/test/rooms/1.0.0', {
+    body: definitionOf([{ note: { set: { seen: '${ [$workflow.input[].id] }' } } }], {
+      document: { dsl: '1.0.3', namespace: 'test', name: 'rooms', version: '1.0.0' },
+      schedule: { on: { all: [reading('warmth'), reading('damp'), { with: { type: 'door' } }] } },
+    }),
+  });
+  expect(stored.status, JSON.stringify(stored.body)).toBe(201);
+  await publish('d1', 'damp', { room: 1 });
+  await publish('d2', 'damp', { room: 2 });
+  await publish('none', 'damp', {});
+  await publish('w2', 'warmth', { room: 2 });
+  await publish('w2b', 'warmth', { room: 2 });
+  await publish('w2b', 'warmth', { room: 2 }); // the same event again
+  await publish('open1', 'door', {}); // belongs to whatever waits longest
+  await publish('w1', 'warmth', { room: 1 });
+  await publish('open2', 'door', {});
+  const runs = await until(async () => {
+    const found = await runsOf('rooms');
+    return found.length >= 2 && found.every(({ status }) => status === 'completed') ? found : undefined;
+  });
+  const outputs = await Promise.all(
+    runs.map(async ({ id }) => (await gateway.call('GET', `/v1/runs/${id}`)).body.output.seen.join(' ')),
+  );
+  expect(outputs.sort()).toEqual(['w1 d1 open1', 'w2 d2 open2']);
 });
 
 test('a run begins so long after the one before has ended', async () => {

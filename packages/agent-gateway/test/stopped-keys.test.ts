@@ -46,19 +46,23 @@ test('[A12] a run that slept when its key was stopped calls nobody when it wakes
   expect(farEnd.received).toEqual([]);
 });
 
-test('[A12] a schedule of a key that was stopped starts nothing, and is paused', async () => {
+test('[A12] a schedule of a key that was stopped starts nothing and is paused; who resumes it is told why it stays so', async () => {
   const document = { dsl: '1.0.3', namespace: 'test', name: 'tick', version: '1.0.0' };
   const tick = definitionOf([{ one: { set: { a: 1 } } }], { document });
   await gateway.call('PUT', '/v1/workflows/test/tick/1.0.0', { body: tick, key });
-  const schedule = {
-    workflow: { namespace: 'test', name: 'tick', version: '1.0.0' },
-    every: { seconds: 1 },
-    paused: true,
-  };
-  expect((await gateway.call('PUT', '/v1/schedules/tick', { body: schedule, key })).status).toBe(201);
+  const workflow = { namespace: 'test', name: 'tick', version: '1.0.0' };
+  const body = { workflow, every: { seconds: 1 } };
+  expect((await gateway.call('PUT', '/v1/schedules/tick', { body, key })).status).toBe(201);
   await stop();
-  await gateway.call('POST', '/v1/schedules/tick:resume', { body: {} });
   const paused = async () => (await gateway.call('GET', '/v1/schedules/tick')).body.paused;
   await expect.poll(paused, { timeout: 30_000 }).toBe(true);
-  expect((await gateway.call('GET', '/v1/runs')).body.runs).toEqual([]);
+  const ran = (await gateway.call('GET', '/v1/runs')).body.runs;
+  for (const verb of ['resume', 'trigger']) {
+    const refused = await gateway.call('POST', `/v1/schedules/tick:${verb}`, { body: {} });
+    expect([refused.status, refused.body.reason]).toEqual([409, 'schedule_owner_stopped']);
+  }
+  expect(await paused()).toBe(true);
+  expect((await gateway.call('GET', '/v1/runs')).body.runs).toEqual(ran);
+  const again = { workflow, every: { hours: 1 } };
+  expect((await gateway.call('PUT', '/v1/schedules/tick', { body: again })).body.paused).toBe(false);
 });

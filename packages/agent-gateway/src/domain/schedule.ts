@@ -1,5 +1,6 @@
 import type { AuditEvent } from '@strata/shared/audit/audit-record.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
+import type { CollectedEvents } from './collect-events.ts';
 
 /** When a schedule is due. */
 export type Recurrence =
@@ -14,12 +15,21 @@ export type Recurrence =
 
 /** Which events start a run. */
 export interface EventTrigger {
-  /** As it was written: `one` or `any` of the specification's event filters. */
+  /** As it was written: `one`, `any` or `all` of the specification's event filters. */
   readonly strategy: unknown;
   /** Globs over the types that the filters can let through. */
   readonly types: readonly string[];
   /** Of each filter, an expression over the event. */
   readonly conditions: readonly string[];
+  /** Of `all`: what the events that begin a run together have in common, for each filter. Without it each event begins one. */
+  readonly correlations?: readonly (readonly EventCorrelation[])[];
+}
+
+/** An expression over the event, and what its value must be; without that, what it is in the others. */
+export interface EventCorrelation {
+  readonly key: string;
+  readonly from: string;
+  readonly expect: string | undefined;
 }
 
 /** What happens when a run is due and the one before has not ended. */
@@ -42,6 +52,7 @@ export interface Schedule {
   readonly isPaused: boolean;
   readonly nextAtMs: number;
   readonly lastRunId: string | undefined;
+  readonly collected: CollectedEvents;
   readonly createdAtMs: number;
 }
 
@@ -64,7 +75,7 @@ export interface Schedules {
   /** Changes it unless somebody else has since; false then. */
   change(
     schedule: KeptSchedule,
-    change: Partial<Pick<Schedule, 'isPaused' | 'nextAtMs' | 'lastRunId'>>,
+    change: Partial<Pick<Schedule, 'isPaused' | 'nextAtMs' | 'lastRunId' | 'collected'>>,
     entry?: AuditEvent,
   ): Promise<boolean>;
 }

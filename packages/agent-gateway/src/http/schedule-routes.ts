@@ -3,8 +3,9 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { requireWorkflowScope } from '../domain/authority.ts';
+import { noEvents } from '../domain/collect-events.ts';
 import { type KeptSchedule, neverMs, type Recurrence, timesBetween } from '../domain/schedule.ts';
-import { dueTime, type ScheduleDeps, startRun } from '../pipeline/run-schedules.ts';
+import { dueTime, requireOwner, type ScheduleDeps, startRun } from '../pipeline/run-schedules.ts';
 import { removeTrigger, setTrigger } from '../pipeline/schedule-triggers.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { maySee } from './find-run.ts';
@@ -92,6 +93,7 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
         isPaused: body.paused,
         nextAtMs: deps.nextTime(recurrence, nowMs) ?? neverMs,
         lastRunId: existing?.lastRunId,
+        collected: noEvents,
         createdAtMs: nowMs,
       },
       entryOf(request, name, 'put'),
@@ -169,6 +171,7 @@ export async function putScheduleOf(
       isPaused: false,
       nextAtMs: nextTime(recurrence, nowMs) ?? neverMs,
       lastRunId: undefined,
+      collected: noEvents,
       createdAtMs: nowMs,
     },
     entryOf(request, name, 'put'),
@@ -183,13 +186,15 @@ const verbs: Readonly<
 > = {
   pause: (request, schedule, deps) =>
     change(schedule, { isPaused: true }, entryOf(request, schedule.name, 'pause'), deps),
-  resume: (request, schedule, deps) =>
-    change(
-      schedule,
-      { isPaused: false, nextAtMs: deps.nextTime(schedule.recurrence, deps.clock.now()) ?? neverMs },
-      entryOf(request, schedule.name, 'resume'),
-      deps,
-    ),
+  /** What paused it may have paused the place where its events come in too. */
+  async resume(request, schedule, deps) {
+    await requireOwner(schedule.caller, deps);
+    const nextAtMs = deps.nextTime(schedule.recurrence, deps.clock.now()) ?? neverMs;
+    const entry = entryOf(request, schedule.name, 'resume');
+    const shown = await change(schedule, { isPaused: false, nextAtMs }, entry, deps);
+    await setTrigger(deps.outbox, schedule);
+    return shown;
+  },
   /** Now, whatever its times and its overlap say. */
   async trigger(request, schedule, deps) {
     const run = await startRun(schedule, dueTime(schedule, deps.clock.now()), deps);

@@ -4,7 +4,9 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { newTraceContext } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
+import { firstGroup, type WaitingEvent, withEvent, withoutGroup } from '../domain/collect-events.ts';
 import type { Expressions } from '../domain/expressions.ts';
+import { findWorkflow } from '../domain/find-workflow.ts';
 import type { CloudEvent } from '../domain/run-events.ts';
 import { terminalStatuses } from '../domain/run-state.ts';
 import {
@@ -115,7 +117,9 @@ export async function runWithEvent(
 ): Promise<DeliveryOutcome> {
   const schedule = await deps.schedules.get(tenant, name);
   if (schedule?.recurrence.type !== 'event' || schedule.isPaused) return { type: 'dropped' };
-  if (!(await letsThrough(schedule.recurrence.conditions, event, deps))) return { type: 'dropped' };
+  const { conditions, correlations } = schedule.recurrence;
+  if (correlations !== undefined) return collectEvent({ tenant, name }, { id, event }, deps);
+  if (!(await letsThrough(conditions, event, deps))) return { type: 'dropped' };
   if ((await overlapVerdict(schedule, deps)) !== 'run') return { type: 'dropped' };
   const lastRunId = await startOrPause(schedule, { key: `event:${id}`, input: [event] }, deps);
   // A change that somebody made meanwhile stays; which run was the last is then known with the next.
@@ -132,6 +136,70 @@ async function letsThrough(
     if ((await expressions.evaluate(condition, { data: event, variables: {} })) === true) return true;
   }
   return false;
+}
+
+const maxTries = 20;
+
+/**
+ * An event of a schedule that begins with several (`all`). It is written down before anything follows from it, and which events begin
+ * a run together follows from what is written down alone: whoever dies in between, and whoever comes first, it is the same run.
+ */
+async function collectEvent(
+  { tenant, name }: Pick<KeptSchedule, 'tenant' | 'name'>,
+  { id: delivery, event }: Pick<Delivery, 'id' | 'event'>,
+  deps: ScheduleDeps,
+): Promise<DeliveryOutcome> {
+  const { schedules } = deps;
+  const id = String(delivery);
+  for (let tries = 0; tries < maxTries; tries++) {
+    const schedule = await schedules.get(tenant, name);
+    if (schedule?.recurrence.type !== 'event' || schedule.isPaused) return { type: 'dropped' };
+    const { collected, recurrence } = schedule;
+    const isKnown = collected.used.includes(id) || collected.waiting.some(each => each.id === id);
+    if (!isKnown) {
+      const fits = await fitsOf(recurrence, event, deps);
+      if (fits.length === 0) return { type: 'dropped' };
+      await schedules.change(schedule, { collected: withEvent(collected, { id, event, fits }) });
+      continue; // looked at as it stands then, whoever changed it
+    }
+    const group = firstGroup(collected.waiting, recurrence.conditions.length);
+    if (group === undefined) return { type: 'delivered' };
+    const mayRun = (await overlapVerdict(schedule, deps)) === 'run';
+    const key = `events:${digestOf(canonicalJson(group.map(each => each.id)))}`;
+    const input = group.map(each => each.event);
+    const lastRunId = mayRun ? await startOrPause(schedule, { key, input }, deps) : undefined;
+    if (mayRun && lastRunId === undefined) return { type: 'delivered' }; // paused, and what came waits
+    await schedules.change(schedule, {
+      collected: withoutGroup(collected, group),
+      ...(lastRunId !== undefined && { lastRunId }),
+    });
+  }
+  throw new GatewayError('overloaded', 'Too many events come for the schedule at once.', {
+    reason: 'schedule_changed',
+  });
+}
+
+/** The filters that let an event through, with the values that it shares with the events that belong to it. */
+async function fitsOf(
+  { conditions, correlations = [] }: EventTrigger,
+  event: CloudEvent,
+  { expressions }: ScheduleDeps,
+): Promise<WaitingEvent['fits']> {
+  const fits: { filter: number; keys: Record<string, unknown> }[] = [];
+  for (const [filter, condition] of conditions.entries()) {
+    const wanted = correlations[filter] ?? [];
+    const keys = wanted.map(({ key, from }) => `${JSON.stringify(key)}: ${from}`).join(', ');
+    const all = [
+      condition,
+      ...wanted.map(({ from, expect }) =>
+        expect === undefined ? `(${from} != null)` : `(${from} == ${expect})`,
+      ),
+    ].join(' and ');
+    const source = `if ${all} then {${keys}} else null end`;
+    const found = await expressions.evaluate(source, { data: event, variables: {} });
+    if (typeof found === 'object' && found !== null) fits.push({ filter, keys: { ...found } });
+  }
+  return fits;
 }
 
 /** What can never be started (its workflow or its right is gone) must not be tried every second for ever. */
@@ -182,23 +250,28 @@ export interface Occasion {
 
 export const dueTime = ({ input }: KeptSchedule, atMs: number): Occasion => ({ key: String(atMs), input });
 
-/** Starts the run of one occasion; the same again when it was started before. @throws GatewayError not_found (`workflow_not_found`), unauthenticated (`key_revoked`). */
+/** @throws GatewayError conflict (`schedule_owner_stopped`). */
+export async function requireOwner(
+  owner: Caller,
+  { isUsable }: Pick<ScheduleDeps, 'isUsable'>,
+): Promise<void> {
+  if (await isUsable(owner)) return;
+  throw new GatewayError(
+    'conflict',
+    'The key or the principal that made the schedule was stopped, so its runs could not act. PUT the schedule again under a key that is good.',
+    { reason: 'schedule_owner_stopped' },
+  );
+}
+
+/** Starts the run of one occasion; the same again when it was started before. @throws GatewayError not_found (`workflow_not_found`), conflict (`schedule_owner_stopped`). */
 export async function startRun(
   schedule: KeptSchedule,
   { key, input }: Occasion,
   deps: ScheduleDeps,
 ): Promise<string> {
   const { tenant, name, workflow: id, caller, createdAtMs } = schedule;
-  if (!(await deps.isUsable(caller))) {
-    throw new GatewayError(
-      'unauthenticated',
-      'The key or the principal that made the schedule was stopped.',
-      {
-        reason: 'key_revoked',
-      },
-    );
-  }
-  const stored = await deps.journal.getWorkflow(tenant, id);
+  await requireOwner(caller, deps);
+  const stored = await findWorkflow(deps.journal, tenant, id);
   const definition = stored && (await deps.journal.getDefinition(stored.definition));
   if (definition === undefined) {
     throw new GatewayError('not_found', `There is no workflow ${id.namespace}/${id.name}@${id.version}.`, {

@@ -9,6 +9,8 @@ export interface ScheduleSchema {
     next_at_ms: number;
     last_run: string | null;
     created_at_ms: number;
+    /** JSON of events that wait for others; null while there are none. */
+    collected: string | null;
     /** JSON of workflow, input, recurrence, overlap, catchUp and caller. */
     plan: string;
   };
@@ -33,6 +35,10 @@ export const scheduleMigrations: MigrationSet = {
         ) ${tableOptions}`,
         'create index schedules_due on schedules (next_at_ms) where is_paused = 0',
       ],
+    },
+    {
+      name: '0002-collected-events',
+      statements: ({ json }) => [`alter table schedules add column collected ${json}`],
     },
   ],
 };

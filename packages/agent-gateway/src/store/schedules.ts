@@ -3,6 +3,7 @@ import type { AuditEvent } from '@strata/shared/audit/audit-record.ts';
 import type { AuditSchema } from '@strata/shared/audit/audit-schema.ts';
 import type { SqlStore } from '@strata/shared/stores/sql.ts';
 import type { Kysely, Transaction } from 'kysely';
+import { type CollectedEvents, noEvents } from '../domain/collect-events.ts';
 import type { KeptSchedule, Schedule, Schedules } from '../domain/schedule.ts';
 import type { ScheduleSchema } from './schedule-schema.ts';
 
@@ -88,7 +89,7 @@ export function createSchedules({
         .execute();
       return rows.map(fromRow);
     },
-    change: ({ tenant, name, revision }, { isPaused, nextAtMs, lastRunId }, entry) =>
+    change: ({ tenant, name, revision }, { isPaused, nextAtMs, lastRunId, collected }, entry) =>
       changing(entry, async within => {
         const { numUpdatedRows } = await within
           .updateTable('schedules')
@@ -97,6 +98,7 @@ export function createSchedules({
             ...(isPaused !== undefined && { is_paused: isPaused ? 1 : 0 }),
             ...(nextAtMs !== undefined && { next_at_ms: nextAtMs }),
             ...(lastRunId !== undefined && { last_run: lastRunId }),
+            ...(collected !== undefined && { collected: JSON.stringify(collected) }),
           })
           .where('tenant', '=', tenant)
           .where('name', '=', name)
@@ -108,7 +110,7 @@ export function createSchedules({
 }
 
 function toRow(schedule: Schedule): Row {
-  const { tenant, name, isPaused, nextAtMs, lastRunId, createdAtMs, ...plan } = schedule;
+  const { tenant, name, isPaused, nextAtMs, lastRunId, createdAtMs, collected: _, ...plan } = schedule;
   return {
     tenant,
     name,
@@ -117,6 +119,7 @@ function toRow(schedule: Schedule): Row {
     next_at_ms: nextAtMs,
     last_run: lastRunId ?? null,
     created_at_ms: createdAtMs,
+    collected: null,
     plan: JSON.stringify(plan satisfies Plan),
   };
 }
@@ -131,5 +134,6 @@ function fromRow(row: Row): KeptSchedule {
     nextAtMs: Number(row.next_at_ms),
     lastRunId: row.last_run ?? undefined,
     createdAtMs: Number(row.created_at_ms),
+    collected: row.collected === null ? noEvents : (JSON.parse(row.collected) as CollectedEvents), // written by `change`
   };
 }
