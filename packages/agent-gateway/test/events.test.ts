@@ -127,3 +127,14 @@ test('a submission repeated under its key is the same run; another submission un
   expect(second.body.id).toBe(first.body.id);
   expect((await send({ n: 2 })).body).toMatchObject({ status: 409, reason: 'idempotency_key_reused' });
 });
+
+test('a client that wants only some types is not called back for those that it does not want', async () => {
+  const id = await submit(slow);
+  const url = `${gateway.url}/v1/runs/${id}/events?types=task-failed,run-created`;
+  const headers = { authorization: `Bearer ${gateway.deps.userKey}` };
+  const text = await (await fetch(url, { headers })).text();
+  expect(text.match(/^event: .*$/gm)).toEqual(['event: run-created']);
+  const position = /id: (\d+)\n\n$/.exec(text)?.[1] ?? '';
+  const again = await fetch(url, { headers: { ...headers, 'last-event-id': position } });
+  expect(again.status).toBe(204);
+});

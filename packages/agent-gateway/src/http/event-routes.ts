@@ -64,6 +64,11 @@ async function stream(
 ): Promise<void> {
   const events = openEventStream(request, reply);
   let position = after;
+  let told = after;
+  // Events that the client did not want move its position too, so that it does not come back for them.
+  const tellPosition = async () => {
+    if (position !== told) await events.write(`id: ${position}\n\n`);
+  };
   try {
     while (!events.signal.aborted) {
       const news = awaitRecords(runId, { journal, clock, signal: events.signal, maxMs: retryMs });
@@ -71,21 +76,25 @@ async function stream(
       for (const record of page) {
         const { type } = record.event;
         position = record.seq;
-        if (types === undefined || types.has(type))
+        if (types === undefined || types.has(type)) {
           await events.event({
             event: type,
             id: String(record.seq),
             data: JSON.stringify(showRecord(record)),
           });
+          told = position;
+        }
         // A run that was taken up again has more than one end.
         if (!lastEvents.has(type) || (await journal.read(runId, position, 1)).length > 0) continue;
         news.close();
+        await tellPosition();
         return await events.end();
       }
       if (page.length === 0) {
         // Who is told to come back loses nothing: another process goes on from the position.
         if (isDraining()) {
           news.close();
+          await tellPosition();
           await events.write(`retry: ${retryMs}\n\n`);
           return await events.end();
         }
