@@ -80,7 +80,14 @@ export async function createAgentGateway(
   });
   const grammar = createGrammar(clock);
   const schemas = createDataSchemas(clock);
-  const definitions = createDefinitions({ types: taskTypes, expressions, grammar, schemas });
+  const compileTrigger = createCompileTrigger(expressions);
+  const definitions = createDefinitions({
+    types: taskTypes,
+    expressions,
+    grammar,
+    schemas,
+    checkTrigger: compileTrigger,
+  });
   const own = await openOwnTables<ApprovalSchema & ScheduleSchema, SharedSchema>(
     deps.sql,
     [approvalMigrations, scheduleMigrations],
@@ -149,7 +156,7 @@ export async function createAgentGateway(
     schedules: createSchedules({ sql: own, audit: deps.audit }),
     nextTime,
     outbox: journal.outbox,
-    compileTrigger: createCompileTrigger(expressions),
+    compileTrigger,
     loadDefinition: definitions.load,
     log: telemetry.log,
   };

@@ -102,7 +102,7 @@ describe('what is not run is refused when it is submitted, and says why', () => 
       ],
       {
         schedule: { sometimes: true },
-        use: { secrets: 'x', catalogs: {}, extensions: [], colours: {} },
+        use: { secrets: 'x', catalogs: {}, extensions: {}, colours: {} },
         evaluate: { language: 'javascript', mode: 'loose' },
       },
     );

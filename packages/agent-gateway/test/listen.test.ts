@@ -1,5 +1,6 @@
 import { systemClock } from '@strata/shared/clock.ts';
 import { afterAll, expect, test } from 'vitest';
+import { createCompileTrigger } from '../src/compile-trigger.ts';
 import type { ReceivedEvent } from '../src/domain/run-events.ts';
 import type { Branches } from '../src/domain/run-state.ts';
 import type { TaskView } from '../src/domain/task-type.ts';
@@ -22,7 +23,13 @@ const expressions = createJqExpressions({
 });
 const grammar = createGrammar(systemClock);
 const schemas = createDataSchemas(systemClock);
-const definitions = createDefinitions({ types: taskTypes, expressions, grammar, schemas });
+const definitions = createDefinitions({
+  types: taskTypes,
+  expressions,
+  grammar,
+  schemas,
+  checkTrigger: createCompileTrigger(expressions),
+});
 afterAll(() => Promise.all([expressions.close(), grammar.close(), schemas.close()]));
 
 const noBranches: Branches = {
@@ -200,7 +207,7 @@ test('mistakes have their place', async () => {
     { a: listen({ one: {} }) },
     { b: listen({ any: [{ with: { type: 'x', data: '${ . + }' } }] }) },
     { c: listen({ all: [] }) },
-    { d: { ...listen({ any: [] }), foreach: { item: 'X', do: [] } } },
+    { d: { ...listen({ any: [] }), foreach: { item: 'x-y', do: [] } } },
   ]);
   const refused = await definitions.read({ value: wrong, lineOf: () => undefined }).catch(error => error);
   const pointers = refused.details.errors.map((each: { pointer: string }) => each.pointer);

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { systemClock } from '@strata/shared/clock.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createCompileTrigger } from '../src/compile-trigger.ts';
 import type { Command } from '../src/domain/command.ts';
 import { decideAll } from '../src/domain/decide.ts';
 import { apply } from '../src/domain/fold.ts';
@@ -73,10 +74,13 @@ async function recordsOfRun(n: number) {
   });
   const grammar = createGrammar(systemClock);
   const schemas = createDataSchemas(systemClock);
-  const workflow = createDefinitions({ types: taskTypes, expressions, grammar, schemas }).load(
-    definition?.hash ?? '',
-    definition?.document ?? '',
-  );
+  const workflow = createDefinitions({
+    types: taskTypes,
+    expressions,
+    grammar,
+    schemas,
+    checkTrigger: createCompileTrigger(expressions),
+  }).load(definition?.hash ?? '', definition?.document ?? '');
   await Promise.all([expressions.close(), grammar.close(), schemas.close()]);
   return { records, workflow, run };
 }

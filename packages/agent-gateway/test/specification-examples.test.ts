@@ -225,8 +225,6 @@ use:
     - mock: { extend: call, before: [{ answer: { set: { statusCode: 200 }, then: exit } }] }
 do:
   - http: ${get("{ uri: 'https://fake.example/sample' }")}`,
-    '/use/extensions',
-    /Extensions are not run/,
   ],
   [
     'raise-inline',

@@ -1,6 +1,6 @@
 import type { CloudEvent, ReceivedEvent, RunError } from './run-events.ts';
 import type { Branches, CallState, OpenTask } from './run-state.ts';
-import type { Directive, InDoubtPolicy, Next, TaskNode, Template } from './workflow.ts';
+import type { Directive, Duration, InDoubtPolicy, Next, TaskNode, Template } from './workflow.ts';
 
 /** What a task type may ask about the definition while it is compiled. Every mistake is collected, none is thrown. */
 export interface CompileContext {
@@ -15,14 +15,27 @@ export interface CompileContext {
   directive(value: unknown, pointer: string): Directive;
   /** A JSON Schema, checked like the expressions before the definition is accepted. */
   schema(value: unknown, pointer: string): void;
-  /** Milliseconds of an ISO 8601 duration or a duration object. */
-  durationMs(value: unknown, pointer: string): number;
+  /** An ISO 8601 duration, a duration object, or an expression that gives one. */
+  duration(value: unknown, pointer: string): Duration;
   /** Compiles a list inside; gives the path of its first task, for `PlannedBranch.first`. */
   list(value: unknown, pointer: string, variables?: readonly string[]): Next;
+  /** Lists that follow one another as if they were one; gives the first task. `exit` in one of them ends them all. */
+  flow(parts: readonly FlowPart[], variables?: readonly string[]): Next;
+  /** What is found wrong at `pointer` is told at `source`, where its author put it. */
+  relocate(pointer: string, source: string): void;
   /** A list of one task, which stands at this place itself: `{ name: task }`. */
   single(value: unknown, pointer: string): Next;
   /** A list for a task that is nothing but that list: the engine opens it when the task begins. */
   ownList(value: unknown, pointer: string): void;
+}
+
+export interface FlowPart {
+  readonly value: unknown;
+  readonly pointer: string;
+  /** An expression without which none of its tasks is done. */
+  readonly condition?: string;
+  /** What its first task begins with; what the part before gave without. */
+  readonly startsFrom?: Template;
 }
 
 /** Evaluates templates of one task: `.` is the task's input, `$context`, `$workflow` and the rest are in scope. */
@@ -131,6 +144,8 @@ export interface TaskDefinition<Options, Arguments> {
   compile(definition: Readonly<Record<string, unknown>>, context: CompileContext): Options;
   /** The name, within the namespace of the workflow, of an agent that acts in the task: not every key may use it. */
   agentOf?(options: Options): string | undefined;
+  /** How long the task may take, where its own keys say so; the `timeout` that every task may have comes first. */
+  timeoutOf?(options: Options): Duration | undefined;
   /** Evaluates what the task needs. The result is recorded, so that it is evaluated once however often a worker dies. */
   prepare(options: Options, scope: TaskScope): Promise<Arguments>;
   /** Decides from what is recorded, and from nothing else (AG-3). */
@@ -144,6 +159,7 @@ export interface TaskType {
   readonly undoes?: boolean;
   compile(definition: Readonly<Record<string, unknown>>, context: CompileContext): unknown;
   agentOf?(options: unknown): string | undefined;
+  timeoutOf?(options: unknown): Duration | undefined;
   prepare(options: unknown, scope: TaskScope): Promise<unknown>;
   plan(view: TaskView<unknown, unknown>): Move;
 }

@@ -5,6 +5,8 @@ export interface Workflow {
   readonly namespace: string;
   readonly name: string;
   readonly version: string;
+  /** As it was written. */
+  readonly document: unknown;
   readonly limits: LimitOverrides;
   /** Its runs share a queue by this key; by the name of the workflow without one. */
   readonly concurrency?: { readonly key?: Template; readonly limit: number } | undefined;
@@ -28,6 +30,9 @@ export interface LimitOverrides {
   readonly maxCostNanoUsd?: string;
 }
 
+/** Milliseconds, or an expression that gives a duration when the task begins (specification 1.0, "Duration"). */
+export type Duration = number | Template;
+
 export type InDoubtPolicy = 'retry' | 'park' | 'fail';
 
 export interface TaskNode {
@@ -36,12 +41,16 @@ export interface TaskNode {
   readonly name: string;
   /** `do`, `set`, `call:http`: the key in the registry of task types. */
   readonly type: string;
+  /** What `$task` describes. */
+  readonly subject: TaskSubject;
   readonly condition: Template | undefined;
+  /** What it begins with, when that is not what the task before it gave. */
+  readonly startsFrom: Template | undefined;
   readonly inputFrom: Template | undefined;
   readonly outputAs: Template | undefined;
   readonly exportAs: Template | undefined;
   readonly schemas: NodeSchemas;
-  readonly timeoutMs: number | undefined;
+  readonly timeout: Duration | undefined;
   /** Where the list goes on after it (`then`). */
   readonly directive: Directive;
   /** The next task of the same list; `null` for the last one. */
@@ -55,6 +64,14 @@ export interface TaskNode {
   readonly agent: string | undefined;
   /** What the task type made of its own keys. */
   readonly options: unknown;
+}
+
+/** A task as its author sees it (specification 1.0, "Task Descriptor"). */
+export interface TaskSubject {
+  readonly name: string;
+  readonly reference: string;
+  /** As it was written. */
+  readonly definition: unknown;
 }
 
 /** JSON Schemas of what goes in before `input.from`, of what comes out after `output.as`, and of the new context. */

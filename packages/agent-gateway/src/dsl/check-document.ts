@@ -1,4 +1,4 @@
-import { parseDuration } from './duration.ts';
+import { parseDuration } from '../domain/duration.ts';
 import type { Mistakes } from './mistakes.ts';
 import { cronProblem } from './next-time.ts';
 

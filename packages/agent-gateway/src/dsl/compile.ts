@@ -1,115 +1,91 @@
-import { parseUsd } from '@strata/shared/money/nano-usd.ts';
-import { defaultPriority } from '../domain/queue.ts';
-import type { CompileContext, TaskTypes } from '../domain/task-type.ts';
-import type {
-  Directive,
-  LimitOverrides,
-  Next,
-  NodeSchemas,
-  TaskNode,
-  Template,
-  Workflow,
-} from '../domain/workflow.ts';
-import { parseDuration } from './duration.ts';
-import { type DocumentMetadata, readDocumentMetadata, readTaskMetadata } from './gateway-metadata.ts';
+import { extended } from '../domain/extended-task.ts';
+import type { CompileContext, FlowPart, TaskTypes } from '../domain/task-type.ts';
+import type { Directive, Next, TaskNode, TaskSubject, Workflow } from '../domain/workflow.ts';
+import { readSettings } from './document-settings.ts';
+import { readTaskMetadata } from './gateway-metadata.ts';
+import { isMembers, type Members, membersOf, valueAt } from './members.ts';
 import type { Mistakes } from './mistakes.ts';
+import { type FoundSchema, PartReader } from './part-reader.ts';
 import { kindOfTask, sharedKeys } from './task-keys.ts';
-import { compileTemplate, escapePointer, expressionIn, type FoundExpression } from './template.ts';
+import { escapePointer, type FoundExpression } from './template.ts';
 
 export interface Compiled {
   readonly workflow: Omit<Workflow, 'hash'>;
-  /** Every expression with its place, for the check by the language itself. */
   readonly expressions: readonly FoundExpression[];
-  /** Every JSON Schema with its place. */
   readonly schemas: readonly FoundSchema[];
-}
-
-export interface FoundSchema {
-  readonly schema: unknown;
-  readonly pointer: string;
 }
 
 const maxDepth = 16;
 const maxTasks = 2000;
 const reservedNames = new Set(['continue', 'end', 'exit']);
 
-type Members = Readonly<Record<string, unknown>>;
-
 /** Turns a checked document into the form the engine reads, and finds what is wrong with its tasks on the way. */
 export class Compiler {
   readonly #types: TaskTypes;
   readonly #mistakes: Mistakes;
+  readonly #reader: PartReader;
   readonly #tasks = new Map<string, TaskNode>();
+  /** As it was written: what `$task.definition` and `$workflow.definition` show. */
+  readonly #source: Members;
   #namespace = '';
-  readonly #expressions: FoundExpression[] = [];
-  readonly #schemas: FoundSchema[] = [];
 
-  constructor(types: TaskTypes, mistakes: Mistakes) {
+  constructor(source: Members, { types, mistakes }: { types: TaskTypes; mistakes: Mistakes }) {
+    this.#source = source;
     this.#types = types;
     this.#mistakes = mistakes;
+    this.#reader = new PartReader(mistakes);
   }
 
+  /** `document`: the source with what `use` defines in its place. */
   compile(document: Members): Compiled {
     const head = membersOf(document.document);
-    const { namespace, name, version } = head;
-    this.#namespace = String(namespace);
-    const { limits, concurrency, priority, retention } = readDocumentMetadata(head, this.#mistakes);
+    const [namespace, name, version] = [head.namespace, head.name, head.version].map(asText);
+    this.#namespace = namespace ?? '';
+    const settings = readSettings(head, this.#reader, this.#mistakes);
     const root = this.#root(document);
     return {
       workflow: {
-        namespace: String(namespace),
-        name: String(name),
-        version: String(version),
-        limits: this.#limits(limits),
-        concurrency: concurrency && this.#concurrency(concurrency),
-        priority: priority ?? defaultPriority,
-        keepEndedMs:
-          retention === undefined
-            ? undefined
-            : this.#duration(retention, '/document/metadata/gateway/retention'),
+        namespace: namespace ?? '',
+        name: name ?? '',
+        version: version ?? '',
+        document: this.#source,
+        ...settings,
         root,
         tasks: this.#tasks,
       },
-      expressions: this.#expressions,
-      schemas: this.#schemas,
+      expressions: this.#reader.expressions,
+      schemas: this.#reader.schemas,
     };
   }
 
   #root(document: Members): TaskNode {
     const node: TaskNode = {
+      ...emptyNode,
       path: '',
       name: '',
       type: 'do',
-      condition: undefined,
-      ...this.#dataFlow(document, '', []),
+      ...this.#reader.dataFlow(document, '', []),
       exportAs: undefined,
-      schemas: this.#dataSchemas(document, ''),
-      timeoutMs: this.#timeout(document, ''),
-      directive: 'continue',
+      schemas: this.#reader.dataSchemas(document, ''),
+      timeout: this.#reader.timeout(document, '', []),
       following: null,
       first: this.#list(document.do, { pointer: '/do', depth: 1, variables: [] }),
-      onInDoubt: undefined,
-      compensation: undefined,
-      agent: undefined,
-      options: undefined,
     };
     this.#tasks.set('', node);
     return node;
   }
 
-  #list(value: unknown, { pointer, depth, variables }: ListPlace): Next {
+  #list(value: unknown, place: ListPlace): Next {
     if (!Array.isArray(value)) {
-      this.#mistakes.add(pointer, 'Expected a list of tasks.');
-      return null;
+      this.#mistakes.add(place.pointer, 'Expected a list of tasks.');
+      return (place.following ?? null) as Next; // a path of a task, or null
     }
-    const entries = value.map((entry: unknown, index) => ({ entry, at: `${pointer}/${index}` }));
-    return this.#entries(entries, { pointer, depth, variables });
+    const entries = value.map((entry: unknown, index) => ({ entry, at: `${place.pointer}/${index}` }));
+    return this.#entries(entries, place);
   }
 
-  #entries(
-    entries: readonly { entry: unknown; at: string }[],
-    { pointer, depth, variables }: ListPlace,
-  ): Next {
+  #entries(entries: readonly { entry: unknown; at: string }[], place: ListPlace): Next {
+    const { pointer, depth, following = null } = place;
     if (depth > maxDepth) {
       this.#mistakes.add(pointer, `Lists are nested deeper than ${maxDepth}.`);
       return null;
@@ -127,10 +103,10 @@ export class Compiler {
         this.#mistakes.add(path, `The definition has more than ${maxTasks} tasks.`);
         return;
       }
-      const following = named[index + 1]?.path ?? null;
-      this.#tasks.set(path, this.#task(task, { name, path, following, siblings, depth, variables }));
+      const next = named[index + 1]?.path ?? following;
+      this.#tasks.set(path, this.#task(task, { ...place, path, name, following: next, siblings, index }));
     });
-    return (named[0]?.path ?? null) as Next; // paths begin with a slash
+    return (named[0]?.path ?? following) as Next; // paths begin with a slash
   }
 
   #named(entry: unknown, pointer: string): { name: string; path: string; task: Members } | undefined {
@@ -141,199 +117,117 @@ export class Compiler {
     }
     const [name, task] = first;
     const path = `${pointer}/${escapePointer(name)}`;
-    if (typeof task !== 'object' || task === null || Array.isArray(task)) {
-      this.#mistakes.add(path, 'Expected an object.');
-      return undefined;
-    }
-    return { name, path, task: membersOf(task) };
+    if (isMembers(task)) return { name, path, task };
+    this.#mistakes.add(path, 'Expected an object.');
+    return undefined;
   }
 
-  #task(task: Members, place: Place): TaskNode {
-    const { path, name, following } = place;
-    const kind = kindOfTask(task, [...this.#types.keys()]);
+  #task(task: Members, place: TaskPlace): TaskNode {
+    const { path, name, following, variables } = place;
+    const isExtended = Object.hasOwn(task, extended);
+    const kind = isExtended ? { type: 'extended', keys: [] } : kindOfTask(task, [...this.#types.keys()]);
     const gateway = readTaskMetadata(task, path, this.#mistakes);
+    const subject = place.subject ?? this.#subject(path, name);
     if ('problem' in kind) {
       this.#mistakes.add(kind.key === undefined ? path : `${path}/${kind.key}`, kind.problem);
-      return { ...emptyNode, path, name, following };
+      return { ...emptyNode, path, name, following, subject };
     }
     this.#refuseUnknown(task, [...sharedKeys, ...kind.keys], path);
     let first: Next | undefined;
-    const context = this.#context(place, list => {
+    const context = this.#context({ ...place, subject: isExtended ? subject : undefined }, list => {
       first = list;
     });
-    const { variables } = place;
     const type = this.#types.get(kind.type);
-    const node = {
+    const options = type?.compile(task, context);
+    const agent = type?.agentOf?.(options);
+    return {
       path,
       name,
       type: kind.type,
-      condition: task.if === undefined ? undefined : this.#expression(task.if, `${path}/if`, variables),
-      ...this.#dataFlow(task, path, variables),
-      exportAs: this.#transformation(task.export, 'as', { pointer: `${path}/export`, variables }),
-      schemas: this.#dataSchemas(task, path),
-      timeoutMs: this.#timeout(task, path),
+      subject,
+      condition: this.#condition(task, place),
+      startsFrom: place.index === 0 ? place.flow?.startsFrom : undefined,
+      ...this.#reader.dataFlow(task, path, variables),
+      schemas: this.#reader.dataSchemas(task, path),
+      timeout: this.#reader.timeout(task, path, variables) ?? type?.timeoutOf?.(options),
       directive: this.#directive(task.then ?? 'continue', `${path}/then`, place.siblings),
       following,
-      options: type?.compile(task, context),
+      options,
       first,
       onInDoubt: gateway.onInDoubt,
       compensation: this.#compensation(gateway.compensate, place),
+      agent: agent === undefined ? undefined : `${this.#namespace}/${agent}`,
     };
-    const agent = type?.agentOf?.(node.options);
-    return { ...node, agent: agent === undefined ? undefined : `${this.#namespace}/${agent}` };
+  }
+
+  #subject(path: string, name: string): TaskSubject {
+    return { name, reference: path, definition: valueAt(this.#source, this.#mistakes.sourceOf(path)) };
+  }
+
+  #condition(task: Members, { path, variables, flow }: TaskPlace): TaskNode['condition'] {
+    const own =
+      task.if === undefined
+        ? undefined
+        : this.#reader.expression(task.if, { pointer: `${path}/if`, variables });
+    if (flow?.condition === undefined) return own;
+    if (own?.kind !== 'expression') return { kind: 'expression', source: flow.condition };
+    return { kind: 'expression', source: `(${flow.condition}) and (${own.source}\n)` };
   }
 
   /** `metadata.gateway.compensate`: a task that undoes this one, with `{ input, output }` of this one as its input. */
-  #compensation(task: unknown, { path, depth, variables }: Place): Next | undefined {
+  #compensation(task: unknown, { path, depth, variables }: TaskPlace): Next | undefined {
     if (task === undefined) return undefined;
     const pointer = `${path}/metadata/gateway/compensate`;
+    this.#mistakes.relocate(`${pointer}/0/undo`, pointer);
     return this.#list([{ undo: task }], { pointer, depth: depth + 1, variables });
   }
 
-  #context({ path, siblings, depth, variables }: Place, onList: (first: Next) => void): CompileContext {
+  #context(
+    { path, siblings, depth, variables, subject }: TaskPlace,
+    onList: (first: Next) => void,
+  ): CompileContext {
+    const reader = this.#reader;
+    const scoped = (pointer: string, more: readonly string[] = []) => ({
+      pointer,
+      variables: [...variables, ...more],
+    });
+    const inside = (pointer: string, more?: readonly string[]) => ({
+      ...scoped(pointer, more),
+      depth: depth + 1,
+    });
     return {
       path,
       mistake: (pointer, message) => this.#mistakes.add(pointer, message),
-      template: (value, pointer, more = []) => this.#template(value, pointer, [...variables, ...more]),
-      expression: (value, pointer, more = []) => this.#expression(value, pointer, [...variables, ...more]),
+      relocate: (pointer, source) => this.#mistakes.relocate(pointer, source),
+      template: (value, pointer, more) => reader.template(value, scoped(pointer, more)),
+      expression: (value, pointer, more) => reader.expression(value, scoped(pointer, more)),
       directive: (value, pointer) => this.#directive(value, pointer, siblings),
-      schema: (schema, pointer) => this.#schemas.push({ schema, pointer }),
-      durationMs: (value, pointer) => this.#duration(value, pointer),
-      list: (value, pointer, more = []) =>
-        this.#list(value, { pointer, depth: depth + 1, variables: [...variables, ...more] }),
-      single: (entry, pointer) =>
-        this.#entries([{ entry, at: pointer }], { pointer, depth: depth + 1, variables }),
-      ownList: (value, pointer) => onList(this.#list(value, { pointer, depth: depth + 1, variables })),
+      schema: (schema, pointer) => reader.schemas.push({ schema, pointer }),
+      duration: (value, pointer) => reader.duration(value, scoped(pointer)),
+      list: (value, pointer, more) => this.#list(value, inside(pointer, more)),
+      single: (entry, pointer) => this.#entries([{ entry, at: pointer }], inside(pointer)),
+      ownList: (value, pointer) => onList(this.#list(value, inside(pointer))),
+      // What is put around a task is as deep as the task.
+      flow: (parts, more) =>
+        parts.reduceRight<Next>(
+          (following, { value, pointer, ...flow }) =>
+            this.#list(value, { ...scoped(pointer, more), depth, following, flow, subject }),
+          null,
+        ),
     };
-  }
-
-  #template(value: unknown, pointer: string, variables: readonly string[]): Template {
-    const found: Omit<FoundExpression, 'variables'>[] = [];
-    const template = compileTemplate(value, pointer, found);
-    for (const { source, pointer: at } of found) this.#found(source, at, variables);
-    return template;
-  }
-
-  #expression(value: unknown, pointer: string, variables: readonly string[]): Template {
-    if (typeof value !== 'string') {
-      this.#mistakes.add(pointer, 'Expected an expression.');
-      return { kind: 'literal', value: null };
-    }
-    const source = expressionIn(value) ?? value.trim();
-    this.#found(source, pointer, variables);
-    return { kind: 'expression', source };
-  }
-
-  /** What an expression gives is recorded and may be shown; a secret must not be. */
-  #found(source: string, pointer: string, variables: readonly string[]): void {
-    if (/\$secrets\b/.test(source))
-      this.#mistakes.add(
-        pointer,
-        'A secret is a whole value of `authentication`, `${ $secrets.name }`, and nothing else.',
-      );
-    this.#expressions.push({ source, pointer, variables });
-  }
-
-  #dataFlow(
-    task: Members,
-    path: string,
-    variables: readonly string[],
-  ): { inputFrom: Template | undefined; outputAs: Template | undefined } {
-    return {
-      inputFrom: this.#transformation(task.input, 'from', { pointer: `${path}/input`, variables }),
-      outputAs: this.#transformation(task.output, 'as', { pointer: `${path}/output`, variables }),
-    };
-  }
-
-  #transformation(
-    value: unknown,
-    key: 'from' | 'as',
-    { pointer, variables }: { pointer: string; variables: readonly string[] },
-  ): Template | undefined {
-    if (value === undefined) return undefined;
-    const members = membersOf(value);
-    for (const each of Object.keys(members)) {
-      if (each !== key && each !== 'schema')
-        this.#mistakes.add(`${pointer}/${escapePointer(each)}`, `'${each}' is not known here.`);
-    }
-    const given = members[key];
-    if (given === undefined) return undefined;
-    if (typeof given === 'string') return this.#expression(given, `${pointer}/${key}`, variables);
-    return this.#template(given, `${pointer}/${key}`, variables);
-  }
-
-  #dataSchemas(holder: Members, path: string): NodeSchemas {
-    const found: { input?: unknown; output?: unknown; export?: unknown } = {};
-    for (const key of ['input', 'output', 'export'] as const) {
-      const { schema } = membersOf(holder[key]);
-      if (schema === undefined) continue;
-      const pointer = `${path}/${key}/schema`;
-      const { format = 'json', document, resource } = membersOf(schema);
-      if (resource !== undefined)
-        this.#mistakes.add(`${pointer}/resource`, 'Schemas are not fetched; write `document`.');
-      else if (!/^json(:|$)/.test(String(format)))
-        this.#mistakes.add(`${pointer}/format`, 'The only format is `json`.');
-      else {
-        this.#schemas.push({ schema: document, pointer: `${pointer}/document` });
-        found[key] = document;
-      }
-    }
-    return found;
   }
 
   #directive(value: unknown, pointer: string, siblings: ReadonlyMap<string, string>): Directive {
     if (value === 'continue' || value === 'end' || value === 'exit') return value;
-    const path = siblings.get(String(value));
+    const path = typeof value === 'string' ? siblings.get(value) : undefined;
     if (path?.startsWith('/')) return path as `/${string}`; // the line says so
     const names = [...siblings.keys()].slice(0, 20).join(', ');
+    const given = typeof value === 'string' ? `'${value}'` : 'This';
     this.#mistakes.add(
       pointer,
-      `'${String(value)}' is neither continue, end, exit nor a task of the same list (${names}).`,
+      `${given} is neither continue, end, exit nor a task of the same list (${names}).`,
     );
     return 'continue';
-  }
-
-  #timeout(task: Members, path: string): number | undefined {
-    const { timeout } = task;
-    if (timeout === undefined) return undefined;
-    if (typeof timeout === 'string') {
-      this.#mistakes.add(
-        `${path}/timeout`,
-        'Named timeouts are not supported; write `timeout: { after: PT30S }`.',
-      );
-      return undefined;
-    }
-    const { after, ...others } = membersOf(timeout);
-    this.#refuseUnknown(others, [], `${path}/timeout`);
-    return this.#duration(after, `${path}/timeout/after`);
-  }
-
-  #duration(value: unknown, pointer: string): number {
-    const parsed = parseDuration(value);
-    if ('ms' in parsed) return parsed.ms;
-    this.#mistakes.add(pointer, parsed.problem);
-    return 0;
-  }
-
-  #limits(limits: DocumentMetadata['limits']): LimitOverrides {
-    if (limits === undefined) return {};
-    const { steps, visits, fanOut, liveTasks, repeats, wallClock, costUsd } = limits;
-    return {
-      ...(steps !== undefined && { maxSteps: steps }),
-      ...(visits !== undefined && { maxVisits: visits }),
-      ...(fanOut !== undefined && { maxFanOut: fanOut }),
-      ...(liveTasks !== undefined && { maxLiveTasks: liveTasks }),
-      ...(repeats !== undefined && { maxRepeats: repeats }),
-      ...(costUsd !== undefined && { maxCostNanoUsd: String(parseUsd(costUsd)) }),
-      ...(wallClock !== undefined && {
-        maxRunMs: this.#duration(wallClock, '/document/metadata/gateway/limits/wallClock'),
-      }),
-    };
-  }
-
-  #concurrency({ key, limit }: NonNullable<DocumentMetadata['concurrency']>): Workflow['concurrency'] {
-    if (key === undefined) return { limit };
-    return { limit, key: this.#template(key, '/document/metadata/gateway/concurrency/key', []) };
   }
 
   #refuseUnknown(members: Members, known: readonly string[], path: string): void {
@@ -344,30 +238,37 @@ export class Compiler {
   }
 }
 
-interface Place {
+interface ListPlace {
+  readonly pointer: string;
+  readonly depth: number;
+  /** Names that the lists around give. */
+  readonly variables: readonly string[];
+  /** Where it goes on after the last task; the list is at its end without. */
+  readonly following?: string | null;
+  readonly flow?: Pick<FlowPart, 'condition' | 'startsFrom'>;
+  /** What `$task` describes in it, when that is not each task itself. */
+  readonly subject?: TaskSubject | undefined;
+}
+
+interface TaskPlace extends ListPlace {
   readonly name: string;
   readonly path: string;
   readonly following: string | null;
   readonly siblings: ReadonlyMap<string, string>;
-  readonly depth: number;
-  /** Names that the lists around give. */
-  readonly variables: readonly string[];
-}
-
-interface ListPlace {
-  readonly pointer: string;
-  readonly depth: number;
-  readonly variables: readonly string[];
+  /** In its list. */
+  readonly index: number;
 }
 
 const emptyNode: Omit<TaskNode, 'path' | 'name' | 'following'> = {
   type: 'unknown',
+  subject: { name: '', reference: '', definition: null },
   condition: undefined,
+  startsFrom: undefined,
   inputFrom: undefined,
   outputAs: undefined,
   exportAs: undefined,
   schemas: {},
-  timeoutMs: undefined,
+  timeout: undefined,
   directive: 'continue',
   first: undefined,
   onInDoubt: undefined,
@@ -376,7 +277,4 @@ const emptyNode: Omit<TaskNode, 'path' | 'name' | 'following'> = {
   options: undefined,
 };
 
-function membersOf(value: unknown): Members {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return {};
-  return value as Members; // an object that is no array
-}
+const asText = (value: unknown) => (typeof value === 'string' ? value : '');

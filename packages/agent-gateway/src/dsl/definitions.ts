@@ -6,6 +6,7 @@ import type { Workflow } from '../domain/workflow.ts';
 import { checkDocument } from './check-document.ts';
 import { Compiler } from './compile.ts';
 import type { Grammar } from './grammar.ts';
+import { membersOf } from './members.ts';
 import { Mistakes } from './mistakes.ts';
 import { resolveReusable } from './reusable.ts';
 import type { Source } from './source.ts';
@@ -15,6 +16,8 @@ export interface DefinitionsOptions {
   readonly expressions: Expressions;
   readonly grammar: Grammar;
   readonly schemas: DataSchemas;
+  /** Finds what is wrong with `schedule.on`. */
+  checkTrigger(strategy: unknown, pointer: string, mistakes: Mistakes): Promise<unknown>;
 }
 
 export interface Definition {
@@ -37,7 +40,8 @@ const maxKept = 500;
 const defaultTransport = { http: { endpoint: 'https://mcp-gateway.local/mcp' } };
 
 /** Check by check: the document, the tasks, the expressions, and last the grammar of the specification. */
-export function createDefinitions({ types, expressions, grammar, schemas }: DefinitionsOptions): Definitions {
+export function createDefinitions(options: DefinitionsOptions): Definitions {
+  const { types, expressions, grammar, schemas } = options;
   const kept = new Map<string, Workflow>();
 
   function keep(workflow: Workflow): Workflow {
@@ -45,6 +49,11 @@ export function createDefinitions({ types, expressions, grammar, schemas }: Defi
     if (kept.size >= maxKept && oldest !== undefined) kept.delete(oldest);
     kept.set(workflow.hash, workflow);
     return workflow;
+  }
+
+  async function checkSchedule(schedule: unknown, mistakes: Mistakes): Promise<void> {
+    const { on } = membersOf(schedule);
+    if (on !== undefined) await options.checkTrigger(on, '/schedule/on', mistakes);
   }
 
   return {
@@ -56,7 +65,7 @@ export function createDefinitions({ types, expressions, grammar, schemas }: Defi
       const mistakes = new Mistakes(pointer => source.lineOf(pointer));
       if (!checkDocument(source.value, mistakes)) mistakes.throwIfAny();
       const members = source.value as Readonly<Record<string, unknown>>; // what the check found
-      const compiled = new Compiler(types, mistakes).compile(resolveReusable(members, mistakes));
+      const compiled = new Compiler(members, { types, mistakes }).compile(resolveReusable(members, mistakes));
       const note = (pointer: string) => (problem: string | undefined) => {
         if (problem !== undefined) mistakes.add(pointer, problem);
       };
@@ -65,6 +74,7 @@ export function createDefinitions({ types, expressions, grammar, schemas }: Defi
           expressions.check(text, variables).then(note(pointer)),
         ),
         ...compiled.schemas.map(({ schema, pointer }) => schemas.check(schema).then(note(pointer))),
+        checkSchedule(members.schedule, mistakes),
       ]);
       if (mistakes.isEmpty) await grammar.check(withTransports(members), mistakes);
       mistakes.throwIfAny();
@@ -75,8 +85,9 @@ export function createDefinitions({ types, expressions, grammar, schemas }: Defi
       const known = kept.get(hash);
       if (known !== undefined) return known;
       const mistakes = new Mistakes(() => undefined);
-      const { workflow } = new Compiler(types, mistakes).compile(
-        resolveReusable(JSON.parse(document), mistakes),
+      const members = JSON.parse(document) as Readonly<Record<string, unknown>>; // it was checked when it was accepted
+      const { workflow } = new Compiler(members, { types, mistakes }).compile(
+        resolveReusable(members, mistakes),
       );
       mistakes.throwIfAny();
       return keep({ hash, ...workflow });

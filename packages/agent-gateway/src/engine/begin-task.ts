@@ -2,16 +2,17 @@ import { type AgentPrice, feeOf } from '../domain/agent-fee.ts';
 import { type Policy, requireAgent } from '../domain/authority.ts';
 import type { Command, CompletedTask } from '../domain/command.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
+import { evaluateDuration } from '../domain/duration.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import { lastOutput } from '../domain/fold.ts';
 import type { RunEvent } from '../domain/run-events.ts';
-import { type OpenTask, type RunState, variablesAt } from '../domain/run-state.ts';
+import { type Branch, type OpenTask, type RunState, variablesAt } from '../domain/run-state.ts';
 import type { AwaitedEvents, PlannedBranch, TaskTypes } from '../domain/task-type.ts';
 import { evaluateTemplate } from '../domain/template-values.ts';
 import { type Next, nextOf, type Template, type Workflow } from '../domain/workflow.ts';
 import { requireSchema } from './require-schema.ts';
 import { runCaller } from './run-caller.ts';
-import { createScope } from './run-variables.ts';
+import { createScope, type ScopeValues } from './run-variables.ts';
 
 export interface TaskEvaluation {
   readonly runId: string;
@@ -27,20 +28,17 @@ export interface TaskEvaluation {
 
 /** Evaluates a task's condition, input and arguments, in this order, and says what to write down. */
 export async function beginTask(
-  { node, visit, input, branch }: Extract<Command, { type: 'begin' }>,
+  { node, visit, input: given, branch }: Extract<Command, { type: 'begin' }>,
   evaluation: TaskEvaluation,
 ): Promise<RunEvent> {
   const { nowMs, types, state, schemas } = evaluation;
   const { path } = node;
+  const scope = { ...evaluation, node, startedAtMs: nowMs, locals: variablesAt(branch) };
+  const evaluateWith = (template: Template, values: ScopeValues) =>
+    evaluateTemplate(template, createScope(scope, values), evaluation.expressions);
+  const input = node.startsFrom === undefined ? given : await evaluateWith(node.startsFrom, { data: given });
   const evaluate = (template: Template, data: unknown, taskInput?: unknown) =>
-    evaluateTemplate(
-      template,
-      createScope(
-        { ...evaluation, node, startedAtMs: nowMs, locals: variablesAt(branch) },
-        { data, input: taskInput },
-      ),
-      evaluation.expressions,
-    );
+    evaluateWith(template, { data, input: taskInput, rawInput: input });
   if (
     branch !== undefined &&
     node.condition !== undefined &&
@@ -58,14 +56,17 @@ export async function beginTask(
     nowMs,
     evaluate: template => evaluate(template, taskInput, taskInput),
   });
-  const { timeoutMs } = node;
+  const timeoutMs =
+    node.timeout === undefined
+      ? undefined
+      : await evaluateDuration(node.timeout, template => evaluate(template, taskInput, taskInput));
   const fee = feeOf(node.agent, evaluation.agentPrices);
   return {
     type: 'task-started',
     path,
     visit,
     ...(branch !== undefined && { branch: branch.id }),
-    ...(node.inputFrom !== undefined && { input: taskInput }),
+    ...((node.inputFrom ?? node.startsFrom) !== undefined && { input: taskInput }),
     ...(prepared !== undefined && { arguments: prepared }),
     ...(node.first !== undefined && { first: node.first as Next }), // a path of a task, or null
     ...(type.undoes === true && { undoes: true as const }),
@@ -83,7 +84,10 @@ export async function completeTask(
   const evaluate = (template: Template, data: unknown, output: unknown) =>
     evaluateTemplate(
       template,
-      createScope({ ...evaluation, node, startedAtMs, locals: variablesAt(branch) }, { data, input, output }),
+      createScope(
+        { ...evaluation, node, startedAtMs, locals: variablesAt(branch) },
+        { data, input, output, rawInput: rawInputOf(branch, evaluation.state), rawOutput: task.output },
+      ),
       evaluation.expressions,
     );
   const output =
@@ -148,6 +152,10 @@ export async function matchEvent(
   return { type: 'event-taken', path, visit, receipt, ...(match !== true && { match }) };
 }
 
+/** What a task that is under way began with, before `input.from`. */
+const rawInputOf = (branch: Branch | undefined, state: RunState) =>
+  branch === undefined ? state.input : branch.data;
+
 /** With what is in scope inside the task. */
 function evaluateIn(
   task: OpenTask,
@@ -159,7 +167,8 @@ function evaluateIn(
   const node = evaluation.workflow.tasks.get(task.path);
   if (node === undefined) throw new Error(`The definition has no task '${task.path}'`);
   const locals = { ...variablesAt(branch), ...variables };
-  const scope = createScope({ ...evaluation, node, startedAtMs, locals }, { data, input });
+  const rawInput = rawInputOf(branch, evaluation.state);
+  const scope = createScope({ ...evaluation, node, startedAtMs, locals }, { data, input, rawInput });
   return evaluateTemplate(template, scope, evaluation.expressions);
 }
 

@@ -12,14 +12,23 @@ export interface ScopeOptions {
   readonly locals: Readonly<Record<string, unknown>>;
 }
 
+export interface ScopeValues {
+  /** `.` */
+  readonly data: unknown;
+  readonly input?: unknown;
+  readonly output?: unknown;
+  /** Before `input.from` and before `output.as`. */
+  readonly rawInput?: unknown;
+  readonly rawOutput?: unknown;
+}
+
 const runtime = { name: 'strata', version: '0.1.0', metadata: {} };
 
 /** The arguments of expressions (specification 1.0, "Runtime expression arguments"). */
 export function createScope(
   { runId, state, workflow, node, startedAtMs, locals }: ScopeOptions,
-  values: { readonly data: unknown; readonly input?: unknown; readonly output?: unknown },
+  values: ScopeValues,
 ): ExpressionScope {
-  const { namespace, name, version } = workflow;
   return {
     data: values.data,
     variables: {
@@ -28,15 +37,14 @@ export function createScope(
       input: values.input,
       output: values.output,
       task: {
-        name: node.name,
-        reference: node.path,
+        ...node.subject,
         startedAt: instant(startedAtMs),
-        input: values.input,
-        output: values.output,
+        input: values.rawInput,
+        output: values.rawOutput,
       },
       workflow: {
         id: runId,
-        definition: { document: { namespace, name, version } },
+        definition: workflow.document,
         input: state.input,
         startedAt: instant(state.createdAtMs),
       },

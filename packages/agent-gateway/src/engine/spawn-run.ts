@@ -3,6 +3,7 @@ import { traceContextOf } from '@strata/shared/http/trace-context.ts';
 import { newId } from '@strata/shared/ids.ts';
 import { type Policy, requireAgents, requireWorkflow } from '../domain/authority.ts';
 import type { Expressions } from '../domain/expressions.ts';
+import { findWorkflow } from '../domain/find-workflow.ts';
 import type { Journal, NewRun } from '../domain/journal.ts';
 import { childTasks } from '../domain/live-tasks.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
@@ -13,7 +14,7 @@ import { runCaller } from './run-caller.ts';
 
 export interface SpawnDeps {
   readonly policy: Policy;
-  readonly journal: Pick<Journal, 'getWorkflow'>;
+  readonly journal: Pick<Journal, 'getWorkflow' | 'listWorkflows'>;
   readonly expressions: Pick<Expressions, 'evaluate'>;
   loadWorkflow(hash: string): Promise<Workflow>;
 }
@@ -29,21 +30,22 @@ export async function planChildRun(
   { runId, state, nowMs }: { runId: string; state: RunState; nowMs: number },
   { journal, policy, expressions, loadWorkflow }: SpawnDeps,
 ): Promise<NewRun> {
-  const { namespace, name, version } = workflow;
+  const { namespace, name } = workflow;
   const { identity, limits } = state;
   const caller = runCaller({ runId, state });
-  requireWorkflow(caller, workflow, policy);
+  const stored = await findWorkflow(journal, identity.tenant, workflow);
+  requireWorkflow(caller, stored ?? workflow, policy);
   if (identity.depth <= 1) {
     throw new GatewayError('permission_denied', 'Runs that start runs are nested as deep as they may be.', {
       reason: 'run_depth_exhausted',
     });
   }
-  const stored = await journal.getWorkflow(identity.tenant, workflow);
   if (stored === undefined) {
-    throw new GatewayError('not_found', `There is no workflow ${namespace}/${name}@${version}.`, {
+    throw new GatewayError('not_found', `There is no workflow ${namespace}/${name}@${workflow.version}.`, {
       reason: 'workflow_not_found',
     });
   }
+  const { version } = stored;
   const loaded = await loadWorkflow(stored.definition);
   requireAgents(caller, loaded, policy);
   const place = await queuePlaceOf(loaded, input, expressions);

@@ -82,10 +82,13 @@ export function createJqExpressions(options: JqOptions): Expressions {
 
 /** Data and variables arrive as one value; the expression itself stands last, so that it cannot close a bracket of ours. */
 function prepareSource(source: string): Prepared {
-  const named = source.matchAll(/\$([a-z][A-Za-z0-9_]*)/g);
-  const variables = [...new Set([...named].map(([, name = '']) => name))];
+  const named = source.matchAll(/\$([A-Za-z_][A-Za-z0-9_]*)/g);
+  const variables = [...new Set([...named].map(([, name = '']) => name))].filter(name => !ofJq.has(name));
   return { fast: parseFast(source), variables, program: `${bindings(variables)}.d | ${source}` };
 }
+
+/** Names that mean something to jq itself. */
+const ofJq = new Set(['ENV', '__loc__']);
 
 const bindings = (names: readonly string[]) => names.map(name => `.v.${name} as $${name} | `).join('');
 

@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { parseDuration } from '../domain/duration.ts';
 import type { EventTrigger, Recurrence } from '../domain/schedule.ts';
-import { parseDuration } from '../dsl/duration.ts';
 import { cronProblem } from '../dsl/next-time.ts';
 
 /** When a schedule is due, as requests and documents write it. One of the four is there. */

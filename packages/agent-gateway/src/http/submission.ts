@@ -3,6 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { requireWorkflowScope } from '../domain/authority.ts';
+import { findWorkflow } from '../domain/find-workflow.ts';
 import type { Definition } from '../dsl/definitions.ts';
 import { partOf, readYaml, type Source } from '../dsl/source.ts';
 import type { Submission } from '../pipeline/submit-run.ts';
@@ -67,8 +68,8 @@ async function findStored(
   { journal, definitions }: ApiDeps,
 ): Promise<Definition> {
   const id = typeof reference === 'string' ? parseReference(reference) : reference;
-  requireWorkflowScope(request.caller, id);
-  const stored = await journal.getWorkflow(request.caller.tenant, id);
+  const stored = await findWorkflow(journal, request.caller.tenant, id);
+  requireWorkflowScope(request.caller, stored ?? id);
   const definition = stored && (await journal.getDefinition(stored.definition));
   if (definition === undefined) {
     throw new GatewayError('not_found', `There is no workflow ${id.namespace}/${id.name}@${id.version}.`, {

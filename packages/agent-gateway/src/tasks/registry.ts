@@ -7,6 +7,7 @@ import { callMcpTask } from './call-mcp/index.ts';
 import { callOpenapiTask } from './call-openapi/index.ts';
 import { doTask } from './do/index.ts';
 import { emitTask } from './emit/index.ts';
+import { extendedTask } from './extended/index.ts';
 import { forTask } from './for/index.ts';
 import { forkTask } from './fork/index.ts';
 import { listenTask } from './listen/index.ts';
@@ -26,6 +27,7 @@ const all: readonly TaskType[] = [
   callOpenapiTask,
   doTask,
   emitTask,
+  extendedTask,
   forTask,
   forkTask,
   listenTask,

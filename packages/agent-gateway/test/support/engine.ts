@@ -5,6 +5,7 @@ import { LiveCalls } from '@strata/shared/identity/live-calls.ts';
 import { allScopes } from '@strata/shared/identity/scopes.ts';
 import { createTelemetry } from '@strata/shared/telemetry/telemetry.ts';
 import * as z from 'zod';
+import { createCompileTrigger } from '../../src/compile-trigger.ts';
 import type { Effect } from '../../src/domain/effect.ts';
 import type { Expressions } from '../../src/domain/expressions.ts';
 import type { Journal, NewRun } from '../../src/domain/journal.ts';
@@ -44,7 +45,13 @@ export async function createEngines({ jq = 'here' }: { jq?: 'here' | 'in threads
   const evaluate = jq === 'here' ? await evaluateHere() : expressions.evaluate;
   const grammar = createGrammar(systemClock);
   const schemas = createDataSchemas(systemClock);
-  const definitions = createDefinitions({ types: taskTypes, expressions, grammar, schemas });
+  const definitions = createDefinitions({
+    types: taskTypes,
+    expressions,
+    grammar,
+    schemas,
+    checkTrigger: createCompileTrigger(expressions),
+  });
   return {
     read: (document: unknown): Promise<Definition> =>
       definitions.read({ value: document, lineOf: () => undefined }),

@@ -34,6 +34,7 @@ const oauthFields = {
       encoding: z.literal('application/x-www-form-urlencoded', 'Token requests are forms').optional(),
     })
     .optional(),
+  issuers: z.array(text).optional(),
   scopes: z.array(text).optional(),
   audiences: z.array(text).optional(),
   username: text.optional(),
@@ -43,7 +44,10 @@ const oauthFields = {
 };
 const oauth2 = z.strictObject({
   ...oauthFields,
-  endpoints: z.strictObject({ token: text.optional() }).optional(),
+  /** Tokens are used until they end: they are neither revoked nor looked into, so two of the three are never asked. */
+  endpoints: z
+    .strictObject({ token: text.optional(), revocation: text.optional(), introspection: text.optional() })
+    .optional(),
 });
 const oidc = z.strictObject(oauthFields);
 
@@ -107,7 +111,7 @@ function allOfSecret(scheme: Scheme, secret: string): Record<string, SecretRef> 
 
 /** `client.secret` becomes `client_secret`, as a secret with several values has it; lists become texts. */
 function flat(given: Readonly<Record<string, unknown>>): Record<string, string> {
-  const { client, subject, actor, endpoints, request, scopes, audiences, ...rest } = given as Record<
+  const { client, subject, actor, endpoints, request, issuers, scopes, audiences, ...rest } = given as Record<
     string,
     Record<string, string> & string[] & string
   >; // of the schema
@@ -118,6 +122,7 @@ function flat(given: Readonly<Record<string, unknown>>): Record<string, string> 
     client_authentication: client?.authentication,
     token_endpoint: endpoints?.token,
     encoding: request?.encoding,
+    issuers: issuers?.join(' '),
     scopes: scopes?.join(' '),
     audiences: audiences?.join(' '),
     subject_token: subject?.token,

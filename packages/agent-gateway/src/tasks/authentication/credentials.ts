@@ -23,6 +23,7 @@ const tokenFields = {
     'client_secret',
     'client_authentication',
     'encoding',
+    'issuers',
     'scopes',
     'audiences',
     'username',

@@ -1,6 +1,8 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { parseJson } from '@strata/shared/json.ts';
 import * as oauth from 'oauth4webapi';
+import * as z from 'zod';
 
 /** Fetches over the dialer, to hosts that the operator opened. */
 export type TokenFetch = (url: URL, init: oauth.CustomFetchOptions<string, unknown>) => Promise<Response>;
@@ -12,6 +14,7 @@ interface Kept {
   readonly token: Promise<{ readonly header: string; readonly untilMs: number }>;
 }
 
+const claimsSchema = z.object({ iss: z.string() });
 const maxKept = 1000;
 /** A token without a lifetime is asked for again after this long. */
 const assumedLifeMs = 300_000;
@@ -61,9 +64,37 @@ export class OauthTokens {
       throw explain(error);
     });
     const { access_token, token_type, expires_in } = answer;
+    requireIssuer(access_token, values.issuers);
     const lifeMs = expires_in === undefined ? assumedLifeMs : expires_in * 1000;
     const type = token_type.toLowerCase() === 'bearer' ? 'Bearer' : token_type;
     return { header: `${type} ${access_token}`, untilMs: askedAtMs + Math.max(0, lifeMs - marginMs) };
+  }
+}
+
+/**
+ * The specification lets a workflow name who may have issued a token. One that says nothing of its issuer cannot be held against that.
+ * @throws GatewayError invalid_request (`token_refused`).
+ */
+function requireIssuer(token: string, issuers: string | undefined): void {
+  if (issuers === undefined) return;
+  const issuer = issuerOf(token);
+  if (issuer !== undefined && issuers.split(' ').includes(issuer)) return;
+  throw new GatewayError(
+    'invalid_request',
+    'The token is not from one of the issuers that the workflow names.',
+    {
+      reason: 'token_refused',
+    },
+  );
+}
+
+/** The `iss` of a JWT (RFC 7519 section 4.1.1). */
+function issuerOf(token: string): string | undefined {
+  try {
+    const claims = claimsSchema.safeParse(parseJson(Buffer.from(token.split('.')[1] ?? '', 'base64url')));
+    return claims.data?.iss;
+  } catch {
+    return undefined; // no JWT
   }
 }
 
@@ -98,7 +129,7 @@ async function serverOf(
   { authority = '', token_endpoint = '/oauth2/token' }: OauthValues,
   options: oauth.DiscoveryRequestOptions,
 ): Promise<oauth.AuthorizationServer> {
-  const issuer = URL.parse(authority);
+  const issuer = URL.parse(authority.replace(/\/\.well-known\/openid-configuration$/, ''));
   if (issuer === null) {
     throw new GatewayError('invalid_request', 'The authority is not an http(s) address.', {
       reason: 'http_call_address_invalid',

@@ -1,3 +1,4 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import * as z from 'zod';
 import { defineTask, type TaskScope } from '../../domain/task-type.ts';
 import type { Template } from '../../domain/workflow.ts';
@@ -85,15 +86,20 @@ export const callHttpTask = defineTask<Options | undefined, HttpCall>({
   },
 });
 
-/** `{name}` stands for a member of the task's input (RFC 6570 level 1). */
+/** `{name}` of what was written stands for a member of the task's input, and for nothing without it (RFC 6570 level 1). */
 async function resolveUri(template: Template, scope: TaskScope): Promise<string> {
-  const uri = await scope.evaluate(template);
-  const members = typeof scope.input === 'object' && scope.input !== null ? scope.input : {};
-  return asText(uri).replace(/\{([A-Za-z0-9_]+)\}/g, (whole, name: string) =>
-    Object.hasOwn(members, name)
-      ? encodeURIComponent(asText((members as Record<string, unknown>)[name]))
-      : whole,
+  const uri = asText(await scope.evaluate(template));
+  if (template.kind === 'expression') return uri;
+  const members = new Map(
+    typeof scope.input === 'object' && scope.input !== null ? Object.entries(scope.input) : [],
   );
+  return uri.replace(/\{([A-Za-z0-9_.%-]+)\}/g, (_, name: string) => {
+    const value: unknown = members.get(name) ?? '';
+    if (typeof value !== 'object') return encodeURIComponent(String(value));
+    throw new GatewayError('invalid_request', `'{${name}}' of the address stands for a value with parts.`, {
+      reason: 'expression_failed',
+    });
+  });
 }
 
 function toTexts(value: unknown): Record<string, string> {

@@ -1,9 +1,10 @@
 import * as z from 'zod';
 import { type DecisionSignal, decisionSignal } from '../../domain/approval.ts';
+import { evaluateDuration } from '../../domain/duration.ts';
 import { runError } from '../../domain/run-error.ts';
 import type { ReceivedEvent } from '../../domain/run-events.ts';
 import { defineTask, type Move, type PlannedCall, type TaskView } from '../../domain/task-type.ts';
-import type { Template } from '../../domain/workflow.ts';
+import type { Duration, Template } from '../../domain/workflow.ts';
 import { checkShape } from '../check-shape.ts';
 import type { Asked, Expired, HumanCall } from './human-effect.ts';
 
@@ -28,8 +29,8 @@ interface Options {
   readonly content: Template | undefined;
   readonly form: unknown;
   readonly assignees: Template;
-  readonly deadlineMs: number;
-  readonly escalation: { readonly afterMs: number; readonly to: readonly string[] } | undefined;
+  readonly deadline: Duration;
+  readonly escalation: { readonly after: Duration; readonly to: readonly string[] } | undefined;
 }
 
 interface Arguments {
@@ -37,6 +38,9 @@ interface Arguments {
   readonly description: string;
   readonly content: unknown;
   readonly assignees: readonly string[];
+  /** Of durations that expressions give. */
+  readonly deadlineMs?: number;
+  readonly escalateAfterMs?: number;
 }
 
 type View = TaskView<Options | undefined, Arguments>;
@@ -62,28 +66,35 @@ export const callHumanTask = defineTask<Options | undefined, Arguments>({
       content: part(content, 'content'),
       form,
       assignees: context.template(assignees, `${pointer}/assignees`),
-      deadlineMs: context.durationMs(deadline, `${pointer}/deadline`),
+      deadline: context.duration(deadline, `${pointer}/deadline`),
       escalation: escalation && {
-        afterMs: context.durationMs(escalation.after, `${pointer}/escalation/after`),
+        after: context.duration(escalation.after, `${pointer}/escalation/after`),
         to: escalation.to,
       },
     };
   },
   async prepare(options, scope) {
     if (options === undefined) throw new Error('The task was not compiled');
-    const { title, description, content, assignees } = options;
+    const { title, description, content, assignees, deadline, escalation } = options;
+    const evaluate = (template: Template) => scope.evaluate(template);
     const names = (await scope.evaluate(assignees)) as unknown[]; // the template of a list
     return {
       title: toText(await scope.evaluate(title)),
       description: description === undefined ? '' : toText(await scope.evaluate(description)),
       content: (content === undefined ? scope.input : await scope.evaluate(content)) ?? null,
       assignees: names.map(toText),
+      ...(typeof deadline !== 'number' && { deadlineMs: await evaluateDuration(deadline, evaluate) }),
+      ...(typeof escalation?.after === 'object' && {
+        escalateAfterMs: await evaluateDuration(escalation.after, evaluate),
+      }),
     };
   },
   plan(view) {
-    const { options, arguments: question, calls, startedAtMs } = view;
+    const { options, calls, startedAtMs } = view;
     if (options === undefined) throw new Error('The task was not compiled');
-    const deadlineAtMs = startedAtMs + options.deadlineMs;
+    const { deadlineMs, escalateAfterMs, ...question } = view.arguments;
+    const deadlineAtMs = startedAtMs + msOf(options.deadline, deadlineMs);
+    const escalateAtMs = options.escalation && startedAtMs + msOf(options.escalation.after, escalateAfterMs);
     const asked = calls.get('ask');
     if (asked?.status === 'failed') return { type: 'fail', error: asked.error };
     if (asked?.status !== 'completed')
@@ -96,20 +107,30 @@ export const callHumanTask = defineTask<Options | undefined, Arguments>({
     const { approval } = asked.result as Asked; // written by the effect `human`
     const decided = view.events.find(event => approvalOf(event) === approval);
     if (decided !== undefined) return { type: 'complete', output: outputOf(decided) };
-    return waitOn(view, { approval, options, deadlineAtMs });
+    return waitOn(view, { approval, options, deadlineAtMs, escalateAtMs: escalateAtMs ?? deadlineAtMs });
   },
 });
 
+interface Waiting {
+  readonly approval: string;
+  readonly options: Options;
+  readonly deadlineAtMs: number;
+  readonly escalateAtMs: number;
+}
+
+/** A duration that was written down, or what its expression gave. */
+const msOf = (duration: Duration, evaluatedMs: number | undefined) =>
+  typeof duration === 'number' ? duration : (evaluatedMs ?? 0);
+
 function waitOn(
-  { node, calls, startedAtMs, nowMs }: View,
-  { approval, options, deadlineAtMs }: { approval: string; options: Options; deadlineAtMs: number },
+  { node, calls, nowMs }: View,
+  { approval, options, deadlineAtMs, escalateAtMs }: Waiting,
 ): Move {
   const awaited = {
     accepts: (event: ReceivedEvent) =>
       event.via === 'signal' && event.type === decisionSignal && approvalOf(event) === approval,
   };
   const { escalation } = options;
-  const escalateAtMs = escalation === undefined ? deadlineAtMs : startedAtMs + escalation.afterMs;
   const isEscalated = calls.has('escalate');
   if (nowMs >= deadlineAtMs) {
     const expired = calls.get('expire');

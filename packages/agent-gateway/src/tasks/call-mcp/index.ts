@@ -9,7 +9,7 @@ import {
 } from '../../agents/tools.ts';
 import { runError } from '../../domain/run-error.ts';
 import { defineTask, type InDoubtAnswer } from '../../domain/task-type.ts';
-import type { TaskNode, Template } from '../../domain/workflow.ts';
+import type { Duration, TaskNode, Template } from '../../domain/workflow.ts';
 import { checkShape } from '../check-shape.ts';
 import { planSingleCall } from '../single-call.ts';
 
@@ -28,6 +28,10 @@ const gatewayHosts = /^https?:\/\/mcp-gateway(\.local)?(:\d+)?\/mcp\/?$/;
 
 const onlyHttp = 'Only `http` is possible: tool servers, stdio ones too, are reached through mcp-gateway';
 
+const onlyGateway =
+  'Tool servers are reached through mcp-gateway only: write https://mcp-gateway.local/mcp, and register the server there';
+const endpoint = z.string().regex(gatewayHosts, onlyGateway);
+
 const withSchema = z.strictObject({
   protocolVersion: z.string().optional(),
   method: z.enum(methods),
@@ -37,23 +41,27 @@ const withSchema = z.strictObject({
       {
         stdio: z.never(onlyHttp).optional(),
         http: z.strictObject({
-          endpoint: z
-            .string()
-            .regex(
-              gatewayHosts,
-              'Tool servers are reached through mcp-gateway only: write https://mcp-gateway.local/mcp, and register the server there',
-            ),
+          endpoint: z.union(
+            [endpoint, z.strictObject({ uri: endpoint })],
+            `${onlyGateway}. Credentials of a server belong there too`,
+          ),
+          headers: z
+            .never('Headers for a tool server are set where it is registered, in mcp-gateway')
+            .optional(),
         }),
+        options: z.never('Options of a transport are set in mcp-gateway').optional(),
       },
       onlyHttp,
     )
     .optional(),
+  timeout: z.unknown().optional(),
   client: z.strictObject({ name: z.string(), version: z.string() }).optional(),
 });
 
 interface Options {
   readonly method: (typeof methods)[number];
   readonly parameters: Template | undefined;
+  readonly timeout: Duration | undefined;
 }
 
 /** `call: mcp`: one request to a tool server, by way of mcp-gateway. Its output is the result of the request. */
@@ -64,15 +72,17 @@ export const callMcpTask = defineTask<Options | undefined, McpCall>({
     const pointer = `${context.path}/with`;
     const shape = checkShape(withSchema, { value: definition.with, pointer }, context);
     if (shape === undefined) return undefined;
-    const { method, parameters } = shape;
+    const { method, parameters, timeout } = shape;
     if (method === 'tools/call' && parameters === undefined)
       context.mistake(`${pointer}/parameters`, 'tools/call needs `parameters` with the `name` of the tool.');
     return {
       method,
       parameters:
         parameters === undefined ? undefined : context.template(parameters, `${pointer}/parameters`),
+      timeout: timeout === undefined ? undefined : context.duration(timeout, `${pointer}/timeout`),
     };
   },
+  timeoutOf: options => options?.timeout,
   async prepare(options, scope) {
     if (options === undefined) throw new Error('The task was not compiled');
     const { method, parameters } = options;

@@ -4,15 +4,12 @@ import type { BranchOutcome } from '../../domain/run-state.ts';
 import { defineTask, type Move, type PlannedBranch } from '../../domain/task-type.ts';
 import type { Next, Template } from '../../domain/workflow.ts';
 import { checkShape } from '../check-shape.ts';
-
-const name = z
-  .string()
-  .regex(/^[a-z][A-Za-z0-9_]*$/, 'Expected a name: a small letter, then letters and digits');
+import { variableName } from '../variable-name.ts';
 
 const forSchema = z.strictObject({
-  each: name.default('item'),
+  each: variableName.default('item'),
   in: z.string().min(1),
-  at: name.default('index'),
+  at: variableName.default('index'),
 });
 
 const mapSchema = z.looseObject({

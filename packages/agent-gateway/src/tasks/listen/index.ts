@@ -4,12 +4,10 @@ import type { ReceivedEvent } from '../../domain/run-events.ts';
 import { type CompileContext, defineTask, type Move } from '../../domain/task-type.ts';
 import type { Next } from '../../domain/workflow.ts';
 import { checkShape } from '../check-shape.ts';
+import { variableName } from '../variable-name.ts';
 import { compileFilter, type EventFilter } from './event-filter.ts';
 import { type EventMatch, matchTemplate, readBefore } from './match.ts';
 
-const name = z
-  .string()
-  .regex(/^[a-z][A-Za-z0-9_]*$/, 'Expected a name: a small letter, then letters and digits');
 const filters = z.array(z.unknown()).max(50);
 const untilSchema = z.union([
   z.string().min(1),
@@ -29,8 +27,8 @@ const listenSchema = z.strictObject({
 });
 
 const foreachSchema = z.strictObject({
-  item: name.default('item'),
-  at: name.default('index'),
+  item: variableName.default('item'),
+  at: variableName.default('index'),
   do: z.unknown().optional(),
   output: z.looseObject({}).optional(),
   export: z.looseObject({}).optional(),
@@ -138,6 +136,9 @@ function compileForeach(value: unknown, context: CompileContext): Options['forea
   // With transformations the list is a task of its own, so that they work as they do everywhere.
   const isPlain = Object.keys(transformations).length === 0;
   const list = isPlain ? tasks : [{ each: { do: tasks, ...transformations } }];
+  if (!isPlain) {
+    context.relocate(`${pointer}/do/0/each`, pointer);
+  }
   return { item, at, list: context.list(list, `${pointer}/do`, [item, at]) };
 }
 

@@ -14,6 +14,12 @@ const runSchema = z.strictObject({
     input: z.unknown().optional(),
   }),
   await: z.boolean().default(true),
+  return: z
+    .enum(
+      ['stdout', 'none'],
+      'Only `none` or `stdout`, which is what the workflow gives: a workflow has no exit code',
+    )
+    .default('stdout'),
 });
 
 const refused = ['container', 'script', 'shell'] as const;
@@ -22,11 +28,12 @@ interface Options {
   readonly workflow: PlannedChild['workflow'];
   readonly input: Template | undefined;
   readonly isDetached: boolean;
+  readonly givesNothing: boolean;
 }
 
 /**
  * `run: workflow`: a run of another workflow, on this task's input unless the definition gives another. The output is that of the
- * other run; with `await: false`, its id. A run that is awaited is cancelled when nobody waits for it any more.
+ * other run; with `await: false`, this task's input. A run that is awaited is cancelled when nobody waits for it any more.
  */
 export const runTask = defineTask<Options | undefined, { readonly input: unknown }>({
   type: 'run',
@@ -48,20 +55,22 @@ export const runTask = defineTask<Options | undefined, { readonly input: unknown
       workflow,
       input: input === undefined ? undefined : context.template(input, `${pointer}/workflow/input`),
       isDetached: !shape.await,
+      givesNothing: shape.return === 'none',
     };
   },
   async prepare(options, scope) {
     if (options === undefined) throw new Error('The task was not compiled');
     return { input: options.input === undefined ? scope.input : await scope.evaluate(options.input) };
   },
-  plan({ node, options, arguments: { input }, child }) {
+  plan({ node, options, arguments: { input }, input: given, child }) {
     if (options === undefined) throw new Error('The task was not compiled');
-    const { workflow, isDetached } = options;
+    const { workflow, isDetached, givesNothing } = options;
     const outcome = child?.outcome;
     if (child === undefined || outcome === undefined)
       return { type: 'child', child: { workflow, input, isDetached } };
-    if (isDetached) return { type: 'complete', output: { id: child.runId } };
-    if (outcome.status === 'completed') return { type: 'complete', output: outcome.output ?? null };
+    if (isDetached) return { type: 'complete', output: given };
+    if (outcome.status === 'completed')
+      return { type: 'complete', output: givesNothing ? null : (outcome.output ?? null) };
     if (outcome.error !== undefined) return { type: 'fail', error: outcome.error };
     const detail = `The run ${child.runId} of '${workflow.namespace}/${workflow.name}' was ${outcome.status}.`;
     const error = runError('runtime', {

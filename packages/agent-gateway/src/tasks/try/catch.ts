@@ -3,25 +3,25 @@ import type { RunError } from '../../domain/run-events.ts';
 import type { CompileContext } from '../../domain/task-type.ts';
 import type { Next, Template } from '../../domain/workflow.ts';
 import { checkShape } from '../check-shape.ts';
+import { variableName } from '../variable-name.ts';
 import { compileRetry, type RetryOptions, retrySchema } from './retry.ts';
 
 const catchSchema = z.strictObject({
   errors: z
     .strictObject({
-      with: z.strictObject({
-        type: z.string().optional(),
-        status: z.int().optional(),
-        instance: z.string().optional(),
-        title: z.string().optional(),
-        detail: z.string().optional(),
-        details: z.string().optional(),
-      }),
+      with: z
+        .strictObject({
+          type: z.string().optional(),
+          status: z.int().optional(),
+          instance: z.string().optional(),
+          title: z.string().optional(),
+          detail: z.string().optional(),
+          details: z.string().optional(),
+        })
+        .optional(),
     })
     .optional(),
-  as: z
-    .string()
-    .regex(/^[a-z][A-Za-z0-9_]*$/, 'Expected a name: a small letter, then letters and digits')
-    .default('error'),
+  as: variableName.default('error'),
   when: z.string().optional(),
   exceptWhen: z.string().optional(),
   retry: retrySchema.optional(),

@@ -1,30 +1,30 @@
 import type { RunError } from '../../domain/run-events.ts';
 import type { BranchOutcome } from '../../domain/run-state.ts';
-import { defineTask, type Move, type TaskView } from '../../domain/task-type.ts';
+import { type CompileContext, defineTask, type Move, type TaskView } from '../../domain/task-type.ts';
 import type { Next } from '../../domain/workflow.ts';
 import { type CatchOptions, compileCatch } from './catch.ts';
-import { retryAtMs } from './retry.ts';
+import { type EvaluatedDurations, evaluateDurations, retryAtMs } from './retry.ts';
 
 export interface TryOptions {
   readonly list: Next;
   readonly catch: CatchOptions | undefined;
 }
 
-type View = TaskView<TryOptions, undefined>;
+type View = TaskView<TryOptions, EvaluatedDurations | undefined>;
 
 /**
  * `try`: a list of tasks, and what to do when one of them fails: again, after a while, or something else. What the failed list had
  * completed and can undo is undone before.
  */
-export const tryTask = defineTask<TryOptions, undefined>({
+export const tryTask = defineTask<TryOptions, EvaluatedDurations | undefined>({
   type: 'try',
   keys: ['try', 'catch'],
   undoes: true,
   compile(definition, context) {
-    const list = context.list(definition.try, `${context.path}/try`);
-    return { list, catch: compileCatch(definition.catch, context) };
+    const rule = compileCatch(definition.catch, context);
+    return { list: attemptList(definition.try, rule, context), catch: rule };
   },
-  prepare: async () => undefined,
+  prepare: async ({ catch: rule }, scope) => rule?.retry && evaluateDurations(rule.retry, scope),
   plan(view) {
     const { options, branches } = view;
     const { last, open } = branches;
@@ -40,6 +40,19 @@ export const tryTask = defineTask<TryOptions, undefined>({
     }
   },
 });
+
+/** With a limit for each attempt its list is one task, which has a timeout as any other. */
+function attemptList(tasks: unknown, rule: CatchOptions | undefined, context: CompileContext): Next {
+  const pointer = `${context.path}/try`;
+  const after = rule?.retry?.attemptDuration;
+  if (after === undefined) return context.list(tasks, pointer);
+  context.relocate(`${pointer}/0/attempt/do`, pointer);
+  context.relocate(
+    `${pointer}/0/attempt/timeout/after`,
+    `${context.path}/catch/retry/limit/attempt/duration`,
+  );
+  return context.list([{ attempt: { do: tasks, timeout: { after } } }], pointer);
+}
 
 const attempt = (list: Next): Move => ({ type: 'branches', open: [{ first: list, data: 'input' }] });
 

@@ -1,8 +1,11 @@
 import * as z from 'zod';
-import type { CompileContext, TaskView } from '../../domain/task-type.ts';
-import type { Template } from '../../domain/workflow.ts';
+import { evaluateDuration } from '../../domain/duration.ts';
+import type { CompileContext, TaskScope, TaskView } from '../../domain/task-type.ts';
+import type { Duration, Template } from '../../domain/workflow.ts';
 
 const duration = z.union([z.string(), z.record(z.string(), z.number())]);
+/** The specification gives none of the strategies a member. */
+const strategy = z.strictObject({});
 
 export const retrySchema = z.strictObject({
   when: z.string().optional(),
@@ -10,14 +13,19 @@ export const retrySchema = z.strictObject({
   delay: duration.optional(),
   backoff: z
     .strictObject({
-      constant: z.unknown().optional(),
-      linear: z.unknown().optional(),
-      exponential: z.unknown().optional(),
+      constant: strategy.optional(),
+      linear: strategy.optional(),
+      exponential: strategy.optional(),
     })
     .optional(),
   limit: z
     .strictObject({
-      attempt: z.strictObject({ count: z.int().min(1).optional() }).optional(),
+      attempt: z
+        .strictObject({
+          count: z.int().min(1).optional(),
+          duration: duration.optional(),
+        })
+        .optional(),
       duration: duration.optional(),
     })
     .optional(),
@@ -27,12 +35,17 @@ export const retrySchema = z.strictObject({
 export interface RetryOptions {
   readonly when: readonly Template[];
   readonly unless: readonly Template[];
-  readonly delayMs: number;
   readonly backoff: 'constant' | 'linear' | 'exponential';
   readonly maxRetries: number;
-  readonly maxMs: number;
-  readonly jitterMs: { readonly from: number; readonly to: number };
+  /** As it was written. */
+  readonly attemptDuration: unknown;
+  readonly durations: Readonly<Record<RetryDuration, Duration | undefined>>;
 }
+
+const durationNames = ['delay', 'limit', 'jitterFrom', 'jitterTo'] as const;
+type RetryDuration = (typeof durationNames)[number];
+/** Milliseconds of those that expressions gave. */
+export type EvaluatedDurations = Readonly<Partial<Record<RetryDuration, number>>>;
 
 const defaultRetries = 5;
 /** No attempt waits longer, whatever the exponent. */
@@ -43,15 +56,14 @@ export function compileRetry(
   { pointer, as, context }: { pointer: string; as: string; context: CompileContext },
 ): RetryOptions {
   const { delay, backoff, limit, jitter } = shape;
-  const ms = (value: unknown, key: string) =>
-    value === undefined ? undefined : context.durationMs(value, `${pointer}/${key}`);
+  const lasting = (value: unknown, key: string) =>
+    value === undefined ? undefined : context.duration(value, `${pointer}/${key}`);
   const condition = (text: string | undefined, key: string) =>
     text === undefined ? [] : [context.expression(text, `${pointer}/${key}`, [as])];
   const isBounded = limit?.attempt?.count !== undefined || limit?.duration !== undefined;
   return {
     when: condition(shape.when, 'when'),
     unless: condition(shape.exceptWhen, 'exceptWhen'),
-    delayMs: ms(delay, 'delay') ?? 0,
     backoff:
       backoff?.exponential !== undefined
         ? 'exponential'
@@ -59,20 +71,44 @@ export function compileRetry(
           ? 'linear'
           : 'constant',
     maxRetries: limit?.attempt?.count ?? (isBounded ? Number.POSITIVE_INFINITY : defaultRetries),
-    maxMs: ms(limit?.duration, 'limit/duration') ?? Number.POSITIVE_INFINITY,
-    jitterMs: { from: ms(jitter?.from, 'jitter/from') ?? 0, to: ms(jitter?.to, 'jitter/to') ?? 0 },
+    attemptDuration: limit?.attempt?.duration,
+    durations: {
+      delay: lasting(delay, 'delay'),
+      limit: lasting(limit?.duration, 'limit/duration'),
+      jitterFrom: lasting(jitter?.from, 'jitter/from'),
+      jitterTo: lasting(jitter?.to, 'jitter/to'),
+    },
   };
 }
 
 /** When to try again; undefined when it is enough. Every attempt that failed has been opened once, so that `opened` counts them. */
 export function retryAtMs(
-  { delayMs, backoff, maxRetries, maxMs, jitterMs }: RetryOptions,
-  { view, failedAtMs }: { view: TaskView<unknown, unknown>; failedAtMs: number },
+  { backoff, maxRetries, durations }: RetryOptions,
+  { view, failedAtMs }: { view: TaskView<unknown, EvaluatedDurations | undefined>; failedAtMs: number },
 ): number | undefined {
   const retry = view.branches.opened;
   if (retry > maxRetries) return undefined;
+  const ms = (name: RetryDuration) => {
+    const written = durations[name];
+    return typeof written === 'object' ? view.arguments?.[name] : written;
+  };
+  const from = ms('jitterFrom') ?? 0;
   const factor = backoff === 'exponential' ? 2 ** (retry - 1) : backoff === 'linear' ? retry : 1;
-  const spread = jitterMs.from + view.jitter(retry) * Math.max(0, jitterMs.to - jitterMs.from);
-  const atMs = failedAtMs + Math.round(Math.min(maxDelayMs, delayMs * factor) + spread);
-  return atMs - view.startedAtMs > maxMs ? undefined : atMs;
+  const spread = from + view.jitter(retry) * Math.max(0, (ms('jitterTo') ?? 0) - from);
+  const atMs = failedAtMs + Math.round(Math.min(maxDelayMs, (ms('delay') ?? 0) * factor) + spread);
+  return atMs - view.startedAtMs > (ms('limit') ?? Number.POSITIVE_INFINITY) ? undefined : atMs;
+}
+
+/** Durations that are expressions are evaluated once, when the `try` begins. */
+export async function evaluateDurations(
+  { durations }: RetryOptions,
+  scope: Pick<TaskScope, 'evaluate'>,
+): Promise<EvaluatedDurations | undefined> {
+  const evaluated: Partial<Record<RetryDuration, number>> = {};
+  for (const name of durationNames) {
+    const duration = durations[name];
+    if (typeof duration === 'object')
+      evaluated[name] = await evaluateDuration(duration, template => scope.evaluate(template));
+  }
+  return Object.keys(evaluated).length === 0 ? undefined : evaluated;
 }

@@ -1,15 +1,24 @@
+import { evaluateDuration } from '../../domain/duration.ts';
 import { defineTask } from '../../domain/task-type.ts';
+import type { Duration } from '../../domain/workflow.ts';
 
 /** `wait`: a durable timer. While it runs, nothing of the run is in memory. Its output is its input. */
-export const waitTask = defineTask<{ readonly durationMs: number }, undefined>({
+export const waitTask = defineTask<
+  { readonly duration: Duration },
+  { readonly durationMs: number } | undefined
+>({
   type: 'wait',
   keys: ['wait'],
   compile: (definition, context) => ({
-    durationMs: context.durationMs(definition.wait, `${context.path}/wait`),
+    duration: context.duration(definition.wait, `${context.path}/wait`),
   }),
-  prepare: async () => undefined,
-  plan({ options, input, startedAtMs, nowMs }) {
-    const untilMs = startedAtMs + options.durationMs;
+  async prepare({ duration }, scope) {
+    if (typeof duration === 'number') return undefined;
+    return { durationMs: await evaluateDuration(duration, template => scope.evaluate(template)) };
+  },
+  plan({ options: { duration }, arguments: evaluated, input, startedAtMs, nowMs }) {
+    const durationMs = typeof duration === 'number' ? duration : (evaluated?.durationMs ?? 0);
+    const untilMs = startedAtMs + durationMs;
     return nowMs >= untilMs ? { type: 'complete', output: input } : { type: 'sleep', untilMs };
   },
 });
