@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 /**
- * `pnpm soak [filter…]`: every test that has a long form (it imports `testing/size.ts`) in full size, one file at a time, so that
+ * `pnpm soak [filter…]`: every test that has a long form (it imports `testing/size.ts` or `testing/model-runs.ts`) in full size, one file at a time, so that
  * nothing else disturbs what is measured.
  */
 
@@ -15,7 +15,7 @@ const files = ['packages', 'tests']
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map(name => join(folder, name)),
   )
   .filter(name => name.endsWith('.test.ts') && !name.includes('node_modules'))
-  .filter(name => readFileSync(join(root, name), 'utf8').includes('/testing/size.ts'))
+  .filter(name => /\/testing\/(size|model-runs)\.ts/.test(readFileSync(join(root, name), 'utf8')))
   .filter(name => filters.length === 0 || filters.some(filter => name.includes(filter)))
   .sort();
 

@@ -11,12 +11,12 @@ import { createRunBudgets, type RunBudgets } from '@strata/shared/money/run-budg
 import { openOwnTables } from '@strata/shared/stores/own-tables.ts';
 import type { SharedSchema } from '@strata/shared/stores/shared-schema.ts';
 import { createAgentFeeEffect } from './agents/agent-fee-effect.ts';
+import { agentPricesOf } from './agents/agent-prices.ts';
 import { createMcpEffect } from './agents/mcp-effect.ts';
 import { createModelEffect } from './agents/model-effect.ts';
 import { createSchemaEffect } from './agents/schema-effect.ts';
 import { createCompileTrigger } from './compile-trigger.ts';
 import type { AgentGatewayConfig } from './config.ts';
-import type { AgentPrice } from './domain/agent-fee.ts';
 import type { Approvals } from './domain/approval.ts';
 import type { DataSchemas } from './domain/data-schemas.ts';
 import type { Effect } from './domain/effect.ts';
@@ -303,7 +303,7 @@ function driverDeps({
     schemas,
     effects,
     policy: deps.policy,
-    agentPrices: () => pricesOf(config.current),
+    agentPrices: () => agentPricesOf(config.current.agent_prices_usd, deps.priceOverrides),
     coverEnvelope: (envelope, run) => runBudgets.cover(envelope, run),
     telemetry: deps.telemetry,
     clock: deps.clock,
@@ -326,14 +326,6 @@ function driverDeps({
       return definitions.load(hash, stored.document);
     },
   };
-}
-
-function pricesOf({ agent_prices_usd }: AgentGatewayConfig): AgentPrice[] {
-  return Object.entries(agent_prices_usd).map(([agents, price]) => ({
-    agents,
-    nanoUsd: parseUsd(price) ?? 0n,
-    version: `config:${agents}=${price}`,
-  }));
 }
 
 function limitsOf({ limits }: AgentGatewayConfig): RunLimits {

@@ -82,6 +82,30 @@ test('[$-1] an agent that costs more than is left does nothing, and its run is p
   expect(await entriesOf(deps)).toHaveLength(2);
 });
 
+test('[$-2] an agent is priced over the admin API, where the configuration names no price for it', async () => {
+  const { gateway, deps } = await start('1');
+  const key = deps.adminKey;
+  const set = (vendor: string, model: string, prices: object) =>
+    gateway.call('POST', '/admin/v1/prices', { key, body: { vendor, model, prices } });
+  const made = await set('agent:test', 'ch*', { tool_units: '20000' });
+  expect(made.body).toMatchObject({ id: 'agent:test/ch*', source: 'admin' });
+  await set('agent:test', 'dear', { tool_units: '1' });
+  const refused = await set('agent:test', 'cheap', { input: '1' });
+  expect(refused.body).toMatchObject({ status: 400, reason: 'admin_request_invalid' });
+  await expect.poll(() => deps.priceOverrides.uses('agent').length, { timeout: 20_000 }).toBe(2);
+  const run = await submit(gateway, [{ one: ask('dear') }, { two: ask('cheap') }, { three: ask('odd') }]);
+  expect(run.body).toMatchObject({ status: 'completed' });
+  const booked = (await entriesOf(deps)).map(entry => [
+    entry.alias,
+    entry.cost_nano_usd,
+    entry.price_version,
+  ]);
+  expect(booked.sort()).toEqual([
+    ['test/cheap', 20_000_000, made.body.version],
+    ['test/dear', fee, 'config:test/dear=0.25'],
+  ]);
+});
+
 test('[$-3] a fee that was paid by a worker which died is not paid again by the next', async () => {
   const { deps } = await start('1');
   const effect = createAgentFeeEffect(deps);

@@ -152,7 +152,7 @@ export async function createMcpGateway(
       ...(telemetry.isTracing ? [traceCall(telemetry)] : []),
       health.watchCalls(),
       countCall(deps.limiter),
-      bookCall({ ledger: deps.ledger, budgets: deps.budgets, clock }),
+      bookCall({ ledger: deps.ledger, budgets: deps.budgets, prices: deps.priceOverrides, clock }),
       limitTime(clock),
     ],
     retrySafeCalls(forwardCall, server => repeated.add(1, { server })),

@@ -50,6 +50,40 @@ test('[$-1] a call whose server died under way keeps what was set aside for it: 
   expect(await gateway.deps.budgets.store.totals('config:all')).toMatchObject({ spentNanoUsd: 400_000_000n });
 });
 
+test('[$-2] a tool is priced over the admin API while it is in use; what the configuration prices stays, and each cost names its price', async () => {
+  const client = await start({});
+  const { deps } = gateway;
+  const set = async (model: string, usdPerMillion: string, status = 201) => {
+    const reply = await fetch(new URL('/admin/v1/prices', gateway.url), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${gateway.adminKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ vendor: 'tool:tools', model, prices: { tool_units: usdPerMillion } }),
+    });
+    expect(reply.status, await reply.clone().text()).toBe(status);
+    return ((await reply.json()) as { version: string }).version;
+  };
+  const any = await set('*', '1000000');
+  const echo = await set('echo', '0.0000001'); // a nano-USD at least: rounded up
+  await set('pid', '7');
+  await expect.poll(() => deps.priceOverrides.uses('tool').length, { timeout: 20_000 }).toBe(3);
+  for (const [id, tool] of [
+    ['1', 'echo'],
+    ['2', 'pid'],
+    ['3', 'levels'],
+  ] as const)
+    await client.call(id, `tools__${tool}`);
+  const booked = (await gateway.ledger()).map(entry => [
+    entry.model,
+    entry.cost_nano_usd,
+    entry.price_version,
+  ]);
+  expect(booked).toEqual([
+    ['echo', 1, echo],
+    ['pid', 400_000_000, 'config:pid=0.4'],
+    ['levels', expect.anything(), any],
+  ]);
+});
+
 const callBody = (id: string) =>
   `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"tools__echo","arguments":{}}}`;
 const limitHeaders = ({ headers }: Response) => [

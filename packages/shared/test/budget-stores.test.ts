@@ -8,6 +8,7 @@ import { createSqlBudgetStore } from '@strata/shared/money/sql-budget-store.ts';
 import { openSqlStore } from '@strata/shared/stores/open-sql.ts';
 import { storeSection } from '@strata/shared/stores/store-section.ts';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
+import { modelRuns } from '@strata/shared/testing/model-runs.ts';
 import { startPostgres } from '@strata/shared/testing/postgres-server.ts';
 import { isMissing } from '@strata/shared/testing/private-server.ts';
 import fc from 'fast-check';
@@ -95,11 +96,12 @@ describe('any sequence of commands', () => {
           await requireWithinLimits(memory, beliefs, command);
         }
       }),
-      { numRuns: 2000 },
+      modelRuns('budgets', 'memory'),
     );
   });
 
-  const sameAsMemory = (open: (clock: Clock) => Promise<OpenBudgets>, numRuns: number) =>
+  type Runs = ReturnType<typeof modelRuns>;
+  const sameAsMemory = (open: (clock: Clock) => Promise<OpenBudgets>, runs: Runs) =>
     fc.assert(
       fc.asyncProperty(commands(25), async list => {
         const clock = createManualClock();
@@ -122,11 +124,12 @@ describe('any sequence of commands', () => {
           await real.close();
         }
       }),
-      { numRuns },
+      runs,
     );
 
-  test('[$-1] gets the same answers from memory and from SQLite', () => sameAsMemory(openSqlite, 40));
+  test('[$-1] gets the same answers from memory and from SQLite', () =>
+    sameAsMemory(openSqlite, modelRuns('budgets', 'SQLite')));
   test.skipIf(isMissing(postgres))('[$-1] gets the same answers from memory and from PostgreSQL', () =>
-    sameAsMemory(openPostgres, 15),
+    sameAsMemory(openPostgres, modelRuns('budgets', 'PostgreSQL')),
   );
 });

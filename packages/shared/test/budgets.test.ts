@@ -7,7 +7,7 @@ import { createMemoryBudgetStore } from '@strata/shared/money/memory-budget-stor
 import { createRunBudgets } from '@strata/shared/money/run-budgets.ts';
 import type { Subject } from '@strata/shared/money/subject.ts';
 import { createManualClock, type ManualClock } from '@strata/shared/testing/manual-clock.ts';
-import { sized } from '@strata/shared/testing/size.ts';
+import { modelRuns } from '@strata/shared/testing/model-runs.ts';
 import fc from 'fast-check';
 import pino from 'pino';
 import { describe, expect, test } from 'vitest';
@@ -235,8 +235,6 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 test('[$-1] property: three processes, any order of requests, ends and kills: never over the limit, nothing spent is forgotten', async () => {
-  const seed = Number(process.env.STRATA_SEED ?? Date.now() % 2 ** 31);
-  process.stdout.write(`budget model: seed ${seed} (STRATA_SEED)\n`);
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async steps => {
       const { clock, store, budgets: first, totals } = await setUp();
@@ -275,6 +273,6 @@ test('[$-1] property: three processes, any order of requests, ends and kills: ne
       }
       await Promise.all([first, ...processes].map(budgets => budgets.close()));
     }),
-    { numRuns: sized({ ci: 3000, soak: 100_000 }), seed },
+    modelRuns('processes', 'memory'),
   );
 });

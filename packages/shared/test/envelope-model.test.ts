@@ -8,14 +8,18 @@ import {
   narrow,
 } from '@strata/shared/identity/envelope.ts';
 import { matchesScope, type Scopes, scopeKinds } from '@strata/shared/identity/scopes.ts';
-import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
+import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
-import { sized } from '@strata/shared/testing/size.ts';
+import { modelRuns } from '@strata/shared/testing/model-runs.ts';
+import { startPostgres } from '@strata/shared/testing/postgres-server.ts';
+import { isMissing } from '@strata/shared/testing/private-server.ts';
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-const seed = Number(process.env.STRATA_PROPERTY_SEED ?? Date.now() % 2 ** 31);
-process.stdout.write(`envelope model: STRATA_PROPERTY_SEED=${seed}\n`);
+const postgres = await startPostgres();
+afterAll(async () => {
+  if (!isMissing(postgres)) await postgres.close();
+});
 
 /** Every name over two letters that is short: what a glob allows is then a set that can be compared. */
 const names = ['', 'a', 'b', 'aa', 'ab', 'ba', 'bb', 'aba', 'bab', 'abab'];
@@ -111,40 +115,64 @@ test('[W7] whatever chain of hops: scopes, grant, deadline and depth only shrink
       if (envelope.actors.join() !== [...acted.reverse(), ...first.actors].join())
         throw new Error('The chain of actors was changed');
     }),
-    { numRuns: sized({ ci: 25_000, soak: 1_000_000 }), seed },
+    modelRuns('envelopes', 'memory'),
   );
 });
 
-const clock = createManualClock();
-let agent: Awaited<ReturnType<typeof createTestDeps>>;
-let others: Awaited<ReturnType<typeof createTestDeps>>[];
-beforeAll(async () => {
-  agent = await createTestDeps({ name: 'agent-gateway', clock });
-  const { dataDir } = agent;
-  others = [
-    await createTestDeps({ name: 'ai-gateway', clock, dataDir }),
-    await createTestDeps({ name: 'mcp-gateway', clock, dataDir }),
-  ];
-});
-afterAll(async () => {
-  for (const deps of [...others, agent]) await deps.close();
-});
+/** Three gateways that share one store, and nothing else. */
+function tokenTests(
+  name: string,
+  storeConfig: () => Promise<Record<string, unknown>>,
+  runs: () => ReturnType<typeof modelRuns>,
+): void {
+  describe(`envelopes of gateways that share ${name}`, () => {
+    const clock = createManualClock();
+    let agent: TestDeps;
+    let others: TestDeps[];
+    beforeAll(async () => {
+      const config = await storeConfig();
+      agent = await createTestDeps({ name: 'agent-gateway', clock, config });
+      const { dataDir } = agent;
+      others = [
+        await createTestDeps({ name: 'ai-gateway', clock, dataDir, config }),
+        await createTestDeps({ name: 'mcp-gateway', clock, dataDir, config }),
+      ];
+    });
+    afterAll(async () => {
+      for (const deps of [...others, agent]) await deps.close();
+    });
 
-test('every envelope says at its audience what was signed, and nothing at any other', async () => {
-  await fc.assert(
-    fc.asyncProperty(root, async random => {
-      const envelope: Omit<Envelope, 'issuer'> = {
-        ...random,
-        keyId: undefined,
-        ...(random.deadlineAtMs !== undefined && { deadlineAtMs: clock.now() + random.deadlineAtMs }),
-      };
-      const token = await agent.envelopes.issue(envelope, 'ai-gateway');
-      for (const deps of [...others, agent]) {
-        const caller = await deps.authenticate({ [envelopeHeader]: token }).catch(() => undefined);
-        const isMeant = deps.name === 'ai-gateway';
-        expect(caller?.envelope).toEqual(isMeant ? { ...envelope, issuer: 'agent-gateway' } : undefined);
-      }
-    }),
-    { numRuns: sized({ ci: 200, soak: 10_000 }), seed },
+    test('every envelope says at its audience what was signed, and nothing at any other', async () => {
+      await fc.assert(
+        fc.asyncProperty(root, async random => {
+          const envelope: Omit<Envelope, 'issuer'> = {
+            ...random,
+            keyId: undefined,
+            ...(random.deadlineAtMs !== undefined && { deadlineAtMs: clock.now() + random.deadlineAtMs }),
+          };
+          const token = await agent.envelopes.issue(envelope, 'ai-gateway');
+          for (const deps of [...others, agent]) {
+            const caller = await deps.authenticate({ [envelopeHeader]: token }).catch(() => undefined);
+            const isMeant = deps.name === 'ai-gateway';
+            expect(caller?.envelope).toEqual(isMeant ? { ...envelope, issuer: 'agent-gateway' } : undefined);
+          }
+        }),
+        runs(),
+      );
+    });
+  });
+}
+
+tokenTests(
+  'SQLite',
+  async () => ({}),
+  () => modelRuns('envelopes', 'SQLite'),
+);
+if (isMissing(postgres))
+  test.skip(`envelopes of gateways that share PostgreSQL: ${postgres.missing}`, () => {});
+else
+  tokenTests(
+    'PostgreSQL',
+    async () => ({ store: { url: await postgres.createDatabase() } }),
+    () => modelRuns('envelopes', 'PostgreSQL'),
   );
-});

@@ -8,9 +8,9 @@ import { Secret } from '@strata/shared/secret.ts';
 import { openRedisLimitStore } from '@strata/shared/stores/redis-limit-store.ts';
 import { hotSection } from '@strata/shared/stores/store-section.ts';
 import { createManualClock, type ManualClock } from '@strata/shared/testing/manual-clock.ts';
+import { modelRuns } from '@strata/shared/testing/model-runs.ts';
 import { isMissing } from '@strata/shared/testing/private-server.ts';
 import { startRedis } from '@strata/shared/testing/redis-server.ts';
-import { sized } from '@strata/shared/testing/size.ts';
 import fc from 'fast-check';
 import pino from 'pino';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -122,9 +122,6 @@ async function run(store: LimitStore, each: Command, clock: ManualClock): Promis
   }
 }
 
-const seed = Number(process.env.STRATA_SEED ?? Date.now() % 2 ** 31);
-process.stdout.write(`limit models: seed ${seed} (STRATA_SEED)\n`);
-
 describe('any sequence of requests', () => {
   test('[I7] in any window no more than twice the amount passes, and over time no more than the amount a window', async () => {
     await fc.assert(
@@ -162,7 +159,7 @@ describe('any sequence of requests', () => {
           expect(total).toBeLessThanOrEqual(limit.amount * (1 + (clock.now() - startMs) / limit.windowMs));
         },
       ),
-      { numRuns: sized({ ci: 60_000, soak: 1_000_000 }), seed },
+      modelRuns('limits', 'memory'),
     );
   });
 
@@ -181,7 +178,7 @@ describe('any sequence of requests', () => {
           await Promise.all([memory.close(), remote.close()]);
         }
       }),
-      { numRuns: sized({ ci: 150, soak: 3000 }), seed },
+      modelRuns('limits', 'Redis'),
     );
   });
 });

@@ -10,6 +10,7 @@ import { openSqlStore } from '@strata/shared/stores/open-sql.ts';
 import type { SqlStore } from '@strata/shared/stores/sql.ts';
 import { storeSection } from '@strata/shared/stores/store-section.ts';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
+import { modelRuns } from '@strata/shared/testing/model-runs.ts';
 import { startPostgres } from '@strata/shared/testing/postgres-server.ts';
 import { isMissing } from '@strata/shared/testing/private-server.ts';
 import fc from 'fast-check';
@@ -49,7 +50,11 @@ const entry = (more: Partial<LedgerEntry> = {}): LedgerEntry => ({
   ...more,
 });
 
-function ledgerTests(name: string, emptyDatabase: () => Promise<string>): void {
+function ledgerTests(
+  name: string,
+  emptyDatabase: () => Promise<string>,
+  runs: () => ReturnType<typeof modelRuns>,
+): void {
   describe(`the usage ledger on ${name}`, () => {
     let store: SqlStore<MoneySchema>;
     const clock = createManualClock();
@@ -225,18 +230,21 @@ function ledgerTests(name: string, emptyDatabase: () => Promise<string>): void {
       await fc.assert(
         fc.asyncProperty(
           fc.array(some, { maxLength: 30 }),
-          fc.integer({ min: -3, max: 3 }),
+          fc.record({ fromHour: fc.integer({ min: -80, max: 80 }), hours: fc.nat(160) }),
           fc.shuffledSubarray(usageGroups, { minLength: 2 }),
-          async (more, from, together) => {
+          async (more, { fromHour, hours }, together) => {
             const made = more.map(each => entry(each));
             entries.push(...made);
             for (const each of made) ledger.record(each);
             await ledger.flush();
-            const fromMs = noon + from * day;
-            const wanted = entries.filter(each => each.tenant === 'acme' && each.atMs >= fromMs);
+            const fromMs = noon + (fromHour * day) / 24;
+            const toMs = fromMs + (hours * day) / 24;
+            const wanted = entries.filter(
+              each => each.tenant === 'acme' && each.atMs >= fromMs && each.atMs < toMs,
+            );
             // Every one alone, and as many together as there are, in any order.
             for (const by of [...usageGroups.map(group => [group]), together]) {
-              const totals = await reportUsage(store, { by, fromMs, toMs: noon + 4 * day, tenant: 'acme' });
+              const totals = await reportUsage(store, { by, fromMs, toMs, tenant: 'acme' });
               const sum = totals.reduce((total, each) => total + each.costNanoUsd, 0n);
               expect(sum).toBe(wanted.reduce((total, each) => total + (each.costNanoUsd ?? 0n), 0n));
               expect(totals.reduce((total, each) => total + each.attempts, 0)).toBe(wanted.length);
@@ -248,7 +256,7 @@ function ledgerTests(name: string, emptyDatabase: () => Promise<string>): void {
             }
           },
         ),
-        { numRuns: 25 },
+        runs(),
       );
       await ledger.close();
     });
@@ -295,6 +303,15 @@ function ledgerTests(name: string, emptyDatabase: () => Promise<string>): void {
 }
 
 let files = 0;
-ledgerTests('SQLite', async () => `file:${join(folder, `${++files}.sqlite`)}`);
+ledgerTests(
+  'SQLite',
+  async () => `file:${join(folder, `${++files}.sqlite`)}`,
+  () => modelRuns('ledger', 'SQLite'),
+);
 if (isMissing(postgres)) test.skip(`the usage ledger on PostgreSQL: ${postgres.missing}`, () => {});
-else ledgerTests('PostgreSQL', () => postgres.createDatabase());
+else
+  ledgerTests(
+    'PostgreSQL',
+    () => postgres.createDatabase(),
+    () => modelRuns('ledger', 'PostgreSQL'),
+  );

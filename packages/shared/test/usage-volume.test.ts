@@ -15,7 +15,7 @@ import { isMissing } from '@strata/shared/testing/private-server.ts';
 import { sized } from '@strata/shared/testing/size.ts';
 import pino from 'pino';
 import { afterAll, describe, expect, test } from 'vitest';
-import { entriesOfDay, loadDay, volumeDays } from './support/usage-volume.ts';
+import { entriesOfDay, load, volumeDays } from './support/usage-volume.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'strata-volume-'));
 const postgres = await startPostgres();
@@ -65,7 +65,7 @@ function volumeTests(name: string, emptyDatabase: () => Promise<string>): void {
       });
       for (const day of [0, 1]) {
         const entries = [...entriesOfDay(day, 1300)];
-        await loadDay(loaded, entries);
+        await load(loaded, entries);
         for (const [index, entry] of entries.entries()) {
           ledger.record(entry);
           if (index % 100 === 0) await ledger.flush();
@@ -81,7 +81,7 @@ function volumeTests(name: string, emptyDatabase: () => Promise<string>): void {
       const expected = { UTC: 0n, Berlin: 0n };
       for (let day = 0; day < volumeDays; day++) {
         const entries = [...entriesOfDay(day, entriesADay)];
-        await loadDay(store, entries);
+        await load(store, entries);
         for (const month of Object.keys(months) as Month[])
           expected[month] += spentIn(months[month], entries);
       }

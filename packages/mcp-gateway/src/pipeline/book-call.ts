@@ -2,6 +2,7 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { newId } from '@strata/shared/ids.ts';
 import type { Budgets } from '@strata/shared/money/budgets.ts';
+import type { PriceOverrides } from '@strata/shared/money/price-overrides.ts';
 import { spenderOf } from '@strata/shared/money/spender.ts';
 import type { UsageLedger } from '@strata/shared/money/usage-ledger.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
@@ -9,6 +10,8 @@ import type { ToolPrice } from '../domain/upstream.ts';
 import type { CallContext, CallStage } from './call-context.ts';
 import { callOutcome } from './call-outcome.ts';
 import { toolSubjects } from './count-call.ts';
+
+type BookedPrice = Pick<ToolPrice, 'nanoUsd' | 'version'>;
 
 /**
  * Books each call of a tool that has a price. A call that was answered costs its price, also when the tool failed; of one that was not,
@@ -20,10 +23,12 @@ import { toolSubjects } from './count-call.ts';
 export function bookCall(deps: {
   readonly ledger: UsageLedger;
   readonly budgets: Budgets;
+  /** Where the server's configuration names none. */
+  readonly prices: Pick<PriceOverrides, 'uses'>;
   readonly clock: Clock;
 }): CallStage {
-  const { ledger, budgets, clock } = deps;
-  const book = async (price: ToolPrice, context: CallContext, next: () => Promise<ResponseFrame>) => {
+  const { ledger, budgets, prices, clock } = deps;
+  const book = async (price: BookedPrice, context: CallContext, next: () => Promise<ResponseFrame>) => {
     ledger.requireRoom();
     const reservation = await budgets.reserve(
       spenderOf(context.caller, toolSubjects(context)),
@@ -69,12 +74,18 @@ export function bookCall(deps: {
     }
   };
   return (context, next) => {
-    const price = priceOf(context);
+    const price = priceOf(context, prices);
     return price ? book(price, context, next) : next();
   };
 }
 
-function priceOf({ frame, upstream, serverName }: CallContext): ToolPrice | undefined {
+function priceOf(
+  { frame, upstream, serverName }: CallContext,
+  prices: Pick<PriceOverrides, 'uses'>,
+): BookedPrice | undefined {
   if (frame.method !== 'tools/call' || serverName === undefined) return undefined;
-  return upstream.policy.toolPrices.find(({ tools }) => matchesScope([tools], serverName));
+  return (
+    upstream.policy.toolPrices.find(({ tools }) => matchesScope([tools], serverName)) ??
+    prices.uses('tool').find(({ names }) => matchesScope([names], `${upstream.name}/${serverName}`))
+  );
 }

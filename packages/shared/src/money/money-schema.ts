@@ -1,7 +1,7 @@
 import type { MigrationSet } from '../stores/migrations.ts';
 import { type BudgetTables, budgetMigration } from './budget-schema.ts';
 import { type PriceTables, priceMigration } from './price-schema.ts';
-import { type RollupTables, rollupMigration } from './rollup-schema.ts';
+import { type RollupTables, rollupMigration, rollupsByKindMigration } from './rollup-schema.ts';
 
 /** Rows as they are stored. Money is nano-USD, times are milliseconds since the epoch. */
 export interface MoneySchema extends BudgetTables, RollupTables, PriceTables {
@@ -87,5 +87,6 @@ export const moneyMigrations: MigrationSet = {
       statements: ({ integer }) => [`alter table usage_ledger add column audio_seconds ${integer}`],
     },
     { name: '0006-ledger-append-only', statements: ({ appendOnly }) => appendOnly('usage_ledger') },
+    rollupsByKindMigration,
   ],
 };

@@ -36,7 +36,7 @@ export const writtenBuckets = {
   audio_output: price('output tokens of sound'),
   image_input: price('input tokens of pictures; what `input` costs if absent'),
   image_output: price('output tokens of pictures'),
-  tool_units: price('uses of tools that the provider runs'),
+  tool_units: price('uses of tools that the provider runs; of a tool or an agent itself, of it'),
   audio_seconds: price('seconds of sound, for models that are charged by its length'),
 };
 

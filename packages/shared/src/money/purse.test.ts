@@ -1,13 +1,10 @@
-import { sized } from '@strata/shared/testing/size.ts';
+import { modelRuns } from '@strata/shared/testing/model-runs.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Account, apply, totals } from './budget-account.ts';
 import { applyToPurse, emptyPurse, freeIn, type Purse } from './purse.ts';
 
 /** A process and its store, message by message: what each believes, in any order of requests, ends, bookings and returns. */
-
-const seed = Number(process.env.STRATA_SEED ?? Date.now() % 2 ** 31);
-process.stdout.write(`purse model: seed ${seed} (STRATA_SEED)\n`);
 
 type Step =
   | { readonly type: 'request'; readonly nanoUsd: bigint }
@@ -89,6 +86,6 @@ test('[$-1] [I1] [I5] property: a process never spends what the store has not se
       giveBack();
       expect(totals(account, now)).toEqual({ spent, open: 0n, lost: 0n });
     }),
-    { numRuns: sized({ ci: 40_000, soak: 1_000_000 }), seed },
+    modelRuns('purse', 'memory'),
   );
 });

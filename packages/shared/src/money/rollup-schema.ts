@@ -83,3 +83,9 @@ export const rollupMigration: Migration = {
     'create index usage_rollups_by_team on usage_rollups (tenant, team, kind, day)',
   ],
 };
+
+/** For questions about all organisations. */
+export const rollupsByKindMigration: Migration = {
+  name: '0007-usage-rollups-by-kind',
+  statements: () => ['create index usage_rollups_by_kind on usage_rollups (kind, day)'],
+};

@@ -57,7 +57,7 @@ export interface UsageQuery {
 
 /**
  * What was used from one moment up to, not including, another: by day where days are asked for, then the dearest first. Whole days (UTC) are
- * read from the sums of each day, the rest of the time from the entries. Runs and tags together have no sums: they are read from the entries,
+ * read from the sums of each day, what differs at the edges from the entries. Runs and tags together have no sums: they are read from the entries,
  * a day at a time. An entry with several tags is in the group of each of them.
  */
 export async function reportUsage(store: SqlStore<MoneySchema>, query: UsageQuery): Promise<UsageTotal[]> {
@@ -206,19 +206,31 @@ function kindOf({ by, where = {} }: UsageQuery): Kind | 'run and tag' {
   return asked.has('tag') ? 'tag' : asked.has('run') ? 'run' : 'all';
 }
 
-type Part = { readonly type: 'days' | 'entries'; readonly from: number; readonly to: number };
+/** `days`: whole days, of the sums. `entries` are added to them, `less` taken from them. */
+type Part = { readonly type: 'days' | 'entries' | 'less'; readonly from: number; readonly to: number };
 
-/** Whole days in the middle, what is before and after them at the edges. */
+/**
+ * Whole days, up to the midnight that is nearest to either edge: what is missing there is added, what is too much taken off. So no more
+ * than half a day of entries is read at each edge, and a month of Berlin reads two hours of them.
+ */
 function partsOf(fromMs: number, toMs: number): Part[] {
-  const firstDay = Math.ceil(fromMs / dayMs);
-  const endDay = Math.floor(toMs / dayMs);
-  const entries = (from: number, to: number): Part[] => (from < to ? [{ type: 'entries', from, to }] : []);
-  if (firstDay >= endDay) return entries(fromMs, toMs);
+  const firstDay = Math.round(fromMs / dayMs);
+  const endDay = Math.round(toMs / dayMs);
+  if (firstDay >= endDay || toMs - fromMs < dayMs / 2)
+    return fromMs < toMs ? [{ type: 'entries', from: fromMs, to: toMs }] : [];
   return [
     { type: 'days', from: firstDay, to: endDay },
-    ...entries(fromMs, firstDay * dayMs),
-    ...entries(endDay * dayMs, toMs),
+    ...difference(fromMs, firstDay * dayMs),
+    ...difference(endDay * dayMs, toMs),
   ];
+}
+
+/** What lies between two moments: to be added when they are in order, to be taken off when they are not. */
+function difference(fromMs: number, toMs: number): Part[] {
+  if (fromMs === toMs) return [];
+  return fromMs < toMs
+    ? [{ type: 'entries', from: fromMs, to: toMs }]
+    : [{ type: 'less', from: toMs, to: fromMs }];
 }
 
 function fromRollups(
@@ -238,7 +250,7 @@ function fromRollups(
 function fromEntries(
   dialect: SqlDialect,
   query: UsageQuery,
-  { from, to }: Part,
+  { type, from, to }: Part,
   hasTags: boolean,
 ): RawBuilder<unknown> {
   const column = (group: UsageGroup): RawBuilder<unknown> => {
@@ -250,11 +262,14 @@ function fromEntries(
     dialect === 'sqlite'
       ? sql`, json_each(coalesce(tags, '[""]')) as tag`
       : sql`, json_array_elements_text(coalesce(tags, '[""]')::json) as tag (value)`;
+  const sign = sql.lit(type === 'less' ? -1 : 1);
   return sql`
-    select ${grouped(query.by, column)}, 1 as requests,
-      coalesce(input + cache_read + cache_write + cache_write_1h, 0) as input, coalesce(output + reasoning, 0) as output,
-      coalesce(audio, 0) + coalesce(image, 0) as media, coalesce(tool_units, 0) as tool_units, coalesce(cost_nano_usd, 0) as cost_nano_usd,
-      case when cost_nano_usd is null then 1 else 0 end as without_cost
+    select ${grouped(query.by, column)}, ${sign} as requests,
+      ${sign} * coalesce(input + cache_read + cache_write + cache_write_1h, 0) as input,
+      ${sign} * coalesce(output + reasoning, 0) as output,
+      ${sign} * (coalesce(audio, 0) + coalesce(image, 0)) as media, ${sign} * coalesce(tool_units, 0) as tool_units,
+      ${sign} * coalesce(cost_nano_usd, 0) as cost_nano_usd,
+      case when cost_nano_usd is null then ${sign} else 0 end as without_cost
     from usage_ledger ${hasTags ? tags : sql``}
     where at_ms >= ${from} and at_ms < ${to} ${conditions(dialect, query, column)}`;
 }

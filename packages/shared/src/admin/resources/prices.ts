@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { litellmModels } from '../../money/litellm-prices.ts';
 import { builtInPrices, splitPriceId, type WrittenPrices, writtenPrices } from '../../money/price-catalog.ts';
 import { overrideVersion, type PriceChange, type PriceOverride } from '../../money/price-store.ts';
+import { isUsePrice, useKindOf } from '../../money/use-prices.ts';
 import type { AdminDeps } from '../admin-deps.ts';
 import { type AdminRoute, defineRoute } from '../admin-route.ts';
 import { absent } from '../route-access.ts';
@@ -115,14 +116,27 @@ function setPrice(deps: AdminDeps): AdminRoute {
     installationOnly: true,
     changes: true,
     status: 201,
-    body: z.strictObject({
-      vendor: z
-        .string()
-        .regex(/^[^/]{1,100}$/)
-        .describe('As in the snapshot; of a provider without a vendor, its name in the configuration.'),
-      model: z.string().min(1).max(200),
-      prices: writtenPrices.refine(notLimits, 'expected at least one price'),
-    }),
+    body: z
+      .strictObject({
+        vendor: z
+          .string()
+          .regex(/^[^/]{1,100}$/)
+          .describe(
+            'As in the snapshot; of a provider without a vendor, its name in the configuration. `tool:SERVER` and `agent:NAMESPACE` for what is charged by the use.',
+          ),
+        model: z
+          .string()
+          .min(1)
+          .max(200)
+          .describe(
+            "Of a tool the server's own name for it, of an agent its name; there `*` stands for any characters.",
+          ),
+        prices: writtenPrices.refine(notLimits, 'expected at least one price'),
+      })
+      .refine(({ vendor, prices }) => useKindOf(vendor) === undefined || isUsePrice(prices), {
+        path: ['prices'],
+        message: 'expected `tool_units` alone, USD per million uses: tools and agents are charged by the use',
+      }),
     answer: shownPrice,
     handle: async ({ body }, context) => {
       const set = await deps.priceStore.set(body, context.change(describeChange));
