@@ -148,24 +148,20 @@ export async function createAiGateway(
     await refuseForeignFiles(objectStore, body, caller);
     return body;
   };
-  addModelEndpoint(server.app, { path: '/v1/chat/completions', protocol: openaiChat, prepare }, endpointDeps);
-  addResponsesEndpoints(server.app, {
+  addModelEndpoint(server, { path: '/v1/chat/completions', protocol: openaiChat, prepare }, endpointDeps);
+  addResponsesEndpoints(server, {
     ...endpointDeps,
     ...conversations,
     log: telemetry.log,
     beforeReading: prepare,
   });
   addConversationsEndpoints(server.app, { conversations: conversations.conversations, clock });
-  addModelEndpoint(server.app, { path: '/v1/messages', protocol: anthropicMessages, prepare }, endpointDeps);
-  addGeminiEndpoints(server.app, endpointDeps);
-  addConverseEndpoints(server.app, endpointDeps);
-  addCountEndpoint(
-    server.app,
-    { path: '/v1/messages/count_tokens', protocol: anthropicMessages },
-    endpointDeps,
-  );
-  for (const api of sameProtocolApis) addModelEndpoint(server.app, api, endpointDeps);
-  addRawEndpoint(server.app, {
+  addModelEndpoint(server, { path: '/v1/messages', protocol: anthropicMessages, prepare }, endpointDeps);
+  addGeminiEndpoints(server, endpointDeps);
+  addConverseEndpoints(server, endpointDeps);
+  addCountEndpoint(server, { path: '/v1/messages/count_tokens', protocol: anthropicMessages }, endpointDeps);
+  for (const api of sameProtocolApis) addModelEndpoint(server, api, endpointDeps);
+  addRawEndpoint(server, {
     ...endpointDeps,
     providers: () => inForce.providers,
     pricesOf: (provider, model) => inForce.known(provider, model),

@@ -1,6 +1,8 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
+import { sendJson } from '@strata/shared/http/send-whole.ts';
 import type { BackgroundRun, BackgroundStore } from '../domain/background-run.ts';
 import type { AnswerStream, Call, StreamSink } from '../domain/call.ts';
 import type { JsonObject } from '../domain/json-object.ts';
@@ -24,16 +26,12 @@ export interface BackgroundDeps extends TurnDeps {
 /** Answers at once, with the response as it is queued, or with the stream of its events. */
 export async function createInBackground(
   deps: BackgroundDeps & ModelEndpointDeps,
-  { request, reply, body }: { request: FastifyRequest; reply: FastifyReply; body: Buffer },
-): Promise<FastifyReply | JsonObject> {
-  const { caller } = request;
+  request: DirectRequest,
+): Promise<void> {
+  const { caller, body } = request;
   const continuation = continuationOf(body);
   const open = (signal: AbortSignal, onAdmitted: () => void) =>
-    openCall(
-      { request, reply, body, background: { signal, onAdmitted } },
-      { protocol: openaiResponses },
-      deps,
-    );
+    openCall({ request, body, background: { signal, onAdmitted } }, { protocol: openaiResponses }, deps);
   const call = open(request.gone, () => {}); // refused before anything is begun for it
   const stored = {
     id: responseId(call.requestId),
@@ -43,8 +41,8 @@ export async function createInBackground(
   const turn = continuation.turn && (await openTurn(deps, ownerOf(caller), continuation.turn));
   const isStreamed = continuation.background?.isStreamed === true;
   const run = await deps.runs.begin(caller, { stored, isStreamed, turn, openCall: open });
-  if (!isStreamed) return stored.response;
-  return followResponse(deps, { request, reply, run, after: -1 });
+  if (isStreamed) followResponse(deps, { request, run, after: -1 });
+  else sendJson(request, stored.response);
 }
 
 function queuedResponse(call: Call, { restored }: Continuation, nowMs: number): JsonObject {
@@ -68,16 +66,22 @@ const lookEveryMs = 250;
 /** Sends the events after that number: those there are, then those that come, to the last. */
 export function followResponse(
   deps: BackgroundDeps & { readonly clock: Clock },
-  options: { request: FastifyRequest; reply: FastifyReply; run: BackgroundRun; after: number },
-): FastifyReply {
-  const { request, reply, run, after } = options;
+  options: {
+    request: Pick<DirectRequest, 'gone' | 'response'> & { readonly replyHeaders: OutgoingHttpHeaders };
+    run: BackgroundRun;
+    after: number;
+  },
+): void {
+  const { request, run, after } = options;
   const stream: AnswerStream = {
     hasContent: true,
     onEnd: () => {},
     flow: sink => void follow(deps, { run, after, sink, gone: request.gone }),
   };
-  sendStream(reply, { 'x-request-id': request.id }, stream, { clock: deps.clock, shape: ownShape(sseType) });
-  return reply;
+  sendStream(request.response, request.replyHeaders, stream, {
+    clock: deps.clock,
+    shape: ownShape(sseType),
+  });
 }
 
 interface Reader {

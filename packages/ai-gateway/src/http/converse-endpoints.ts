@@ -1,32 +1,34 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
 import { bedrockConverse } from '../protocols/bedrock-converse/bedrock-converse.ts';
 import { asObject, parseObject } from '../protocols/read-json.ts';
 import { type CountEndpointDeps, countHandler } from './count-endpoint.ts';
-import { type ModelEndpointDeps, modelHandler, modelRouteConfig } from './model-endpoint.ts';
+import { type DirectServer, type ModelEndpointDeps, modelHandler, modelRoute } from './model-endpoint.ts';
 
 const operations = ['converse', 'converse-stream', 'count-tokens'] as const;
 
 /** `/model/{id}/converse`, `/converse-stream` and `/count-tokens`, as the AWS SDKs call them. Ids may hold slashes. */
 export function addConverseEndpoints(
-  app: FastifyInstance,
+  server: DirectServer,
   deps: CountEndpointDeps & ModelEndpointDeps,
 ): void {
   const path = '/model/*';
-  const readPath = (request: FastifyRequest) => {
+  const readPath = (request: DirectRequest) => {
     const { model, operation } = readModelPath(request);
     return { model, isStream: operation === 'converse-stream' };
   };
   const asked = { path, protocol: bedrockConverse, readPath };
   const answer = modelHandler(asked, deps);
   const count = countHandler({ ...asked, prepare: unwrapCount }, deps);
-  app.post(path, { config: modelRouteConfig(asked) }, (request, reply) =>
-    readModelPath(request).operation === 'count-tokens' ? count(request, reply) : answer(request, reply),
-  );
+  server.addDirect({
+    ...modelRoute(asked),
+    handle: async request =>
+      readModelPath(request).operation === 'count-tokens' ? count(request) : answer(request),
+  });
 }
 
-function readModelPath(request: FastifyRequest): { model: string; operation: (typeof operations)[number] } {
-  const path = (request.params as { '*': string })['*']; // the wildcard of this very path
+function readModelPath(request: DirectRequest): { model: string; operation: (typeof operations)[number] } {
+  const { '*': path = '' } = request.params;
   const slash = path.lastIndexOf('/');
   const written = path.slice(slash + 1);
   const operation = operations.find(each => each === written);

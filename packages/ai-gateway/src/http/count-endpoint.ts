@@ -1,7 +1,14 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { DirectRoute } from '@strata/shared/http/direct-request.ts';
+import { sendJson } from '@strata/shared/http/send-whole.ts';
 import type { Call } from '../domain/call.ts';
 import type { TokenCount } from '../domain/token-count.ts';
-import { type ModelEndpoint, type ModelEndpointDeps, openCall } from './model-endpoint.ts';
+import {
+  type DirectServer,
+  type ModelEndpoint,
+  type ModelEndpointDeps,
+  modelRoute,
+  openCall,
+} from './model-endpoint.ts';
 
 export interface CountEndpointDeps extends Omit<ModelEndpointDeps, 'answer'> {
   count(call: Call): Promise<TokenCount>;
@@ -11,24 +18,25 @@ type CountEndpoint = Pick<ModelEndpoint, 'path' | 'prepare' | 'protocol' | 'read
 
 /** Counts the tokens of a prompt in the words of one protocol. `x-strata-estimated` says that no provider did. */
 export function addCountEndpoint(
-  app: FastifyInstance,
+  server: DirectServer,
   endpoint: CountEndpoint,
   deps: CountEndpointDeps,
 ): void {
-  const config = { access: 'caller', errors: endpoint.protocol.renderError } as const;
-  app.post(endpoint.path, { config }, countHandler(endpoint, deps));
+  server.addDirect({ ...modelRoute(endpoint), handle: countHandler(endpoint, deps) });
 }
 
 /** The same, where the route is shared with other methods. */
-export function countHandler(endpoint: CountEndpoint, deps: CountEndpointDeps) {
+export function countHandler(endpoint: CountEndpoint, deps: CountEndpointDeps): DirectRoute['handle'] {
   const { protocol } = endpoint;
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<object> => {
-    const written = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const body = endpoint.prepare ? await endpoint.prepare(written, request.caller) : written;
-    const call = openCall({ request, reply, body }, endpoint, deps);
+  return async request => {
+    const { body: written, caller } = request;
+    const body = endpoint.prepare ? await endpoint.prepare(written, caller) : written;
+    const call = openCall({ request, body }, endpoint, deps);
     const { inputTokens, isEstimated } = await deps.count(call);
-    reply.header(protocol.requestIdHeader, call.requestId);
-    if (isEstimated) reply.header('x-strata-estimated', 'true');
-    return protocol.counting?.render(inputTokens) ?? { input_tokens: inputTokens };
+    const counted = protocol.counting?.render(inputTokens) ?? { input_tokens: inputTokens };
+    sendJson(request, counted, {
+      [protocol.requestIdHeader]: call.requestId,
+      ...(isEstimated && { 'x-strata-estimated': 'true' }),
+    });
   };
 }

@@ -1,22 +1,23 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
 import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { PathRequest } from '../domain/protocol.ts';
 import { gemini } from '../protocols/gemini/gemini.ts';
 import { asObject, parseObject, without } from '../protocols/read-json.ts';
 import { type CountEndpointDeps, countHandler } from './count-endpoint.ts';
 import {
+  type DirectServer,
   type ModelEndpoint,
   type ModelEndpointDeps,
   modelHandler,
-  modelRouteConfig,
+  modelRoute,
 } from './model-endpoint.ts';
 import type { StreamShape } from './stream-reply.ts';
 
 const answering = new Set(['generateContent', 'streamGenerateContent']);
 
 /** Gemini's ways to ask and to count, below both versions of its API. The model's name may hold slashes and colons. */
-export function addGeminiEndpoints(app: FastifyInstance, deps: CountEndpointDeps & ModelEndpointDeps): void {
+export function addGeminiEndpoints(server: DirectServer, deps: CountEndpointDeps & ModelEndpointDeps): void {
   for (const version of ['v1beta', 'v1']) {
     const path = `/${version}/models/*`;
     const asked: ModelEndpoint = {
@@ -32,14 +33,16 @@ export function addGeminiEndpoints(app: FastifyInstance, deps: CountEndpointDeps
     const counted = { path, protocol: gemini, prepare: unwrapCount, readPath: pathToCount };
     const answer = modelHandler(asked, deps);
     const count = countHandler(counted, deps);
-    app.post(path, { config: modelRouteConfig(asked) }, (request, reply) =>
-      readModelPath(request).method === 'countTokens' ? count(request, reply) : answer(request, reply),
-    );
+    server.addDirect({
+      ...modelRoute(asked),
+      handle: async request =>
+        readModelPath(request).method === 'countTokens' ? count(request) : answer(request),
+    });
   }
 }
 
-function readModelPath(request: FastifyRequest): { model: string; method: string } {
-  const path = (request.params as { '*': string })['*']; // the wildcard of this very path
+function readModelPath(request: DirectRequest): { model: string; method: string } {
+  const { '*': path = '' } = request.params;
   const colon = path.lastIndexOf(':');
   const method = path.slice(colon + 1);
   if (colon > 0 && (answering.has(method) || method === 'countTokens'))
@@ -49,7 +52,7 @@ function readModelPath(request: FastifyRequest): { model: string; method: string
   });
 }
 
-function pathToCount(request: FastifyRequest): PathRequest {
+function pathToCount(request: DirectRequest): PathRequest {
   return { model: readModelPath(request).model, isStream: false };
 }
 
@@ -60,8 +63,8 @@ async function unwrapCount(body: Buffer): Promise<Buffer> {
   return whole === undefined ? body : Buffer.from(JSON.stringify(without(whole, new Set(['model']))));
 }
 
-function wantsSse(request: FastifyRequest): boolean {
-  return (request.query as { alt?: unknown }).alt === 'sse';
+function wantsSse(request: DirectRequest): boolean {
+  return request.query.alt === 'sse';
 }
 
 /** Without `alt=sse` a stream is one JSON array that grows. */

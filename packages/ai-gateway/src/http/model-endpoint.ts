@@ -1,10 +1,11 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { sendWhole } from '@strata/shared/http/send-whole.ts';
+import type { DirectRequest, DirectRoute } from '@strata/shared/http/direct-request.ts';
+import { sendBytes } from '@strata/shared/http/send-whole.ts';
+import type { GatewayServer } from '@strata/shared/http/server.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Answer, Call } from '../domain/call.ts';
 import { describeLosses } from '../domain/losses.ts';
 import { type AnswerFacts, type PathRequest, type Protocol, streamTypeOf } from '../domain/protocol.ts';
@@ -24,6 +25,8 @@ export interface ModelEndpointDeps {
   totalTimeoutMs(): number;
 }
 
+type OpenDeps = Pick<ModelEndpointDeps, 'clock' | 'routes' | 'totalTimeoutMs'>;
+
 export interface ModelEndpoint {
   readonly path: string;
   readonly protocol: Protocol;
@@ -32,7 +35,7 @@ export interface ModelEndpoint {
   /** JSON alone by default. */
   readonly mediaTypes?: readonly string[];
   /** Where the model of the request does not decide. @throws GatewayError not_found. */
-  findRoute?(request: FastifyRequest): Route;
+  findRoute?(request: DirectRequest): Route;
   /** Before the body is read. */
   prepare?(body: Buffer, caller: Caller): Promise<Buffer>;
   /** Around the making of the answer. */
@@ -40,56 +43,52 @@ export interface ModelEndpoint {
   /** The query parameter in which clients of this protocol may send their key. */
   readonly queryKey?: string;
   /** Where the path says what the body does not. @throws GatewayError not_found. */
-  readPath?(request: FastifyRequest): PathRequest;
+  readPath?(request: DirectRequest): PathRequest;
   /** Sends a stream in another form than the protocol's own, where the request asks for one. */
-  reshape?(request: FastifyRequest): StreamShape | undefined;
+  reshape?(request: DirectRequest): StreamShape | undefined;
 }
+
+/** Where endpoints are put that answer without Fastify. */
+export type DirectServer = Pick<GatewayServer, 'addDirect'>;
 
 /** One endpoint that takes requests of one protocol and answers in it. */
 export function addModelEndpoint(
-  app: FastifyInstance,
+  server: DirectServer,
   endpoint: ModelEndpoint,
   deps: ModelEndpointDeps,
 ): void {
-  const { path, methods = ['POST'] } = endpoint;
-  app.route({
-    method: [...methods],
-    url: path,
-    config: modelRouteConfig(endpoint),
-    handler: modelHandler(endpoint, deps),
-  });
+  server.addDirect({ ...modelRoute(endpoint), handle: modelHandler(endpoint, deps) });
 }
 
-export function modelRouteConfig({ protocol, queryKey, mediaTypes }: ModelEndpoint) {
-  return {
-    access: 'caller',
-    errors: protocol.renderError,
-    queryKey,
-    ...(mediaTypes && { mediaTypes }),
-  } as const;
+export function modelRoute({
+  path,
+  protocol,
+  queryKey,
+  mediaTypes,
+  methods = ['POST'],
+}: ModelEndpoint): Omit<DirectRoute, 'handle'> {
+  return { methods, url: path, errors: protocol.renderError, queryKey, mediaTypes };
 }
 
 /** Answers one request of the endpoint. */
-export function modelHandler(endpoint: ModelEndpoint, deps: ModelEndpointDeps) {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const written = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const body = endpoint.prepare ? await endpoint.prepare(written, request.caller) : written;
-    const call = openCall({ request, reply, body }, endpoint, deps);
+export function modelHandler(endpoint: ModelEndpoint, deps: ModelEndpointDeps): DirectRoute['handle'] {
+  return async request => {
+    const { body: written, caller } = request;
+    const body = endpoint.prepare ? await endpoint.prepare(written, caller) : written;
+    const call = openCall({ request, body }, endpoint, deps);
     let answer: Answer;
     try {
       const next = () => deps.answer(call);
       answer = endpoint.around ? await endpoint.around(call, next) : await next();
     } catch (error) {
-      throw refused(reply, call, error);
+      throw refused(request, call, error);
     }
-    send(reply, answer, { clock: deps.clock, shape: endpoint.reshape?.(request) });
-    return reply;
+    send(request, answer, { clock: deps.clock, shape: endpoint.reshape?.(request) });
   };
 }
 
 interface CallOrigin {
-  readonly request: FastifyRequest;
-  readonly reply: FastifyReply;
+  readonly request: DirectRequest;
   readonly body: Buffer;
   /** Of a call that goes on when its client has left. */
   readonly background?: { readonly signal: AbortSignal; readonly onAdmitted: () => void };
@@ -97,9 +96,9 @@ interface CallOrigin {
 
 /** @throws GatewayError when the request is not one, or asks for a model that the caller has not. */
 export function openCall(
-  { request, reply, body, background }: CallOrigin,
+  { request, body, background }: CallOrigin,
   endpoint: Pick<ModelEndpoint, 'protocol' | 'readPath' | 'findRoute'>,
-  deps: Pick<ModelEndpointDeps, 'clock' | 'routes' | 'totalTimeoutMs'>,
+  deps: OpenDeps,
 ): Call {
   const { headers, caller } = request;
   const { protocol } = endpoint;
@@ -115,7 +114,7 @@ export function openCall(
     headers,
     route,
     targets: targetsReached(route, protocol.name, provider => canReach(protocol, provider, protocols)),
-    signal: background?.signal ?? endOf(request, reply, deps),
+    signal: background?.signal ?? endOf(request, deps),
     ...(background && { onAdmitted: background.onAdmitted }),
     trace: request.traceContext,
     wantsCostComment: headers['x-strata-usage'] === 'comment' && streamTypeOf(protocol) === sseType,
@@ -127,24 +126,21 @@ export function openCall(
 }
 
 /** Ends with the client, or when its time is over. */
-function endOf(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { clock, totalTimeoutMs }: Pick<ModelEndpointDeps, 'clock' | 'totalTimeoutMs'>,
-): AbortSignal {
+function endOf(request: DirectRequest, { clock, totalTimeoutMs }: OpenDeps): AbortSignal {
   const end = { clock, totalTimeoutMs: totalTimeoutMs(), parent: request.gone };
   const deadline = callDeadline(request.caller, end);
-  reply.raw.once('close', () => deadline.close());
+  request.onClose(() => deadline.close());
   return deadline.signal;
 }
 
 function send(
-  reply: FastifyReply,
+  { response, replyHeaders }: DirectRequest,
   answer: Answer,
   { clock, shape }: { clock: Clock; shape: StreamShape | undefined },
 ): void {
   const { attempt } = answer;
   const headers: OutgoingHttpHeaders = {
+    ...replyHeaders,
     ...attempt.call.replyHeaders,
     [attempt.call.protocol.requestIdHeader]: attempt.call.requestId,
     'x-strata-provider': attempt.target.provider.name,
@@ -158,15 +154,19 @@ function send(
       Object.assign(headers, usageHeaders(answer.facts));
       if (answer.costNanoUsd === undefined) headers['x-strata-unpriced'] = 'true';
       else headers['x-strata-cost-nano-usd'] = String(answer.costNanoUsd);
-      sendWhole(reply, 200, { ...headers, 'content-type': answer.contentType }, answer.body);
+      headers['content-type'] = answer.contentType;
+      sendBytes(response, 200, { headers, body: answer.body });
       return;
     case 'refusal': {
       const { status, contentType, body } = answer.refusal;
-      sendWhole(reply, status, { ...headers, 'content-type': contentType, 'x-should-retry': 'false' }, body);
+      sendBytes(response, status, {
+        headers: { ...headers, 'content-type': contentType, 'x-should-retry': 'false' },
+        body,
+      });
       return;
     }
     case 'stream':
-      sendStream(reply, headers, answer.stream, {
+      sendStream(response, headers, answer.stream, {
         clock,
         shape: shape ?? ownShape(streamTypeOf(attempt.call.protocol)),
       });
@@ -190,11 +190,11 @@ function usageHeaders({ report }: AnswerFacts): OutgoingHttpHeaders {
 }
 
 /** Tells how many attempts were made, and stops the official SDKs from repeating what no repetition can cure. */
-function refused(reply: FastifyReply, call: Call, error: unknown): GatewayError {
+function refused({ replyHeaders }: DirectRequest, call: Call, error: unknown): GatewayError {
   const { failures } = call;
-  reply.headers(call.replyHeaders).header('x-strata-attempts', String(failures.length));
+  Object.assign(replyHeaders, call.replyHeaders, { 'x-strata-attempts': String(failures.length) });
   const isHopeless = failures.length > 0 && failures.every(each => hopeless.has(each.failure));
-  if (isHopeless) reply.header('x-should-retry', 'false');
+  if (isHopeless) replyHeaders['x-should-retry'] = 'false';
   return GatewayError.from(error);
 }
 

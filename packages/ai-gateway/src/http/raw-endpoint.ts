@@ -1,11 +1,11 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
 import type { PriceList } from '@strata/shared/money/price.ts';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ModelProvider } from '../domain/provider.ts';
 import { mayUse, type Route } from '../domain/route.ts';
 import { asString, parseObject } from '../protocols/read-json.ts';
 import { raw } from '../protocols/same-protocol/raw.ts';
-import { addModelEndpoint, type ModelEndpointDeps } from './model-endpoint.ts';
+import { addModelEndpoint, type DirectServer, type ModelEndpointDeps } from './model-endpoint.ts';
 
 export interface RawEndpointDeps extends ModelEndpointDeps {
   providers(): ReadonlyMap<string, ModelProvider>;
@@ -25,9 +25,9 @@ const mediaTypes = [
  * body names. For what the gateway has no endpoint for: files, batches, fine-tuning. A key needs the model scope
  * `providers/{name}`.
  */
-export function addRawEndpoint(app: FastifyInstance, deps: RawEndpointDeps): void {
+export function addRawEndpoint(server: DirectServer, deps: RawEndpointDeps): void {
   addModelEndpoint(
-    app,
+    server,
     {
       path: '/providers/:name/*',
       protocol: raw,
@@ -40,14 +40,14 @@ export function addRawEndpoint(app: FastifyInstance, deps: RawEndpointDeps): voi
   );
 }
 
-function modelOf(request: FastifyRequest): string {
+function modelOf(request: DirectRequest): string {
   const isJson = request.headers['content-type']?.startsWith('application/json');
-  const body = isJson && Buffer.isBuffer(request.body) ? parseObject(request.body) : undefined;
+  const body = isJson ? parseObject(request.body) : undefined;
   return asString(body?.model) ?? 'raw';
 }
 
-function routeOf(request: FastifyRequest, deps: RawEndpointDeps): Route {
-  const { name } = request.params as { name: string }; // of this very path
+function routeOf(request: DirectRequest, deps: RawEndpointDeps): Route {
+  const { name = '' } = request.params;
   const alias = `providers/${name}`;
   const provider = deps.providers().get(name);
   if (provider === undefined || !mayUse(request.caller.scopes.models, alias)) {

@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { openaiErrors } from '@strata/shared/errors/openai.ts';
@@ -55,7 +56,10 @@ async function retrieve(
   const events = await deps.background.events(run, after);
   if (events === undefined) throw notStreamable();
   if (events.first > after + 1 && events.frames.length > 0) throw eventsExpired();
-  return followResponse(deps, { request, reply, run, after });
+  reply.hijack();
+  const replyHeaders = reply.getHeaders() as OutgoingHttpHeaders; // Fastify's type only adds names
+  followResponse(deps, { request: { gone: request.gone, response: reply.raw, replyHeaders }, run, after });
+  return reply;
 }
 
 /** -1 for all of them. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { get, type IncomingMessage } from 'node:http';
+import { createServer, get, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
-import Fastify from 'fastify';
 import { afterEach, expect, test } from 'vitest';
 import type { AnswerStream, StreamSink } from '../domain/call.ts';
 import { ownShape, type StreamShape, sendStream } from './stream-reply.ts';
@@ -11,7 +11,6 @@ afterEach(() => close());
 
 /** A stream that the test writes itself, as a client on a socket sees it. */
 async function open(shape: StreamShape) {
-  const server = Fastify();
   const clock = createManualClock();
   let flowing: StreamSink | undefined;
   const stream: AnswerStream = {
@@ -22,10 +21,16 @@ async function open(shape: StreamShape) {
     },
     onEnd: () => {},
   };
-  server.get('/', (_request, reply) => sendStream(reply, {}, stream, { clock, shape }));
-  const url = await server.listen({ port: 0, host: '127.0.0.1' });
-  close = () => server.close();
-  const [response] = (await once(get(url), 'response')) as [IncomingMessage];
+  const server = createServer((_request, response) => sendStream(response, {}, stream, { clock, shape }));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  close = async () => {
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  };
+  const { port } = server.address() as AddressInfo; // a TCP server that listens has one
+  const [response] = (await once(get({ port, host: '127.0.0.1' }), 'response')) as [IncomingMessage];
   response.setEncoding('utf8');
   const [text] = (await once(response, 'data')) as [string];
   expect(text).toBe('data: 1\n\n');

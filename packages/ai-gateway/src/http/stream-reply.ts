@@ -1,7 +1,6 @@
 import { type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { sseHeaders } from '@strata/shared/http/sse.ts';
-import type { FastifyReply } from 'fastify';
 import type { AnswerStream, StreamSink } from '../domain/call.ts';
 
 const heartbeatEveryMs = 15_000;
@@ -35,31 +34,26 @@ export function ownShape(type: string): StreamShape {
  * else was for a while, so that proxies keep the connection and a half-open client is noticed.
  */
 export function sendStream(
-  reply: FastifyReply,
+  response: ServerResponse,
   headers: OutgoingHttpHeaders,
   stream: AnswerStream,
   { clock, shape }: { clock: Clock; shape: StreamShape },
 ): void {
-  const { raw } = reply;
-  reply.hijack();
-  raw.writeHead(200, {
-    ...(reply.getHeaders() as OutgoingHttpHeaders), // Fastify's type only adds names
-    ...headers,
-    ...shape.headers,
-  });
+  response.writeHead(200, { ...headers, ...shape.headers });
   const heartbeat = startHeartbeat(clock, () => {
-    if (shape.heartbeat !== undefined && !raw.destroyed && !raw.writableEnded) raw.write(shape.heartbeat);
+    if (shape.heartbeat !== undefined && !response.destroyed && !response.writableEnded)
+      response.write(shape.heartbeat);
   });
-  raw.once('close', heartbeat.stop);
+  response.once('close', heartbeat.stop);
   const sink: StreamSink = {
     write(bytes) {
-      if (raw.destroyed) return true; // the client is gone, which the signal tells; there is nothing to wait for
+      if (response.destroyed) return true; // the client is gone, which the signal tells; there is nothing to wait for
       heartbeat.beat();
-      return raw.write(shape.write(bytes));
+      return response.write(shape.write(bytes));
     },
-    onDrain: listener => raw.once('drain', listener),
-    end: () => raw.end(shape.end()),
-    destroy: () => drop(raw),
+    onDrain: listener => response.once('drain', listener),
+    end: () => response.end(shape.end()),
+    destroy: () => drop(response),
   };
   stream.flow(sink);
 }

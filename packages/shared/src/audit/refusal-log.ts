@@ -1,7 +1,7 @@
-import type { FastifyRequest } from 'fastify';
 import { canonicalJson } from '../canonical-json.ts';
 import type { Clock, Scheduled } from '../clock.ts';
 import type { GatewayError } from '../errors/gateway-error.ts';
+import type { RefusedRequest } from '../http/render-refusal.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { Denial } from '../identity/policy-guard.ts';
 import type { AuditLog } from './audit-log.ts';
@@ -15,7 +15,7 @@ export interface RefusalLog {
   /** Never blocks, never throws. */
   record(event: AuditEvent): void;
   /** For the server: a request that was answered with `unauthenticated` or `permission_denied`. */
-  recordRequest(request: FastifyRequest, error: GatewayError): void;
+  recordRequest(request: RefusedRequest, error: GatewayError): void;
   /** For the policies: what a rule refused, wherever it was asked. */
   recordDenial(denial: Denial): void;
   /** Enters what was added up. */
@@ -91,7 +91,7 @@ export function createRefusalLog(deps: {
 }
 
 /** The route as it was registered, never the path, which anybody can invent. */
-function refusedRequest(request: FastifyRequest, error: GatewayError): AuditEvent {
+function refusedRequest(request: RefusedRequest, error: GatewayError): AuditEvent {
   const isUnknown = error.kind === 'unauthenticated';
   const caller = isUnknown ? undefined : request.caller;
   const common = {

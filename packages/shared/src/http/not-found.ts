@@ -53,3 +53,7 @@ function closestErrors(routes: readonly KnownRoute[], path: string): ErrorRender
   }
   return undefined;
 }
+
+export function pathInvalid(cause?: Error): GatewayError {
+  return new GatewayError('invalid_request', 'The path is not valid.', { reason: 'path_invalid', cause });
+}

@@ -6,8 +6,20 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 const maxSeries = 2000;
 const knownMethods = new Set(['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS']);
 
+/** A request that was answered. */
+export interface AnsweredRequest {
+  readonly id: string;
+  readonly method: string;
+  /** As it was registered. */
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+}
+
+export type RecordRequest = (request: AnsweredRequest) => void;
+
 /** One histogram entry a request; one log line for those that failed on our side. Labels are the route, never the path. */
-export function addRequestTelemetry(app: FastifyInstance, telemetry: Telemetry): void {
+export function createRequestTelemetry(telemetry: Telemetry): RecordRequest {
   const duration = telemetry.histograms.histogram(metricNames.httpServerDuration, {
     description: 'Duration of HTTP requests.',
     unit: 's',
@@ -28,18 +40,20 @@ export function addRequestTelemetry(app: FastifyInstance, telemetry: Telemetry):
     return made;
   };
 
-  app.addHook('onResponse', (request, reply, done) => {
-    const seconds = reply.elapsedTime / 1000;
-    const route = request.routeOptions.url ?? 'unknown';
-    seriesOf(knownMethods.has(request.method) ? request.method : '_OTHER', route, reply.statusCode).record(
-      seconds,
-    );
-    if (reply.statusCode >= 500) {
-      telemetry.log.warn(
-        { requestId: request.id, route, status: reply.statusCode, seconds },
-        'request answered with a server error',
-      );
+  return ({ id, method, route, status, seconds }) => {
+    seriesOf(knownMethods.has(method) ? method : '_OTHER', route, status).record(seconds);
+    if (status >= 500) {
+      telemetry.log.warn({ requestId: id, route, status, seconds }, 'request answered with a server error');
     }
+  };
+}
+
+/** The same for what Fastify answers. */
+export function addRequestTelemetry(app: FastifyInstance, record: RecordRequest): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    const { id, method } = request;
+    const route = request.routeOptions.url ?? 'unknown';
+    record({ id, method, route, status: reply.statusCode, seconds: reply.elapsedTime / 1000 });
     done();
   });
 }

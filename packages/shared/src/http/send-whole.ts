@@ -1,24 +1,43 @@
-import type { OutgoingHttpHeaders } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import type { DirectRequest } from './direct-request.ts';
 
 const maxTextBytes = 16 * 1024;
 
-/** Ends the response with bytes that are ready and need nothing of what Fastify does to a payload. What the reply's headers are goes along. */
+/** Ends a response with bytes that are ready. */
+export function sendBytes(
+  response: ServerResponse,
+  status: number,
+  { headers, body }: { readonly headers: OutgoingHttpHeaders; readonly body: Buffer },
+): void {
+  headers['content-length'] = body.length;
+  response.writeHead(status, headers);
+  // As text of single bytes a short body leaves in one piece with the head; as a buffer it would be a second one.
+  if (body.length <= maxTextBytes) response.end(body.toString('latin1'), 'latin1');
+  else response.end(body);
+}
+
+/** Answers a direct request with JSON. */
+export function sendJson(
+  { response, replyHeaders }: Pick<DirectRequest, 'response' | 'replyHeaders'>,
+  body: object,
+  headers: OutgoingHttpHeaders = {},
+): void {
+  sendBytes(response, 200, {
+    headers: { ...replyHeaders, 'content-type': 'application/json; charset=utf-8', ...headers },
+    body: Buffer.from(JSON.stringify(body)),
+  });
+}
+
+/** The same in place of what Fastify does to a payload. What the reply's headers are goes along. */
 export function sendWhole(
   reply: FastifyReply,
   status: number,
   headers: OutgoingHttpHeaders,
   body: Buffer,
 ): FastifyReply {
-  const { raw } = reply;
   reply.hijack();
-  raw.writeHead(status, {
-    ...(reply.getHeaders() as OutgoingHttpHeaders), // Fastify's type only adds names
-    ...headers,
-    'content-length': body.length,
-  });
-  // As text of single bytes a short body leaves in one piece with the head; as a buffer it would be a second one.
-  if (body.length <= maxTextBytes) raw.end(body.toString('latin1'), 'latin1');
-  else raw.end(body);
+  const own = reply.getHeaders() as OutgoingHttpHeaders; // Fastify's type only adds names
+  sendBytes(reply.raw, status, { headers: { ...own, ...headers }, body });
   return reply;
 }

@@ -1,4 +1,10 @@
-import { type IncomingHttpHeaders, type IncomingMessage, STATUS_CODES } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  STATUS_CODES,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import Fastify, {
   type FastifyError,
@@ -15,15 +21,21 @@ import type { LiveCalls } from '../identity/live-calls.ts';
 import { newId } from '../ids.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { addBuiltInRoutes, type ReadinessCheck } from './built-in-routes.ts';
+import type { DirectRoute } from './direct-request.ts';
+import { DirectRoutes } from './direct-routes.ts';
 import { createDrain } from './drain.ts';
 import { createGuessGuard, type GuessGuard } from './guess-guard.ts';
 import { createHostCheck } from './host-check.ts';
 import { acceptHttp2Cleartext } from './http2-cleartext.ts';
 import { LoadShedder } from './load-shedder.ts';
 import { requireMediaType } from './media-type.ts';
-import { explainNotFound, type KnownRoute, routePattern } from './not-found.ts';
+import { explainNotFound, type KnownRoute, pathInvalid, routePattern } from './not-found.ts';
+import { credentialHeaders } from './query-key.ts';
+import { bodyTooLarge, lengthMismatch } from './read-body.ts';
+import { type RefusalDeps, type RefusedRequest, renderRefusal } from './render-refusal.ts';
+import type { LifeDeps } from './request-life.ts';
 import { addRequestSignals } from './request-signals.ts';
-import { addRequestTelemetry } from './request-telemetry.ts';
+import { addRequestTelemetry, createRequestTelemetry } from './request-telemetry.ts';
 import type { Access } from './route-access.ts';
 import { createUpgrades, type UpgradeRoute } from './upgrades.ts';
 
@@ -40,7 +52,7 @@ export interface GatewayServerOptions {
   /** The shape of errors where a route names no other. */
   readonly errors: ErrorRenderer;
   /** Told of every request that is answered with `unauthenticated` or `permission_denied`. */
-  readonly onRefused?: (request: FastifyRequest, error: GatewayError) => void;
+  readonly onRefused?: (request: RefusedRequest, error: GatewayError) => void;
 }
 
 export interface GatewayServer {
@@ -49,6 +61,8 @@ export interface GatewayServer {
   addReadinessCheck(name: string, check: ReadinessCheck): void;
   /** A path on which clients may leave HTTP for WebSocket. Call before `start`. */
   addUpgrade(route: UpgradeRoute): void;
+  /** A path that is answered without Fastify, and before it. Call before `start`. */
+  addDirect(route: DirectRoute): void;
   /** Every route there is, in the order of registration. */
   readonly routes: readonly RouteEntry[];
   start(): Promise<{ url: string }>;
@@ -67,8 +81,7 @@ const jsonOnly = ['application/json'];
 const maxHeaderBytes = 16 * 1024;
 const maxHeaders = 100;
 const tcpKeepAliveMs = 30_000;
-/** A body that is too large is read and thrown away up to here, so that the client gets to read the refusal. */
-const discardLimits = { bytes: 128 * 1024 * 1024, ms: 10_000 };
+const maxParamLength = 256;
 
 /** The HTTP server of every gateway: limits on everything, deny by default, errors in the shape of the route, drain. */
 export function createGatewayServer(options: GatewayServerOptions): GatewayServer {
@@ -85,9 +98,23 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
       return () => shedder.release();
     },
   });
-  const app = createFastify(config, upgrades.wants);
+  const lives: LifeDeps = { live, clock, watched: new Set() };
+  const refusals: RefusalDeps = { clock, log: telemetry.log, onRefused: options.onRefused };
+  const record = createRequestTelemetry(telemetry);
+  const direct = new DirectRoutes({
+    ...{ clock, lives, refusals, authenticate, record, maxParamLength },
+    maxBodyBytes: config.max_body_bytes,
+    isDraining: () => drain.isDraining,
+    admit(headers, mediaTypes = jsonOnly) {
+      checkHost(headers.host);
+      requireMediaType(headers, mediaTypes);
+      shedder.admit();
+      return () => shedder.release();
+    },
+  });
+  const app = createFastify(config, { shouldUpgradeCallback: upgrades.wants, direct });
   upgrades.listen(app.server);
-  const signals = addRequestSignals(app, { live, clock });
+  const signals = addRequestSignals(app, lives);
   const http2 = options.acceptsHttp2
     ? acceptHttp2Cleartext(app.server, {
         firstBytesTimeoutMs: config.headers_timeout_ms,
@@ -99,7 +126,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     clock,
     timeoutMs: config.drain_timeout_ms,
     onDeadline() {
-      signals.abortAll(shuttingDown());
+      for (const life of lives.watched) life.lastCall(shuttingDown());
       upgrades.abortAll(shuttingDown());
     },
   });
@@ -158,10 +185,11 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
   });
 
   async function callerOf(request: FastifyRequest, guard: GuessGuard | undefined): Promise<Caller> {
-    if (guard === undefined) return authenticate(credentialHeaders(request));
+    if (guard === undefined)
+      return authenticate(credentialHeaders(request, request.routeOptions.config.queryKey));
     await guard.begin(request);
     try {
-      const caller = await authenticate(credentialHeaders(request));
+      const caller = await authenticate(credentialHeaders(request, request.routeOptions.config.queryKey));
       guard.ended(request, 'right');
       return caller;
     } catch (error) {
@@ -177,20 +205,9 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     error: GatewayError,
     errors?: ErrorRenderer,
   ) => {
-    if (error.kind === 'internal')
-      telemetry.log.error(
-        { requestId: request.id, route: request.routeOptions.url, err: error.cause ?? error },
-        'request failed',
-      );
-    if (error.kind === 'unauthenticated' || error.kind === 'permission_denied')
-      options.onRefused?.(request, error);
-    if (error.kind === 'too_large') {
-      void reply.header('connection', 'close');
-      await discardBody(request, clock);
-    }
     const render = errors ?? request.routeOptions.config.errors ?? options.errors;
-    const rendered = render(error, { requestId: request.id });
-    return reply.code(rendered.status).headers(rendered.headers).send(rendered.body);
+    const { status, headers, body } = await renderRefusal(refusals, request, { error, render });
+    return reply.code(status).headers(headers).send(body);
   };
 
   app.setErrorHandler((error, request, reply) =>
@@ -202,7 +219,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     if (allow !== undefined) void reply.header('allow', allow);
     return answerError(request, reply, error, errors);
   });
-  addRequestTelemetry(app, telemetry);
+  addRequestTelemetry(app, record);
   addBuiltInRoutes(app, { telemetry, readiness, isDraining: () => drain.isDraining });
   app.addHook('onClose', async () => shedder.close());
 
@@ -211,6 +228,14 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     routes: table,
     addReadinessCheck: (name, check) => readiness.set(name, check),
     addUpgrade: upgrades.add,
+    addDirect(route) {
+      const { url, errors } = route;
+      for (const method of route.methods) {
+        routes.push({ method, pattern: routePattern(url), errors });
+        table.push({ method, url, access: 'caller' });
+      }
+      direct.add(route);
+    },
     async start() {
       await app.listen({ host: config.host, port: config.port });
       const { address, port, family } = app.server.address() as AddressInfo; // a TCP server that listens has one
@@ -233,48 +258,55 @@ function shuttingDown(): GatewayError {
 
 function createFastify(
   config: ServerConfig,
-  shouldUpgradeCallback: (request: IncomingMessage) => boolean,
+  {
+    shouldUpgradeCallback,
+    direct,
+  }: { shouldUpgradeCallback(request: IncomingMessage): boolean; direct: DirectRoutes },
 ): FastifyInstance {
   return Fastify({
     logger: false,
     trustProxy: false,
     bodyLimit: config.max_body_bytes,
-    requestTimeout: config.request_timeout_ms,
-    connectionTimeout: config.idle_timeout_ms,
-    keepAliveTimeout: config.keep_alive_timeout_ms,
-    maxRequestsPerSocket: 0,
     forceCloseConnections: false,
     return503OnClosing: false,
     exposeHeadRoutes: false,
     requestIdHeader: false,
     genReqId: () => newId('req'),
     routerOptions: {
-      maxParamLength: 256,
+      maxParamLength,
       caseSensitive: true,
       ignoreTrailingSlash: false,
       ignoreDuplicateSlashes: false,
     },
-    http: {
+    serverFactory: serveByFastify =>
+      createHttpServer(config, shouldUpgradeCallback, (request, response) => {
+        if (!direct.serve(request, response)) serveByFastify(request, response);
+      }),
+    clientErrorHandler: refuseConnection,
+  });
+}
+
+function createHttpServer(
+  config: ServerConfig,
+  shouldUpgradeCallback: (request: IncomingMessage) => boolean,
+  listener: RequestListener,
+): Server {
+  const server = createServer(
+    {
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: config.headers_timeout_ms,
+      requestTimeout: config.request_timeout_ms,
+      keepAliveTimeout: config.keep_alive_timeout_ms,
       connectionsCheckingInterval: Math.min(5000, config.headers_timeout_ms),
       requireHostHeader: true,
       insecureHTTPParser: false,
       noDelay: true,
       shouldUpgradeCallback,
     },
-    clientErrorHandler: refuseConnection,
-  });
-}
-
-/** Where a route takes a key from the query, it counts as if it came in a header; a header of the client's own goes first. */
-function credentialHeaders(request: FastifyRequest): IncomingHttpHeaders {
-  const { headers } = request;
-  const name = request.routeOptions.config.queryKey;
-  if (name === undefined || headers.authorization !== undefined || headers['x-goog-api-key'] !== undefined)
-    return headers;
-  const key = (request.query as Readonly<Record<string, unknown>>)[name];
-  return typeof key === 'string' ? { ...headers, 'x-goog-api-key': key } : headers;
+    listener,
+  );
+  server.setTimeout(config.idle_timeout_ms);
+  return server;
 }
 
 function adminOnly(): GatewayError {
@@ -299,15 +331,9 @@ function toGatewayError(error: FastifyError, config: ServerConfig): GatewayError
   if (error instanceof GatewayError) return error;
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new GatewayError('too_large', `The body is larger than ${config.max_body_bytes} bytes.`, {
-        reason: 'body_too_large',
-        cause: error,
-      });
+      return bodyTooLarge(config.max_body_bytes, error);
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-      return new GatewayError('invalid_request', 'The body is not as long as `content-length` says.', {
-        reason: 'content_length_mismatch',
-        cause: error,
-      });
+      return lengthMismatch(error);
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new GatewayError('unsupported_media_type', 'The content type is missing or not supported.', {
         reason: 'media_type_unsupported',
@@ -315,30 +341,8 @@ function toGatewayError(error: FastifyError, config: ServerConfig): GatewayError
       });
     case 'FST_ERR_BAD_URL':
     case 'FST_ERR_MAX_PARAM_LENGTH':
-      return new GatewayError('invalid_request', 'The path is not valid.', {
-        reason: 'path_invalid',
-        cause: error,
-      });
+      return pathInvalid(error);
     default:
       return GatewayError.from(error);
   }
-}
-
-/** Answering while the client still sends makes the kernel reset the connection and the answer is lost. */
-async function discardBody(request: FastifyRequest, clock: Clock): Promise<void> {
-  const { raw } = request;
-  if (raw.complete || raw.destroyed) return;
-  let bytes = 0;
-  const patience = new AbortController();
-  const ended = new Promise<void>(resolve => {
-    raw.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > discardLimits.bytes) resolve();
-    });
-    raw.once('end', resolve);
-    raw.once('close', resolve);
-  });
-  raw.resume();
-  await Promise.race([ended, clock.sleep(discardLimits.ms, patience.signal).catch(() => {})]);
-  patience.abort();
 }
