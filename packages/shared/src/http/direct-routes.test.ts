@@ -61,7 +61,9 @@ async function start(
   server.addDirect({ methods: ['POST'], url: '/v1/echo', errors: openaiErrors, handle });
   const named = { url: '/v1/named/:name/*', errors: openaiErrors, queryKey: 'key', handle } as const;
   server.addDirect({ methods: ['GET', 'POST', 'DELETE'], mediaTypes: ['text/plain'], ...named });
-  server.app.get('/v1/echo/:id', { config: { access: 'caller', errors: openaiErrors } }, async () => ({ by: 'fastify' }));
+  server.app.get('/v1/echo/:id', { config: { access: 'caller', errors: openaiErrors } }, async () => ({
+    by: 'fastify',
+  }));
   const { url } = await server.start();
   return { url, server, refused, live };
 }
