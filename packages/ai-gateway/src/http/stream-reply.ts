@@ -59,7 +59,7 @@ export function sendStream(
 }
 
 /** What the client did not read is thrown away at once, where the kernel would keep it for minutes after a proper close. */
-function drop(raw: FastifyReply['raw']): void {
+function drop(raw: ServerResponse): void {
   if (raw instanceof ServerResponse) raw.socket?.resetAndDestroy();
   raw.destroy();
 }
