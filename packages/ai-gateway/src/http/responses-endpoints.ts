@@ -1,4 +1,3 @@
-import { sendBytes } from '@strata/shared/http/send-whole.ts';
 import type { GatewayServer } from '@strata/shared/http/server.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { ownerOf } from '../domain/owner.ts';
