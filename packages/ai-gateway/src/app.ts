@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { tmpdir } from 'node:os';
 import { addAdminApi } from '@strata/shared/admin/admin-api.ts';
 import type { ConfigSource } from '@strata/shared/config/config-source.ts';
 import { problemErrors } from '@strata/shared/errors/problem.ts';
@@ -25,13 +26,14 @@ import { addBatchesEndpoints } from './http/batches-endpoints.ts';
 import { addConversationsEndpoints } from './http/conversations-endpoints.ts';
 import { addConverseEndpoints } from './http/converse-endpoints.ts';
 import { addCountEndpoint } from './http/count-endpoint.ts';
-import { addFilesEndpoints } from './http/files-endpoints.ts';
+import { addFilesEndpoints, filesPath } from './http/files-endpoints.ts';
 import { addGeminiEndpoints } from './http/gemini-endpoints.ts';
 import { addMessageBatchesEndpoints } from './http/message-batches-endpoints.ts';
 import { addModelEndpoint } from './http/model-endpoint.ts';
 import { addModelsEndpoint } from './http/models-endpoint.ts';
 import { addRawEndpoint } from './http/raw-endpoint.ts';
 import { addRealtimeEndpoint, type RealtimeLimits } from './http/realtime-endpoint.ts';
+import { receiveForms } from './http/receive-forms.ts';
 import { refuseForeignFiles } from './http/refuse-foreign-files.ts';
 import { addResponsesEndpoints } from './http/responses-endpoints.ts';
 import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
@@ -60,6 +62,7 @@ import { sameProtocolApis } from './protocols/same-protocol/same-protocol.ts';
 import { createProvider } from './providers/registry.ts';
 import { createBackgroundStore } from './store/background-store.ts';
 import { createConversationStore } from './store/conversation-store.ts';
+import { createFileSpool } from './store/file-spool.ts';
 import { createProviderObjectStore } from './store/provider-object-store.ts';
 import { createResponseStore } from './store/response-store.ts';
 import { startSweeping } from './store/sweep-conversations.ts';
@@ -137,6 +140,12 @@ export async function createAiGateway(
     live: deps.live,
     errors: problemErrors,
     onRefused: deps.refusals.recordRequest,
+  });
+  receiveForms(server.app, {
+    openSpool,
+    maxFormBytes: () => config.current.max_upload_bytes,
+    maxBodyBytes: config.current.listen.max_body_bytes,
+    paths: formPaths,
   });
   addAdminApi(server.app, deps);
   const routes = () => inForce.routes;
@@ -258,12 +267,21 @@ function addProviderObjects(
     ...{ objects, settler, clock },
     log: telemetry.log,
     filesProvider: () => inForce().filesProvider,
+    openSpool,
   };
   addFilesEndpoints(app, endpointDeps);
   addBatchesEndpoints(app, endpointDeps);
   addMessageBatchesEndpoints(app, endpointDeps);
   return settler;
 }
+
+const openSpool = () => createFileSpool(tmpdir());
+
+/** Whose files are taken aside. */
+const formPaths = new Set([
+  filesPath,
+  ...sameProtocolApis.filter(({ mediaTypes }) => mediaTypes !== undefined).map(({ path }) => path),
+]);
 
 function bothSinks(first: UsageSink, second: UsageSink): UsageSink {
   return {

@@ -249,6 +249,14 @@ const section = z.strictObject({
   breaker,
   concurrency,
   hold,
+  max_upload_bytes: z
+    .int()
+    .min(1024)
+    .max(1024 ** 4)
+    .default(512 * 1024 * 1024)
+    .describe(
+      'Largest form with files: sound, pictures, files for batches. Files of more than 256 KiB lie in the folder for temporary files until the request is answered.',
+    ),
   max_answer_bytes: z
     .int()
     .min(1024)

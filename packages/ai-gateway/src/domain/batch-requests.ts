@@ -29,28 +29,52 @@ const maxRequests = 100_000;
 const batchTier = 'batch';
 const newLine = 0x0a;
 
+/** Of one line, which is one request. */
+const maxLineBytes = 32 * 1024 * 1024;
+
 /**
- * A file of requests, a JSON object a line: in each the alias in `body.model` becomes the provider's model, every other byte stays. All lines
- * must ask for one model, which is the provider's own rule.
- *
- * @throws GatewayError invalid_request (`batch_input_invalid`).
+ * A file of requests, a JSON object a line, while it comes: in each the alias in `body.model` becomes the provider's model, every other byte stays.
+ * All lines must ask for one model, which is the provider's own rule.
  */
-export function readBatchLines(bytes: Buffer, find: FindBatchTarget): BatchInput {
-  const edits: Edit[] = [];
-  const sum = new BatchSum(find);
-  for (let start = 0, line = 1; start < bytes.length; line++) {
-    const found = bytes.indexOf(newLine, start);
-    const end = found === -1 ? bytes.length : found;
-    if (!isBlank(bytes, start, end)) {
-      const where = `line ${line}`;
-      const text = bytes.subarray(start, end);
-      const body = requireMember(scanLine(text, where), 'body', where);
-      edits.push(...shifted(sum.add(text, body, where), start));
-    }
-    start = end + 1;
+export class BatchLines {
+  readonly #sum: BatchSum;
+  #rest: Buffer[] = [];
+  #restBytes = 0;
+  #line = 0;
+
+  constructor(find: FindBatchTarget) {
+    this.#sum = new BatchSum(find);
   }
-  if (sum.targets.length > 1) throw invalid('All lines of a batch must ask for one model.');
-  return sum.close(splice(bytes, edits));
+
+  /** The lines that are complete. @throws GatewayError invalid_request (`batch_input_invalid`). */
+  push(chunk: Buffer): Buffer[] {
+    const lines: Buffer[] = [];
+    let start = 0;
+    for (let end = chunk.indexOf(newLine); end !== -1; end = chunk.indexOf(newLine, start)) {
+      lines.push(this.#rewrite(Buffer.concat([...this.#rest, chunk.subarray(start, end + 1)])));
+      this.#rest = [];
+      this.#restBytes = 0;
+      start = end + 1;
+    }
+    this.#rest.push(Buffer.from(chunk.subarray(start)));
+    this.#restBytes += chunk.length - start;
+    if (this.#restBytes > maxLineBytes) throw invalid(`line ${this.#line + 1} is too long.`);
+    return lines;
+  }
+
+  /** The last line as `bytes`, and what was found in all. @throws GatewayError invalid_request (`batch_input_invalid`). */
+  end(): BatchInput {
+    const last = this.#rewrite(Buffer.concat(this.#rest));
+    if (this.#sum.targets.length > 1) throw invalid('All lines of a batch must ask for one model.');
+    return this.#sum.close(last);
+  }
+
+  #rewrite(text: Buffer): Buffer {
+    const where = `line ${++this.#line}`;
+    if (isBlank(text, 0, text.length)) return text;
+    const body = requireMember(scanLine(text, where), 'body', where);
+    return splice(text, this.#sum.add(text, body, where));
+  }
 }
 
 /**

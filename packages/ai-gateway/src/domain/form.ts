@@ -1,109 +1,87 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Span } from './json-scanner.ts';
+import { type Edit, splice } from './json-splice.ts';
+import type { Spool } from './spool.ts';
 
 /** One part of a form. */
 export interface FormField {
   readonly name: string;
   readonly isFile: boolean;
-  /** Where its content lies in the body. */
+  /** Where its content lies in the form's text; of a file, where it goes. */
   readonly value: Span;
+  /** Of a file: where its content lies in the spool. */
+  readonly file: Span;
 }
 
-/** A form as it was sent: where its fields lie. Its bytes stay where they are. */
+/** A form as it was sent: everything but its files is in memory. */
 export interface Form {
+  /** All bytes but those of the files. */
+  readonly text: Buffer;
   readonly fields: readonly FormField[];
   /** Of all files together. */
   readonly fileBytes: number;
+  readonly spool: Spool;
 }
 
-const maxFields = 1000;
-const maxHeadBytes = 8192;
-const lineEnd = Buffer.from('\r\n');
-const headEnd = Buffer.from('\r\n\r\n');
+/** Something to send that is not all in memory. It can be sent again. */
+export interface StreamedBody {
+  readonly bytes: number;
+  chunks(): AsyncIterable<Buffer>;
+}
 
-/**
- * Finds the fields of a `multipart/form-data` body (RFC 7578) without copying any of it.
- *
- * @throws GatewayError invalid_request (`form_invalid`).
- */
-export function scanForm(body: Buffer, contentType: string | undefined): Form {
-  const boundary = boundaryOf(contentType);
-  const fields: FormField[] = [];
-  const opening = body.indexOf(`--${boundary}`);
-  // A preamble is allowed and says nothing (RFC 2046 section 5.1.1).
-  if (opening !== 0 && body.indexOf(`\r\n--${boundary}`) !== opening - 2)
-    throw invalid('It has no first part.');
-  let at = opening + 2 + boundary.length;
-  while (!isClosing(body, at)) {
-    if (fields.length === maxFields) throw invalid(`It has more than ${maxFields} parts.`);
-    if (body.indexOf(lineEnd, at) !== at)
-      throw invalid('A boundary is followed by something else than a line end.');
-    const field = readField(body, at + lineEnd.length, boundary);
-    fields.push(field);
-    at = field.value.end + lineEnd.length + 2 + boundary.length;
-  }
-  const fileBytes = fields.reduce(
-    (sum, { isFile, value }) => sum + (isFile ? value.end - value.start : 0),
-    0,
-  );
-  return { fields, fileBytes };
+/** By its text, which stands for the body wherever only the fields matter. */
+const forms = new WeakMap<Buffer, Form>();
+
+export function keepForm(form: Form): Buffer {
+  forms.set(form.text, form);
+  return form.text;
+}
+
+/** @throws GatewayError invalid_request (`form_invalid`) when the body was none. */
+export function formOf(body: Buffer): Form {
+  const form = forms.get(body);
+  if (form === undefined) throw invalidForm('It has no parts.');
+  return form;
 }
 
 /** The text of the last field of this name that is no file. */
-export function formText(body: Buffer, form: Form, name: string): string | undefined {
-  const field = form.fields.findLast(each => each.name === name && !each.isFile);
-  return field && body.toString('utf8', field.value.start, field.value.end);
+export function formText({ text, fields }: Form, name: string): string | undefined {
+  const field = fields.findLast(each => each.name === name && !each.isFile);
+  return field && text.toString('utf8', field.value.start, field.value.end);
 }
 
-function boundaryOf(contentType: string | undefined): string {
-  const match = /;\s*boundary=(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType ?? '');
-  const boundary = match?.[1] ?? match?.[2];
-  if (boundary === undefined) throw invalid('Its content type names no boundary.');
-  return boundary;
-}
-
-/** Two dashes after the delimiter: it was the last one. */
-function isClosing(body: Buffer, at: number): boolean {
-  return body[at] === dash && body[at + 1] === dash;
-}
-
-const dash = 0x2d;
-
-function readField(body: Buffer, start: number, boundary: string): FormField {
-  const blank = body.indexOf(headEnd, start);
-  if (blank === -1 || blank - start > maxHeadBytes) {
-    throw invalid('The headers of a part are missing, too long, or do not end.');
+/** The form as it goes out: its text with the edits, and the bytes of its files where they stood. */
+export function formBody(form: Form, edits: readonly Edit[]): StreamedBody {
+  const files = form.fields.filter(field => field.isFile);
+  const parts: (Buffer | Span)[] = [];
+  let at = 0;
+  for (const { value, file } of files) {
+    parts.push(textBetween(form.text, edits, { start: at, end: value.start }), file);
+    at = value.start;
   }
-  const contentStart = blank + headEnd.length;
-  const end = body.indexOf(`\r\n--${boundary}`, contentStart);
-  if (end === -1) throw invalid('A part is not complete.');
-  const disposition = dispositionOf(body.toString('utf8', start, blank));
+  parts.push(textBetween(form.text, edits, { start: at, end: form.text.length }));
   return {
-    name: nameOf(disposition),
-    isFile: /;\s*filename\*?=/i.test(disposition),
-    value: { start: contentStart, end },
+    bytes: parts.reduce(
+      (sum, part) => sum + (Buffer.isBuffer(part) ? part.length : part.end - part.start),
+      0,
+    ),
+    async *chunks() {
+      for (const part of parts) {
+        if (Buffer.isBuffer(part)) yield part;
+        else yield* form.spool.read(part);
+      }
+    },
   };
 }
 
-function dispositionOf(head: string): string {
-  const lines = head.split('\r\n');
-  const found = lines.filter(line => /^content-disposition\s*:/i.test(line));
-  const isFolded = lines.some(line => /^[ \t]/.test(line));
-  if (found.length !== 1 || isFolded) throw invalid('A part has no name that every reader would read alike.');
-  return found[0] ?? '';
+/** A field lies between two files, so no edit crosses a border. */
+function textBetween(text: Buffer, edits: readonly Edit[], { start, end }: Span): Buffer {
+  const inside = edits
+    .filter(edit => edit.start >= start && edit.end <= end)
+    .map(edit => ({ ...edit, start: edit.start - start, end: edit.end - start }));
+  return splice(text.subarray(start, end), inside);
 }
 
-/** What two readers could read in two ways would let a field pass that the gateway does not see. */
-function nameOf(disposition: string): string {
-  const names = [...disposition.matchAll(/;\s*name(\*?)=(?:"([^"]*)"|([^\s;]+))/gi)];
-  const [, star, quoted, bare] = names[0] ?? [];
-  const name = quoted ?? bare;
-  if (names.length !== 1 || star !== '' || name === undefined || !/^[\w.[\]-]{1,128}$/.test(name)) {
-    throw invalid('A part has no name that every reader would read alike.');
-  }
-  return name;
-}
-
-function invalid(what: string): GatewayError {
+export function invalidForm(what: string): GatewayError {
   return new GatewayError('invalid_request', `The form cannot be read. ${what}`, { reason: 'form_invalid' });
 }

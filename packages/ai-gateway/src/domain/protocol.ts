@@ -4,7 +4,7 @@ import type { AwsEvent } from '@strata/shared/http/aws-event-stream.ts';
 import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { Codec } from './codec.ts';
-import type { Form } from './form.ts';
+import type { Form, StreamedBody } from './form.ts';
 import type { ScannedObject } from './json-scanner.ts';
 import type { TokenCounting } from './token-count.ts';
 
@@ -17,7 +17,7 @@ export interface ModelRequest {
   readonly isStream: boolean;
   /** Whether the client itself asked for the usage inside the stream. */
   readonly wantsStreamUsage: boolean;
-  /** Where the body is a form and no JSON. */
+  /** Where the body is a form and no JSON; `body` is then all but its files. */
   readonly form?: Form;
 }
 
@@ -92,6 +92,8 @@ export interface Protocol {
   /** @throws GatewayError invalid_request when the body is not a request of this protocol. */
   readRequest(body: Buffer, path?: PathRequest, contentType?: string): ModelRequest;
   writeRequest(request: ModelRequest, change: RequestChange): Buffer;
+  /** Of a request that is a form: all of it, with its files. */
+  writeForm?(form: Form, change: RequestChange): StreamedBody;
   readAnswer(body: Buffer): WholeAnswer;
   /** Machine-readable codes of an error answer, most specific first. Header names are lower case. */
   readErrorCodes(

@@ -81,8 +81,11 @@ export function tokenBounds(request: ModelRequest, prices: PriceList | undefined
   const isOpenEnded = [...references, ...serverTools].some(each => request.body.includes(each));
   const { limit, answers } = askedOutput(request);
   const most = prices?.limits?.maxOutputTokens ?? unknownOutputTokens;
+  const fileBytes = request.form?.fileBytes ?? 0;
   return {
-    input: isOpenEnded ? contextTokens : Math.min(request.body.length + framingTokens, contextTokens),
+    input: isOpenEnded
+      ? contextTokens
+      : Math.min(request.body.length + fileBytes + framingTokens, contextTokens),
     output: (limit ?? most) * answers,
     ...(request.form && { audioSeconds: Math.ceil(request.form.fileBytes / minBytesPerSecond) }),
     ...searchBound(request, answers),
@@ -104,7 +107,7 @@ export function estimatedTokens(request: ModelRequest): TokenBounds {
   const { limit = likelyOutputTokens, answers } = askedOutput(request);
   const fileBytes = request.form?.fileBytes ?? 0;
   return {
-    input: Math.ceil((request.body.length - fileBytes) / bytesPerToken + fileBytes / fileBytesPerToken),
+    input: Math.ceil(request.body.length / bytesPerToken + fileBytes / fileBytesPerToken),
     output: Math.min(limit, likelyOutputTokens) * answers,
   };
 }

@@ -1,12 +1,12 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { openaiErrors } from '@strata/shared/errors/openai.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { readBatchLines } from '../domain/batch-requests.ts';
-import { type Form, formText, scanForm } from '../domain/form.ts';
+import { BatchLines, type FindBatchTarget } from '../domain/batch-requests.ts';
+import { type Form, formBody, formOf, formText } from '../domain/form.ts';
 import type { JsonObject } from '../domain/json-object.ts';
-import { splice } from '../domain/json-splice.ts';
 import { ownerOf } from '../domain/owner.ts';
 import type { ObjectFacts, ProviderObject } from '../domain/provider-object.ts';
+import type { OpenSpool } from '../domain/spool.ts';
 import { openaiBatches } from '../pipeline/batch-apis.ts';
 import { contentHeaders } from '../pipeline/provider-api.ts';
 import { type ProviderObjects, unknownObject } from '../pipeline/provider-objects.ts';
@@ -18,11 +18,13 @@ export interface FilesEndpointsDeps {
   readonly objects: ProviderObjects;
   readonly settler: BatchSettler;
   readonly clock: { now(): number };
+  readonly openSpool: OpenSpool;
   /** Where files go that name no model. */
   filesProvider(): string | undefined;
 }
 
-const base = '/v1/files';
+export const filesPath = '/v1/files';
+const base = filesPath;
 const protocol = 'openai-files';
 const options = { config: { access: 'caller', errors: openaiErrors } } as const;
 
@@ -82,25 +84,27 @@ function findFile(objects: ProviderObjects, request: FastifyRequest): Promise<Pr
 }
 
 async function upload(
-  { objects, clock, filesProvider }: FilesEndpointsDeps,
+  { objects, clock, filesProvider, openSpool }: FilesEndpointsDeps,
   request: FastifyRequest,
 ): Promise<JsonObject> {
   const { caller, headers } = request;
-  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const form = scanForm(body, headers['content-type']);
-  const isBatch = formText(body, form, 'purpose') === 'batch';
+  const form = formOf(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0));
+  const isBatch = formText(form, 'purpose') === 'batch';
   const target = objects.targetFinder(caller, 'openai-batches');
-  const written = isBatch ? withModels(body, form, target.find) : { body, facts: {} };
+  const lines = isBatch ? await withModels(form, { find: target.find, openSpool }) : undefined;
+  const written = lines ?? { form, facts: {} };
   const provider = target.provider() ?? objects.fileProvider(caller, filesProvider());
   const [credential] = provider.credentials;
   const at = { provider: provider.name, credential: credential.id };
-  const object = await objects.ask(at, protocol, {
-    method: 'POST',
-    suffix: '',
-    headers: { 'content-type': headers['content-type'] ?? '' },
-    body: written.body,
-    signal: request.gone,
-  });
+  const object = await objects
+    .ask(at, protocol, {
+      method: 'POST',
+      suffix: '',
+      headers: { 'content-type': headers['content-type'] ?? '' },
+      body: formBody(written.form, []),
+      signal: request.gone,
+    })
+    .finally(() => lines?.form.spool.close());
   const id = asString(object.id);
   if (id === undefined) throw unknownObject('file', '');
   await objects.store.save({
@@ -116,26 +120,37 @@ async function upload(
   return object;
 }
 
-/** The form with the provider's model in each line of its file. */
-function withModels(
-  body: Buffer,
+/** The form with the provider's model in each line of its file. Its spool is the caller's to close. */
+async function withModels(
   form: Form,
-  find: Parameters<typeof readBatchLines>[1],
-): { body: Buffer; facts: ObjectFacts } {
-  const file = form.fields.filter(field => field.isFile);
-  const [only] = file;
-  if (only === undefined || file.length > 1) {
+  { find, openSpool }: { find: FindBatchTarget; openSpool: OpenSpool },
+): Promise<{ form: Form; facts: ObjectFacts }> {
+  const [only, ...more] = form.fields.filter(field => field.isFile);
+  if (only === undefined || more.length > 0) {
     throw new GatewayError('invalid_request', 'The form must have one file.', {
       reason: 'form_invalid',
       param: 'file',
     });
   }
-  const input = readBatchLines(body.subarray(only.value.start, only.value.end), find);
-  return {
-    body: splice(body, [{ ...only.value, text: input.bytes.toString('utf8') }]),
-    facts: {
-      models: input.targets.map(({ alias, model }) => ({ alias, model })),
-      ...(input.worstCaseNanoUsd !== undefined && { worstCaseNanoUsd: String(input.worstCaseNanoUsd) }),
-    },
+  const lines = new BatchLines(find);
+  const spool = openSpool();
+  let end = 0;
+  const append = async (line: Buffer) => {
+    end += line.length;
+    await spool.append(line);
   };
+  try {
+    for await (const chunk of form.spool.read(only.file)) {
+      for (const line of lines.push(chunk)) await append(line);
+    }
+    const { bytes: last, targets, worstCaseNanoUsd } = lines.end();
+    await append(last);
+    const fields = form.fields.map(field => (field === only ? { ...field, file: { start: 0, end } } : field));
+    const models = targets.map(({ alias, model }) => ({ alias, model }));
+    const worst = worstCaseNanoUsd === undefined ? {} : { worstCaseNanoUsd: String(worstCaseNanoUsd) };
+    return { form: { ...form, fields, fileBytes: end, spool }, facts: { models, ...worst } };
+  } catch (error) {
+    await spool.close();
+    throw error;
+  }
 }

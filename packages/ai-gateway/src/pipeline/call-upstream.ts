@@ -13,6 +13,7 @@ import { readRetryAfter } from '../domain/retry-after.ts';
 import { givenServiceTier } from '../domain/spending.ts';
 import { readErrorMessage } from '../protocols/read-json.ts';
 import { chooseWay, type Protocols } from './choose-way.ts';
+import { sentBody } from './sent-body.ts';
 import { type HoldLimits, UpstreamStream } from './upstream-stream.ts';
 import type { Way } from './way.ts';
 
@@ -106,7 +107,7 @@ async function dial(dialer: Dialer, { attempt, way, limits, deadline }: Dialing)
     method,
     path,
     headers: { ...headers, ...(authorized instanceof Promise ? await proven(authorized) : authorized) },
-    body: method === 'POST' ? way.body : null,
+    ...(method === 'POST' ? sentBody(way.upload ?? way.body) : { body: null }),
     signal: deadline.signal,
     timeouts: { headersMs: limits.headersTimeoutMs, bodyMs: limits.idleTimeoutMs },
   });

@@ -2,11 +2,13 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse } from '@strata/shared/http/dialer.ts';
 import { classify, refusalError } from '../domain/failure.ts';
+import type { StreamedBody } from '../domain/form.ts';
 import type { JsonObject } from '../domain/json-object.ts';
 import type { Credential, ModelProvider } from '../domain/provider.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
 import { readErrorCodes } from '../protocols/openai-chat/errors.ts';
 import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
+import { sentBody } from './sent-body.ts';
 
 /** A request to a provider's own API about something that lies there: one account, one try. */
 export interface ProviderRequest {
@@ -17,7 +19,7 @@ export interface ProviderRequest {
   /** Below the provider's address. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Buffer;
+  readonly body?: Buffer | StreamedBody;
   readonly signal: AbortSignal;
 }
 
@@ -46,12 +48,14 @@ export function createProviderApi(deps: { dialer: Dialer; clock: Clock }): Provi
       ...request.headers,
       'accept-encoding': 'identity',
     };
-    const proof = await credentialOf(request).authorize({ method, origin, path, headers, body, signal });
+    const signed = Buffer.isBuffer(body) ? body : Buffer.alloc(0); // no API that takes files is signed for
+    const asked = { method, origin, path, headers, body: signed, signal } as const;
+    const proof = await credentialOf(request).authorize(asked);
     const response = await deps.dialer.request(origin, {
       method,
       path,
       headers: { ...headers, ...proof },
-      body: method === 'POST' ? body : null,
+      ...(method === 'POST' ? sentBody(body) : { body: null }),
       signal,
     });
     if (response.status >= 200 && response.status <= 299) return response;

@@ -1,4 +1,5 @@
 import type { Attempt } from '../domain/call.ts';
+import type { StreamedBody } from '../domain/form.ts';
 import { type Loss, Losses } from '../domain/losses.ts';
 import type { AnswerFacts, Protocol } from '../domain/protocol.ts';
 import type { ProtocolAccess } from '../domain/provider.ts';
@@ -23,6 +24,8 @@ export interface Way {
   readonly protocol: Protocol;
   readonly access: ProtocolAccess;
   readonly body: Buffer;
+  /** What is sent in place of `body` where that is not all of it. */
+  readonly upload?: StreamedBody | undefined;
   /** What the request lost on the way. */
   readonly losses: readonly Loss[];
   /** Whether the upstream's own words are in the client's protocol. */
@@ -38,13 +41,12 @@ export function rawWay(attempt: Attempt, access: ProtocolAccess, hosted?: Protoc
   const protocol = hosted ?? call.protocol;
   const losses = new Losses();
   const asked = applyRawQuirks(request, access.quirks, losses);
+  const change = { model: target.model, mayAskStreamUsage: access.mayAskStreamUsage };
   return {
     protocol,
     access,
-    body: protocol.writeRequest(asked, {
-      model: target.model,
-      mayAskStreamUsage: access.mayAskStreamUsage,
-    }),
+    body: protocol.writeRequest(asked, change),
+    upload: request.form && protocol.writeForm?.(request.form, change),
     losses: losses.all,
     // A host has words of its own for its refusals.
     isRaw: hosted === undefined,

@@ -21,6 +21,8 @@ export interface DialRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body?: Uint8Array | string | Readable | null;
+  /** Of a body that is a stream, where that is known. Without it the body goes out in chunks. */
+  readonly bodyBytes?: number | undefined;
   /** Ends the call in whatever phase it is; the call then fails with the signal's reason. */
   readonly signal: AbortSignal;
   readonly timeouts?: Partial<PhaseTimeouts>;
@@ -139,6 +141,7 @@ export function createDialer(options: { config: NetworkConfig; clock: Clock; loo
       const target = targetOf(origin);
       const path = joinBase(target.basePath, request.path);
       const headers = sendable(request.headers);
+      if (request.bodyBytes !== undefined) headers['content-length'] = String(request.bodyBytes);
       return exchange({
         originName: origin.name,
         pool: poolOf(origin, target),

@@ -1,7 +1,7 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { openaiErrorEvent, openaiErrors } from '@strata/shared/errors/openai.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
-import { type Form, formText, scanForm } from '../../domain/form.ts';
+import { type Form, formBody, formOf, formText } from '../../domain/form.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import { splice } from '../../domain/json-splice.ts';
 import type { Protocol, StreamReader } from '../../domain/protocol.ts';
@@ -20,7 +20,7 @@ export interface FormApi {
 
 /**
  * An API whose request is a form with a model among its fields: its files pass as they are, only the model's name is put in the place of the
- * alias. The form is held until it is answered, because another target may have to be sent it again.
+ * alias. The files are kept aside until the request is answered, because another target may have to be sent them again.
  */
 export function formApi({ name, operation, readUsage, openReader }: FormApi): Protocol {
   return {
@@ -30,19 +30,20 @@ export function formApi({ name, operation, readUsage, openReader }: FormApi): Pr
     requestIdHeader: 'x-request-id',
     renderError: openaiErrors,
     renderStreamError: openaiErrorEvent,
-    readRequest(body, _path, contentType) {
-      const form = scanForm(body, contentType);
+    readRequest(body) {
+      const form = formOf(body);
       for (const field of form.fields) refuseOverrideField(field.name);
       return {
         body,
         scanned: { members: [], inside: 0 },
-        model: requireModel(formText(body, form, 'model'), 'The field `model`'),
-        isStream: formText(body, form, 'stream') === 'true',
+        model: requireModel(formText(form, 'model'), 'The field `model`'),
+        isStream: formText(form, 'stream') === 'true',
         wantsStreamUsage: true,
         form,
       };
     },
     writeRequest: ({ body, form }, change) => splice(body, modelEdits(form, change.model)),
+    writeForm: (form, change) => formBody(form, modelEdits(form, change.model)),
     readAnswer(bytes) {
       const body = parseObject(bytes);
       if (body?.error) return { type: 'error', codes: readErrorCodes(body) };

@@ -1,0 +1,79 @@
+import type { Readable } from 'node:stream';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { formOf, keepForm } from '../domain/form.ts';
+import { FormScanner } from '../domain/form-scanner.ts';
+import type { OpenSpool } from '../domain/spool.ts';
+
+export interface ReceiveFormsDeps {
+  readonly openSpool: OpenSpool;
+  /** Of a whole form. Read once a request. */
+  maxFormBytes(): number;
+  /** Of a form that is only passed on, as every other body. */
+  readonly maxBodyBytes: number;
+  /** Paths whose forms are read; those of others stay bytes. */
+  readonly paths: ReadonlySet<string>;
+}
+
+/**
+ * Takes the files of forms aside while they come, so that a form of any size takes little memory; its body is then all the rest. It can be sent
+ * to one target after another until the request is answered.
+ */
+export function receiveForms(app: FastifyInstance, deps: ReceiveFormsDeps): void {
+  app.addHook('onRoute', route => {
+    if (deps.paths.has(route.url)) route.preHandler = forgetWhenAnswered;
+  });
+  app.addContentTypeParser('multipart/form-data', (request: FastifyRequest, payload: Readable) =>
+    deps.paths.has(request.routeOptions.url ?? '')
+      ? receive(deps, request, payload)
+      : readAll(payload, deps.maxBodyBytes),
+  );
+}
+
+async function receive(
+  { openSpool, maxFormBytes }: ReceiveFormsDeps,
+  request: FastifyRequest,
+  payload: Readable,
+): Promise<Buffer> {
+  const scanner = new FormScanner(request.headers['content-type']);
+  const spool = openSpool();
+  try {
+    for await (const chunk of limited(payload, maxFormBytes())) {
+      for (const bytes of scanner.push(chunk)) await spool.append(bytes);
+    }
+    return keepForm({ ...scanner.end(), spool });
+  } catch (error) {
+    await spool.close();
+    throw error;
+  }
+}
+
+async function forgetWhenAnswered({ body }: FastifyRequest, { raw }: FastifyReply): Promise<void> {
+  if (!Buffer.isBuffer(body)) return;
+  const { spool } = formOf(body);
+  if (raw.closed) await spool.close();
+  else raw.once('close', () => void spool.close());
+}
+
+async function readAll(payload: Readable, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of limited(payload, maxBytes)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+async function* limited(payload: Readable, maxBytes: number): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  // What is refused in the middle is still answered: the connection stays.
+  for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
+    const read = chunk as Buffer; // a request without an encoding gives bytes
+    bytes += read.length;
+    if (bytes > maxBytes) throw tooLarge(maxBytes);
+    yield read;
+  }
+}
+
+function tooLarge(maxBytes: number): GatewayError {
+  return new GatewayError('too_large', `The body is larger than ${maxBytes} bytes.`, {
+    reason: 'body_too_large',
+  });
+}
