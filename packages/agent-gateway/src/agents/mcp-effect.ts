@@ -4,6 +4,7 @@ import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
 import * as z from 'zod';
 import type { CallContext, Effect } from '../domain/effect.ts';
 import { createMcpWire, type McpPost, type McpWireOptions } from './mcp-wire.ts';
+import { checkAnswer } from './read-answer-json.ts';
 import { type McpCall, type ToolInfo, type ToolList, toolSchema } from './tools.ts';
 
 const protocolVersion = '2025-11-25';
@@ -25,10 +26,11 @@ interface OpenSession {
   readonly context: CallContext;
 }
 
+const malformed = { reason: 'mcp_answer_malformed' };
 const helloSchema = z.object({ protocolVersion: z.string() });
 const pageSchema = z.looseObject({
   tools: z.array(z.unknown()).default([]),
-  nextCursor: z.string().optional(),
+  nextCursor: z.string().nullish(),
 });
 
 /** Requests to tool servers by way of mcp-gateway: one session for each run and virtual server, opened at its first request. */
@@ -65,7 +67,10 @@ export function createMcpEffect(options: McpWireOptions): Effect {
       },
     };
     const { result, sessionId } = await wire.request(++lastId, { ...base, message: hello });
-    const { protocolVersion: version } = helloSchema.parse(result);
+    const { protocolVersion: version } = checkAnswer(result, helloSchema, {
+      ...malformed,
+      message: 'mcp-gateway opened a session without a protocol version.',
+    });
     const session = { id: sessionId, version };
     const post = await postOf(context, session, { namespace });
     await wire.notify({ ...post, message: { method: 'notifications/initialized' } });
@@ -132,12 +137,15 @@ export function createMcpEffect(options: McpWireOptions): Effect {
     let cursor: string | undefined;
     for (let page = 0; page < maxPages; page++) {
       const params = cursor === undefined ? {} : { cursor };
-      const result = pageSchema.parse(await ask({ ...call, params }, context));
+      const result = checkAnswer(await ask({ ...call, params }, context), pageSchema, {
+        ...malformed,
+        message: 'mcp-gateway answered with a list that is none.',
+      });
       for (const each of result.tools) {
         const tool = toolSchema.safeParse(each);
         if (tool.success && matchesScope(only, tool.data.name)) tools.push(tool.data);
       }
-      cursor = result.nextCursor;
+      cursor = result.nextCursor ?? undefined;
       if (cursor === undefined) break;
     }
     return { tools };

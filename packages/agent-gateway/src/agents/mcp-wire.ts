@@ -116,8 +116,16 @@ type McpResponse = z.output<typeof responseSchema>;
 
 /** The answer to `id`; anything else the server says on the way is not for a caller without capabilities. */
 function readResponse(bytes: Buffer, id: number): McpResponse | undefined {
-  const parsed = responseSchema.safeParse(parseJson(bytes));
+  const parsed = responseSchema.safeParse(parseOrNothing(bytes));
   return parsed.success && parsed.data.id === id ? parsed.data : undefined;
+}
+
+function parseOrNothing(bytes: Buffer): unknown {
+  try {
+    return parseJson(bytes);
+  } catch {
+    return undefined; // what is no JSON is no answer
+  }
 }
 
 const refusalSchema = z.looseObject({ reason: z.string() });

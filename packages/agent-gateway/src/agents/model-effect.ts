@@ -28,10 +28,11 @@ const answerSchema = z.looseObject({
         finish_reason: z.string().nullish(),
         message: z.looseObject({
           content: z.string().nullish(),
+          refusal: z.string().nullish().catch(null),
           tool_calls: z
             .array(
               z.looseObject({
-                id: z.string(),
+                id: z.string().catch(''),
                 function: z.object({ name: z.string(), arguments: z.string().catch('') }),
               }),
             )
@@ -40,7 +41,7 @@ const answerSchema = z.looseObject({
       }),
     )
     .min(1),
-  usage: z.looseObject({ prompt_tokens: tokens, completion_tokens: tokens }).nullish(),
+  usage: z.looseObject({ prompt_tokens: tokens, completion_tokens: tokens }).nullish().catch(null),
 });
 
 const refusalSchema = z.object({
@@ -97,7 +98,7 @@ export function createModelEffect({ dialer, settings }: ModelEffectOptions): Eff
       if (response.status !== 200)
         throw refusalOf(response, await readBounded(response.body, context.maxResultBytes));
       if (!String(response.headers['content-type']).startsWith('text/event-stream')) {
-        const answer = parseJson(await readBounded(response.body, context.maxResultBytes));
+        const answer = parseOrNothing(await readBounded(response.body, context.maxResultBytes));
         return readAnswer({ answer, costNanoUsd: costOf(response) }, context);
       }
       const stream = readChatStream(response.body, {
@@ -125,13 +126,17 @@ function readAnswer({ answer: given, costNanoUsd }: ChatStream, context: CallCon
   }
   const { message, finish_reason } = choice;
   const toolCalls = message.tool_calls ?? [];
+  // Results are told apart by the ids of their calls, and models have given two calls the same, and none.
+  const isOwn = (id: string, index: number) =>
+    id !== '' && toolCalls.findIndex(each => each.id === id) === index;
   const answer: ModelAnswer = {
     message: {
       role: 'assistant',
-      content: message.content ?? null,
+      // What a model says when it will not answer is its answer.
+      content: message.content ?? message.refusal ?? null,
       ...(toolCalls.length > 0 && {
-        tool_calls: toolCalls.map(({ id, function: { name, arguments: input } }) => ({
-          id,
+        tool_calls: toolCalls.map(({ id, function: { name, arguments: input } }, index) => ({
+          id: isOwn(id, index) ? id : `call_${index + 1}`,
           type: 'function',
           function: { name, arguments: input },
         })),

@@ -1,10 +1,11 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { SseReader } from '@strata/shared/http/sse.ts';
-import { parseJson } from '@strata/shared/json.ts';
 import * as z from 'zod';
+import { readAnswerJson } from './read-answer-json.ts';
 
 const delta = z.looseObject({
   content: z.string().nullish(),
+  refusal: z.string().nullish(),
   tool_calls: z
     .array(
       z.looseObject({
@@ -18,12 +19,10 @@ const delta = z.looseObject({
 
 /** Lenient: what is not read here may be anything. */
 const chunkSchema = z.looseObject({
-  model: z.string().optional(),
-  choices: z
-    .array(z.looseObject({ delta: delta.optional(), finish_reason: z.string().nullish() }))
-    .default([]),
+  model: z.string().nullish(),
+  choices: z.array(z.looseObject({ delta: delta.nullish(), finish_reason: z.string().nullish() })).nullish(),
   usage: z.unknown().optional(),
-  error: z.looseObject({ message: z.string(), code: z.string().nullish() }).optional(),
+  error: z.looseObject({ message: z.string(), code: z.string().nullish().catch(null) }).nullish(),
 });
 
 /** The last thing ai-gateway says in a stream whose reader asked for it. */
@@ -82,13 +81,17 @@ class Assembly {
       this.isDone = true;
       return;
     }
-    const { model, choices, usage, error } = chunkSchema.parse(parseJson(Buffer.from(data)));
-    if (error !== undefined) throw broken(`The model broke off: ${error.message}`, error.code);
+    const { model, choices, usage, error } = readAnswerJson(Buffer.from(data), chunkSchema, {
+      reason: 'model_answer_malformed',
+      message: 'The model sent an event that is none of a chat completion.',
+    });
+    if (error !== undefined && error !== null)
+      throw broken(`The model broke off: ${error.message}`, error.code);
     this.#model = model ?? this.#model;
     this.#usage = usage ?? this.#usage;
-    const [choice] = choices;
+    const [choice] = choices ?? [];
     this.#finishReason = choice?.finish_reason ?? this.#finishReason;
-    const text = choice?.delta?.content ?? '';
+    const text = choice?.delta?.content ?? choice?.delta?.refusal ?? '';
     if (text !== '') {
       this.#content += text;
       this.#onText(text);
