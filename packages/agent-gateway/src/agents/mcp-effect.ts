@@ -27,7 +27,8 @@ interface OpenSession {
 }
 
 const malformed = { reason: 'mcp_answer_malformed' };
-const helloSchema = z.object({ protocolVersion: z.string() });
+/** It goes into a header of every request. */
+const helloSchema = z.object({ protocolVersion: z.string().regex(/^[\x21-\x7e]{1,64}$/) });
 const pageSchema = z.looseObject({
   tools: z.array(z.unknown()).default([]),
   nextCursor: z.string().nullish(),

@@ -17,7 +17,8 @@ const costHeader = 'x-strata-cost-nano-usd';
 /** The gateway's own reason, and what a provider's refusal says that came through unchanged. */
 const tooLongCodes = new Set(['context_too_long', 'context_length_exceeded']);
 
-const tokens = z.number().int().min(0).catch(0);
+/** What no answer can have is no measure, and sums of it would be no integers any more. */
+const tokens = z.int().min(0).max(1_000_000_000).catch(0);
 
 /** Lenient: what is not read here may be anything. */
 const answerSchema = z.looseObject({
