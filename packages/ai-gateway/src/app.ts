@@ -9,14 +9,22 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { PriceList } from '@strata/shared/money/price.ts';
 import { builtInPrices, loadPriceFile, priceList, withLimitsOf } from '@strata/shared/money/price-catalog.ts';
 import type { PriceOverrides } from '@strata/shared/money/price-overrides.ts';
-import { compose, type Stage } from '@strata/shared/pipeline.ts';
+import { compose } from '@strata/shared/pipeline.ts';
 import { Breaker, type BreakerOptions } from '@strata/shared/resilience/breaker.ts';
 import type { ConcurrencyOptions } from '@strata/shared/resilience/concurrency.ts';
 import { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
 import { defaultRetryQuota, RetryQuota } from '@strata/shared/resilience/retry-quota.ts';
 import type { FastifyInstance } from 'fastify';
 import type { AiGatewaySection } from './config.ts';
-import type { Answer, Attempt, Call } from './domain/call.ts';
+import type {
+  Answer,
+  Attempt,
+  AttemptStage,
+  Brought,
+  Call,
+  CallStage,
+  SessionAnswer,
+} from './domain/call.ts';
 import type { Capabilities } from './domain/capabilities.ts';
 import type { ModelProvider } from './domain/provider.ts';
 import type { ProviderObjectStore } from './domain/provider-object.ts';
@@ -43,12 +51,13 @@ import { createCallUpstream, type UpstreamLimits } from './pipeline/call-upstrea
 import { createCountTokens } from './pipeline/count-tokens.ts';
 import { createProviderApi } from './pipeline/provider-api.ts';
 import { ProviderObjects } from './pipeline/provider-objects.ts';
+import { createOpenRealtime } from './pipeline/realtime-session.ts';
 import { type BatchSettler, createBatchSettler } from './pipeline/settle-batches.ts';
 import { createAuthorize } from './policies/authorize.ts';
 import { createBreakerStage } from './policies/breaker.ts';
 import { createBudgetStage } from './policies/budget.ts';
 import { createConcurrency } from './policies/concurrency.ts';
-import { createMeter } from './policies/meter.ts';
+import { createFailureMeter, createMeter } from './policies/meter.ts';
 import { createRateLimit } from './policies/rate-limit.ts';
 import { createRefuseUnpriced } from './policies/refuse-unpriced.ts';
 import { createRequireLedger } from './policies/require-ledger.ts';
@@ -96,7 +105,7 @@ export async function createAiGateway(
   ];
   const usage = options.usage ?? bothSinks(createUsageMetrics(telemetry), createUsageEntries(deps.ledger));
 
-  const requestStages: Stage<Call, Answer>[] = [
+  const requestStages: CallStage[] = [
     ...(telemetry.isTracing ? [createTraceCall(telemetry)] : []),
     createRateLimit(deps.limiter),
     createRequireLedger(deps.ledger),
@@ -105,29 +114,45 @@ export async function createAiGateway(
       return next();
     },
   ];
-  const attemptStages: Stage<Attempt, Answer>[] = [
-    ...(telemetry.isTracing ? [createTraceAttempt(telemetry)] : []),
-    createBudgetStage(deps.budgets),
-    createMeter({ clock, sink: usage }),
+  const tracing: AttemptStage[] = telemetry.isTracing ? [createTraceAttempt(telemetry)] : [];
+  const gates: AttemptStage[] = [
     createAuthorize(deps.policy),
     createRefuseUnpriced(() => inForce.unpriced),
     createRest({ clock }),
     createConcurrency({ clock, options: concurrencyOptions(config.current) }),
     createBreakerStage({ breaker: new Breaker(breakerOptions(config.current), clock) }),
   ];
-  const perform = compose(
-    attemptStages,
-    createCallUpstream({ dialer: deps.dialer, clock, protocols, limits: () => inForce.limits }),
-  );
-  const attempts = createAttempts({
+  const trying = {
     clock,
     policy: () => inForce.policy,
-    perform,
     budget: new RetryBudget(),
     quota: new RetryQuota({ ...defaultRetryQuota, capacity: retryQuotaCapacity }),
     random: Math.random,
-  });
-  const answer = compose(requestStages, attempts);
+  };
+  const answer = compose<Call, Answer>(
+    requestStages,
+    createAttempts<Answer>({
+      ...trying,
+      perform: compose<Attempt, Answer>(
+        [...tracing, createBudgetStage(deps.budgets), createMeter({ clock, sink: usage }), ...gates],
+        createCallUpstream({ dialer: deps.dialer, clock, protocols, limits: () => inForce.limits }),
+      ),
+    }),
+  );
+  const openSession = compose<Call, Brought>(
+    requestStages,
+    createAttempts<SessionAnswer>({
+      ...trying,
+      perform: compose<Attempt, SessionAnswer>(
+        [...tracing, createFailureMeter({ clock, sink: usage }), ...gates],
+        createOpenRealtime({
+          ...{ clock, sink: usage, budgets: deps.budgets },
+          pricesOf: ({ target }, model) => inForce.known(target.provider, model),
+          dial: () => ({ dialer: deps.dialer, clock, ...inForce.limits, ...inForce.realtime }),
+        }),
+      ),
+    }),
+  );
 
   const conversations = openConversations(config, deps, answer);
   const server = createGatewayServer({
@@ -176,17 +201,8 @@ export async function createAiGateway(
     pricesOf: (provider, model) => inForce.known(provider, model),
   });
   addRealtimeEndpoint(server, {
-    clock,
-    dialer: deps.dialer,
-    limiter: deps.limiter,
-    ledger: deps.ledger,
-    budgets: deps.budgets,
-    policy: deps.policy,
-    usage,
-    log: telemetry.log,
-    routes,
-    pricesOf: (provider, model) => inForce.known(provider, model),
-    blocksUnpriced: () => inForce.unpriced === 'block',
+    ...{ clock, routes, open: openSession },
+    transcriptionModel: () => inForce.transcriptionModel,
     limits: () => inForce.realtime,
   });
   const batches = addProviderObjects(server.app, deps, { inForce: () => inForce, store: objectStore });
@@ -320,6 +336,7 @@ interface InForce {
   readonly unpriced: AiGatewaySection['unpriced'];
   readonly filesProvider: string | undefined;
   readonly realtime: RealtimeLimits;
+  readonly transcriptionModel: string | undefined;
 }
 
 function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
@@ -333,6 +350,7 @@ function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce {
     unpriced: section.unpriced,
     filesProvider: section.files_provider,
     realtime: realtimeLimits(section),
+    transcriptionModel: section.realtime.transcription_model,
     known,
     routes: priceRoutes(),
     priceRoutes,

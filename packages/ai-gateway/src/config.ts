@@ -199,6 +199,13 @@ const realtime = z
       .max(256 * 1024 * 1024)
       .default(16 * 1024 * 1024)
       .describe('Largest event of a session, in either direction.'),
+    transcription_model: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'The model, by its name in `models`, at which sessions with `intent=transcription` are opened that name none in their address.',
+      ),
     max_session_ms: milliseconds(3_600_000, 86_400_000).describe('How long a session may last.'),
     idle_timeout_ms: milliseconds(300_000).describe(
       'How long a session may go on in which neither side says anything or answers a ping.',

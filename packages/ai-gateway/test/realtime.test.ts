@@ -1,50 +1,11 @@
-import { createServer, type IncomingMessage } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { allScopes } from '@strata/shared/identity/scopes.ts';
 import OpenAI from 'openai';
 import { OpenAIRealtimeWS } from 'openai/realtime/ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type RawData, WebSocket, WebSocketServer } from 'ws';
+import { type RawData, WebSocket } from 'ws';
 import { type RunningGateway, startGateway } from './harness.ts';
-
-/** The far end: a session for each connection, in the hands of the test. */
-class FakeRealtime {
-  readonly sessions: { socket: WebSocket; request: IncomingMessage; heard: string[] }[] = [];
-  readonly #http = createServer((_request, response) => response.end());
-  readonly #sockets = new WebSocketServer({ noServer: true });
-  refusal: number | undefined;
-  onSession: (socket: WebSocket) => void = () => {};
-
-  async start(): Promise<string> {
-    this.#http.on('upgrade', (request, socket, head) => {
-      if (this.refusal !== undefined) {
-        socket.end(`HTTP/1.1 ${this.refusal} No\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}`);
-        return;
-      }
-      this.#sockets.handleUpgrade(request, socket, head, client => {
-        const heard: string[] = [];
-        this.sessions.push({ socket: client, request, heard });
-        client.on('message', data => heard.push(String(data)));
-        client.send(JSON.stringify({ type: 'session.created', session: { id: 'sess_1' } }));
-        this.onSession(client);
-      });
-    });
-    await new Promise<void>(resolve => this.#http.listen(0, '127.0.0.1', resolve));
-    return `http://127.0.0.1:${(this.#http.address() as AddressInfo).port}/v1`;
-  }
-
-  get last() {
-    const session = this.sessions.at(-1);
-    if (session === undefined) throw new Error('no session was opened');
-    return session;
-  }
-
-  close(): void {
-    for (const { socket } of this.sessions) socket.terminate();
-    this.#http.close();
-    this.#http.closeAllConnections();
-  }
-}
+import { FakeRealtime } from './support/fake-realtime.ts';
 
 const prices = { input: '4', cache_read: '0.4', output: '16', audio_input: '32', audio_output: '64' };
 const fake = new FakeRealtime();

@@ -87,14 +87,18 @@ export interface StreamEnd {
   readonly facts: AnswerFacts;
 }
 
+/** What goes on after it was begun. */
+export interface Lasting {
+  /** Called once, when it is over. */
+  onEnd(listener: (end: StreamEnd) => void): void;
+}
+
 /** An upstream's stream that has said something meaningful and waits for its reader. */
-export interface AnswerStream {
+export interface AnswerStream extends Lasting {
   /** From the start of the attempt's answer to the first meaningful event; undefined when the wait was cut short. */
   readonly hasContent: boolean;
   /** Sends what was held and then everything that follows. Call once. */
   flow(sink: StreamSink): void;
-  /** Called once, after the last byte went to the sink. */
-  onEnd(listener: (end: StreamEnd) => void): void;
 }
 
 /** What an attempt brought. */
@@ -110,3 +114,25 @@ export type Answer =
   | { readonly type: 'stream'; readonly attempt: Attempt; readonly stream: AnswerStream }
   /** The upstream's own refusal, which the client gets as it is. */
   | { readonly type: 'refusal'; readonly attempt: Attempt; readonly refusal: UpstreamRefusal };
+
+/** What an attempt brought that is no answer: a session that both sides go on talking in. */
+export interface SessionAnswer<Session extends Lasting = Lasting> {
+  readonly type: 'session';
+  readonly attempt: Attempt;
+  readonly session: Session;
+}
+
+export type Brought = Answer | SessionAnswer;
+
+/** Stages that do the same for whatever an attempt brings, or a call. */
+export type AttemptStage = <Result extends Brought>(
+  attempt: Attempt,
+  next: () => Promise<Result>,
+) => Promise<Result>;
+export type CallStage = <Result extends Brought>(call: Call, next: () => Promise<Result>) => Promise<Result>;
+
+/** What of it goes on, if anything. */
+export function lastingOf(brought: Brought): Lasting | undefined {
+  if (brought.type === 'stream') return brought.stream;
+  return brought.type === 'session' ? brought.session : undefined;
+}

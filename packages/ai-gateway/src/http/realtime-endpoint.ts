@@ -2,25 +2,19 @@ import type { IncomingMessage } from 'node:http';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { openaiErrors } from '@strata/shared/errors/openai.ts';
-import type { Dialer } from '@strata/shared/http/dialer.ts';
 import type { GatewayServer } from '@strata/shared/http/server.ts';
 import { traceContextOf } from '@strata/shared/http/trace-context.ts';
 import type { UpgradeRequest } from '@strata/shared/http/upgrades.ts';
-import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
-import type { Limiter, Pass } from '@strata/shared/limits/limiter.ts';
-import type { Budgets } from '@strata/shared/money/budgets.ts';
-import type { PriceList } from '@strata/shared/money/price.ts';
-import { subjectsOf } from '@strata/shared/money/spender.ts';
-import type { UsageLedger } from '@strata/shared/money/usage-ledger.ts';
-import type { Logger } from '@strata/shared/telemetry/logger.ts';
-import { type WebSocket, WebSocketServer } from 'ws';
-import type { Attempt, Call } from '../domain/call.ts';
-import type { ModelProvider } from '../domain/provider.ts';
+import { WebSocketServer } from 'ws';
+import type { Attempt, Brought, Call } from '../domain/call.ts';
 import { findRoute, type RouteTable, targetsReached } from '../domain/route.ts';
-import type { UsageSink } from '../domain/usage-record.ts';
-import { dialRealtime } from '../pipeline/dial-realtime.ts';
-import { RealtimeMoney } from '../pipeline/realtime-money.ts';
 import { RealtimeRelay } from '../pipeline/realtime-relay.ts';
+import { RealtimeSession } from '../pipeline/realtime-session.ts';
+import {
+  isTranscription,
+  nameTranscriber,
+  transcriptionIntent,
+} from '../protocols/openai-realtime/client-events.ts';
 import { openaiRealtime } from '../protocols/openai-realtime/openai-realtime.ts';
 import { RealtimeReader } from '../protocols/openai-realtime/server-events.ts';
 import { requireModel } from '../protocols/read-request.ts';
@@ -35,17 +29,11 @@ export interface RealtimeLimits {
 
 export interface RealtimeEndpointDeps {
   readonly clock: Clock;
-  readonly dialer: Dialer;
-  readonly limiter: Limiter;
-  readonly ledger: UsageLedger;
-  readonly budgets: Budgets;
-  readonly policy: PolicyGuard;
-  readonly usage: UsageSink;
-  readonly log: Logger;
+  /** Through the stages of requests and attempts to an open session. */
+  open(call: Call): Promise<Brought>;
   routes(): RouteTable;
-  pricesOf(provider: ModelProvider, model: string): PriceList | undefined;
-  /** Whether models without a price are refused. */
-  blocksUnpriced(): boolean;
+  /** What sessions of `intent=transcription` are opened at that name no model. */
+  transcriptionModel(): string | undefined;
   limits(): RealtimeLimits;
 }
 
@@ -75,21 +63,18 @@ function keyInProtocols(request: IncomingMessage): string | undefined {
 }
 
 async function openSession(deps: RealtimeEndpointDeps, upgrade: UpgradeRequest): Promise<void> {
-  deps.ledger.requireRoom();
-  const call = openCall(deps, upgrade);
-  const pass = await admit(deps.limiter, call);
-  let opened: Opened;
-  try {
-    opened = await openFirst(deps, call);
-  } catch (error) {
-    pass.finish({ input_tokens: 0, output_tokens: 0 });
-    throw error;
+  const opened = await deps.open(openCall(deps, upgrade));
+  if (opened.type !== 'session' || !(opened.session instanceof RealtimeSession)) {
+    throw new GatewayError('upstream_failed', 'The provider did not open a session.', {
+      reason: 'upstream_refused_request',
+    });
   }
-  accept(deps, upgrade, { ...opened, pass });
+  accept(deps, upgrade, { attempt: opened.attempt, session: opened.session });
 }
 
 function openCall(deps: RealtimeEndpointDeps, { id, url, caller, request, signal }: UpgradeRequest): Call {
-  const model = requireModel(url.searchParams.get('model') ?? undefined, 'The query');
+  const body = Buffer.from(url.search);
+  const model = requireModel(modelOf(deps, url), 'The query');
   const route = findRoute(deps.routes(), model, caller.scopes.models);
   const { name } = openaiRealtime;
   return {
@@ -97,7 +82,7 @@ function openCall(deps: RealtimeEndpointDeps, { id, url, caller, request, signal
     caller,
     protocol: openaiRealtime,
     request: {
-      body: Buffer.alloc(0),
+      body,
       scanned: { members: [], inside: 0 },
       model,
       isStream: true,
@@ -116,101 +101,23 @@ function openCall(deps: RealtimeEndpointDeps, { id, url, caller, request, signal
   };
 }
 
+function modelOf({ transcriptionModel }: RealtimeEndpointDeps, { searchParams }: URL): string | undefined {
+  const named = searchParams.get('model');
+  if (named !== null) return named;
+  return searchParams.get('intent') === transcriptionIntent ? transcriptionModel() : undefined;
+}
+
 function headerOf({ headers }: IncomingMessage, name: string): string | undefined {
   const value = headers[name];
   return typeof value === 'string' ? value : undefined;
 }
 
-function admit(limiter: Limiter, call: Call): Promise<Pass> | Pass {
-  const [target] = call.targets;
-  return limiter.admit({
-    tenant: call.caller.tenant,
-    subjects: [
-      ...subjectsOf(call.caller),
-      { kind: 'model', id: call.route.alias },
-      ...(target === undefined ? [] : [{ kind: 'upstream', id: target.provider.name } as const]),
-    ],
-    amounts: () => ({ requests: 1, input_tokens: 0, output_tokens: 0 }),
-  });
-}
-
-interface Opened {
-  readonly attempt: Attempt;
-  readonly money: RealtimeMoney;
-  readonly upstream: WebSocket;
-}
-
-/** The first target, with the first of its credentials, that opens a session. Nothing was said to the client before. */
-async function openFirst(deps: RealtimeEndpointDeps, call: Call): Promise<Opened> {
-  const places = call.targets.flatMap(target =>
-    target.provider.credentials.map(credential => ({ target, credential })),
-  );
-  let last: GatewayError | undefined;
-  for (const [index, { target, credential }] of places.entries()) {
-    const number = index + 1;
-    const attempt: Attempt = {
-      call,
-      target,
-      credential,
-      number,
-      id: `${call.requestId}.${number}`,
-      trace: call.trace,
-      losses: [],
-    };
-    const money = moneyOf(deps, attempt);
-    try {
-      requireAllowed(deps, attempt);
-      await money.reserveNext();
-      const upstream = await dialRealtime(dialDeps(deps), attempt, betaOf(call));
-      return { attempt, money, upstream };
-    } catch (error) {
-      money.end();
-      last = GatewayError.from(error);
-      if (call.signal.aborted || last.kind === 'invalid_request') break;
-    }
-  }
-  throw last ?? new GatewayError('internal', 'No attempt was made', { reason: 'no_attempt_made' });
-}
-
-function dialDeps({ dialer, clock, limits }: RealtimeEndpointDeps) {
-  const { handshakeTimeoutMs, maxMessageBytes } = limits();
-  return { dialer, clock, handshakeTimeoutMs, maxMessageBytes };
-}
-
-function betaOf({ headers }: Call): Record<string, string> {
-  const beta = headers['openai-beta'];
-  return typeof beta === 'string' ? { 'openai-beta': beta } : {};
-}
-
-function moneyOf(deps: RealtimeEndpointDeps, attempt: Attempt): RealtimeMoney {
-  const { budgets, clock, usage: sink } = deps;
-  return new RealtimeMoney(
-    { budgets, clock, sink, pricesOf: model => deps.pricesOf(attempt.target.provider, model) },
-    attempt,
-  );
-}
-
-/** @throws GatewayError permission_denied. */
-function requireAllowed(deps: RealtimeEndpointDeps, { call, target }: Attempt): void {
-  const { provider, model, prices } = target;
-  const attributes = { provider: provider.name, model };
-  deps.policy.require(call.caller, { kind: 'model', name: call.route.alias, attributes }, call.protocol.name);
-  if (prices !== undefined || !deps.blocksUnpriced()) return;
-  throw new GatewayError(
-    'permission_denied',
-    `The model '${call.route.alias}' has no price, and unpriced models are blocked.`,
-    {
-      reason: 'model_unpriced',
-      param: 'model',
-    },
-  );
-}
-
 function accept(
   deps: RealtimeEndpointDeps,
   { request, socket, head, signal }: UpgradeRequest,
-  { attempt, money, upstream, pass }: Opened & { readonly pass: Pass },
+  { attempt, session }: { readonly attempt: Attempt; readonly session: RealtimeSession },
 ): void {
+  const { upstream, money } = session;
   const limits = deps.limits();
   const server = new WebSocketServer({
     noServer: true,
@@ -228,12 +135,13 @@ function accept(
   socket.once('close', () => {
     // A client whose handshake is no good was answered by the library, and never came.
     if (!isJoined) upstream.close(1001);
-    money.end();
-    pass.finish(money.used);
+    session.end(isJoined ? undefined : clientLeft());
   });
   server.handleUpgrade(request, socket, head, client => {
     isJoined = true;
     const reader = new RealtimeReader();
+    const names = { alias: attempt.call.route.alias, model: attempt.target.model };
+    const isTranscribing = isTranscription(attempt.call.request);
     const relay: RealtimeRelay = new RealtimeRelay({
       client,
       upstream,
@@ -241,7 +149,8 @@ function accept(
       signal,
       limits: { ...limits, maxWaitingBytes },
       renderError: error => errorEvent(error, attempt.call.requestId),
-      onEnd: () => money.end(),
+      fromClient: data => (isTranscribing ? nameTranscriber(data, names) : data),
+      onEnd: error => session.end(error),
       onUpstreamMessage(data) {
         money.passed(data.length);
         const event = reader.read(data);
@@ -259,5 +168,11 @@ function errorEvent(error: GatewayError, requestId: string): string {
     type: 'error',
     event_id: `event_${requestId}`,
     error: { ...body.error, event_id: null },
+  });
+}
+
+function clientLeft(): GatewayError {
+  return new GatewayError('cancelled', 'The client left before its session was open.', {
+    reason: 'client_gone',
   });
 }

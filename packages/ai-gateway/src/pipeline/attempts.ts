@@ -3,7 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { afterFailure, afterThrottling, backoffMs } from '@strata/shared/resilience/backoff.ts';
 import type { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
 import type { RetryQuota } from '@strata/shared/resilience/retry-quota.ts';
-import type { Answer, Attempt, Call } from '../domain/call.ts';
+import type { Answer, Attempt, Brought, Call } from '../domain/call.ts';
 import { AttemptFailure, failureTable } from '../domain/failure.ts';
 import type { Credential, ModelProvider } from '../domain/provider.ts';
 import { orderTargets, type Target } from '../domain/route.ts';
@@ -17,12 +17,12 @@ export interface AttemptPolicy {
   readonly maxWaitMs: number;
 }
 
-export interface AttemptsDeps {
+export interface AttemptsDeps<Result extends Brought> {
   readonly clock: Clock;
   /** Read once a call. */
   policy(): AttemptPolicy;
   /** One attempt with all its stages. @throws AttemptFailure */
-  perform(attempt: Attempt): Promise<Answer>;
+  perform(attempt: Attempt): Promise<Result>;
   /** Shared by all calls: bounds the retries under way. */
   readonly budget: RetryBudget;
   /** Bounds them over time, for each tenant at each provider: what keeps failing is asked little more than clients ask (F36). */
@@ -39,7 +39,9 @@ export interface AttemptsDeps {
  * as it takes. A kept connection that was closed as it was used costs one more attempt at the same place (F45). Between rounds it waits,
  * with jitter, and each further round must be granted by the retry budget. The failure table decides what is hopeless.
  */
-export function createAttempts(deps: AttemptsDeps): (call: Call) => Promise<Answer> {
+export function createAttempts<Result extends Brought>(
+  deps: AttemptsDeps<Result>,
+): (call: Call) => Promise<Result | Refusal> {
   const turns: Turns = new WeakMap();
   return async call => {
     const ended = deps.budget.begin();
@@ -51,7 +53,14 @@ export function createAttempts(deps: AttemptsDeps): (call: Call) => Promise<Answ
   };
 }
 
-async function goRounds(deps: AttemptsDeps, call: Call, turns: Turns): Promise<Answer> {
+/** An upstream's own refusal, which the client gets in place of an answer. */
+type Refusal = Extract<Answer, { type: 'refusal' }>;
+
+async function goRounds<Result extends Brought>(
+  deps: AttemptsDeps<Result>,
+  call: Call,
+  turns: Turns,
+): Promise<Result | Refusal> {
   const policy = deps.policy();
   const state: Progress = {
     places: placesOf(orderTargets(call.targets, deps.random), turns),
@@ -118,12 +127,12 @@ interface Failed {
 }
 
 /** Tries the places in order. Undefined when none answered; then `state` says who may be asked again. */
-async function goRound(
-  deps: AttemptsDeps,
+async function goRound<Result extends Brought>(
+  deps: AttemptsDeps<Result>,
   policy: AttemptPolicy,
   call: Call,
   state: Progress,
-): Promise<Answer | undefined> {
+): Promise<Result | Refusal | undefined> {
   const hopeful: Place[] = [];
   let passedBy: Target | undefined;
   for (const place of state.places) {
@@ -150,7 +159,7 @@ async function goRound(
   return undefined;
 }
 
-function isRepeatable(result: Answer | AttemptFailure): boolean {
+function isRepeatable(result: Brought | AttemptFailure): boolean {
   return result instanceof AttemptFailure && failureTable[result.class].repeatAtOnce;
 }
 
@@ -159,7 +168,10 @@ function openAttempt(call: Call, { target, credential }: Place, number: number):
   return { call, target, credential, number, id, trace: call.trace, losses: [] };
 }
 
-async function tryPlace(deps: AttemptsDeps, attempt: Attempt): Promise<Answer | AttemptFailure> {
+async function tryPlace<Result extends Brought>(
+  deps: AttemptsDeps<Result>,
+  attempt: Attempt,
+): Promise<Result | AttemptFailure> {
   const { call, target } = attempt;
   try {
     return await deps.perform(attempt);
@@ -179,7 +191,7 @@ async function tryPlace(deps: AttemptsDeps, attempt: Attempt): Promise<Answer | 
 
 /** Waits for the next round. Undefined when waiting is not worth it or not granted: then the failure is the answer. */
 async function mayGoOn(
-  deps: AttemptsDeps,
+  deps: Pick<AttemptsDeps<Brought>, 'budget' | 'quota' | 'clock' | 'random'>,
   policy: AttemptPolicy,
   { call, round, state }: { call: Call; round: number; state: Progress },
 ): Promise<(() => void) | undefined> {
@@ -209,7 +221,7 @@ function quotaKey({ call, target }: Attempt): string {
 }
 
 function takeQuota(
-  { quota }: AttemptsDeps,
+  { quota }: Pick<AttemptsDeps<Brought>, 'quota'>,
   state: Progress,
   attempt: Attempt,
   after: 'failure' | 'throttle',
@@ -227,7 +239,7 @@ function moreTelling(before: Failed | undefined, now: Failed): Failed {
 }
 
 /** The upstream's own words where they help the client, else an error of the gateway with the list of causes. */
-function answerFailure(call: Call, failed: Failed | undefined): Answer {
+function answerFailure(call: Call, failed: Failed | undefined): Refusal {
   if (failed === undefined) {
     throw new GatewayError('internal', 'No attempt was made', { reason: 'no_attempt_made' });
   }

@@ -3,23 +3,27 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer } from '@strata/shared/http/dialer.ts';
 import { joinPath } from '@strata/shared/http/origin.ts';
+import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import { createDeadline } from '@strata/shared/resilience/deadline.ts';
 import { WebSocket } from 'ws';
-import type { Attempt } from '../domain/call.ts';
-import { classify, refusalError } from '../domain/failure.ts';
+import type { Attempt, Call } from '../domain/call.ts';
+import { AttemptFailure, classify, failureTable, refusalError } from '../domain/failure.ts';
+import { readRetryAfter } from '../domain/retry-after.ts';
 import { readErrorCodes } from '../protocols/openai-chat/errors.ts';
-import { parseObject } from '../protocols/read-json.ts';
+import { isTranscription, transcriptionIntent } from '../protocols/openai-realtime/client-events.ts';
+import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
 
 export interface DialRealtimeDeps {
   readonly dialer: Dialer;
   readonly clock: Clock;
   readonly handshakeTimeoutMs: number;
   readonly maxMessageBytes: number;
+  readonly maxRetryAfterMs: number;
 }
 
 const maxErrorBytes = 64 * 1024;
 
-/** Opens a WebSocket to the target of an attempt, over a connection that the dialer has checked. @throws GatewayError */
+/** Opens a WebSocket to the target of an attempt, over a connection that the dialer has checked. @throws AttemptFailure, GatewayError */
 export async function dialRealtime(
   deps: DialRealtimeDeps,
   attempt: Attempt,
@@ -28,7 +32,10 @@ export async function dialRealtime(
   const { call, target, credential } = attempt;
   const { provider, model } = target;
   const { origin } = provider;
-  const path = provider.speaks.get(call.protocol.name)?.path({ model, isStream: true }) ?? '';
+  const path = sessionPath(
+    provider.speaks.get(call.protocol.name)?.path({ model, isStream: true }) ?? '',
+    call,
+  );
   const deadline = createDeadline({
     clock: deps.clock,
     ms: deps.handshakeTimeoutMs,
@@ -36,7 +43,7 @@ export async function dialRealtime(
     parent: call.signal,
   });
   try {
-    const headers = { ...provider.headers, ...more };
+    const headers = { ...provider.headers, ...more, traceparent: formatTraceparent(attempt.trace) };
     const { signal } = deadline;
     const outgoing = { method: 'GET', origin, path, headers, body: Buffer.alloc(0), signal } as const;
     const proof = await credential.authorize(outgoing);
@@ -50,16 +57,28 @@ export async function dialRealtime(
       perMessageDeflate: false,
       followRedirects: false,
     });
-    return await opened(upstream, { signal, provider: provider.name });
+    return await opened(upstream, { ...deps, signal, provider: provider.name });
   } finally {
     deadline.close();
   }
 }
 
-function opened(
-  upstream: WebSocket,
-  { signal, provider }: { signal: AbortSignal; provider: string },
-): Promise<WebSocket> {
+/** A session that only writes down what is said has no model in its address. */
+function sessionPath(path: string, { request }: Call): string {
+  if (!isTranscription(request)) return path;
+  const url = new URL(path, 'ws://session');
+  url.searchParams.delete('model');
+  url.searchParams.set('intent', transcriptionIntent);
+  return `${url.pathname}${url.search}`;
+}
+
+interface Opening extends Pick<DialRealtimeDeps, 'clock' | 'maxRetryAfterMs'> {
+  readonly signal: AbortSignal;
+  readonly provider: string;
+}
+
+function opened(upstream: WebSocket, opening: Opening): Promise<WebSocket> {
+  const { signal, provider } = opening;
   return new Promise((resolve, reject) => {
     const leave = () => {
       upstream.terminate();
@@ -83,7 +102,7 @@ function opened(
     });
     upstream.once('unexpected-response', (_request, response: IncomingMessage) => {
       end();
-      void refusal(response, provider).then(error => {
+      void refusal(response, opening).then(error => {
         reject(error);
         upstream.terminate();
       });
@@ -91,7 +110,10 @@ function opened(
   });
 }
 
-async function refusal(response: IncomingMessage, provider: string): Promise<GatewayError> {
+async function refusal(
+  response: IncomingMessage,
+  { provider, clock, maxRetryAfterMs }: Opening,
+): Promise<AttemptFailure | GatewayError> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
@@ -107,7 +129,11 @@ async function refusal(response: IncomingMessage, provider: string): Promise<Gat
       cause,
     });
   }
-  const body = parseObject(Buffer.concat(chunks)) ?? {};
+  const body = Buffer.concat(chunks);
   const status = response.statusCode ?? 0;
-  return refusalError(classify(status, readErrorCodes(body)), { provider, status, retryAfterMs: undefined });
+  const failureClass = classify(status, readErrorCodes(parseObject(body) ?? {}));
+  const retryAfterMs = readRetryAfter(response.headers, { nowMs: clock.now(), capMs: maxRetryAfterMs });
+  const said = failureTable[failureClass].showUpstreamError ? readErrorMessage(body) : undefined;
+  const error = refusalError(failureClass, { provider, status, retryAfterMs, said });
+  return new AttemptFailure(failureClass, error, { status });
 }

@@ -3,7 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Budgets, Reservation } from '@strata/shared/money/budgets.ts';
 import { costOf, type PriceList } from '@strata/shared/money/price.ts';
 import { spenderOf } from '@strata/shared/money/spender.ts';
-import { inputTokens, outputTokens, type Usage, type UsageReport } from '@strata/shared/money/usage.ts';
+import { addUsage, type Usage, type UsageReport } from '@strata/shared/money/usage.ts';
 import { worstCaseCost } from '@strata/shared/money/worst-case.ts';
 import { usageRecord } from '../domain/attempt-record.ts';
 import type { Attempt } from '../domain/call.ts';
@@ -47,11 +47,16 @@ export class RealtimeMoney {
   /** Events are taken one after another, in their order. */
   #turn: Promise<void> = Promise.resolve();
   #isOver = false;
-  readonly used = { input_tokens: 0, output_tokens: 0 };
+  #total: Usage | undefined;
 
   constructor(deps: RealtimeMoneyDeps, attempt: Attempt) {
     this.#deps = deps;
     this.#attempt = attempt;
+  }
+
+  /** What all answers of the session used; undefined when none said so. Transcripts, which another model made, are not in it. */
+  get total(): Usage | undefined {
+    return this.#total;
   }
 
   /** Sets the worst case of one more answer aside. @throws GatewayError budget_exceeded. */
@@ -119,8 +124,7 @@ export class RealtimeMoney {
     this.#answering.delete(responseId);
     if (report !== undefined) {
       this.#lastUsage = report.usage;
-      this.used.input_tokens += inputTokens(report.usage);
-      this.used.output_tokens += outputTokens(report.usage);
+      this.#total = addUsage(this.#total, report.usage);
     }
     await this.#bookWhole(this.#attempt, answering, report);
     if (this.#refused === undefined || this.#answering.size > 0) return;
@@ -128,20 +132,28 @@ export class RealtimeMoney {
     this.#refused = undefined;
   }
 
-  #bookTranscript(model: string | undefined, report: UsageReport | undefined): Promise<void> {
+  /** @throws GatewayError budget_exceeded when nothing is left for it: it is booked, and the last one. */
+  async #bookTranscript(model: string | undefined, report: UsageReport | undefined): Promise<void> {
     const { target } = this.#attempt;
     const prices = model === undefined ? undefined : this.#deps.pricesOf(model);
     const attempt = { ...this.#attempt, target: { ...target, model: model ?? 'unknown', prices } };
-    return this.#bookWhole(attempt, this.#open(undefined), report);
+    await this.#bookWhole(attempt, this.#open(undefined), report);
   }
 
   /** What nothing was set aside for is set aside now, when its cost is known. */
   async #bookWhole(attempt: Attempt, answering: Answering, report: UsageReport | undefined): Promise<void> {
     const cost = report && costOf(report.usage, attempt.target.prices);
-    const reservation =
-      answering.reservation ??
-      (cost === undefined ? undefined : await this.#reserve(() => cost).catch(() => undefined));
-    this.#record(attempt, { ...answering, reservation }, report, 'complete');
+    if (answering.reservation !== undefined || cost === undefined) {
+      this.#record(attempt, answering, report, 'complete');
+      return;
+    }
+    try {
+      const reservation = await this.#reserve(() => cost);
+      this.#record(attempt, { ...answering, reservation }, report, 'complete');
+    } catch (error) {
+      this.#record(attempt, answering, report, 'complete');
+      throw error;
+    }
   }
 
   #reserve(worstCase: () => bigint | undefined): Promise<Reservation | undefined> {

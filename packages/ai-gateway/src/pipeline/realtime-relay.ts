@@ -16,11 +16,14 @@ export interface RelayOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly limits: RelayLimits;
+  /** What goes to the upstream in place of a message of the client. */
+  fromClient(data: Buffer): Buffer;
   /** Told of each message of the upstream after it was passed on. */
   onUpstreamMessage(data: Buffer): void;
   /** The event that tells the client why the gateway ends the session. */
   renderError(error: GatewayError): string;
-  onEnd(): void;
+  /** `error`: why the gateway ended it, or the upstream broke it off. */
+  onEnd(error: GatewayError | undefined): void;
 }
 
 const pingEveryMs = 30_000;
@@ -45,8 +48,8 @@ export class RealtimeRelay {
     this.#options = options;
     const { client, upstream, clock, limits, signal } = options;
     this.#lastHeardMs = clock.monotonic();
-    this.#pass(client, upstream, () => {});
-    this.#pass(upstream, client, options.onUpstreamMessage);
+    this.#pass(client, upstream, options.fromClient);
+    this.#pass(upstream, client, undefined, options.onUpstreamMessage);
     for (const side of [client, upstream]) side.on('pong', () => this.#heard());
     signal.addEventListener('abort', this.#onAbort, { once: true });
     this.#timers.push(clock.schedule(limits.maxSessionMs, () => this.fail(sessionOver())));
@@ -59,7 +62,7 @@ export class RealtimeRelay {
     if (this.#isOver) return;
     const { client, renderError } = this.#options;
     if (client.readyState === client.OPEN) client.send(renderError(error));
-    this.#end(codeOf(error), error.reason);
+    this.#end(codeOf(error), error.reason, error);
   }
 
   readonly #onAbort = (): void => {
@@ -67,7 +70,12 @@ export class RealtimeRelay {
     if (reason.kind !== 'cancelled') this.fail(reason); // of a client that left, its own `close` says more
   };
 
-  #pass(from: WebSocket, to: WebSocket, seen: (data: Buffer) => void): void {
+  #pass(
+    from: WebSocket,
+    to: WebSocket,
+    change: ((data: Buffer) => Buffer) | undefined,
+    seen?: (data: Buffer) => void,
+  ): void {
     let stall: Scheduled | undefined;
     const caughtUp = () => {
       if (to.bufferedAmount > this.#options.limits.maxWaitingBytes / 2) return;
@@ -78,14 +86,14 @@ export class RealtimeRelay {
     from.on('message', (data: RawData, isBinary: boolean) => {
       if (this.#isOver) return;
       this.#heard();
-      const bytes = asBuffer(data);
+      const bytes = isBinary || change === undefined ? asBuffer(data) : change(asBuffer(data));
       to.send(bytes, { binary: isBinary }, caughtUp);
       if (to.bufferedAmount > this.#options.limits.maxWaitingBytes && !from.isPaused) {
         from.pause();
         const { clock, limits } = this.#options;
         stall = clock.schedule(limits.clientStallMs, () => this.#end(goingAway, 'not reading'));
       }
-      if (!isBinary) seen(bytes);
+      if (!isBinary) seen?.(bytes);
     });
     from.on('close', (code, reason) => {
       stall?.cancel();
@@ -105,7 +113,7 @@ export class RealtimeRelay {
     this.#end(isSendable(code) ? code : code === 1006 ? goingAway : 1000, reason.toString('utf8'));
   }
 
-  #end(code: number, reason: string): void {
+  #end(code: number, reason: string, error?: GatewayError): void {
     if (this.#isOver) return;
     this.#isOver = true;
     const { client, upstream, signal, clock } = this.#options;
@@ -118,7 +126,7 @@ export class RealtimeRelay {
       if (side.readyState === side.CLOSED) cut.cancel();
       else side.once('close', () => cut.cancel());
     }
-    this.#options.onEnd();
+    this.#options.onEnd(error);
   }
 
   #heard(): void {

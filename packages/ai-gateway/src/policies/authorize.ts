@@ -1,7 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
-import type { Stage } from '@strata/shared/pipeline.ts';
-import type { Answer, Attempt } from '../domain/call.ts';
+import type { AttemptStage } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import { mayUse } from '../domain/route.ts';
 
@@ -9,7 +8,7 @@ import { mayUse } from '../domain/route.ts';
  * Asks before every attempt, not once a request, whether the caller may use the model (A13), and whether a policy forbids it at this very
  * target: then the next one is tried.
  */
-export function createAuthorize(policy: Pick<PolicyGuard, 'require'>): Stage<Attempt, Answer> {
+export function createAuthorize(policy: Pick<PolicyGuard, 'require'>): AttemptStage {
   return (attempt, next) => {
     const { caller, route, protocol } = attempt.call;
     if (!mayUse(caller.scopes.models, route.alias)) return Promise.reject(notAllowed(route.alias));

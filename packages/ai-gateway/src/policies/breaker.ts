@@ -1,7 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Breaker } from '@strata/shared/resilience/breaker.ts';
-import type { Answer, Attempt } from '../domain/call.ts';
+import { type Attempt, type AttemptStage, type Brought, lastingOf } from '../domain/call.ts';
 import { AttemptFailure, type FailureClass, failureTable } from '../domain/failure.ts';
 import { placeId } from '../domain/route.ts';
 
@@ -9,9 +8,9 @@ import { placeId } from '../domain/route.ts';
  * Keeps attempts away from a target that fails again and again: they fail here at once and the next target answers. Only what
  * the failure table counts against a target opens its circuit, so one bad caller never cools it down.
  */
-export function createBreakerStage(deps: { breaker: Breaker }): Stage<Attempt, Answer> {
+export function createBreakerStage(deps: { breaker: Breaker }): AttemptStage {
   const { breaker } = deps;
-  return async (attempt, next) => {
+  return async <Result extends Brought>(attempt: Attempt, next: () => Promise<Result>) => {
     const { provider } = attempt.target;
     const id = placeId(attempt.target, attempt.credential);
     const verdict = breaker.ask(id);
@@ -21,7 +20,7 @@ export function createBreakerStage(deps: { breaker: Breaker }): Stage<Attempt, A
       else if (failureTable[failure].countsAgainstTarget) breaker.failed(id);
       else if (verdict === 'probe') breaker.succeeded(id); // it refused, so it is there
     };
-    let answer: Answer;
+    let answer: Result;
     try {
       answer = await next();
     } catch (error) {
@@ -29,11 +28,9 @@ export function createBreakerStage(deps: { breaker: Breaker }): Stage<Attempt, A
       throw error;
     }
     breaker.succeeded(id);
-    if (answer.type === 'stream') {
-      answer.stream.onEnd(({ outcome, failure }) => {
-        if (outcome === 'cut') failed(failure);
-      });
-    }
+    lastingOf(answer)?.onEnd(({ outcome, failure }) => {
+      if (outcome === 'cut') failed(failure);
+    });
     return answer;
   };
 }

@@ -1,10 +1,9 @@
-import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Budgets } from '@strata/shared/money/budgets.ts';
 import { spenderOf } from '@strata/shared/money/spender.ts';
 import { worstCaseCost } from '@strata/shared/money/worst-case.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Answer, AnswerStream, Attempt, StreamSink } from '../domain/call.ts';
-import { AttemptFailure } from '../domain/failure.ts';
+import { tooDear } from '../domain/failure.ts';
 import { askedServiceTier, asksNoModel, type Spending, tokenBounds } from '../domain/spending.ts';
 
 /**
@@ -21,7 +20,7 @@ export function createBudgetStage(budgets: Budgets): Stage<Attempt, Answer> {
     const reservation = await budgets
       .reserve(spender, () => mostOf(attempt))
       .catch(error => {
-        throw passedBy(error);
+        throw tooDear(error);
       });
     if (reservation === undefined) return next();
     const spending: Spending = { reservation, answerBytes: 0 };
@@ -37,11 +36,6 @@ function mostOf(attempt: Attempt): bigint | undefined {
   const { prices, provider } = attempt.target;
   if (asksNoModel(protocol, provider)) return 0n;
   return worstCaseCost(prices, tokenBounds(request, prices), askedServiceTier(request));
-}
-
-function passedBy(error: unknown): unknown {
-  const isTooDear = error instanceof GatewayError && error.kind === 'budget_exceeded';
-  return isTooDear ? new AttemptFailure('quota', error) : error;
 }
 
 /** Counts what goes to the client, for the estimate where the upstream does not say. */

@@ -1,14 +1,13 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { outputTokens } from '@strata/shared/money/usage.ts';
-import type { Stage } from '@strata/shared/pipeline.ts';
 import {
   AdaptiveConcurrency,
   type ConcurrencyOptions,
   type Learned,
   type Leave,
 } from '@strata/shared/resilience/concurrency.ts';
-import type { Answer, Attempt } from '../domain/call.ts';
+import { type Attempt, type AttemptStage, type Brought, lastingOf } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import { priorityOf } from '../domain/priority.ts';
 import { placeId } from '../domain/route.ts';
@@ -24,7 +23,7 @@ export function createConcurrency(deps: {
   clock: Clock;
   /** At start. */
   options: ConcurrencyOptions;
-}): Stage<Attempt, Answer> {
+}): AttemptStage {
   const { clock } = deps;
   const places = new Map<string, AdaptiveConcurrency>();
 
@@ -38,11 +37,11 @@ export function createConcurrency(deps: {
     return made;
   }
 
-  return async (attempt, next) => {
+  return async <Result extends Brought>(attempt: Attempt, next: () => Promise<Result>) => {
     const place = placeOf(attempt);
     const leave = place.tryEnter() ?? (await enter(place, attempt));
     const startedAtMs = clock.monotonic();
-    let answer: Answer;
+    let answer: Result;
     try {
       answer = await next();
     } catch (error) {
@@ -50,12 +49,10 @@ export function createConcurrency(deps: {
       throw error;
     }
     const tookMs = clock.monotonic() - startedAtMs;
-    if (answer.type === 'stream') {
-      const learned = firstEvent(attempt, answer.stream.hasContent, tookMs);
-      answer.stream.onEnd(() => leave(learned));
-    } else {
-      leave(wholeAnswer(attempt, answer, tookMs));
-    }
+    const learned = learnedOf(attempt, answer, tookMs);
+    const lasting = lastingOf(answer);
+    if (lasting === undefined) leave(learned);
+    else lasting.onEnd(() => leave(learned));
     return answer;
   };
 }
@@ -78,18 +75,24 @@ function learnedFrom({ call }: Attempt, error: unknown): Learned {
   return { outcome: isLate || saysSo ? 'overloaded' : 'ignored' };
 }
 
-function firstEvent({ call }: Attempt, hasContent: boolean, tookMs: number): Learned {
-  if (!hasContent) return { outcome: 'ignored' };
-  return { outcome: 'ok', kind: `${call.protocol.operation} first event`, took: tookMs };
-}
-
-/** A long answer takes long by itself, so where its length is known the time of a token is what counts. */
-function wholeAnswer({ call }: Attempt, answer: Answer, tookMs: number): Learned {
-  if (answer.type !== 'whole') return { outcome: 'ignored' };
-  const usage = answer.facts.report?.usage;
-  const tokens = usage === undefined ? 0 : outputTokens(usage);
-  if (tokens === 0) return { outcome: 'ok', kind: `${call.protocol.operation} whole`, took: tookMs };
-  return { outcome: 'ok', kind: `${call.protocol.operation} token`, took: tookMs / tokens };
+function learnedOf({ call }: Attempt, answer: Brought, tookMs: number): Learned {
+  const { operation } = call.protocol;
+  switch (answer.type) {
+    case 'refusal':
+      return { outcome: 'ignored' };
+    case 'session':
+      return { outcome: 'ok', kind: `${operation} opened`, took: tookMs };
+    case 'stream':
+      if (!answer.stream.hasContent) return { outcome: 'ignored' };
+      return { outcome: 'ok', kind: `${operation} first event`, took: tookMs };
+    case 'whole': {
+      // A long answer takes long by itself, so where its length is known the time of a token is what counts.
+      const usage = answer.facts.report?.usage;
+      const tokens = usage === undefined ? 0 : outputTokens(usage);
+      if (tokens === 0) return { outcome: 'ok', kind: `${operation} whole`, took: tookMs };
+      return { outcome: 'ok', kind: `${operation} token`, took: tookMs / tokens };
+    }
+  }
 }
 
 function forgetIdle(places: Map<string, AdaptiveConcurrency>): void {

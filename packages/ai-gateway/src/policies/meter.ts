@@ -1,9 +1,25 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
 import { type AttemptEnding, usageRecord } from '../domain/attempt-record.ts';
-import { type Answer, type Attempt, isLeft } from '../domain/call.ts';
+import { type Answer, type Attempt, type AttemptStage, isLeft } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import type { UsageSink } from '../domain/usage-record.ts';
+
+/** Writes the record of an attempt that failed. For what is booked piece by piece once it has begun. */
+export function createFailureMeter(deps: { clock: Clock; sink: UsageSink }): AttemptStage {
+  const { clock, sink } = deps;
+  return async (attempt, next) => {
+    const startedAtMs = clock.now();
+    const started = clock.monotonic();
+    try {
+      return await next();
+    } catch (error) {
+      const time = { startedAtMs, durationMs: clock.monotonic() - started };
+      sink.record(usageRecord(attempt, failedEnding(attempt, error), time));
+      throw error;
+    }
+  };
+}
 
 /** Writes exactly one usage record an attempt, when its last byte has passed or it has failed (A7). */
 export function createMeter(deps: { clock: Clock; sink: UsageSink }): Stage<Attempt, Answer> {

@@ -2,25 +2,25 @@ import { LimitExceeded } from '@strata/shared/limits/limit-answer.ts';
 import type { Limiter, Pass } from '@strata/shared/limits/limiter.ts';
 import { subjectsOf } from '@strata/shared/money/spender.ts';
 import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
-import type { Stage } from '@strata/shared/pipeline.ts';
-import type { Answer, Call } from '../domain/call.ts';
+import { type Brought, type Call, type CallStage, lastingOf } from '../domain/call.ts';
 import { estimatedTokens } from '../domain/spending.ts';
 
 /**
  * Counts the request against every limit of its caller, model and preferred provider, in one step, before anything else is done for it. Tokens
  * are taken by estimate and corrected by what was used; a place of a concurrency limit is kept until the last byte.
  */
-export function createRateLimit(limiter: Limiter): Stage<Call, Answer> {
-  return async (call, next) => {
+export function createRateLimit(limiter: Limiter): CallStage {
+  return async <Result extends Brought>(call: Call, next: () => Promise<Result>) => {
     const pass = await admit(limiter, call);
-    let answer: Answer;
+    let answer: Result;
     try {
       answer = await next();
     } catch (error) {
       pass.finish({ input_tokens: 0, output_tokens: 0 });
       throw error;
     }
-    if (answer.type === 'stream') answer.stream.onEnd(({ facts }) => finish(pass, facts.report?.usage));
+    const lasting = lastingOf(answer);
+    if (lasting !== undefined) lasting.onEnd(({ facts }) => finish(pass, facts.report?.usage));
     else finish(pass, answer.type === 'whole' ? answer.facts.report?.usage : undefined);
     return answer;
   };

@@ -1,12 +1,11 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { pricesOfService } from '@strata/shared/money/price.ts';
-import type { Stage } from '@strata/shared/pipeline.ts';
-import type { Answer, Attempt } from '../domain/call.ts';
+import type { AttemptStage } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import { askedServiceTier, asksNoModel } from '../domain/spending.ts';
 
 /** Passes by a target whose cost nobody could count, where the operator wants that ($-2). The next target may have a price. */
-export function createRefuseUnpriced(mode: () => 'warn' | 'block'): Stage<Attempt, Answer> {
+export function createRefuseUnpriced(mode: () => 'warn' | 'block'): AttemptStage {
   return (attempt, next) => {
     const { call, target } = attempt;
     if (mode() === 'warn' || asksNoModel(call.protocol, target.provider)) return next();

@@ -1,7 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Stage } from '@strata/shared/pipeline.ts';
-import type { Answer, Attempt } from '../domain/call.ts';
+import type { Attempt, AttemptStage } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import { placeId } from '../domain/route.ts';
 
@@ -10,7 +9,7 @@ import { placeId } from '../domain/route.ts';
  * learns how long to wait. Only a provider's own `Retry-After` counts, and only for limits of rate: those are the account's,
  * never the fault of one caller.
  */
-export function createRest(deps: { clock: Clock }): Stage<Attempt, Answer> {
+export function createRest(deps: { clock: Clock }): AttemptStage {
   const restsUntilMs = new Map<string, number>(); // one entry a configured target and credential
   return async (attempt, next) => {
     const { target } = attempt;

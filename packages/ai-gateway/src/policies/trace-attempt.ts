@@ -2,22 +2,22 @@ import { type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry
 import { parentOf } from '@strata/shared/http/trace-context.ts';
 import { costOf } from '@strata/shared/money/price.ts';
 import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
-import type { Stage } from '@strata/shared/pipeline.ts';
 import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
-import { type Answer, type Attempt, isLeft } from '../domain/call.ts';
+import { type Attempt, type AttemptStage, type Brought, isLeft, lastingOf } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
 import { givenServiceTier } from '../domain/spending.ts';
 
 /** One client span an attempt (GenAI semantic conventions). The upstream is told this span as its parent. */
-export function createTraceAttempt(deps: { tracer: Tracer }): Stage<Attempt, Answer> {
-  return async (attempt, next) => {
+export function createTraceAttempt(deps: { tracer: Tracer }): AttemptStage {
+  return async <Result extends Brought>(attempt: Attempt, next: () => Promise<Result>) => {
     const span = openSpan(deps.tracer, attempt);
     attempt.trace = span.spanContext();
     try {
       const answer = await next();
-      if (answer.type === 'stream') {
-        answer.stream.onEnd(({ facts, failure, outcome }) => {
+      const lasting = lastingOf(answer);
+      if (lasting !== undefined) {
+        lasting.onEnd(({ facts, failure, outcome }) => {
           describe(span, attempt, facts);
           if (outcome !== 'answered') fail(span, failure ?? outcome);
           span.end();

@@ -1,14 +1,13 @@
 import { type Span, SpanKind, type Tracer } from '@opentelemetry/api';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { parentOf } from '@strata/shared/http/trace-context.ts';
-import type { Stage } from '@strata/shared/pipeline.ts';
 import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
-import type { Answer, Call } from '../domain/call.ts';
+import { type Brought, type Call, type CallStage, lastingOf } from '../domain/call.ts';
 import { describe, fail } from './trace-attempt.ts';
 
 /** One server span a request: who asked, for which model, what came of it and what it cost. Attempts are its children. */
-export function createTraceCall(deps: { tracer: Tracer }): Stage<Call, Answer> {
-  return async (call, next) => {
+export function createTraceCall(deps: { tracer: Tracer }): CallStage {
+  return async <Result extends Brought>(call: Call, next: () => Promise<Result>) => {
     const span = openSpan(deps.tracer, call);
     call.trace = span.spanContext();
     try {
@@ -23,25 +22,21 @@ export function createTraceCall(deps: { tracer: Tracer }): Stage<Call, Answer> {
   };
 }
 
-function finish(span: Span, answer: Answer): void {
+function finish(span: Span, answer: Brought): void {
   const { attempt } = answer;
   span.setAttribute(attributes.attempt, attempt.number);
-  switch (answer.type) {
-    case 'whole':
-      describe(span, attempt, answer.facts);
+  const lasting = lastingOf(answer);
+  if (lasting !== undefined) {
+    lasting.onEnd(({ facts, failure, outcome }) => {
+      describe(span, attempt, facts);
+      if (outcome !== 'answered') fail(span, failure ?? outcome);
       span.end();
-      return;
-    case 'refusal':
-      fail(span, String(answer.refusal.status));
-      span.end();
-      return;
-    case 'stream':
-      answer.stream.onEnd(({ facts, failure, outcome }) => {
-        describe(span, attempt, facts);
-        if (outcome !== 'answered') fail(span, failure ?? outcome);
-        span.end();
-      });
+    });
+    return;
   }
+  if (answer.type === 'whole') describe(span, attempt, answer.facts);
+  if (answer.type === 'refusal') fail(span, String(answer.refusal.status));
+  span.end();
 }
 
 function openSpan(tracer: Tracer, call: Call): Span {

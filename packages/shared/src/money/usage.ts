@@ -73,6 +73,17 @@ export class TokenCounter {
   }
 }
 
+/** Both together, bucket by bucket. */
+export function addUsage(left: Usage | undefined, right: Usage): Usage {
+  if (left === undefined) return right;
+  const sum: Record<string, number> = {};
+  for (const bucket of usageBuckets) {
+    const tokens = (left[bucket] ?? 0) + (right[bucket] ?? 0);
+    if (tokens > 0 || right[bucket] !== undefined) sum[bucket] = tokens;
+  }
+  return { ...right, ...sum };
+}
+
 export function inputTokens(usage: Usage): number {
   const { audioInput = 0, imageInput = 0 } = usage;
   return usage.input + usage.cacheRead + usage.cacheWrite + usage.cacheWrite1h + audioInput + imageInput;
