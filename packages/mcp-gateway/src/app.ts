@@ -205,7 +205,7 @@ export async function createMcpGateway(
 
   const askAll = () => {
     for (const upstream of directory.list()) {
-      void facts.hello(upstream, AbortSignal.timeout(upstream.policy.openTimeoutMs));
+      void facts.hello(upstream, 'modern', AbortSignal.timeout(upstream.policy.openTimeoutMs));
     }
   };
   const apply = ({ configs, hidden }: EffectiveServers) => {

@@ -45,6 +45,8 @@ export interface Upstream {
   readonly name: string;
   readonly transport: 'pipe' | 'tcp';
   readonly policy: UpstreamPolicy;
+  /** Whether it speaks both eras, each to the clients of that era. */
+  readonly hasBothEras: boolean;
   /** A conversation, opened at its first `ready()`. Whoever asks for it closes it. */
   createChannel(hello: ClientHello, owner: ChannelOwner): Channel;
   /** Ends every conversation and whatever runs for it. */

@@ -1,5 +1,5 @@
 import type { ClientHello } from '../domain/capabilities.ts';
-import { newestLegacyVersion } from '../domain/protocol-versions.ts';
+import { modernVersion } from '../domain/protocol-versions.ts';
 
 /** How the gateway presents itself, to clients and to servers. */
 export const gatewayInfo = {
@@ -10,7 +10,7 @@ export const gatewayInfo = {
 
 /** The gateway as a client of its own: it answers no questions, so it claims nothing. */
 export const gatewayHello: ClientHello = {
-  protocolVersion: newestLegacyVersion,
+  protocolVersion: modernVersion,
   capabilities: {},
   clientInfo: gatewayInfo,
 };

@@ -84,7 +84,7 @@ async function ask(options: Asked, era: Era) {
     usable.map(async upstream => ({
       server: upstream.name,
       isShared: upstream.policy.sharing === 'shared',
-      hello: await facts.hello(upstream, signal),
+      hello: await facts.hello(upstream, era, signal),
     })),
   );
   const missing = known.filter(each => each.hello === undefined).map(each => ({ server: each.server }));

@@ -2,14 +2,14 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { hasTasks, type ServerHello, serverCapabilitiesFor } from '../domain/capabilities.ts';
-import type { Era } from '../domain/protocol-versions.ts';
+import { type Era, eraOf } from '../domain/protocol-versions.ts';
 import type { ChannelOwner, Upstream } from '../domain/upstream.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { gatewayHello } from './gateway-identity.ts';
 
 type Fact =
   | { readonly status: 'asking'; readonly answer: Promise<ServerHello | undefined> }
-  | { readonly status: 'known'; readonly hello: ServerHello }
+  | { readonly status: 'known'; readonly hellos: Readonly<Partial<Record<Era, ServerHello>>> }
   | { readonly status: 'down'; readonly untilMs: number };
 
 /** A server that could not be reached is asked again at the next need after this. */
@@ -37,10 +37,13 @@ export class ServerFacts {
     this.#log = log;
   }
 
-  /** `undefined` when the server cannot be reached, or did not answer before the signal. */
-  async hello(upstream: Upstream, signal: AbortSignal): Promise<ServerHello | undefined> {
+  /**
+   * What it says to clients of this era, or of the other when that is all it speaks. `undefined` when the server cannot be reached, or did not
+   * answer before the signal.
+   */
+  async hello(upstream: Upstream, era: Era, signal: AbortSignal): Promise<ServerHello | undefined> {
     const fact = this.#facts.get(upstream);
-    if (fact?.status === 'known') return fact.hello;
+    if (fact?.status === 'known') return helloFor(fact.hellos, era);
     if (fact?.status === 'down' && fact.untilMs > this.#clock.monotonic()) return undefined;
     const answer = fact?.status === 'asking' ? fact.answer : this.#ask(upstream);
     return withSignal(answer, signal).catch(() => undefined);
@@ -51,12 +54,18 @@ export class ServerFacts {
     return upstreams.some(upstream => {
       const fact = this.#facts.get(upstream);
       const isShared = upstream.policy.sharing === 'shared';
-      return fact?.status === 'known' && hasTasks(serverCapabilitiesFor(fact.hello, era, isShared));
+      const hello = fact?.status === 'known' ? helloFor(fact.hellos, era) : undefined;
+      return hello !== undefined && hasTasks(serverCapabilitiesFor(hello, era, isShared));
     });
   }
 
   learn(upstream: Upstream, hello: ServerHello): void {
-    this.#facts.set(upstream, { status: 'known', hello });
+    const known = this.#facts.get(upstream);
+    const others = upstream.hasBothEras && known?.status === 'known' ? known.hellos : {};
+    this.#facts.set(upstream, {
+      status: 'known',
+      hellos: { ...others, [eraOf(hello.protocolVersion)]: hello },
+    });
   }
 
   /** Asks the server now, in a conversation that is closed again. @throws GatewayError upstream_failed, timeout */
@@ -98,4 +107,8 @@ export class ServerFacts {
       return undefined;
     }
   }
+}
+
+function helloFor(hellos: Readonly<Partial<Record<Era, ServerHello>>>, era: Era): ServerHello | undefined {
+  return hellos[era] ?? hellos.modern ?? hellos.legacy;
 }

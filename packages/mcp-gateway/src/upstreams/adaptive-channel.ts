@@ -4,11 +4,12 @@ import type { ResponseFrame } from '../domain/frame.ts';
 import type { Era } from '../domain/protocol-versions.ts';
 import type { Channel, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
 import { isModernCode } from '../wire/modern/meta.ts';
-import type { Discovered, UpstreamEra } from './era.ts';
+import { type Discovered, eraFor, type UpstreamEra } from './era.ts';
 
 export interface AdaptiveChannelOptions {
   readonly upstream: Upstream;
   readonly era: UpstreamEra;
+  readonly clientEra: Era;
   readonly ask: () => Promise<Discovered>;
   readonly create: (era: Era) => Channel;
 }
@@ -86,16 +87,16 @@ export class AdaptiveChannel implements Channel {
   }
 
   async #channel(): Promise<Channel> {
-    const { era, ask, create } = this.#options;
+    const { era, clientEra, ask, create } = this.#options;
     if (this.#isEnded) throw this.#ended();
     if (this.#current && !this.#isDoubtful) return this.#current.channel;
     if (this.#isDoubtful) era.forget();
     this.#isDoubtful = false;
-    const discovered = await era.decide(ask);
+    const spoken = eraFor(await era.decide(ask), clientEra);
     if (this.#isEnded) throw this.#ended();
-    if (this.#current?.era === discovered.era) return this.#current.channel;
+    if (this.#current?.era === spoken) return this.#current.channel;
     this.#current?.channel.close().catch(() => {}); // it speaks what the server does not, whatever its goodbye came to
-    this.#current = { era: discovered.era, channel: create(discovered.era) };
+    this.#current = { era: spoken, channel: create(spoken) };
     void this.#current.channel.watchLists(this.#isWatching); // never rejects
     return this.#current.channel;
   }

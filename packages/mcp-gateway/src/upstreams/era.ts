@@ -1,8 +1,14 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { isObject, type ServerHello } from '../domain/capabilities.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
-import { type Era, modernVersion } from '../domain/protocol-versions.ts';
+import {
+  type Era,
+  isLegacyVersion,
+  modernVersion,
+  newestLegacyVersion,
+} from '../domain/protocol-versions.ts';
 import { errorCodeOf, rawText } from '../wire/frame.ts';
+import { stringAt } from '../wire/json-text.ts';
 import { requestHeaders } from '../wire/modern/headers.ts';
 import { hopMeta, isModernCode } from '../wire/modern/meta.ts';
 import { askOn, SessionLost } from './ask.ts';
@@ -10,7 +16,13 @@ import type { Connection } from './connection.ts';
 
 /** What a server answered to `server/discover`. */
 export type Discovered =
-  | { readonly era: 'modern'; readonly hello: ServerHello; readonly freshForMs: number }
+  | {
+      readonly era: 'modern';
+      readonly hello: ServerHello;
+      readonly freshForMs: number;
+      /** It takes `initialize` too: clients with sessions are spoken for in their own era. */
+      readonly hasSessions: boolean;
+    }
   /** It does not know the method, or no version of that era which we speak. */
   | { readonly era: 'legacy' };
 
@@ -35,7 +47,8 @@ export async function discover(
   const result: unknown = frame.result && JSON.parse(rawText(frame.bytes, frame.result));
   if (isObject(result) && offersModern(result)) {
     const ttlMs = typeof result.ttlMs === 'number' ? result.ttlMs : 0;
-    return { era: 'modern', hello: helloOf(result), freshForMs: Math.max(minFreshMs, ttlMs) };
+    const freshForMs = Math.max(minFreshMs, ttlMs);
+    return { era: 'modern', hello: helloOf(result), freshForMs, hasSessions: false };
   }
   const code = errorCodeOf(frame);
   if (code !== undefined && isModernCode(code) && !supportsOnlyOthers(frame)) {
@@ -44,6 +57,23 @@ export async function discover(
     });
   }
   return { era: 'legacy' };
+}
+
+/** Whether a server of the new era takes `initialize` too; what it says to `server/discover` does not tell. Never rejects. */
+export async function takesSessions(
+  connection: Connection,
+  clientInfo: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const params = { protocolVersion: newestLegacyVersion, capabilities: {}, clientInfo };
+  const frame = await askOn(connection, 'initialize', params, signal).catch(() => undefined);
+  const version = frame?.result?.members?.get('protocolVersion');
+  return frame !== undefined && isLegacyVersion(stringAt(frame.bytes, version) ?? '');
+}
+
+/** The era in which a server is spoken to for a client of `clientEra`: its own where the server has it, so that nothing is bridged that need not be. */
+export function eraFor(discovered: Discovered, clientEra: Era): Era {
+  return discovered.era === 'modern' && discovered.hasSessions ? clientEra : discovered.era;
 }
 
 /** What a server says about itself is asked again at most this often, even when it allows no caching. */
@@ -91,6 +121,12 @@ export class UpstreamEra {
   constructor(pinned: Era | 'auto', nowMs: () => number) {
     this.#pinned = pinned === 'auto' ? undefined : pinned;
     this.#nowMs = nowMs;
+  }
+
+  /** Whether clients of either era are spoken for in their own. */
+  get isBoth(): boolean {
+    const discovered = this.#known?.discovered;
+    return discovered?.era === 'modern' && discovered.hasSessions;
   }
 
   get isPinned(): boolean {
