@@ -16,9 +16,9 @@ export const agentGatewayEnvironment = {
   NODE_COMPILE_CACHE: join(tmpdir(), 'strata-bench-compiled'),
 };
 export const agentGatewayFlags = [
-  '--max-semi-space-size=8',
-  '--initial-old-space-size=48',
-  '--heap-growing-percent=40',
+  '--max-semi-space-size=4',
+  '--heap-growing-percent=20',
+  '--optimize-for-size',
 ];
 
 /** A gateway with its usual duties on (keys, metering, metrics) and spans off, on a core of its own where cores can be chosen. */

@@ -29,7 +29,7 @@ for (const file of files) {
   const run = spawnSync('vitest', ['run', '--config', 'vitest.workspace.ts', file], {
     cwd: root,
     stdio: 'inherit',
-    env: { ...process.env, STRATA_SOAK: '1' },
+    env: { ...process.env, SOAK: '1' },
   });
   if (run.status !== 0) failed++;
 }

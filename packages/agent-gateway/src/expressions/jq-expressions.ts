@@ -25,6 +25,8 @@ interface Prepared {
 const maxPrepared = 5000;
 const maxSourceLength = 8192;
 const timeForInputMsPerMiB = 60;
+/** A thread holds 20 MB, and most expressions need none. */
+const idleMs = 60_000;
 
 /** jq: the common cases in the process, everything else by jq itself in a thread with limits. */
 export function createJqExpressions(options: JqOptions): Expressions {
@@ -34,6 +36,7 @@ export function createJqExpressions(options: JqOptions): Expressions {
     size: options.threads,
     maxQueue: options.maxQueue,
     maxHeapMiB: 128,
+    idleMs,
     data: { maxMemoryBytes: options.maxMemoryBytes },
   });
   const prepared = new Map<string, Prepared>();

@@ -95,7 +95,7 @@ export class ThreadPool {
     const { file, maxHeapMiB, data } = this.#options;
     const worker = new Worker(file, {
       resourceLimits: { maxOldGenerationSizeMb: maxHeapMiB, maxYoungGenerationSizeMb },
-      env: {},
+      env: compileCache(),
       stdout: true,
       stderr: true,
       workerData: data,
@@ -190,6 +190,12 @@ export class ThreadPool {
     if (!this.#isClosed) this.#dispatch();
     await thread.worker.terminate();
   }
+}
+
+/** Nothing of the environment is for such work but where Node keeps compiled code: without it each thread compiles its files anew, at 20 MB. */
+function compileCache(): NodeJS.ProcessEnv {
+  const { NODE_COMPILE_CACHE: folder } = process.env;
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: folder };
 }
 
 function died(message: string, cause?: unknown): GatewayError {
