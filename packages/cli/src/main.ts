@@ -148,6 +148,13 @@ audit
   .option('--from <moment>', 'entries from this date or moment on', parseMoment)
   .option('--to <moment>', 'entries before this date or moment', parseMoment)
   .option('--checkpoints <file>', 'checkpoints that were kept elsewhere, one token a line')
+  .addOption(
+    new Option('--file <file>', 'check an export of one organisation instead of the log').conflicts([
+      'tenant',
+      'from',
+      'to',
+    ]),
+  )
   .action(verifyAudit);
 audit
   .command('export')

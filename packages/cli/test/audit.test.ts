@@ -50,6 +50,35 @@ test('an export is redacted and its chain can be checked with nothing but SHA-25
   expect(strata('audit', 'export', '--tenant', 'acme', '--values').stdout).toContain('203.0.113.9');
 });
 
+test('[S22] an export verifies, redacted or not, whole or in part; what somebody does to it is named', () => {
+  const lines = strata('audit', 'export', '--tenant', 'acme').stdout.trim().split('\n');
+  const full = strata('audit', 'export', '--tenant', 'acme', '--values').stdout.trim().split('\n');
+  const checked = (some: readonly (string | undefined)[]) => {
+    writeFileSync(join(deps.dataDir, 'export.jsonl'), `${some.join('\n')}\n`);
+    const { status, stdout, stderr } = strata('audit', 'verify', '--file', 'export.jsonl');
+    return [status, ...`${stdout}${stderr}`.trim().split(/\n */)];
+  };
+  const isIntact = (count: number) => [0, `acme: intact, ${count} entries, 0 checkpoints`];
+  expect(checked(lines)).toEqual(isIntact(5));
+  expect(checked(full)).toEqual(isIntact(5));
+  expect(checked(lines.slice(1, 4))).toEqual(isIntact(3));
+  const [one, two = '', three, four, five] = lines;
+  const isNot = (count: number, ...findings: string[]) => [
+    1,
+    `acme: NOT INTACT, ${count} entries, 0 checkpoints`,
+    ...findings,
+  ];
+  expect(checked([one, two.replace('user:ada', 'user:eve'), three, four, five])).toEqual(
+    isNot(5, 'entry 2 changed'),
+  );
+  expect(checked([one, two, four, five])).toEqual(isNot(4, 'entry 3 removed'));
+  expect(checked([one, two, two, three, four, five])).toEqual(isNot(5, 'entry 2 inserted, never entered'));
+  const other = full.map((line, index) => (index === 3 ? line.replace('203.0.113.9', '203.0.113.8') : line));
+  expect(checked(other)).toEqual(isNot(5, "entry 4: the value 'address' kept beside it changed"));
+  expect(checked(['{"seq":1,"record":{"at_ms":"x"},"hash":"","seal":""}', two])[0]).toBe(1);
+  expect(checked([''])).toEqual([1, 'The file holds no entry.']);
+});
+
 test('what the command changes is entered too', () => {
   strata('keys', 'create', '--name', 'ci', '--principal', 'bot', '--tenant', 'by-hand');
   const [id = ''] = strata('keys', 'list', '--tenant', 'by-hand').stdout.split('\t');

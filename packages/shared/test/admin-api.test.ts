@@ -463,7 +463,17 @@ function adminTests(name: string, config: () => Promise<Record<string, unknown>>
         mode: 'soft',
       });
       const path = '/budgets/config:house';
-      expect((await call({ path })).body).toMatchObject({ subject: 'team:a', limit_usd: '0.000000001' });
+      expect((await call({ path })).body).toMatchObject({
+        subject: 'team:a',
+        limit_usd: '0.000000001',
+        alerts: [],
+      });
+      const charge = { budgetId: 'config:house', grantId: undefined, period: 0, nanoUsd: 1n };
+      await bench.deps.budgetStore.charge([charge]);
+      expect((await call({ path })).body).toMatchObject({
+        spent_usd: '0.000000001',
+        alerts: [50, 80, 100],
+      });
       const any = { 'if-match': '*' };
       for (const more of [{ method: 'PATCH', body: { limit_usd: '9' } }, { method: 'DELETE' }])
         expect((await call({ ...more, path, headers: any })).body).toMatchObject({

@@ -49,7 +49,7 @@ function volumeTests(name: string, emptyDatabase: () => Promise<string>): void {
   const open = async () =>
     openSqlStore<MoneySchema>({
       url: await emptyDatabase(),
-      config: storeSection.parse({}),
+      config: storeSection.parse({ statement_timeout_ms: 600_000 }), // of a day of entries
       migrations: [moneyMigrations],
       clock: systemClock,
     });

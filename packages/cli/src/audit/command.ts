@@ -1,9 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { createReadStream, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { type AuditKeys, createAuditKeys } from '@strata/shared/audit/audit-keys.ts';
 import { exportEntries } from '@strata/shared/audit/audit-query.ts';
 import type { ChainFinding } from '@strata/shared/audit/chain-check.ts';
 import { auditedTenants, type ChainReport, verifyChain } from '@strata/shared/audit/verify.ts';
+import { verifyExport } from '@strata/shared/audit/verify-export.ts';
 import { pepperOf } from '@strata/shared/gateway-deps.ts';
 import { findStoredKey } from '@strata/shared/identity/envelope-keys.ts';
 import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
@@ -15,6 +17,8 @@ export interface VerifyOptions {
   readonly to?: number;
   /** File with checkpoints that were kept elsewhere, one token a line. */
   readonly checkpoints?: string;
+  /** An export of one organisation instead of the log itself. */
+  readonly file?: string;
 }
 
 const shownFindings = 1000;
@@ -26,21 +30,27 @@ export async function verifyAudit(options: VerifyOptions): Promise<void> {
   const anchors = options.checkpoints === undefined ? [] : readTokens(options.checkpoints);
   await withSqlStore(config, async sql => {
     const signing = { publicKey: (keyId: string) => findStoredKey(sql, keyId) };
+    if (options.file !== undefined) {
+      tell(await verifyExport({ keys, signing }, linesOf(options.file), anchors));
+      return;
+    }
     const tenants = options.tenant === undefined ? await auditedTenants(sql.db) : [options.tenant];
     for (const tenant of tenants) {
-      const report = await verifyChain(
-        { db: sql.db, keys, signing },
-        {
-          tenant,
-          fromMs: options.from,
-          toMs: options.to,
-          anchors: anchors.filter(each => isOf(each, tenant)),
-        },
-      );
-      process.stdout.write(describe(report));
-      if (report.findings.length > 0 || !report.isComplete) process.exitCode = 1;
+      const own = anchors.filter(each => isOf(each, tenant));
+      const range = { fromMs: options.from, toMs: options.to };
+      tell(await verifyChain({ db: sql.db, keys, signing }, { tenant, ...range, anchors: own }));
     }
   });
+}
+
+function tell(report: ChainReport | undefined): void {
+  if (report === undefined) throw new Error('The file holds no entry.');
+  process.stdout.write(describe(report));
+  if (report.findings.length > 0 || !report.isComplete) process.exitCode = 1;
+}
+
+function linesOf(path: string): AsyncIterable<string> {
+  return createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
 }
 
 export interface ExportOptions {

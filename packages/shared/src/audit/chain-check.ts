@@ -101,6 +101,11 @@ export class ChainCheck {
     this.#before = { place, hash: row.hash };
   }
 
+  /** An entry of an export that stands after one of a later place: a copy, or one that was moved. */
+  outOfOrder(seq: number): void {
+    this.#report('inserted', seq);
+  }
+
   checkpointForged(seq: number): void {
     this.#findings.push({ type: 'checkpoint_forged', seq });
   }

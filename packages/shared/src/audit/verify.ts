@@ -165,8 +165,8 @@ function selectRows(db: Kysely<AuditSchema>) {
 }
 
 /** What good checkpoints say, by place. One that is not good, or says another place than it stands at, is a finding. */
-async function readSigned(
-  { signing }: VerifyDeps,
+export async function readSigned(
+  { signing }: Pick<VerifyDeps, 'signing'>,
   check: ChainCheck,
   tenant: string,
   tokens: readonly { readonly seq: number | undefined; readonly token: string }[],

@@ -4,12 +4,13 @@ import { newId } from '../ids.ts';
 import { storeUnavailable } from '../stores/store-errors.ts';
 import { createTurns } from '../stores/turns.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import type { Budget, Charge } from './budget.ts';
+import type { Budget, BudgetAlert, Charge } from './budget.ts';
 import { BudgetDirectory, type Spender } from './budget-directory.ts';
 import { budgetExceeded } from './budget-errors.ts';
 import type { BudgetStore, ChargeOutcome } from './budget-store.ts';
 import { viewAt } from './budget-window.ts';
 import { GrantBox, type HeldGrant } from './grant-box.ts';
+import { subjectText } from './subject.ts';
 
 /** Money set aside for one request, in every budget that bears it. */
 export interface Reservation {
@@ -134,6 +135,20 @@ export function createBudgets({ store, clock, log, leaseMs }: BudgetsOptions): B
       resetsAtMs: resetOf(budget, clock),
     });
 
+  /** With what names the budget to people, where the store still answers. */
+  async function tell({ spentNanoUsd, limitNanoUsd, ...alert }: BudgetAlert): Promise<void> {
+    const budget = await store.find(alert.budgetId).catch(() => undefined);
+    const names = budget && {
+      tenant: budget.tenant,
+      subject: subjectText(budget.subject),
+      mode: budget.mode,
+    };
+    log.warn(
+      { ...alert, ...names, spent: String(spentNanoUsd), limit: String(limitNanoUsd) },
+      'a budget is used up to a part',
+    );
+  }
+
   return {
     store,
     async reserve(spender, worstCase) {
@@ -150,12 +165,7 @@ export function createBudgets({ store, clock, log, leaseMs }: BudgetsOptions): B
     },
     charged(charges, { alerts, overdrawnNanoUsd }) {
       box.reported(charges);
-      for (const { spentNanoUsd, limitNanoUsd, ...alert } of alerts) {
-        log.warn(
-          { ...alert, spent: String(spentNanoUsd), limit: String(limitNanoUsd) },
-          'a budget is used up to a part',
-        );
-      }
+      for (const alert of alerts) void tell(alert);
       if (overdrawnNanoUsd > 0n) {
         log.error(
           { nanoUsd: String(overdrawnNanoUsd) },

@@ -61,16 +61,10 @@ const rows = new RowInsert<MoneySchema, MoneySchema['usage_ledger']>((transactio
   transaction.insertInto('usage_ledger').values(values),
 );
 
-/** Few enough that no database takes the transaction for a forgotten one while the sums are added up. */
-const maxOfTransaction = 20_000;
-
-/** Stores entries as the ledger does, but adds up the sums once for many of them: the ledger does it every 200 ms of the day. */
+/** Stores entries as the ledger does, but adds up the sums once for all of them: the ledger does it every 200 ms. */
 export async function load(store: SqlStore<MoneySchema>, entries: readonly LedgerEntry[]): Promise<void> {
-  for (let from = 0; from < entries.length; from += maxOfTransaction) {
-    const some = entries.slice(from, from + maxOfTransaction);
-    await store.db.transaction().execute(async transaction => {
-      await rows.execute(transaction, some.map(toLedgerRow));
-      await addToRollups(transaction, some);
-    });
-  }
+  await store.db.transaction().execute(async transaction => {
+    await rows.execute(transaction, entries.map(toLedgerRow));
+    await addToRollups(transaction, entries);
+  });
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { newId } from '../../ids.ts';
-import type { Budget } from '../../money/budget.ts';
+import { alertPercents, type Budget } from '../../money/budget.ts';
 import type { BudgetChange, NewBudget } from '../../money/budget-store.ts';
 import { type BudgetWindow, isTimeZone } from '../../money/budget-window.ts';
 import { requireNotConfigured } from '../../money/configured-budgets.ts';
@@ -58,6 +58,11 @@ const budgetAnswer = z.object({
   spent_usd: z.string().describe('Settled in the present window.'),
   open_usd: z.string().describe('Granted to processes and not settled yet.'),
   lost_usd: z.string().describe('Granted to processes that are gone; counts as spent.'),
+  alerts: z
+    .array(z.int())
+    .describe(
+      'Which of 50, 80 and 100 % of the limit are spent in the present window. Each is logged when it is reached.',
+    ),
 });
 
 function showWindow(shown: BudgetWindow): z.input<typeof budgetAnswer>['window'] {
@@ -67,6 +72,7 @@ function showWindow(shown: BudgetWindow): z.input<typeof budgetAnswer>['window']
 
 async function showBudget({ budgetStore }: AdminDeps, budget: Budget): Promise<z.input<typeof budgetAnswer>> {
   const totals = await budgetStore.totals(budget.id);
+  const spentNanoUsd = totals?.spentNanoUsd ?? 0n;
   return {
     id: budget.id,
     organisation: budget.tenant,
@@ -75,9 +81,12 @@ async function showBudget({ budgetStore }: AdminDeps, budget: Budget): Promise<z
     window: showWindow(budget.window),
     mode: budget.mode,
     revision: budget.version,
-    spent_usd: usdText(totals?.spentNanoUsd ?? 0n),
+    spent_usd: usdText(spentNanoUsd),
     open_usd: usdText(totals?.openNanoUsd ?? 0n),
     lost_usd: usdText(totals?.lostNanoUsd ?? 0n),
+    alerts: alertPercents.filter(
+      percent => spentNanoUsd > 0n && spentNanoUsd * 100n >= budget.limitNanoUsd * BigInt(percent),
+    ),
   };
 }
 
