@@ -11,9 +11,9 @@ test('the bench runs: every candidate is measured in one run and answers everyth
     'portkey',
     'ai-gateway',
     'ai-gateway translating',
-    ...['direct', 'SDK relay', 'mcp-gateway'],
+    ...['direct', 'SDK relay', 'tuned SDK relay', 'mcp-gateway'],
     ...['direct', 'mcp-gateway'],
-    ...['direct', 'SDK relay', 'mcp-gateway'],
+    ...['direct', 'SDK relay', 'tuned SDK relay', 'mcp-gateway'],
   ]);
   const engines = [...output.matchAll(/^\| ([a-zA-Z-]+) \| (\d+\.?\d*) (?:\| [\d.]* ){3}\|$/gm)].map(
     row => row[1],
