@@ -199,9 +199,9 @@ export async function createMcpGateway(
     onIgnored: () => ignored.add(1),
     onUnforeseen: (err, requestId) => log.error({ err, requestId }, 'request failed'),
   };
-  addMcpEndpoint(server.app, endpointPath, endpoint);
-  addMcpEndpoint(server.app, `${endpointPath}/:namespace`, endpoint);
-  addSseEndpoint(server.app, endpoint);
+  addMcpEndpoint(server, endpointPath, endpoint);
+  addMcpEndpoint(server, `${endpointPath}/:namespace`, endpoint);
+  addSseEndpoint(server, endpoint);
 
   const askAll = () => {
     for (const upstream of directory.list()) {

@@ -1,6 +1,6 @@
-import { openEventStream } from '@strata/shared/http/event-stream.ts';
+import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
+import { openDirectEventStream } from '@strata/shared/http/event-stream.ts';
 import { formatSse } from '@strata/shared/http/sse.ts';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { MessageStream } from '../domain/exchange.ts';
 import { isEndedHere } from './event-sink.ts';
 
@@ -8,12 +8,9 @@ import { isEndedHere } from './event-sink.ts';
 const maxWaiting = { lossy: 1000, all: 20_000 };
 
 /** Answers a request with events that cannot be resumed: the stream is the response, and ends with it (2026-07-28). */
-export function openDirectStream(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  onDropped: () => void,
-): MessageStream {
-  const stream = openEventStream(request, reply);
+export function openDirectStream(request: DirectRequest, onDropped: () => void): MessageStream {
+  const { response } = request;
+  const stream = openDirectEventStream(request);
   let waiting = 0;
   return {
     append(message, mayBeLost = false) {
@@ -22,12 +19,12 @@ export function openDirectStream(
         return;
       }
       if (waiting >= maxWaiting.all) {
-        reply.raw.destroy();
+        response.destroy();
         return;
       }
       const event = { event: 'message', data: message };
       if (isEndedHere(stream.signal.reason)) {
-        reply.raw.write(formatSse(event)); // the writer is closed already, and the last words still have to go out
+        response.write(formatSse(event)); // the writer is closed already, and the last words still have to go out
         return;
       }
       waiting++;
@@ -37,7 +34,7 @@ export function openDirectStream(
         .finally(() => waiting--);
     },
     finish() {
-      if (isEndedHere(stream.signal.reason)) reply.raw.end();
+      if (isEndedHere(stream.signal.reason)) response.end();
       else stream.end().catch(() => {}); // as above
     },
   };

@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { openEventStream } from '@strata/shared/http/event-stream.ts';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
+import { type EventStream, openDirectEventStream } from '@strata/shared/http/event-stream.ts';
 import type { EventLog, EventSink } from '../domain/event-log.ts';
 
 /**
@@ -8,8 +8,7 @@ import type { EventLog, EventSink } from '../domain/event-log.ts';
  * breaks the log goes on without it. @throws GatewayError before anything is sent, when those events are gone
  */
 export async function streamLog(
-  request: FastifyRequest,
-  reply: FastifyReply,
+  request: DirectRequest,
   log: EventLog,
   options: {
     readonly afterSeq: number;
@@ -19,11 +18,11 @@ export async function streamLog(
     readonly headers: Readonly<Record<string, string>>;
   },
 ): Promise<void> {
-  let stream: ReturnType<typeof openEventStream> | undefined;
+  let stream: EventStream | undefined;
   let isEnded = false;
   const open = () => {
     if (stream) return stream;
-    stream = openEventStream(request, reply, { headers: options.headers });
+    stream = openDirectEventStream(request, options.headers);
     if (stream.signal.aborted) queueMicrotask(leave);
     else stream.signal.addEventListener('abort', leave, { once: true });
     return stream;
@@ -32,14 +31,14 @@ export async function streamLog(
     write: async text => {
       const opened = open();
       // The writer is closed already, and the last words still have to go out.
-      if (isEndedHere(opened.signal.reason)) reply.raw.write(text);
+      if (isEndedHere(opened.signal.reason)) request.response.write(text);
       else await opened.write(text);
     },
     end: () => {
       if (isEnded) return;
       isEnded = true;
       const opened = open();
-      if (isEndedHere(opened.signal.reason)) reply.raw.end();
+      if (isEndedHere(opened.signal.reason)) request.response.end();
       else opened.end().catch(() => {}); // the client is gone already, which is what the end is for
     },
   };

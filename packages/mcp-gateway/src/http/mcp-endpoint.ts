@@ -1,9 +1,9 @@
 import { errorHeaders } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
-import { sendWhole } from '@strata/shared/http/send-whole.ts';
+import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
+import type { GatewayServer } from '@strata/shared/http/server.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
-import type { FastifyInstance, FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify';
 import { type EventLog, parseEventId, unknownEvent } from '../domain/event-log.ts';
 import { type Exchange, failCall } from '../domain/exchange.ts';
 import type { BadFrame, Frame, RequestFrame } from '../domain/frame.ts';
@@ -21,6 +21,7 @@ import { isEndedHere, streamLog } from './event-sink.ts';
 import { type ModernEndpointDeps, postModern, renderProblem } from './modern-endpoint.ts';
 import type { Relay } from './relay.ts';
 import { relayHeader, streamHeader } from './relay-headers.ts';
+import { sendEmpty, sendJson } from './send-json.ts';
 
 export interface McpEndpointDeps extends ModernEndpointDeps {
   readonly sessions: SessionDirectory;
@@ -36,42 +37,37 @@ export interface McpEndpointDeps extends ModernEndpointDeps {
 const json = 'application/json; charset=utf-8';
 
 /** The Streamable HTTP endpoint of the sessions era (2025-03-26 to 2025-11-25, "Transports"). */
-export function addMcpEndpoint(app: FastifyInstance, path: string, deps: McpEndpointDeps): void {
-  const config = { access: 'caller', errors: jsonRpcErrors } as const;
-  const { relay } = deps;
-  const preValidation: preValidationHookHandler = (request, _reply, done) => {
-    try {
-      deps.checkOrigin(header(request, 'origin'));
-      request.caller = deps.callerAt(request.caller, routeOf(request));
-      done();
-    } catch (error) {
-      done(GatewayError.from(error));
-    }
-  };
+export function addMcpEndpoint(
+  server: Pick<GatewayServer, 'addDirect'>,
+  path: string,
+  deps: McpEndpointDeps,
+): void {
+  server.addDirect({
+    methods: ['POST', 'GET', 'DELETE'],
+    url: path,
+    errors: jsonRpcErrors,
+    handle: request => answer(request, deps),
+  });
+}
+
+async function answer(request: DirectRequest, deps: McpEndpointDeps): Promise<void> {
+  const route = routeOf(request);
+  deps.checkOrigin(header(request, 'origin'));
+  request.narrow(deps.callerAt(request.caller, route));
   // A session may be another replica's; what belongs to it is answered there.
-  const preHandler =
-    relay &&
-    (async (request: FastifyRequest, reply: FastifyReply) =>
-      (await relay.handle(request, reply)) ? reply : undefined);
-  const options = { config, preValidation, ...(preHandler && { preHandler }) };
-  app.post(path, options, (request, reply) => post(request, reply, routeOf(request), deps));
-  app.get(path, options, (request, reply) => get(request, reply, routeOf(request), deps));
-  app.delete(path, options, (request, reply) => end(request, reply, routeOf(request), deps));
+  if (deps.relay && (await deps.relay.handle(request))) return;
+  if (request.method === 'POST') await post(request, route, deps);
+  else if (request.method === 'GET') await get(request, route, deps);
+  else await end(request, route, deps);
 }
 
 /** The path that was called: what a session is bound to besides its principal. */
-export function routeOf(request: FastifyRequest): string {
+export function routeOf(request: DirectRequest): string {
   return request.url.split('?', 1)[0] ?? '';
 }
 
-async function post(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  route: string,
-  deps: McpEndpointDeps,
-): Promise<FastifyReply | undefined> {
-  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const { isBatch, frames } = parseFrames(body);
+async function post(request: DirectRequest, route: string, deps: McpEndpointDeps): Promise<void> {
+  const { isBatch, frames } = parseFrames(request.body);
   const [first] = frames;
   const single = isBatch || first === undefined || first.kind === 'bad' ? undefined : first;
   const era = eraOfRequest({
@@ -80,37 +76,35 @@ async function post(
     sessionHeader: header(request, 'mcp-session-id'),
     frame: single,
   });
-  if (typeof era === 'object') return send(reply, 400, renderProblem(single, era));
-  if (!isBatch && first?.kind === 'bad') return send(reply, 400, renderBadFrame(first, request.id));
+  if (typeof era === 'object') return sendJson(request, 400, renderProblem(single, era));
+  if (!isBatch && first?.kind === 'bad') return sendJson(request, 400, renderBadFrame(first, request.id));
   const accepted = readAccept(header(request, 'accept'));
   try {
     if (!accepted.json && !accepted.stream) throw notAcceptable('application/json and text/event-stream');
     if (era === 'modern') {
       if (!single) throw versionNotAllowed();
-      return await postModern(request, reply, { frame: single, route, accepted }, deps);
+      return await postModern(request, { frame: single, route, accepted }, deps);
     }
     if (single?.kind === 'request' && single.method === 'initialize') {
-      return await initialize(request, reply, single, route, deps);
+      return await initialize(request, single, route, deps);
     }
     const session = findSession(request, route, deps);
     if (isBatch && !allowsBatches(session.hello.protocolVersion)) throw versionNotAllowed();
-    return await take(request, reply, { session, frames, isBatch, accepted }, deps);
+    return await take(request, { session, frames, isBatch, accepted }, deps);
   } catch (error) {
     const known = GatewayError.from(error);
     if (known.kind === 'internal') throw known; // the server logs it
     const status = known.reason === 'not_acceptable' ? 406 : known.status;
-    void reply.headers(errorHeaders(known, json));
-    return send(reply, status, renderError(rawIdOf(first), known, request.id));
+    sendJson(request, status, renderError(rawIdOf(first), known, request.id), errorHeaders(known, json));
   }
 }
 
 async function initialize(
-  request: FastifyRequest,
-  reply: FastifyReply,
+  request: DirectRequest,
   frame: RequestFrame,
   route: string,
   deps: McpEndpointDeps,
-): Promise<FastifyReply> {
+): Promise<void> {
   const { caller } = request;
   const hello = readClientHello(frame);
   const signal = AbortSignal.any([request.gone, AbortSignal.timeout(deps.settings().listTimeoutMs)]);
@@ -118,8 +112,9 @@ async function initialize(
   const directory = deps.directoryOf(route);
   const result = await describeGateway({ hello, caller, directory, facts, signal });
   const session = await deps.sessions.create(caller, route, hello);
-  void reply.header('mcp-session-id', session.id);
-  return send(reply, 200, renderResult(copySpan(frame.bytes, frame.id), result));
+  sendJson(request, 200, renderResult(copySpan(frame.bytes, frame.id), result), {
+    'mcp-session-id': session.id,
+  });
 }
 
 interface Incoming {
@@ -130,11 +125,10 @@ interface Incoming {
 }
 
 async function take(
-  request: FastifyRequest,
-  reply: FastifyReply,
+  request: DirectRequest,
   { session, frames, isBatch, accepted }: Incoming,
   deps: McpEndpointDeps,
-): Promise<FastifyReply | undefined> {
+): Promise<void> {
   const asked = frames.filter(frame => frame.kind === 'request');
   const bad = frames.filter(frame => frame.kind === 'bad');
   if (session.calls.size + asked.length > deps.settings().sessions.maxCalls) throw tooManyCalls();
@@ -142,7 +136,7 @@ async function take(
     if (frame.kind !== 'notification' && frame.kind !== 'response') continue;
     if (!takeFromClient(session, frame)) deps.onIgnored();
   }
-  if (asked.length + bad.length === 0) return reply.code(202).send();
+  if (asked.length + bad.length === 0) return sendEmpty(request, 202);
   const exchange = session.streams.openExchange({
     ids: [
       ...asked.map(frame => copySpan(frame.bytes, frame.id).toString()),
@@ -159,16 +153,15 @@ async function take(
       exchange.settle(answer),
     );
   }
-  return deliver(request, reply, session, exchange, deps);
+  return deliver(request, session, exchange, deps);
 }
 
 async function deliver(
-  request: FastifyRequest,
-  reply: FastifyReply,
+  request: DirectRequest,
   session: LiveSession,
   exchange: Exchange<EventLog>,
   deps: McpEndpointDeps,
-): Promise<FastifyReply | undefined> {
+): Promise<void> {
   const { streamAfterMs } = deps.settings().streams;
   const timer = deps.clock.schedule(streamAfterMs, () => {
     exchange.stream();
@@ -180,17 +173,16 @@ async function deliver(
   timer.cancel();
   switch (decided.type) {
     case 'json':
-      return send(reply.headers(exchange.headers), 200, decided.body);
+      return sendJson(request, 200, decided.body, exchange.headers);
     case 'nothing':
-      return reply.code(202).send();
+      return sendEmpty(request, 202);
     case 'stream':
-      await streamLog(request, reply, decided.stream, {
+      await streamLog(request, decided.stream, {
         afterSeq: 0,
         isResumed: false,
         endsByItself: true,
         headers: { ...streamHeaders(request, session, decided.stream, 0), ...exchange.headers },
       });
-      return undefined;
   }
 }
 
@@ -201,42 +193,36 @@ function failWhenEndedHere(reason: unknown, session: LiveSession, exchange: Exch
 }
 
 /** The session's own stream, or whichever the client lost. */
-async function get(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  route: string,
-  deps: McpEndpointDeps,
-): Promise<FastifyReply | undefined> {
+async function get(request: DirectRequest, route: string, deps: McpEndpointDeps): Promise<void> {
   if (!readAccept(header(request, 'accept')).stream) {
-    return send(reply, 406, renderError(undefined, notAcceptable('text/event-stream'), request.id));
+    return sendJson(request, 406, renderError(undefined, notAcceptable('text/event-stream'), request.id));
   }
   const session = findSession(request, route, deps);
   const lastEventId = header(request, 'last-event-id');
   if (lastEventId === undefined || lastEventId === '') {
     const log = session.standalone;
-    await streamLog(request, reply, log, {
+    await streamLog(request, log, {
       afterSeq: log.deliveredSeq,
       isResumed: false,
       endsByItself: false,
       headers: streamHeaders(request, session, log, log.deliveredSeq),
     });
-    return undefined;
+    return;
   }
   const position = parseEventId(lastEventId);
   const log = position && (await session.streams.find(position.stream));
   if (!position || !log) throw unknownEvent();
-  await streamLog(request, reply, log, {
+  await streamLog(request, log, {
     afterSeq: position.seq,
     isResumed: true,
     endsByItself: log !== session.standalone,
     headers: streamHeaders(request, session, log, position.seq),
   });
-  return undefined;
 }
 
 /** A replica that passes the stream on is told which it is, so that it can go on with it if this one dies. */
 function streamHeaders(
-  request: FastifyRequest,
+  request: DirectRequest,
   session: LiveSession,
   log: EventLog,
   afterSeq: number,
@@ -248,17 +234,12 @@ function streamHeaders(
   };
 }
 
-async function end(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  route: string,
-  deps: McpEndpointDeps,
-): Promise<FastifyReply> {
+async function end(request: DirectRequest, route: string, deps: McpEndpointDeps): Promise<void> {
   await deps.sessions.end(findSession(request, route, deps), 'client');
-  return reply.code(204).send();
+  sendEmpty(request, 204);
 }
 
-function findSession(request: FastifyRequest, route: string, deps: McpEndpointDeps): LiveSession {
+function findSession(request: DirectRequest, route: string, deps: McpEndpointDeps): LiveSession {
   const id = header(request, 'mcp-session-id');
   if (id !== undefined && id !== '') return deps.sessions.find(id, request.caller, route);
   throw new GatewayError(
@@ -271,11 +252,7 @@ function findSession(request: FastifyRequest, route: string, deps: McpEndpointDe
   );
 }
 
-function send(reply: FastifyReply, status: number, body: Buffer): FastifyReply {
-  return sendWhole(reply, status, { 'content-type': json }, body);
-}
-
-function header(request: FastifyRequest, name: string): string | undefined {
+function header(request: DirectRequest, name: string): string | undefined {
   const value = request.headers[name];
   return typeof value === 'string' ? value : undefined;
 }

@@ -1,10 +1,9 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { retryHeaders } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { sendWhole } from '@strata/shared/http/send-whole.ts';
+import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ParkedRuns } from '../bridge/parked-runs.ts';
 import type { InputResponses, Viewer } from '../bridge/viewer.ts';
 import { Exchange, failCall, type MessageStream } from '../domain/exchange.ts';
@@ -40,6 +39,7 @@ import {
   readModernRequest,
   supportedVersions,
 } from './modern-request.ts';
+import { sendEmpty, sendJson } from './send-json.ts';
 
 export interface ModernEndpointDeps {
   readonly clock: Clock;
@@ -63,44 +63,41 @@ export interface ModernPost {
   readonly accepted: Accepted;
 }
 
-const json = 'application/json; charset=utf-8';
-
 /** A stream of this era cannot be resumed, and its status is 200 whatever the answer: it only keeps long calls from looking idle. */
 const streamAfterMs = 5000;
 
 /** A POST of the revision 2026-07-28: one request, complete in itself. Nothing of it outlives it but what waits for its client. */
 export async function postModern(
-  request: FastifyRequest,
-  reply: FastifyReply,
+  request: DirectRequest,
   { frame, route, accepted }: ModernPost,
   deps: ModernEndpointDeps,
-): Promise<FastifyReply | undefined> {
-  if (frame.kind === 'notification') return reply.code(202).send(); // there is none of a client that concerns anything
-  if (frame.kind === 'response') return send(reply, 400, renderErrorObject(undefined, noRequest));
+): Promise<void> {
+  if (frame.kind === 'notification') return sendEmpty(request, 202); // there is none of a client that concerns anything
+  if (frame.kind === 'response') return sendJson(request, 400, renderErrorObject(undefined, noRequest));
   const read = readModernRequest(frame, request.headers);
-  if (isProblem(read)) return send(reply, 400, renderProblem(frame, read));
+  if (isProblem(read)) return sendJson(request, 400, renderProblem(frame, read));
   const exchange: Exchange<MessageStream> = new Exchange({
     requests: 1,
     isBatch: false,
     mayStream: accepted.stream,
-    openStream: () => openDirectStream(request, reply, deps.onDropped),
+    openStream: () => openDirectStream(request, deps.onDropped),
   });
   const answering = new Answering(request, exchange, read, deps);
   if (!accepted.json) exchange.stream();
   answering.start(route);
-  return answering.deliver(reply);
+  return answering.deliver();
 }
 
 /** One HTTP request on its way to its answer. */
 class Answering {
-  readonly #request: FastifyRequest;
+  readonly #request: DirectRequest;
   readonly #exchange: Exchange<MessageStream>;
   readonly #read: ModernRequest;
   readonly #deps: ModernEndpointDeps;
   #status = 200;
 
   constructor(
-    request: FastifyRequest,
+    request: DirectRequest,
     exchange: Exchange<MessageStream>,
     read: ModernRequest,
     deps: ModernEndpointDeps,
@@ -118,13 +115,13 @@ class Answering {
     });
   }
 
-  async deliver(reply: FastifyReply): Promise<FastifyReply | undefined> {
+  async deliver(): Promise<void> {
     const timer = this.#deps.clock.schedule(streamAfterMs, () => this.#exchange.stream());
     const decided = await this.#exchange.reply;
     timer.cancel();
-    if (decided.type === 'json')
-      return send(reply.headers(this.#exchange.headers), this.#status, decided.body);
-    return decided.type === 'nothing' ? reply.code(202).send() : undefined;
+    if (decided.type === 'json') {
+      sendJson(this.#request, this.#status, decided.body, this.#exchange.headers);
+    } else if (decided.type === 'nothing') sendEmpty(this.#request, 202);
   }
 
   #rawId(): Buffer {
@@ -249,8 +246,4 @@ const noRequest = JSON.stringify({ code: -32600, message: 'Nothing was asked tha
 export function renderProblem(frame: Frame | undefined, { code, message, data }: ModernProblem): Buffer {
   const rawId = frame?.kind === 'request' ? copySpan(frame.bytes, frame.id) : undefined;
   return renderErrorObject(rawId, JSON.stringify({ code, message, data }));
-}
-
-function send(reply: FastifyReply, status: number, body: Buffer): FastifyReply {
-  return sendWhole(reply, status, { 'content-type': json }, body);
 }

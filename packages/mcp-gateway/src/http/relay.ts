@@ -2,7 +2,8 @@ import type { Readable } from 'node:stream';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse, Origin } from '@strata/shared/http/dialer.ts';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
+import { sendBytes } from '@strata/shared/http/send-whole.ts';
 import type { SessionOwner } from '../domain/session-record.ts';
 import type { Replicas } from '../pipeline/replicas.ts';
 import { ownerLost } from '../pipeline/session-streams.ts';
@@ -10,23 +11,20 @@ import { parseFrames } from '../wire/frame.ts';
 import { copySpan, renderError } from '../wire/render.ts';
 import { relayHeader } from './relay-headers.ts';
 import { RelayedStream } from './relayed-stream.ts';
+import { sendJson } from './send-json.ts';
 
 export interface RelayDeps {
   readonly replicas: Replicas;
   readonly dialer: Dialer;
   readonly clock: Clock;
-  readonly routeOf: (request: FastifyRequest) => string;
+  readonly routeOf: (request: DirectRequest) => string;
 }
 
 export interface Relay {
   /** Answers a request for a session of another replica. `false`: it is to be answered here. */
-  handle(request: FastifyRequest, reply: FastifyReply): Promise<boolean>;
+  handle(request: DirectRequest): Promise<boolean>;
   /** Passes a POST on to the replica that has announced the stream `id`. `false` when there is none. */
-  toStream(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    stream: { id: string; route: string },
-  ): Promise<boolean>;
+  toStream(request: DirectRequest, stream: { id: string; route: string }): Promise<boolean>;
   announce: Replicas['announce'];
   /** Ends every relayed stream: its client comes back, to a replica that stays. */
   endAll(): void;
@@ -61,7 +59,7 @@ export function createRelay(deps: RelayDeps): Relay {
     return origin;
   };
 
-  const send = async (request: FastifyRequest, owner: SessionOwner, lastEventId?: string) => {
+  const send = async (request: DirectRequest, owner: SessionOwner, lastEventId?: string) => {
     const controller = new AbortController();
     const abort = () => controller.abort(request.gone.reason);
     request.gone.addEventListener('abort', abort, { once: true });
@@ -76,7 +74,7 @@ export function createRelay(deps: RelayDeps): Relay {
         method: isResume ? 'GET' : request.method,
         path: request.url,
         headers: headersFor(request, lastEventId),
-        body: isResume || !Buffer.isBuffer(request.body) ? null : request.body,
+        body: isResume || request.method !== 'POST' ? null : request.body,
         signal: controller.signal,
         timeouts: untimed,
       });
@@ -88,9 +86,9 @@ export function createRelay(deps: RelayDeps): Relay {
     }
   };
 
-  const answer = async (request: FastifyRequest, reply: FastifyReply, response: DialResponse) => {
+  const answer = async (request: DirectRequest, response: DialResponse) => {
     if (headerOf(response, 'content-type')?.startsWith('text/event-stream')) {
-      const stream = new RelayedStream(request, reply, {
+      const stream = new RelayedStream(request, {
         id: sessionIdOf(request),
         route: deps.routeOf(request),
         replicas: deps.replicas,
@@ -101,15 +99,16 @@ export function createRelay(deps: RelayDeps): Relay {
       return;
     }
     const body = await readAll(response.body);
+    const headers: Record<string, string> = { ...request.replyHeaders };
     for (const name of passedBack) {
       const value = headerOf(response, name);
-      if (value !== undefined) void reply.header(name, value);
+      if (value !== undefined) headers[name] = value;
     }
-    await reply.code(response.status).send(body);
+    sendBytes(request.response, response.status, { headers, body });
   };
 
   return {
-    async handle(request, reply) {
+    async handle(request) {
       const id = sessionIdOf(request);
       if (id === '' || isInitialize(request)) return false;
       let gone: SessionOwner | undefined;
@@ -118,23 +117,23 @@ export function createRelay(deps: RelayDeps): Relay {
         if (place.type !== 'elsewhere' || request.headers[relayHeader] !== undefined) return false;
         try {
           const response = await send(request, place.owner);
-          await answer(request, reply, response);
+          await answer(request, response);
           return true;
         } catch (error) {
           if (request.gone.aborted) return true;
           const { reason } = GatewayError.from(error);
           if (neverSent.has(reason)) gone = place.owner;
-          else if (request.method === 'POST') return answerLost(request, reply);
+          else if (request.method === 'POST') return answerLost(request);
         }
       }
       throw ownerLost();
     },
-    async toStream(request, reply, { id, route }) {
+    async toStream(request, { id, route }) {
       if (request.headers[relayHeader] !== undefined) return false;
       const owner = await deps.replicas.ownerOf(id, request.caller, route);
       if (!owner) return false;
       try {
-        await answer(request, reply, await send(request, owner));
+        await answer(request, await send(request, owner));
         return true;
       } catch (error) {
         if (request.gone.aborted) return true;
@@ -150,36 +149,32 @@ export function createRelay(deps: RelayDeps): Relay {
 }
 
 /** Every request in the body is answered once, under its own id. */
-async function answerLost(request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
-  const { isBatch, frames } = parseFrames(bodyOf(request));
+function answerLost(request: DirectRequest): true {
+  const { isBatch, frames } = parseFrames(request.body);
   const answers = frames.flatMap(frame =>
     frame.kind === 'request' ? [renderError(copySpan(frame.bytes, frame.id), ownerLost(), request.id)] : [],
   );
   const [first] = answers;
   if (!first) throw ownerLost();
   const body = isBatch ? Buffer.from(`[${answers.map(String).join(',')}]`) : first;
-  await reply.code(200).header('content-type', 'application/json; charset=utf-8').send(body);
+  sendJson(request, 200, body);
   return true;
 }
 
-function isInitialize(request: FastifyRequest): boolean {
-  const body = bodyOf(request);
+function isInitialize(request: DirectRequest): boolean {
+  const { body } = request;
   if (!body.includes('"initialize"')) return false;
   const [frame] = parseFrames(body).frames;
   return frame?.kind === 'request' && frame.method === 'initialize';
 }
 
-function bodyOf(request: FastifyRequest): Buffer {
-  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-}
-
-function sessionIdOf(request: FastifyRequest): string {
+function sessionIdOf(request: DirectRequest): string {
   const id = request.headers['mcp-session-id'];
   return typeof id === 'string' ? id : '';
 }
 
 /** All of the client's headers; those of its connection are left out by the dialer. */
-function headersFor(request: FastifyRequest, lastEventId: string | undefined): Record<string, string> {
+function headersFor(request: DirectRequest, lastEventId: string | undefined): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(request.headers)) {
     if (typeof value === 'string') headers[name] = value;

@@ -1,7 +1,7 @@
 import type { DialResponse } from '@strata/shared/http/dialer.ts';
-import { type EventStream, openEventStream } from '@strata/shared/http/event-stream.ts';
+import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
+import { type EventStream, openDirectEventStream } from '@strata/shared/http/event-stream.ts';
 import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type EventLog, type EventSink, parseEventId } from '../domain/event-log.ts';
 import type { SessionOwner } from '../domain/session-record.ts';
 import type { LiveSession } from '../pipeline/live-session.ts';
@@ -25,25 +25,21 @@ const maxResumes = 10;
  */
 export class RelayedStream {
   readonly #options: RelayedStreamOptions;
-  readonly #request: FastifyRequest;
-  readonly #reply: FastifyReply;
+  readonly #request: DirectRequest;
   #stream: EventStream | undefined;
   #lastEventId = '';
   #isEnded = false;
   #isHandedOver = false;
 
-  constructor(request: FastifyRequest, reply: FastifyReply, options: RelayedStreamOptions) {
+  constructor(request: DirectRequest, options: RelayedStreamOptions) {
     this.#options = options;
     this.#request = request;
-    this.#reply = reply;
   }
 
   /** Resolves when the stream is over, or belongs to a log of this replica. */
   async run(response: DialResponse): Promise<void> {
     this.#lastEventId = headerOf(response, streamHeader) ?? '';
-    this.#stream = openEventStream(this.#request, this.#reply, {
-      headers: { 'mcp-session-id': this.#options.id },
-    });
+    this.#stream = openDirectEventStream(this.#request, { 'mcp-session-id': this.#options.id });
     let current: DialResponse | undefined = response;
     for (let attempt = 0; current && attempt < maxResumes; attempt++) {
       const isComplete = await this.#pass(current);

@@ -1,10 +1,11 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
-import { type EventStream, openEventStream } from '@strata/shared/http/event-stream.ts';
+import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
+import { type EventStream, openDirectEventStream } from '@strata/shared/http/event-stream.ts';
+import type { GatewayServer } from '@strata/shared/http/server.ts';
 import { formatSse } from '@strata/shared/http/sse.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { randomText } from '@strata/shared/ids.ts';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { EventSink } from '../domain/event-log.ts';
 import type { BadFrame, Frame, RequestFrame } from '../domain/frame.ts';
 import { endpointPath } from '../domain/namespaces.ts';
@@ -15,6 +16,7 @@ import type { LiveSession } from '../pipeline/live-session.ts';
 import { parseFrames } from '../wire/frame.ts';
 import { copySpan, renderBadFrame, renderError, renderResult } from '../wire/render.ts';
 import type { McpEndpointDeps } from './mcp-endpoint.ts';
+import { sendEmpty } from './send-json.ts';
 
 const idLength = 32; // 160 random bits
 const maxPeers = 20_000;
@@ -31,39 +33,45 @@ interface Peer {
  * HTTP+SSE (2024-11-05, "Transports"): `GET /sse` opens the stream, whose first event names the address for POSTs; every answer comes on
  * the stream. When the stream ends, so does the session: this revision knows no resuming.
  */
-export function addSseEndpoint(app: FastifyInstance, deps: McpEndpointDeps): void {
+export function addSseEndpoint(server: Pick<GatewayServer, 'addDirect'>, deps: McpEndpointDeps): void {
   const peers = new Map<string, Peer>();
-  const config = { access: 'caller', errors: jsonRpcErrors } as const;
-  const preValidation = async (request: FastifyRequest) => {
-    const origin = request.headers.origin;
-    deps.checkOrigin(typeof origin === 'string' ? origin : undefined);
-    request.caller = deps.callerAt(request.caller, routeOf(request));
+  const errors = jsonRpcErrors;
+  const admit = (request: DirectRequest) => {
+    deps.checkOrigin(request.headers.origin);
+    request.narrow(deps.callerAt(request.caller, routeOf(request)));
   };
   for (const suffix of ['', '/:namespace']) {
-    app.get(`/sse${suffix}`, { config, preValidation }, (request, reply) =>
-      open(request, reply, peers, deps),
-    );
-    app.post(`/messages${suffix}`, { config, preValidation }, (request, reply) =>
-      take(request, reply, peers, deps),
-    );
+    server.addDirect({
+      methods: ['GET'],
+      url: `/sse${suffix}`,
+      errors,
+      async handle(request) {
+        admit(request);
+        await open(request, peers, deps);
+      },
+    });
+    server.addDirect({
+      methods: ['POST'],
+      url: `/messages${suffix}`,
+      errors,
+      async handle(request) {
+        admit(request);
+        await take(request, peers, deps);
+      },
+    });
   }
 }
 
 /** The route of the endpoint of today that offers the same servers. */
-function routeOf(request: FastifyRequest): string {
+function routeOf(request: DirectRequest): string {
   return pathOf(request).replace(/^\/(?:sse|messages)/, endpointPath);
 }
 
-function pathOf(request: FastifyRequest): string {
+function pathOf(request: DirectRequest): string {
   return request.url.split('?', 1)[0] ?? '';
 }
 
-async function open(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  peers: Map<string, Peer>,
-  deps: McpEndpointDeps,
-): Promise<undefined> {
+async function open(request: DirectRequest, peers: Map<string, Peer>, deps: McpEndpointDeps): Promise<void> {
   if (peers.size >= maxPeers) {
     throw new GatewayError('overloaded', 'There are too many sessions.', {
       reason: 'too_many_sessions',
@@ -72,14 +80,14 @@ async function open(
   }
   const id = randomText(idLength);
   const path = pathOf(request).replace(/^\/sse/, '/messages');
-  const stream = openEventStream(request, reply);
+  const stream = openDirectEventStream(request);
   const peer: Peer = { caller: request.caller, path, stream, session: undefined };
   peers.set(id, peer);
   const abandoned = deps.clock.schedule(deps.settings().sessions.pendingMs, () => {
     if (peer.session === undefined) stream.end().catch(() => {}); // it is gone already
   });
   const announced = announce(id, peer, deps);
-  reply.raw.once('close', () => {
+  request.onClose(() => {
     abandoned.cancel();
     peers.delete(id);
     announced.then(withdraw => withdraw?.()).catch((error: unknown) => deps.onUnforeseen(error, request.id));
@@ -89,7 +97,6 @@ async function open(
   });
   await announced;
   await stream.write(formatSse({ event: 'endpoint', data: `${path}?session_id=${id}` }));
-  return undefined;
 }
 
 /** Without the store the stream is this replica's alone. */
@@ -102,36 +109,31 @@ async function announce(
   return relay?.announce(id, binding).catch(() => undefined);
 }
 
-async function take(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  peers: Map<string, Peer>,
-  deps: McpEndpointDeps,
-): Promise<FastifyReply> {
-  const { session_id: id } = request.query as { session_id?: unknown };
+async function take(request: DirectRequest, peers: Map<string, Peer>, deps: McpEndpointDeps): Promise<void> {
+  const { session_id: id } = request.query;
   const peer = typeof id === 'string' ? peers.get(id) : undefined;
   const isOwn =
     peer?.path === pathOf(request) &&
     peer.caller.tenant === request.caller.tenant &&
     peer.caller.principal === request.caller.principal;
   if (!peer && typeof id === 'string') {
-    const isPassedOn = await deps.relay?.toStream(request, reply, { id, route: pathOf(request) });
-    if (isPassedOn) return reply;
+    const isPassedOn = await deps.relay?.toStream(request, { id, route: pathOf(request) });
+    if (isPassedOn) return;
   }
   if (!peer || !isOwn) {
     throw new GatewayError('not_found', 'There is no such session. Open a stream with GET first.', {
       reason: 'unknown_session',
     });
   }
-  const { frames } = parseFrames(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0));
+  const { frames } = parseFrames(request.body);
   for (const frame of frames) {
     receive(request, peer, frame, deps).catch((error: unknown) => deps.onUnforeseen(error, request.id));
   }
-  return reply.code(202).send();
+  sendEmpty(request, 202);
 }
 
 async function receive(
-  request: FastifyRequest,
+  request: DirectRequest,
   peer: Peer,
   frame: Frame | BadFrame,
   deps: McpEndpointDeps,
@@ -166,7 +168,7 @@ async function receive(
 
 /** Opens the session; from here on its own log is what goes out on the stream, in one order. */
 async function initialize(
-  request: FastifyRequest,
+  request: DirectRequest,
   peer: Peer,
   frame: RequestFrame,
   deps: McpEndpointDeps,

@@ -89,6 +89,11 @@ export class DirectRequest {
     return this.#caller;
   }
 
+  /** Leaves its caller what it may do on this path. */
+  narrow(caller: Caller): void {
+    this.#caller = caller;
+  }
+
   /** Undefined while that is being found out. */
   get knownCaller(): Caller | undefined {
     return this.#caller;
