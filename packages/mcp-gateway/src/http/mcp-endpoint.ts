@@ -13,7 +13,7 @@ import { takeFromClient } from '../pipeline/client-notifications.ts';
 import { describeGateway, readClientHello } from '../pipeline/initialize.ts';
 import type { LiveSession } from '../pipeline/live-session.ts';
 import type { SessionDirectory } from '../pipeline/session-directory.ts';
-import { parseFrames } from '../wire/frame.ts';
+import { parseFrames, rawText } from '../wire/frame.ts';
 import { copySpan, renderBadFrame, renderError, renderResult } from '../wire/render.ts';
 import { readAccept } from './accept.ts';
 import { eraOfRequest, versionNotAllowed } from './era.ts';
@@ -138,8 +138,9 @@ async function take(
   }
   if (asked.length + bad.length === 0) return sendEmpty(request, 202);
   const exchange = session.streams.openExchange({
-    ids: [
-      ...asked.map(frame => copySpan(frame.bytes, frame.id).toString()),
+    requests: asked.length + bad.length,
+    ids: () => [
+      ...asked.map(frame => rawText(frame.bytes, frame.id)),
       ...bad.map(frame => frame.id?.toString() ?? 'null'),
     ],
     isBatch,

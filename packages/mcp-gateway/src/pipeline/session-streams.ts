@@ -29,8 +29,9 @@ interface OpenStream {
 }
 
 export interface ExchangeRequest {
-  /** The ids of the requests, as the client wrote them; `null` for one that could not be read. */
-  readonly ids: readonly string[];
+  readonly requests: number;
+  /** Their ids, as the client wrote them; `null` for one that could not be read. Asked for when a stream is opened. */
+  readonly ids: () => readonly string[];
   readonly isBatch: boolean;
   readonly mayStream: boolean;
 }
@@ -53,13 +54,13 @@ export class SessionStreams {
     this.standalone = this.#open(standaloneStream, options.settings().sessions.absoluteMs, []);
   }
 
-  openExchange({ ids, isBatch, mayStream }: ExchangeRequest): Exchange<EventLog> {
+  openExchange({ requests, ids, isBatch, mayStream }: ExchangeRequest): Exchange<EventLog> {
     return new Exchange({
-      requests: ids.length,
+      requests,
       isBatch,
       mayStream,
-      mayPause: this.#options.hasPriming && ids.length === 1, // the rest of a batch goes on
-      openStream: () => this.#keep(this.#nextId(), ids),
+      mayPause: this.#options.hasPriming && requests === 1, // the rest of a batch goes on
+      openStream: () => this.#keep(this.#nextId(), ids()),
     });
   }
 

@@ -24,32 +24,36 @@ export function progressTokenOf(frame: RequestFrame): string | undefined {
  */
 export function renderForwarded(frame: RequestFrame, id: number, edits: ForwardEdits): Buffer {
   const { form } = edits;
-  const list: Edit[] = [{ start: frame.id.start, end: frame.id.end, text: String(id) }];
+  const added: string[] = [];
+  const replaced: Edit[] = [];
+  for (const [key, value] of Object.entries(form.params ?? nothing)) {
+    const own = frame.params?.members?.get(key);
+    if (own) replaced.push({ start: own.start, end: own.end, text: value });
+    else added.push(`${JSON.stringify(key)}:${value}`);
+  }
   for (const { path, text } of edits.params) {
     const span = memberAt(frame.params, path);
     if (span && form.params?.[path[0] ?? ''] === undefined) {
-      list.push({ start: span.start, end: span.end, text: JSON.stringify(text) });
+      replaced.push({ start: span.start, end: span.end, text: JSON.stringify(text) });
     }
   }
-  const added: string[] = [];
-  for (const [key, value] of Object.entries(form.params ?? {})) {
-    const own = frame.params?.members?.get(key);
-    if (own) list.push({ start: own.start, end: own.end, text: value });
-    else added.push(`${JSON.stringify(key)}:${value}`);
-  }
   const meta = frame.params?.members?.get('_meta');
-  if (meta?.members) list.push(...metaEdits(frame, meta, metaOf(frame, id, edits)));
+  if (meta?.members) replaced.push(...metaEdits(frame, meta, metaOf(frame, id, edits)));
   else if (!meta) added.push(...newMeta(metaOf(frame, id, edits)));
+  const list: Edit[] = [{ start: frame.id.start, end: frame.id.end, text: String(id) }];
   if (added.length > 0) list.push(addMembers(frame, added.join(',')));
-  return splice(frame.bytes, list);
+  for (const edit of replaced) list.push(edit);
+  return splice(frame.bytes, list); // mostly in order so: most clients write the id first
 }
+
+const nothing: Readonly<Record<string, string>> = {};
 
 /** What `_meta` has to hold on this hop, whatever the client wrote: raw JSON by key. */
 function metaOf(frame: RequestFrame, id: number, { traceparent, form }: ForwardEdits): Map<string, string> {
   const wanted = new Map<string, string>();
   if (traceparent !== undefined) wanted.set('traceparent', JSON.stringify(traceparent));
   if (progressTokenOf(frame) !== undefined) wanted.set('progressToken', String(id));
-  for (const [key, value] of Object.entries(form.meta ?? {})) wanted.set(key, value);
+  for (const [key, value] of Object.entries(form.meta ?? nothing)) wanted.set(key, value);
   return wanted;
 }
 
@@ -99,5 +103,7 @@ export function firstMember(object: ScannedValue, members: string): Edit {
 }
 
 function memberAt(value: ScannedValue | undefined, path: readonly string[]): ScannedValue | undefined {
-  return path.reduce<ScannedValue | undefined>((current, key) => current?.members?.get(key), value);
+  let current = value;
+  for (const key of path) current = current?.members?.get(key);
+  return current;
 }

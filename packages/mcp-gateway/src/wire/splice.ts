@@ -10,7 +10,7 @@ export interface Edit extends Span {
 /** Applies edits to a copy. The edits may come in any order; they must not overlap. */
 export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
   if (edits.length === 0) return bytes;
-  const ordered = edits.length === 1 ? edits : [...edits].sort((a, b) => a.start - b.start || a.end - b.end);
+  const ordered = isOrdered(edits) ? edits : [...edits].sort((a, b) => a.start - b.start || a.end - b.end);
   const result = Buffer.allocUnsafe(splicedLength(bytes, ordered));
   let from = 0;
   let to = 0;
@@ -21,6 +21,15 @@ export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
   }
   bytes.copy(result, to, from);
   return result;
+}
+
+function isOrdered(edits: readonly Edit[]): boolean {
+  let at = 0;
+  for (const { start, end } of edits) {
+    if (start < at) return false;
+    at = end;
+  }
+  return true;
 }
 
 function splicedLength(bytes: Buffer, ordered: readonly Edit[]): number {
