@@ -182,6 +182,25 @@ describe('reusable components', () => {
   });
 });
 
+test('what only the grammar of the specification knows is told with the rest, and nothing twice', async () => {
+  const found = await mistakesOf(
+    [
+      { a: { set: { x: '${ ( }' } } },
+      { b: { do: [{ inner: { set: { x: 1 }, metadata: 'text' } }] } },
+      { c: { wait: 'soon' } },
+      { d: { call: 'http', with: { method: 'get', endpoint: 'https://x.example/', headers: { a: 1 } } } },
+    ],
+    { document: { dsl: '1.0.3', namespace: 'test', name: 'flow', version: '1.0.0', summary: 5 } },
+  );
+  expect(Object.keys(found).sort()).toEqual([
+    '/do/0/a/set/x',
+    '/do/1/b/do/0/inner/metadata',
+    '/do/2/c/wait',
+    '/do/3/d/with/headers/a',
+    '/document/summary',
+  ]);
+});
+
 test('the grammar of the specification has the last word', async () => {
   const found = await mistakesOf([{ t: { set: { a: 1 }, metadata: 'text' } }]);
   expect(Object.values(found).join()).toContain('Not valid by the specification');

@@ -369,7 +369,7 @@ describe('extensions', () => {
       { f: { extend: 'everything', colour: 'red', before: {} } },
       { g: {}, h: {} },
     ];
-    const found = await mistakesOf([{ a: { set: { x: '${ ) }' } } }, { b: { set: {} } }], {
+    const found = await mistakesOf([{ a: { set: { x: '${ ) }' } } }, { b: { set: { x: 1 } } }], {
       use: { extensions },
     });
     expect(Object.keys(found).sort()).toEqual(

@@ -76,7 +76,7 @@ export function createDefinitions(options: DefinitionsOptions): Definitions {
         ...compiled.schemas.map(({ schema, pointer }) => schemas.check(schema).then(note(pointer))),
         checkSchedule(members.schedule, mistakes),
       ]);
-      if (mistakes.isEmpty) await grammar.check(withTransports(members), mistakes);
+      await grammar.check(withTransports(members), mistakes);
       mistakes.throwIfAny();
       return { workflow: keep({ hash, ...compiled.workflow }), document };
     },

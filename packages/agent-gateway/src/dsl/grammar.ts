@@ -1,5 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { ThreadPool } from '@strata/shared/threads/thread-pool.ts';
+import type { Complaint, GrammarJob } from './grammar-job.ts';
 import type { Mistakes } from './mistakes.ts';
 
 /** The grammar of the specification, as its own SDK holds it. */
@@ -26,25 +27,19 @@ export function createGrammar(clock: Clock): Grammar {
   });
   return {
     async check(document, mistakes) {
-      const complaint = await pool.run(document, { cpuLimitMs: checkCpuMs });
-      if (typeof complaint === 'string') reportDeepest(complaint, mistakes);
+      const job: GrammarJob = { document, known: mistakes.pointers };
+      const complaints = await pool.run(job, { cpuLimitMs: checkCpuMs }).catch((error: unknown) => {
+        if (mistakes.isEmpty) throw error;
+        return []; // what is known is enough to refuse it
+      });
+      for (const { pointer, message } of complaints as Complaint[]) // what `grammar-thread.ts` answers
+        if (!isKnown(pointer, job.known))
+          mistakes.add(pointer, `Not valid by the specification: ${message}.`);
     },
     close: () => pool.close(),
   };
 }
 
-/**
- * The validator complains once for every kind of task that a task is not. Our own check has spoken before, so this is the last
- * word only for what it does not know: the deepest place is the nearest to the mistake.
- */
-function reportDeepest(complaint: string, mistakes: Mistakes): void {
-  const lines = [...complaint.matchAll(/^- (\S*) \| (\S+) \| ([^|]+) \|/gm)].map(
-    ([, pointer = '', , message = '']) => ({ pointer, message: message.trim() }),
-  );
-  const depth = (pointer: string) => pointer.split('/').length;
-  const deepest = Math.max(0, ...lines.map(line => depth(line.pointer)));
-  const nearest = lines.filter(line => depth(line.pointer) === deepest).slice(0, 5);
-  for (const { pointer, message } of nearest)
-    mistakes.add(pointer, `Not valid by the specification: ${message}.`);
-  if (nearest.length === 0) mistakes.add('', 'Not valid by the specification.');
-}
+/** What was cut out leaves traces in what is around it. */
+const isKnown = (pointer: string, known: readonly string[]) =>
+  known.some(each => each === pointer || each.startsWith(`${pointer}/`));

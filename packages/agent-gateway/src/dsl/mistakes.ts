@@ -40,6 +40,11 @@ export class Mistakes {
     this.#found.push(line === undefined ? { pointer, message } : { pointer, line, message });
   }
 
+  /** Where there are any. */
+  get pointers(): readonly string[] {
+    return this.#found.map(({ pointer }) => pointer);
+  }
+
   get isEmpty(): boolean {
     return this.#found.length === 0;
   }
