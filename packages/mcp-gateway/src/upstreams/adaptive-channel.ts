@@ -4,7 +4,7 @@ import type { ResponseFrame } from '../domain/frame.ts';
 import type { Era } from '../domain/protocol-versions.ts';
 import type { Channel, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
 import { isModernCode } from '../wire/modern/meta.ts';
-import { type Discovered, eraFor, type UpstreamEra } from './era.ts';
+import type { Discovered, UpstreamEra } from './era.ts';
 
 export interface AdaptiveChannelOptions {
   readonly upstream: Upstream;
@@ -92,7 +92,7 @@ export class AdaptiveChannel implements Channel {
     if (this.#current && !this.#isDoubtful) return this.#current.channel;
     if (this.#isDoubtful) era.forget();
     this.#isDoubtful = false;
-    const spoken = eraFor(await era.decide(ask), clientEra);
+    const spoken = await era.decideFor(clientEra, ask);
     if (this.#isEnded) throw this.#ended();
     if (this.#current?.era === spoken) return this.#current.channel;
     this.#current?.channel.close().catch(() => {}); // it speaks what the server does not, whatever its goodbye came to

@@ -1,14 +1,8 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { isObject, type ServerHello } from '../domain/capabilities.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
-import {
-  type Era,
-  isLegacyVersion,
-  modernVersion,
-  newestLegacyVersion,
-} from '../domain/protocol-versions.ts';
+import { type Era, isLegacyVersion, modernVersion } from '../domain/protocol-versions.ts';
 import { errorCodeOf, rawText } from '../wire/frame.ts';
-import { stringAt } from '../wire/json-text.ts';
 import { requestHeaders } from '../wire/modern/headers.ts';
 import { hopMeta, isModernCode } from '../wire/modern/meta.ts';
 import { askOn, SessionLost } from './ask.ts';
@@ -20,7 +14,7 @@ export type Discovered =
       readonly era: 'modern';
       readonly hello: ServerHello;
       readonly freshForMs: number;
-      /** It takes `initialize` too: clients with sessions are spoken for in their own era. */
+      /** It says that it speaks revisions with sessions too. */
       readonly hasSessions: boolean;
     }
   /** It does not know the method, or no version of that era which we speak. */
@@ -48,7 +42,7 @@ export async function discover(
   if (isObject(result) && offersModern(result)) {
     const ttlMs = typeof result.ttlMs === 'number' ? result.ttlMs : 0;
     const freshForMs = Math.max(minFreshMs, ttlMs);
-    return { era: 'modern', hello: helloOf(result), freshForMs, hasSessions: false };
+    return { era: 'modern', hello: helloOf(result), freshForMs, hasSessions: offersSessions(result) };
   }
   const code = errorCodeOf(frame);
   if (code !== undefined && isModernCode(code) && !supportsOnlyOthers(frame)) {
@@ -59,28 +53,16 @@ export async function discover(
   return { era: 'legacy' };
 }
 
-/** Whether a server of the new era takes `initialize` too; what it says to `server/discover` does not tell. Never rejects. */
-export async function takesSessions(
-  connection: Connection,
-  clientInfo: Readonly<Record<string, unknown>>,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const params = { protocolVersion: newestLegacyVersion, capabilities: {}, clientInfo };
-  const frame = await askOn(connection, 'initialize', params, signal).catch(() => undefined);
-  const version = frame?.result?.members?.get('protocolVersion');
-  return frame !== undefined && isLegacyVersion(stringAt(frame.bytes, version) ?? '');
-}
-
-/** The era in which a server is spoken to for a client of `clientEra`: its own where the server has it, so that nothing is bridged that need not be. */
-export function eraFor(discovered: Discovered, clientEra: Era): Era {
-  return discovered.era === 'modern' && discovered.hasSessions ? clientEra : discovered.era;
-}
-
 /** What a server says about itself is asked again at most this often, even when it allows no caching. */
 const minFreshMs = 60_000;
 
 function offersModern(result: Readonly<Record<string, unknown>>): boolean {
   return Array.isArray(result.supportedVersions) && result.supportedVersions.includes(modernVersion);
+}
+
+function offersSessions(result: Readonly<Record<string, unknown>>): boolean {
+  const { supportedVersions } = result;
+  return Array.isArray(supportedVersions) && supportedVersions.some(isLegacyVersion);
 }
 
 function supportsOnlyOthers(frame: ResponseFrame): boolean {
@@ -113,12 +95,12 @@ function helloOf(result: Readonly<Record<string, unknown>>): ServerHello {
  * server with its one credential; a change of either makes a new one.
  */
 export class UpstreamEra {
-  readonly #pinned: Era | undefined;
+  readonly #pinned: Era | 'both' | undefined;
   #asking: Promise<Discovered> | undefined;
   #known: { readonly discovered: Discovered; readonly untilMs: number } | undefined;
   readonly #nowMs: () => number;
 
-  constructor(pinned: Era | 'auto', nowMs: () => number) {
+  constructor(pinned: Era | 'both' | 'auto', nowMs: () => number) {
     this.#pinned = pinned === 'auto' ? undefined : pinned;
     this.#nowMs = nowMs;
   }
@@ -126,11 +108,18 @@ export class UpstreamEra {
   /** Whether clients of either era are spoken for in their own. */
   get isBoth(): boolean {
     const discovered = this.#known?.discovered;
-    return discovered?.era === 'modern' && discovered.hasSessions;
+    return this.#pinned === 'both' || (discovered?.era === 'modern' && discovered.hasSessions);
   }
 
   get isPinned(): boolean {
     return this.#pinned !== undefined;
+  }
+
+  /** The era in which a server is spoken to for a client: the client's where the server has it, so that nothing is bridged that need not be. */
+  async decideFor(clientEra: Era, ask: () => Promise<Discovered>): Promise<Era> {
+    if (this.#pinned === 'both') return clientEra;
+    const discovered = await this.decide(ask);
+    return discovered.era === 'modern' && discovered.hasSessions ? clientEra : discovered.era;
   }
 
   /** The era, with what a modern server said about itself. `ask` is called for at most one of all who wait. */
@@ -153,7 +142,7 @@ export class UpstreamEra {
   }
 
   #remember(discovered: Discovered): Discovered {
-    if (this.#pinned === 'modern' && discovered.era === 'legacy') {
+    if (this.isPinned && discovered.era === 'legacy') {
       throw new GatewayError('upstream_failed', 'The server does not speak the revision 2026-07-28.', {
         reason: 'server_handshake_failed',
       });

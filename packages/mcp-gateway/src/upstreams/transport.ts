@@ -35,7 +35,7 @@ export interface TransportEvents {
 export interface TransportFactory {
   readonly kind: 'pipe' | 'tcp';
   /** Which era the server speaks; `auto` when it has to be asked. */
-  readonly era: Era | 'auto';
+  readonly era: Era | 'both' | 'auto';
   create(events: TransportEvents, era: Era): Transport;
   /** Closes every transport that is still open. */
   close(): Promise<void>;

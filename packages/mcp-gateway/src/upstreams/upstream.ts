@@ -7,7 +7,7 @@ import { hopMeta } from '../wire/modern/meta.ts';
 import { AdaptiveChannel } from './adaptive-channel.ts';
 import { UpstreamChannel } from './channel.ts';
 import { Connection } from './connection.ts';
-import { type Discovered, discover, takesSessions, UpstreamEra } from './era.ts';
+import { type Discovered, discover, UpstreamEra } from './era.ts';
 import { ModernChannel } from './modern-channel.ts';
 import type { TransportFactory } from './transport.ts';
 
@@ -20,9 +20,6 @@ export interface UpstreamOptions {
   /** How the gateway presents itself when it asks a server which era it speaks. */
   readonly clientInfo: Readonly<Record<string, unknown>>;
 }
-
-/** A server that speaks the new era can be used in it, whatever else it takes: nobody waits long to find out. */
-const maxSessionAskMs = 5000;
 
 /** One configured server over whatever transport its plugin made. */
 export function createUpstream(options: UpstreamOptions): Upstream {
@@ -81,9 +78,7 @@ async function askEra(options: UpstreamOptions): Promise<Discovered> {
   try {
     await connection.transport.start();
     const discovered = await discover(connection, meta, timeout);
-    if (discovered.era === 'legacy') return discovered;
-    if (isPipe) return { ...discovered, freshForMs: Infinity };
-    return { ...discovered, hasSessions: factory.era === 'auto' && (await askSessions(options)) };
+    return isPipe && discovered.era === 'modern' ? { ...discovered, freshForMs: Infinity } : discovered;
   } catch (error) {
     if (isPipe && isNoAnswer(error, timeout)) return { era: 'legacy' };
     if (!timeout.aborted) throw error;
@@ -95,25 +90,6 @@ async function askEra(options: UpstreamOptions): Promise<Discovered> {
   } finally {
     await connection.close(new GatewayError('cancelled', 'The question is answered.'));
   }
-}
-
-/** Asks with a session of its own that is ended again. */
-async function askSessions({
-  name,
-  policy,
-  factory,
-  onStray,
-  clientInfo,
-}: UpstreamOptions): Promise<boolean> {
-  const connection = new Connection(
-    { server: name, maxResultBytes: policy.maxResultBytes, isShared: false },
-    events => factory.create(events, 'legacy'),
-    { onNotification: () => {}, onRequest: () => {}, onStray, onClosed: () => {} },
-  );
-  const timeout = AbortSignal.timeout(Math.min(maxSessionAskMs, policy.openTimeoutMs));
-  const isTaken = await takesSessions(connection, clientInfo, timeout);
-  connection.close(new GatewayError('cancelled', 'The question is answered.')).catch(() => {}); // it ends by itself
-  return isTaken;
 }
 
 /** Servers with sessions may say nothing before `initialize`, or end at anything else (2026-07-28, "Versioning", stdio). */

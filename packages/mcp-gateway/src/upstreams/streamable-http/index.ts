@@ -13,10 +13,10 @@ export const streamableHttpUpstream = defineUpstream({
     url: z.url({ protocol: /^https?$/ }).describe('Address of the MCP endpoint of the server.'),
     ...remoteOptions,
     era: z
-      .enum(['auto', 'legacy', 'modern'])
+      .enum(['auto', 'legacy', 'modern', 'both'])
       .default('auto')
       .describe(
-        'Which era of MCP the server speaks: modern (2026-07-28) or legacy (sessions, 2025-11-25 and before). auto: it is asked once, and again when its answers contradict what it said.',
+        'Which era of MCP the server speaks: modern (2026-07-28) or legacy (sessions, 2025-11-25 and before). both: either, and each client is spoken for in its own. auto: it is asked once, and again when its answers contradict what it said; a server of both that names only the newer one is spoken to in that.',
       ),
     max_streams: z
       .int()
