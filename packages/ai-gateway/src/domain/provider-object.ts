@@ -1,7 +1,10 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { JsonObject } from './json-object.ts';
 import type { Owner } from './owner.ts';
 
-export type ObjectKind = 'file' | 'batch' | 'message-batch';
+/** `intent`: a batch that is about to be begun; nobody sees it. */
+export type ObjectKind = 'file' | 'batch' | 'message-batch' | 'intent';
 
 /** One model of a batch: what the client called it, and what the provider does. */
 export interface BatchModel {
@@ -30,6 +33,10 @@ export interface ObjectFacts {
   /** Of a batch: the budget in which that is set aside. */
   readonly hold?: string;
   readonly payer?: BatchPayer;
+  /** Of an intent: what it begins. */
+  readonly begins?: ObjectKind;
+  /** Of a batch: the intent that began it. */
+  readonly intent?: string;
   /** Of an output file: the batch that wrote it. */
   readonly batchId?: string;
 }
@@ -65,4 +72,27 @@ export interface ProviderObjectStore {
   foreign(owner: Owner, kind: ObjectKind, ids: readonly string[]): Promise<readonly string[]>;
   /** Batches whose money is still set aside and that nobody looked at since `beforeMs`; the oldest first. */
   unsettled(beforeMs: number, limit: number): Promise<readonly ProviderObject[]>;
+}
+
+export function payerOf(caller: Caller): BatchPayer {
+  const { tenant, team, project, principal, keyId, tags, envelope } = caller;
+  return {
+    ...{ tenant, team, project, principal, tags },
+    ...(keyId !== undefined && { keyId }),
+    ...(envelope?.runId !== undefined && { runId: envelope.runId }),
+    ...(envelope?.taskId !== undefined && { taskId: envelope.taskId }),
+  };
+}
+
+const words: Readonly<Record<ObjectKind, string>> = {
+  file: 'file',
+  batch: 'batch',
+  'message-batch': 'message batch',
+  intent: 'batch',
+};
+
+export function unknownObject(kind: ObjectKind, id: string): GatewayError {
+  return new GatewayError('not_found', `There is no ${words[kind]} '${id.slice(0, 200)}' for this key.`, {
+    reason: 'provider_object_not_found',
+  });
 }

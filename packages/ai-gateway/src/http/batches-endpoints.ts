@@ -5,7 +5,7 @@ import type { JsonObject } from '../domain/json-object.ts';
 import { ownerOf } from '../domain/owner.ts';
 import type { ProviderObject } from '../domain/provider-object.ts';
 import { openaiBatches as api } from '../pipeline/batch-apis.ts';
-import { type ProviderObjects, payerOf, unknownObject } from '../pipeline/provider-objects.ts';
+import type { ProviderObjects } from '../pipeline/provider-objects.ts';
 import { asString, parseObject } from '../protocols/read-json.ts';
 import type { FilesEndpointsDeps } from './files-endpoints.ts';
 import { listOf, pageOf, type Query } from './object-lists.ts';
@@ -54,7 +54,7 @@ function findBatch(objects: ProviderObjects, request: FastifyRequest): Promise<P
 }
 
 async function create(deps: BatchesEndpointsDeps, request: FastifyRequest): Promise<JsonObject> {
-  const { objects, settler, clock } = deps;
+  const { objects, settler } = deps;
   const { caller } = request;
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   const fileId = asString(parseObject(body)?.input_file_id) ?? '';
@@ -66,42 +66,12 @@ async function create(deps: BatchesEndpointsDeps, request: FastifyRequest): Prom
     request,
     models.map(each => each.alias),
   );
-  const about = [
-    ...models.map(each => ({ kind: 'model', id: each.alias }) as const),
-    { kind: 'upstream', id: input.provider } as const,
-  ];
   const worst = worstCaseNanoUsd === undefined ? undefined : BigInt(worstCaseNanoUsd);
-  const hold = await settler.hold(caller, about, worst);
-  try {
-    const object = await objects.ask(input, api.protocol, {
-      method: 'POST',
-      suffix: '',
-      body,
-      signal: request.gone,
-    });
-    const id = asString(object.id);
-    if (id === undefined) throw unknownObject('batch', '');
-    await objects.store.save({
-      owner: ownerOf(caller),
-      kind: 'batch',
-      id,
-      provider: input.provider,
-      credential: input.credential,
-      createdAtMs: clock.now(),
-      isSettled: false,
-      object,
-      facts: {
-        models,
-        payer: payerOf(caller),
-        ...(worstCaseNanoUsd !== undefined && { worstCaseNanoUsd }),
-        ...(hold !== undefined && { hold }),
-      },
-    });
-    return object;
-  } catch (error) {
-    await settler.release(hold);
-    throw error;
-  }
+  const at = { provider: input.provider, credential: input.credential };
+  const batch = { api, caller, at, models, worstCaseNanoUsd: worst, mark: { input_file_id: fileId } };
+  return settler.begin(batch, () =>
+    objects.ask(input, api.protocol, { method: 'POST', suffix: '', body, signal: request.gone }),
+  );
 }
 
 /** A file that was uploaded when the key still might use its model is no way around that. */

@@ -4,10 +4,10 @@ import { readBatchBody } from '../domain/batch-requests.ts';
 import type { JsonObject } from '../domain/json-object.ts';
 import { ownerOf } from '../domain/owner.ts';
 import type { ProviderObject } from '../domain/provider-object.ts';
+import { gone } from '../pipeline/batch-api.ts';
 import { messageBatches as api } from '../pipeline/batch-apis.ts';
 import { contentHeaders } from '../pipeline/provider-api.ts';
-import { type ProviderObjects, payerOf, unknownObject } from '../pipeline/provider-objects.ts';
-import { gone } from '../pipeline/settle-batches.ts';
+import type { ProviderObjects } from '../pipeline/provider-objects.ts';
 import { asString } from '../protocols/read-json.ts';
 import type { BatchesEndpointsDeps } from './batches-endpoints.ts';
 import { listOf, pageOf, type Query } from './object-lists.ts';
@@ -109,7 +109,7 @@ function findBatch(objects: ProviderObjects, request: FastifyRequest): Promise<P
 }
 
 async function create(
-  { objects, settler, clock }: BatchesEndpointsDeps,
+  { objects, settler }: BatchesEndpointsDeps,
   request: FastifyRequest,
 ): Promise<JsonObject> {
   const { caller } = request;
@@ -119,40 +119,12 @@ async function create(
   const provider = target.provider();
   if (provider === undefined) throw gone('');
   const at = { provider: provider.name, credential: provider.credentials[0].id };
-  const about = [
-    ...input.targets.map(({ alias }) => ({ kind: 'model', id: alias }) as const),
-    { kind: 'upstream', id: provider.name } as const,
-  ];
-  const hold = await settler.hold(caller, about, input.worstCaseNanoUsd);
-  try {
-    const object = await objects.ask(at, api.protocol, {
-      ...asked(request),
-      method: 'POST',
-      suffix: '',
-      body: input.bytes,
-    });
-    const id = asString(object.id);
-    if (id === undefined) throw unknownObject(api.kind, '');
-    await objects.store.save({
-      ...at,
-      owner: ownerOf(caller),
-      kind: api.kind,
-      id,
-      createdAtMs: clock.now(),
-      isSettled: false,
-      object,
-      facts: {
-        models: input.targets.map(({ alias, model }) => ({ alias, model })),
-        payer: payerOf(caller),
-        ...(input.worstCaseNanoUsd !== undefined && { worstCaseNanoUsd: String(input.worstCaseNanoUsd) }),
-        ...(hold !== undefined && { hold }),
-      },
-    });
-    return object;
-  } catch (error) {
-    await settler.release(hold);
-    throw error;
-  }
+  const { worstCaseNanoUsd } = input;
+  const models = input.targets.map(({ alias, model }) => ({ alias, model }));
+  const batch = { api, caller, at, models, worstCaseNanoUsd, mark: { requests: input.count } };
+  return settler.begin(batch, () =>
+    objects.ask(at, api.protocol, { ...asked(request), method: 'POST', suffix: '', body: input.bytes }),
+  );
 }
 
 async function latest(

@@ -8,15 +8,15 @@ import type { BatchTarget } from '../domain/batch-requests.ts';
 import type { JsonObject } from '../domain/json-object.ts';
 import type { Owner } from '../domain/owner.ts';
 import type { ModelProvider } from '../domain/provider.ts';
-import type {
-  BatchPayer,
-  ObjectKind,
-  ProviderObject,
-  ProviderObjectStore,
+import {
+  type ObjectKind,
+  type ProviderObject,
+  type ProviderObjectStore,
+  unknownObject,
 } from '../domain/provider-object.ts';
 import { findRoute, mayUse, type RouteTable, type Target, visibleRoutes } from '../domain/route.ts';
+import { accessPath, gone } from './batch-api.ts';
 import type { ProviderApi, ProviderRequest } from './provider-api.ts';
-import { accessPath, gone } from './settle-batches.ts';
 
 export interface ProviderObjectsDeps {
   readonly api: ProviderApi;
@@ -143,30 +143,8 @@ export class ProviderObjects {
   }
 }
 
-export function payerOf(caller: Caller): BatchPayer {
-  const { tenant, team, project, principal, keyId, tags, envelope } = caller;
-  return {
-    ...{ tenant, team, project, principal, tags },
-    ...(keyId !== undefined && { keyId }),
-    ...(envelope?.runId !== undefined && { runId: envelope.runId }),
-    ...(envelope?.taskId !== undefined && { taskId: envelope.taskId }),
-  };
-}
-
 function onlyOne<T>(items: readonly T[]): T | undefined {
   return items.length === 1 ? items[0] : undefined;
-}
-
-const words: Readonly<Record<ObjectKind, string>> = {
-  file: 'file',
-  batch: 'batch',
-  'message-batch': 'message batch',
-};
-
-export function unknownObject(kind: ObjectKind, id: string): GatewayError {
-  return new GatewayError('not_found', `There is no ${words[kind]} '${id.slice(0, 200)}' for this key.`, {
-    reason: 'provider_object_not_found',
-  });
 }
 
 function noBatches(alias: string): GatewayError {

@@ -1,63 +1,22 @@
-import type { Clock, Scheduled } from '@strata/shared/clock.ts';
+import type { Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { DialResponse } from '@strata/shared/http/dialer.ts';
-import type { Caller } from '@strata/shared/identity/caller.ts';
-import { newId } from '@strata/shared/ids.ts';
-import type { Budgets } from '@strata/shared/money/budgets.ts';
-import type { PriceList } from '@strata/shared/money/price.ts';
-import { spenderOf } from '@strata/shared/money/spender.ts';
 import type { Subject } from '@strata/shared/money/subject.ts';
-import type { UsageLedger } from '@strata/shared/money/usage-ledger.ts';
-import type { Logger } from '@strata/shared/telemetry/logger.ts';
-import { type BatchResult, BatchTotals, LineReader, type ModelTotal } from '../domain/batch-results.ts';
+import { BatchTotals, LineReader, type ModelTotal } from '../domain/batch-results.ts';
 import type { JsonObject } from '../domain/json-object.ts';
 import type { ModelProvider } from '../domain/provider.ts';
-import type {
-  BatchModel,
-  BatchPayer,
-  ObjectKind,
-  ProviderObject,
-  ProviderObjectStore,
-} from '../domain/provider-object.ts';
+import type { BatchModel, BatchPayer, ProviderObject } from '../domain/provider-object.ts';
 import { parseObject } from '../protocols/read-json.ts';
-import type { ProviderApi } from './provider-api.ts';
-
-/** What is different about the batches of one API. */
-export interface BatchApi {
-  readonly kind: Exclude<ObjectKind, 'file'>;
-  /** The protocol name under which providers list it. */
-  readonly protocol: string;
-  hasEnded(object: JsonObject): boolean;
-  /** Below the access path of the API, or of its files; undefined when there are no results. */
-  resultsPath(batch: ProviderObject, provider: ModelProvider): string | undefined;
-  readResult(line: JsonObject): BatchResult | undefined;
-}
+import { accessPath, type BatchApi, gone, type SettlerDeps } from './batch-api.ts';
+import { beginBatch, endIntent, type NewBatch } from './batch-intents.ts';
 
 /** Sets the worst case of a batch aside when it is begun, and books what it cost when it has ended: once, whoever asks and however often. */
 export interface BatchSettler {
-  /** @throws GatewayError budget_exceeded. Undefined: nothing had to be set aside. */
-  hold(
-    caller: Caller,
-    about: readonly Subject[],
-    worstCaseNanoUsd: bigint | undefined,
-  ): Promise<string | undefined>;
-  /** Gives all of it back: the batch was not begun. */
-  release(hold: string | undefined): Promise<void>;
+  /** @throws GatewayError budget_exceeded, and what `ask` throws. */
+  begin(batch: NewBatch, ask: () => Promise<JsonObject>): Promise<JsonObject>;
   /** Resolves when the batch is booked. Does nothing for one that has not ended or is booked already. */
   settle(api: BatchApi, batch: ProviderObject): Promise<void>;
   close(): void;
-}
-
-export interface SettlerDeps {
-  readonly api: ProviderApi;
-  readonly store: ProviderObjectStore;
-  readonly budgets: Budgets;
-  readonly ledger: UsageLedger;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly apis: readonly BatchApi[];
-  provider(name: string): ModelProvider | undefined;
-  pricesOf(provider: ModelProvider, model: BatchModel): PriceList | undefined;
 }
 
 /** For batches whose owner never comes back. */
@@ -65,7 +24,7 @@ const sweepEveryMs = 60_000;
 const sweepSize = 20;
 
 export function createBatchSettler(deps: SettlerDeps): BatchSettler {
-  const { budgets, clock, log } = deps;
+  const { clock, log } = deps;
   const underWay = new Map<string, Promise<void>>();
   const closing = new AbortController();
   let timer: Scheduled = clock.schedule(sweepEveryMs, beat);
@@ -90,20 +49,7 @@ export function createBatchSettler(deps: SettlerDeps): BatchSettler {
 
   return {
     settle,
-    async hold(caller, about, worstCaseNanoUsd) {
-      const starter = spenderOf(caller, about);
-      if (worstCaseNanoUsd === undefined) {
-        // Refused where a hard budget bears it, because nobody knows what to set aside.
-        (await budgets.reserve(starter, () => undefined))?.settle(0n);
-        return undefined;
-      }
-      const id = newId('batch', clock.now());
-      await budgets.openRun({ id, runId: id, limitNanoUsd: worstCaseNanoUsd, starter });
-      return id;
-    },
-    async release(hold) {
-      if (hold !== undefined) await budgets.closeRun(hold);
-    },
+    begin: (batch, ask) => beginBatch(deps, batch, ask),
     close() {
       closing.abort(new GatewayError('overloaded', 'The gateway is shutting down.', { reason: 'draining' }));
       timer.cancel();
@@ -113,28 +59,37 @@ export function createBatchSettler(deps: SettlerDeps): BatchSettler {
 
 async function sweep(deps: SettlerDeps, settle: BatchSettler['settle'], signal: AbortSignal): Promise<void> {
   const due = await deps.store.unsettled(deps.clock.now() - sweepEveryMs, sweepSize);
-  for (const batch of due) {
-    const api = deps.apis.find(each => each.kind === batch.kind);
-    const provider = deps.provider(batch.provider);
-    if (api === undefined || provider === undefined) continue;
+  for (const found of due) {
     try {
-      const path = `${accessPath(provider, api.protocol)}/${batch.id}`;
-      const object = await deps.api.json({
-        provider,
-        credential: batch.credential,
-        method: 'GET',
-        path,
-        signal,
-      });
-      const seen = { ...batch, object };
-      await deps.store.save(seen);
-      await settle(api, seen);
+      if (found.kind === 'intent') await lookAtIntent(deps, found, signal);
+      else await lookAtBatch(deps, found, { settle, signal });
     } catch (error) {
       if (signal.aborted) return;
-      deps.log.warn({ err: error, batch: batch.id }, 'a batch could not be looked after');
-      await deps.store.save(batch); // the others first
+      deps.log.warn({ err: error, batch: found.id }, 'a batch could not be looked after');
+      await deps.store.save(found); // the others first
     }
   }
+}
+
+async function lookAtIntent(deps: SettlerDeps, intent: ProviderObject, signal: AbortSignal): Promise<void> {
+  const api = deps.apis.find(each => each.kind === intent.facts.begins);
+  const hasEnded = api !== undefined && (await endIntent(deps, intent, { api, signal }));
+  if (!hasEnded) await deps.store.save(intent);
+}
+
+async function lookAtBatch(
+  deps: SettlerDeps,
+  batch: ProviderObject,
+  { settle, signal }: { settle: BatchSettler['settle']; signal: AbortSignal },
+): Promise<void> {
+  const api = deps.apis.find(each => each.kind === batch.kind);
+  const provider = requireProvider(deps, batch.provider);
+  if (api === undefined) return deps.store.save(batch);
+  const path = `${accessPath(provider, api.protocol)}/${batch.id}`;
+  const asked = { provider, credential: batch.credential, method: 'GET', path, signal } as const;
+  const seen = { ...batch, object: await deps.api.json(asked) };
+  await deps.store.save(seen);
+  await settle(api, seen);
 }
 
 interface Booking {
@@ -268,21 +223,8 @@ function entryId(batch: ProviderObject, model: string): string {
   return `batch:${batch.provider}:${batch.id}:${model}`;
 }
 
-/** Where a provider has an API of such a name. @throws GatewayError when the configuration has it no more. */
-export function accessPath(provider: ModelProvider, protocol: string): string {
-  const path = provider.speaks.get(protocol)?.path({ model: '', isStream: false });
-  if (path !== undefined) return path;
-  throw gone(provider.name);
-}
-
 function requireProvider(deps: SettlerDeps, name: string): ModelProvider {
   const provider = deps.provider(name);
   if (provider === undefined) throw gone(name);
   return provider;
-}
-
-export function gone(provider: string): GatewayError {
-  return new GatewayError('upstream_failed', `The account at '${provider}' is not configured any more.`, {
-    reason: 'upstream_credential_unavailable',
-  });
 }
