@@ -3,25 +3,18 @@ import { addAdminApi } from '@strata/shared/admin/admin-api.ts';
 import type { ConfigSource } from '@strata/shared/config/config-source.ts';
 import { problemErrors } from '@strata/shared/errors/problem.ts';
 import type { GatewayApp, GatewayDeps } from '@strata/shared/gateway-deps.ts';
-import type { Origin } from '@strata/shared/http/dialer.ts';
 import { createGatewayServer } from '@strata/shared/http/server.ts';
 import { newId } from '@strata/shared/ids.ts';
 import { parseUsd } from '@strata/shared/money/nano-usd.ts';
 import { createRunBudgets, type RunBudgets } from '@strata/shared/money/run-budgets.ts';
 import { openOwnTables } from '@strata/shared/stores/own-tables.ts';
 import type { SharedSchema } from '@strata/shared/stores/shared-schema.ts';
-import { createAgentFeeEffect } from './agents/agent-fee-effect.ts';
 import { agentPricesOf } from './agents/agent-prices.ts';
-import { createMcpEffect } from './agents/mcp-effect.ts';
-import { createModelEffect } from './agents/model-effect.ts';
-import { createSchemaEffect } from './agents/schema-effect.ts';
 import { createCompileTrigger } from './compile-trigger.ts';
 import type { AgentGatewayConfig } from './config.ts';
-import type { Approvals } from './domain/approval.ts';
+import { createEffects } from './create-effects.ts';
 import type { DataSchemas } from './domain/data-schemas.ts';
-import type { Effect } from './domain/effect.ts';
 import type { Journal } from './domain/journal.ts';
-import type { RunLimits } from './domain/run-events.ts';
 import type { RunStatus } from './domain/run-state.ts';
 import { createDataSchemas } from './dsl/data-schemas.ts';
 import { createDefinitions, type Definitions } from './dsl/definitions.ts';
@@ -50,13 +43,11 @@ import { openWebhooks } from './open-webhooks.ts';
 import { startRedelivery } from './pipeline/redelivery.ts';
 import { startRemoval } from './pipeline/remove-ended.ts';
 import { runWithEvent, type ScheduleDeps, startSchedules } from './pipeline/run-schedules.ts';
+import { limitsOf } from './run-limits.ts';
 import { type ApprovalSchema, approvalMigrations } from './store/approval-schema.ts';
 import { createApprovals } from './store/approvals.ts';
 import { type ScheduleSchema, scheduleMigrations } from './store/schedule-schema.ts';
 import { createSchedules } from './store/schedules.ts';
-import { createHttpEffect } from './tasks/call-http/http-effect.ts';
-import { createHumanEffect } from './tasks/call-human/human-effect.ts';
-import { createOpenapiEffect } from './tasks/call-openapi/openapi-effect.ts';
 import { taskTypes } from './tasks/registry.ts';
 
 /**
@@ -225,56 +216,6 @@ async function openJournal({ journal }: AgentGatewayConfig, deps: GatewayDeps): 
   });
 }
 
-/** The ways to the outside, one line each. */
-function createEffects(
-  config: ConfigSource<AgentGatewayConfig>,
-  {
-    dialer,
-    clock,
-    schemas,
-    approvals,
-    budgets,
-    ledger,
-  }: Pick<GatewayDeps, 'dialer' | 'clock' | 'budgets' | 'ledger'> & {
-    readonly schemas: DataSchemas;
-    readonly approvals: Approvals;
-  },
-): ReadonlyMap<string, Effect> {
-  const neighbour = (name: string, url: string): Origin => ({ name, url: new URL(url), allowPrivate: true });
-  const http = createHttpEffect({
-    dialer,
-    clock,
-    settings: () => ({
-      secrets: config.current.secrets,
-      allowedHosts: config.current.http_calls.allowed_hosts,
-      privateHosts: config.current.http_calls.private_hosts,
-      timeoutMs: config.current.http_calls.timeout_ms,
-    }),
-  });
-  const all = [
-    http,
-    createOpenapiEffect({ http, clock }),
-    createSchemaEffect(schemas),
-    createAgentFeeEffect({ budgets, ledger, clock }),
-    createHumanEffect({ approvals, clock }),
-    createModelEffect({
-      dialer,
-      settings: () => ({
-        origin: neighbour('ai-gateway', config.current.ai_gateway),
-        timeoutMs: config.current.model_timeout_ms,
-      }),
-    }),
-    createMcpEffect({
-      dialer,
-      settings: () => ({
-        origin: neighbour('mcp-gateway', config.current.mcp_gateway),
-        timeoutMs: config.current.tool_timeout_ms,
-      }),
-    }),
-  ];
-  return new Map(all.map(effect => [effect.type, effect]));
-}
-
 interface DriverParts {
   readonly config: ConfigSource<AgentGatewayConfig>;
   readonly deps: GatewayDeps;
@@ -325,21 +266,6 @@ function driverDeps({
       if (stored === undefined) throw new Error(`The definition ${hash} is not in the journal`);
       return definitions.load(hash, stored.document);
     },
-  };
-}
-
-function limitsOf({ limits }: AgentGatewayConfig): RunLimits {
-  const costNanoUsd = limits.cost_usd === undefined ? undefined : parseUsd(limits.cost_usd);
-  return {
-    ...(costNanoUsd !== undefined && { maxCostNanoUsd: costNanoUsd.toString() }),
-    maxSteps: limits.steps,
-    maxVisits: limits.visits,
-    maxValueBytes: limits.value_bytes,
-    maxJournalBytes: limits.journal_bytes,
-    maxRunMs: limits.run_ms,
-    maxFanOut: limits.fan_out,
-    maxLiveTasks: limits.live_tasks,
-    maxRepeats: limits.repeats,
   };
 }
 

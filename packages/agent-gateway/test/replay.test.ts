@@ -54,11 +54,25 @@ const tasks = () =>
     ]).replaceAll('URL', `${effects.url}/effect`),
   ) as unknown;
 
-async function recordsOfRun(n: number) {
+async function recordsOfRun(n: number, { rewindTo }: { rewindTo?: readonly string[] } = {}) {
   const { body } = await gateway.call('POST', '/v1/runs?wait=20', {
     body: { definition: definitionOf(tasks()), input: { n } },
   });
   expect(body.status, JSON.stringify(body)).toBe('completed');
+  for (const task of rewindTo ?? []) {
+    const before = (await gateway.call('GET', `/v1/runs/${body.id}`)).body.events;
+    const asked = await gateway.call('POST', `/v1/runs/${body.id}:rewind`, { body: { task } });
+    expect(asked.status, JSON.stringify(asked.body)).toBeLessThan(300);
+    await expect
+      .poll(
+        async () => {
+          const { body: run } = await gateway.call('GET', `/v1/runs/${body.id}`);
+          return run.status === 'completed' && run.events > before;
+        },
+        { timeout: 30_000 },
+      )
+      .toBe(true);
+  }
   const journal = await openSqliteJournal(join(deps.dataDir, 'journal.sqlite'));
   const records = await journal.read(body.id, 0, 10_000);
   const run = await journal.getRun('default', body.id);
@@ -100,6 +114,28 @@ test('[AG-3] at every point of a journal the decision is the same again, and is 
       expect(isAllowed, `${length}: ${next.event.type}`).toBe(true);
     }
   }
+});
+
+test('[AG-3] so it is in a journal that was rewound, and rewound again: what was put aside decides nothing', async () => {
+  const { records, workflow } = await recordsOfRun(3, { rewindTo: ['/do/2/one', '/do/3/choose'] });
+  expect(records.filter(({ event }) => event.type === 'run-rewound')).toHaveLength(2);
+  let compared = 0;
+  for (let length = 1; length < records.length; length++) {
+    const next = records[length];
+    if (next === undefined || next.event.type === 'run-started' || next.event.type === 'run-rewound')
+      continue;
+    const prefix = records.slice(0, length);
+    const decide = () => {
+      const state = replay(prefix);
+      return { state, commands: decideAll(state, { workflow, types: taskTypes, nowMs: next.atMs }) };
+    };
+    const [first, second] = [decide(), decide()];
+    expect(first.state).toEqual(second.state);
+    const isAllowed = first.commands.some(command => allowed(command, next.event));
+    expect(isAllowed, `${length}: ${next.event.type}`).toBe(true);
+    compared++;
+  }
+  expect(compared).toBeGreaterThan(40);
 });
 
 /** Whether a run that was told `command` may have written `event` next. */

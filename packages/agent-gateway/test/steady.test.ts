@@ -25,7 +25,7 @@ const stepMs = 15 * minuteMs;
 const hours = 24;
 /** From here on as much goes as comes. */
 const settledAfterHours = 8;
-const runsEachStep = sized({ ci: 3, soak: 150 });
+const runsEachStep = sized({ ci: 3, soak: 40 });
 const folder = mkdtempSync(join(tmpdir(), 'strata-steady-'));
 let engines: Engines;
 let postgres: TestPostgres;

@@ -1,7 +1,7 @@
 import { planFee } from './agent-fee.ts';
 import type { Command, CompletedTask } from './command.ts';
 import { decideCalls } from './decide-calls.ts';
-import { lastOutput } from './fold.ts';
+import { lastOutput } from './fold-lists.ts';
 import { limitReached, listProblem, recordProblem } from './limits.ts';
 import { childTasks, tasksToReserve } from './live-tasks.ts';
 import { runError } from './run-error.ts';

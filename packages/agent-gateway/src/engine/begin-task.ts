@@ -4,7 +4,7 @@ import type { Command, CompletedTask } from '../domain/command.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
 import { evaluateDuration } from '../domain/duration.ts';
 import type { Expressions } from '../domain/expressions.ts';
-import { lastOutput } from '../domain/fold.ts';
+import { lastOutput } from '../domain/fold-lists.ts';
 import type { RunEvent } from '../domain/run-events.ts';
 import { type Branch, type OpenTask, type RunState, variablesAt } from '../domain/run-state.ts';
 import type { AwaitedEvents, PlannedBranch, TaskTypes } from '../domain/task-type.ts';

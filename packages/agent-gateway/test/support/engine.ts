@@ -26,6 +26,7 @@ export interface EngineParts {
   readonly leaseMs: number;
   readonly heartbeatMs: number;
   readonly pollMs: number;
+  readonly maxActiveRuns?: number;
 }
 
 /** The engine without the gateway around it: real workers, on whatever journal, clock and far end a test gives them. */
@@ -57,7 +58,7 @@ export async function createEngines({ jq = 'here' }: { jq?: 'here' | 'in threads
       definitions.read({ value: document, lineOf: () => undefined }),
     worker: ({ journal, clock, effects, random, ...options }: EngineParts) =>
       new Worker(
-        { ...options, maxActiveRuns: 1000, stopMs: 0 },
+        { maxActiveRuns: 1000, ...options, stopMs: 0 },
         {
           journal,
           clock,

@@ -1,0 +1,19 @@
+import { parseUsd } from '@strata/shared/money/nano-usd.ts';
+import type { AgentGatewayConfig } from './config.ts';
+import type { RunLimits } from './domain/run-events.ts';
+
+/** The limits of a run that is created now. */
+export function limitsOf({ limits }: AgentGatewayConfig): RunLimits {
+  const costNanoUsd = limits.cost_usd === undefined ? undefined : parseUsd(limits.cost_usd);
+  return {
+    ...(costNanoUsd !== undefined && { maxCostNanoUsd: costNanoUsd.toString() }),
+    maxSteps: limits.steps,
+    maxVisits: limits.visits,
+    maxValueBytes: limits.value_bytes,
+    maxJournalBytes: limits.journal_bytes,
+    maxRunMs: limits.run_ms,
+    maxFanOut: limits.fan_out,
+    maxLiveTasks: limits.live_tasks,
+    maxRepeats: limits.repeats,
+  };
+}
