@@ -217,12 +217,24 @@ describe('[AI-2] Claude by others who host it: the bytes of an Anthropic client 
       { op: 'headers', headers: { 'content-type': 'application/json' } },
       { op: 'write', bytes: answered },
     ]);
-    const answer = await post(gateway, '/v1/messages', asked(host), { 'anthropic-beta': 'b1' });
+    const answer = await post(gateway, '/v1/messages', asked(host), { 'anthropic-beta': 'b1, b2,b1' });
     expect(answer.body).toEqual(answered);
+    // Vertex AI reads the header, as Anthropic's SDK for it sends it; Bedrock reads the body.
+    const isInBody = host === 'invoke';
+    const betas = isInBody ? '"anthropic_beta":["b1","b2"],' : '';
     expect(sentBytes()).toBe(
-      `{"anthropic_version":"${version}",${body.slice(1).replace(' "model":"HOST",', ' ')}`,
+      `{"anthropic_version":"${version}",${betas}${body.slice(1).replace(' "model":"HOST",', ' ')}`,
     );
-    expect(upstream.requests.at(-1)?.headers['anthropic-beta']).toBe('b1');
+    expect(upstream.requests.at(-1)?.headers['anthropic-beta']).toBe(isInBody ? undefined : 'b1, b2,b1');
+  });
+
+  test('InvokeModel: betas of the header join those that the body has', async () => {
+    upstream.use(jsonPlan(message));
+    const own = asked('invoke', ', "anthropic_beta": ["b0", "b1"]');
+    await post(gateway, '/v1/messages', own, { 'anthropic-beta': 'b1,b2' });
+    expect(sent().anthropic_beta).toEqual(['b0', 'b1', 'b2']);
+    await post(gateway, '/v1/messages', own, { 'anthropic-beta': 'b1' });
+    expect(sentBytes()).toContain('"anthropic_beta": ["b0", "b1"]');
   });
 
   test('vertex: as a stream, byte for byte', async () => {

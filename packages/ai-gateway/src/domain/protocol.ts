@@ -27,6 +27,8 @@ export interface RequestChange {
   readonly model: string;
   /** Whether the target may be asked to report the usage of a stream. */
   readonly mayAskStreamUsage: boolean;
+  /** The client's header `anthropic-beta`, for hosts that take it in the body. */
+  readonly anthropicBeta?: string | undefined;
 }
 
 /** What an answer tells about itself. */

@@ -123,7 +123,7 @@ function requestHeaders({ call, target, trace }: Attempt, way: Way): Record<stri
     traceparent: formatTraceparent(trace),
   };
   if (way.protocol !== call.protocol && way.protocol.hosts !== call.protocol.name) return headers; // its headers mean nothing in another protocol
-  for (const name of call.protocol.requestHeaders) {
+  for (const name of way.protocol.requestHeaders) {
     const value = call.headers[name];
     if (typeof value === 'string') headers[name] = value;
   }

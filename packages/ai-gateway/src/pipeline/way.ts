@@ -41,7 +41,12 @@ export function rawWay(attempt: Attempt, access: ProtocolAccess, hosted?: Protoc
   const protocol = hosted ?? call.protocol;
   const losses = new Losses();
   const asked = applyRawQuirks(request, access.quirks, losses);
-  const change = { model: target.model, mayAskStreamUsage: access.mayAskStreamUsage };
+  const { 'anthropic-beta': betas } = call.headers;
+  const change = {
+    model: target.model,
+    mayAskStreamUsage: access.mayAskStreamUsage,
+    anthropicBeta: typeof betas === 'string' ? betas : undefined,
+  };
   return {
     protocol,
     access,

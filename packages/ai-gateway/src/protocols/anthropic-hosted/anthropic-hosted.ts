@@ -1,9 +1,9 @@
 import { AwsEventReader, awsEventStreamType } from '@strata/shared/http/aws-event-stream.ts';
 import type { Codec, StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
-import { lastMember } from '../../domain/json-scan.ts';
+import { lastMember, valueAt } from '../../domain/json-scan.ts';
 import type { ScannedObject } from '../../domain/json-scanner.ts';
-import { removeMembers, splice } from '../../domain/json-splice.ts';
+import { removeMembers, setMember, splice } from '../../domain/json-splice.ts';
 import type { NeutralRequest } from '../../domain/neutral-request.ts';
 import type { Protocol } from '../../domain/protocol.ts';
 import { anthropicMessages, messagesCounting } from '../anthropic-messages/anthropic-messages.ts';
@@ -46,8 +46,13 @@ export const anthropicBedrock: Protocol = {
   ...anthropicMessages,
   name: 'anthropic-bedrock',
   hosts: anthropicMessages.name,
-  writeRequest: ({ body, scanned }) =>
-    asHosted(body, scanned, { version: 'bedrock-2023-05-31', without: ['model', 'stream'] }),
+  requestHeaders: [], // AWS has no place for them
+  writeRequest: ({ body, scanned }, { anthropicBeta }) =>
+    asHosted(body, scanned, {
+      version: 'bedrock-2023-05-31',
+      without: ['model', 'stream'],
+      betas: betasOf(anthropicBeta, valueAt(body, lastMember(scanned, 'anthropic_beta'))),
+    }),
   openUnwrapper,
   readErrorCodes: bedrockConverse.readErrorCodes,
   codec: hostedCodec('bedrock-2023-05-31', {
@@ -57,17 +62,38 @@ export const anthropicBedrock: Protocol = {
   }),
 };
 
+/** Those of the header behind those that the client wrote into the body itself; undefined when the header adds none. */
+function betasOf(header = '', written: unknown): readonly unknown[] | undefined {
+  const own: readonly unknown[] = Array.isArray(written) ? written : [];
+  const asked = header.split(',').map(name => name.trim());
+  const more = asked.filter(name => name !== '' && !own.includes(name));
+  return more.length === 0 ? undefined : [...own, ...new Set(more)];
+}
+
 /** The client's bytes without what the path says, and with the version, unless the client wrote one itself. */
 function asHosted(
   body: Buffer,
   scanned: ScannedObject,
-  { version, without }: { version: string; without: readonly string[] },
+  {
+    version,
+    without,
+    betas,
+  }: { version: string; without: readonly string[]; betas?: readonly unknown[] | undefined },
 ): Buffer {
   const edits = removeMembers(body, scanned, new Set(without));
+  const isWritten = lastMember(scanned, 'anthropic_beta') !== undefined;
+  if (betas !== undefined && isWritten)
+    edits.push(...setMember(scanned, 'anthropic_beta', JSON.stringify(betas)));
   const known = lastMember(scanned, 'anthropic_version');
   const isEmpty = scanned.members.every(member => without.includes(member.key));
-  const text = `"anthropic_version":${JSON.stringify(version)}${isEmpty ? '' : ','}`;
-  if (known === undefined) edits.push({ start: scanned.inside, end: scanned.inside, text });
+  const members = [
+    ...(known === undefined ? [`"anthropic_version":${JSON.stringify(version)}`] : []),
+    ...(betas === undefined || isWritten ? [] : [`"anthropic_beta":${JSON.stringify(betas)}`]),
+  ];
+  if (members.length > 0) {
+    const text = `${members.join(',')}${isEmpty ? '' : ','}`;
+    edits.push({ start: scanned.inside, end: scanned.inside, text });
+  }
   return splice(body, edits);
 }
 
