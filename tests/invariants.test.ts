@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 
-/** `docs/invariants.md` and `docs/mcp-duties.md` name real tests, and the tests name real promises. */
+/** `docs/invariants.md`, `docs/mcp-duties.md` and `docs/threats.md` name real tests, and the tests name real promises. */
 
 const root = resolve(import.meta.dirname, '..');
 const rowsOf = (page: string) =>
@@ -32,6 +32,13 @@ test.each([
   );
   expect(broken).toEqual([]);
   expect(rows.filter(row => row.tests.length === 0)).toEqual([]);
+});
+
+test('docs/threats.md names tests that exist', () => {
+  const page = readFileSync(join(root, 'docs/threats.md'), 'utf8');
+  const named = [...page.matchAll(/`((?:packages|tests)\/[^`]+)`/g)].map(([, path = '']) => path);
+  expect(named.length).toBeGreaterThan(50);
+  expect(named.filter(path => !existsSync(join(root, path)))).toEqual([]);
 });
 
 test('every label in the name of a test is a promise of the page', () => {

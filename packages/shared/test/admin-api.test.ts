@@ -1,5 +1,6 @@
 import { adminRoutes } from '@strata/shared/admin/admin-api.ts';
 import { type AdminRoute, defineRoute } from '@strata/shared/admin/admin-route.ts';
+import { listEntries } from '@strata/shared/audit/audit-query.ts';
 import { type Role, roles } from '@strata/shared/identity/tree.ts';
 import { startPostgres } from '@strata/shared/testing/postgres-server.ts';
 import { isMissing } from '@strata/shared/testing/private-server.ts';
@@ -451,6 +452,27 @@ function adminTests(name: string, config: () => Promise<Record<string, unknown>>
       expect(reply.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
       expect(reply.body).toMatchObject({ status: 400, reason: 'admin_request_invalid' });
       expect(reply.body.issues).toMatchObject([{ path: at }]);
+    });
+
+    test('[S10] whatever headers claim, what is entered is the address of the socket and the organisation of the key', async () => {
+      const id = unique('spoof');
+      const claimed = '203.0.113.7';
+      const headers = {
+        'x-forwarded-for': claimed,
+        'x-real-ip': claimed,
+        'x-client-ip': claimed,
+        'true-client-ip': claimed,
+        forwarded: `for=${claimed};by=${claimed}`,
+        'x-tenant': 'acme',
+        'x-organisation': 'acme',
+        'x-strata-tenant': 'acme',
+      };
+      const made = await call({ method: 'POST', path: '/teams', body: { id }, headers });
+      expect(made.body).toMatchObject({ organisation: 'default' });
+      const filter = { tenant: 'default', target: `team:${id}` };
+      const [entry] = await listEntries(bench.deps.sql.db, filter, { limit: 2, withValues: true });
+      expect(entry?.values).toMatchObject({ address: '127.0.0.1' });
+      expect(JSON.stringify(entry)).not.toContain(claimed);
     });
 
     test('a budget of the configuration is shown and is changed there', async () => {

@@ -216,6 +216,30 @@ test('[F24] garbage, slow headers and header floods are cut, and the server live
   expect((await fetch(`${url}/healthz`)).status).toBe(200);
 });
 
+test('[S11] a request that two ends could cut differently is refused, and nothing is read behind it', async () => {
+  const { port } = await start();
+  const heads = [
+    'Content-Length: 5\r\nTransfer-Encoding: chunked',
+    'Content-Length: 5\r\nContent-Length: 6',
+    'Content-Length: +5',
+    'Content-Length: 5, 6',
+    'Content-Length: 0x5',
+    'Transfer-Encoding: chunked, identity',
+    'Transfer-Encoding: xchunked',
+    'Transfer-Encoding : chunked',
+    ' Transfer-Encoding: chunked',
+    'Transfer-Encoding: chunked\r\nTransfer-Encoding: identity',
+    'X: y\r\n Content-Length: 5',
+  ];
+  for (const head of heads) {
+    const smuggled = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
+    const text = `POST /echo HTTP/1.1\r\nHost: localhost\r\n${head}\r\n\r\n0\r\n\r\n${smuggled}`;
+    const answer = await raw(port, text);
+    expect(answer, head).toMatch(/^HTTP\/1\.1 4\d\d /);
+    expect(answer.match(/HTTP\/1\.1 /g), head).toHaveLength(1);
+  }
+});
+
 test('[C15] on loopback only loopback names are answered', async () => {
   const { port } = await start();
   const withHost = (host: string) =>

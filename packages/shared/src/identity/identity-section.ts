@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { secretString } from '../config/secret-string.ts';
+import { weaknessOf } from '../config/weak-secret.ts';
 import { issuerSchema, trustedGatewaySchema } from './issuers-section.ts';
 import { policySchema } from './policy-section.ts';
 
@@ -7,7 +8,10 @@ import { policySchema } from './policy-section.ts';
 export const identitySection = z
   .strictObject({
     pepper: secretString()
-      .refine(secret => secret.reveal().length >= 32, { message: 'expected at least 32 characters' })
+      .superRefine((secret, context) => {
+        const weakness = weaknessOf(secret.reveal());
+        if (weakness !== undefined) context.addIssue(weakness);
+      })
       .optional()
       .describe(
         'Key under which virtual keys are hashed, at least 32 characters. Without it one is made on the first start and kept in `data_dir`; replicas that share a PostgreSQL store must share it.',
