@@ -137,6 +137,7 @@ export async function createAgentGateway(
     onCreated: () => worker.scan(),
     onAsked: runId => worker.ask(runId),
     maxWaitMs: () => config.current.max_wait_ms,
+    maxExportBytes: config.current.max_export_bytes,
     isDraining: () => server.isDraining,
   };
   const approvalDeps = { approvals, journal, schemas, clock, onAsked: api.onAsked };

@@ -171,6 +171,9 @@ export const agentGatewaySection = z
     http_calls: httpCalls,
     secrets,
     webhooks,
+    max_export_bytes: count(128 * mebibyte, 1024 * mebibyte).describe(
+      'Largest export of a run that is made to be moved, and taken in. At start.',
+    ),
     max_wait_ms: milliseconds(60_000).describe('Longest `wait` of a submission.'),
   })
   .prefault({})

@@ -42,6 +42,33 @@ let lastPath = 0;
 const hear = (type: string) => ({ listen: { to: { one: { with: { type } } } }, output: { as: '${ {} }' } });
 const large = 'x'.repeat(50_000);
 
+test('an export may be larger than other requests; one that would be taken in nowhere leaves the run where it is', async () => {
+  const gateway = gateways.SQLite as TestGateway; // opened above
+  const half = 'x'.repeat(900_000);
+  const grow = { keep: { set: { half: '${ $workflow.input.half + ($item | tostring) }' } } };
+  const definition = definitionOf([
+    { grow: { for: { in: '[range(22)]' }, do: [grow] } },
+    { hear: { listen: { to: { any: [] } } } },
+  ]);
+  const { body } = await gateway.call('POST', '/v1/runs', { body: { definition, input: { half } } });
+  const statusAt = async (of: TestGateway, id: string) =>
+    (await of.call('GET', `/v1/runs/${id}`)).body.status;
+  await expect.poll(() => statusAt(gateway, body.id), { timeout: 60_000 }).toBe('waiting');
+  const { body: bundle, status } = await gateway.call('POST', `/v1/runs/${body.id}:export`);
+  expect(status, JSON.stringify(bundle).slice(0, 300)).toBe(200);
+  expect(JSON.stringify(bundle).length).toBeGreaterThan(33 * 1024 ** 2);
+  const taken = await gateway.call('POST', '/v1/runs:import', { body: bundle });
+  expect(taken.status, JSON.stringify(taken.body).slice(0, 300)).toBe(201);
+  const small = await startGateway({ deps: gateway.deps, config: { max_export_bytes: 1_000_000 } });
+  try {
+    const refused = await small.call('POST', `/v1/runs/${taken.body.id}:export`);
+    expect([refused.status, refused.body.reason]).toEqual([413, 'run_export_too_large']);
+    expect(await statusAt(small, taken.body.id)).toBe('waiting');
+  } finally {
+    await small.close();
+  }
+});
+
 describe.each([
   ['SQLite', 'PostgreSQL'],
   ['PostgreSQL', 'SQLite'],

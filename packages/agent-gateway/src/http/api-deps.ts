@@ -9,5 +9,6 @@ export interface ApiDeps extends SubmitDeps {
   /** Somebody asked something of a run. */
   readonly onAsked: (runId: string) => void;
   readonly maxWaitMs: () => number;
+  readonly maxExportBytes: number;
   readonly isDraining: () => boolean;
 }

@@ -1,4 +1,4 @@
-import { parseJson } from '@strata/shared/json.ts';
+import { defaultJsonLimits, parseJson } from '@strata/shared/json.ts';
 import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
 import { runExportSchema } from '../domain/run-export.ts';
@@ -10,6 +10,8 @@ import { checkFields } from './read-body.ts';
 import { showSummary } from './run-view.ts';
 
 const caller = { config: { access: 'caller' } } as const;
+/** A run of ten thousand tasks has half a million. */
+const maxExportNodes = 10_000_000;
 export const exportQuery = z.strictObject({ redact: z.enum(['true', 'false']).default('false') });
 
 /** `GET /v1/runs/{id}/export`, a copy to be read, and `POST /v1/runs:import`, which takes in what `:export` moved. */
@@ -20,9 +22,10 @@ export function addExportRoutes(app: FastifyInstance, deps: ApiDeps): void {
     return copyRun(run, redact === 'true', deps);
   });
 
-  app.post('/v1/runs::import', caller, async (request, reply) => {
+  app.post('/v1/runs::import', { ...caller, bodyLimit: deps.maxExportBytes }, async (request, reply) => {
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const bundle = checkFields(parseJson(body), runExportSchema);
+    const limits = { ...defaultJsonLimits, maxBytes: deps.maxExportBytes, maxNodes: maxExportNodes };
+    const bundle = checkFields(parseJson(body, limits), runExportSchema);
     const { definitions } = deps;
     const { isNew, run } = await importRun(
       bundle,

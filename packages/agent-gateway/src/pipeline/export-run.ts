@@ -18,6 +18,7 @@ export interface ExportDeps {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly onAsked: (runId: string) => void;
+  readonly maxExportBytes: number;
 }
 
 /** How long one run may take to be let go of. */
@@ -27,7 +28,7 @@ const moveWaitMs = 10_000;
  * Ends a run here, and those that it waits for, so that they go on where this is imported, and nowhere else. Asked again it gives the
  * same once more.
  *
- * @throws GatewayError conflict (`run_has_ended`, `run_has_parent`, `run_is_busy`).
+ * @throws GatewayError conflict (`run_has_ended`, `run_has_parent`, `run_is_busy`), too_large (`run_export_too_large`).
  */
 export async function moveRun(
   run: RunSummary,
@@ -43,6 +44,7 @@ export async function moveRun(
     throw new GatewayError('conflict', `The run has ended; it is ${run.status}.`, {
       reason: 'run_has_ended',
     });
+  if (run.status !== 'moved') await requireFits(run, deps);
   const moved = await moveTree(run, { by, signal }, deps);
   return describe(moved, { kind: 'moved', isRedacted: false, run: moved[0] ?? run }, deps);
 }
@@ -55,6 +57,37 @@ export async function copyRun(run: RunSummary, isRedacted: boolean, deps: Export
   );
   const all = [run, ...children.filter(each => each !== undefined)];
   return describe(all, { kind: 'copy', isRedacted, run }, deps);
+}
+
+/** What surrounds a record in an export, and what is recorded while it is let go of. */
+const recordOverhead = 60;
+const lastRecords = 4096;
+
+/** A run whose export nobody takes in would go on nowhere. */
+async function requireFits(run: RunSummary, deps: ExportDeps): Promise<void> {
+  const size = await sizeOfTree(run, deps);
+  if (size <= deps.maxExportBytes) return;
+  throw new GatewayError(
+    'too_large',
+    `The export would have some ${size} bytes; ${deps.maxExportBytes} are taken in. The run stays here.`,
+    { reason: 'run_export_too_large' },
+  );
+}
+
+async function sizeOfTree(run: RunSummary, deps: ExportDeps): Promise<number> {
+  const { journal } = deps;
+  const records = await readRecords(run.id, journal);
+  const definition = await journal.getDefinition(run.definition);
+  // As text in a document it is quoted.
+  let size = lastRecords + JSON.stringify(definition?.document ?? '').length;
+  for (const { bytes } of records) size += bytes + recordOverhead;
+  for (const { payload } of await journal.requests(run.id))
+    size += (JSON.stringify(payload)?.length ?? 0) + recordOverhead;
+  for (const id of replay(records).children.keys()) {
+    const child = await journal.getRun(run.tenant, id);
+    if (child !== undefined) size += await sizeOfTree(child, deps);
+  }
+  return size;
 }
 
 async function moveTree(

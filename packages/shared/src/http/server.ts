@@ -211,7 +211,11 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
   };
 
   app.setErrorHandler((error, request, reply) =>
-    answerError(request, reply, toGatewayError(error as FastifyError, config)),
+    answerError(
+      request,
+      reply,
+      toGatewayError(error as FastifyError, request.routeOptions.bodyLimit ?? config.max_body_bytes),
+    ),
   );
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
@@ -327,11 +331,11 @@ function refuseConnection(error: Error & { code?: string }, socket: Socket): voi
 }
 
 /** Fastify's own refusals by their code; whatever else is thrown is unforeseen. */
-function toGatewayError(error: FastifyError, config: ServerConfig): GatewayError {
+function toGatewayError(error: FastifyError, maxBodyBytes: number): GatewayError {
   if (error instanceof GatewayError) return error;
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return bodyTooLarge(config.max_body_bytes, error);
+      return bodyTooLarge(maxBodyBytes, error);
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
       return lengthMismatch(error);
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
