@@ -178,3 +178,144 @@ async function answerTo(server: AnsweringServer, method: string): Promise<object
   if (seen === undefined) throw new Error(`${method} did not reach the server`);
   return seen;
 }
+
+const meta = {
+  progressToken: 'p',
+  traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+  'vendor/key': { a: [1] },
+};
+const asked: Readonly<Record<string, object>> = {
+  'tools/call': { name: 'good__mark', arguments: { mark: 'a', other: [{ b: 1 }] }, task: { ttl: 1 } },
+  'tools/list': { cursor: 'x' },
+  'prompts/get': { name: 'good__hello', arguments: { who: 'a' } },
+  'resources/read': { uri: 'good+note://a' },
+  'resources/subscribe': { uri: 'note://a' },
+  'completion/complete': {
+    ref: { type: 'ref/resource', uri: 'note://{id}' },
+    argument: { name: 'id', value: 'a' },
+    context: { arguments: { a: 'b' } },
+  },
+  'logging/setLevel': { level: 'info' },
+  'tasks/get': { taskId: 'good.aaaaaaaaaaaaaaaaaaaaaa.t' },
+  initialize: {
+    protocolVersion: '2025-11-25',
+    capabilities: { elicitation: { form: {} }, tasks: {}, extensions: { a: {} } },
+    clientInfo: { name: 'c', version: '1' },
+  },
+  'notifications/cancelled': { requestId: 1, reason: 'x' },
+  'notifications/progress': { progressToken: 1, progress: 1 },
+};
+
+/** Statuses of the protocol: answered, accepted, refused, unknown. Whatever else comes is a failure of the gateway. */
+const sound = new Set([200, 202, 400, 404]);
+
+async function expectRefusedOrAnswered(response: Response, sent: string): Promise<void> {
+  const text = await response.text();
+  expect(sound, `${response.status} ${text.slice(0, 300)} to ${sent.slice(0, 1000)}`).toContain(
+    response.status,
+  );
+  for (const message of text.split('\n').map(line => line.replace(/^data: ?/, ''))) {
+    if (!message.startsWith('{')) continue;
+    const { error } = JSON.parse(message) as { error?: { code?: unknown; data?: { reason?: string } } };
+    if (error) expect(Number.isInteger(error.code), message.slice(0, 300)).toBe(true);
+    expect(broken, `${message.slice(0, 300)} to ${sent.slice(0, 1000)}`).not.toContain(error?.data?.reason);
+  }
+}
+
+describe('a client with a session', () => {
+  it.for(Object.keys(asked))(
+    '[MCP-7][M24] may ask anything in any place: %s',
+    { timeout: 120_000 },
+    async method => {
+      const client = await openRawClient(gateway);
+      const isNotification = method.startsWith('notifications/');
+      const message = {
+        jsonrpc: '2.0',
+        ...(!isNotification && { id: 7 }),
+        method,
+        params: { ...asked[method], _meta: meta },
+      };
+      await fc.assert(
+        fc.asyncProperty(fc.constantFrom(...placesIn(message)), anyJson, async (place: Place, value) => {
+          const sent = textWith(message, place, value);
+          await expectRefusedOrAnswered(await client.post(sent), sent);
+          const [answer] = await client.call('"good"', 'good__plain');
+          expect(markOf([answer ?? ''])).toBe('{"type":"text","text":"a"}');
+        }),
+        { numRuns: runs },
+      );
+    },
+  );
+});
+
+const question = '{"jsonrpc":"2.0","id":"s","method":"elicitation/create","params":{"message":"a"}}';
+
+describe('a client that is asked', () => {
+  it('[MCP-7][M24] may answer anything in any place, and its call goes on', {
+    timeout: 120_000,
+  }, async () => {
+    const client = await openRawClient(gateway, { capabilities: { elicitation: {} } });
+    const answer = {
+      jsonrpc: '2.0',
+      id: 'x',
+      result: {
+        action: 'accept',
+        content: { a: 1 },
+        _meta: { 'io.modelcontextprotocol/related-task': { taskId: 't' } },
+      },
+    };
+    const places = placesIn(answer).filter(([first]) => first !== undefined && first !== 'id');
+    hostile.legacy.twist = () => undefined;
+    hostile.legacy.before = [question];
+    try {
+      await fc.assert(
+        fc.asyncProperty(fc.constantFrom(...places), anyJson, async (place: Place, value) => {
+          const call = '{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"legacy__plain"}}';
+          const messages = await client.ask(call);
+          const { id } = JSON.parse(messages[0] ?? '');
+          const sent = textWith({ ...answer, id }, place, value);
+          await expectRefusedOrAnswered(await client.post(sent), sent);
+          expect(markOf(messages)).toBe('{"type":"text","text":"a"}');
+        }),
+        { numRuns: runs },
+      );
+    } finally {
+      hostile.legacy.before = [];
+    }
+  });
+});
+
+const asksModern = Object.keys(asked).filter(method => /call|list|get|read|complete/.test(method));
+
+describe('a client without sessions', () => {
+  it.for([...asksModern, 'server/discover', 'subscriptions/listen'])(
+    '[MCP-7][M24] may ask anything in any place: %s',
+    { timeout: 120_000 },
+    async method => {
+      const listen = { notifications: { toolsListChanged: true, resourceSubscriptions: ['note://a'] } };
+      const own = method === 'subscriptions/listen' ? listen : asked[method];
+      const more = { inputResponses: { q1: { action: 'accept', content: {} } }, requestState: 'x' };
+      const params = { ...own, ...(method === 'tools/call' && more) };
+      const client = createModernClient(gateway);
+      await fc.assert(
+        fc.asyncProperty(fc.nat(), anyJson, async (which, value) => {
+          const leaving = new AbortController();
+          let sent = '';
+          const rewrite = (body: string) => {
+            const whole: unknown = JSON.parse(body);
+            const places = placesIn(whole);
+            sent = textWith(whole, places[which % places.length] ?? [], value);
+            return sent;
+          };
+          const response = await client.send('7', method, params, { rewrite, meta, signal: leaving.signal });
+          const isStream = response.headers.get('content-type')?.startsWith('text/event-stream');
+          if (isStream && method === 'subscriptions/listen') leaving.abort();
+          else await expectRefusedOrAnswered(response, sent);
+          const good = await client.ask('1', 'tools/call', { name: 'good__plain', arguments: {} });
+          expect(markOf(good.messages)).toBe('{"type":"text","text":"a"}');
+        }),
+        { numRuns: runs },
+      );
+    },
+  );
+});

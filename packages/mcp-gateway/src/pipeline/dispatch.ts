@@ -109,13 +109,23 @@ function nameHandler(kind: 'tools' | 'prompts'): Handler {
 
 /** What a client of the new era put into headers must be what it put into the arguments. */
 function paramHeadersFor({ frame, headers }: Request, item: ListedItem): Record<string, string> {
-  const wanted = headersOfArguments(item, frame);
+  const wanted = readHeaders(item, frame);
   const wrong = headers && findHeaderMismatch(wanted, item, headers);
   if (wrong === undefined) return wanted;
   throw new GatewayError('invalid_request', `The header \`${wrong}\` does not say what the arguments say.`, {
     reason: 'header_mismatch',
     param: wrong,
   });
+}
+
+function readHeaders(item: ListedItem, frame: RequestFrame): Record<string, string> {
+  try {
+    return headersOfArguments(item, frame);
+  } catch (error) {
+    if (!(error instanceof JsonScanError)) throw error;
+    // Which of the two the server would read nobody knows.
+    throw invalidParams('arguments', `\`params.arguments\` is ambiguous: ${error.message}`);
+  }
 }
 
 async function readResource(request: Request, deps: DispatchDeps): Promise<Buffer> {

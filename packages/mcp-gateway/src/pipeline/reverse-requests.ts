@@ -3,7 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { JsonObject } from '../domain/capabilities.ts';
 import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import type { Channel } from '../domain/upstream.ts';
-import { idKey, rawText } from '../wire/frame.ts';
+import { idKey, isReadable, rawText } from '../wire/frame.ts';
 import { stringAt } from '../wire/json-text.ts';
 import { relatedTaskOf } from '../wire/references.ts';
 import { copySpan, renderError, renderErrorObject } from '../wire/render.ts';
@@ -91,9 +91,15 @@ export class ReverseRequests {
     const id = key?.startsWith('s:') ? key.slice(2) : '';
     const waiting = this.#take(id);
     if (!waiting) return false;
-    const idEdit = { start: frame.id.start, end: frame.id.end, text: waiting.serverId };
-    waiting.channel.tell(splice(frame.bytes, [idEdit, ...this.#taskEdits(frame)]));
+    waiting.channel.tell(this.#answerTo(waiting.serverId, frame));
     return true;
+  }
+
+  /** A server may wait without end for an answer that it cannot read, so it gets an error instead. */
+  #answerTo(serverId: Buffer, frame: ResponseFrame): Buffer {
+    if (!isReadable(frame)) return refuse(serverId, -32603, 'The answer of the client is not valid.');
+    const idEdit = { start: frame.id.start, end: frame.id.end, text: serverId };
+    return splice(frame.bytes, [idEdit, ...this.#taskEdits(frame)]);
   }
 
   /** An answer may say which task it belongs to. */

@@ -48,11 +48,9 @@ export function messageEdits(frame: Exclude<Frame, ResponseFrame>, names: Expose
   return editsOf(bytes, places, names);
 }
 
-/** Where an answer of a client names the task it belongs to. @throws JsonScanError */
-export function relatedTaskOf(frame: ResponseFrame): Span | undefined {
-  if (!frame.bytes.includes(relatedTask)) return undefined;
-  const meta = membersIn(frame.bytes, frame.result?.members?.get('_meta'), metaShape);
-  return meta?.get(relatedTask)?.members?.get('taskId');
+/** Where an answer of a client names the task it belongs to. */
+export function relatedTaskOf({ result }: ResponseFrame): Span | undefined {
+  return result?.members?.get('_meta')?.members?.get(relatedTask)?.members?.get('taskId');
 }
 
 function mayHoldNames(bytes: Buffer): boolean {

@@ -69,7 +69,7 @@ function countAnnotations(value: unknown, depth: number): number {
   return Object.values(value).reduce((sum: number, each) => sum + countAnnotations(each, depth + 1), own);
 }
 
-/** The headers of a call, from its arguments. */
+/** The headers of a call, from its arguments. @throws JsonScanError when a key is there twice */
 export function headersOfArguments(item: Described, frame: RequestFrame): Record<string, string> {
   const wanted = paramHeadersOf(item);
   if (wanted.length === 0) return {};
