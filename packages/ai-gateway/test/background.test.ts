@@ -1,3 +1,4 @@
+import { allScopes } from '@strata/shared/identity/scopes.ts';
 import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
 import OpenAI from 'openai';
 import type { Response, ResponseStreamEvent } from 'openai/resources/responses/responses';
@@ -243,6 +244,22 @@ test('what contradicts itself or is no longer there is refused', async () => {
     sdk.responses.create({ model: 'openai-chat', input: 'y', previous_response_id: running.id }),
   ).rejects.toMatchObject({ status: 400, code: 'previous_response_unfinished' });
   await sdk.responses.cancel(running.id);
+});
+
+test('[A12] what a key has under way ends with it', async () => {
+  const made = await gateway.deps.keys.create({
+    ...{ name: 'short', tenant: 'acme', principal: 'user:ada', scopes: allScopes },
+  });
+  const { responses } = client(made.secret.reveal());
+  const { id } = await responses.create({
+    model: 'openai-chat',
+    input: '[[fault: hang]] of a key',
+    background: true,
+  });
+  const asked = await simulator.until(({ body }) => body.includes('of a key'));
+  await gateway.deps.keys.disable(made.key.id);
+  await expect.poll(() => asked.outcome, { timeout: endedAfter }).toBe('client-left');
+  expect(await ended(id)).toMatchObject({ status: 'failed', error: { code: 'key_revoked' } });
 });
 
 test('limits hold: answers at once, their size, and those of the key, which refuse at once', async () => {

@@ -1,6 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { ConversationItem, ConversationStore } from '../domain/conversation.ts';
+import { maxConversationBytes } from '../domain/conversation.ts';
 import { conversationNotFound } from '../domain/conversation-errors.ts';
 import type { JsonObject } from '../domain/json-object.ts';
 import type { Owner } from '../domain/owner.ts';
@@ -66,6 +67,7 @@ export async function withHistory(deps: ContinuationDeps, owner: Owner, body: Bu
       ...(background === true && { stream: true }),
     }),
   );
+  if (background === true && sent.length > maxConversationBytes) throw tooLong();
   continuations.set(sent, {
     restored: { ...before.restored, ...(background === true && { background: true }) },
     turn: before.turn,
@@ -141,5 +143,13 @@ function backgroundUnstored(): GatewayError {
       reason: 'background_unstored',
       param: 'store',
     },
+  );
+}
+
+function tooLong(): GatewayError {
+  return new GatewayError(
+    'too_large',
+    `With all that came before it, the request is larger than ${maxConversationBytes} bytes.`,
+    { reason: 'body_too_large', param: 'input' },
   );
 }
