@@ -42,7 +42,7 @@ import { addModelsEndpoint } from './http/models-endpoint.ts';
 import { addRawEndpoint } from './http/raw-endpoint.ts';
 import { addRealtimeEndpoint, type RealtimeLimits } from './http/realtime-endpoint.ts';
 import { receiveForms } from './http/receive-forms.ts';
-import { refuseForeignFiles } from './http/refuse-foreign-files.ts';
+import { namesFiles, refuseForeignFiles } from './http/refuse-foreign-files.ts';
 import { addResponsesEndpoints } from './http/responses-endpoints.ts';
 import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
 import { BackgroundRuns } from './pipeline/background-runs.ts';
@@ -178,10 +178,8 @@ export async function createAiGateway(
   const totalTimeoutMs = () => inForce.totalTimeoutMs;
   const endpointDeps = { clock, routes, answer, count, totalTimeoutMs };
   const objectStore = createProviderObjectStore({ sql: deps.sql, clock });
-  const prepare = async (body: Buffer, caller: Caller) => {
-    await refuseForeignFiles(objectStore, body, caller);
-    return body;
-  };
+  const prepare = (body: Buffer, caller: Caller) =>
+    namesFiles(body) ? refuseForeignFiles(objectStore, body, caller).then(() => body) : body;
   addModelEndpoint(server, { path: '/v1/chat/completions', protocol: openaiChat, prepare }, endpointDeps);
   addResponsesEndpoints(server, {
     ...endpointDeps,

@@ -1,3 +1,5 @@
+import type { StopSignal } from './resilience/stop-signal.ts';
+
 /** Time as a dependency. Production uses `systemClock`; tests own a manual one (`testing/manual-clock.ts`). */
 export interface Clock {
   /** Wall clock, milliseconds since the epoch. For records and windows, never for durations. */
@@ -5,7 +7,7 @@ export interface Clock {
   /** Milliseconds that never go back. For durations, timeouts and deadlines. */
   monotonic(): number;
   /** Resolves after `ms`, or rejects with the signal's reason. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  sleep(ms: number, signal?: StopSignal): Promise<void>;
   /** Runs `callback` once after `ms`. Does not keep the process alive. */
   schedule(ms: number, callback: () => void): Scheduled;
 }
@@ -24,6 +26,7 @@ export const systemClock: Clock = {
         return;
       }
       const onAbort = () => {
+        signal?.removeEventListener('abort', onAbort);
         clearTimeout(timer);
         reject(signal?.reason);
       };
@@ -31,7 +34,7 @@ export const systemClock: Clock = {
         signal?.removeEventListener('abort', onAbort);
         resolve();
       }, ms);
-      signal?.addEventListener('abort', onAbort, { once: true });
+      signal?.addEventListener('abort', onAbort);
     }),
   schedule: (ms, callback) => {
     const timer = setTimeout(callback, ms);

@@ -252,7 +252,7 @@ test('[$-1] property: three processes, any order of requests, ends and kills: ne
         if (each.type === 'begin') {
           await budgets
             .reserve(spender, () => each.worst)
-            .then(
+            ?.then(
               reservation => reservation && own.push(reservation),
               () => {},
             );

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { SpanContext } from '@opentelemetry/api';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { FailureClass, UpstreamRefusal } from './failure.ts';
 import type { Loss } from './losses.ts';
 import type { AnswerFacts, ModelRequest, Protocol } from './protocol.ts';
@@ -30,7 +31,7 @@ export interface Call {
   /** The targets of the route that can be reached from the protocol, in order. Never empty. */
   readonly targets: readonly Target[];
   /** Fires when the client leaves, when its time is over (a `timeout`), and at the drain deadline. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** The trace the attempts belong to. The stage that opens a span for the request sets it. */
   trace: SpanContext;
   readonly wantsCostComment: boolean;

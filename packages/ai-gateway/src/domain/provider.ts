@@ -1,6 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import type { Dialer, Origin } from '@strata/shared/http/dialer.ts';
 import { definePlugin } from '@strata/shared/plugin.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { Lack } from './codec.ts';
 import type { Quirks } from './quirks.ts';
 
@@ -31,7 +32,7 @@ export interface OutgoingRequest {
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
 }
 
 export type CredentialHeaders = Readonly<Record<string, string>>;

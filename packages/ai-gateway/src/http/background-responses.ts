@@ -3,6 +3,7 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
 import { sendJson } from '@strata/shared/http/send-whole.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { BackgroundRun, BackgroundStore } from '../domain/background-run.ts';
 import type { AnswerStream, Call, StreamSink } from '../domain/call.ts';
 import type { JsonObject } from '../domain/json-object.ts';
@@ -30,7 +31,7 @@ export async function createInBackground(
 ): Promise<void> {
   const { caller, body } = request;
   const continuation = continuationOf(body);
-  const open = (signal: AbortSignal, onAdmitted: () => void) =>
+  const open = (signal: StopSignal, onAdmitted: () => void) =>
     openCall({ request, body, background: { signal, onAdmitted } }, { protocol: openaiResponses }, deps);
   const call = open(request.gone, () => {}); // refused before anything is begun for it
   const stored = {
@@ -88,7 +89,7 @@ interface Reader {
   readonly run: BackgroundRun;
   readonly after: number;
   readonly sink: StreamSink;
-  readonly gone: AbortSignal;
+  readonly gone: StopSignal;
 }
 
 async function follow(
@@ -117,10 +118,10 @@ async function follow(
   sink.end();
 }
 
-function drained(sink: StreamSink, gone: AbortSignal): Promise<void> {
+function drained(sink: StreamSink, gone: StopSignal): Promise<void> {
   return new Promise(resolve => {
     sink.onDrain(resolve);
-    gone.addEventListener('abort', () => resolve(), { once: true });
+    gone.addEventListener('abort', () => resolve());
   });
 }
 

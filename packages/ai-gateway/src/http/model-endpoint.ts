@@ -6,6 +6,7 @@ import { sendBytes } from '@strata/shared/http/send-whole.ts';
 import type { GatewayServer } from '@strata/shared/http/server.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { Answer, Call } from '../domain/call.ts';
 import { describeLosses } from '../domain/losses.ts';
 import { type AnswerFacts, type PathRequest, type Protocol, streamTypeOf } from '../domain/protocol.ts';
@@ -37,7 +38,7 @@ export interface ModelEndpoint {
   /** Where the model of the request does not decide. @throws GatewayError not_found. */
   findRoute?(request: DirectRequest): Route;
   /** Before the body is read. */
-  prepare?(body: Buffer, caller: Caller): Promise<Buffer>;
+  prepare?(body: Buffer, caller: Caller): Promise<Buffer> | Buffer;
   /** Around the making of the answer. */
   around?(call: Call, next: () => Promise<Answer>): Promise<Answer>;
   /** The query parameter in which clients of this protocol may send their key. */
@@ -74,12 +75,12 @@ export function modelRoute({
 export function modelHandler(endpoint: ModelEndpoint, deps: ModelEndpointDeps): DirectRoute['handle'] {
   return async request => {
     const { body: written, caller } = request;
-    const body = endpoint.prepare ? await endpoint.prepare(written, caller) : written;
+    const prepared = endpoint.prepare?.(written, caller) ?? written;
+    const body = prepared instanceof Promise ? await prepared : prepared;
     const call = openCall({ request, body }, endpoint, deps);
     let answer: Answer;
     try {
-      const next = () => deps.answer(call);
-      answer = endpoint.around ? await endpoint.around(call, next) : await next();
+      answer = await (endpoint.around?.(call, () => deps.answer(call)) ?? deps.answer(call));
     } catch (error) {
       throw refused(request, call, error);
     }
@@ -91,7 +92,7 @@ interface CallOrigin {
   readonly request: DirectRequest;
   readonly body: Buffer;
   /** Of a call that goes on when its client has left. */
-  readonly background?: { readonly signal: AbortSignal; readonly onAdmitted: () => void };
+  readonly background?: { readonly signal: StopSignal; readonly onAdmitted: () => void };
 }
 
 /** @throws GatewayError when the request is not one, or asks for a model that the caller has not. */
@@ -126,8 +127,8 @@ export function openCall(
 }
 
 /** Ends with the client, or when its time is over. */
-function endOf(request: DirectRequest, { clock, totalTimeoutMs }: OpenDeps): AbortSignal {
-  const end = { clock, totalTimeoutMs: totalTimeoutMs(), parent: request.gone };
+function endOf(request: DirectRequest, { clock, totalTimeoutMs }: OpenDeps): StopSignal {
+  const end = { clock, totalTimeoutMs: totalTimeoutMs(), parent: request.end };
   const deadline = callDeadline(request.caller, end);
   request.onClose(() => deadline.close());
   return deadline.signal;
@@ -151,7 +152,7 @@ function send(
   };
   switch (answer.type) {
     case 'whole':
-      Object.assign(headers, usageHeaders(answer.facts));
+      addUsage(headers, answer.facts);
       if (answer.costNanoUsd === undefined) headers['x-strata-unpriced'] = 'true';
       else headers['x-strata-cost-nano-usd'] = String(answer.costNanoUsd);
       headers['content-type'] = answer.contentType;
@@ -179,14 +180,12 @@ function overheadOf({ startedAtMs, upstreamMs }: Call, clock: Clock): string {
 }
 
 /** A stream's usage is known after its head was sent: it is in the stream itself, and in the cost comment. */
-function usageHeaders({ report }: AnswerFacts): OutgoingHttpHeaders {
-  if (report === undefined) return {};
+function addUsage(headers: OutgoingHttpHeaders, { report }: AnswerFacts): void {
+  if (report === undefined) return;
   const { usage } = report;
-  return {
-    'x-strata-input-tokens': String(inputTokens(usage)),
-    'x-strata-cached-tokens': String(usage.cacheRead),
-    'x-strata-output-tokens': String(outputTokens(usage)),
-  };
+  headers['x-strata-input-tokens'] = String(inputTokens(usage));
+  headers['x-strata-cached-tokens'] = String(usage.cacheRead);
+  headers['x-strata-output-tokens'] = String(outputTokens(usage));
 }
 
 /** Tells how many attempts were made, and stops the official SDKs from repeating what no repetition can cure. */

@@ -17,13 +17,17 @@ export async function refuseForeignFiles(
   body: Buffer,
   caller: Caller,
 ): Promise<void> {
-  if (!body.includes('"file_id') && !body.includes('"input_file_id')) return;
   const [foreign] = await store.foreign(ownerOf(caller), 'file', idsIn(body));
   if (foreign === undefined) return;
   throw new GatewayError('not_found', `There is no file '${foreign.slice(0, 200)}' for this key.`, {
     reason: 'provider_object_not_found',
     param: 'file_id',
   });
+}
+
+/** Whether a request may hold one. Most do not. */
+export function namesFiles(body: Buffer): boolean {
+  return body.includes('"file_id') || body.includes('"input_file_id');
 }
 
 function idsIn(body: Buffer): string[] {

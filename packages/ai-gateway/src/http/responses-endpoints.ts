@@ -18,7 +18,7 @@ export function addResponsesEndpoints(
     CountEndpointDeps &
     KeepDeps &
     ContinuationDeps &
-    BackgroundDeps & { beforeReading(body: Buffer, caller: Caller): Promise<Buffer> },
+    BackgroundDeps & { beforeReading(body: Buffer, caller: Caller): Promise<Buffer> | Buffer },
 ): void {
   const prepare = async (body: Buffer, caller: Caller) =>
     withHistory(deps, ownerOf(caller), await deps.beforeReading(body, caller));

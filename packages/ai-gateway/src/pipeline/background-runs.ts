@@ -2,6 +2,7 @@ import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
 import { newId } from '@strata/shared/ids.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { BackgroundRun, BackgroundStore, ForeignEnd } from '../domain/background-run.ts';
@@ -38,7 +39,7 @@ export interface NewRun {
   readonly isStreamed: boolean;
   readonly turn: ConversationTurn | undefined;
   /** `signal` fires when the run is to stop. */
-  openCall(signal: AbortSignal, onAdmitted: () => void): Call;
+  openCall(signal: StopSignal, onAdmitted: () => void): Call;
 }
 
 interface Starting {
@@ -275,7 +276,7 @@ const deadEnd: ForeignEnd = {
   event: eventOfEnd,
 };
 
-function isCancelled({ reason }: AbortSignal): boolean {
+function isCancelled({ reason }: StopSignal): boolean {
   return reason instanceof GatewayError && reason.reason === cancelledReason;
 }
 

@@ -79,7 +79,7 @@ interface Dialed extends Dialing {
   readonly response: DialResponse;
 }
 
-async function judge(deps: CallUpstreamDeps, dialed: Dialed): Promise<Answer> {
+function judge(deps: CallUpstreamDeps, dialed: Dialed): Promise<Answer> {
   const { response, way, deadline } = dialed;
   if (response.status < 200 || response.status > 299) return refuse(deps, dialed);
   dialed.attempt.hasBegun = true;
@@ -95,22 +95,24 @@ function findWay(deps: CallUpstreamDeps, attempt: Attempt, limits: UpstreamLimit
   throw new AttemptFailure('model-gone', lossesRefused(way.losses, attempt.target.id));
 }
 
-async function dial(dialer: Dialer, { attempt, way, limits, deadline }: Dialing): Promise<DialResponse> {
+function dial(dialer: Dialer, { attempt, way, limits, deadline }: Dialing): Promise<DialResponse> {
   const { call, target } = attempt;
   const { origin } = target.provider;
   const path = way.access.path({ model: target.model, isStream: call.request.isStream });
   const headers = requestHeaders(attempt, way);
   const { method = 'POST' } = way.access;
   const outgoing = { method, origin, path, headers, body: way.body, signal: call.signal } as const;
+  const ask = (proof: CredentialHeaders) =>
+    dialer.request(origin, {
+      method,
+      path,
+      headers: Object.assign(headers, proof),
+      ...(method === 'POST' ? sentBody(way.upload ?? way.body) : { body: null }),
+      signal: deadline.signal,
+      timeouts: { headersMs: limits.headersTimeoutMs, bodyMs: limits.idleTimeoutMs },
+    });
   const authorized = attempt.credential.authorize(outgoing);
-  return dialer.request(origin, {
-    method,
-    path,
-    headers: { ...headers, ...(authorized instanceof Promise ? await proven(authorized) : authorized) },
-    ...(method === 'POST' ? sentBody(way.upload ?? way.body) : { body: null }),
-    signal: deadline.signal,
-    timeouts: { headersMs: limits.headersTimeoutMs, bodyMs: limits.idleTimeoutMs },
-  });
+  return authorized instanceof Promise ? proven(authorized).then(ask) : ask(authorized);
 }
 
 function requestHeaders({ call, target, trace }: Attempt, way: Way): Record<string, string> {

@@ -5,6 +5,7 @@ import type { Dialer } from '@strata/shared/http/dialer.ts';
 import { joinPath } from '@strata/shared/http/origin.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import { createDeadline } from '@strata/shared/resilience/deadline.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import { WebSocket } from 'ws';
 import type { Attempt, Call } from '../domain/call.ts';
 import { AttemptFailure, classify, failureTable, refusalError } from '../domain/failure.ts';
@@ -73,7 +74,7 @@ function sessionPath(path: string, { request }: Call): string {
 }
 
 interface Opening extends Pick<DialRealtimeDeps, 'clock' | 'maxRetryAfterMs'> {
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   readonly provider: string;
 }
 
@@ -85,7 +86,7 @@ function opened(upstream: WebSocket, opening: Opening): Promise<WebSocket> {
       reject(GatewayError.from(signal.reason));
     };
     const end = () => signal.removeEventListener('abort', leave);
-    signal.addEventListener('abort', leave, { once: true });
+    signal.addEventListener('abort', leave);
     upstream.once('open', () => {
       end();
       upstream.pause(); // what it says at once must not be lost

@@ -156,7 +156,7 @@ export class RealtimeMoney {
     }
   }
 
-  #reserve(worstCase: () => bigint | undefined): Promise<Reservation | undefined> {
+  async #reserve(worstCase: () => bigint | undefined): Promise<Reservation | undefined> {
     const { call, target } = this.#attempt;
     const spender = spenderOf(call.caller, [
       { kind: 'model', id: call.route.alias },

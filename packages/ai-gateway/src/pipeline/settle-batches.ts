@@ -171,7 +171,7 @@ async function record(
   const cost = total.costNanoUsd ?? BigInt(batch.facts.worstCaseNanoUsd ?? 0);
   const reservation = await budgets
     .reserve(spender, () => cost)
-    .catch((error: unknown) => {
+    ?.catch((error: unknown) => {
       log.error(
         { err: error, batch: batch.id, nanoUsd: String(cost) },
         'a batch cost more than was set aside',

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Deadline } from '@strata/shared/resilience/deadline.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { AnswerStream, StreamEnd, StreamSink } from '../domain/call.ts';
 import { AttemptFailure, classify, type FailureClass } from '../domain/failure.ts';
 import type { Passage, Passed } from './passage.ts';
@@ -17,7 +18,7 @@ export interface UpstreamStreamOptions {
   readonly passage: Passage;
   readonly clock: Clock;
   /** Of the call: fires when the client leaves, at the end of its time, or with the reason `draining`. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** Of the first meaningful event, below `signal`: the dialer destroys the body when it fires. Closed with the stream. */
   readonly deadline: Deadline;
   readonly hold: HoldLimits;

@@ -1,4 +1,4 @@
-import type { Budgets } from '@strata/shared/money/budgets.ts';
+import type { Budgets, Reservation } from '@strata/shared/money/budgets.ts';
 import { spenderOf } from '@strata/shared/money/spender.ts';
 import { worstCaseCost } from '@strata/shared/money/worst-case.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
@@ -11,24 +11,31 @@ import { askedServiceTier, asksNoModel, type Spending, tokenBounds } from '../do
  * is the next stage, settles it. A target that is too dear is passed by: the next may be cheaper.
  */
 export function createBudgetStage(budgets: Budgets): Stage<Attempt, Answer> {
-  return async (attempt, next) => {
+  return (attempt, next) => {
     const { call, target } = attempt;
     const spender = spenderOf(call.caller, [
       { kind: 'model', id: call.route.alias },
       { kind: 'upstream', id: target.provider.name },
     ]);
-    const reservation = await budgets
-      .reserve(spender, () => mostOf(attempt))
-      .catch(error => {
-        throw tooDear(error);
-      });
-    if (reservation === undefined) return next();
-    const spending: Spending = { reservation, answerBytes: 0 };
-    attempt.spending = spending;
-    const answer = await next();
-    if (answer.type === 'whole') spending.answerBytes = answer.body.length;
-    return answer.type === 'stream' ? { ...answer, stream: counted(answer.stream, spending) } : answer;
+    const reserving = budgets.reserve(spender, () => mostOf(attempt));
+    return reserving === undefined ? next() : answerWithin(reserving, attempt, next);
   };
+}
+
+async function answerWithin(
+  reserving: Promise<Reservation | undefined>,
+  attempt: Attempt,
+  next: () => Promise<Answer>,
+): Promise<Answer> {
+  const reservation = await reserving.catch(error => {
+    throw tooDear(error);
+  });
+  if (reservation === undefined) return next();
+  const spending: Spending = { reservation, answerBytes: 0 };
+  attempt.spending = spending;
+  const answer = await next();
+  if (answer.type === 'whole') spending.answerBytes = answer.body.length;
+  return answer.type === 'stream' ? { ...answer, stream: counted(answer.stream, spending) } : answer;
 }
 
 function mostOf(attempt: Attempt): bigint | undefined {

@@ -1,5 +1,5 @@
 import { LimitExceeded } from '@strata/shared/limits/limit-answer.ts';
-import type { Limiter, Pass } from '@strata/shared/limits/limiter.ts';
+import { freePass, type Limiter, type Pass } from '@strata/shared/limits/limiter.ts';
 import { subjectsOf } from '@strata/shared/money/spender.ts';
 import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
 import { type Brought, type Call, type CallStage, lastingOf } from '../domain/call.ts';
@@ -10,38 +10,52 @@ import { estimatedTokens } from '../domain/spending.ts';
  * are taken by estimate and corrected by what was used; a place of a concurrency limit is kept until the last byte.
  */
 export function createRateLimit(limiter: Limiter): CallStage {
-  return async <Result extends Brought>(call: Call, next: () => Promise<Result>) => {
-    const pass = await admit(limiter, call);
-    let answer: Result;
-    try {
-      answer = await next();
-    } catch (error) {
-      pass.finish({ input_tokens: 0, output_tokens: 0 });
-      throw error;
-    }
-    const lasting = lastingOf(answer);
-    if (lasting !== undefined) lasting.onEnd(({ facts }) => finish(pass, facts.report?.usage));
-    else finish(pass, answer.type === 'whole' ? answer.facts.report?.usage : undefined);
-    return answer;
+  return <Result extends Brought>(call: Call, next: () => Promise<Result>) => {
+    const pass = admit(limiter, call);
+    return pass === freePass ? next() : answerWithin(pass, call, next);
   };
 }
 
-async function admit(limiter: Limiter, call: Call): Promise<Pass> {
-  const [target] = call.targets;
-  const subjects = [
-    ...subjectsOf(call.caller),
-    { kind: 'model', id: call.route.alias } as const,
-    ...(target === undefined ? [] : [{ kind: 'upstream', id: target.provider.name } as const]),
-  ];
+async function answerWithin<Result extends Brought>(
+  entering: Promise<Pass> | Pass,
+  call: Call,
+  next: () => Promise<Result>,
+): Promise<Result> {
+  const pass = await entered(entering, call);
+  let answer: Result;
   try {
-    const pass = await limiter.admit({
-      tenant: call.caller.tenant,
-      subjects,
-      amounts: () => {
-        const { input, output } = estimatedTokens(call.request);
-        return { requests: 1, input_tokens: input, output_tokens: output };
-      },
-    });
+    answer = await next();
+  } catch (error) {
+    pass.finish({ input_tokens: 0, output_tokens: 0 });
+    throw error;
+  }
+  const lasting = lastingOf(answer);
+  if (lasting !== undefined) lasting.onEnd(({ facts }) => finish(pass, facts.report?.usage));
+  else finish(pass, answer.type === 'whole' ? answer.facts.report?.usage : undefined);
+  return answer;
+}
+
+/** At once where no limit holds. */
+function admit(limiter: Limiter, call: Call): Promise<Pass> | Pass {
+  const [target] = call.targets;
+  return limiter.admit({
+    tenant: call.caller.tenant,
+    subjects: [
+      ...subjectsOf(call.caller),
+      { kind: 'model', id: call.route.alias } as const,
+      ...(target === undefined ? [] : [{ kind: 'upstream', id: target.provider.name } as const]),
+    ],
+    amounts: () => {
+      const { input, output } = estimatedTokens(call.request);
+      return { requests: 1, input_tokens: input, output_tokens: output };
+    },
+  });
+}
+
+/** The answer tells what is left, whether it is one or a refusal. */
+async function entered(entering: Promise<Pass> | Pass, call: Call): Promise<Pass> {
+  try {
+    const pass = await entering;
     Object.assign(call.replyHeaders, pass.headers);
     return pass;
   } catch (error) {

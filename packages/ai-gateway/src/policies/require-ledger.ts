@@ -3,7 +3,7 @@ import type { CallStage } from '../domain/call.ts';
 
 /** Begins nothing that could not be booked. */
 export function createRequireLedger(ledger: UsageLedger): CallStage {
-  return async (_call, next) => {
+  return (_call, next) => {
     ledger.requireRoom();
     return next();
   };

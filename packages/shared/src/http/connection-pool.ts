@@ -193,13 +193,13 @@ export class Connection {
    * wire by then (a FIN, bytes that nobody asked for) closes the connection instead of meeting the next request (S-1).
    */
   release(): void {
-    setImmediate(() => setImmediate(() => this.#free()));
+    afterNextPoll(this.#free);
   }
 
-  #free(): void {
+  readonly #free = (): void => {
     if (this.#socket?.destroyed) this.destroy();
     else if (!this.#isLost) this.#events.freed();
-  }
+  };
 
   /** Closes the socket now, in whatever phase it is. */
   async destroy(error?: Error): Promise<void> {
@@ -211,6 +211,20 @@ export class Connection {
     this.#events.lost();
     await this.client.destroy(error ?? null);
   }
+}
+
+let polling: (() => void)[] = [];
+
+/** Those who ask between two polls share the two turns of the event loop. */
+function afterNextPoll(callback: () => void): void {
+  if (polling.push(callback) > 1) return;
+  setImmediate(() => {
+    const batch = polling;
+    polling = [];
+    setImmediate(() => {
+      for (const each of batch) each();
+    });
+  });
 }
 
 function tooLate(options: ConnectionPoolOptions): GatewayError {

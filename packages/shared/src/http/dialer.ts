@@ -3,11 +3,12 @@ import { BlockList, isIPv4, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
+import type { StopSignal } from '../resilience/stop-signal.ts';
 import type { AddressPolicy } from './address-guard.ts';
 import { type Connect, createConnect } from './connect.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import { toDialError } from './dial-errors.ts';
-import { type DialResponse, exchange, type PhaseTimeouts } from './exchange.ts';
+import { type DialResponse, type ExchangeOptions, exchange, type PhaseTimeouts } from './exchange.ts';
 import type { NetworkConfig } from './network-section.ts';
 import { joinBase, type Origin, requireDialable } from './origin.ts';
 import { createResolver, createServerLookup, type Resolve, systemLookup } from './resolve.ts';
@@ -24,7 +25,7 @@ export interface DialRequest {
   /** Of a body that is a stream, where that is known. Without it the body goes out in chunks. */
   readonly bodyBytes?: number | undefined;
   /** Ends the call in whatever phase it is; the call then fails with the signal's reason. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   readonly timeouts?: Partial<PhaseTimeouts>;
 }
 
@@ -41,7 +42,7 @@ export interface Dialer {
    *
    * @throws GatewayError as `request` does.
    */
-  connect(origin: Origin, options: { readonly signal: AbortSignal }): Promise<Socket>;
+  connect(origin: Origin, options: { readonly signal: StopSignal }): Promise<Socket>;
   /** Cuts what is open. */
   close(): Promise<void>;
 }
@@ -128,6 +129,24 @@ export function createDialer(options: { config: NetworkConfig; clock: Clock; loo
     });
   }
 
+  function exchangeOf(origin: Origin, request: DialRequest): ExchangeOptions {
+    const { method, body = null, signal, timeouts } = request;
+    signal.throwIfAborted();
+    const target = targetOf(origin);
+    const path = joinBase(target.basePath, request.path);
+    const headers = sendable(request.headers);
+    if (request.bodyBytes !== undefined) headers['content-length'] = String(request.bodyBytes);
+    return {
+      originName: origin.name,
+      pool: poolOf(origin, target),
+      dispatch: { method, path, headers, body },
+      acceptsEncodings: headers['accept-encoding'] !== 'identity',
+      signal,
+      timeouts: timeouts === undefined ? defaults : { ...defaults, ...timeouts },
+      clock,
+    };
+  }
+
   const defaults: PhaseTimeouts = {
     headersMs: config.headers_timeout_ms,
     bodyMs: config.body_idle_timeout_ms,
@@ -135,22 +154,12 @@ export function createDialer(options: { config: NetworkConfig; clock: Clock; loo
   };
 
   return {
-    async request(origin, request) {
-      const { method, body = null, signal, timeouts } = request;
-      signal.throwIfAborted();
-      const target = targetOf(origin);
-      const path = joinBase(target.basePath, request.path);
-      const headers = sendable(request.headers);
-      if (request.bodyBytes !== undefined) headers['content-length'] = String(request.bodyBytes);
-      return exchange({
-        originName: origin.name,
-        pool: poolOf(origin, target),
-        dispatch: { method, path, headers, body },
-        acceptsEncodings: headers['accept-encoding'] !== 'identity',
-        signal,
-        timeouts: timeouts === undefined ? defaults : { ...defaults, ...timeouts },
-        clock,
-      });
+    request(origin, request) {
+      try {
+        return exchange(exchangeOf(origin, request));
+      } catch (error) {
+        return Promise.reject(error);
+      }
     },
     async connect(origin, { signal }) {
       signal.throwIfAborted();
@@ -184,7 +193,7 @@ function connected(
     signal,
     clock,
     timeoutMs,
-  }: { origin: Origin; signal: AbortSignal; clock: Clock; timeoutMs: number },
+  }: { origin: Origin; signal: StopSignal; clock: Clock; timeoutMs: number },
 ): Promise<Socket> {
   const { protocol, hostname, port } = origin.url;
   return new Promise((resolve, reject) => {

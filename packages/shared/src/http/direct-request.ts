@@ -3,6 +3,7 @@ import type { SpanContext } from '@opentelemetry/api';
 import type { ErrorRenderer } from '../errors/error-renderer.ts';
 import type { Caller } from '../identity/caller.ts';
 import { newId } from '../ids.ts';
+import type { StopSignal } from '../resilience/stop-signal.ts';
 import type { RequestLife } from './request-life.ts';
 import { singleHeader } from './request-signals.ts';
 import { traceContextOf } from './trace-context.ts';
@@ -106,8 +107,13 @@ export class DirectRequest {
   }
 
   /** Fires when the client leaves before its answer is complete, when its key or run is stopped, and at the end of the drain. */
+  get end(): StopSignal {
+    return this.#life.end;
+  }
+
+  /** The same for who needs one of the platform's. */
   get gone(): AbortSignal {
-    return this.#life.gone;
+    return this.#life.signal;
   }
 
   /** The trace that the caller began, or a new one. */

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { Clock, Scheduled } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
+import type { StopSignal } from '../resilience/stop-signal.ts';
 import { AnswerBody, type BodySource } from './answer-body.ts';
 import type { Connection, ConnectionPool, Seeker } from './connection-pool.ts';
 import { brokenConnection, isUnsendable, toDialError } from './dial-errors.ts';
@@ -30,7 +31,7 @@ export interface ExchangeOptions {
   readonly pool: ConnectionPool;
   readonly dispatch: Dispatcher.DispatchOptions;
   readonly acceptsEncodings: boolean;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   readonly timeouts: PhaseTimeouts;
   readonly clock: Clock;
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { LiveCall, LiveCalls } from '../identity/live-calls.ts';
+import { Stopper, type StopSignal } from '../resilience/stop-signal.ts';
 
 /** Time to say in the protocol of the route why an answer ends. */
 const lastWordsMs = 300;
@@ -22,7 +23,8 @@ export class RequestLife implements LiveCall {
   readonly #response: ServerResponse;
   readonly #deps: LifeDeps;
   #caller: Caller | undefined;
-  #controller: AbortController | undefined;
+  #end: Stopper | undefined;
+  #signal: AbortSignal | undefined;
   #stopped: GatewayError | undefined;
   #leave: (() => void) | undefined;
 
@@ -44,20 +46,31 @@ export class RequestLife implements LiveCall {
   }
 
   /** Fires before the answer is complete or never: with the client, with the reason of `abort`, or at the end of the drain. */
-  get gone(): AbortSignal {
-    if (this.#controller !== undefined) return this.#controller.signal;
-    const controller = new AbortController();
-    this.#controller = controller;
-    if (this.#stopped !== undefined) controller.abort(this.#stopped);
+  get end(): StopSignal {
+    if (this.#end !== undefined) return this.#end;
+    const end = new Stopper();
+    this.#end = end;
+    if (this.#stopped !== undefined) end.stop(this.#stopped);
     else if (!this.#response.destroyed && !this.#response.closed) this.#deps.watched.add(this);
-    else if (!this.#response.writableFinished) controller.abort(clientGone());
-    return controller.signal;
+    else if (!this.#response.writableFinished) end.stop(clientGone());
+    return end;
+  }
+
+  /** The same for who needs one of the platform's. */
+  get signal(): AbortSignal {
+    if (this.#signal !== undefined) return this.#signal;
+    const controller = new AbortController();
+    this.#signal = controller.signal;
+    const { end } = this;
+    if (end.aborted) controller.abort(end.reason);
+    else end.addEventListener('abort', () => controller.abort(end.reason));
+    return this.#signal;
   }
 
   abort(reason: GatewayError): void {
     if (this.#stopped !== undefined) return;
     this.#stopped = reason;
-    this.#controller?.abort(reason);
+    this.#end?.stop(reason);
     this.#deps.clock.schedule(lastWordsMs, () => {
       if (!this.#response.closed) this.#response.destroy();
     });
@@ -65,15 +78,15 @@ export class RequestLife implements LiveCall {
 
   /** The drain is over: whoever still answers says so in its own protocol. */
   lastCall(reason: GatewayError): void {
-    this.#controller?.abort(reason);
+    this.#end?.stop(reason);
   }
 
   /** To be told when the response has closed. */
   closed(): void {
     this.#leave?.();
-    if (this.#controller === undefined) return;
+    if (this.#end === undefined) return;
     this.#deps.watched.delete(this);
-    if (!this.#response.writableFinished) this.#controller.abort(clientGone());
+    if (!this.#response.writableFinished) this.#end.stop(clientGone());
   }
 }
 

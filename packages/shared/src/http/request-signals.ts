@@ -21,7 +21,7 @@ export function addRequestSignals(
   app.decorateRequest('caller');
   app.decorateRequest('gone', {
     getter(this: FastifyRequest) {
-      return slotsOf(this)[life].gone;
+      return slotsOf(this)[life].signal;
     },
   });
   app.decorateRequest('traceContext', {

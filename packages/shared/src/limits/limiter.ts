@@ -209,7 +209,8 @@ export function createLimiter(options: {
   };
 }
 
-const freePass: Pass = { headers: {}, finish: () => {} };
+/** Where no limit holds there is nothing to finish. */
+export const freePass: Pass = { headers: {}, finish: () => {} };
 
 function takenOf(found: readonly Limit[], subjects: readonly Subject[], amountsOf: () => Amounts): Taken[] {
   if (found.length === 0) return [];

@@ -24,11 +24,14 @@ export interface Budgets {
    * Sets the worst case aside in all budgets of the spender at once, or in none. Asks the store only when what this process holds is
    * not enough. `worstCase` is asked only where a hard budget is in force; undefined says that nobody knows.
    *
-   * Undefined when no budget bears what the spender spends.
+   * Undefined when no budget bears what the spender spends; at once where that is known without asking.
    *
    * @throws GatewayError budget_exceeded (`budget_exceeded`, `run_budget_unknown`, `cost_unknown`), overloaded (`store_unavailable`).
    */
-  reserve(spender: Spender, worstCase: () => bigint | undefined): Promise<Reservation | undefined>;
+  reserve(
+    spender: Spender,
+    worstCase: () => bigint | undefined,
+  ): Promise<Reservation | undefined> | undefined;
   /** What the ledger has booked. */
   charged(charges: readonly Charge[], outcome: ChargeOutcome): void;
   /**
@@ -121,6 +124,21 @@ export function createBudgets({ store, clock, log, leaseMs }: BudgetsOptions): B
     }
   }
 
+  async function reserveIn(
+    bearing: readonly Budget[] | Promise<readonly Budget[]>,
+    worstCase: () => bigint | undefined,
+  ): Promise<Reservation | undefined> {
+    const budgets = await bearing;
+    if (budgets.length === 0) return undefined;
+    const hard = budgets.filter(budget => budget.mode === 'hard');
+    const soft = budgets.filter(budget => budget.mode === 'soft');
+    const nanoUsd = hard.length === 0 ? 0n : worstCase();
+    if (nanoUsd === undefined) throw costUnknown();
+    const ready = box.grantsOf(hard);
+    const grants = box.reserve(ready, nanoUsd) ? ready : await refill(hard, nanoUsd);
+    return reservationOf({ grants, soft, nanoUsd, box, clock });
+  }
+
   /** One refusal of the store answers for the burst of requests around it. */
   function requireNotJustRefused(grant: HeldGrant, nanoUsd: bigint): void {
     const availableNanoUsd = box.knownShortage(grant, nanoUsd);
@@ -151,17 +169,10 @@ export function createBudgets({ store, clock, log, leaseMs }: BudgetsOptions): B
 
   return {
     store,
-    async reserve(spender, worstCase) {
+    reserve(spender, worstCase) {
       const found = directory.find(spender);
-      const budgets = found instanceof Promise ? await found : found;
-      if (budgets.length === 0) return undefined;
-      const hard = budgets.filter(budget => budget.mode === 'hard');
-      const soft = budgets.filter(budget => budget.mode === 'soft');
-      const nanoUsd = hard.length === 0 ? 0n : worstCase();
-      if (nanoUsd === undefined) throw costUnknown();
-      const ready = box.grantsOf(hard);
-      const grants = box.reserve(ready, nanoUsd) ? ready : await refill(hard, nanoUsd);
-      return reservationOf({ grants, soft, nanoUsd, box, clock });
+      if (!(found instanceof Promise) && found.length === 0) return undefined;
+      return reserveIn(found, worstCase);
     },
     charged(charges, { alerts, overdrawnNanoUsd }) {
       box.reported(charges);

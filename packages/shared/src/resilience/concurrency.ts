@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
+import type { StopSignal } from './stop-signal.ts';
 
 export interface ConcurrencyOptions {
   readonly initialLimit: number;
@@ -85,7 +86,7 @@ export class AdaptiveConcurrency {
    *
    * @throws GatewayError overloaded (`concurrency_queue_full`, `concurrency_wait_too_long`), or the signal's reason.
    */
-  async enter(priority: Priority, signal: AbortSignal): Promise<Leave> {
+  async enter(priority: Priority, signal: StopSignal): Promise<Leave> {
     if (signal.aborted) throw signal.reason;
     const left = this.tryEnter();
     if (left !== undefined) return left;
@@ -106,7 +107,7 @@ export class AdaptiveConcurrency {
     };
   }
 
-  #wait(priority: Priority, signal: AbortSignal): Promise<void> {
+  #wait(priority: Priority, signal: StopSignal): Promise<void> {
     const queue = this.#queues.get(priority) ?? new Set();
     this.#makeRoom(priority);
     return new Promise((resolve, reject) => {
@@ -131,7 +132,7 @@ export class AdaptiveConcurrency {
         reject(signal.reason);
       };
       const timer = this.#clock.schedule(this.#options.maxWaitMs, () => entry.refuse(waitedTooLong()));
-      signal.addEventListener('abort', onAbort, { once: true });
+      signal.addEventListener('abort', onAbort);
       queue.add(entry);
     });
   }

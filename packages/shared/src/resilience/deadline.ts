@@ -1,9 +1,10 @@
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
+import { Stopper, type StopSignal } from './stop-signal.ts';
 
 export interface Deadline {
   /** Aborts at the deadline with a `timeout` error, or with its parent for the parent's reason. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** Never negative. */
   remainingMs(): number;
   /** Was met: from now on only the parent ends it. */
@@ -17,19 +18,19 @@ export function createDeadline(options: {
   clock: Clock;
   ms: number;
   reason: string;
-  parent?: AbortSignal;
+  parent?: StopSignal;
 }): Deadline {
   const { clock, ms, reason, parent } = options;
-  const controller = new AbortController();
+  const end = new Stopper();
   const endsAt = clock.monotonic() + ms;
   const timer = clock.schedule(ms, () => {
-    controller.abort(new GatewayError('timeout', `This took longer than ${ms} ms.`, { reason }));
+    end.stop(new GatewayError('timeout', `This took longer than ${ms} ms.`, { reason }));
   });
-  const onParent = () => controller.abort(parent?.reason);
+  const onParent = () => end.stop(parent?.reason);
   if (parent?.aborted) onParent();
-  parent?.addEventListener('abort', onParent, { once: true });
+  parent?.addEventListener('abort', onParent);
   return {
-    signal: controller.signal,
+    signal: end,
     remainingMs: () => Math.max(0, endsAt - clock.monotonic()),
     lift: () => timer.cancel(),
     close() {

@@ -96,6 +96,7 @@ export function createManualClock(startMs: number = defaultStartMs): ManualClock
           return;
         }
         const onAbort = () => {
+          signal?.removeEventListener('abort', onAbort);
           remove(timer);
           reject(signal?.reason);
         };
@@ -103,7 +104,7 @@ export function createManualClock(startMs: number = defaultStartMs): ManualClock
           signal?.removeEventListener('abort', onAbort);
           resolve();
         });
-        signal?.addEventListener('abort', onAbort, { once: true });
+        signal?.addEventListener('abort', onAbort);
       }),
     advance: async ms => {
       if (!(ms >= 0))
