@@ -336,7 +336,7 @@ test.each(['rst', 'fin'] as const)(
       expect(answer.isComplete).toBe(true);
     }
   },
-  60_000,
+  240_000, // a gateway is opened and closed at each step
 );
 
 test('[F27] [AI-3] Anthropic: a stream without its end is ended by an error event', async () => {
