@@ -41,7 +41,7 @@ import { addModelEndpoint } from './http/model-endpoint.ts';
 import { addModelsEndpoint } from './http/models-endpoint.ts';
 import { addRawEndpoint } from './http/raw-endpoint.ts';
 import { addRealtimeEndpoint, type RealtimeLimits } from './http/realtime-endpoint.ts';
-import { receiveForms } from './http/receive-forms.ts';
+import { createReceiveForm, receiveForms } from './http/receive-forms.ts';
 import { namesFiles, refuseForeignFiles } from './http/refuse-foreign-files.ts';
 import { addResponsesEndpoints } from './http/responses-endpoints.ts';
 import { type AttemptPolicy, createAttempts } from './pipeline/attempts.ts';
@@ -166,11 +166,12 @@ export async function createAiGateway(
     errors: problemErrors,
     onRefused: deps.refusals.recordRequest,
   });
+  const forms = { openSpool, maxFormBytes: () => config.current.max_upload_bytes };
+  const receive = createReceiveForm(forms);
   receiveForms(server.app, {
-    openSpool,
-    maxFormBytes: () => config.current.max_upload_bytes,
+    ...forms,
     maxBodyBytes: config.current.listen.max_body_bytes,
-    paths: formPaths,
+    paths: new Set([filesPath]),
   });
   addAdminApi(server.app, deps);
   const routes = () => inForce.routes;
@@ -192,7 +193,8 @@ export async function createAiGateway(
   addGeminiEndpoints(server, endpointDeps);
   addConverseEndpoints(server, endpointDeps);
   addCountEndpoint(server, { path: '/v1/messages/count_tokens', protocol: anthropicMessages }, endpointDeps);
-  for (const api of sameProtocolApis) addModelEndpoint(server, api, endpointDeps);
+  for (const api of sameProtocolApis)
+    addModelEndpoint(server, api.mediaTypes === undefined ? api : { ...api, receive }, endpointDeps);
   addRawEndpoint(server, {
     ...endpointDeps,
     providers: () => inForce.providers,
@@ -290,12 +292,6 @@ function addProviderObjects(
 }
 
 const openSpool = () => createFileSpool(tmpdir());
-
-/** Whose files are taken aside. */
-const formPaths = new Set([
-  filesPath,
-  ...sameProtocolApis.filter(({ mediaTypes }) => mediaTypes !== undefined).map(({ path }) => path),
-]);
 
 function bothSinks(first: UsageSink, second: UsageSink): UsageSink {
   return {

@@ -262,10 +262,11 @@ describe('the end', () => {
     });
     const socket = await opened(client('model=voice', { key: secret.reveal() }));
     const error = nextOf(socket, 'error');
+    const over = closed(socket);
     const ofUpstream = closed(fake.last.socket);
     await gateway.deps.keys.disable(key.id);
     expect((await error).error).toMatchObject({ type: 'authentication_error', code: 'key_revoked' });
-    expect((await closed(socket)).code).toBe(1008);
+    expect((await over).code).toBe(1008);
     await ofUpstream;
   });
 

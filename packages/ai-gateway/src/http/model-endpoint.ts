@@ -35,6 +35,8 @@ export interface ModelEndpoint {
   readonly methods?: readonly ('GET' | 'POST' | 'DELETE')[];
   /** JSON alone by default. */
   readonly mediaTypes?: readonly string[];
+  /** Takes the body in a way of its own. */
+  readonly receive?: DirectRoute['receive'];
   /** Where the model of the request does not decide. @throws GatewayError not_found. */
   findRoute?(request: DirectRequest): Route;
   /** Before the body is read. */
@@ -66,9 +68,11 @@ export function modelRoute({
   protocol,
   queryKey,
   mediaTypes,
+  receive,
   methods = ['POST'],
 }: ModelEndpoint): Omit<DirectRoute, 'handle'> {
-  return { methods, url: path, errors: protocol.renderError, queryKey, mediaTypes };
+  const route = { methods, url: path, errors: protocol.renderError, queryKey, mediaTypes };
+  return receive === undefined ? route : { ...route, receive };
 }
 
 /** Answers one request of the endpoint. */

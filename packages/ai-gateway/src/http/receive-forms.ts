@@ -1,6 +1,8 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { formOf, keepForm } from '../domain/form.ts';
 import { FormScanner } from '../domain/form-scanner.ts';
 import type { OpenSpool } from '../domain/spool.ts';
@@ -25,17 +27,17 @@ export function receiveForms(app: FastifyInstance, deps: ReceiveFormsDeps): void
   });
   app.addContentTypeParser('multipart/form-data', (request: FastifyRequest, payload: Readable) =>
     deps.paths.has(request.routeOptions.url ?? '')
-      ? receive(deps, request, payload)
+      ? receive(deps, request.headers, payload)
       : readAll(payload, deps.maxBodyBytes),
   );
 }
 
 async function receive(
-  { openSpool, maxFormBytes }: ReceiveFormsDeps,
-  request: FastifyRequest,
+  { openSpool, maxFormBytes }: Pick<ReceiveFormsDeps, 'openSpool' | 'maxFormBytes'>,
+  headers: IncomingHttpHeaders,
   payload: Readable,
 ): Promise<Buffer> {
-  const scanner = new FormScanner(request.headers['content-type']);
+  const scanner = new FormScanner(headers['content-type']);
   const spool = openSpool();
   try {
     for await (const chunk of limited(payload, maxFormBytes())) {
@@ -48,7 +50,21 @@ async function receive(
   }
 }
 
-async function forgetWhenAnswered({ body }: FastifyRequest, { raw }: FastifyReply): Promise<void> {
+/** The same for a path that is answered without Fastify. */
+export function createReceiveForm(
+  deps: Pick<ReceiveFormsDeps, 'openSpool' | 'maxFormBytes'>,
+): (request: DirectRequest) => Promise<Buffer> {
+  return async request => {
+    const body = await receive(deps, request.headers, request.raw);
+    await forgetWhenAnswered({ body }, { raw: request.response });
+    return body;
+  };
+}
+
+async function forgetWhenAnswered(
+  { body }: { readonly body?: unknown },
+  { raw }: { readonly raw: ServerResponse },
+): Promise<void> {
   if (!Buffer.isBuffer(body)) return;
   const { spool } = formOf(body);
   if (raw.closed) await spool.close();

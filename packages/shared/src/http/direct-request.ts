@@ -19,6 +19,8 @@ export interface DirectRoute {
   readonly queryKey?: string | undefined;
   /** Exact media types of bodies that the route takes. `application/json` otherwise. */
   readonly mediaTypes?: readonly string[] | undefined;
+  /** Takes the body in a way of its own, with a limit of its own. */
+  receive?(request: DirectRequest): Promise<Buffer>;
   /** Answers over `response`. What it throws is answered in the shape of the route. */
   handle(request: DirectRequest): Promise<void>;
 }

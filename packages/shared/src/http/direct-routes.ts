@@ -85,7 +85,8 @@ export class DirectRoutes {
       requireShort(request.params, maxParamLength);
       request.onClose(admit(raw.headers, route.mediaTypes));
       request.follow(await authenticate(credentialHeaders(request, route.queryKey)));
-      if (raw.method !== 'GET') request.body = await readBody(raw, maxBodyBytes);
+      if (raw.method !== 'GET')
+        request.body = await (route.receive?.(request) ?? readBody(raw, maxBodyBytes));
       await route.handle(request);
     } catch (error) {
       await this.#refuse(request, GatewayError.from(error));
