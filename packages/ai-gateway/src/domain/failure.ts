@@ -206,6 +206,8 @@ export function classify(status: number, codes: readonly string[]): FailureClass
 export interface UpstreamRefusal {
   readonly status: number;
   readonly contentType: string;
+  /** Those in which clients of the protocol read what the error is. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
 }
 

@@ -88,6 +88,8 @@ export interface Protocol {
   readonly requestHeaders: readonly string[];
   /** The response header in which the protocol's SDKs look for the id of the request. Lower case. */
   readonly requestIdHeader: string;
+  /** Headers of an error answer that its SDKs read beside the body. Lower case. */
+  readonly errorHeaders?: readonly string[];
   readonly renderError: ErrorRenderer;
   /** The event that ends a stream with an error. */
   renderStreamError(error: GatewayError, context: ErrorContext): string | Buffer;

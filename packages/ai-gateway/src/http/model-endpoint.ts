@@ -165,7 +165,12 @@ function send(
     case 'refusal': {
       const { status, contentType, body } = answer.refusal;
       sendBytes(response, status, {
-        headers: { ...headers, 'content-type': contentType, 'x-should-retry': 'false' },
+        headers: {
+          ...headers,
+          ...answer.refusal.headers,
+          'content-type': contentType,
+          'x-should-retry': 'false',
+        },
         body,
       });
       return;

@@ -152,8 +152,23 @@ async function refuse(deps: CallUpstreamDeps, { attempt, way, response, limits }
   const contentType = String(headers['content-type'] ?? 'application/json');
   throw new AttemptFailure(failureClass, error, {
     status,
-    ...(isShown && way.isRaw && { refusal: { status, contentType, body } }),
+    ...(isShown &&
+      way.isRaw && {
+        refusal: { status, contentType, body, headers: errorHeadersOf(way.protocol, headers) },
+      }),
   });
+}
+
+function errorHeadersOf(
+  { errorHeaders = [] }: Protocol,
+  headers: DialResponse['headers'],
+): Record<string, string> {
+  const picked: Record<string, string> = {};
+  for (const name of errorHeaders) {
+    const value = headers[name];
+    if (typeof value === 'string') picked[name] = value;
+  }
+  return picked;
 }
 
 /** A credential that cannot be had is none that failed: another one may do. */

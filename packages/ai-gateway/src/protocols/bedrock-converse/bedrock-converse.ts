@@ -18,6 +18,7 @@ export const bedrockConverse: Protocol = {
   operation: 'chat',
   requestHeaders: [],
   requestIdHeader: 'x-amzn-requestid',
+  errorHeaders: ['x-amzn-errortype'],
   renderError: bedrockErrors,
   renderStreamError: exceptionFrame,
   readRequest: (body, path) => readPathRequest(body, path, content),
