@@ -93,7 +93,7 @@ describe.each(ingresses.map(each => [each.name, each] as const))('%s', (_name, i
   const names = new Set([ingress.protocol, translated, 'bedrock-converse']);
 
   test.each([...names])(
-    '[AI-4] [F43] a client that leaves after any event from %s stops the upstream, and is settled once',
+    '[I10] [AI-4] [F43] a client that leaves after any event from %s stops the upstream, and is settled once',
     async name => {
       const recording = recordings.get(name);
       if (recording === undefined) throw new Error(`no recording of ${name}`);

@@ -83,7 +83,7 @@ describe.each(asked.map(each => [each.name, each.ingress] as const))('%s', (_nam
   test.each(
     phases.flatMap(([phase, plan]) => [ingress.protocol, other].map(name => [phase, name, plan] as const)),
   )(
-    '[AI-4] [F43] a client that leaves %s of %s stops it, and nothing is tried again',
+    '[I10] [AI-4] [F43] a client that leaves %s of %s stops it, and nothing is tried again',
     async (_phase, name, plan) => {
       upstream.use(plan);
       const exchange = upstream.requests.length + 1;

@@ -98,7 +98,7 @@ describe.each(ingresses.map(each => [each.name, each] as const))('%s', (ingressN
   );
 
   test.each(translated.map(({ name }) => name))(
-    '[F25] [F26] [F27] [AI-3] from %s: cut anywhere, an error status or a stream that ends in an error',
+    '[I13] [F25] [F26] [F27] [AI-3] from %s: cut anywhere, an error status or a stream that ends in an error',
     async name => {
       const { bytes } = recording(name);
       const step = Math.ceil(bytes.length / 40);
