@@ -1,6 +1,7 @@
 import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { afterEach, expect, test } from 'vitest';
 import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
+import { openTestPostgres } from './support/postgres-journal.ts';
 
 /** People decide, over HTTP, about runs that wait for them. */
 
@@ -214,31 +215,43 @@ test('nobody is asked about a run that was cancelled', async () => {
   expect((await gateway.call('GET', `/v1/approvals/${asked.id}`, { key: lead })).body.status).toBe('void');
 });
 
-test('[AG-1] a decision that was made when its gateway died reaches the run after a new start', async () => {
-  const deps = await createTestDeps({ name: 'agent-gateway' });
-  opened.push(deps);
-  const first = await startGateway({ deps });
-  const lead = await deps.createKey({ principal: 'lead' });
-  const run = await submit(first, refund());
-  const asked = await question(first, lead);
-  await first.close();
-  // As a death between the decision and the signal leaves it.
-  await deps.sql.db
-    .updateTable('approvals' as never)
-    .set({
-      status: 'approved',
-      decided_at_ms: 1,
-      decision: JSON.stringify({ decision: 'approved', by: 'lead', atMs: 1, comment: null, data: null }),
-    } as never)
-    .where('id' as never, '=', asked.id as never)
-    .execute();
-  const second = await startGateway({ deps });
-  opened.push(second);
-  expect(await ended(second, run)).toMatchObject({
-    status: 'completed',
-    output: { decision: 'approved', by: 'lead' },
-  });
-});
+const stores: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
+  SQLite: async () => ({}),
+  async PostgreSQL() {
+    const postgres = await openTestPostgres();
+    opened.push(postgres);
+    return { store: { url: await postgres.server.createDatabase(), acquire_timeout_ms: 5000 } };
+  },
+};
+
+test.each(Object.keys(stores))(
+  '[AG-1] a decision that was made when its gateway died reaches the run after a new start (%s)',
+  async name => {
+    const deps = await createTestDeps({ name: 'agent-gateway', config: (await stores[name]?.()) ?? {} });
+    opened.push(deps);
+    const first = await startGateway({ deps });
+    const lead = await deps.createKey({ principal: 'lead' });
+    const run = await submit(first, refund());
+    const asked = await question(first, lead);
+    await first.close();
+    // As a death between the decision and the signal leaves it.
+    await deps.sql.db
+      .updateTable('approvals' as never)
+      .set({
+        status: 'approved',
+        decided_at_ms: 1,
+        decision: JSON.stringify({ decision: 'approved', by: 'lead', atMs: 1, comment: null, data: null }),
+      } as never)
+      .where('id' as never, '=', asked.id as never)
+      .execute();
+    const second = await startGateway({ deps });
+    opened.push(second);
+    expect(await ended(second, run)).toMatchObject({
+      status: 'completed',
+      output: { decision: 'approved', by: 'lead' },
+    });
+  },
+);
 
 test('[I18] a decision is one audit entry, in the transaction that makes it', async () => {
   const gateway = await start();

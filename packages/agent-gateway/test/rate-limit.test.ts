@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
+import { startRedis } from '@strata/shared/testing/redis-server.ts';
 import { afterEach, expect, test } from 'vitest';
 import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
 import { startModel } from './support/model.ts';
@@ -63,6 +67,32 @@ test('[I7] requests are counted for the team; a refused one counts nowhere, and 
   const last = await gateway.call('POST', '/v1/workflows:validate', { body: definition });
   expect([last.status, last.body.limit]).toEqual([429, 'l0']);
   expect((await gateway.call('GET', '/v1/runs')).status).toBe(200);
+});
+
+test('[I7] two gateways that share a Redis count together', async () => {
+  const redis = await startRedis();
+  if ('missing' in redis) throw new Error(redis.missing);
+  opened.push(redis);
+  const hot = { url: redis.url, command_timeout_ms: 5000 };
+  const limits = [{ name: 'l0', per: 'day', subject: 'key:*', unit: 'runs', amount: 3 }];
+  const dataDir = mkdtempSync(join(tmpdir(), 'strata-limits-'));
+  opened.push({ close: async () => rmSync(dataDir, { recursive: true, force: true }) });
+  const replica = async () => {
+    const deps = await createTestDeps({ name: 'agent-gateway', dataDir, config: { limits, hot } });
+    opened.push(deps);
+    const gateway = await startGateway({ deps });
+    opened.push(gateway);
+    return gateway;
+  };
+  const [first, second] = [await replica(), await replica()];
+  const key = first.deps.userKey;
+  const statuses: number[] = [];
+  for (const gateway of [first, second, first, second, first])
+    statuses.push((await submit(gateway, { key })).status);
+  expect(statuses).toEqual([200, 200, 200, 429, 429]);
+  // Another key has its own, at either.
+  expect((await submit(second)).status).toBe(200);
+  expect((await submit(first, { key: second.deps.userKey })).status).toBe(200);
 });
 
 test('[I7] whoever waits for a run takes no place from it; the place of an answered request is free', async () => {
