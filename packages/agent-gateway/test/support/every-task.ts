@@ -101,7 +101,13 @@ const tasks = [
   { last: { set: { result: '${ .doubled }' } } },
 ];
 
-export const everyTask = definitionOf(tasks);
+const around = {
+  extend: 'wait',
+  before: [{ begun: { set: { n: 0 } } }],
+  after: [{ ended: { set: { n: 1 } } }],
+};
+
+export const everyTask = definitionOf(tasks, { use: { extensions: [{ around }] } });
 export const everyTaskChild = {
   ...definitionOf(childTasks),
   document: { dsl: '1.0.3', namespace: 'test', name: 'child', version: '1.0.0' },
