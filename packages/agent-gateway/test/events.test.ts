@@ -138,3 +138,23 @@ test('a client that wants only some types is not called back for those that it d
   const again = await fetch(url, { headers: { ...headers, 'last-event-id': position } });
   expect(again.status).toBe(204);
 });
+
+test('a value that is kept beside the records is whole in the stream, and in a fork', async () => {
+  const text = 'x'.repeat(60_000);
+  const tasks = [
+    { keep: { set: { text: '${ .text + "y" }' } } },
+    { count: { set: { length: '${ .text | length }' } } },
+  ];
+  const { body } = await gateway.call('POST', '/v1/runs?wait=20', {
+    body: { definition: definitionOf(tasks), input: { text } },
+  });
+  expect(body).toMatchObject({ status: 'completed', output: { length: 60_001 } });
+  const stream = await gateway.call('GET', `/v1/runs/${body.id}/events?types=task-completed`);
+  expect(String(stream.body)).toContain(`"output":{"text":"${text}y"}`);
+  const forked = await gateway.call('POST', `/v1/runs/${body.id}:fork`, { body: { task: '/do/1/count' } });
+  expect(forked.status, JSON.stringify(forked.body).slice(0, 300)).toBeLessThan(300);
+  const seen = await read(forked.body.id);
+  expect(seen.at(-1)?.type).toBe('run-completed');
+  const { body: copy } = await gateway.call('GET', `/v1/runs/${forked.body.id}`);
+  expect(copy).toMatchObject({ input: { text }, output: { length: 60_001 } });
+});
