@@ -22,13 +22,14 @@ export async function benchMcpGateway(options: { rounds: number; requests: numbe
     servers: { echo: { ...server, era: 'legacy' }, modern: { ...server, era: 'modern' } },
     namespaces: { sessions: { servers: ['echo'] }, stateless: { servers: ['modern'] } },
   });
-  const direct = { url: `${echo.url}/mcp`, key: 'none', tool: 'echo' };
+  const direct = { url: `${echo.url}/mcp`, key: 'none', tool: 'echo', cpuMs: echo.cpuMs };
   const relays = [
-    { name: 'SDK relay', url: `${relay.url}/mcp`, key: 'none', tool: 'echo' },
-    { name: 'tuned SDK relay', url: `${tuned.url}/mcp`, key: 'none', tool: 'echo' },
+    { name: 'SDK relay', url: `${relay.url}/mcp`, key: 'none', tool: 'echo', cpuMs: relay.cpuMs },
+    { name: 'tuned SDK relay', url: `${tuned.url}/mcp`, key: 'none', tool: 'echo', cpuMs: tuned.cpuMs },
   ];
-  const through = { url: `${gateway.url}/mcp/sessions`, key: gateway.key, tool: 'echo__echo' };
-  const stateless = { url: `${gateway.url}/mcp/stateless`, key: gateway.key, tool: 'modern__echo' };
+  const { key, cpuMs } = gateway;
+  const through = { url: `${gateway.url}/mcp/sessions`, key, tool: 'echo__echo', cpuMs };
+  const stateless = { url: `${gateway.url}/mcp/stateless`, key, tool: 'modern__echo', cpuMs };
   try {
     const calls = await compare(
       [
@@ -67,6 +68,7 @@ interface Target {
   readonly url: string;
   readonly key: string;
   readonly tool: string;
+  readonly cpuMs: () => number;
 }
 
 /** `wire-load.ts` counts it up. */
@@ -79,7 +81,7 @@ const call = (tool: string) => ({
 });
 
 /** Opens a session and makes the request that is repeated in it. */
-async function inSession(name: string, { url, key }: Target, message: object): Promise<Candidate> {
+async function inSession(name: string, { url, key, cpuMs }: Target, message: object): Promise<Candidate> {
   const headers: Record<string, string> = {
     authorization: `Bearer ${key}`,
     'content-type': 'application/json',
@@ -95,10 +97,10 @@ async function inSession(name: string, { url, key }: Target, message: object): P
   if (session !== null) headers['mcp-session-id'] = session;
   headers['mcp-protocol-version'] = '2025-11-25';
   await (await send({ method: 'notifications/initialized' })).text();
-  return { name, url, headers, body: JSON.stringify({ jsonrpc: '2.0', ...message }) };
+  return { name, url, headers, body: JSON.stringify({ jsonrpc: '2.0', ...message }), cpuMs };
 }
 
-function modernCall(name: string, { url, key, tool }: Target): Candidate {
+function modernCall(name: string, { url, key, tool, cpuMs }: Target): Candidate {
   const prefix = 'io.modelcontextprotocol/';
   const message = call(tool);
   const _meta = { [`${prefix}protocolVersion`]: '2026-07-28', [`${prefix}clientCapabilities`]: {} };
@@ -114,5 +116,6 @@ function modernCall(name: string, { url, key, tool }: Target): Candidate {
       'mcp-name': tool,
     },
     body: JSON.stringify({ jsonrpc: '2.0', ...message, params: { ...message.params, _meta } }),
+    cpuMs,
   };
 }
