@@ -72,7 +72,7 @@ export function renderComparison(
   const find = (name: string) => results.find(each => each.name === name) ?? fail(name);
   const rows = results.map(
     each =>
-      `| ${each.name} | ${each.requestsPerSecond.toFixed(0)} | ${each.p50Ms.toFixed(3)} | ${each.cpuUs?.toFixed(0) ?? ''} | ${each.failures} |`,
+      `| ${each.name} | ${each.requestsPerSecond.toFixed(0)} | ${each.p50Ms.toFixed(3)} | ${timeOf(each)} | ${each.failures} |`,
   );
   const ratios = yardsticks.map(name => {
     const [own, other] = [find(subject), find(name)];
@@ -84,12 +84,16 @@ export function renderComparison(
     return `- ${subject} against ${name}: **${ratio}** of its throughput, ${added}${cpu}`;
   });
   return [
-    '| | requests/s | p50 ms, one connection | CPU µs a request | failures |',
+    '| | requests/s | p50 ms, one connection | CPU a request | failures |',
     '|---|---|---|---|---|',
     ...rows,
     '',
     ...ratios,
   ].join('\n');
+}
+
+function timeOf({ cpuUs }: Comparison): string {
+  return cpuUs === undefined ? '–' : `${cpuUs.toFixed(0)} µs`;
 }
 
 function fail(name: string): never {
