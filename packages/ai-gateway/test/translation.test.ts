@@ -97,6 +97,15 @@ test('[AI-6] what could not be said is named, and nothing else is missing', asyn
   });
 });
 
+test('[AI-6] what a Responses client wants included, and only the vendor has, is named', async () => {
+  const ask = (include: string[]) =>
+    post(gateway, '/v1/responses', { model: 'messages', input: 'x', include });
+  const logprobs = await ask(['reasoning.encrypted_content', 'message.output_text.logprobs']);
+  expect(logprobs.headers['x-strata-changed']).toBe('include=dropped');
+  const reasoning = await ask(['reasoning.encrypted_content']);
+  expect([reasoning.status, reasoning.headers['x-strata-changed']]).toEqual([200, undefined]);
+});
+
 test('[AI-6] on_unsupported: error refuses them instead, and asks nobody', async () => {
   const before = anthropic.requests.length;
   const answer = await post(strict, '/v1/chat/completions', chatRequest({ model: 'messages', seed: 7 }));

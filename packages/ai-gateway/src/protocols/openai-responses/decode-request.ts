@@ -81,7 +81,11 @@ function unknownOf(body: JsonObject): JsonObject {
   const rest = { ...without(body, known) };
   if (rest.truncation === 'disabled') delete rest.truncation;
   if (rest.background === false) delete rest.background;
-  return rest;
+  const included = Array.isArray(body.include) ? body.include : [];
+  // Encrypted reasoning travels with every answer; all else that can be included is the vendor's own.
+  return included.every(each => each === 'reasoning.encrypted_content')
+    ? rest
+    : { ...rest, include: included };
 }
 
 export function inputItems(input: unknown): readonly JsonObject[] {

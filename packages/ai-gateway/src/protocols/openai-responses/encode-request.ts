@@ -51,7 +51,7 @@ export function encodeResponsesRequest(
     input: request.messages.flatMap(message => writer.message(message)),
     instructions: instructions === '' ? undefined : instructions,
     store: false,
-    include: request.reasoning?.isEnabled ? ['reasoning.encrypted_content'] : undefined,
+    include: includedOf(request),
     max_output_tokens: atLeast(sampling.maxTokens, losses),
     temperature: sampling.temperature,
     top_p: sampling.topP,
@@ -223,6 +223,13 @@ function encodeTool(tool: Tool, names: ToolNames, losses: Losses): JsonObject[] 
       losses.dropped(`tools.${tool.name}`);
       return [];
   }
+}
+
+/** What a client of this protocol wants included, and the reasoning that the next turn needs. */
+function includedOf({ protocol, unknown, reasoning }: NeutralRequest): unknown {
+  const own = protocol === responsesProtocol && Array.isArray(unknown.include) ? unknown.include : [];
+  const all = new Set<unknown>([...own, ...(reasoning?.isEnabled ? ['reasoning.encrypted_content'] : [])]);
+  return all.size === 0 ? undefined : [...all];
 }
 
 function encodeChoice(choice: ToolChoice | undefined, request: NeutralRequest, names: ToolNames): unknown {
