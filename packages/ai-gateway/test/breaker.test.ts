@@ -95,3 +95,19 @@ test.each([
     if (share < 1) expect(asked).toBeGreaterThan(offered);
   },
 );
+
+test('[F36] the circuit of one key of a pool leaves the others alone', async () => {
+  await gateway.close();
+  const { providers, models } = sectionFor({ openai: upstream.url }) as {
+    providers: { 'fake-openai': { api_key: unknown } };
+    models: object;
+  };
+  const pool = { ...providers['fake-openai'], api_key: ['sk-bad', 'sk-good'] };
+  const more = { breaker: { failures: 2, open_ms: 60_000 }, attempts: { max_rounds: 1 } };
+  gateway = await startGateway({ section: { providers: { 'fake-openai': pool }, models, ...more }, clock });
+  upstream.use(request => (request.headers.authorization === 'Bearer sk-bad' ? broken : good));
+  const statuses: number[] = [];
+  for (let index = 0; index < 12; index++) statuses.push((await ask()).status);
+  expect(statuses.filter(status => status !== 200)).toHaveLength(2); // those that opened it
+  expect(statuses.slice(4)).toEqual(new Array(8).fill(200));
+});

@@ -5,8 +5,8 @@ export type FailureClass =
   | 'transient'
   /** A connection that was kept was closed just as it was used: nothing is known of the target. */
   | 'connection-closed'
-  /** More is under way at the target than it can take: it was not asked. */
-  | 'at-capacity'
+  /** It was not asked: more is under way than it can take, or it failed too often. Another credential of it may be free. */
+  | 'not-asked'
   | 'rate-limited'
   | 'quota'
   | 'credential'
@@ -48,7 +48,7 @@ export const failureTable = {
     countsAgainstTarget: false,
     showUpstreamError: false,
   },
-  'at-capacity': {
+  'not-asked': {
     retrySame: false,
     repeatAtOnce: false,
     tryNext: true,
@@ -329,7 +329,7 @@ export function refusalError(
         reason: 'upstream_refused_request',
       });
     case 'connection-closed': // these two are never said by an answer
-    case 'at-capacity':
+    case 'not-asked':
     case 'transient':
       return transientError(provider, status, wait);
   }

@@ -44,5 +44,5 @@ function resting(provider: string, retryAfterMs: number): AttemptFailure {
       retryAfterMs,
     },
   );
-  return new AttemptFailure('transient', error);
+  return new AttemptFailure('not-asked', error);
 }

@@ -62,7 +62,7 @@ async function enter(place: AdaptiveConcurrency, { call }: Attempt): Promise<Lea
     return await place.enter(priorityOf(call), call.signal);
   } catch (error) {
     if (call.signal.aborted) throw error;
-    throw new AttemptFailure('at-capacity', GatewayError.from(error));
+    throw new AttemptFailure('not-asked', GatewayError.from(error));
   }
 }
 
