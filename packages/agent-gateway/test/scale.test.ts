@@ -17,6 +17,8 @@ import { openTestPostgres, type TestPostgres } from './support/postgres-journal.
 
 const tasks = sized({ ci: 2000, soak: 10_000 });
 const sleepers = sized({ ci: 1000, soak: 100_000 });
+/** Submitted at a time: more would wait for a connection longer than they may. */
+const together = 40;
 const folder = mkdtempSync(join(tmpdir(), 'strata-scale-'));
 let engines: Engines;
 let postgres: TestPostgres;
@@ -131,8 +133,8 @@ describe.each(Object.keys(stores))('%s', store => {
     await round('warm');
     const few = Math.min(await round('few'), await round('few2'));
     const before = heapBytes();
-    for (let first = 0; first < sleepers; first += 200) {
-      const ids = Array.from({ length: Math.min(200, sleepers - first) }, (_, index) => first + index);
+    for (let first = 0; first < sleepers; first += together) {
+      const ids = Array.from({ length: Math.min(together, sleepers - first) }, (_, index) => first + index);
       await Promise.all(ids.map(id => start(`run_sleep_${id}`, { at: 'tomorrow' })));
       worker.scan();
       // Those that are under way are memory, of which there is only so much.
