@@ -22,6 +22,7 @@ export async function reserveTasks(
 ): Promise<void> {
   const { maxLiveTasks: limit = Number.MAX_SAFE_INTEGER } = state.limits;
   const rootRun = state.rootRun ?? claim.runId;
+  await writer.flush(); // what was handed to runs that are not written yet would be counted nowhere
   const total = await journal.reserveTasks(claim, { rootRun, least, wanted: 2 * least, limit });
   if (total === undefined) throw runTakenOver();
   if (total > 0) writer.record({ type: 'tasks-reserved', total });
