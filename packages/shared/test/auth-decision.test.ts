@@ -33,7 +33,7 @@ beforeAll(async () => {
     admin: bench.deps.adminKey,
     owner: await bench.deps.createKey({ roles: ['owner'] }),
     user: bench.deps.userKey,
-    wrong: 'sk-strata-00000000000000000000000000000000000000000',
+    wrong: `sk-strata-${'0'.repeat(41)}`,
     none: undefined,
   };
 });
