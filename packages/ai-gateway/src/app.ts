@@ -1,4 +1,4 @@
-import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { addAdminApi } from '@strata/shared/admin/admin-api.ts';
 import type { ConfigSource } from '@strata/shared/config/config-source.ts';
 import { problemErrors } from '@strata/shared/errors/problem.ts';
@@ -10,6 +10,7 @@ import type { AiGatewaySection } from './config.ts';
 import { createPipeline } from './create-pipeline.ts';
 import type { Answer, Call } from './domain/call.ts';
 import type { ProviderObjectStore } from './domain/provider-object.ts';
+import type { Spool } from './domain/spool.ts';
 import type { UsageSink } from './domain/usage-record.ts';
 import { addBatchesEndpoints } from './http/batches-endpoints.ts';
 import { addConversationsEndpoints } from './http/conversations-endpoints.ts';
@@ -38,7 +39,7 @@ import { protocols } from './protocols/registry.ts';
 import { sameProtocolApis } from './protocols/same-protocol/same-protocol.ts';
 import { createBackgroundStore } from './store/background-store.ts';
 import { createConversationStore } from './store/conversation-store.ts';
-import { createFileSpool } from './store/file-spool.ts';
+import { createFileSpools } from './store/file-spool.ts';
 import { createProviderObjectStore } from './store/provider-object-store.ts';
 import { createResponseStore } from './store/response-store.ts';
 import { startSweeping } from './store/sweep-conversations.ts';
@@ -75,6 +76,7 @@ export async function createAiGateway(
     errors: problemErrors,
     onRefused: deps.refusals.recordRequest,
   });
+  const openSpool = createFileSpools(join(deps.dataDir, 'uploads'));
   const forms = { openSpool, maxFormBytes: () => config.current.max_upload_bytes };
   const receive = createReceiveForm(forms);
   receiveForms(server.app, {
@@ -114,7 +116,11 @@ export async function createAiGateway(
     transcriptionModel: () => inForce.transcriptionModel,
     limits: () => inForce.realtime,
   });
-  const batches = addProviderObjects(server.app, deps, { inForce: () => inForce, store: objectStore });
+  const batches = addProviderObjects(server.app, deps, {
+    inForce: () => inForce,
+    store: objectStore,
+    openSpool,
+  });
   addModelsEndpoint(server.app, { routes, since: () => inForce.sinceMs });
 
   return {
@@ -166,7 +172,15 @@ function openConversations(
 function addProviderObjects(
   app: FastifyInstance,
   deps: GatewayDeps,
-  { inForce, store }: { inForce: () => InForce; store: ProviderObjectStore },
+  {
+    inForce,
+    store,
+    openSpool,
+  }: {
+    readonly inForce: () => InForce;
+    readonly store: ProviderObjectStore;
+    readonly openSpool: () => Spool;
+  },
 ): BatchSettler {
   const { clock, dialer, budgets, ledger, telemetry } = deps;
   const api = createProviderApi({ dialer, clock });
@@ -199,5 +213,3 @@ function addProviderObjects(
   addMessageBatchesEndpoints(app, endpointDeps);
   return settler;
 }
-
-const openSpool = () => createFileSpool(tmpdir());

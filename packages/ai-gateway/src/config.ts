@@ -262,7 +262,7 @@ const section = z.strictObject({
     .max(1024 ** 4)
     .default(512 * 1024 * 1024)
     .describe(
-      'Largest form with files: sound, pictures, files for batches. Files of more than 256 KiB lie in the folder for temporary files until the request is answered.',
+      'Largest form with files: sound, pictures, files for batches. Files of more than 256 KiB lie in `uploads` of `data_dir` until the request is answered.',
     ),
   max_answer_bytes: z
     .int()

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId } from '@strata/shared/ids.ts';
@@ -7,8 +8,14 @@ import type { Spool } from '../domain/spool.ts';
 const maxMemoryBytes = 256 * 1024;
 const readBytes = 64 * 1024;
 
+/** Spools whose files lie in a folder that is made here. */
+export function createFileSpools(folder: string): () => Spool {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return () => createFileSpool(folder);
+}
+
 /** Few bytes are kept in memory, more in a file of that folder. The file has no name from its first byte on: nothing of it outlives the process. */
-export function createFileSpool(folder: string): Spool {
+function createFileSpool(folder: string): Spool {
   let held: Buffer[] = [];
   let heldBytes = 0;
   let file: FileHandle | undefined;
