@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -15,7 +15,7 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-async function startGateway(text: string) {
+async function startGateway(text: string, nodeOptions: readonly string[] = []) {
   const folder = mkdtempSync(join(tmpdir(), 'strata-service-'));
   folders.push(folder);
   const file = join(folder, 'strata.yaml');
@@ -26,8 +26,9 @@ async function startGateway(text: string) {
     STRATA_DATA_DIR: folder,
     STRATA_AI_GATEWAY__LISTEN__PORT: '0',
   };
-  const child = spawn(process.execPath, [join(root, 'packages/ai-gateway/src/main.ts')], {
+  const child = spawn(process.execPath, [...nodeOptions, join(root, 'packages/ai-gateway/src/main.ts')], {
     env,
+    cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   running.push(child);
@@ -46,6 +47,7 @@ async function startGateway(text: string) {
   const key = execFileSync(process.execPath, makeKey, { env, encoding: 'utf8' }).trim();
   return {
     child,
+    folder,
     file,
     models: async () => {
       const response = await fetch(`${message.url}/v1/models`, {
@@ -126,4 +128,16 @@ ai_gateway:
   expect(text).toContain('ai_gateway.listen.port (line 4): found "many" (string), expected number');
   expect(text).toContain('${env:STRATA_TEST_NOT_SET} is not set');
   expect(text).toContain("did you mean 'main'?");
+});
+
+test('[S21] a process that dies leaves neither a report nor its memory, whatever Node was started with', async () => {
+  const reports = ['--report-on-signal', '--report-signal=SIGUSR2', '--report-on-fatalerror'];
+  const { child, folder, models } = await startGateway(withModels('a'), reports);
+  expect(readFileSync(`/proc/${child.pid}/coredump_filter`, 'utf8').trim()).toMatch(/^0+$/);
+  const ended = once(child, 'exit');
+  child.kill('SIGUSR2');
+  await models().catch(() => undefined); // it is dead by then, or has written a report
+  child.kill('SIGABRT');
+  await ended;
+  expect(readdirSync(folder).filter(name => /report|^core/.test(name))).toEqual([]);
 });

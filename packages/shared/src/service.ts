@@ -7,6 +7,7 @@ import { rootSchema, type SharedConfig } from './config/root-schema.ts';
 import { type GatewayApp, type GatewayDeps, openGatewayDeps } from './gateway-deps.ts';
 import type { GatewayName } from './identity/envelope.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
+import { withholdDumps } from './withhold-dumps.ts';
 
 export interface ServiceDefinition<Section extends z.ZodType> {
   readonly name: GatewayName;
@@ -26,6 +27,7 @@ export type ServiceMessage = { readonly type: 'ready'; readonly name: GatewayNam
 export async function runService<Section extends z.ZodType>(
   definition: ServiceDefinition<Section>,
 ): Promise<void> {
+  const dumpProblem = withholdDumps();
   const path = process.env.STRATA_CONFIG ?? 'strata.yaml';
   let telemetry: Telemetry | undefined;
   const config = openConfig(definition, path, outcome => logReload(telemetry, outcome));
@@ -35,6 +37,8 @@ export async function runService<Section extends z.ZodType>(
     clock: systemClock,
   });
   telemetry = deps.telemetry;
+  if (dumpProblem !== undefined)
+    telemetry.log.warn({ problem: dumpProblem }, 'a core dump of this process would show what it holds');
   const app = await definition.create(
     selectConfig(config, current => current.section),
     deps,
