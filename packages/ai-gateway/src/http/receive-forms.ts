@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
-import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
+import { bodyTooLarge } from '@strata/shared/http/read-body.ts';
+import { clientGone } from '@strata/shared/http/request-life.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { formOf, keepForm } from '../domain/form.ts';
 import { FormScanner } from '../domain/form-scanner.ts';
@@ -46,7 +47,7 @@ async function receive(
     return keepForm({ ...scanner.end(), spool });
   } catch (error) {
     await spool.close();
-    throw error;
+    throw payload.errored ? clientGone() : error;
   }
 }
 
@@ -83,13 +84,7 @@ async function* limited(payload: Readable, maxBytes: number): AsyncGenerator<Buf
   for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
     const read = chunk as Buffer; // a request without an encoding gives bytes
     bytes += read.length;
-    if (bytes > maxBytes) throw tooLarge(maxBytes);
+    if (bytes > maxBytes) throw bodyTooLarge(maxBytes);
     yield read;
   }
-}
-
-function tooLarge(maxBytes: number): GatewayError {
-  return new GatewayError('too_large', `The body is larger than ${maxBytes} bytes.`, {
-    reason: 'body_too_large',
-  });
 }
