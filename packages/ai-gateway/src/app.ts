@@ -10,7 +10,7 @@ import type { AiGatewaySection } from './config.ts';
 import { createPipeline } from './create-pipeline.ts';
 import type { Answer, Call } from './domain/call.ts';
 import type { ProviderObjectStore } from './domain/provider-object.ts';
-import type { Spool } from './domain/spool.ts';
+import type { OpenSpool } from './domain/spool.ts';
 import type { UsageSink } from './domain/usage-record.ts';
 import { addBatchesEndpoints } from './http/batches-endpoints.ts';
 import { addConversationsEndpoints } from './http/conversations-endpoints.ts';
@@ -179,7 +179,7 @@ function addProviderObjects(
   }: {
     readonly inForce: () => InForce;
     readonly store: ProviderObjectStore;
-    readonly openSpool: () => Spool;
+    readonly openSpool: OpenSpool;
   },
 ): BatchSettler {
   const { clock, dialer, budgets, ledger, telemetry } = deps;

@@ -61,15 +61,12 @@ export function createBackgroundStore(
       });
     },
     advance(run, holder, { leaseUntilMs, response, events }) {
-      const { tenant, principal } = run.owner;
       const sequence = events && { next_sequence: events.first + events.frames.length };
       return db.transaction().execute(async transaction => {
         const held = await transaction
           .updateTable('background_runs')
           .set({ lease_until_ms: leaseUntilMs, ...sequence })
-          .where('tenant', '=', tenant)
-          .where('principal', '=', principal)
-          .where('id', '=', run.id)
+          .where(row => row.and(keyOf(run)))
           .where('holder', '=', holder)
           .returning('id')
           .executeTakeFirst();
@@ -80,13 +77,10 @@ export function createBackgroundStore(
       });
     },
     finish(run, holder, { response, events, turn }) {
-      const { tenant, principal } = run.owner;
       return db.transaction().execute(async transaction => {
         const ended = await transaction
           .deleteFrom('background_runs')
-          .where('tenant', '=', tenant)
-          .where('principal', '=', principal)
-          .where('id', '=', run.id)
+          .where(row => row.and(keyOf(run)))
           .where('holder', '=', holder)
           .returning('id')
           .executeTakeFirst();
@@ -101,13 +95,8 @@ export function createBackgroundStore(
       });
     },
     endForeign(run, { end, event }, { onlyIfDead }) {
-      const { tenant, principal } = run.owner;
       return db.transaction().execute(async transaction => {
-        let removal = transaction
-          .deleteFrom('background_runs')
-          .where('tenant', '=', tenant)
-          .where('principal', '=', principal)
-          .where('id', '=', run.id);
+        let removal = transaction.deleteFrom('background_runs').where(row => row.and(keyOf(run)));
         if (onlyIfDead) removal = removal.where('lease_until_ms', '<=', clock.now());
         const ended = await removal.returning('next_sequence').executeTakeFirst();
         const before = await readResponse(transaction, run, clock.now());
@@ -119,13 +108,11 @@ export function createBackgroundStore(
         return response;
       });
     },
-    async isRunning({ owner, id }) {
+    async isRunning(run) {
       const row = await db
         .selectFrom('background_runs')
         .select('id')
-        .where('tenant', '=', owner.tenant)
-        .where('principal', '=', owner.principal)
-        .where('id', '=', id)
+        .where(row => row.and(keyOf(run)))
         .executeTakeFirst();
       return row !== undefined;
     },
@@ -138,14 +125,11 @@ export function createBackgroundStore(
         .execute();
       return rows.map(({ tenant, principal, id }) => ({ owner: { tenant, principal }, id }));
     },
-    async events({ owner, id }, after) {
-      const { tenant, principal } = owner;
+    async events(run, after) {
       const ofRun = db
         .selectFrom('background_events')
         .select(['first_sequence', 'frames'])
-        .where('tenant', '=', tenant)
-        .where('principal', '=', principal)
-        .where('id', '=', id);
+        .where(row => row.and(keyOf(run)));
       const holding = await ofRun
         .where('first_sequence', '<=', after + 1)
         .orderBy('first_sequence', 'desc')
@@ -168,6 +152,9 @@ export function createBackgroundStore(
   };
 }
 
+/** What names the rows of a run, in every table. */
+const keyOf = ({ owner: { tenant, principal }, id }: BackgroundRun) => ({ tenant, principal, id });
+
 const frameEnd = '\n\n';
 
 function splitFrames(text: string): string[] {
@@ -179,15 +166,13 @@ function splitFrames(text: string): string[] {
 
 async function readResponse(
   transaction: ConversationTransaction,
-  { owner, id }: BackgroundRun,
+  run: BackgroundRun,
   nowMs: number,
 ): Promise<JsonObject | undefined> {
   const row = await transaction
     .selectFrom('stored_responses')
     .select('response')
-    .where('tenant', '=', owner.tenant)
-    .where('principal', '=', owner.principal)
-    .where('id', '=', id)
+    .where(row => row.and(keyOf(run)))
     .where('expires_at_ms', '>', nowMs)
     .executeTakeFirst();
   return row && (JSON.parse(row.response) as JsonObject); // as it was saved
@@ -195,14 +180,12 @@ async function readResponse(
 
 async function saveResponse(
   transaction: ConversationTransaction,
-  { owner, id }: BackgroundRun,
+  run: BackgroundRun,
   response: JsonObject,
 ): Promise<void> {
   await transaction
     .updateTable('stored_responses')
     .set({ response: JSON.stringify(response) })
-    .where('tenant', '=', owner.tenant)
-    .where('principal', '=', owner.principal)
-    .where('id', '=', id)
+    .where(row => row.and(keyOf(run)))
     .execute();
 }

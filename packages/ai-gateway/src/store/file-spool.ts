@@ -3,13 +3,13 @@ import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId } from '@strata/shared/ids.ts';
 import type { Span } from '../domain/json-scanner.ts';
-import type { Spool } from '../domain/spool.ts';
+import type { OpenSpool, Spool } from '../domain/spool.ts';
 
 const maxMemoryBytes = 256 * 1024;
 const readBytes = 64 * 1024;
 
 /** Spools whose files lie in a folder that is made here. */
-export function createFileSpools(folder: string): () => Spool {
+export function createFileSpools(folder: string): OpenSpool {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   return () => createFileSpool(folder);
 }
