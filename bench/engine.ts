@@ -25,7 +25,7 @@ const names = [
 ];
 const steps = 20;
 
-/** The engine of agent-gateway beside others: 50 runs at a time of 20 trivial steps, in turn, round after round. */
+/** [8.4-15] The engine of agent-gateway beside others: 50 runs at a time of 20 trivial steps, in turn, round after round. */
 export async function benchEngine({ rounds, runs }: { rounds: number; runs: number }): Promise<string> {
   const postgres = await startPostgres({ isDurable: true });
   if (isMissing(postgres)) return `Not measured: ${postgres.missing}\n`;

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 
-/** `docs/invariants.md`, `docs/mcp-duties.md` and `docs/threats.md` name real tests, and the tests name real promises. */
+/** `docs/invariants.md`, `docs/mcp-duties.md`, `docs/failure-semantics.md` and `docs/threats.md` name real tests, and the tests name real promises. */
 
 const root = resolve(import.meta.dirname, '..');
 const rowsOf = (page: string) =>
@@ -19,6 +19,7 @@ const rowsOf = (page: string) =>
 test.each([
   ['docs/invariants.md', 30],
   ['docs/mcp-duties.md', 29],
+  ['docs/failure-semantics.md', 11],
 ])('%s: every row names tests that exist and carry its label', (page, least) => {
   const rows = rowsOf(page);
   expect(rows.length).toBeGreaterThanOrEqual(least);

@@ -85,7 +85,7 @@ const colours = (then: Record<string, string> = {}) =>
     )
     .join('\n');
 
-test('branch: competing sub tasks', async () => {
+test('[8.4-14] branch: competing sub tasks', async () => {
   const body = await run(`
 - branchWithCompete:
     fork:
@@ -98,7 +98,7 @@ ${colours().replaceAll(/^/gm, '        ')}`);
   });
 });
 
-test('call: HTTP with content output', async () => {
+test('[8.4-14] call: HTTP with content output', async () => {
   const body = await run(
     `- findPet: { call: http, with: { method: get, endpoint: { uri: 'STORE/v2/pet/findByStatus?status={status}' } }, output: { as: '.[0]' } }`,
     { status: 'available' },
@@ -106,7 +106,7 @@ test('call: HTTP with content output', async () => {
   expect(body).toMatchObject({ status: 'completed', output: pets[0] });
 });
 
-test('call: HTTP with response output', async () => {
+test('[8.4-14] call: HTTP with response output', async () => {
   const body = await run(
     `- getPet: { call: http, with: { method: get, endpoint: { uri: 'STORE/v2/pet/{petId}' }, output: response } }`,
     { petId: 1 },
@@ -126,7 +126,7 @@ test('call: HTTP with response output', async () => {
   });
 });
 
-test('call: HTTP using basic authentication', async () => {
+test('[8.4-14] call: HTTP using basic authentication', async () => {
   const task = `
 - login:
     call: http
@@ -141,7 +141,7 @@ test('call: HTTP using basic authentication', async () => {
   expect(JSON.stringify(body.output)).not.toMatch(/authorization/i);
 });
 
-test('call: OpenAPI with content output', async () => {
+test('[8.4-14] call: OpenAPI with content output', async () => {
   const body = await run(
     `- findPet: { call: openapi, with: { document: { endpoint: STORE/v2/swagger.json }, operationId: findPetsByStatus, parameters: { status: '\${ .status }' } }, output: { as: '. | length' } }`,
     { status: 'available' },
@@ -149,7 +149,7 @@ test('call: OpenAPI with content output', async () => {
   expect(body).toMatchObject({ status: 'completed', output: 2 });
 });
 
-test('call: OpenAPI with response output', async () => {
+test('[8.4-14] call: OpenAPI with response output', async () => {
   const body = await run(
     `- getPet: { call: openapi, with: { document: { endpoint: STORE/v2/swagger.json }, operationId: getPetById, parameters: { petId: '\${ .petId }' }, output: response } }`,
     { petId: 1 },
@@ -160,7 +160,7 @@ test('call: OpenAPI with response output', async () => {
   });
 });
 
-test('data flow: input filtering', async () => {
+test('[8.4-14] data flow: input filtering', async () => {
   const body = await run(
     `- setPlayerId: { input: { from: .user.claims.subject }, set: { playerId: '\${ . }' } }`,
     {
@@ -170,7 +170,7 @@ test('data flow: input filtering', async () => {
   expect(body).toMatchObject({ status: 'completed', output: { playerId: 'p-1' } });
 });
 
-test('data flow: output filtering', async () => {
+test('[8.4-14] data flow: output filtering', async () => {
   const body = await run(
     `- getPet: { call: http, with: { method: get, endpoint: { uri: 'STORE/v2/pet/{petId}' } }, output: { as: .id } }`,
     { petId: 1 },
@@ -178,7 +178,7 @@ test('data flow: output filtering', async () => {
   expect(body).toMatchObject({ status: 'completed', output: 1 });
 });
 
-test('data flow: output that is no object', async () => {
+test('[8.4-14] data flow: output that is no object', async () => {
   const body = await run(
     `
 - getPetById1: { call: http, with: { method: get, endpoint: { uri: 'STORE/v2/pet/{petId}' } }, output: { as: .id } }
@@ -188,7 +188,7 @@ test('data flow: output that is no object', async () => {
   expect(body).toMatchObject({ status: 'completed', output: { ids: [1, 2] } });
 });
 
-test('do: sequential sub tasks', async () => {
+test('[8.4-14] do: sequential sub tasks', async () => {
   const body = await run(`
 - compositeExample:
     do:
@@ -196,7 +196,7 @@ ${colours().replaceAll(/^/gm, '      ')}`);
   expect(body).toMatchObject({ status: 'completed', output: { colors: ['red', 'green', 'blue'] } });
 });
 
-test('emit: the event is the output', async () => {
+test('[8.4-14] emit: the event is the output', async () => {
   const body = await run(
     `- emitEvent: { emit: { event: { with: { source: 'https://fake-source.com', type: com.fake-source.user.greeted.v1, data: { greetings: '\${ "Hello \\(.user.firstName) \\(.user.lastName)!" }' } } } } }`,
     { user: { firstName: 'John', lastName: 'Doe' } },
@@ -214,20 +214,20 @@ test('emit: the event is the output', async () => {
   });
 });
 
-test('flow: implicit sequence', async () => {
+test('[8.4-14] flow: implicit sequence', async () => {
   const body = await run(colours());
   expect(body).toMatchObject({ status: 'completed', output: { colors: ['red', 'green', 'blue'] } });
   expect(await orderOf(body.id)).toEqual(['setRed', 'setGreen', 'setBlue']);
 });
 
-test('flow: explicit sequence', async () => {
+test('[8.4-14] flow: explicit sequence', async () => {
   const [red, green, blue] = colours({ Red: 'setGreen', Blue: 'end', Green: 'setBlue' }).split('\n');
   const body = await run([red, blue, green].join('\n'));
   expect(body).toMatchObject({ status: 'completed', output: { colors: ['red', 'green', 'blue'] } });
   expect(await orderOf(body.id)).toEqual(['setRed', 'setGreen', 'setBlue']);
 });
 
-test('for: each item with its index', async () => {
+test('[8.4-14] for: each item with its index', async () => {
   const body = await run(
     `- loopColors: { for: { each: color, in: .colors }, do: [{ markProcessed: { set: { processed: '\${ { colors: (.processed.colors + [ $color ]), indexes: (.processed.indexes + [ $index ]) } }' } } }] }`,
     { colors: ['red', 'green', 'blue'] },
@@ -238,7 +238,7 @@ test('for: each item with its index', async () => {
   });
 });
 
-test('raise: an inline error faults the run', async () => {
+test('[8.4-14] raise: an inline error faults the run', async () => {
   const body = await run(
     `- raiseError: { raise: { error: { status: 400, type: 'https://serverlessworkflow.io/errors/types/compliance', title: Compliance Error } } }`,
   );
@@ -253,7 +253,7 @@ test('raise: an inline error faults the run', async () => {
   });
 });
 
-test('set: data and expressions', async () => {
+test('[8.4-14] set: data and expressions', async () => {
   const configuration = { size: { width: 6, height: 6 }, fill: { red: 69, green: 69, blue: 69 } };
   const body = await run(
     `- setShape: { set: { shape: circle, size: '\${ .configuration.size }', fill: '\${ .configuration.fill }' } }`,
@@ -270,13 +270,13 @@ const cases = ['red', 'green', 'blue']
   .join(', ');
 const ends = { Red: 'end', Green: 'end', Blue: 'end' };
 
-test('switch: a case that matches', async () => {
+test('[8.4-14] switch: a case that matches', async () => {
   const body = await run(`- switchColor: { switch: [${cases}] }\n${colours(ends)}`, { color: 'red' });
   expect(body).toMatchObject({ status: 'completed', output: { colors: ['red'] } });
   expect(await orderOf(body.id)).toEqual(['switchColor', 'setRed']);
 });
 
-test('switch: no case, the flow of the task itself', async () => {
+test('[8.4-14] switch: no case, the flow of the task itself', async () => {
   const body = await run(`- switchColor: { switch: [${cases}], then: end }\n${colours()}`, {
     color: 'yellow',
   });
@@ -284,7 +284,7 @@ test('switch: no case, the flow of the task itself', async () => {
   expect(await orderOf(body.id)).toEqual(['switchColor']);
 });
 
-test('switch: a case for everything else', async () => {
+test('[8.4-14] switch: a case for everything else', async () => {
   const body = await run(
     `- switchColor: { switch: [${cases}, { anyOtherColor: { then: setCustomColor } }] }\n${colours()}\n- setCustomColor: { set: { colors: '\${ .colors + [ $input.color ] }' } }`,
     { color: 'yellow' },
@@ -302,7 +302,7 @@ const tryGetPet = (status: number) => `
       as: err
       do: [{ setError: { set: { error: '\${ $err }' } } }]`;
 
-test('try: a caught error is handled', async () => {
+test('[8.4-14] try: a caught error is handled', async () => {
   expect(await run(tryGetPet(404), { petName: 'Milou' })).toMatchObject({
     status: 'completed',
     output: {
@@ -316,7 +316,7 @@ test('try: a caught error is handled', async () => {
   });
 });
 
-test('try: an error that is not caught faults the run', async () => {
+test('[8.4-14] try: an error that is not caught faults the run', async () => {
   expect(await run(tryGetPet(503), { petName: 'Milou' })).toMatchObject({
     status: 'failed',
     error: { status: 404 },

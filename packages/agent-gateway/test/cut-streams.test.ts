@@ -1,9 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { SseReader } from '@strata/shared/http/sse.ts';
 import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
+import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
 import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
@@ -65,7 +67,10 @@ const longRun = definitionOf([
   },
 ]);
 
-async function followThrough(nodes: readonly [TestGateway, TestGateway]): Promise<void> {
+async function followThrough(
+  nodes: readonly [TestGateway, TestGateway],
+  journal: (run: string) => Promise<readonly { seq: number; kind: string }[]>,
+): Promise<void> {
   const random = seededRandom(seed);
   const { body } = await nodes[0].call('POST', '/v1/runs', { body: { definition: longRun } });
   const run = body.id as string;
@@ -79,6 +84,8 @@ async function followThrough(nodes: readonly [TestGateway, TestGateway]): Promis
   }
   expect(times).toBeGreaterThan(cuts);
   expect(all.map(({ id }) => id)).toEqual(all.map((_, index) => index + 1));
+  const told = all.map(({ id, data }) => ({ seq: id, kind: (JSON.parse(data) as { type: string }).type }));
+  expect(told).toEqual(await journal(run));
   for (const node of nodes) expect(await readSome(node, { run, after: 0, wanted: 10_000 })).toEqual(all);
 }
 
@@ -106,15 +113,31 @@ async function twoNodes(config: {
   };
 }
 
-test(`[AG-5] two nodes on SQLite: a client that is cut off ${cuts} times has read exactly the journal (seed ${seed})`, async () => {
-  const { nodes, close } = await twoNodes({ section: { journal: { path: join(folder, 'journal.sqlite') } } });
-  await followThrough(nodes);
+const rowsText = 'select seq, kind from strata_agent.journal where run_id = $1 order by seq';
+
+test(`[8.4-5] [AG-5] two nodes on SQLite: a client that is cut off ${cuts} times has read exactly the journal (seed ${seed})`, async () => {
+  const path = join(folder, 'journal.sqlite');
+  const { nodes, close } = await twoNodes({ section: { journal: { path } } });
+  const database = new DatabaseSync(path, { readOnly: true });
+  const rows = database.prepare(rowsText.replace('strata_agent.', '').replace('$1', '?'));
+  await followThrough(nodes, async run =>
+    rows.all(run).map(({ seq, kind }) => ({ seq: Number(seq), kind: String(kind) })),
+  );
+  database.close();
   await close();
 }, 180_000);
 
-test(`[AG-5] two nodes on PostgreSQL: a client that is cut off ${cuts} times has read exactly the journal (seed ${seed})`, async () => {
+test(`[8.4-5] [AG-5] two nodes on PostgreSQL: a client that is cut off ${cuts} times has read exactly the journal (seed ${seed})`, async () => {
   const url = await postgres.server.createDatabase();
   const { nodes, close } = await twoNodes({ store: { url, acquire_timeout_ms: 5000 } });
-  await followThrough(nodes);
+  const database = new pg.Client({ connectionString: url });
+  await database.connect();
+  await followThrough(nodes, async run =>
+    (await database.query<{ seq: string; kind: string }>(rowsText, [run])).rows.map(({ seq, kind }) => ({
+      seq: Number(seq),
+      kind,
+    })),
+  );
+  await database.end();
   await close();
 }, 180_000);

@@ -95,7 +95,7 @@ function answerFast(fast: FastExpression, scope: ExpressionScope): unknown {
   }
 }
 
-test('the fast path gives what jq gives, for every expression that it takes', () => {
+test('[8.4-14] the fast path gives what jq gives, for every expression that it takes', () => {
   const wanted = sized({ ci: 1_000_000, soak: 10_000_000 });
   const seed = Number(process.env.FAST_PATH_SEED ?? Date.now() % 1_000_000);
   console.log(`fast path: seed ${seed}`);

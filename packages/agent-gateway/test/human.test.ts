@@ -10,8 +10,19 @@ afterEach(async () => {
   for (const each of opened.splice(0).reverse()) await each.close();
 });
 
-async function start(): Promise<TestGateway> {
-  const gateway = await startGateway();
+const stores: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
+  SQLite: async () => ({}),
+  async PostgreSQL() {
+    const postgres = await openTestPostgres();
+    opened.push(postgres);
+    return { store: { url: await postgres.server.createDatabase(), acquire_timeout_ms: 5000 } };
+  },
+};
+
+async function start(store: keyof typeof stores = 'SQLite'): Promise<TestGateway> {
+  const deps = await createTestDeps({ name: 'agent-gateway', config: (await stores[store]?.()) ?? {} });
+  opened.push(deps);
+  const gateway = await startGateway({ deps });
   opened.push(gateway);
   return gateway;
 }
@@ -90,24 +101,27 @@ test('a run waits, whoever is asked decides, and the run goes on with what was s
   expect((await gateway.call('GET', '/v1/approvals', { key: lead })).body.approvals).toEqual([]);
 });
 
-test('[G7] a decision is bound to what was shown, and made once', async () => {
-  const gateway = await start();
-  const lead = await gateway.deps.createKey({ principal: 'lead' });
-  const run = await submit(gateway, refund());
-  const asked = await question(gateway, lead);
-  const other = await decide(gateway, asked.id, { decision: 'approved', digest: 'sha256:other' }, lead);
-  expect([other.status, other.body.reason]).toEqual([409, 'approval_content_differs']);
-  const verdict = (decision: string) => ({ decision, digest: asked.digest });
-  const both = await Promise.all([
-    decide(gateway, asked.id, verdict('approved'), lead),
-    decide(gateway, asked.id, verdict('rejected'), lead),
-  ]);
-  expect(both.map(each => each.status).sort()).toEqual([200, 409]);
-  const winner = both.find(each => each.status === 200)?.body.status;
-  expect(await ended(gateway, run)).toMatchObject({ output: { decision: winner } });
-  const again = await decide(gateway, asked.id, verdict('approved'), lead);
-  expect([again.status, again.body.reason]).toEqual([409, 'approval_decided']);
-});
+test.each(Object.keys(stores))(
+  '[8.4-4] [G7] %s: a decision is bound to what was shown, and made once',
+  async store => {
+    const gateway = await start(store);
+    const lead = await gateway.deps.createKey({ principal: 'lead' });
+    const run = await submit(gateway, refund());
+    const asked = await question(gateway, lead);
+    const other = await decide(gateway, asked.id, { decision: 'approved', digest: 'sha256:other' }, lead);
+    expect([other.status, other.body.reason]).toEqual([409, 'approval_content_differs']);
+    const verdict = (decision: string) => ({ decision, digest: asked.digest });
+    const both = await Promise.all([
+      decide(gateway, asked.id, verdict('approved'), lead),
+      decide(gateway, asked.id, verdict('rejected'), lead),
+    ]);
+    expect(both.map(each => each.status).sort()).toEqual([200, 409]);
+    const winner = both.find(each => each.status === 200)?.body.status;
+    expect(await ended(gateway, run)).toMatchObject({ output: { decision: winner } });
+    const again = await decide(gateway, asked.id, verdict('approved'), lead);
+    expect([again.status, again.body.reason]).toEqual([409, 'approval_decided']);
+  },
+);
 
 test('[G8] who is not asked sees nothing and decides nothing, exactly as for what does not exist', async () => {
   const gateway = await start();
@@ -171,28 +185,34 @@ test('a form asks for data, which must be what it says; a rejection needs none',
   expect(await ended(gateway, second)).toMatchObject({ output: { decision: 'rejected' } });
 });
 
-test('without a decision by the deadline the task times out, which can be caught', async () => {
-  const gateway = await start();
-  const lead = await gateway.deps.createKey({ principal: 'lead' });
-  const [ask] = refund({ deadline: { milliseconds: 50 } }).do as Record<string, unknown>[];
-  const caught = definitionOf([
-    {
-      safe: {
-        try: [ask],
-        catch: { errors: { with: { status: 408 } }, do: [{ late: { set: { late: '${ $error.reason }' } } }] },
+test.each(Object.keys(stores))(
+  '[8.4-4] %s: without a decision by the deadline the task times out, which can be caught; who decides later hears so',
+  async store => {
+    const gateway = await start(store);
+    const lead = await gateway.deps.createKey({ principal: 'lead' });
+    const [ask] = refund({ deadline: { milliseconds: 50 } }).do as Record<string, unknown>[];
+    const caught = definitionOf([
+      {
+        safe: {
+          try: [ask],
+          catch: {
+            errors: { with: { status: 408 } },
+            do: [{ late: { set: { late: '${ $error.reason }' } } }],
+          },
+        },
       },
-    },
-  ]);
-  const run = await submit(gateway, caught);
-  expect(await ended(gateway, run)).toMatchObject({
-    status: 'completed',
-    output: { late: 'approval_expired' },
-  });
-  const { body } = await gateway.call('GET', '/v1/approvals?status=expired', { key: lead });
-  const [late] = body.approvals;
-  const answer = await decide(gateway, late.id, { decision: 'approved', digest: late.digest }, lead);
-  expect([answer.status, answer.body.reason]).toEqual([409, 'approval_decided']);
-});
+    ]);
+    const run = await submit(gateway, caught);
+    expect(await ended(gateway, run)).toMatchObject({
+      status: 'completed',
+      output: { late: 'approval_expired' },
+    });
+    const { body } = await gateway.call('GET', '/v1/approvals?status=expired', { key: lead });
+    const [late] = body.approvals;
+    const answer = await decide(gateway, late.id, { decision: 'approved', digest: late.digest }, lead);
+    expect([answer.status, answer.body.reason]).toEqual([409, 'approval_decided']);
+  },
+);
 
 test('it is put to others when nobody decides for a while', async () => {
   const gateway = await start();
@@ -215,21 +235,11 @@ test('nobody is asked about a run that was cancelled', async () => {
   expect((await gateway.call('GET', `/v1/approvals/${asked.id}`, { key: lead })).body.status).toBe('void');
 });
 
-const stores: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
-  SQLite: async () => ({}),
-  async PostgreSQL() {
-    const postgres = await openTestPostgres();
-    opened.push(postgres);
-    return { store: { url: await postgres.server.createDatabase(), acquire_timeout_ms: 5000 } };
-  },
-};
-
 test.each(Object.keys(stores))(
-  '[AG-1] a decision that was made when its gateway died reaches the run after a new start (%s)',
-  async name => {
-    const deps = await createTestDeps({ name: 'agent-gateway', config: (await stores[name]?.()) ?? {} });
-    opened.push(deps);
-    const first = await startGateway({ deps });
+  '[8.4-4] [AG-1] %s: a decision that was made when its gateway died reaches the run after a new start',
+  async store => {
+    const first = await start(store);
+    const { deps } = first;
     const lead = await deps.createKey({ principal: 'lead' });
     const run = await submit(first, refund());
     const asked = await question(first, lead);

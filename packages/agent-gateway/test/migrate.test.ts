@@ -56,7 +56,7 @@ function suite(store: string, open: () => Promise<TestGateway>): void {
       return { id, name, to: `test/${name}@2.0.0` };
     }
 
-    test(`[AG-3] ${sleepers} runs that sleep while a new version is published all finish on the one they began with`, async () => {
+    test(`[8.4-8] [AG-3] ${sleepers} runs that sleep while a new version is published all finish on the one they began with`, async () => {
       const name = `flow-${++lastName}`;
       const tasks = (number: string) => [
         { first: { set: { a: 1 } } },

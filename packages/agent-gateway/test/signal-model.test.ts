@@ -221,17 +221,17 @@ async function holds(open: () => Journal, numRuns: number): Promise<void> {
   await fc.assert(property, { seed, numRuns, endOnFailure: true });
 }
 
-test(`[AG-4] [F75] [F77] timers fire once and never early, signals are taken once and in order: in memory (seed ${seed})`, async () => {
+test(`[8.4-4] [AG-4] [F75] [F77] timers fire once and never early, signals are taken once and in order: in memory (seed ${seed})`, async () => {
   await holds(createMemoryJournal, sized({ ci: 60, soak: 2000 }));
 }, 3_600_000);
 
-test(`[AG-4] [F75] [F77] timers fire once and never early, signals are taken once and in order: in SQLite (seed ${seed})`, async () => {
+test(`[8.4-4] [AG-4] [F75] [F77] timers fire once and never early, signals are taken once and in order: in SQLite (seed ${seed})`, async () => {
   const journal = await openSqliteJournal(join(folder, 'journal.sqlite'));
   await holds(() => journal, sized({ ci: 5, soak: 60 }));
   await journal.close();
 }, 3_600_000);
 
-test(`[AG-4] [F75] [F77] timers fire once and never early, signals are taken once and in order: in PostgreSQL (seed ${seed})`, async () => {
+test(`[8.4-4] [AG-4] [F75] [F77] timers fire once and never early, signals are taken once and in order: in PostgreSQL (seed ${seed})`, async () => {
   const journal = await postgres.openJournal();
   await holds(() => journal, sized({ ci: 4, soak: 60 }));
   await journal.close();

@@ -49,7 +49,7 @@ function suite(name: string, open: () => Promise<TestGateway>): void {
     });
     const publish = (body: unknown) => gateway.call('POST', '/v1/events', { body });
 
-    test('[F77] a signal that came before anybody waited is kept, and taken once however often it is sent', async () => {
+    test('[8.4-4] [F77] a signal that came before anybody waited is kept, and taken once however often it is sent', async () => {
       const id = await start([
         { pause: { wait: { milliseconds: 150 } } },
         { first: listen('go') },

@@ -336,11 +336,11 @@ do:
   ['wait-duration-iso8601', '- wait: { wait: PT30S }'],
 ];
 
-test('there are sixty-six', () => {
+test('[8.4-14] there are sixty-six', () => {
   expect(new Set(examples.map(([name]) => name)).size).toBe(66);
 });
 
-test.each([...examples])('%s', async (_name, source, pointer, why) => {
+test.each([...examples])('[8.4-14] %s', async (_name, source, pointer, why) => {
   const members = parse(String(source));
   const definition = Array.isArray(members) ? definitionOf(members) : definitionOf(members.do, members);
   const { status, body } = await gateway.call('POST', '/v1/workflows:validate', { body: definition });

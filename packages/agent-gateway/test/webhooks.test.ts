@@ -45,7 +45,7 @@ async function untilTold(path: string, count: number): Promise<Told[]> {
   return eventsAt(path);
 }
 
-test('a run tells what becomes of it and what it emits, in order, signed as Standard Webhooks says', async () => {
+test('[8.4-13] a run tells what becomes of it and what it emits, in order, signed as Standard Webhooks says', async () => {
   const made = await hook({ url: `${receiver.url}/all?tenant=1`, description: 'everything' });
   expect(made.status).toBe(201);
   expect(made.body).toMatchObject({
@@ -149,7 +149,7 @@ test('a receiver that is gone for good pauses its webhook, and what it missed is
   await gateway.call('DELETE', `/v1/webhooks/${made.body.id}`);
 });
 
-test('addresses that lead inside, credentials in them and mistakes are refused', async () => {
+test('[8.4-13] addresses that lead inside, credentials in them and mistakes are refused', async () => {
   const refused = async (body: Record<string, unknown>) => {
     const { status, body: problem } = await hook(body);
     return [status, problem.reason];
