@@ -29,6 +29,7 @@ const openaiFormat = (schema: object) => ({
   response_format: { type: 'json_schema', json_schema: { name: 'answer', strict: true, schema } },
 });
 
+/** `ChatOpenAI` sends its own `reasoning` only for models whose names it knows: an alias asks in `modelKwargs`. */
 export const langChainModels: readonly LangChainModel[] = [
   {
     name: '@langchain/openai, chat',
@@ -42,7 +43,7 @@ export const langChainModels: readonly LangChainModel[] = [
         maxRetries: 0,
         maxTokens: 4000,
         useResponsesApi: false,
-        ...(thinks && { reasoning: { effort: 'medium' } }),
+        ...(thinks && { modelKwargs: { reasoning_effort: 'medium' } }),
       }),
     formatOf: openaiFormat,
   },
@@ -59,7 +60,12 @@ export const langChainModels: readonly LangChainModel[] = [
         maxTokens: 4000,
         useResponsesApi: true,
         zdrEnabled: true,
-        ...(thinks && { reasoning: { effort: 'medium', summary: 'auto' } }),
+        ...(thinks && {
+          modelKwargs: {
+            reasoning: { effort: 'medium', summary: 'auto' },
+            include: ['reasoning.encrypted_content'],
+          },
+        }),
       }),
     formatOf: openaiFormat,
   },
@@ -90,7 +96,7 @@ export const langChainModels: readonly LangChainModel[] = [
         platformType: 'gai',
         maxRetries: 0,
         maxOutputTokens: 4000,
-        ...(thinks && { thinkingConfig: { includeThoughts: true, thinkingBudget: 2000 } }),
+        ...(thinks && { thinkingBudget: 2000 }),
       }),
     formatOf: schema => ({ responseSchema: schema }),
   },

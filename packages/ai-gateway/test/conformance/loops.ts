@@ -7,6 +7,7 @@ import { aiSdkLoops } from './ai-sdk-loops.ts';
 import type { Server } from './client.ts';
 import { converseLoop } from './converse-loop.ts';
 import { geminiLoop } from './gemini-loop.ts';
+import { langChainLoops } from './langchain-loops.ts';
 
 export interface Turn {
   readonly text: string;
@@ -124,4 +125,5 @@ export const loopClients: readonly LoopClient[] = [
   geminiLoop,
   converseLoop,
   ...aiSdkLoops,
+  ...langChainLoops,
 ];

@@ -1,11 +1,11 @@
 import type { JsonObject } from '../../domain/json-object.ts';
-import type { MediaPart, Part, Source } from '../../domain/neutral-request.ts';
+import type { MediaPart, Part, ReasoningPart, Source } from '../../domain/neutral-request.ts';
 import type { Seal } from '../../domain/seal.ts';
 import { unload } from '../carrier.ts';
 import { asObject, asObjects, asString } from '../read-json.ts';
 import { resultTexts } from '../request-parts.ts';
 import { geminiProtocol } from './names.ts';
-import { readSignature } from './signature.ts';
+import { readCallSignature, readSignature } from './signature.ts';
 
 interface OpenCall {
   readonly id: string;
@@ -17,29 +17,46 @@ export class PartReader {
   readonly #open: OpenCall[] = [];
   #calls = 0;
 
-  read(part: JsonObject): Part[] {
-    const seal = sealOf(part);
-    const call = asObject(part.functionCall);
-    if (call !== undefined) return this.#call(call, seal);
-    const answer = asObject(part.functionResponse);
-    if (answer !== undefined) return [this.#answer(answer)];
-    const text = asString(part.text);
-    if (text !== undefined) {
-      if (part.thought === true) return [{ type: 'reasoning', text, seal }];
-      return [{ type: 'text', text, ...(seal && { seal }) }];
+  read(parts: readonly JsonObject[]): Part[] {
+    const read: Part[] = [];
+    let sinceCall: Part[] = [];
+    for (const part of parts) {
+      const call = asObject(part.functionCall);
+      if (call === undefined) {
+        sinceCall.push(this.#part(part));
+        continue;
+      }
+      const { carried, ...made } = this.#call(call, asString(part.thoughtSignature));
+      read.push(...withCarried(sinceCall, carried), made);
+      sinceCall = [];
     }
-    return [mediaOf(part) ?? foreign(part)];
+    return [...read, ...sinceCall];
   }
 
-  #call(call: JsonObject, seal: Seal | undefined): Part[] {
+  #part(part: JsonObject): Part {
+    const answer = asObject(part.functionResponse);
+    if (answer !== undefined) return this.#answer(answer);
+    const text = asString(part.text);
+    if (text === undefined) return mediaOf(part) ?? foreign(part);
+    const seal = sealOf(part);
+    if (part.thought === true) return { type: 'reasoning', text, seal };
+    return { type: 'text', text, ...(seal && { seal }) };
+  }
+
+  #call(call: JsonObject, signature: string | undefined) {
     const name = asString(call.name) ?? '';
     const { id, carried } = unload(asString(call.id) ?? `call_${++this.#calls}`);
     this.#open.push({ id, name });
-    const text = JSON.stringify(asObject(call.args) ?? {});
-    return [
-      ...carried.reasoning,
-      { type: 'tool-call', id, name, input: 'json', arguments: text, seal: seal ?? carried.seal },
-    ];
+    const signed = signature === undefined ? undefined : readCallSignature(signature);
+    return {
+      type: 'tool-call' as const,
+      id,
+      name,
+      input: 'json' as const,
+      arguments: JSON.stringify(asObject(call.args) ?? {}),
+      seal: signed?.seal ?? carried.seal,
+      carried: [...carried.reasoning, ...(signed?.reasoning ?? [])],
+    };
   }
 
   #answer(answer: JsonObject): Part {
@@ -59,6 +76,14 @@ export class PartReader {
       isError: response.error !== undefined,
     };
   }
+}
+
+/** What a call carried is the very reasoning before it; what the client still has of that may be only its text. */
+function withCarried(parts: readonly Part[], carried: readonly ReasoningPart[]): readonly Part[] {
+  if (carried.length === 0) return parts;
+  const at = parts.findIndex(part => part.type === 'reasoning');
+  const others: Part[] = parts.filter(part => part.type !== 'reasoning');
+  return others.toSpliced(Math.max(0, at), 0, ...carried);
 }
 
 const wrappers = new Set(['result', 'output', 'error', 'content']);

@@ -99,11 +99,7 @@ function decodeContents(contents: unknown): Message[] {
   const messages: Message[] = [];
   const reader = new PartReader();
   for (const { role, parts } of asObjects(contents)) {
-    appendParts(
-      messages,
-      role === 'model' ? 'assistant' : 'user',
-      asObjects(parts).flatMap(part => reader.read(part)),
-    );
+    appendParts(messages, role === 'model' ? 'assistant' : 'user', reader.read(asObjects(parts)));
   }
   return messages;
 }

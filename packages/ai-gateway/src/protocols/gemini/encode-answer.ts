@@ -4,7 +4,7 @@ import type { AnswerContext, StreamEncoder } from '../../domain/codec.ts';
 import { AnswerFold } from '../../domain/fold-answer.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralAnswer, NeutralEvent } from '../../domain/neutral-event.ts';
-import type { Citation, Part } from '../../domain/neutral-request.ts';
+import type { Citation, Part, ReasoningPart } from '../../domain/neutral-request.ts';
 import type { Seal } from '../../domain/seal.ts';
 import { asObject, defined, parseObject } from '../read-json.ts';
 import { geminiProtocol } from './names.ts';
@@ -30,14 +30,23 @@ function finishName(reason: FinishReason, hasRefusal: boolean): string {
 }
 
 export function encodeGeminiAnswer(answer: NeutralAnswer, context: AnswerContext): JsonObject {
-  const parts = answer.parts.flatMap(encodePart);
+  const parts = encodeParts(answer.parts);
   const citations = answer.parts.flatMap(part => (part.type === 'text' ? (part.citations ?? []) : []));
   const hasRefusal = answer.parts.some(part => part.type === 'refusal');
   const candidate = candidateOf(parts, { finish: finishName(answer.finish, hasRefusal), citations });
   return envelope(context, answer.model, candidate, answer.report && writeGeminiUsage(answer.report.usage));
 }
 
-function encodePart(part: Part): JsonObject[] {
+/** A call takes along the sealed reasoning before it: clients that keep a history may drop thoughts, and never a call. */
+function encodeParts(parts: readonly Part[]): JsonObject[] {
+  const waiting: ReasoningPart[] = [];
+  return parts.flatMap(part => {
+    if (part.type === 'reasoning' && part.seal !== undefined) waiting.push(part);
+    return encodePart(part, part.type === 'tool-call' ? waiting.splice(0) : []);
+  });
+}
+
+function encodePart(part: Part, carried: readonly ReasoningPart[] = []): JsonObject[] {
   switch (part.type) {
     case 'text':
       return part.text === '' && part.seal === undefined
@@ -52,7 +61,7 @@ function encodePart(part: Part): JsonObject[] {
     case 'tool-call': {
       const { id, name, input, arguments: text } = part;
       const args = input === 'text' ? { input: text } : (parseObject(Buffer.from(text)) ?? {});
-      return [{ functionCall: { id, name, args }, ...signed(part) }];
+      return [{ functionCall: { id, name, args }, thoughtSignature: writeSignature(part.seal, carried) }];
     }
     case 'foreign': {
       const value = part.protocol === geminiProtocol ? asObject(part.value) : undefined;
@@ -116,10 +125,11 @@ export class GeminiStreamEncoder implements StreamEncoder {
   readonly #context: AnswerContext;
   #model: string | undefined;
   #block: BlockStart | undefined;
-  /** The call that is open. */
-  #call: AnswerFold | undefined;
+  /** The call or the thought that is open. */
+  #open: AnswerFold | undefined;
+  /** Sealed reasoning that waits for a call to take it along. */
+  readonly #waiting: ReasoningPart[] = [];
   readonly #citations: Citation[] = [];
-  #isSealed = false;
   #hasRefusal = false;
   #finish: FinishReason = 'unknown';
   #usage: JsonObject | undefined;
@@ -134,9 +144,9 @@ export class GeminiStreamEncoder implements StreamEncoder {
         this.#model = event.model;
         return '';
       case 'block-start':
-        return this.#open(event);
+        return this.#begin(event);
       case 'block-delta':
-        this.#call?.add(event);
+        this.#open?.add(event);
         return this.#delta(event.delta);
       case 'block-stop':
         return this.#close();
@@ -163,19 +173,16 @@ export class GeminiStreamEncoder implements StreamEncoder {
     return this.#frame(geminiErrorBody(error));
   }
 
-  #open(event: Extract<NeutralEvent, { type: 'block-start' }>): string {
+  #begin(event: Extract<NeutralEvent, { type: 'block-start' }>): string {
     const { block } = event;
     this.#block = block;
-    this.#isSealed = block.kind === 'reasoning' && block.seal !== undefined;
     if (block.kind === 'refusal') this.#hasRefusal = true;
     if (block.kind === 'whole') return this.#parts(encodePart(block.part));
-    if (block.kind === 'reasoning' && block.seal !== undefined)
-      return this.#parts([{ text: '', thought: true, ...signed(block) }]);
-    if (block.kind === 'tool-call') {
-      this.#call = new AnswerFold();
-      this.#call.add(event);
-    }
-    return '';
+    if (block.kind !== 'reasoning' && block.kind !== 'tool-call') return '';
+    this.#open = new AnswerFold();
+    this.#open.add(event);
+    if (block.kind === 'tool-call' || block.seal === undefined) return '';
+    return this.#parts([{ text: '', thought: true, ...signed(block) }]);
   }
 
   #delta(delta: Delta): string {
@@ -187,19 +194,20 @@ export class GeminiStreamEncoder implements StreamEncoder {
     if (kind !== 'text' && kind !== 'refusal' && kind !== 'reasoning') return '';
     const thought = kind === 'reasoning' ? { thought: true } : {};
     if (delta.type === 'seal') {
-      this.#isSealed = true;
       return this.#parts([{ text: '', ...thought, ...signed(delta) }]);
     }
     return this.#parts([{ text: delta.text, ...thought }]);
   }
 
   #close(): string {
-    const call = this.#call?.answer().parts ?? [];
-    const isUnsealed = this.#block?.kind === 'reasoning' && !this.#isSealed;
-    this.#call = undefined;
+    const [part] = this.#open?.answer().parts ?? [];
+    this.#open = undefined;
     this.#block = undefined;
-    if (isUnsealed) return this.#parts([{ text: '', thought: true, ...signed({}) }]);
-    return call.length === 0 ? '' : this.#parts(call.flatMap(encodePart));
+    if (part?.type === 'tool-call') return this.#parts(encodePart(part, this.#waiting.splice(0)));
+    if (part?.type !== 'reasoning') return '';
+    if (part.seal === undefined) return this.#parts([{ text: '', thought: true, ...signed({}) }]);
+    this.#waiting.push(part);
+    return '';
   }
 
   #parts(parts: readonly JsonObject[]): string {

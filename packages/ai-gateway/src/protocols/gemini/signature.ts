@@ -1,17 +1,24 @@
 import type { Seal } from '../../domain/seal.ts';
-import { encodedCarrierMark, loadSeal, unloadSeal } from '../carrier.ts';
+import { type Carried, encodedCarrierMark, load, loadSeal, unload, unloadSeal } from '../carrier.ts';
 
 /**
  * `thoughtSignature` is bytes in base64, and some clients check that. A carrier goes there in base64 of its own; a signature of
  * Gemini's stays as it is. What nobody signed gets the bare mark, so that it is not sent to Gemini as it is.
  */
-export function writeSignature(seal: Seal | undefined): string {
-  return Buffer.from(loadSeal(seal), 'latin1').toString('base64');
+export function writeSignature(seal: Seal | undefined, reasoning: Carried['reasoning'] = []): string {
+  const carrier = load('', { seal, reasoning }) || loadSeal(seal);
+  return Buffer.from(carrier, 'latin1').toString('base64');
 }
 
 export function readSignature(text: string): Seal | undefined {
   if (!text.startsWith(encodedCarrierMark)) return unloadSeal(text, 'gemini-thought');
   return unloadSeal(Buffer.from(text, 'base64').toString('latin1'), 'gemini-thought');
+}
+
+/** What the signature of a call holds: its own seal, and the sealed reasoning before it. */
+export function readCallSignature(text: string): Carried {
+  if (!text.startsWith(encodedCarrierMark)) return { seal: readSignature(text), reasoning: [] };
+  return unload(Buffer.from(text, 'base64').toString('latin1')).carried;
 }
 
 /**
