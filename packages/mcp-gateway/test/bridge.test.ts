@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EverythingServer, startEverythingServer } from './fixtures/everything/start.ts';
 import { createModernClient, textOf } from './modern-client.ts';
 import { errorOf, eventsOf, openRawClient, type RawClient, resultText, until } from './raw-client.ts';
-import { startGateway, type TestGateway } from './start-gateway.ts';
+import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
 
 /** The two cells where the eras differ, and what two replicas make of them. */
 let modern: EverythingServer;
@@ -26,7 +26,8 @@ beforeAll(async () => {
     url: server.url,
     allow_private: true,
   });
-  const section = { servers: { new: http(modern), old: http(legacy) }, list_changed_debounce_ms: 10 };
+  const pipe = { type: 'stdio', era: 'legacy', command: [node, fixture('scripted-server.ts')] };
+  const section = { servers: { new: http(modern), old: http(legacy), pipe }, list_changed_debounce_ms: 10 };
   one = await startGateway(section, { hot, dataDir: folder });
   two = await startGateway(section, { hot, dataDir: folder });
 });
@@ -70,6 +71,8 @@ test('[sampling / elicitation / roots] what a server without sessions wants beco
   expect(rounds.asked).toHaveLength(2);
   expect(resultText(rounds.last)).toBe('All steps are done.');
   expect(rounds.last).not.toContain('resultType');
+  // Which server answered is told to those who speak to it: the hop ends at the gateway.
+  expect(rounds.last).not.toContain('serverInfo');
 });
 
 test('[capabilities] a client with a session that cannot be asked gets an error, and its server was told so', async () => {
@@ -95,7 +98,7 @@ test('[resources/subscribe ↔ listen] updates of a server without sessions reac
   modern.shared.resourceUpdated('test://watched-resource');
   await until(() => heard.some(data => data.includes('resources/updated')), 'the update');
   const update = JSON.parse(heard.find(data => data.includes('resources/updated')) ?? '{}');
-  expect(update.params.uri).toBe(uri);
+  expect(update.params).toEqual({ uri });
   expect(overheard.join()).not.toContain('resources/updated');
   await ask('resources/unsubscribe');
   stop.abort();
@@ -180,6 +183,24 @@ test('[MCP-6] a parked call goes on at whichever replica its client comes back t
   expect(states.size).toBe(2);
   expect(legacy.requests.filter(method => method === 'tools/call')).toHaveLength(before + 1);
 });
+
+test.for(['where it is parked', 'at another replica'])(
+  '[progressToken] a call that goes on %s tells its progress under the token of the request that waits now',
+  async place => {
+    const client = createModernClient(one, { capabilities: all });
+    const first = await client.call('pipe__ask', {}, {}, { meta: { progressToken: 'first' } });
+    const { requestState, inputRequests } = first.result;
+    const [key = ''] = Object.keys(inputRequests as object);
+    const answer = await client.call(
+      'pipe__ask',
+      {},
+      { requestState, inputResponses: { [key]: { role: 'assistant', content: [], model: 'm' } } },
+      { meta: { progressToken: 2 }, gateway: place === 'at another replica' ? two : one },
+    );
+    expect(answer.messages.map(line => JSON.parse(line).params?.progressToken)).toEqual([2, undefined]);
+    expect(textOf(answer)).toContain('assistant');
+  },
+);
 
 test('[MCP-6] the death of the replica that holds a call is told as such, and nothing is done again', async () => {
   const hot = createMemoryHot(systemClock);

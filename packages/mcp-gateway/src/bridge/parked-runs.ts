@@ -22,6 +22,7 @@ type ToOwner =
       readonly run: string;
       readonly round: number;
       readonly rawId: string;
+      readonly progressToken: string | undefined;
       readonly canCarry: boolean;
       readonly responses: Readonly<Record<string, string>>;
     }
@@ -117,6 +118,7 @@ export class ParkedRuns {
       run: place.id,
       round: place.round,
       rawId: viewer.rawId.toString(),
+      progressToken: viewer.progressToken,
       canCarry: viewer.carrier.canCarryMessages,
       responses: Object.fromEntries(responses),
     };
@@ -188,6 +190,7 @@ export class ParkedRuns {
       settled: undefined,
       viewer: {
         rawId: Buffer.from(message.rawId),
+        progressToken: message.progressToken,
         carrier: {
           canCarryMessages: message.canCarry,
           emit: bytes => {

@@ -4,6 +4,8 @@ import type { Carrier } from '../domain/exchange.ts';
 export interface Viewer {
   /** The id of its JSON-RPC request, as the client wrote it. */
   readonly rawId: Buffer;
+  /** What it knows progress by, as raw JSON. */
+  readonly progressToken: string | undefined;
   readonly carrier: Carrier;
   /** The whole answer, under that id, and the HTTP status that goes with it. */
   settle(body: Buffer, status: number): void;

@@ -132,6 +132,8 @@ export interface Call {
   readonly rawId: Buffer;
   /** Equal for equal ids; only for `notifications/cancelled`, which names its call in no other way. */
   readonly idKey: string;
+  /** What the client knows progress by, as raw JSON; of a call that asked, what the request says that waits now. */
+  readonly progressToken: string | undefined;
   /** Whether the call waits for its client at the moment, so that its time does not run. */
   readonly isWaitingForClient?: boolean;
   /** Aborted when the client cancels (reason `cancelledByClient`) or the session ends (a GatewayError). */

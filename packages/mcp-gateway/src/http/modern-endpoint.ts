@@ -25,6 +25,7 @@ import {
   statePurpose,
 } from '../pipeline/modern-run.ts';
 import type { ServerFacts } from '../pipeline/server-facts.ts';
+import { progressTokenOf } from '../wire/forward-request.ts';
 import { errorCodeOf, parseFrame, rawText, textParam } from '../wire/frame.ts';
 import { copySpan, renderError, renderErrorObject, renderResult } from '../wire/render.ts';
 import { digestOf } from '../wire/request-digest.ts';
@@ -179,6 +180,7 @@ class Answering {
     const state = this.#openState(binding);
     const viewer: Viewer = {
       rawId: this.#rawId(),
+      progressToken: progressTokenOf(frame),
       carrier: this.#exchange,
       settle: (body, status) => this.#settle(body, status),
     };

@@ -6,6 +6,7 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
 import { type Call, type Carrier, failCall, isCancelledByClient } from '../domain/exchange.ts';
 import type { RequestFrame } from '../domain/frame.ts';
+import { progressTokenOf } from '../wire/forward-request.ts';
 import { idKey } from '../wire/frame.ts';
 import { copySpan, renderError } from '../wire/render.ts';
 import { traceOfMessage } from '../wire/trace-meta.ts';
@@ -41,6 +42,7 @@ export async function answerRequest(request: SessionRequest, deps: AnswerDeps): 
     exchange,
     rawId: copySpan(frame.bytes, frame.id),
     idKey: idKey(frame.bytes, frame.id) ?? '',
+    progressToken: progressTokenOf(frame),
     abort: new AbortController(),
   };
   const leave = deps.live.add({ caller, abort: reason => failCall(call, reason) });

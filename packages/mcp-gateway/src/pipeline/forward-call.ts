@@ -1,7 +1,7 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
 import type { Channel, ForwardedHandle } from '../domain/upstream.ts';
-import { progressTokenOf, renderForwarded } from '../wire/forward-request.ts';
+import { renderForwarded } from '../wire/forward-request.ts';
 import { parseFrame } from '../wire/frame.ts';
 import { isInputRefused } from '../wire/modern/input-required.ts';
 import { relatedTask } from '../wire/modern/meta.ts';
@@ -44,7 +44,9 @@ function forwardOn(channel: Channel, context: CallContext): Promise<ResponseFram
     signal.addEventListener('abort', onAbort, { once: true });
     handle = channel.forward({
       method: frame.method,
-      progressToken: progressTokenOf(frame),
+      get progressToken() {
+        return call.progressToken;
+      },
       name: context.serverName,
       paramHeaders: context.paramHeaders,
       logLevel: client.logLevel === undefined ? undefined : JSON.stringify(client.logLevel),

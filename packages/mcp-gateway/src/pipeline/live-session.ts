@@ -35,7 +35,7 @@ import { type Edit, onOneLine, splice } from '../wire/splice.ts';
 import type { ClientSide } from './client-side.ts';
 import { namesFor, ownerOf, withNames } from './exposed-names.ts';
 import type { JoinedLists } from './joined-lists.ts';
-import { legacyEdits } from './modern-results.ts';
+import { legacyEdits, withoutHopMeta } from './modern-results.ts';
 import { ReverseRequests, refuse } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
@@ -345,8 +345,8 @@ export class LiveSession implements ClientSide {
     const uri = textParam(frame, 'uri');
     if (!span || uri === undefined) return;
     const exposed = this.catalog.routes.expose(upstream.name, uri);
-    const edits =
-      exposed === uri ? [] : [{ start: span.start, end: span.end, text: JSON.stringify(exposed) }];
+    const edits = frame.params ? withoutHopMeta(frame.bytes, frame.params) : [];
+    if (exposed !== uri) edits.push({ start: span.start, end: span.end, text: JSON.stringify(exposed) });
     this.sendFor(undefined, splice(frame.bytes, edits), false);
   }
 

@@ -1,9 +1,9 @@
-import type { ResponseFrame } from '../domain/frame.ts';
+import type { ResponseFrame, ScannedValue } from '../domain/frame.ts';
 import { firstMember } from '../wire/forward-request.ts';
 import { errorCodeOf, rawText } from '../wire/frame.ts';
 import { scanWithin } from '../wire/json-scanner.ts';
 import { stringAt } from '../wire/json-text.ts';
-import { hopMeta } from '../wire/modern/meta.ts';
+import { hopMeta, hopPrefix, isHopMeta } from '../wire/modern/meta.ts';
 import { type Edit, withoutMembers } from '../wire/splice.ts';
 import { gatewayInfo } from './gateway-identity.ts';
 
@@ -41,7 +41,24 @@ export function legacyEdits({ result, bytes }: ResponseFrame): Edit[] {
   // A result that is no object has its text in `content` too (2026-07-28, "Structured Content").
   const structured = result.members.get('structuredContent');
   if (structured && bytes[structured.start] !== openBrace) dropped.add('structuredContent');
-  return dropped.size === 0 ? [] : withoutMembers(bytes, result, dropped);
+  return withoutHopMeta(bytes, result, dropped);
+}
+
+/** Takes members out of an object, and out of its `_meta` what belongs to the hop to the server. */
+export function withoutHopMeta(
+  bytes: Buffer,
+  object: ScannedValue,
+  dropped: ReadonlySet<string> = new Set(),
+): Edit[] {
+  const span = object.members?.get('_meta');
+  if (!span || !bytes.includes(hopPrefix)) return withoutMembers(bytes, object, dropped);
+  const meta = scanWithin(bytes, span, {}, limits);
+  const keys = [...(meta.members?.keys() ?? [])];
+  const ofHop = new Set(keys.filter(isHopMeta));
+  if (ofHop.size > 0 && ofHop.size === keys.length) {
+    return withoutMembers(bytes, object, new Set([...dropped, '_meta']));
+  }
+  return [...withoutMembers(bytes, object, dropped), ...withoutMembers(bytes, meta, ofHop)];
 }
 
 /** The server behind the gateway is nobody the client speaks to. */

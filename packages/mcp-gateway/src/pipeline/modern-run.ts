@@ -7,16 +7,17 @@ import { type Call, cancelledByClient, failCall } from '../domain/exchange.ts';
 import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import type { Sealer } from '../domain/sealer.ts';
 import type { Channel } from '../domain/upstream.ts';
-import { errorCodeOf, parseFrame, rawText } from '../wire/frame.ts';
+import { errorCodeOf, rawText } from '../wire/frame.ts';
 import { isInputRequired } from '../wire/modern/input-required.ts';
 import type { ExposedNames } from '../wire/references.ts';
-import { copySpan, renderErrorObject, renderResult } from '../wire/render.ts';
-import { type Edit, onOneLine, splice } from '../wire/splice.ts';
+import { copySpan, renderResult } from '../wire/render.ts';
+import { type Edit, onOneLine } from '../wire/splice.ts';
 import type { ClientSide } from './client-side.ts';
 import { isLogged } from './log-levels.ts';
 import type { ModernPeer } from './modern-peer.ts';
 import { modernEdits, stateOf, statusOfCode } from './modern-results.ts';
 import { neededCapability, refuse } from './reverse-requests.ts';
+import { invalidAnswer, isAnswer, superseded, withId } from './run-answers.ts';
 
 export interface ModernRunOptions {
   readonly peer: ModernPeer;
@@ -88,6 +89,9 @@ export class ModernRun implements ClientSide, ParkedRun {
         return run.#rawId;
       },
       idKey: '',
+      get progressToken() {
+        return run.#viewer?.progressToken;
+      },
       abort: this.#abort,
       get isWaitingForClient() {
         return run.#questions.size > 0;
@@ -301,30 +305,5 @@ export function invalidState(): GatewayError {
     'invalid_request',
     'The `requestState` is not one that was given out for this request, or it has expired.',
     { reason: 'invalid_state', param: 'requestState' },
-  );
-}
-
-function isAnswer(raw: string): boolean {
-  return raw.startsWith('{');
-}
-
-function withId(body: Buffer, rawId: Buffer): Buffer {
-  const frame = parseFrame(body, { maxDepth: 128, maxNodes: 5_000_000 });
-  return frame.kind === 'response' ? splice(body, [{ ...frame.id, text: rawId }]) : body;
-}
-
-function invalidAnswer(rawId: Buffer, key: string): Buffer {
-  const message = `\`inputResponses.${key.slice(0, 100)}\` must be the result of what was asked.`;
-  return renderErrorObject(
-    rawId,
-    JSON.stringify({ code: -32602, message, data: { reason: 'invalid_params' } }),
-  );
-}
-
-function superseded(rawId: Buffer): Buffer {
-  const data = { reason: 'superseded', retryable: false };
-  return renderErrorObject(
-    rawId,
-    JSON.stringify({ code: -32000, message: 'The same call was gone on with by a later request.', data }),
   );
 }

@@ -74,7 +74,9 @@ export class UpstreamChannel implements Channel {
     };
     const send = (connection: Connection, isRepeat: boolean) => {
       const pending: Pending = {
-        progressToken: call.progressToken,
+        get progressToken() {
+          return call.progressToken;
+        },
         isForwarded: true,
         onNotification: (method, bytes) => call.onNotification(method, bytes),
         onRequest: frame => call.onRequest(this, frame),

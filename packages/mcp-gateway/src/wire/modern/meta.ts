@@ -1,17 +1,17 @@
 /** Keys of `_meta` in the revision 2026-07-28 that belong to one hop, not to the message's way from end to end. */
-const prefix = 'io.modelcontextprotocol/';
+export const hopPrefix = 'io.modelcontextprotocol/';
 
 export const hopMeta = {
-  protocolVersion: `${prefix}protocolVersion`,
-  clientCapabilities: `${prefix}clientCapabilities`,
-  clientInfo: `${prefix}clientInfo`,
-  logLevel: `${prefix}logLevel`,
-  serverInfo: `${prefix}serverInfo`,
-  subscriptionId: `${prefix}subscriptionId`,
+  protocolVersion: `${hopPrefix}protocolVersion`,
+  clientCapabilities: `${hopPrefix}clientCapabilities`,
+  clientInfo: `${hopPrefix}clientInfo`,
+  logLevel: `${hopPrefix}logLevel`,
+  serverInfo: `${hopPrefix}serverInfo`,
+  subscriptionId: `${hopPrefix}subscriptionId`,
 } as const;
 
 /** In `_meta` of everything that belongs to a task (2025-11-25, "Tasks"); it goes from end to end. */
-export const relatedTask = `${prefix}related-task`;
+export const relatedTask = `${hopPrefix}related-task`;
 
 const hopKeys: ReadonlySet<string> = new Set(Object.values(hopMeta));
 
