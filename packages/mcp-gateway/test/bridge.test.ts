@@ -124,6 +124,30 @@ test('[list_changed] a change of a server without sessions reaches a session', a
   stop.abort();
 });
 
+test.for(['new', 'old'])(
+  '[list_changed] a client that was never shown a list is told what its server says (%s)',
+  async server => {
+    const client = await openRawClient(one);
+    await client.call('1', `${server}__test_simple_text`);
+    const heard: string[] = [];
+    const stop = new AbortController();
+    const reading = (async () => {
+      for await (const { data } of eventsOf(await client.get({ signal: stop.signal }))) heard.push(data);
+    })();
+    reading.catch(() => {}); // ends with the test
+    await until(
+      async () => {
+        await client.call('1', `${server}__test_trigger_prompt_change`);
+        return heard.some(data => data.includes('prompts/list_changed'));
+      },
+      'the notification',
+      10_000,
+    );
+    expect(heard.join()).not.toContain('tools/list_changed');
+    stop.abort();
+  },
+);
+
 test('[cancellation] a session’s cancellation aborts the request at a server without sessions', async () => {
   const client = await openRawClient(one);
   const before = modern.shared.cancelled.length;

@@ -4,7 +4,6 @@ import type { Hot } from '@strata/shared/stores/hot.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ClientHello } from '../domain/capabilities.ts';
 import { changeOfKind, type ListKind, listKinds } from '../domain/catalog.ts';
-import { createDebounce, type Debounce } from '../domain/debounce.ts';
 import type { EventLog } from '../domain/event-log.ts';
 import { type Call, failCall } from '../domain/exchange.ts';
 import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
@@ -17,13 +16,7 @@ import {
   type SessionEvent,
   type SessionState,
 } from '../domain/session.ts';
-import {
-  type SessionBinding,
-  type SessionLease,
-  type SessionRecord,
-  type SessionStore,
-  sessionKey,
-} from '../domain/session-record.ts';
+import type { SessionBinding, SessionLease, SessionRecord, SessionStore } from '../domain/session-record.ts';
 import { type GatewaySettings, savedAgainMs } from '../domain/settings.ts';
 import type { TaskIds } from '../domain/task-ids.ts';
 import type { Channel, Upstream } from '../domain/upstream.ts';
@@ -35,11 +28,13 @@ import { type Edit, onOneLine, splice } from '../wire/splice.ts';
 import type { ClientSide } from './client-side.ts';
 import { namesFor, ownerOf, withNames } from './exposed-names.ts';
 import type { JoinedLists } from './joined-lists.ts';
+import { ListChanges } from './list-changes.ts';
 import { legacyEdits, withoutHopMeta } from './modern-results.ts';
 import { ReverseRequests, refuse } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
 import { SessionChannels } from './session-channels.ts';
+import { SessionKeeping } from './session-keeping.ts';
 import { ownerLost, SessionStreams } from './session-streams.ts';
 import type { SharedChannels } from './shared-channels.ts';
 
@@ -89,16 +84,13 @@ export class LiveSession implements ClientSide {
   readonly calls = new Set<Call>();
   readonly #world: SessionWorld;
   readonly #createdAtMs: number;
-  /** Whether other replicas know the session. */
-  readonly isShared: boolean;
-  readonly #listChanges: Debounce<ListKind>;
+  readonly #keeping: SessionKeeping;
+  readonly #listChanges: ListChanges;
   #state: SessionState;
   #usedAtMs: number;
   #savedAtMs: number;
   /** Sessions that began together are not saved together ever after. */
   readonly #spread = 0.5 + Math.random() / 2;
-  #lease: Promise<SessionLease> | undefined;
-  #saving: Promise<void> = Promise.resolve();
 
   constructor(origin: SessionOrigin, world: SessionWorld) {
     const { id, tag, binding, hello, lease, takenOver } = origin;
@@ -110,25 +102,28 @@ export class LiveSession implements ClientSide {
     this.#world = world;
     this.#usedAtMs = world.clock.monotonic();
     this.#savedAtMs = this.#usedAtMs;
-    this.isShared = lease !== undefined;
-    this.#lease = lease && Promise.resolve(lease);
     this.#createdAtMs = takenOver?.createdAtMs ?? world.clock.now();
     this.#state = openSession(world.clock.monotonic() - (world.clock.now() - this.#createdAtMs));
-    this.#listChanges = createDebounce(
-      world.clock,
-      () => world.settings().listChangedDebounceMs,
-      kinds => {
-        this.#tellChanges(kinds).catch((error: unknown) => {
-          world.log.warn({ session: this.tag, err: error }, 'list changes could not be told');
-        });
-      },
-    );
+    this.#keeping = new SessionKeeping({
+      ...world,
+      tag,
+      lease,
+      record: () => this.record(),
+      isOpen: () => isOpen(this.#state),
+      onFenced: () => this.fenced(),
+    });
+    this.#listChanges = new ListChanges({
+      ...world,
+      tag,
+      catalog: () => this.catalog,
+      tell: changed => this.#tellChanges(changed),
+    });
     this.streams = new SessionStreams({
       tag,
       hot: world.hot,
       clock: world.clock,
       settings: world.settings,
-      lease: () => this.#ownership(),
+      lease: () => this.#keeping.ownership(),
       takenOverAs: takenOver && lease?.fence,
       isShared: this.isShared,
       hasPriming: wantsPrimingEvent(hello.protocolVersion),
@@ -159,6 +154,11 @@ export class LiveSession implements ClientSide {
 
   get state(): SessionState {
     return this.#state;
+  }
+
+  /** Whether other replicas know the session. */
+  get isShared(): boolean {
+    return this.#keeping.isShared;
   }
 
   get isBusy(): boolean {
@@ -198,7 +198,8 @@ export class LiveSession implements ClientSide {
     this.reverse.close();
     this.standalone.finish();
     await this.channels.close();
-    await this.#giveUp().catch((error: unknown) => {
+    const reason = 'reason' in this.#state ? this.#state.reason : undefined;
+    await this.#keeping.giveUp(reason).catch((error: unknown) => {
       this.#world.log.debug({ session: this.tag, err: error }, 'the session could not be given up');
     });
     this.#apply({ type: 'drained' });
@@ -218,20 +219,9 @@ export class LiveSession implements ClientSide {
     this.channels.restore(logLevel, (server: string) => directory.get(server), subscriptions);
   }
 
-  /** Tells the store what another replica would need. One after the other; the last one says everything. */
   #save(): void {
-    const { store } = this.#world;
-    if (!this.isShared || store === undefined) return;
     this.#savedAtMs = this.#world.clock.monotonic();
-    this.#saving = this.#saving
-      .then(async () => {
-        if (isOpen(this.#state) && !(await store.save(this.tag, this.record(), await this.#ownership()))) {
-          this.fenced();
-        }
-      })
-      .catch((error: unknown) => {
-        this.#world.log.warn({ session: this.tag, err: error }, 'the session could not be stored');
-      });
+    this.#keeping.save();
   }
 
   record(): SessionRecord {
@@ -242,18 +232,6 @@ export class LiveSession implements ClientSide {
       logLevel: this.channels.logLevel,
       subscriptions: this.channels.subscriptions(),
     };
-  }
-
-  /** A session that ends is over everywhere; one that is only left here goes on with whoever takes it. */
-  async #giveUp(): Promise<void> {
-    const { store, hot, instance } = this.#world;
-    const lease = await this.#lease;
-    if (!lease) return;
-    await this.#saving;
-    const reason = 'reason' in this.#state ? this.#state.reason : undefined;
-    if (!this.isShared || store === undefined) await hot.releaseLease(lease.key, instance, lease.fence);
-    else if (reason === 'shutdown') await store.release(lease);
-    else if (reason !== 'fenced') await store.end(this.tag, lease);
   }
 
   #whyClosed(): GatewayError {
@@ -300,19 +278,14 @@ export class LiveSession implements ClientSide {
     this.#onListsChanged(listKinds);
   }
 
-  #onListsChanged(kinds: readonly ListKind[]): void {
-    if (isOpen(this.#state)) for (const kind of kinds) this.#listChanges.add(kind);
+  #onListsChanged(kinds: readonly ListKind[], saidBy?: Upstream): void {
+    if (isOpen(this.#state)) this.#listChanges.add(kinds, saidBy);
   }
 
-  /** Tells the client about lists that would look different to it now, and about no others (P21). */
-  async #tellChanges(kinds: ReadonlySet<ListKind>): Promise<void> {
-    const signal = AbortSignal.timeout(this.#world.settings().listTimeoutMs);
-    const methods = new Set<string>();
-    for (const kind of kinds) {
-      if (await this.catalog.hasChanged(kind, signal)) methods.add(changeOfKind(kind));
-    }
+  #tellChanges(changed: ReadonlySet<ListKind>): void {
     if (!isOpen(this.#state)) return;
-    for (const method of methods) this.standalone.append(JSON.stringify({ jsonrpc: '2.0', method }));
+    for (const method of new Set([...changed].map(changeOfKind)))
+      this.standalone.append(JSON.stringify({ jsonrpc: '2.0', method }));
   }
 
   #apply(event: SessionEvent): void {
@@ -321,7 +294,7 @@ export class LiveSession implements ClientSide {
 
   #channelEvents() {
     return {
-      onListsChanged: (kinds: readonly ListKind[]) => this.#onListsChanged(kinds),
+      onListsChanged: (kinds: readonly ListKind[], saidBy?: Upstream) => this.#onListsChanged(kinds, saidBy),
       onResourceUpdated: (upstream: Upstream, frame: NotificationFrame) => this.#sendUpdate(upstream, frame),
       onMessage: (channel: Channel, frame: NotificationFrame) => {
         const named = withNames(frame, this.namesOf(channel.upstream.name));
@@ -348,21 +321,5 @@ export class LiveSession implements ClientSide {
     const edits = frame.params ? withoutHopMeta(frame.bytes, frame.params) : [];
     if (exposed !== uri) edits.push({ start: span.start, end: span.end, text: JSON.stringify(exposed) });
     this.sendFor(undefined, splice(frame.bytes, edits), false);
-  }
-
-  /** Taken with the first event: a session that only exchanges JSON leaves nothing in the store. */
-  #ownership(): Promise<SessionLease> {
-    this.#lease ??= this.#acquire().catch((error: unknown) => {
-      this.#lease = undefined;
-      throw error;
-    });
-    return this.#lease;
-  }
-
-  async #acquire(): Promise<SessionLease> {
-    const key = sessionKey(this.tag, 'lease');
-    const { hot, instance, settings } = this.#world;
-    const lease = await hot.acquireLease(key, instance, settings().sessions.absoluteMs);
-    return { key, fence: lease?.fence ?? -1 };
   }
 }

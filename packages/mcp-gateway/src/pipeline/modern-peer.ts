@@ -5,7 +5,6 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { type ClientHello, isObject } from '../domain/capabilities.ts';
 import { type ListKind, listKinds } from '../domain/catalog.ts';
-import { createDebounce, type Debounce } from '../domain/debounce.ts';
 import type { Call } from '../domain/exchange.ts';
 import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
 import { modernVersion } from '../domain/protocol-versions.ts';
@@ -18,6 +17,7 @@ import type { ExposedNames } from '../wire/references.ts';
 import { copySpan } from '../wire/render.ts';
 import { namesFor, ownerOf, withNames } from './exposed-names.ts';
 import type { JoinedLists } from './joined-lists.ts';
+import { ListChanges } from './list-changes.ts';
 import { moreVerbose } from './log-levels.ts';
 import { refuse } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
@@ -72,7 +72,7 @@ export class ModernPeer {
   readonly runs = new Set<RunningCall>();
   readonly listeners = new Set<Listener>();
   readonly #world: ModernWorld;
-  readonly #changes: Debounce<ListKind>;
+  readonly #changes: ListChanges;
   readonly #subscriptions = new Map<string, number>();
   #logLevel: string | undefined;
   usedAtMs: number;
@@ -101,15 +101,14 @@ export class ModernPeer {
       joined: world.joined,
       listsOf: upstream => this.channels.listsOf(upstream),
     });
-    this.#changes = createDebounce(
-      world.clock,
-      () => world.settings().listChangedDebounceMs,
-      kinds => {
-        this.#tellChanges(kinds).catch((error: unknown) => {
-          world.log.warn({ client: this.tag, err: error }, 'list changes could not be told');
-        });
+    this.#changes = new ListChanges({
+      ...world,
+      tag: this.tag,
+      catalog: () => this.catalog,
+      tell: changed => {
+        for (const listener of this.listeners) listener.onListsChanged(changed);
       },
-    );
+    });
   }
 
   get isBusy(): boolean {
@@ -163,7 +162,7 @@ export class ModernPeer {
         this.#world.log.warn({ server: upstream.name, err: error }, 'server did not close');
       });
     }
-    for (const kind of listKinds) this.#changes.add(kind);
+    this.#changes.add(listKinds);
   }
 
   async close(): Promise<void> {
@@ -174,7 +173,7 @@ export class ModernPeer {
   #events() {
     return {
       onListsChanged: (kinds: readonly ListKind[]) => {
-        if (this.listeners.size > 0) for (const kind of kinds) this.#changes.add(kind);
+        if (this.listeners.size > 0) this.#changes.add(kinds); // they were shown the lists when they began
       },
       onResourceUpdated: (upstream: Upstream, frame: NotificationFrame) => {
         const uri = textParam(frame, 'uri');
@@ -200,13 +199,6 @@ export class ModernPeer {
     const named = withNames(frame, this.namesOf(channel.upstream.name));
     if (run && named) run.ask(run.call, channel, named);
     else channel.tell(refuse(copySpan(frame.bytes, frame.id), -32601, 'No call waits for the client.'));
-  }
-
-  async #tellChanges(kinds: ReadonlySet<ListKind>): Promise<void> {
-    const signal = AbortSignal.timeout(this.#world.settings().listTimeoutMs);
-    const changed = new Set<ListKind>();
-    for (const kind of kinds) if (await this.catalog.hasChanged(kind, signal)) changed.add(kind);
-    if (changed.size > 0) for (const listener of this.listeners) listener.onListsChanged(changed);
   }
 }
 

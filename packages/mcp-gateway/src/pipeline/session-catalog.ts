@@ -51,6 +51,8 @@ export class SessionCatalog {
   readonly #shown = new Map<ListKind, { readonly patterns: readonly string[]; readonly view: CatalogView }>();
   readonly #resolved = new Map<string, Resolved>();
   #routes: UriRoutes | undefined;
+  /** The globs of the key that asked last. */
+  #lastPatterns: readonly string[] = [];
   readonly #uris = new Map<string, { parts: readonly LoadedPart[]; merged: MergedCatalog<ListedItem> }>();
 
   constructor(options: SessionCatalogOptions) {
@@ -64,6 +66,7 @@ export class SessionCatalog {
   }
 
   async view(kind: ListKind, patterns: readonly string[], signal: AbortSignal): Promise<CatalogView> {
+    this.#lastPatterns = patterns;
     const servers = this.#usable(patterns);
     const settled = await Promise.all(servers.map(upstream => this.#loadPart(upstream, kind, signal)));
     const parts = settled.filter(part => 'items' in part);
@@ -83,10 +86,13 @@ export class SessionCatalog {
     return view;
   }
 
-  /** Whether the client would see another list than it was shown last. Never shown is never changed. */
-  async hasChanged(kind: ListKind, signal: AbortSignal): Promise<boolean> {
+  /**
+   * Whether the client would see another list than it was shown last. One that was shown none has nothing to compare: it is
+   * told what those servers say that it may use.
+   */
+  async hasChanged(kind: ListKind, saidBy: ReadonlySet<Upstream>, signal: AbortSignal): Promise<boolean> {
     const shown = this.#shown.get(kind);
-    if (!shown) return false;
+    if (!shown) return saidBy.size > 0 && this.#usable(this.#lastPatterns).some(each => saidBy.has(each));
     const view = await this.view(kind, shown.patterns, signal);
     if (this.#shown.get(kind) !== shown || isSameView(view, shown.view)) return false;
     this.#shown.set(kind, { patterns: shown.patterns, view });
@@ -101,6 +107,7 @@ export class SessionCatalog {
     signal: AbortSignal,
   ): Promise<CatalogEntry<ListedItem> | undefined> {
     if (!matchesScope(patterns, exposed)) return undefined;
+    this.#lastPatterns = patterns;
     const usable = this.#usable(patterns);
     const hinted = candidateServers(
       exposed,

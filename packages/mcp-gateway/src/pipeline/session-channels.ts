@@ -157,7 +157,7 @@ export class SessionChannels implements ChannelOwner {
     const kinds = kindsOfChange(frame.method);
     if (kinds.length > 0) {
       this.#own.get(channel.upstream)?.lists.invalidate(kinds);
-      events.onListsChanged(kinds);
+      events.onListsChanged(kinds, channel.upstream);
     } else if (frame.method === 'notifications/resources/updated') {
       events.onResourceUpdated(channel.upstream, frame);
     } else if (frame.method === 'notifications/cancelled') {

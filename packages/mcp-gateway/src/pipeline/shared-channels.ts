@@ -13,7 +13,8 @@ import type { ServerFacts } from './server-facts.ts';
 
 /** A session as a shared conversation sees it. */
 export interface Participant {
-  onListsChanged(kinds: readonly ListKind[]): void;
+  /** `saidBy`: the server whose word it is; absent when its conversation was merely opened. */
+  onListsChanged(kinds: readonly ListKind[], saidBy?: Upstream): void;
   onResourceUpdated(upstream: Upstream, frame: NotificationFrame): void;
 }
 
@@ -70,8 +71,8 @@ function createSharedChannel(
   const participants = new Set<Participant>();
   const subscribers = new Map<string, Set<Participant>>();
 
-  const tellAll = (kinds: readonly ListKind[]) => {
-    for (const participant of participants) participant.onListsChanged(kinds);
+  const tellAll = (kinds: readonly ListKind[], saidBy?: Upstream) => {
+    for (const participant of participants) participant.onListsChanged(kinds, saidBy);
   };
 
   const owner: ChannelOwner = {
@@ -79,7 +80,7 @@ function createSharedChannel(
       const kinds = kindsOfChange(frame.method);
       if (kinds.length > 0) {
         lists.invalidate(kinds);
-        tellAll(kinds);
+        tellAll(kinds, upstream);
       } else if (frame.method === 'notifications/resources/updated') {
         const uri = textParam(frame, 'uri') ?? '';
         for (const participant of subscribersOf(uri)) participant.onResourceUpdated(upstream, frame);
