@@ -123,7 +123,7 @@ test('an expression that fails fails the run, with the task as its place', async
     status: 'failed',
     error: { reason: 'expression_failed', instance: '/do/1/bad', status: 400 },
   });
-  expect(body.error.type).toBe('https://serverlessworkflow.io/spec/1.0.0/errors/validation');
+  expect(body.error.type).toBe('https://serverlessworkflow.io/spec/1.0.0/errors/expression');
 });
 
 test('a value that is too large fails its task instead of being written [F83]', async () => {

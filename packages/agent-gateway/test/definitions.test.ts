@@ -201,6 +201,17 @@ test('what only the grammar of the specification knows is told with the rest, an
   ]);
 });
 
+test.each(['1.0.0', '1.0.1', '1.0.2', '1.0.3'])('documents of the language %s are taken', async dsl => {
+  const document = { dsl, namespace: 'test', name: 'flow', version: '1.0.0' };
+  expect((await submit(definitionOf([{ t: { set: { a: 1 } } }], { document }))).status).toBe(202);
+});
+
+test.each(['1.1.0', '1.0.4', '0.8', '2.0.0', 1, null])('of the language %j no document is', async dsl => {
+  const document = { dsl, namespace: 'test', name: 'flow', version: '1.0.0' };
+  const found = await mistakesOf([{ t: { set: { a: 1 } } }], { document });
+  expect(found).toEqual({ '/document/dsl': expect.stringContaining("'1.0.3'") });
+});
+
 test('the grammar of the specification has the last word', async () => {
   const found = await mistakesOf([{ t: { set: { a: 1 }, metadata: 'text' } }]);
   expect(Object.values(found).join()).toContain('Not valid by the specification');

@@ -43,7 +43,11 @@ const noBranches: Branches = {
 };
 
 /** Gives the events one after another; tells which were taken and what came of it. */
-async function listenTo(task: Record<string, unknown>, events: readonly Record<string, unknown>[]) {
+async function listenTo(
+  task: Record<string, unknown>,
+  events: readonly Record<string, unknown>[],
+  input: unknown = {},
+) {
   const { workflow } = await definitions.read({
     value: definitionOf([{ wait: task }]),
     lineOf: () => undefined,
@@ -57,7 +61,7 @@ async function listenTo(task: Record<string, unknown>, events: readonly Record<s
       node,
       options: node.options,
       arguments: undefined,
-      input: {},
+      input,
       startedAtMs: 0,
       nowMs: 0,
       calls: new Map(),
@@ -84,7 +88,10 @@ async function listenTo(task: Record<string, unknown>, events: readonly Record<s
       via: 'event' as const,
     };
     if (!move.awaited.accepts(received) || when?.kind !== 'expression') continue;
-    const match = await expressions.evaluate(when.source, { data: value, variables });
+    const match = await expressions.evaluate(when.source, {
+      data: value,
+      variables: { ...variables, input },
+    });
     if (match !== null && match !== false) taken.push({ ...received, match });
   }
   const end = plan();
@@ -173,6 +180,27 @@ test('correlate: events of one thing, whichever it is', async () => {
   expect(await listenTo(listen({ one: expecting }), events)).toMatchObject({ taken: [3] });
 });
 
+test('what is expected is said in terms of the input, for every filter that names the key', async () => {
+  const order = (expect?: string) => ({ order: { from: '.data.order', ...(expect && { expect }) } });
+  const paid = { with: { type: 'paid' }, correlate: order() };
+  const sent = { with: { type: 'sent' }, correlate: order('${ .wanted }') };
+  const events = [8, 7].flatMap(of => ['paid', 'sent'].map(type => ({ type, data: { order: of } })));
+  expect(await listenTo(listen({ all: [paid, sent] }), events, { wanted: 7 })).toMatchObject({
+    taken: [2, 3],
+  });
+});
+
+test('an event of another shape than a filter expects is not let through, and harms nobody', async () => {
+  const events = ['text', [1], 7, null, true, { x: 'text' }, { x: { y: 1 } }].map(data => ({
+    type: 'odd',
+    data,
+  }));
+  const positive = { with: { type: 'odd', data: '${ .x.y > 0 }' } };
+  expect(await listenTo(listen({ one: positive }), events)).toMatchObject({ taken: [6] });
+  const deep = { with: { type: 'odd' }, correlate: { of: { from: '.data.x.y', expect: '${ 1 }' } } };
+  expect(await listenTo(listen({ one: deep }), events)).toMatchObject({ taken: [6] });
+});
+
 test('attributes: texts as they are, patterns, expressions that give what to compare with', async () => {
   const events = [
     { type: 'com-shop-order', data: 1 },
@@ -190,6 +218,11 @@ test('attributes: texts as they are, patterns, expressions that give what to com
 test('read: the data or the whole event', async () => {
   const { output } = await listenTo(listen({ one: temperature }, { read: 'envelope' }), [hot]);
   expect(output).toEqual([{ specversion: '1.0', id: 'e0', source: 'test', ...hot }]);
+  const bytes = { type: 'bytes', datacontenttype: 'image/png', data_base64: 'iVBORw0K' };
+  for (const read of ['data', 'raw'])
+    expect(await listenTo(listen({ one: { with: { type: 'bytes' } } }, { read }), [bytes])).toMatchObject({
+      output: ['iVBORw0K'],
+    });
 });
 
 test('a comment at the end of an expression does not swallow what follows', async () => {

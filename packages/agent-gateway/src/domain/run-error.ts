@@ -35,6 +35,13 @@ const typeOfKind: Partial<Record<ErrorKind, DslErrorType>> = {
   rate_limited: 'communication',
 };
 
+/** An expression that gives nothing is an error of its own type, whyever ("Runtime Expressions"). */
+const typeOfReason: ReadonlyMap<string, DslErrorType> = new Map([
+  ['expression_failed', 'expression'],
+  ['expression_timeout', 'expression'],
+  ['expression_too_large', 'expression'],
+]);
+
 /** The error of a task whose work threw. Internal messages stay inside. */
 export function toRunError(error: unknown, instance: string): RunError {
   const known = GatewayError.from(error);
@@ -42,7 +49,7 @@ export function toRunError(error: unknown, instance: string): RunError {
   const status = typeof details?.upstream_status === 'number' ? details.upstream_status : known.status;
   const budget = shortageIn(details);
   return {
-    ...runError(typeOfKind[known.kind] ?? 'runtime', {
+    ...runError(typeOfReason.get(known.reason) ?? typeOfKind[known.kind] ?? 'runtime', {
       status,
       detail: known.publicMessage,
       instance: typeof details?.instance === 'string' ? details.instance : instance,

@@ -80,7 +80,12 @@ function checkHead(head: unknown, mistakes: Mistakes): void {
     if (typeof value !== 'string' || !pattern.test(value))
       mistakes.add(`/document/${key}`, `Expected ${expected}.`);
   };
-  check('dsl', dsl, /^1\.0\.\d+(-[0-9A-Za-z.-]+)?$/, "a version of the language, such as '1.0.3'");
+  check(
+    'dsl',
+    dsl,
+    /^1\.0\.[0-3]$/,
+    "a version of the language in quotes, '1.0.3' or one before it ('1.0.0')",
+  );
   check('namespace', namespace, hostnameLike, 'letters, digits and hyphens, at most 63');
   check('name', name, hostnameLike, 'letters, digits and hyphens, at most 63');
   check('version', version, semanticVersion, "a semantic version in quotes, such as '1.0.0'");

@@ -5,6 +5,7 @@ import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { parseJson } from '@strata/shared/json.ts';
 import type { CallContext, Effect } from '../../domain/effect.ts';
 import { kindOfStatus, readBounded, retryAfterMsOf } from '../../domain/upstream-refusal.ts';
+import { asText } from '../as-text.ts';
 import { OauthTokens, type TokenFetch } from '../authentication/oauth-tokens.ts';
 import type { WorkflowSecrets } from '../authentication/secrets.ts';
 import { sendAuthorized } from '../authentication/send-authorized.ts';
@@ -126,7 +127,19 @@ function encode(call: HttpCall, authorization: string | undefined, context: Call
   if (call.body === undefined || call.body === null) return { headers, body: null };
   const isText = typeof call.body === 'string';
   headers['content-type'] ??= isText ? 'text/plain; charset=utf-8' : 'application/json';
-  return { headers, body: isText ? (call.body as string) : JSON.stringify(call.body) };
+  return { headers, body: encodeBody(call.body, headers['content-type']) };
+}
+
+/** A text as it is; data as the type says that it is: the members of a form, and JSON for every other. */
+function encodeBody(body: unknown, type: string): string {
+  if (typeof body === 'string') return body;
+  const isForm = /^application\/x-www-form-urlencoded\b/i.test(type);
+  if (!isForm || typeof body !== 'object' || body === null || Array.isArray(body))
+    return JSON.stringify(body);
+  const fields = Object.entries(body).flatMap(([name, value]: [string, unknown]) =>
+    (Array.isArray(value) ? value : [value]).map((each: unknown): [string, string] => [name, asText(each)]),
+  );
+  return new URLSearchParams(fields).toString();
 }
 
 async function readAnswer(

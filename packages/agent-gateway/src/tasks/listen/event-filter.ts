@@ -28,7 +28,7 @@ export interface Correlation {
   readonly key: string;
   /** Takes the value out of the event. */
   readonly from: string;
-  /** What it must be; undefined: what the first event of this key had. */
+  /** What it must be, as jq over the input of whoever waits; undefined: what the first event of this key had. */
   readonly expect: string | undefined;
 }
 
@@ -68,12 +68,15 @@ interface Attribute {
   readonly pointer: string;
 }
 
-/** An expression sees the attribute as `.`; what it gives is either the verdict or the value to compare with. */
+/**
+ * An expression sees the attribute as `.`; what it gives is either the verdict or the value to compare with. Where it fails, the event is
+ * not one that it lets through: what anybody publishes must not fail the runs that listen.
+ */
 function conditionOf({ name, wanted, pointer }: Attribute, context: FilterContext): string {
   const attribute = `.[${JSON.stringify(name)}]`;
   const template = context.template(wanted, pointer);
   if (template.kind === 'expression')
-    return `(${attribute} as $given | ($given | (${template.source}\n)) | if type == "boolean" then . else . == $given end)`;
+    return `(try (${attribute} as $given | ($given | (${template.source}\n)) | if type == "boolean" then . else . == $given end) catch false)`;
   if (template.kind !== 'literal') {
     context.mistake(
       pointer,
@@ -89,7 +92,7 @@ function conditionOf({ name, wanted, pointer }: Attribute, context: FilterContex
 
 function checked(text: string, pointer: string, context: FilterContext): string {
   const template = context.expression(text, pointer);
-  return template.kind === 'expression' ? `(${template.source}\n)` : 'null';
+  return template.kind === 'expression' ? `(try (${template.source}\n) catch null)` : 'null';
 }
 
 /** A constant, or an expression in `${ }`. */

@@ -184,9 +184,13 @@ function isComplete(
 }
 
 function readEvent({ value }: ReceivedEvent, read: Options['read']): unknown {
-  if (read !== 'data') return value;
-  return (value as { data?: unknown }).data ?? null; // a CloudEvent or a signal
+  if (read === 'envelope') return value;
+  const { data, data_base64: bytes } = value as { data?: unknown; data_base64?: unknown }; // a CloudEvent or a signal
+  return data ?? bytes ?? null;
 }
+
+/** The same of an event, as jq. */
+const dataOfEvent = 'if .data != null then .data else .data_base64 end';
 
 function listenOn(options: Options, { read, open, keys }: Taken): Move {
   const when = matchTemplate({
@@ -195,7 +199,7 @@ function listenOn(options: Options, { read, open, keys }: Taken): Move {
     takesAny: options.takesAny,
     known: keys,
     until: options.until,
-    read: options.read === 'data' ? '.data' : '.',
+    read: options.read === 'envelope' ? '.' : dataOfEvent,
   });
   return {
     type: 'events',

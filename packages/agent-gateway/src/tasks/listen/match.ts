@@ -30,9 +30,13 @@ export const readBefore = 'strataRead';
 
 /** One jq program that says of an event what `EventMatch` holds, or `null`. `$strataRead` is what was read before. */
 export function matchTemplate({ filters, open, takesAny, known, until, read }: MatchOptions): Template {
+  const expected = expectationsIn(filters);
   const tried = open.map(index => {
     const { condition, correlations } = filters[index] ?? { condition: 'false', correlations: [] };
-    const all = [condition, ...correlations.map(each => correlationCondition(each, known))].join(' and ');
+    const all = [
+      condition,
+      ...correlations.map(each => correlationCondition(each, { expected, known })),
+    ].join(' and ');
     const keys = correlations.map(({ key, from }) => `${JSON.stringify(key)}: ${from}`).join(', ');
     return `(if ${all} then {filter: ${index}, keys: {${keys}}} else empty end)`;
   });
@@ -43,10 +47,22 @@ export function matchTemplate({ filters, open, takesAny, known, until, read }: M
   return { kind: 'expression', source: `. as $event | [${tried.join(', ')}] | ${verdict}` };
 }
 
+/** What filters expect of a key: of one that names it without saying, the others say it. */
+function expectationsIn(filters: readonly EventFilter[]): ReadonlyMap<string, string> {
+  const said = filters.flatMap(({ correlations }) =>
+    correlations.flatMap(({ key, expect }) => (expect === undefined ? [] : [[key, expect] as const])),
+  );
+  return new Map(said.toReversed());
+}
+
 function correlationCondition(
   { key, from, expect }: Correlation,
-  known: Readonly<Record<string, unknown>>,
+  {
+    expected,
+    known,
+  }: { readonly expected: ReadonlyMap<string, string>; readonly known: Readonly<Record<string, unknown>> },
 ): string {
-  const wanted = expect ?? (Object.hasOwn(known, key) ? JSON.stringify(known[key]) : undefined);
-  return wanted === undefined ? `(${from} != null)` : `(${from} == ${wanted})`;
+  const told = expect ?? expected.get(key);
+  if (told !== undefined) return `(${from} == ($input | ${told}))`;
+  return Object.hasOwn(known, key) ? `(${from} == ${JSON.stringify(known[key])})` : `(${from} != null)`;
 }
