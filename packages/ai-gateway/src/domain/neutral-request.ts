@@ -1,3 +1,4 @@
+import type { Loss } from './losses.ts';
 import type { Seal } from './seal.ts';
 
 /**
@@ -29,6 +30,8 @@ export interface NeutralRequest {
   readonly verbosity?: string | undefined;
   /** Members of the client's request that mean nothing in other protocols, by their own names. */
   readonly unknown: Readonly<Record<string, unknown>>;
+  /** What was lost in the reading itself: below the outermost members nothing is kept that this model has no place for. */
+  readonly lost?: readonly Loss[] | undefined;
   /** As the client wrote it, for protocols whose answers repeat the request. */
   readonly written?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -100,7 +103,7 @@ export interface ToolResultPart extends Marked {
   /** The tool's name, found in the call it answers. */
   readonly name: string | undefined;
   readonly input: 'json' | 'text';
-  readonly parts: readonly (TextPart | MediaPart)[];
+  readonly parts: readonly (TextPart | MediaPart | ForeignPart)[];
   readonly isError: boolean;
 }
 
@@ -123,6 +126,8 @@ export interface ForeignPart {
   /** What it is called there, for the report. */
   readonly name: string;
   readonly value: unknown;
+  /** What it says, for protocols that can be told only that. */
+  readonly text?: string | undefined;
 }
 
 export type Part =
@@ -197,6 +202,8 @@ export interface ReasoningOptions {
   readonly budgetTokens?: number | undefined;
   /** Whether the reasoning is to be told, in full or as a summary. */
   readonly isShown?: boolean | undefined;
+  /** How long a summary, in OpenAI's words: `concise`, `detailed`. */
+  readonly summary?: string | undefined;
 }
 
 export function isMedia(part: { readonly type: string }): part is MediaPart {

@@ -111,10 +111,11 @@ function needsAnswerTool({ format }: NeutralRequest, lacks: ReadonlySet<Lack>): 
 function withAnswerTool(request: NeutralRequest): Adapted {
   const { format, tools } = request;
   const schema = format?.type === 'json-schema' ? format.schema : { type: 'object' };
+  const described = format?.type === 'json-schema' ? format.description : undefined;
   const tool: FunctionTool = {
     type: 'function',
     name: answerTool,
-    description: 'Gives the final answer. Its arguments are the answer.',
+    description: ['Gives the final answer. Its arguments are the answer.', described].join('\n').trim(),
     schema,
   };
   return {

@@ -12,6 +12,14 @@ export function sourceOfUrl(url: string, mediaType?: string): Source {
   return { type: 'data', mediaType: type, data: Buffer.from(decodeURIComponent(rest)).toString('base64') };
 }
 
+const audioFormats: Readonly<Record<string, string>> = { mpeg: 'mp3', 'x-wav': 'wav', wave: 'wav' };
+
+/** A sound's format in OpenAI's words. */
+export function audioFormat(mediaType: string): string {
+  const [, subtype = ''] = mediaType.toLowerCase().split(';', 1)[0]?.split('/') ?? [];
+  return (Object.hasOwn(audioFormats, subtype) ? audioFormats[subtype] : undefined) ?? subtype;
+}
+
 /** As OpenAI takes it. Undefined for what no URL can say. */
 export function urlOfSource(source: Source): string | undefined {
   if (source.type === 'url') return source.url;

@@ -1,12 +1,78 @@
 import type { JsonObject } from '../domain/json-object.ts';
 import type { Losses } from '../domain/losses.ts';
-import type { NeutralRequest, Part, ReasoningOptions } from '../domain/neutral-request.ts';
+import type {
+  AnswerFormat,
+  MediaPart,
+  Message,
+  NeutralRequest,
+  Part,
+  ReasoningOptions,
+} from '../domain/neutral-request.ts';
+import { asObject } from './read-json.ts';
 
 /** Members of the client's own that go back into its own protocol, and are told as dropped in every other. */
 export function reportUnknown(request: NeutralRequest, protocol: string, losses: Losses): JsonObject {
+  for (const { parameter, action } of request.lost ?? []) losses[action](parameter);
   if (request.protocol === protocol) return request.unknown;
-  for (const name of Object.keys(request.unknown)) losses.dropped(name);
+  const { reasoning, unknown } = request;
+  if (reasoning?.summary !== undefined && reasoning.summary !== 'auto') losses.changed('reasoning.summary');
+  for (const [name, value] of Object.entries(unknown))
+    for (const each of namesIn(name, value)) losses.dropped(each);
   return {};
+}
+
+/** Objects that hold options of many kinds; each is named. */
+const holders = new Set(['generationConfig', 'additionalModelRequestFields']);
+
+function namesIn(name: string, value: unknown): readonly string[] {
+  const object = holders.has(name) ? asObject(value) : undefined;
+  return object === undefined ? [name] : Object.keys(object).map(inner => `${name}.${inner}`);
+}
+
+/** Messages whose parts of other protocols are text, where they say something, and gone where they do not. */
+export function spokenMessages(
+  messages: readonly Message[],
+  protocol: string,
+  losses: Losses,
+): readonly Message[] {
+  const isSpoken = (part: Part) => part.type !== 'foreign' || part.protocol === protocol;
+  const spoken = <Some extends Part>(parts: readonly Some[]): Some[] =>
+    parts.flatMap(part => {
+      if (part.type === 'tool-result') return [{ ...part, parts: spoken(part.parts) }];
+      if (isSpoken(part) || part.type !== 'foreign') return [part];
+      if (part.text === undefined) losses.dropped(lostPart(part));
+      else losses.changed(lostPart(part));
+      return part.text === undefined ? [] : [{ type: 'text', text: part.text } as Some]; // text stands wherever a foreign part does
+    });
+  return messages.map(message => ({ ...message, parts: spoken(message.parts) }));
+}
+
+/** What beside its bytes a part says, and the protocol has no word for. */
+export function reportMedia(
+  part: MediaPart,
+  kept: readonly ('name' | 'detail' | 'context' | 'citations')[],
+  losses: Losses,
+): void {
+  const { type, name, detail, context, wantsCitations } = part;
+  const said = {
+    name,
+    detail: detail === 'auto' ? undefined : detail,
+    context,
+    citations: wantsCitations,
+  };
+  for (const [each, value] of Object.entries(said))
+    if (value !== undefined && !kept.some(known => known === each))
+      losses.dropped(`messages.${type}.${each}`);
+}
+
+/** A schema that says itself what its format's description said. */
+export function describedSchema(
+  { schema, description }: Extract<AnswerFormat, { type: 'json-schema' }>,
+  losses: Losses,
+): JsonObject {
+  if (description === undefined) return schema;
+  if (schema.description !== undefined) losses.dropped('response_format.description');
+  return { description, ...schema };
 }
 
 /** Options that a protocol has no member for. */
@@ -28,7 +94,10 @@ export function effortOf(reasoning: ReasoningOptions | undefined, losses: Losses
   if (reasoning === undefined) return undefined;
   const { isEnabled, effort, budgetTokens } = reasoning;
   if (effort !== undefined) return effort;
-  if (!isEnabled) return undefined;
+  if (!isEnabled) {
+    losses.dropped('reasoning'); // most models of this protocol refuse to be told so
+    return undefined;
+  }
   if (budgetTokens === undefined) return 'medium';
   losses.changed('reasoning.budget_tokens');
   return budgets.find(([, tokens]) => budgetTokens <= tokens)?.[0] ?? 'max';

@@ -1,4 +1,7 @@
+import type { JsonObject } from '../domain/json-object.ts';
+import type { Loss } from '../domain/losses.ts';
 import {
+  type ForeignPart,
   isMedia,
   type MediaPart,
   type Message,
@@ -21,8 +24,16 @@ export function toolCallNames(calls: readonly (readonly [string, string])[]): Re
 }
 
 /** What a tool's result may hold. */
-export function resultTexts(parts: readonly Part[]): (TextPart | MediaPart)[] {
-  return parts.filter(part => part.type === 'text' || isMedia(part));
+export function resultTexts(parts: readonly Part[]): (TextPart | MediaPart | ForeignPart)[] {
+  return parts.filter(part => part.type === 'text' || part.type === 'foreign' || isMedia(part));
+}
+
+/** System prompts are text; of what is none, only what it says. */
+export function systemTexts(parts: readonly Part[]): TextPart[] {
+  return parts.flatMap(part => {
+    if (part.type === 'text') return [part];
+    return part.type === 'foreign' && part.text !== undefined ? [{ type: 'text', text: part.text }] : [];
+  });
 }
 
 export function metadataOf(value: unknown): Readonly<Record<string, string>> | undefined {
@@ -41,6 +52,15 @@ export function resultsFirst(parts: readonly Part[]): readonly Part[] {
 }
 
 /** The texts of a result as one, with what cannot be said in text left out. */
-export function joinedText(parts: readonly { readonly type: string; readonly text?: string }[]): string {
-  return parts.flatMap(part => (part.type === 'text' ? [part.text ?? ''] : [])).join('\n');
+export function joinedText(parts: readonly Part[]): string {
+  return parts.flatMap(part => (part.type === 'text' ? [part.text] : [])).join('\n');
+}
+
+const systemRoles = new Set<unknown>(['system', 'developer']);
+
+/** What the system says in the middle of a conversation is said at its beginning. */
+export function movedSystem(messages: readonly JsonObject[]): readonly Loss[] {
+  const first = messages.findIndex(({ role }) => !systemRoles.has(role));
+  const isMoved = first !== -1 && messages.slice(first).some(({ role }) => systemRoles.has(role));
+  return isMoved ? [{ parameter: 'messages.system', action: 'changed' }] : [];
 }

@@ -14,7 +14,9 @@ import type {
 } from '../../domain/neutral-request.ts';
 import { unload, unloadSeal } from '../carrier.ts';
 import { asBoolean, asNumber, asObject, asObjects, asString, without } from '../read-json.ts';
-import { appendParts, resultTexts, toolCallNames } from '../request-parts.ts';
+import { appendParts, movedSystem, resultTexts, systemTexts, toolCallNames } from '../request-parts.ts';
+import { unreadIn } from '../unread.ts';
+import { readableMessages } from './readable.ts';
 
 export const messagesProtocol = 'anthropic-messages';
 
@@ -65,6 +67,7 @@ export function decodeMessagesRequest(
     user: asString(asObject(body.metadata)?.user_id),
     serviceTier: asString(body.service_tier),
     unknown: without(body, known),
+    lost: [...unreadIn(body, readableMessages), ...movedSystem(asObjects(body.messages))],
   };
 }
 
@@ -109,7 +112,7 @@ function decodeMessages(body: JsonObject): { system: TextPart[]; messages: Messa
 }
 
 function textParts(content: unknown): TextPart[] {
-  return decodeBlocks(content, new Map()).filter(part => part.type === 'text');
+  return systemTexts(decodeBlocks(content, new Map()));
 }
 
 export function decodeBlocks(content: unknown, names: ReadonlyMap<string, string>): Part[] {
@@ -158,16 +161,28 @@ function decodeBlock(block: JsonObject, names: ReadonlyMap<string, string>): Par
       ];
     }
     default:
-      return [
-        { type: 'foreign', protocol: messagesProtocol, name: asString(block.type) ?? 'block', value: block },
-      ];
+      return [foreignPart(block, asString(block.type) ?? 'block')];
   }
+}
+
+/** Of search results and documents that are made of parts, the text is the same for every model. */
+function foreignPart(block: JsonObject, name: string): Part {
+  const content = asObject(block.source)?.content ?? block.content;
+  const heads = [block.title, block.source].filter(each => typeof each === 'string');
+  const texts = asObjects(content).flatMap(each => asString(each.text) ?? []);
+  const isReadable = (name === 'search_result' || name === 'document') && texts.length > 0;
+  return {
+    type: 'foreign',
+    protocol: messagesProtocol,
+    name,
+    value: block,
+    ...(isReadable && { text: [...heads, ...texts].join('\n') }),
+  };
 }
 
 function mediaPart(type: 'image' | 'document', block: JsonObject, cache: { cache?: CacheMark }): Part[] {
   const source = decodeSource(asObject(block.source) ?? {});
-  if (source === undefined)
-    return [{ type: 'foreign', protocol: messagesProtocol, name: type, value: block }];
+  if (source === undefined) return [foreignPart(block, type)];
   return [
     {
       type,

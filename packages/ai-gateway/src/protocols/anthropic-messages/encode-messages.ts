@@ -14,7 +14,7 @@ import type {
 import { isMedia } from '../../domain/neutral-request.ts';
 import { mayOpen } from '../../domain/seal.ts';
 import { asObject, defined, parseObject } from '../read-json.ts';
-import { lostPart } from '../request-losses.ts';
+import { lostPart, reportMedia } from '../request-losses.ts';
 import { resultsFirst } from '../request-parts.ts';
 import { type ToolNames, wireCallId } from '../tool-names.ts';
 import { messagesProtocol } from './decode-request.ts';
@@ -139,6 +139,7 @@ class BlockWriter {
   #result({ callId, parts, isError, cache }: ToolResultPart): JsonObject {
     const content = parts.flatMap(part => {
       if (isMedia(part)) return this.#media(part);
+      if (part.type === 'foreign') return [asObject(part.value) ?? {}];
       return part.text === '' ? [] : [textBlock(part, this.#deps.marks)];
     });
     return defined({
@@ -153,6 +154,7 @@ class BlockWriter {
   #media(part: MediaPart): JsonObject[] {
     const source = sourceOf(part);
     if (source === undefined || (part.type !== 'image' && part.type !== 'document')) return this.#lost(part);
+    reportMedia(part, part.type === 'document' ? ['name', 'context', 'citations'] : [], this.#deps.losses);
     return [
       defined({
         type: part.type,

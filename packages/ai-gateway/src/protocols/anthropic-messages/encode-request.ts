@@ -3,7 +3,13 @@ import type { JsonObject } from '../../domain/json-object.ts';
 import type { Losses } from '../../domain/losses.ts';
 import type { NeutralRequest, Tool, ToolChoice } from '../../domain/neutral-request.ts';
 import { asObject, defined } from '../read-json.ts';
-import { budgetOf, reportDropped, reportUnknown } from '../request-losses.ts';
+import {
+  budgetOf,
+  describedSchema,
+  reportDropped,
+  reportUnknown,
+  spokenMessages,
+} from '../request-losses.ts';
 import { ToolNames } from '../tool-names.ts';
 import { messagesProtocol } from './decode-request.ts';
 import { CacheMarks, encodeMessages, encodeSystem } from './encode-messages.ts';
@@ -23,7 +29,8 @@ export function encodeMessagesRequest(
   const marks = new CacheMarks(losses);
   const tools = offered(request, losses).flatMap(tool => encodeTool(tool, { names, marks, losses }));
   const system = encodeSystem(request.system, marks);
-  const messages = encodeMessages(request.messages, { target, names, marks, losses });
+  const spoken = spokenMessages(request.messages, messagesProtocol, losses);
+  const messages = encodeMessages(spoken, { target, names, marks, losses });
   const choice = tools.length === 0 ? undefined : encodeChoice(request, names);
   const { sampling } = request;
   reportDropped(
@@ -47,7 +54,7 @@ export function encodeMessagesRequest(
     tools: tools.length > 0 ? tools : undefined,
     tool_choice: choice,
     thinking: thinking.option,
-    output_config: outputConfig(request, thinking.effort),
+    output_config: outputConfig(request, thinking.effort, losses),
     temperature: temperatureOf(sampling.temperature, losses),
     top_p: sampling.topP,
     top_k: sampling.topK,
@@ -76,12 +83,14 @@ function tierOf(tier: string | undefined, losses: Losses): string | undefined {
   return undefined;
 }
 
-function outputConfig({ format }: NeutralRequest, effort: string | undefined): JsonObject | undefined {
+function outputConfig(
+  { format }: NeutralRequest,
+  effort: string | undefined,
+  losses: Losses,
+): JsonObject | undefined {
   if (effort === undefined && format?.type !== 'json-schema') return undefined;
-  return defined({
-    effort,
-    format: format?.type === 'json-schema' ? { type: 'json_schema', schema: format.schema } : undefined,
-  });
+  const schema = format?.type === 'json-schema' ? describedSchema(format, losses) : undefined;
+  return defined({ effort, format: schema && { type: 'json_schema', schema } });
 }
 
 interface Thinking {

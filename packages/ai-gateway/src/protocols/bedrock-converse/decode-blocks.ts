@@ -27,7 +27,23 @@ export function decodeBlock(block: JsonObject, names: ReadonlyMap<string, string
     const source = media && decodeSource(media, kind);
     if (source !== undefined) return [mediaPart(kind, media ?? {}, source)];
   }
-  return [{ type: 'foreign', protocol, name: Object.keys(block)[0] ?? 'block', value: block }];
+  return [foreignPart(block)];
+}
+
+/** Of what is guarded, of search results and of documents that are made of parts, the text is the same for every model. */
+function foreignPart(block: JsonObject): Part {
+  const name = Object.keys(block)[0] ?? 'block';
+  return { type: 'foreign', protocol, name, value: block, text: textIn(block) };
+}
+
+function textIn(block: JsonObject): string | undefined {
+  const guarded = asString(asObject(asObject(block.guardContent)?.text)?.text);
+  if (guarded !== undefined) return guarded;
+  const found = asObject(block.searchResult);
+  const content = found?.content ?? asObject(asObject(block.document)?.source)?.content;
+  const texts = asObjects(content).flatMap(each => asString(each.text) ?? []);
+  const heads = [found?.title, found?.source].filter(each => typeof each === 'string');
+  return texts.length === 0 ? undefined : [...heads, ...texts].join('\n');
 }
 
 function decodeUse(use: JsonObject): Part[] {

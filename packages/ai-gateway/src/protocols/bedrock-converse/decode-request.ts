@@ -13,8 +13,10 @@ import type {
 } from '../../domain/neutral-request.ts';
 import { unload } from '../carrier.ts';
 import { asNumber, asObject, asObjects, asString, parseObject, without } from '../read-json.ts';
-import { appendParts, metadataOf, toolCallNames } from '../request-parts.ts';
+import { appendParts, metadataOf, systemTexts, toolCallNames } from '../request-parts.ts';
+import { unreadIn } from '../unread.ts';
 import { decodeBlock } from './decode-blocks.ts';
+import { readableConverse } from './readable.ts';
 
 export const converseProtocol = 'bedrock-converse';
 
@@ -60,6 +62,7 @@ export function decodeConverseRequest(
     },
     metadata: metadataOf(body.requestMetadata),
     serviceTier: asString(asObject(body.serviceTier)?.type),
+    lost: unreadIn(body, readableConverse),
     unknown: {
       ...without(body, known),
       ...(Object.keys(otherFields).length > 0 && { additionalModelRequestFields: otherFields }),
@@ -68,9 +71,7 @@ export function decodeConverseRequest(
 }
 
 function decodeSystem(system: unknown): TextPart[] {
-  return withMarks(asObjects(system), block => decodeBlock(block, new Map())).filter(
-    part => part.type === 'text',
-  );
+  return systemTexts(withMarks(asObjects(system), block => decodeBlock(block, new Map())));
 }
 
 function decodeMessages(value: unknown): Message[] {

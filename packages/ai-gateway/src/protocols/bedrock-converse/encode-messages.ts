@@ -14,7 +14,7 @@ import {
 } from '../../domain/neutral-request.ts';
 import { mayOpen } from '../../domain/seal.ts';
 import { asObject, defined, parseObject } from '../read-json.ts';
-import { lostPart } from '../request-losses.ts';
+import { lostPart, reportMedia } from '../request-losses.ts';
 import { resultsFirst } from '../request-parts.ts';
 import { type ToolNames, wireCallId } from '../tool-names.ts';
 import { converseProtocol } from './decode-request.ts';
@@ -130,6 +130,7 @@ class BlockWriter {
   #result({ callId, parts, isError }: ToolResultPart): JsonObject {
     const content = parts.flatMap(part => {
       if (isMedia(part)) return this.#media(part);
+      if (part.type === 'foreign') return [asObject(part.value) ?? {}];
       return part.text === '' ? [] : [{ text: part.text }];
     });
     return {
@@ -150,6 +151,7 @@ class BlockWriter {
     const mediaType = part.source.type === 'data' ? part.source.mediaType : '';
     const format = part.source.type === 'file' ? extensionOf(part.source.id) : formatOf(part.type, mediaType);
     if (source === undefined || format === undefined) return this.#lost(part);
+    reportMedia(part, part.type === 'document' ? ['name', 'context', 'citations'] : [], this.#deps.losses);
     if (part.type === 'document') return [this.#document(part, format, source)];
     return [{ [part.type]: { format, source } }];
   }

@@ -3,7 +3,7 @@ import type { JsonObject } from '../../domain/json-object.ts';
 import type { Losses } from '../../domain/losses.ts';
 import type { AnswerFormat, NeutralRequest, Tool } from '../../domain/neutral-request.ts';
 import { asObject, defined } from '../read-json.ts';
-import { budgetOf, reportDropped, reportUnknown } from '../request-losses.ts';
+import { budgetOf, reportDropped, reportUnknown, spokenMessages } from '../request-losses.ts';
 import { ToolNames } from '../tool-names.ts';
 import { converseProtocol } from './decode-request.ts';
 import { CachePoints, encodeMessages, encodeSystem } from './encode-messages.ts';
@@ -35,7 +35,8 @@ export function encodeConverseRequest(
   );
   const tools = encodeToolConfig(request, { names, points, losses });
   const system = encodeSystem(request.system, points);
-  const messages = encodeMessages(request.messages, { target, names, points, losses });
+  const spoken = spokenMessages(request.messages, converseProtocol, losses);
+  const messages = encodeMessages(spoken, { target, names, points, losses });
   const thinking = encodeThinking(request, target, { losses, messages });
   const fields = defined({
     ...asObject(additionalModelRequestFields),
@@ -94,9 +95,17 @@ function topKOf({ sampling }: NeutralRequest, target: EncodeTarget, losses: Loss
   return undefined;
 }
 
+/** As Claude itself has it: its own field stands over what Converse says. */
+function claudeChoice({ toolChoice }: NeutralRequest): JsonObject {
+  if (toolChoice?.type === 'tool') return { type: 'tool', name: toolChoice.name };
+  const isForced =
+    toolChoice?.type === 'required' || (toolChoice?.type === 'subset' && toolChoice.isRequired);
+  return { type: isForced ? 'any' : 'auto' };
+}
+
 function parallelField(request: NeutralRequest, target: EncodeTarget, losses: Losses): JsonObject {
   if (request.isParallel !== false || request.tools.length === 0) return {};
-  if (isClaude(target)) return { tool_choice: { type: 'auto', disable_parallel_tool_use: true } };
+  if (isClaude(target)) return { tool_choice: { ...claudeChoice(request), disable_parallel_tool_use: true } };
   losses.dropped('parallel_tool_calls');
   return {};
 }

@@ -12,7 +12,15 @@ import {
 } from '../../domain/neutral-request.ts';
 import { textOfSource, urlOfSource } from '../media.ts';
 import { asObject, defined } from '../read-json.ts';
-import { budgetOf, lostPart, reportDropped, reportUnknown } from '../request-losses.ts';
+import {
+  budgetOf,
+  describedSchema,
+  lostPart,
+  reportDropped,
+  reportMedia,
+  reportUnknown,
+  spokenMessages,
+} from '../request-losses.ts';
 import { joinedText } from '../request-parts.ts';
 import { ToolNames, wireCallId } from '../tool-names.ts';
 import { cohereProtocol } from './decode-request.ts';
@@ -48,12 +56,12 @@ export function encodeCohereRequest(
     model: target.model,
     messages: [
       ...(system === '' ? [] : [{ role: 'system', content: system }]),
-      ...request.messages.flatMap(message => writer.messages(message)),
+      ...spokenMessages(request.messages, cohereProtocol, losses).flatMap(each => writer.messages(each)),
     ],
     tools: tools.length > 0 ? tools : undefined,
     tool_choice: tools.length > 0 ? encodeChoice(request, losses) : undefined,
     strict_tools: request.tools.some(tool => tool.type === 'function' && tool.isStrict) ? true : undefined,
-    response_format: encodeFormat(request),
+    response_format: encodeFormat(request, losses),
     thinking: encodeThinking(request, losses),
     max_tokens: sampling.maxTokens,
     temperature: sampling.temperature,
@@ -81,11 +89,11 @@ function penaltyOf(name: string, value: number | undefined, losses: Losses): num
   return bounded;
 }
 
-function encodeFormat({ format }: NeutralRequest): JsonObject | undefined {
+function encodeFormat({ format }: NeutralRequest, losses: Losses): JsonObject | undefined {
   if (format === undefined || format.type === 'text') return undefined;
   return defined({
     type: 'json_object',
-    json_schema: format.type === 'json-schema' ? format.schema : undefined,
+    json_schema: format.type === 'json-schema' ? describedSchema(format, losses) : undefined,
   });
 }
 
@@ -187,7 +195,8 @@ class MessageWriter {
         return part.text === '' ? [] : [{ type: 'text', text: part.text }];
       case 'image': {
         const url = urlOfSource(part.source);
-        return url === undefined ? this.#lost(part) : [{ type: 'image_url', image_url: { url } }];
+        if (url === undefined) return this.#lost(part);
+        return [{ type: 'image_url', image_url: defined({ url, detail: part.detail }) }];
       }
       case 'document':
         return this.#document(part);
@@ -203,7 +212,9 @@ class MessageWriter {
   /** Text is taken; a PDF is not. */
   #document(part: MediaPart): JsonObject[] {
     const text = textOfSource(part.source);
-    return text === undefined ? this.#lost(part) : [{ type: 'text', text }];
+    if (text === undefined) return this.#lost(part);
+    reportMedia(part, [], this.#losses);
+    return [{ type: 'text', text }];
   }
 
   #lost(part: Part): JsonObject[] {

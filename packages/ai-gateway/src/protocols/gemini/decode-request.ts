@@ -1,5 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
+import type { Loss } from '../../domain/losses.ts';
 import type {
   AnswerFormat,
   Message,
@@ -11,8 +12,10 @@ import type {
 } from '../../domain/neutral-request.ts';
 import { asBoolean, asNumber, asObject, asObjects, asString, without } from '../read-json.ts';
 import { appendParts, metadataOf } from '../request-parts.ts';
+import { unreadIn } from '../unread.ts';
 import { PartReader } from './decode-parts.ts';
 import { camelCased, geminiProtocol } from './names.ts';
+import { readableGemini } from './readable.ts';
 import { toJsonSchema } from './schema.ts';
 
 const known = new Set([
@@ -49,6 +52,7 @@ export function decodeGeminiRequest(
 ): NeutralRequest {
   const body = camelCased(written);
   const config = asObject(body.generationConfig) ?? {};
+  const choice = asObject(asObject(body.toolConfig)?.functionCallingConfig);
   const otherConfig = without(config, knownConfig);
   return {
     protocol: geminiProtocol,
@@ -56,7 +60,7 @@ export function decodeGeminiRequest(
     system: decodeSystem(body.systemInstruction),
     messages: decodeContents(body.contents),
     tools: asObjects(body.tools).flatMap(decodeTool),
-    toolChoice: decodeChoice(asObject(asObject(body.toolConfig)?.functionCallingConfig)),
+    toolChoice: decodeChoice(choice),
     format: decodeFormat(config),
     reasoning: decodeThinking(asObject(config.thinkingConfig)),
     sampling: {
@@ -73,11 +77,29 @@ export function decodeGeminiRequest(
     },
     metadata: metadataOf(body.labels),
     serviceTier: asString(body.serviceTier),
+    lost: [...unreadIn(body, readableGemini), ...lostOptions(config, choice)],
     unknown: {
       ...without(body, known),
       ...(Object.keys(otherConfig).length > 0 && { generationConfig: otherConfig }),
     },
   };
+}
+
+const mimeTypes = new Set<unknown>(['application/json', 'text/plain']);
+
+/** Values that the neutral model has no word for. */
+function lostOptions(
+  { candidateCount, responseMimeType }: JsonObject,
+  choice: JsonObject | undefined,
+): Loss[] {
+  const lost: Loss[] = [];
+  if (candidateCount != null && candidateCount !== 1)
+    lost.push({ parameter: 'generationConfig.candidateCount', action: 'dropped' });
+  if (responseMimeType != null && !mimeTypes.has(responseMimeType))
+    lost.push({ parameter: 'generationConfig.responseMimeType', action: 'changed' });
+  if (choice?.mode === 'VALIDATED' && choice.allowedFunctionNames === undefined)
+    lost.push({ parameter: 'toolConfig.functionCallingConfig.mode', action: 'changed' });
+  return lost;
 }
 
 function decodeSystem(instruction: unknown): TextPart[] {

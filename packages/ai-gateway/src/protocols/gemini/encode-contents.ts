@@ -11,7 +11,7 @@ import {
 } from '../../domain/neutral-request.ts';
 import { mayOpen, type Seal } from '../../domain/seal.ts';
 import { asObject, defined, parseObject } from '../read-json.ts';
-import { lostPart } from '../request-losses.ts';
+import { lostPart, reportMedia } from '../request-losses.ts';
 import { joinedText, resultsFirst } from '../request-parts.ts';
 import { type ToolNames, wireCallId } from '../tool-names.ts';
 import { geminiProtocol } from './names.ts';
@@ -114,6 +114,8 @@ export class ContentWriter {
 
   #media(part: MediaPart): JsonObject[] {
     const { source } = part;
+    if (source.type !== 'file' || source.protocol === geminiProtocol)
+      reportMedia(part, [], this.#deps.losses);
     switch (source.type) {
       case 'data':
         return [{ inlineData: { mimeType: source.mediaType, data: source.data } }];

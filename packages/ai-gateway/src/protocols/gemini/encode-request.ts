@@ -3,7 +3,13 @@ import type { JsonObject } from '../../domain/json-object.ts';
 import type { Losses } from '../../domain/losses.ts';
 import type { AnswerFormat, NeutralRequest, Tool } from '../../domain/neutral-request.ts';
 import { asObject, defined } from '../read-json.ts';
-import { budgetOf, reportDropped, reportUnknown } from '../request-losses.ts';
+import {
+  budgetOf,
+  describedSchema,
+  reportDropped,
+  reportUnknown,
+  spokenMessages,
+} from '../request-losses.ts';
 import { ToolNames } from '../tool-names.ts';
 import { ContentWriter } from './encode-contents.ts';
 import { geminiProtocol } from './names.ts';
@@ -35,13 +41,13 @@ export function encodeGeminiRequest(
   const config = defined({
     ...asObject(generationConfig),
     ...encodeSampling(request, losses),
-    ...encodeFormat(request.format),
+    ...encodeFormat(request.format, losses),
     thinkingConfig: encodeThinking(request, target, losses),
   });
   const system = request.system.filter(part => part.text !== '').map(({ text }) => ({ text }));
   return defined({
     ...unknown,
-    contents: writer.contents(request.messages),
+    contents: writer.contents(spokenMessages(request.messages, geminiProtocol, losses)),
     systemInstruction: system.length > 0 ? { parts: system } : undefined,
     tools: tools.length > 0 ? tools : undefined,
     toolConfig: tools.length > 0 ? encodeChoice(request, names) : undefined,
@@ -66,11 +72,11 @@ function encodeSampling({ sampling }: NeutralRequest, losses: Losses): JsonObjec
   };
 }
 
-function encodeFormat(format: AnswerFormat | undefined): JsonObject {
+function encodeFormat(format: AnswerFormat | undefined, losses: Losses): JsonObject {
   if (format === undefined || format.type === 'text') return {};
   return {
     responseMimeType: 'application/json',
-    responseJsonSchema: format.type === 'json-schema' ? format.schema : undefined,
+    responseJsonSchema: format.type === 'json-schema' ? describedSchema(format, losses) : undefined,
   };
 }
 
@@ -104,8 +110,10 @@ function encodeTools({ tools }: NeutralRequest, names: ToolNames, losses: Losses
   const functionDeclarations: JsonObject[] = [];
   const hosted: JsonObject[] = [];
   for (const tool of tools) {
-    if (tool.type === 'function') functionDeclarations.push(declaration(tool, names));
-    else if (tool.type === 'hosted' && tool.protocol === geminiProtocol)
+    if (tool.type === 'function') {
+      functionDeclarations.push(declaration(tool, names));
+      if (tool.isStrict) losses.dropped('tools.strict');
+    } else if (tool.type === 'hosted' && tool.protocol === geminiProtocol)
       hosted.push(asObject(tool.value) ?? {});
     else losses.dropped(`tools.${tool.name}`);
   }

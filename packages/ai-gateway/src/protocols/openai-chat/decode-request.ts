@@ -12,7 +12,16 @@ import type {
 import { unload } from '../carrier.ts';
 import { sourceOfUrl } from '../media.ts';
 import { asBoolean, asNumber, asObject, asObjects, asString, without } from '../read-json.ts';
-import { appendParts, metadataOf, resultTexts, toolCallNames } from '../request-parts.ts';
+import {
+  appendParts,
+  metadataOf,
+  movedSystem,
+  resultTexts,
+  systemTexts,
+  toolCallNames,
+} from '../request-parts.ts';
+import { unreadIn } from '../unread.ts';
+import { readableChat } from './readable.ts';
 
 export const chatProtocol = 'openai-chat';
 
@@ -74,6 +83,7 @@ export function decodeChatRequest(
     serviceTier: asString(body.service_tier),
     promptCacheKey: asString(body.prompt_cache_key),
     unknown: unknownOf(body),
+    lost: [...unreadIn(body, readableChat), ...movedSystem(asObjects(body.messages))],
   };
 }
 
@@ -104,16 +114,12 @@ function decodeMessages(body: JsonObject): { system: TextPart[]; messages: Messa
   const messages: Message[] = [];
   for (const message of written) {
     const role = asString(message.role);
-    if (role === 'system' || role === 'developer') system.push(...textsOf(message.content));
+    if (role === 'system' || role === 'developer') system.push(...systemTexts(contentParts(message.content)));
     else if (role === 'assistant') appendParts(messages, 'assistant', assistantParts(message));
     else if (role === 'tool') appendParts(messages, 'user', [resultPart(message, names)]);
     else appendParts(messages, 'user', contentParts(message.content));
   }
   return { system, messages };
-}
-
-function textsOf(content: unknown): TextPart[] {
-  return contentParts(content).filter(part => part.type === 'text');
 }
 
 function callIdAndName(call: JsonObject): [string, string] {

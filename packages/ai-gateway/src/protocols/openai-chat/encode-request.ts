@@ -12,9 +12,9 @@ import {
   type ToolChoice,
   type ToolResultPart,
 } from '../../domain/neutral-request.ts';
-import { textOfSource, urlOfSource } from '../media.ts';
+import { audioFormat, textOfSource, urlOfSource } from '../media.ts';
 import { defined } from '../read-json.ts';
-import { effortOf, lostPart, reportUnknown } from '../request-losses.ts';
+import { effortOf, lostPart, reportMedia, reportUnknown, spokenMessages } from '../request-losses.ts';
 import { joinedText } from '../request-parts.ts';
 import { ToolNames, wireCallId } from '../tool-names.ts';
 import { chatProtocol } from './decode-request.ts';
@@ -29,11 +29,12 @@ export function encodeChatRequest(request: NeutralRequest, target: EncodeTarget,
   const write = new MessageWriter(names, losses);
   const tools = request.tools.flatMap(tool => encodeTool(tool, names, losses));
   const { sampling } = request;
+  const messages = spokenMessages(request.messages, chatProtocol, losses);
   if (sampling.topK !== undefined) losses.dropped('top_k');
   return defined({
     ...reportUnknown(request, chatProtocol, losses),
     model: target.model,
-    messages: [...systemMessage(request.system), ...request.messages.flatMap(each => write.message(each))],
+    messages: [...systemMessage(request.system), ...messages.flatMap(each => write.message(each))],
     tools: tools.length > 0 ? tools : undefined,
     tool_choice: tools.length > 0 ? encodeChoice(request.toolChoice, request, names) : undefined,
     parallel_tool_calls: tools.length > 0 ? request.isParallel : undefined,
@@ -150,7 +151,10 @@ class MessageWriter {
 
   #media(part: MediaPart): JsonObject[] {
     const written = mediaPart(part);
-    if (written !== undefined) return [written];
+    if (written !== undefined) {
+      reportMedia(part, written.type === 'file' ? ['name'] : ['detail'], this.#losses);
+      return [written];
+    }
     this.#losses.dropped(lostPart(part));
     return [];
   }
@@ -170,7 +174,7 @@ function mediaPart({ type, source, detail, name }: MediaPart): JsonObject | unde
       if (source.type !== 'data') return undefined;
       return {
         type: 'input_audio',
-        input_audio: { data: source.data, format: source.mediaType.split('/')[1] },
+        input_audio: { data: source.data, format: audioFormat(source.mediaType) },
       };
     case 'document': {
       const text = textOfSource(source);

@@ -7,6 +7,7 @@ import type {
   NeutralRequest,
   Part,
   ReasoningOptions,
+  Source,
   TextPart,
   Tool,
   ToolChoice,
@@ -14,7 +15,16 @@ import type {
 import { unload, unloadSeal } from '../carrier.ts';
 import { sourceOfUrl } from '../media.ts';
 import { asBoolean, asNumber, asObject, asObjects, asString, without } from '../read-json.ts';
-import { appendParts, metadataOf, resultTexts, toolCallNames } from '../request-parts.ts';
+import {
+  appendParts,
+  metadataOf,
+  movedSystem,
+  resultTexts,
+  systemTexts,
+  toolCallNames,
+} from '../request-parts.ts';
+import { unreadIn } from '../unread.ts';
+import { readableResponses } from './readable.ts';
 
 export const responsesProtocol = 'openai-responses';
 
@@ -50,7 +60,8 @@ export function decodeResponsesRequest(
 ): NeutralRequest {
   const text = asObject(body.text);
   const instructions = asString(body.instructions);
-  const { system, messages } = decodeItems(inputItems(body.input));
+  const items = inputItems(body.input);
+  const { system, messages } = decodeItems(items);
   return {
     protocol: responsesProtocol,
     ...hints,
@@ -72,6 +83,7 @@ export function decodeResponsesRequest(
     serviceTier: asString(body.service_tier),
     promptCacheKey: asString(body.prompt_cache_key),
     unknown: unknownOf(body),
+    lost: [...unreadIn(body, readableResponses), ...movedSystem(items)],
     written: body,
   };
 }
@@ -100,7 +112,8 @@ export function inputItems(input: unknown): readonly JsonObject[] {
 function decodeReasoning(reasoning: JsonObject | undefined): ReasoningOptions | undefined {
   if (reasoning === undefined) return undefined;
   const effort = asString(reasoning.effort);
-  return { isEnabled: effort !== 'none', effort, isShown: reasoning.summary != null };
+  const summary = asString(reasoning.summary);
+  return { isEnabled: effort !== 'none', effort, isShown: summary !== undefined, summary };
 }
 
 export function decodeItems(items: readonly JsonObject[]): { system: TextPart[]; messages: Message[] } {
@@ -112,16 +125,12 @@ export function decodeItems(items: readonly JsonObject[]): { system: TextPart[];
   const messages: Message[] = [];
   for (const item of items) {
     const role = asString(item.role);
-    if (role === 'system' || role === 'developer') system.push(...textsOf(item.content));
+    if (role === 'system' || role === 'developer') system.push(...systemTexts(contentParts(item.content)));
     else if (role === 'assistant') appendParts(messages, 'assistant', contentParts(item.content));
     else if (role !== undefined) appendParts(messages, 'user', contentParts(item.content));
     else decodeItem(item, messages, names);
   }
   return { system, messages };
-}
-
-function textsOf(content: unknown): TextPart[] {
-  return contentParts(content).filter(part => part.type === 'text');
 }
 
 function decodeItem(item: JsonObject, messages: Message[], names: ReadonlyMap<string, string>): void {
@@ -221,17 +230,18 @@ function contentPart(part: JsonObject): Part {
 }
 
 function filePart(part: JsonObject): MediaPart {
-  const name = asString(part.filename);
+  const beside = { name: asString(part.filename), detail: asString(part.detail) };
+  return { type: 'document', source: fileSource(part), ...beside };
+}
+
+function fileSource(part: JsonObject): Source {
   const id = asString(part.file_id);
-  if (id !== undefined)
-    return { type: 'document', source: { type: 'file', id, protocol: responsesProtocol }, name };
+  if (id !== undefined) return { type: 'file', id, protocol: responsesProtocol };
   const url = asString(part.file_url);
-  if (url !== undefined) return { type: 'document', source: { type: 'url', url }, name };
+  if (url !== undefined) return { type: 'url', url };
   const data = asString(part.file_data) ?? '';
-  const source = data.startsWith('data:')
-    ? sourceOfUrl(data)
-    : ({ type: 'data', mediaType: 'application/pdf', data } as const);
-  return { type: 'document', source, name };
+  if (data.startsWith('data:')) return sourceOfUrl(data);
+  return { type: 'data', mediaType: 'application/pdf', data };
 }
 
 function decodeTool(tool: JsonObject): Tool {

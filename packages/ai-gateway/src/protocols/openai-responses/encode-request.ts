@@ -14,9 +14,16 @@ import {
   type ToolResultPart,
 } from '../../domain/neutral-request.ts';
 import { mayOpen } from '../../domain/seal.ts';
-import { textOfSource, urlOfSource } from '../media.ts';
+import { audioFormat, textOfSource, urlOfSource } from '../media.ts';
 import { asObject, defined } from '../read-json.ts';
-import { effortOf, lostPart, reportDropped, reportUnknown } from '../request-losses.ts';
+import {
+  effortOf,
+  lostPart,
+  reportDropped,
+  reportMedia,
+  reportUnknown,
+  spokenMessages,
+} from '../request-losses.ts';
 import { joinedText, resultsFirst } from '../request-parts.ts';
 import { ToolNames, wireCallId } from '../tool-names.ts';
 import { responsesProtocol } from './decode-request.ts';
@@ -48,7 +55,7 @@ export function encodeResponsesRequest(
   return defined({
     ...reportUnknown(request, responsesProtocol, losses),
     model: target.model,
-    input: request.messages.flatMap(message => writer.message(message)),
+    input: spokenMessages(request.messages, responsesProtocol, losses).flatMap(each => writer.message(each)),
     instructions: instructions === '' ? undefined : instructions,
     store: false,
     include: includedOf(request),
@@ -79,7 +86,8 @@ function atLeast(maxTokens: number | undefined, losses: Losses): number | undefi
 function encodeReasoning({ reasoning }: NeutralRequest, losses: Losses): JsonObject | undefined {
   const effort = effortOf(reasoning, losses);
   if (effort === undefined) return undefined;
-  return defined({ effort, summary: reasoning?.isShown === false ? undefined : 'auto' });
+  const summary = reasoning?.isShown === false ? undefined : (reasoning?.summary ?? 'auto');
+  return defined({ effort, summary });
 }
 
 function encodeText({ format, verbosity }: NeutralRequest): JsonObject | undefined {
@@ -169,7 +177,10 @@ export class ItemWriter {
     const { losses } = this.#deps;
     if (isError) losses.changed('messages.tool_result.is_error');
     const text = isError ? `Error: ${joinedText(parts)}` : joinedText(parts);
-    const media = parts.filter(isMedia).flatMap(part => this.#content(part, 'user'));
+    const media = parts.flatMap(part => {
+      if (part.type === 'foreign') return [asObject(part.value) ?? {}];
+      return isMedia(part) ? this.#content(part, 'user') : [];
+    });
     return {
       type: input === 'text' ? 'custom_tool_call_output' : 'function_call_output',
       call_id: wireCallId(callId, callIdLength),
@@ -184,7 +195,10 @@ export class ItemWriter {
     }
     if (part.type === 'refusal') return [{ type: 'refusal', refusal: part.text }];
     const written = isMedia(part) ? mediaContent(part) : undefined;
-    return written === undefined ? this.#lost(part) : [written];
+    if (written === undefined || !isMedia(part)) return this.#lost(part);
+    const isNamed = written.file_data !== undefined;
+    reportMedia(part, isNamed ? ['name', 'detail'] : ['detail'], this.#deps.losses);
+    return [written];
   }
 }
 
@@ -195,14 +209,16 @@ function mediaContent({ type, source, detail, name }: MediaPart): JsonObject | u
     if (fileId !== undefined) return { type: 'input_image', file_id: fileId, detail: detail ?? 'auto' };
     return url === undefined ? undefined : { type: 'input_image', image_url: url, detail: detail ?? 'auto' };
   }
+  if (type === 'audio' && source.type === 'data')
+    return { type: 'input_audio', input_audio: { data: source.data, format: audioFormat(source.mediaType) } };
   if (type !== 'document') return undefined;
   const text = textOfSource(source);
   if (text !== undefined) return { type: 'input_text', text };
-  if (fileId !== undefined) return { type: 'input_file', file_id: fileId };
-  if (source.type === 'url') return { type: 'input_file', file_url: source.url };
+  if (fileId !== undefined) return defined({ type: 'input_file', file_id: fileId, detail });
+  if (source.type === 'url') return defined({ type: 'input_file', file_url: source.url, detail });
   return url === undefined
     ? undefined
-    : { type: 'input_file', filename: name ?? 'document.pdf', file_data: url };
+    : defined({ type: 'input_file', filename: name ?? 'document.pdf', file_data: url, detail });
 }
 
 function encodeTool(tool: Tool, names: ToolNames, losses: Losses): JsonObject[] {

@@ -1,0 +1,32 @@
+import { members, type Readable } from '../unread.ts';
+
+/** Names are in camelCase here. Parts that only Gemini knows pass whole. */
+const part: Readable = {
+  members: {
+    ...members('text', 'thought', 'thoughtSignature').members,
+    inlineData: members('mimeType', 'data', 'displayName'),
+    fileData: members('mimeType', 'fileUri', 'displayName'),
+    functionCall: members('id', 'name', 'args'),
+    functionResponse: members('id', 'name', 'response', 'parts'),
+    ...members('executableCode', 'codeExecutionResult', 'toolCall', 'toolResponse').members,
+  },
+};
+
+/** What is read of a request below its outermost members. */
+export const readableGemini: Readonly<Record<string, Readable>> = {
+  contents: { items: { members: { role: 'any', parts: { items: part } } } },
+  systemInstruction: { members: { role: 'any', text: 'any', parts: { items: members('text') } } },
+  tools: {
+    items: {
+      members: {
+        functionDeclarations: { items: members('name', 'description', 'parameters', 'parametersJsonSchema') },
+      },
+      isOpen: true,
+    },
+  },
+  toolConfig: { members: { functionCallingConfig: members('mode', 'allowedFunctionNames') } },
+  generationConfig: {
+    members: { thinkingConfig: members('includeThoughts', 'thinkingBudget', 'thinkingLevel') },
+    isOpen: true,
+  },
+};

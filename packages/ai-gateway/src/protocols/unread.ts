@@ -1,0 +1,68 @@
+import type { JsonObject } from '../domain/json-object.ts';
+import type { Loss } from '../domain/losses.ts';
+import { asObject, asString } from './read-json.ts';
+
+/**
+ * What a decoder reads of a request below its outermost members, as data: each member of an object, each item of a list, each kind of an item
+ * that says by a member of its own which it is. `any` is read, or passed on, as a whole.
+ */
+export type Readable =
+  | 'any'
+  /** `isOpen`: its other members are told of in another way, as tools and parts of the vendor are. */
+  | { readonly members: Readonly<Record<string, Readable>>; readonly isOpen?: true }
+  | { readonly items: Readable }
+  | {
+      readonly tag: string;
+      readonly kinds: Readonly<Record<string, Readable>>;
+      /** What other kinds are; absent: nobody reads them. */
+      readonly otherwise?: Readable;
+    };
+
+const maxNames = 50;
+
+/**
+ * Names of what a client says and nobody reads: `messages.name`, `tools.function.examples`. Only the outermost members that `readable` has are
+ * looked into. What says nothing (`null`, an empty list) is no loss.
+ */
+export function unreadIn(body: JsonObject, readable: Readonly<Record<string, Readable>>): readonly Loss[] {
+  const found = new Set<string>();
+  for (const [name, inner] of Object.entries(readable)) look(body[name], inner, { path: name, found });
+  return [...found].slice(0, maxNames).map(parameter => ({ parameter, action: 'dropped' }));
+}
+
+interface Place {
+  readonly path: string;
+  readonly found: Set<string>;
+}
+
+function look(value: unknown, readable: Readable, { path, found }: Place): void {
+  if (readable === 'any') return;
+  if ('items' in readable) {
+    if (Array.isArray(value)) for (const item of value) look(item, readable.items, { path, found });
+    return;
+  }
+  const object = asObject(value);
+  if (object === undefined) return;
+  if ('members' in readable) {
+    for (const [name, inner] of Object.entries(object)) {
+      const known = Object.hasOwn(readable.members, name) ? readable.members[name] : undefined;
+      if (known !== undefined) look(inner, known, { path: `${path}.${name}`, found });
+      else if (readable.isOpen !== true && isSaid(inner)) found.add(`${path}.${name}`);
+    }
+    return;
+  }
+  const kind = asString(object[readable.tag]);
+  const known = kind !== undefined && Object.hasOwn(readable.kinds, kind) ? readable.kinds[kind] : undefined;
+  if (known !== undefined) look(object, known, { path, found });
+  else if (readable.otherwise !== undefined) look(object, readable.otherwise, { path, found });
+  else if (kind !== undefined) found.add(`${path}.${kind}`);
+}
+
+function isSaid(value: unknown): boolean {
+  return value !== null && value !== undefined && !(Array.isArray(value) && value.length === 0);
+}
+
+/** Members of which each is read, or passed on, as a whole. */
+export function members(...names: readonly string[]): { readonly members: Readonly<Record<string, 'any'>> } {
+  return { members: Object.fromEntries(names.map(name => [name, 'any'])) };
+}

@@ -1,0 +1,51 @@
+import { describe, expect, test } from 'vitest';
+import type { Codec } from '../../src/domain/codec.ts';
+import type { JsonObject } from '../../src/domain/json-object.ts';
+import { Losses } from '../../src/domain/losses.ts';
+import { adaptRequest } from '../../src/pipeline/adapt-request.ts';
+import { protocols } from '../../src/protocols/registry.ts';
+import { upstreams } from '../conformance/upstreams.ts';
+import { requests } from './additions.ts';
+
+/** Everything that a client can say, in turn: the upstream is told, or the client is told that it was not. */
+
+interface Sent {
+  readonly text: string;
+  readonly losses: readonly string[];
+}
+
+function codecOf(protocol: string): Codec {
+  const codec = protocols.get(protocol)?.codec;
+  if (codec === undefined) throw new Error(`${protocol} has no codec`);
+  return codec;
+}
+
+function send(from: string, to: string, body: JsonObject): Sent {
+  const target = codecOf(to);
+  const asked = codecOf(from).decodeRequest(structuredClone(body), { model: 'm', isStream: false });
+  const { request } = adaptRequest(asked, new Set(target.lacks));
+  const losses = new Losses();
+  const model = upstreams.find(({ name }) => name === to)?.thinkingModel ?? 'm';
+  const written = target.encodeRequest(request, { provider: 'p', model, mayAskStreamUsage: false }, losses);
+  const all = losses.all.map(({ parameter, action }) => `${parameter}=${action}`);
+  return { text: JSON.stringify(written), losses: all };
+}
+
+/** Also as bytes in base64, and without what a name may not hold. */
+function tells(text: string, word: string): boolean {
+  return text.includes(word) || text.includes(Buffer.from(word).toString('base64').slice(0, -4));
+}
+
+describe.each(Object.entries(requests))('[AI-6] %s', (from, { base, additions }) => {
+  test.each(upstreams.map(({ name }) => [name] as const))('to %s', to => {
+    const plain = send(from, to, base);
+    expect(plain.losses).toEqual([]);
+    const silent = additions.filter(({ add, canary, without }) => {
+      const { text, losses } = send(from, to, add(base));
+      const before = without === undefined ? plain : send(from, to, without(base));
+      const isTold = canary === undefined ? text !== before.text : tells(text, canary);
+      return !isTold && losses.length === 0;
+    });
+    expect(silent.map(({ name, add }) => `${name} ${JSON.stringify(add({}))}`)).toEqual([]);
+  });
+});
