@@ -192,7 +192,7 @@ export async function createMcpGateway(
       haveTasks: era => facts.haveTasks(directory.list(), era),
       policy: deps.policy,
     }),
-    checkOrigin: createOriginCheck({
+    ...createOriginCheck({
       listenHost: config.current.listen.host,
       allowedOrigins: () => config.current.allowed_origins,
     }),

@@ -70,6 +70,61 @@ test('a body of 33 MB is refused, and the gateway goes on', async () => {
   expect(await post(initializeBody())).toMatchObject({ status: 200 });
 });
 
+test('scripts of invited pages can call and read, those of others neither', async () => {
+  const ask = (origin: string, wanted: string) =>
+    fetch(gateway.url, {
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': wanted,
+        'access-control-request-headers': 'authorization,content-type,mcp-param-region',
+      },
+    });
+  const invited = await ask('https://app.example.com', 'POST');
+  expect(invited.status).toBe(204);
+  expect(Object.fromEntries(invited.headers)).toMatchObject({
+    'access-control-allow-origin': 'https://app.example.com',
+    'access-control-allow-methods': 'POST, GET, DELETE',
+    'access-control-allow-headers': 'authorization,content-type,mcp-param-region',
+    vary: 'Origin, Access-Control-Request-Headers',
+  });
+  for (const [origin, method] of [
+    ['https://evil.example', 'POST'],
+    ['https://app.example.com', 'PUT'],
+  ] as const) {
+    const refused = await ask(origin, method);
+    expect(refused.status).toBe(405);
+    expect(refused.headers.get('access-control-allow-origin')).toBeNull();
+  }
+  const headers = { ...headersFor(gateway), origin: 'https://app.example.com' };
+  const opened = await fetch(gateway.url, { method: 'POST', headers, body: initializeBody() });
+  expect(opened.headers.get('access-control-allow-origin')).toBe('https://app.example.com');
+  expect(opened.headers.get('access-control-expose-headers')).toContain('mcp-session-id');
+  const unknown = await fetch(gateway.url, { method: 'POST', headers: { ...headers, authorization: '' } });
+  expect(unknown.status).toBe(401);
+  expect(unknown.headers.get('access-control-allow-origin')).toBe('https://app.example.com');
+});
+
+test('a slash at the end of the address changes nothing', async () => {
+  const url = new URL(`${gateway.url.pathname}/`, gateway.url);
+  const opened = await fetch(url, { method: 'POST', headers: headersFor(gateway), body: initializeBody() });
+  const id = opened.headers.get('mcp-session-id') ?? '';
+  const headers = { ...headersFor(gateway), 'mcp-session-id': id };
+  const body = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
+  for (const address of [url, gateway.url]) {
+    expect((await fetch(address, { method: 'POST', headers, body })).status).toBe(200);
+  }
+});
+
+test('[era detection (down)] a client of the newest revision that opens a stream learns that there is none', async () => {
+  for (const method of ['GET', 'DELETE']) {
+    const headers = { ...headersFor(gateway), 'mcp-protocol-version': '2026-07-28' };
+    const refused = await fetch(gateway.url, { method, headers });
+    expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'POST']);
+    expect(await refused.json()).toMatchObject({ error: { data: { reason: 'method_not_allowed' } } });
+  }
+});
+
 test('[security headers][M7] pages of other origins are refused, invited and local ones are not', async () => {
   for (const origin of ['https://evil.example', 'null', 'http://localhost.evil.example', 'file://']) {
     expect(await post(initializeBody(), { origin }), origin).toMatchObject({

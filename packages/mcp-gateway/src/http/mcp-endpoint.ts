@@ -7,7 +7,7 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import { type EventLog, parseEventId, unknownEvent } from '../domain/event-log.ts';
 import { type Exchange, failCall } from '../domain/exchange.ts';
 import type { BadFrame, Frame, RequestFrame } from '../domain/frame.ts';
-import { allowsBatches } from '../domain/protocol-versions.ts';
+import { allowsBatches, modernVersion } from '../domain/protocol-versions.ts';
 import { answerRequest } from '../pipeline/answer-request.ts';
 import { takeFromClient } from '../pipeline/client-notifications.ts';
 import { describeGateway, readClientHello } from '../pipeline/initialize.ts';
@@ -19,17 +19,17 @@ import { readAccept } from './accept.ts';
 import { eraOfRequest, versionNotAllowed } from './era.ts';
 import { isEndedHere, streamLog } from './event-sink.ts';
 import { type ModernEndpointDeps, postModern, renderProblem } from './modern-endpoint.ts';
+import type { OriginCheck } from './origin-check.ts';
 import type { Relay } from './relay.ts';
 import { relayHeader, streamHeader } from './relay-headers.ts';
 import { sendEmpty, sendJson } from './send-json.ts';
 
-export interface McpEndpointDeps extends ModernEndpointDeps {
+export interface McpEndpointDeps extends ModernEndpointDeps, OriginCheck {
   readonly sessions: SessionDirectory;
   /** The way to other replicas, where there are any. */
   readonly relay: Relay | undefined;
   /** What is left of a caller's scopes under a route. @throws GatewayError not_found (`unknown_namespace`) */
   readonly callerAt: (caller: Caller, route: string) => Caller;
-  readonly checkOrigin: (origin: string | undefined) => void;
   /** A message of a client that concerns nothing that is going on. */
   readonly onIgnored: () => void;
 }
@@ -42,12 +42,15 @@ export function addMcpEndpoint(
   path: string,
   deps: McpEndpointDeps,
 ): void {
-  server.addDirect({
-    methods: ['POST', 'GET', 'DELETE'],
-    url: path,
-    errors: jsonRpcErrors,
-    handle: request => answer(request, deps),
-  });
+  for (const url of [path, `${path}/`]) {
+    server.addDirect({
+      methods: ['POST', 'GET', 'DELETE'],
+      url,
+      errors: jsonRpcErrors,
+      isInvitedPage: deps.isInvitedPage,
+      handle: request => answer(request, deps),
+    });
+  }
 }
 
 async function answer(request: DirectRequest, deps: McpEndpointDeps): Promise<void> {
@@ -57,13 +60,28 @@ async function answer(request: DirectRequest, deps: McpEndpointDeps): Promise<vo
   // A session may be another replica's; what belongs to it is answered there.
   if (deps.relay && (await deps.relay.handle(request))) return;
   if (request.method === 'POST') await post(request, route, deps);
+  else if (isModern(request)) refuseMethod(request);
   else if (request.method === 'GET') await get(request, route, deps);
   else await end(request, route, deps);
 }
 
-/** The path that was called: what a session is bound to besides its principal. */
+/** The newest revision knows POST alone, and its clients learn from 405 that there is no other way (2026-07-28, "Transports"). */
+function isModern(request: DirectRequest): boolean {
+  const hasSession = header(request, 'mcp-session-id') !== undefined;
+  return header(request, 'mcp-protocol-version') === modernVersion && !hasSession;
+}
+
+function refuseMethod(request: DirectRequest): void {
+  const error = new GatewayError('method_not_allowed', 'This protocol version has no requests but POST.', {
+    reason: 'method_not_allowed',
+  });
+  sendJson(request, 405, renderError(undefined, error, request.id), { allow: 'POST' });
+}
+
+/** The path that was called, by one name: what a session is bound to besides its principal. */
 export function routeOf(request: DirectRequest): string {
-  return request.url.split('?', 1)[0] ?? '';
+  const [path = ''] = request.url.split('?', 1);
+  return path.endsWith('/') ? path.slice(0, -1) : path;
 }
 
 async function post(request: DirectRequest, route: string, deps: McpEndpointDeps): Promise<void> {

@@ -45,6 +45,7 @@ export function addSseEndpoint(server: Pick<GatewayServer, 'addDirect'>, deps: M
       methods: ['GET'],
       url: `/sse${suffix}`,
       errors,
+      isInvitedPage: deps.isInvitedPage,
       async handle(request) {
         admit(request);
         await open(request, peers, deps);
@@ -54,6 +55,7 @@ export function addSseEndpoint(server: Pick<GatewayServer, 'addDirect'>, deps: M
       methods: ['POST'],
       url: `/messages${suffix}`,
       errors,
+      isInvitedPage: deps.isInvitedPage,
       async handle(request) {
         admit(request);
         await take(request, peers, deps);

@@ -4,6 +4,7 @@ import type { ErrorRenderer } from '../errors/error-renderer.ts';
 import type { Caller } from '../identity/caller.ts';
 import { newId } from '../ids.ts';
 import type { StopSignal } from '../resilience/stop-signal.ts';
+import type { IsInvitedPage } from './page-access.ts';
 import type { RequestLife } from './request-life.ts';
 import { singleHeader } from './request-signals.ts';
 import { traceContextOf } from './trace-context.ts';
@@ -19,6 +20,8 @@ export interface DirectRoute {
   readonly queryKey?: string | undefined;
   /** Exact media types of bodies that the route takes. `application/json` otherwise. */
   readonly mediaTypes?: readonly string[] | undefined;
+  /** Web pages that may call; without it the scripts of none can read an answer. */
+  readonly isInvitedPage?: IsInvitedPage | undefined;
   /** Takes the body in a way of its own, with a limit of its own. */
   receive?(request: DirectRequest): Promise<Buffer>;
   /** Answers over `response`. What it throws is answered in the shape of the route. */

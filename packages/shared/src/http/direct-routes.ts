@@ -5,6 +5,7 @@ import { GatewayError } from '../errors/gateway-error.ts';
 import type { Authenticate } from '../identity/caller.ts';
 import { type DirectMatch, DirectRequest, type DirectRoute } from './direct-request.ts';
 import { pathInvalid } from './not-found.ts';
+import { answerPreflight, pageHeaders, preflightMethod } from './page-access.ts';
 import { credentialHeaders } from './query-key.ts';
 import { readBody } from './read-body.ts';
 import { type RefusalDeps, renderRefusal } from './render-refusal.ts';
@@ -21,6 +22,7 @@ export interface DirectRoutesDeps {
   readonly maxParamLength: number;
   /** Refuses what no request may be let in for, before anything is read of it. Returns how to leave. @throws GatewayError */
   admit(headers: IncomingHttpHeaders, mediaTypes: readonly string[] | undefined): () => void;
+  readonly isHostAllowed: (host: string | undefined) => boolean;
   readonly record: RecordRequest;
   readonly isDraining: () => boolean;
 }
@@ -50,8 +52,8 @@ export class DirectRoutes {
 
   /** False where the path is none of these; then nothing was done. */
   serve(raw: IncomingMessage, response: ServerResponse): boolean {
-    const match = this.#find(raw);
-    if (match === undefined) return false;
+    const match = this.#find(raw.method ?? '', raw.url ?? '/');
+    if (match === undefined) return this.#servePreflight(raw, response);
     const { lives, clock } = this.#deps;
     const life = new RequestLife(response, lives);
     const request = new DirectRequest({ raw, response }, match, { life, startedAtMs: clock.monotonic() });
@@ -59,7 +61,17 @@ export class DirectRoutes {
     return true;
   }
 
-  #find({ method = '', url = '/' }: IncomingMessage): DirectMatch | undefined {
+  /** Asked before anybody is known: whether a page may call, and nothing of what is here. */
+  #servePreflight(raw: IncomingMessage, response: ServerResponse): boolean {
+    const { route } = this.#find(preflightMethod(raw) ?? '', raw.url ?? '/') ?? {};
+    const page = pageHeaders(raw.headers, route?.isInvitedPage);
+    if (route === undefined || page === undefined || !this.#deps.isHostAllowed(raw.headers.host))
+      return false;
+    answerPreflight(raw, response, { page, methods: route.methods });
+    return true;
+  }
+
+  #find(method: string, url: string): DirectMatch | undefined {
     if (method !== 'POST' && method !== 'GET' && method !== 'DELETE') return undefined;
     const found = this.#router.find(method, url);
     if (found === null) return undefined;
@@ -82,6 +94,7 @@ export class DirectRoutes {
     });
     try {
       if (isDraining()) request.replyHeaders.connection = 'close';
+      Object.assign(request.replyHeaders, pageHeaders(raw.headers, route.isInvitedPage));
       requireShort(request.params, maxParamLength);
       request.onClose(admit(raw.headers, route.mediaTypes));
       request.follow(await authenticate(credentialHeaders(request, route.queryKey)));

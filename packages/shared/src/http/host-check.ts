@@ -6,17 +6,21 @@ const loopbackNames = ['localhost', '127.0.0.1', '[::1]'];
  * Which `Host` values a server answers to. On loopback a page of a foreign name that resolves to 127.0.0.1 must not reach
  * it (DNS rebinding, C15), so only loopback names are taken unless the operator lists others.
  */
-export function createHostCheck(options: {
-  listenHost: string;
-  allowedHosts: readonly string[];
-}): (host: string | undefined) => void {
+export function createHostCheck(options: { listenHost: string; allowedHosts: readonly string[] }): {
+  readonly isAllowedHost: (host: string | undefined) => boolean;
+  /** @throws GatewayError permission_denied (`host_not_allowed`) */
+  readonly checkHost: (host: string | undefined) => void;
+} {
   const isLoopback = ['127.0.0.1', '::1', 'localhost'].includes(options.listenHost);
   const named = options.allowedHosts.map(host => host.toLowerCase());
   const allowed =
     isLoopback || named.length > 0 ? new Set([...(isLoopback ? loopbackNames : []), ...named]) : undefined;
-  return host => {
+  const isAllowedHost = (host: string | undefined) => {
     const name = host === undefined ? undefined : hostNameOf(host);
-    if (name === undefined || (allowed !== undefined && !allowed.has(name))) {
+    return name !== undefined && (allowed === undefined || allowed.has(name));
+  };
+  const checkHost = (host: string | undefined) => {
+    if (!isAllowedHost(host)) {
       throw new GatewayError(
         'permission_denied',
         `This server does not answer to the host '${(host ?? '').slice(0, 100)}'. Add it to \`listen.allowed_hosts\`.`,
@@ -27,6 +31,7 @@ export function createHostCheck(options: {
       );
     }
   };
+  return { isAllowedHost, checkHost };
 }
 
 /** The host without its port, lower case; undefined when it holds anything a host cannot (`/`, `?`, `#`, `@`: C4). */

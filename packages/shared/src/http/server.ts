@@ -105,6 +105,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     ...{ clock, lives, refusals, authenticate, record, maxParamLength },
     maxBodyBytes: config.max_body_bytes,
     isDraining: () => drain.isDraining,
+    isHostAllowed: host => isAllowedHost(host),
     admit(headers, mediaTypes = jsonOnly) {
       checkHost(headers.host);
       requireMediaType(headers, mediaTypes);
@@ -134,7 +135,10 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
   const table: RouteEntry[] = [];
   const readiness = new Map<string, ReadinessCheck>();
   const guesses = createGuessGuard(clock);
-  const checkHost = createHostCheck({ listenHost: config.host, allowedHosts: config.allowed_hosts });
+  const { checkHost, isAllowedHost } = createHostCheck({
+    listenHost: config.host,
+    allowedHosts: config.allowed_hosts,
+  });
 
   app.server.maxConnections = config.max_connections;
   app.server.maxHeadersCount = maxHeaders;
