@@ -157,6 +157,48 @@ test('a conversation that the model finds too long is asked again, shorter', asy
   expect(last[4]?.content).toHaveLength(20_002);
 });
 
+/** Every answer of the tool is this long; the model takes so many characters, and says only that it takes no more. */
+function smallModel(options: {
+  takes: number;
+  turns: number;
+  code: string;
+}): Parameters<typeof startModel>[0] {
+  return ({ messages }, turn) => {
+    if (JSON.stringify(messages).length > options.takes) return { status: 400, code: options.code };
+    return turn <= options.turns ? { use: [{ tool: 'files__read', input: {} }] } : { say: 'read' };
+  };
+}
+const longFile = [
+  { name: 'files__read', annotations: { readOnlyHint: true }, run: () => 'x'.repeat(20_000) },
+];
+
+test.each(['context_length_exceeded', 'upstream_refused_request'])(
+  'a model that takes far less than was planned for (%s) gets what it takes, the newest result cut to its beginning',
+  async code => {
+    const { run, bodies } = await start(smallModel({ takes: 9000, turns: 1, code }), longFile);
+    expect(await run('agent', { tools: ['*'] })).toMatchObject({
+      status: 'completed',
+      output: { content: 'read', turns: 2 },
+    });
+    const asked = bodies().slice(1);
+    expect(asked.length).toBeLessThanOrEqual(4);
+    expect(asked.at(-1)?.messages.map(each => each.role)).toEqual(['user', 'assistant', 'tool']);
+    expect(asked.at(-1)?.messages[2]?.content).toMatch(/^"x{200,}\n\[cut: 20002 characters\]$/);
+  },
+);
+
+test('a question that is refused at once is not asked again, and one that cannot be shortened is given up', async () => {
+  const refused = await start(smallModel({ takes: 0, turns: 1, code: 'upstream_refused_request' }));
+  expect(await refused.run('agent')).toMatchObject({
+    status: 'failed',
+    error: { reason: 'model_question_refused', status: 400 },
+  });
+  expect(refused.model.received).toHaveLength(1);
+  const tooLong = await start(smallModel({ takes: 0, turns: 1, code: 'context_too_long' }));
+  expect(await tooLong.run('agent')).toMatchObject({ error: { reason: 'model_context_exceeded' } });
+  expect(tooLong.model.received).toHaveLength(1);
+});
+
 test('a conversation is shortened from its beginning, results first, never a result without its call', () => {
   const opening: ChatMessage[] = [
     { role: 'system', content: 'Be brief.' },

@@ -13,19 +13,27 @@ export function estimateTokens(message: ChatMessage): number {
   return tokensPerMessage + Math.ceil(((message.content ?? '').length + calls) / charactersPerToken);
 }
 
+export interface WindowLimits {
+  readonly maxTokens: number;
+  /** Messages at the beginning that are the task itself. */
+  readonly openingLength: number;
+  /** Tokens that it is cut down to when it has more than `maxTokens`. */
+  readonly targetTokens?: number;
+}
+
 /**
- * Makes a conversation fit: first the oldest results of tools are cut to their length, then whole turns go, oldest first. The opening and
- * the newest turn always stay. Pure, and whole turns only, so a result never stands without its call.
+ * Makes a conversation fit: first the oldest results of tools are cut to their length, then whole turns go, oldest first, and at last what
+ * tools gave in the newest turn is cut to its beginning. The opening always stays. Pure, and whole turns only, so a result never stands
+ * without its call.
  */
 export function fitConversation(
   messages: readonly ChatMessage[],
-  limits: { readonly maxTokens: number; readonly openingLength: number },
+  { maxTokens, openingLength, targetTokens: target = maxTokens * targetShare }: WindowLimits,
 ): readonly ChatMessage[] {
-  let total = sum(messages);
-  if (total <= limits.maxTokens) return messages;
-  const target = limits.maxTokens * targetShare;
-  const opening = messages.slice(0, limits.openingLength);
-  const turns = turnsOf(messages.slice(limits.openingLength));
+  let total = estimateAll(messages);
+  if (total <= maxTokens) return messages;
+  const opening = messages.slice(0, openingLength);
+  const turns = turnsOf(messages.slice(openingLength));
   const newest = turns.pop() ?? [];
   for (const turn of turns) {
     for (const [index, message] of turn.entries()) {
@@ -37,13 +45,32 @@ export function fitConversation(
   }
   let dropped = 0;
   while (total > target && turns.length > 0) {
-    total -= sum(turns.shift() ?? []);
+    total -= estimateAll(turns.shift() ?? []);
     dropped++;
   }
   const note: ChatMessage[] =
     dropped === 0 ? [] : [{ role: 'user', content: `[${dropped} earlier turns were removed to save space]` }];
-  return [...opening, ...note, ...turns.flat(), ...newest];
+  return [...opening, ...note, ...turns.flat(), ...withShorterResults(newest, total - maxTokens)];
 }
+
+/** What the model has yet to read: of the longest results the beginning stays. */
+function withShorterResults(turn: readonly ChatMessage[], excessTokens: number): readonly ChatMessage[] {
+  const kept = [...turn];
+  let excess = excessTokens * charactersPerToken;
+  const longestFirst = [...turn.entries()].toSorted(
+    ([, left], [, right]) => lengthOf(right) - lengthOf(left),
+  );
+  for (const [index, message] of longestFirst) {
+    if (excess <= 0 || message.role !== 'tool' || message.content.length <= shortResult) continue;
+    const { length } = message.content;
+    const keep = Math.max(shortResult, Math.floor(length - excess - shortResult));
+    kept[index] = { ...message, content: `${message.content.slice(0, keep)}\n[cut: ${length} characters]` };
+    excess -= length - keep;
+  }
+  return kept;
+}
+
+const lengthOf = ({ content }: ChatMessage) => content?.length ?? 0;
 
 /** A turn begins with what the model said; the results of its tools, and what it was told next, belong to it. */
 function turnsOf(messages: readonly ChatMessage[]): ChatMessage[][] {
@@ -60,5 +87,5 @@ function withoutResult(message: ChatMessage): ChatMessage {
   return { ...message, content: `[removed to save space: ${message.content.length} characters]` };
 }
 
-const sum = (messages: readonly ChatMessage[]) =>
+export const estimateAll = (messages: readonly ChatMessage[]): number =>
   messages.reduce((total, message) => total + estimateTokens(message), 0);

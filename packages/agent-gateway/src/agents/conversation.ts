@@ -38,11 +38,16 @@ export type Conversation =
       readonly turn: number;
       readonly shortenings: number;
       readonly messages: readonly ChatMessage[];
+      /** What the model said of the question before. */
+      readonly error: RunError;
     }
   | { readonly type: 'call-failed'; readonly error: RunError };
 
 /** Reason of a model call that was refused because the conversation is longer than the model takes. */
 export const contextExceeded = 'model_context_exceeded';
+
+/** Reason of one that was refused for what it asks. */
+export const questionRefused = 'model_question_refused';
 
 const maxToolTextLength = 100_000;
 
@@ -72,8 +77,8 @@ export function readConversation(options: ConversationOptions): Conversation {
     const asked = readTurn(turn, calls);
     if (asked.type === 'failed') return { type: 'call-failed', error: asked.error };
     if (asked.type === 'open') {
-      const { shortenings } = asked;
-      if (shortenings > 0) return { type: 'too-long', turn, shortenings, messages };
+      const { shortenings, error } = asked;
+      if (error !== undefined) return { type: 'too-long', turn, shortenings, messages, error };
       return { type: 'ask-model', turn, messages };
     }
     const { answer } = asked;
@@ -100,17 +105,25 @@ export function readConversation(options: ConversationOptions): Conversation {
 type Turn =
   | { readonly type: 'answered'; readonly answer: ModelAnswer }
   | { readonly type: 'failed'; readonly error: RunError }
-  | { readonly type: 'open'; readonly shortenings: number };
+  | { readonly type: 'open'; readonly shortenings: number; readonly error: RunError | undefined };
 
 function readTurn(turn: number, calls: ReadonlyMap<string, CallState>): Turn {
+  let error: RunError | undefined;
   for (let shortenings = 0; ; shortenings++) {
     const known = calls.get(modelCallId(turn, shortenings));
     if (known?.status === 'completed') return { type: 'answered', answer: known.result as ModelAnswer }; // from `llm`
-    if (known?.status !== 'failed') return { type: 'open', shortenings };
-    const isTooLong = known.error.reason === contextExceeded;
-    if (!isTooLong || shortenings === maxShortenings) return { type: 'failed', error: known.error };
+    if (known?.status !== 'failed') return { type: 'open', shortenings, error };
+    error = known.error;
+    if (!mayBeTooLong(turn, error) || shortenings === maxShortenings) return { type: 'failed', error };
   }
 }
+
+/**
+ * Most providers say in words only that a conversation is too long, and words decide nothing here. What was taken in the turn before and is
+ * refused now that it has grown is therefore asked again, shorter; a refusal costs nothing.
+ */
+const mayBeTooLong = (turn: number, { reason }: RunError) =>
+  reason === contextExceeded || (reason === questionRefused && turn > 1);
 
 /** Adds the replies that are known to the messages; gives the requests that have yet to be made. */
 function replyToAll(

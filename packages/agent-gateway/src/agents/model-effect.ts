@@ -7,7 +7,7 @@ import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
 import * as z from 'zod';
 import type { CallContext, CallResult, Effect } from '../domain/effect.ts';
 import { isBudgetReason, kindOfStatus, readBounded, retryAfterMsOf } from '../domain/upstream-refusal.ts';
-import { contextExceeded, type ModelAnswer } from './conversation.ts';
+import { contextExceeded, type ModelAnswer, questionRefused } from './conversation.ts';
 import type { ModelCall } from './model-call.ts';
 import { type ChatStream, readChatStream } from './read-chat-stream.ts';
 
@@ -175,16 +175,17 @@ function refusalOf(response: DialResponse, bytes: Buffer): GatewayError {
       ? `The model call was refused: ${refusal.data.error.message}`
       : `The model call was refused with status ${status}.`,
     {
-      reason: reasonOf(code),
+      reason: reasonOf(code, status),
       details: { ...refusal.data?.error.details, upstream_status: status, upstream_reason: code },
       ...(retryAfterMs !== undefined && { retryAfterMs }),
     },
   );
 }
 
-function reasonOf(code: string | null): string {
+function reasonOf(code: string | null, status: number): string {
   if (code !== null && tooLongCodes.has(code)) return contextExceeded;
-  return isBudgetReason(code) ? code : 'model_call_refused';
+  if (isBudgetReason(code)) return code;
+  return status === 400 || status === 422 ? questionRefused : 'model_call_refused';
 }
 
 function parseOrNothing(bytes: Buffer): unknown {

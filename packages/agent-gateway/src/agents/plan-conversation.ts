@@ -3,7 +3,7 @@ import type { CallState } from '../domain/run-state.ts';
 import type { Move, PlannedCall } from '../domain/task-type.ts';
 import type { TaskNode } from '../domain/workflow.ts';
 import type { ChatMessage } from './chat-message.ts';
-import { fitConversation } from './context-window.ts';
+import { estimateAll, fitConversation } from './context-window.ts';
 import { type Conversation, functionName, modelCallId, readConversation } from './conversation.ts';
 import type { ModelCall } from './model-call.ts';
 import { checkOutput } from './structured-output.ts';
@@ -47,6 +47,7 @@ export function planConversation(plan: ConversationPlan): Move {
     case 'use-tools':
       return { type: 'calls', calls: conversation.requests.map(request => useTool(plan, request)) };
     case 'too-long':
+      return askShorter(plan, conversation);
     case 'ask-model': {
       if (conversation.turn > plan.maxTurns)
         return failed(
@@ -54,9 +55,33 @@ export function planConversation(plan: ConversationPlan): Move {
           `The agent did not answer within ${plan.maxTurns} turns.`,
           'agent_turns_exhausted',
         );
-      return { type: 'calls', calls: [askModel(plan, conversation)] };
+      const { turn } = conversation;
+      const messages = fitConversation(conversation.messages, windowOf(plan));
+      return { type: 'calls', calls: [askModel(plan, { id: modelCallId(turn), messages })] };
     }
   }
+}
+
+const windowOf = ({ maxContextTokens, opening }: ConversationPlan) => ({
+  maxTokens: maxContextTokens,
+  openingLength: opening.length,
+});
+
+/** Of what the model did not take, so much is asked again, and of that again. */
+const shorterShare = 0.6;
+
+function askShorter(
+  plan: ConversationPlan,
+  { turn, shortenings, messages, error }: Extract<Conversation, { type: 'too-long' }>,
+): Move {
+  const asked = fitConversation(messages, windowOf(plan));
+  const targetTokens = Math.floor(estimateAll(asked) * shorterShare ** shortenings);
+  const shorter = fitConversation(asked, { ...windowOf(plan), maxTokens: targetTokens, targetTokens });
+  if (estimateAll(shorter) >= estimateAll(asked)) return { type: 'fail', error };
+  return {
+    type: 'calls',
+    calls: [askModel(plan, { id: modelCallId(turn, shortenings), messages: shorter })],
+  };
 }
 
 function outputOf({
@@ -90,18 +115,13 @@ function useTool(
 
 function askModel(
   plan: ConversationPlan,
-  conversation: Extract<Conversation, { type: 'ask-model' | 'too-long' }>,
+  { id, messages }: { readonly id: string; readonly messages: readonly ChatMessage[] },
 ): PlannedCall {
-  const { actor, model, tools, outputSchema, sampling, maxContextTokens } = plan;
-  const { turn, messages } = conversation;
-  const shortenings = conversation.type === 'too-long' ? conversation.shortenings : 0;
+  const { actor, model, tools, outputSchema, sampling } = plan;
   const request: ModelCall = {
     actor,
     model,
-    messages: fitConversation(messages, {
-      maxTokens: maxContextTokens / 2 ** shortenings,
-      openingLength: plan.opening.length,
-    }),
+    messages,
     tools: tools.map(tool => ({
       type: 'function',
       function: {
@@ -114,7 +134,7 @@ function askModel(
     sampling,
   };
   return {
-    id: modelCallId(turn, shortenings),
+    id,
     effect: 'llm',
     label: `chat ${model}`,
     request,

@@ -35,11 +35,12 @@ const typeOfKind: Partial<Record<ErrorKind, DslErrorType>> = {
   rate_limited: 'communication',
 };
 
-/** An expression that gives nothing is an error of its own type, whyever ("Runtime Expressions"). */
+/** Where the specification names the type: "Runtime Expressions", "MCP Call" (what the server answers with an error). */
 const typeOfReason: ReadonlyMap<string, DslErrorType> = new Map([
   ['expression_failed', 'expression'],
   ['expression_timeout', 'expression'],
   ['expression_too_large', 'expression'],
+  ['mcp_error', 'runtime'],
 ]);
 
 /** The error of a task whose work threw. Internal messages stay inside. */
