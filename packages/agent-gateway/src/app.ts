@@ -20,7 +20,7 @@ import { createDataSchemas } from './dsl/data-schemas.ts';
 import { createDefinitions, type Definitions } from './dsl/definitions.ts';
 import { createGrammar } from './dsl/grammar.ts';
 import { nextTime } from './dsl/next-time.ts';
-import type { DriverDeps } from './engine/run-driver.ts';
+import type { DriverDeps } from './engine/run-context.ts';
 import { Worker } from './engine/worker.ts';
 import { createJqExpressions } from './expressions/jq-expressions.ts';
 import type { ApiDeps } from './http/api-deps.ts';
@@ -40,6 +40,7 @@ import { addWorkflowRoutes } from './http/workflow-routes.ts';
 import { openPostgresJournal } from './journal/postgres/postgres-journal.ts';
 import { openSqliteJournal } from './journal/sqlite/sqlite-journal.ts';
 import { openWebhooks } from './open-webhooks.ts';
+import { loadWorkflow } from './pipeline/load-workflow.ts';
 import { startRedelivery } from './pipeline/redelivery.ts';
 import { startRemoval } from './pipeline/remove-ended.ts';
 import { runWithEvent, type ScheduleDeps, startSchedules } from './pipeline/run-schedules.ts';
@@ -131,6 +132,7 @@ export async function createAgentGateway(
     clock,
     policy: deps.policy,
     definitions,
+    types: taskTypes,
     expressions,
     recordChange: createRecordChange(deps.audit),
     limits: () => limitsOf(config.current),
@@ -260,13 +262,7 @@ function driverDeps({
       firstDelayMs: config.current.engine.first_retry_ms,
       maxDelayMs: config.current.engine.max_retry_ms,
     }),
-    async loadWorkflow(hash) {
-      const known = definitions.known(hash);
-      if (known !== undefined) return known;
-      const stored = await journal.getDefinition(hash);
-      if (stored === undefined) throw new Error(`The definition ${hash} is not in the journal`);
-      return definitions.load(hash, stored.document);
-    },
+    loadWorkflow: hash => loadWorkflow(hash, { journal, definitions }),
   };
 }
 

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { definitionOf, startGateway } from './support/gateway.ts';
+import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
 import { type FarEnd, startFarEnd } from './support/http-far-end.ts';
 import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
 
@@ -68,6 +68,47 @@ test.each(['SQLite', 'PostgreSQL'])(
     await expect.poll(async () => (await show()).status, { timeout: 20_000 }).toBe('completed');
     expect(farEnd.received.filter(each => each.path === path)).toHaveLength(1);
     await gateway.close();
+    await deps.close();
+  },
+);
+
+test.each(['SQLite', 'PostgreSQL'])(
+  '[F80] [F90] a run whose definition is another than when it began is parked, does nothing, and goes on when it is mended (%s)',
+  async store => {
+    const { deps, damage } = await open(store);
+    const first = await startGateway({ deps });
+    const path = `/${store}-steps`;
+    const hear = { hear: { listen: { to: { one: { with: { type: 'go' } } } } } };
+    const pay = { pay: { call: 'http', with: { method: 'post', endpoint: farEnd.url + path } } };
+    const submit = async (tasks: unknown, name: string) => {
+      const definition = definitionOf(tasks);
+      definition.document.name = name;
+      return (await first.call('POST', '/v1/runs', { body: { definition } })).body.id as string;
+    };
+    const id = await submit([hear, pay], 'changed');
+    const other = await submit([hear], 'as-it-was');
+    const show = async (gateway: TestGateway, run: string) =>
+      (await gateway.call('GET', `/v1/runs/${run}`)).body;
+    for (const run of [id, other])
+      await expect.poll(async () => (await show(first, run)).status, { timeout: 20_000 }).toBe('waiting');
+    await first.close();
+    const turn = (from: string, to: string) =>
+      `update definitions set document = replace(document, '"${from}"', '"${to}"') where document like '%"changed"%'`;
+    await damage(turn('post', 'put'));
+
+    const second = await startGateway({ deps });
+    const signal = (run: string) => second.call('POST', `/v1/runs/${run}/signals/go`, { body: { data: {} } });
+    for (const run of [id, other]) expect((await signal(run)).status).toBe(202);
+    await expect.poll(async () => (await show(second, other)).status, { timeout: 20_000 }).toBe('completed');
+    await expect.poll(async () => (await show(second, id)).status, { timeout: 20_000 }).toBe('in_doubt');
+    expect(await show(second, id)).toMatchObject({ problem: 'journal_corrupt' });
+    expect(farEnd.received.filter(each => each.path === path)).toEqual([]);
+
+    await damage(turn('put', 'post'));
+    await second.call('POST', `/v1/runs/${id}:resume`);
+    await expect.poll(async () => (await show(second, id)).status, { timeout: 20_000 }).toBe('completed');
+    expect(farEnd.received.filter(each => each.path === path)).toHaveLength(1);
+    await second.close();
     await deps.close();
   },
 );

@@ -85,6 +85,39 @@ function suite(store: string, open: () => Promise<TestGateway>): void {
         });
     }, 240_000);
 
+    test('[F80] [F81] a version and the one before it again: every run ends on its own, and what it had recorded stays as it was', async () => {
+      const name = `flow-${++lastName}`;
+      const steps = (number: string) => [
+        { first: { set: { number } } },
+        { hear },
+        { last: { set: { number } } },
+      ];
+      await put(version(name, '1.0.0', steps('1.0.0')));
+      await put(
+        version(name, '2.0.0', [
+          steps('2.0.0')[0],
+          { between: { set: { a: 1 } } },
+          ...steps('2.0.0').slice(1),
+        ]),
+      );
+      const runs = new Map<string, string>();
+      for (const number of ['1.0.0', '2.0.0', '1.0.0'])
+        runs.set(await start(`test/${name}@${number}`), number);
+      for (const id of runs.keys()) await reaches(id, 'waiting');
+      const recordsOf = async (id: string): Promise<unknown[]> =>
+        (await gateway.call('GET', `/v1/runs/${id}/export`)).body.runs[0].records;
+      const before = new Map<string, unknown[]>();
+      for (const id of runs.keys()) before.set(id, await recordsOf(id));
+      for (const id of runs.keys()) await signal(id);
+      for (const [id, number] of runs) {
+        await reaches(id, 'completed');
+        expect(await show(id)).toMatchObject({ output: { number }, workflow: { version: number } });
+        const kept = before.get(id) ?? [];
+        expect(kept.length).toBeGreaterThan(3);
+        expect((await recordsOf(id)).slice(0, kept.length)).toEqual(kept);
+      }
+    });
+
     test('a sleeping run goes on under a version that has the same way behind it, and a dry run changes nothing', async () => {
       const { id, to } = await asleep(number => [
         { first: { set: { asked: number } } },

@@ -3,11 +3,10 @@ import { systemClock } from '@strata/shared/clock.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createCompileTrigger } from '../src/compile-trigger.ts';
-import type { Command } from '../src/domain/command.ts';
 import { decideAll } from '../src/domain/decide.ts';
 import { apply } from '../src/domain/fold.ts';
 import { replay } from '../src/domain/replay.ts';
-import type { JournalRecord, RunEvent } from '../src/domain/run-events.ts';
+import type { JournalRecord } from '../src/domain/run-events.ts';
 import { emptyRun } from '../src/domain/run-state.ts';
 import { createDataSchemas } from '../src/dsl/data-schemas.ts';
 import { createDefinitions } from '../src/dsl/definitions.ts';
@@ -17,6 +16,7 @@ import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
 import { taskTypes } from '../src/tasks/registry.ts';
 import { type Effects, startEffects } from './support/effects.ts';
 import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
+import { mayFollow } from './support/may-follow.ts';
 
 /** Journals that real runs wrote, folded and decided again. */
 
@@ -110,7 +110,7 @@ test('[AG-3] at every point of a journal the decision is the same again, and is 
       const options = { workflow, types: taskTypes, nowMs: next.atMs };
       const commands = decideAll(replay(prefix), options);
       expect(decideAll(replay(structuredClone(prefix)), options)).toEqual(commands);
-      const isAllowed = commands.some(command => allowed(command, next.event));
+      const isAllowed = commands.some(command => mayFollow(command, next.event));
       expect(isAllowed, `${length}: ${next.event.type}`).toBe(true);
     }
   }
@@ -131,47 +131,12 @@ test('[AG-3] so it is in a journal that was rewound, and rewound again: what was
     };
     const [first, second] = [decide(), decide()];
     expect(first.state).toEqual(second.state);
-    const isAllowed = first.commands.some(command => allowed(command, next.event));
+    const isAllowed = first.commands.some(command => mayFollow(command, next.event));
     expect(isAllowed, `${length}: ${next.event.type}`).toBe(true);
     compared++;
   }
   expect(compared).toBeGreaterThan(40);
 });
-
-/** Whether a run that was told `command` may have written `event` next. */
-function allowed(command: Command, event: RunEvent): boolean {
-  switch (command.type) {
-    case 'begin':
-      return (
-        (event.type === 'task-started' || event.type === 'task-skipped') &&
-        event.path === command.node.path &&
-        event.visit === command.visit
-      );
-    case 'complete':
-      return (
-        event.type === 'task-completed' &&
-        event.path === command.task.node.path &&
-        event.visit === command.task.visit
-      );
-    case 'call':
-      return event.type === 'call-started' && event.path === command.task.path;
-    case 'open':
-      return event.type.startsWith('branch-');
-    case 'spawn':
-      return event.type === 'child-started';
-    case 'reserve':
-      return event.type === 'tasks-reserved' || event.type === 'run-paused';
-    case 'match':
-      return event.type === 'event-taken' || event.type === 'event-passed';
-    case 'record':
-      return command.events[0]?.type === event.type;
-    case 'wait':
-      // What a call gave comes when it comes.
-      return event.type.startsWith('call-');
-    case 'stop':
-      return false;
-  }
-}
 
 test('[AG-3] folding record by record gives what folding all at once gives', async () => {
   const { records } = await recordsOfRun(2);

@@ -2,6 +2,7 @@ import { planFee } from './agent-fee.ts';
 import type { Command, CompletedTask } from './command.ts';
 import { decideCalls } from './decide-calls.ts';
 import { lastOutput } from './fold-lists.ts';
+import { notUnderstood } from './journal-errors.ts';
 import { limitReached, listProblem, recordProblem } from './limits.ts';
 import { childTasks, tasksToReserve } from './live-tasks.ts';
 import { runError } from './run-error.ts';
@@ -78,7 +79,7 @@ function decideTask(state: RunState, task: OpenTask, options: DecideOptions): Co
   if (undo !== undefined) return undo;
   const node = nodeOf(options.workflow, task.path);
   const type = options.types.get(node.type);
-  if (type === undefined) throw new Error(`No task type '${node.type}'`);
+  if (type === undefined) throw notUnderstood(`No task type '${node.type}'`);
   const fee = planFee(node.agent, task);
   if (fee !== undefined) return followMove(state, { task, node, move: fee, nowMs: options.nowMs });
   const move = type.plan({
@@ -196,7 +197,7 @@ function decideEvents(state: RunState, task: OpenTask, move: Extract<Move, { typ
 
 function nodeOf(workflow: Workflow, path: string): TaskNode {
   const node = workflow.tasks.get(path);
-  if (node === undefined) throw new Error(`The definition has no task '${path}'`);
+  if (node === undefined) throw notUnderstood(`The definition has no task '${path}'`);
   return node;
 }
 

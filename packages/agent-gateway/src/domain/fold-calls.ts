@@ -1,3 +1,4 @@
+import { corruptJournal } from './journal-errors.ts';
 import { runError } from './run-error.ts';
 import type { Resolution, RunEvent, Usage } from './run-events.ts';
 import { type CallState, type OpenTask, type RunState, taskKey } from './run-state.ts';
@@ -7,7 +8,7 @@ type CallEvent = Exclude<Extract<RunEvent, { readonly call: string }>, { readonl
 /** Folds what became of one call. */
 export function applyCall(state: RunState, event: CallEvent): void {
   const task = state.tasks.get(taskKey(event));
-  if (task === undefined) throw new Error(`'${event.type}' outside of a task`);
+  if (task === undefined) throw corruptJournal(`'${event.type}' outside of a task`);
   const before = task.calls.get(event.call);
   const after = callAfter(event, before);
   task.calls.set(event.call, after);

@@ -1,4 +1,5 @@
 import { forgetCalls } from './fold-calls.ts';
+import { corruptJournal } from './journal-errors.ts';
 import type { RunEvent } from './run-events.ts';
 import {
   type Branch,
@@ -47,7 +48,8 @@ export function addBranch(
     undone?: Compensation | undefined;
   },
 ): void {
-  if (made.id !== state.lastBranch + 1) throw new Error(`List ${made.id} follows list ${state.lastBranch}`);
+  if (made.id !== state.lastBranch + 1)
+    throw corruptJournal(`List ${made.id} follows list ${state.lastBranch}`);
   const { isCollected = false, undone, atMs, ...rest } = made;
   const branch: Branch = {
     ...rest,
@@ -107,7 +109,7 @@ export function endBranch(
 /** `then: end`: whatever is open is over, and the run ends with this output. */
 export function endAll(state: RunState, output: unknown, atMs: number): void {
   const { root } = state;
-  if (root === undefined) throw new Error('A task ended outside of a run');
+  if (root === undefined) throw corruptJournal('A task ended outside of a run');
   dropLists(state);
   const { branches } = root;
   const result = { status: 'completed', output } as const;
@@ -148,7 +150,7 @@ function dropBranch(state: RunState, branch: Branch): void {
 
 export function listOf(state: RunState, id: number): Branch {
   const branch = state.lists.get(id);
-  if (branch === undefined) throw new Error(`List ${id} is not open`);
+  if (branch === undefined) throw corruptJournal(`List ${id} is not open`);
   return branch;
 }
 

@@ -3,6 +3,7 @@ import { dropLists, lastOutput, openBranch } from './fold-lists.ts';
 import { applyChild, applyMail } from './fold-mail.ts';
 import { createRun, end, fork, importRun, resume } from './fold-runs.ts';
 import { completeTask, failTask, skipTask, startTask } from './fold-tasks.ts';
+import { corruptJournal, notUnderstood } from './journal-errors.ts';
 import type { JournalRecord, RunEvent } from './run-events.ts';
 import { openTask, type RunState } from './run-state.ts';
 
@@ -11,7 +12,7 @@ type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { readonly type:
 /** Folds one more record into the state, at a cost that does not grow with what is folded already. */
 export function apply(state: RunState, record: JournalRecord): void {
   if (record.seq !== state.position + 1)
-    throw new Error(`Journal gap: expected ${state.position + 1}, found ${record.seq}`);
+    throw corruptJournal(`Journal gap: expected ${state.position + 1}, found ${record.seq}`);
   foldRecord(state, record);
 }
 
@@ -150,5 +151,10 @@ function applyControl(state: RunState, event: ControlEvent, atMs: number): void 
       state.definition = event.definition;
       state.workflow = event.workflow;
       return;
+    default:
+      throw notUnderstood(`This release does not know records of the type '${kindOf(event)}'.`);
   }
 }
+
+/** A newer release may have written it. */
+const kindOf = (event: never) => (event as RunEvent).type;

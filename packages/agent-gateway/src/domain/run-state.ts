@@ -1,4 +1,5 @@
 import { noScopes } from '@strata/shared/identity/scopes.ts';
+import { corruptJournal } from './journal-errors.ts';
 import type { QueuePlace } from './queue.ts';
 import type {
   AgentFee,
@@ -223,7 +224,7 @@ export const taskKey = ({ path, visit }: { readonly path: string; readonly visit
 /** A task that is known to be open. */
 export function openTask(state: RunState, of: { readonly path: string; readonly visit: number }): OpenTask {
   const task = state.tasks.get(taskKey(of));
-  if (task === undefined) throw new Error(`'${taskKey(of)}' is not open`);
+  if (task === undefined) throw corruptJournal(`'${taskKey(of)}' is not open`);
   return task;
 }
 

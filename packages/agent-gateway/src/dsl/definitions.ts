@@ -1,6 +1,7 @@
 import { canonicalJson, digestOf } from '@strata/shared/canonical-json.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
 import type { Expressions } from '../domain/expressions.ts';
+import { corruptJournal } from '../domain/journal-errors.ts';
 import type { TaskTypes } from '../domain/task-type.ts';
 import type { Workflow } from '../domain/workflow.ts';
 import { checkDocument } from './check-document.ts';
@@ -84,6 +85,8 @@ export function createDefinitions(options: DefinitionsOptions): Definitions {
     load(hash, document) {
       const known = kept.get(hash);
       if (known !== undefined) return known;
+      if (digestOf(document) !== hash)
+        throw corruptJournal(`The definition ${hash} is not what was written.`);
       const mistakes = new Mistakes(() => undefined);
       const members = JSON.parse(document) as Readonly<Record<string, unknown>>; // it was checked when it was accepted
       const { workflow } = new Compiler(members, { types, mistakes }).compile(

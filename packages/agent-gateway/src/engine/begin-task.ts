@@ -5,6 +5,7 @@ import type { DataSchemas } from '../domain/data-schemas.ts';
 import { evaluateDuration } from '../domain/duration.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import { lastOutput } from '../domain/fold-lists.ts';
+import { notUnderstood } from '../domain/journal-errors.ts';
 import type { RunEvent } from '../domain/run-events.ts';
 import { type Branch, type OpenTask, type RunState, variablesAt } from '../domain/run-state.ts';
 import type { AwaitedEvents, PlannedBranch, TaskTypes } from '../domain/task-type.ts';
@@ -50,7 +51,7 @@ export async function beginTask(
   await requireSchema(node.schemas, 'input', { value: input, schemas });
   const taskInput = node.inputFrom === undefined ? input : await evaluate(node.inputFrom, input);
   const type = types.get(node.type);
-  if (type === undefined) throw new Error(`No task type '${node.type}'`);
+  if (type === undefined) throw notUnderstood(`No task type '${node.type}'`);
   const prepared = await type.prepare(node.options, {
     input: taskInput,
     nowMs,
@@ -165,7 +166,7 @@ function evaluateIn(
 ): Promise<unknown> {
   const { startedAtMs, input, branch } = task;
   const node = evaluation.workflow.tasks.get(task.path);
-  if (node === undefined) throw new Error(`The definition has no task '${task.path}'`);
+  if (node === undefined) throw notUnderstood(`The definition has no task '${task.path}'`);
   const locals = { ...variablesAt(branch), ...variables };
   const rawInput = rawInputOf(branch, evaluation.state);
   const scope = createScope({ ...evaluation, node, startedAtMs, locals }, { data, input, rawInput });

@@ -1,53 +1,22 @@
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { CancelRun } from '@strata/shared/identity/revocation.ts';
-import type { Telemetry } from '@strata/shared/telemetry/telemetry.ts';
 import { Agenda } from '../domain/agenda.ts';
-import type { AgentPrice } from '../domain/agent-fee.ts';
-import type { Policy } from '../domain/authority.ts';
 import type { Command } from '../domain/command.ts';
-import type { DataSchemas } from '../domain/data-schemas.ts';
 import { decideRun, decideUnit } from '../domain/decide.ts';
 import { callsInDoubt } from '../domain/decide-calls.ts';
-import type { Expressions } from '../domain/expressions.ts';
-import type { Claim, Journal, RunRequest } from '../domain/journal.ts';
+import type { Claim, RunRequest } from '../domain/journal.ts';
 import { queuedUntil } from '../domain/queue.ts';
-import { toRunError } from '../domain/run-error.ts';
-import type { RunEvent } from '../domain/run-events.ts';
-import { type RunState, shownStatus, terminalStatuses } from '../domain/run-state.ts';
-import type { TaskTypes } from '../domain/task-type.ts';
-import type { Workflow } from '../domain/workflow.ts';
+import { type RunState, shownStatus } from '../domain/run-state.ts';
+import { neverMs } from '../domain/schedule.ts';
 import { answerRequest } from './answer-request.ts';
-import { beginTask, completeTask, matchEvent, openList, type TaskEvaluation } from './begin-task.ts';
 import { CallsUnderWay } from './calls-under-way.ts';
+import { followCommand } from './follow-command.ts';
 import { answerMigration } from './migrate-run.ts';
-import { type DriverJournal, patientJournal, patiently } from './patient-journal.ts';
-import type { PerformDeps } from './perform.ts';
-import { reserveTasks } from './reserve-tasks.ts';
+import { patientJournal } from './patient-journal.ts';
+import type { DriverDeps, RunContext } from './run-context.ts';
 import { RunTrace } from './run-trace.ts';
-import { loadRun, RunWriter, readAll } from './run-writer.ts';
-import { planChildRun } from './spawn-run.ts';
-
-export interface DriverDeps extends PerformDeps {
-  readonly journal: Journal;
-  readonly types: TaskTypes;
-  readonly expressions: Expressions;
-  readonly schemas: DataSchemas;
-  /** May the run do what it is about to? */
-  readonly policy: Policy;
-  readonly agentPrices: () => readonly AgentPrice[];
-  readonly telemetry: Telemetry;
-  /** Ends what the run has under way at other gateways, should it not notice by itself that nobody waits any more. */
-  readonly cancelRun: CancelRun;
-  /** The definition that a run is pinned to. */
-  loadWorkflow(hash: string): Promise<Workflow>;
-}
-
-const postponeMs = 1000;
-/** Reasons that say nothing of the task: it is tried again a little later. */
-const passing: ReadonlySet<string> = new Set(['expression_busy', 'journal_unavailable']);
-/** The last moment that a date can be (ECMA-262 21.4.1.1): such a run waits for somebody, not for a time. */
-export const neverMs = 8_640_000_000_000_000;
+import { RunWriter, readAll } from './run-writer.ts';
+import { takeUpRun } from './take-up-run.ts';
 
 /**
  * Drives one run while this worker holds it: claim, decide, act, append, until nothing is left, or nothing is to be done for now,
@@ -93,13 +62,9 @@ export class RunDriver {
     const { runId } = this.#claim;
     const patience = { clock, random, signal: this.#lost.signal };
     const journal = patientJournal(this.#deps.journal, patience);
-    const [state, requests] = await Promise.all([
-      loadRun(runId, journal).catch((error: unknown) => this.#park(error, journal)),
-      journal.requests(runId),
-    ]);
-    if (state === undefined) return;
-    if (terminalStatuses.has(state.status)) return this.#revive({ state, requests }, journal);
-    const workflow = await patiently(() => this.#deps.loadWorkflow(state.definition), patience);
+    const taken = await takeUpRun({ claim: this.#claim, journal, patience }, this.#deps);
+    if (taken === undefined) return;
+    const { state, workflow, requests } = taken;
     this.#deps.telemetry.log.debug({ runId, epoch: this.#claim.epoch }, 'run claimed');
     const trace = new RunTrace(this.#deps.telemetry.tracer, { runId, state });
     const writer = new RunWriter({ claim: this.#claim, state, journal, clock });
@@ -129,35 +94,7 @@ export class RunDriver {
     }
   }
 
-  /** Nothing is done from a journal that is not what was written: somebody has to look at it, and asks the run when that is mended. */
-  async #park(error: unknown, journal: DriverJournal): Promise<undefined> {
-    if (!(error instanceof GatewayError) || error.reason !== 'journal_corrupt') throw error;
-    const { clock, telemetry } = this.#deps;
-    telemetry.log.error({ runId: this.#claim.runId, err: error }, 'a run was parked, its journal is damaged');
-    const nowMs = clock.now();
-    const parked = { wakeAtMs: neverMs, isParked: true, status: 'in_doubt', nowMs } as const;
-    await journal.release(this.#claim, parked);
-  }
-
-  /** Ended runs are claimed when a rewind was asked for. What the run is then is folded by the next claim. */
-  async #revive(
-    { state, requests }: { state: RunState; requests: readonly RunRequest[] },
-    journal: DriverJournal,
-  ): Promise<void> {
-    const { clock } = this.#deps;
-    const writer = new RunWriter({ claim: this.#claim, state, journal, clock });
-    for (const request of requests) {
-      writer.consume(request.id);
-      for (const event of answerRequest(request, state)) writer.record(event);
-    }
-    await writer.flush();
-    if (terminalStatuses.has(state.status)) return;
-    const nowMs = clock.now();
-    const queuedUntilMs = queuedUntil(state);
-    await journal.release(this.#claim, { wakeAtMs: nowMs, queuedUntilMs, status: 'running', nowMs });
-  }
-
-  async #loop(context: LoopContext): Promise<void> {
+  async #loop(context: RunContext): Promise<void> {
     const { writer, calls } = context;
     for (;;) {
       if (this.#lost.signal.aborted) return;
@@ -173,7 +110,7 @@ export class RunDriver {
   }
 
   /** Decides one thing and does it. */
-  async #step(context: LoopContext): Promise<'go-on' | 'let-go'> {
+  async #step(context: RunContext): Promise<'go-on' | 'let-go'> {
     const { state, workflow, agenda, calls } = context;
     const nowMs = this.#deps.clock.now();
     const options = { workflow, types: this.#deps.types, nowMs };
@@ -200,109 +137,22 @@ export class RunDriver {
     return whole === undefined || whole.type === 'begin';
   }
 
-  async #follow(command: Command, context: LoopContext): Promise<'go-on' | 'let-go'> {
-    const { writer, state } = context;
-    switch (command.type) {
-      case 'begin': {
-        const { node, visit, branch } = command;
-        const of = { path: node.path, visit, ...(branch !== undefined && { branch: branch.id }) };
-        return this.#evaluate(context, of, evaluation => beginTask(command, evaluation));
-      }
-      case 'complete': {
-        const { node, visit } = command.task;
-        const of = { path: node.path, visit };
-        return this.#evaluate(context, of, evaluation => completeTask(command, evaluation));
-      }
-      case 'open': {
-        const { path, visit } = command.task;
-        for (const branch of command.branches) {
-          const open = (evaluation: TaskEvaluation) => openList(command.task, branch, evaluation);
-          if ((await this.#evaluate(context, { path, visit }, open)) === 'let-go') return 'let-go';
-          if (!state.tasks.has(`${path}#${visit}`)) break; // its condition could not be evaluated
-        }
-        return 'go-on';
-      }
-      case 'match': {
-        const { path, visit } = command.task;
-        const match = (evaluation: TaskEvaluation) => matchEvent(command.task, command, evaluation);
-        return this.#evaluate(context, { path, visit }, match);
-      }
-      case 'spawn': {
-        const { path, visit } = command.task;
-        return this.#evaluate(context, { path, visit }, async () => {
-          const { runId } = this.#claim;
-          const of = { runId, state, nowMs: this.#deps.clock.now() };
-          const run = await planChildRun(command.child, of, this.#deps);
-          writer.spawn(run);
-          const isDetached = command.child.isDetached ? { isDetached: true as const } : {};
-          const { heldTasks: givenTasks } = run.event;
-          const given = givenTasks === undefined ? {} : { givenTasks };
-          return { type: 'child-started', path, visit, runId: run.id, ...isDetached, ...given };
-        });
-      }
-      case 'record':
-        for (const event of command.events) this.#record(event, context);
-        return 'go-on';
-      case 'reserve':
-        await reserveTasks(command, context);
-        return 'go-on';
-      case 'call':
-        await context.calls.start(command, writer);
+  async #follow(command: Command, context: RunContext): Promise<'go-on' | 'let-go'> {
+    const followed = await followCommand(command, context, this.#deps);
+    switch (followed.type) {
+      case 'done':
         return 'go-on';
       case 'wait':
-        return this.#rest(command.untilMs, context);
-      case 'stop':
-        await writer.flush();
-        this.#deps.telemetry.log.debug({ runId: this.#claim.runId, status: state.status }, 'run ended');
-        if (state.status === 'cancelled' || state.status === 'terminated') await this.#cancelCalls(state);
+        return this.#rest(followed.untilMs, context);
+      case 'postponed':
+        return this.#release(followed.untilMs, context);
+      case 'ended':
         return 'let-go';
     }
   }
 
-  async #cancelCalls({ identity: { tenant } }: RunState): Promise<void> {
-    const { runId } = this.#claim;
-    try {
-      await this.#deps.cancelRun({ tenant, runId });
-    } catch (error) {
-      this.#deps.telemetry.log.warn(
-        { runId, err: error },
-        'other gateways were not told that the run was cancelled',
-      );
-    }
-  }
-
-  /** Expressions may fail, which is the task's failure; that they are overloaded is not. */
-  async #evaluate(
-    context: LoopContext,
-    of: { readonly path: string; readonly visit: number; readonly branch?: number },
-    evaluate: (evaluation: TaskEvaluation) => Promise<RunEvent>,
-  ): Promise<'go-on' | 'let-go'> {
-    const { types, expressions, schemas, policy, agentPrices, clock } = this.#deps;
-    const { state, workflow } = context;
-    const { runId } = this.#claim;
-    try {
-      const evaluation = {
-        runId,
-        state,
-        workflow,
-        types,
-        expressions,
-        schemas,
-        policy,
-        agentPrices: agentPrices(),
-        nowMs: clock.now(),
-      };
-      this.#record(await evaluate(evaluation), context);
-    } catch (error) {
-      if (error instanceof GatewayError && passing.has(error.reason))
-        return this.#release(clock.now() + postponeMs, context);
-      this.#record({ type: 'task-failed', ...of, error: toRunError(error, of.path) }, context);
-    }
-    return 'go-on';
-  }
-
   /** Nothing is to be decided now. */
-  async #rest(untilMs: number, context: LoopContext): Promise<'go-on' | 'let-go'> {
+  async #rest(untilMs: number, context: RunContext): Promise<'go-on' | 'let-go'> {
     const { calls, writer } = context;
     if (calls.count === 0 && !calls.hasArrived) {
       if (this.#isAsked) return 'go-on';
@@ -313,13 +163,7 @@ export class RunDriver {
     return 'go-on';
   }
 
-  #record(event: RunEvent, { writer, trace }: LoopContext): void {
-    writer.record(event);
-    if (event.type === 'task-completed') trace.taskEnded(event);
-    if (event.type === 'task-failed') trace.taskEnded(event, event.error.reason);
-  }
-
-  async #takeRequests(context: LoopContext, given?: readonly RunRequest[]): Promise<void> {
+  async #takeRequests(context: RunContext, given?: readonly RunRequest[]): Promise<void> {
     const { state, writer, calls, journal } = context;
     if (given === undefined) this.#isAsked = false;
     const requests = given ?? (await journal.requests(this.#claim.runId));
@@ -334,7 +178,7 @@ export class RunDriver {
     calls.cutOff();
   }
 
-  async #migration(request: RunRequest, { state, workflow, writer, journal }: LoopContext) {
+  async #migration(request: RunRequest, { state, workflow, writer, journal }: RunContext) {
     const readRecords = async () => {
       await writer.flush();
       return readAll(this.#claim.runId, journal);
@@ -343,7 +187,7 @@ export class RunDriver {
     return answerMigration(request, { state, workflow, readRecords, loadWorkflow });
   }
 
-  async #release(wakeAtMs: number, context: LoopContext, queuedUntilMs = wakeAtMs): Promise<'let-go'> {
+  async #release(wakeAtMs: number, context: RunContext, queuedUntilMs = wakeAtMs): Promise<'let-go'> {
     const { clock } = this.#deps;
     const { writer, state, journal } = context;
     await writer.flush();
@@ -365,17 +209,6 @@ export class RunDriver {
     this.#wake = () => {};
     timer?.cancel();
   }
-}
-
-interface LoopContext {
-  readonly claim: Claim;
-  readonly state: RunState;
-  workflow: Workflow;
-  readonly trace: RunTrace;
-  readonly writer: RunWriter;
-  readonly journal: DriverJournal;
-  readonly calls: CallsUnderWay;
-  readonly agenda: Agenda;
 }
 
 /** Timers of Node hold 24.8 days at most. */

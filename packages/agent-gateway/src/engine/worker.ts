@@ -1,7 +1,8 @@
 import type { Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Claim } from '../domain/journal.ts';
-import { type DriverDeps, RunDriver } from './run-driver.ts';
+import type { DriverDeps } from './run-context.ts';
+import { RunDriver } from './run-driver.ts';
 
 export interface WorkerOptions {
   /** Names this worker in leases; new with every start. */

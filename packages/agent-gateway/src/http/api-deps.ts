@@ -1,3 +1,4 @@
+import type { TaskTypes } from '../domain/task-type.ts';
 import type { Definitions } from '../dsl/definitions.ts';
 import type { SubmitDeps } from '../pipeline/submit-run.ts';
 import type { RecordChange } from './record-change.ts';
@@ -5,6 +6,7 @@ import type { RecordChange } from './record-change.ts';
 /** What the routes need. */
 export interface ApiDeps extends SubmitDeps {
   readonly definitions: Definitions;
+  readonly types: TaskTypes;
   readonly recordChange: RecordChange;
   /** Somebody asked something of a run. */
   readonly onAsked: (runId: string) => void;

@@ -6,6 +6,7 @@ import { type Divergence, findDivergence } from '../domain/migrate.ts';
 import { terminalStatuses } from '../domain/run-state.ts';
 import type { Definition } from '../dsl/definitions.ts';
 import { awaitRecords } from '../pipeline/await-run.ts';
+import { loadWorkflow } from '../pipeline/load-workflow.ts';
 import { readRecords } from '../pipeline/read-records.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
@@ -69,12 +70,10 @@ export async function migrateRun(
 async function divergenceOf(
   run: RunSummary,
   to: Definition['workflow'],
-  { journal, definitions }: ApiDeps,
+  deps: ApiDeps,
 ): Promise<Divergence | undefined> {
-  const stored = await journal.getDefinition(run.definition);
-  if (stored === undefined) throw new Error(`No definition ${run.definition}`);
-  const from = definitions.load(stored.hash, stored.document);
-  return findDivergence(await readRecords(run.id, journal), { from, to });
+  const from = await loadWorkflow(run.definition, deps);
+  return findDivergence(await readRecords(run.id, deps.journal), { from, to });
 }
 
 async function awaitMove(

@@ -3,10 +3,13 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import type { RunSummary } from '../domain/journal.ts';
+import { isUnreadable } from '../domain/journal-errors.ts';
 import { replay } from '../domain/replay.ts';
 import { runStatuses, terminalStatuses } from '../domain/run-state.ts';
+import { requireUnderstood } from '../domain/understood.ts';
 import { awaitRecords } from '../pipeline/await-run.ts';
 import { moveRun } from '../pipeline/export-run.ts';
+import { loadWorkflow } from '../pipeline/load-workflow.ts';
 import { readRecords } from '../pipeline/read-records.ts';
 import { submitRun } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
@@ -150,19 +153,22 @@ async function show(run: RunSummary, deps: ApiDeps) {
   try {
     return await showWhole(run, deps);
   } catch (error) {
-    if (!(error instanceof GatewayError) || error.reason !== 'journal_corrupt') throw error;
+    if (!isUnreadable(error)) throw error;
     return { ...showSummary(run), problem: error.reason };
   }
 }
 
-async function showWhole(run: RunSummary, { journal }: ApiDeps) {
+async function showWhole(run: RunSummary, deps: ApiDeps) {
+  const { journal } = deps;
   const first = await journal.read(run.id, 0, 2);
   const isOver = terminalStatuses.has(run.status);
   const last = isOver ? (await journal.read(run.id, run.position - 1, 1))[0] : undefined;
   const shown = showRun(run, { first, last });
   if (run.status === 'paused') return { ...shown, pause: showPause(await readState(run, journal)) };
   if (run.status !== 'in_doubt') return shown;
-  return { ...shown, in_doubt: showInDoubt(await readState(run, journal)) };
+  const state = await readState(run, journal);
+  requireUnderstood(state, { workflow: await loadWorkflow(state.definition, deps), types: deps.types });
+  return { ...shown, in_doubt: showInDoubt(state) };
 }
 
 async function readState({ id }: RunSummary, journal: ApiDeps['journal']) {

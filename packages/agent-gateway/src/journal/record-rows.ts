@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { digestOf } from '@strata/shared/canonical-json.ts';
-import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { corruptJournal } from '../domain/journal-errors.ts';
 import type { JournalRecord, RunEvent } from '../domain/run-events.ts';
 import type { Row } from './rows.ts';
 
@@ -66,7 +66,7 @@ export function joinRecord(kept: Row): JournalRecord {
   const refs = kept.refs === null ? null : String(kept.refs);
   const seq = Number(kept.seq);
   // Records from before there were checksums have none.
-  if (kept.checksum !== null && Number(kept.checksum) !== checksumOf(payload, refs)) throw corrupt(seq);
+  if (kept.checksum !== null && Number(kept.checksum) !== checksumOf(payload, refs)) throw corruptRecord(seq);
   const atMs = Number(kept.at_ms);
   const event = JSON.parse(payload) as RunEvent; // what the engine made of it
   if (refs === null) return { seq, atMs, event, bytes: payload.length };
@@ -74,14 +74,10 @@ export function joinRecord(kept: Row): JournalRecord {
   const bodies = JSON.parse(String(kept.bodies ?? '{}')) as Readonly<Record<string, string>>; // by the query
   const large = Object.entries(fields).map(([member, hash]) => {
     const body = bodies[hash];
-    if (body === undefined || digestOf(body) !== hash) throw corrupt(seq);
+    if (body === undefined || digestOf(body) !== hash) throw corruptRecord(seq);
     return [member, JSON.parse(body) as unknown] as const;
   });
   return { seq, atMs, event: { ...event, ...Object.fromEntries(large) }, bytes };
 }
 
-function corrupt(seq: number): GatewayError {
-  return new GatewayError('internal', `Record ${seq} of the run is not what was written.`, {
-    reason: 'journal_corrupt',
-  });
-}
+const corruptRecord = (seq: number) => corruptJournal(`Record ${seq} of the run is not what was written.`);

@@ -10,11 +10,13 @@ import type { Effect } from '../../src/domain/effect.ts';
 import type { Expressions } from '../../src/domain/expressions.ts';
 import type { Journal, NewRun } from '../../src/domain/journal.ts';
 import type { QueuePlace } from '../../src/domain/queue.ts';
+import type { TaskTypes } from '../../src/domain/task-type.ts';
 import { createDataSchemas } from '../../src/dsl/data-schemas.ts';
 import { createDefinitions, type Definition } from '../../src/dsl/definitions.ts';
 import { createGrammar } from '../../src/dsl/grammar.ts';
 import { Worker } from '../../src/engine/worker.ts';
 import { createJqExpressions } from '../../src/expressions/jq-expressions.ts';
+import { loadWorkflow } from '../../src/pipeline/load-workflow.ts';
 import { taskTypes } from '../../src/tasks/registry.ts';
 
 export interface EngineParts {
@@ -27,6 +29,8 @@ export interface EngineParts {
   readonly heartbeatMs: number;
   readonly pollMs: number;
   readonly maxActiveRuns?: number;
+  /** Those that this release knows. */
+  readonly types?: TaskTypes;
 }
 
 /** The engine without the gateway around it: real workers, on whatever journal, clock and far end a test gives them. */
@@ -56,7 +60,7 @@ export async function createEngines({ jq = 'here' }: { jq?: 'here' | 'in threads
   return {
     read: (document: unknown): Promise<Definition> =>
       definitions.read({ value: document, lineOf: () => undefined }),
-    worker: ({ journal, clock, effects, random, ...options }: EngineParts) =>
+    worker: ({ journal, clock, effects, random, types = taskTypes, ...options }: EngineParts) =>
       new Worker(
         { maxActiveRuns: 1000, ...options, stopMs: 0 },
         {
@@ -69,20 +73,14 @@ export async function createEngines({ jq = 'here' }: { jq?: 'here' | 'in threads
           agentPrices: () => [],
           coverEnvelope: async envelope => envelope,
           telemetry,
-          types: taskTypes,
+          types,
           live: new LiveCalls(),
           isUsable: async () => true,
           cancelRun: async () => {},
           effects: new Map(effects.map(effect => [effect.type, effect])),
           issueEnvelope: async () => 'envelope',
           retry: () => ({ maxAttempts: 1000, firstDelayMs: 500, maxDelayMs: 30_000 }),
-          async loadWorkflow(hash) {
-            const known = definitions.known(hash);
-            if (known !== undefined) return known;
-            const stored = await journal.getDefinition(hash);
-            if (stored === undefined) throw new Error(`No definition ${hash}`);
-            return definitions.load(hash, stored.document);
-          },
+          loadWorkflow: hash => loadWorkflow(hash, { journal, definitions }),
         },
       ),
     /** No definition will be read any more: what checks them takes memory for a while, which a measurement does not want. */

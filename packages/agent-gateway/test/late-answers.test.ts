@@ -1,0 +1,108 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { CallResult } from '../src/domain/effect.ts';
+import type { Journal } from '../src/domain/journal.ts';
+import { replay } from '../src/domain/replay.ts';
+import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
+import { createEngines, type Engines, runOf } from './support/engine.ts';
+import { definitionOf } from './support/gateway.ts';
+import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
+import { until } from './support/until.ts';
+
+/** Answers of tools that come when the step that asked is over. */
+
+const folder = mkdtempSync(join(tmpdir(), 'strata-late-'));
+let engines: Engines;
+let postgres: TestPostgres;
+beforeAll(async () => {
+  engines = await createEngines();
+  postgres = await openTestPostgres();
+});
+afterAll(async () => {
+  await engines.close();
+  await postgres.close();
+  rmSync(folder, { recursive: true });
+});
+
+const stores: Readonly<Record<string, () => Promise<Journal>>> = {
+  SQLite: () => openSqliteJournal(join(folder, `${crypto.randomUUID()}.sqlite`)),
+  PostgreSQL: () => postgres.openJournal(),
+};
+
+const ask = {
+  call: 'mcp',
+  with: { method: 'tools/call', parameters: { name: 'slow', arguments: {} } },
+  timeout: { after: { seconds: 10 } },
+};
+const document = definitionOf([
+  {
+    patient: {
+      try: [{ ask }],
+      catch: {
+        errors: { with: { status: 408 } },
+        retry: { delay: { seconds: 1 }, limit: { attempt: { count: 2 } } },
+      },
+    },
+  },
+]);
+
+test.each(Object.keys(stores))(
+  '[F85] %s: mcp-gateway answers after the timeout of the step, while the next attempt waits: the answer is that of nobody',
+  async store => {
+    const journal = await (stores[store] as () => Promise<Journal>)(); // one of its own keys
+    const clock = createManualClock();
+    const definition = await engines.read(document);
+    await journal.putDefinition(
+      { hash: definition.workflow.hash, document: definition.document },
+      clock.now(),
+    );
+    await journal.createRun(runOf(definition, { id: 'run_1', input: {}, atMs: clock.now() }));
+    const asked: { key: string; answer(text: string): void }[] = [];
+    const worker = engines.worker({
+      journal,
+      clock,
+      effects: [
+        {
+          type: 'mcp',
+          // It goes on although it is called off, as a far end does that does not hear of it.
+          perform: (_, { idempotencyKey }) =>
+            new Promise<CallResult>(resolve => {
+              const answer = (text: string) => resolve({ result: { content: [{ type: 'text', text }] } });
+              asked.push({ key: idempotencyKey, answer });
+            }),
+        },
+      ],
+      random: () => 0.5,
+      owner: 'only',
+      leaseMs: 60_000,
+      heartbeatMs: 20_000,
+      pollMs: 500,
+    });
+    worker.start();
+    const pass = (isDone: () => boolean | Promise<boolean>) =>
+      until(async () => {
+        if (await isDone()) return true;
+        await clock.advance(100);
+        return false;
+      });
+    await pass(() => asked.length === 2);
+    const before = await journal.read('run_1', 0, 1000);
+    asked[0]?.answer('late');
+    await clock.advance(1000);
+    expect(await journal.read('run_1', 0, 1000)).toEqual(before);
+    asked[1]?.answer('in time');
+    await pass(async () => (await journal.getRun('default', 'run_1'))?.endedAtMs !== undefined);
+
+    const records = await journal.read('run_1', 0, 1000);
+    expect(replay(records).output).toMatchObject({ content: [{ text: 'in time' }] });
+    expect(records.filter(({ event }) => event.type === 'call-completed')).toHaveLength(1);
+    expect(new Set(asked.map(({ key }) => key)).size, 'each attempt of the step has a key of its own').toBe(
+      2,
+    );
+    await worker.stop();
+    await journal.close();
+  },
+);
