@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startEverythingServer } from './fixtures/everything/start.ts';
 import { errorOf, isAlive, openRawClient, resultText, until } from './raw-client.ts';
 import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
 
@@ -102,12 +103,38 @@ test('[M21] an answer that is too large is an error of its call, a line past all
   const client = await openRawClient(gateway);
   const pid = resultText((await client.call('1', 'small__pid'))[0]);
   const [large] = await client.call('2', 'small__huge', { bytes: 10_000 });
-  expect(errorOf(large)?.data).toMatchObject({ reason: 'result_too_large' });
+  expect(errorOf(large)?.data).toMatchObject({ reason: 'result_too_large', retryable: false });
   expect(resultText((await client.call('3', 'small__pid'))[0])).toBe(pid);
-  const [huge] = await client.call('4', 'small__huge', { bytes: 1_000_000 });
-  expect(errorOf(huge)?.data).toMatchObject({ reason: 'server_gone' });
-  expect(resultText((await client.call('5', 'small__pid'))[0])).not.toBe(pid);
+  const [larger] = await client.call('4', 'small__huge', { bytes: 200_000 });
+  expect(errorOf(larger)).toMatchObject({
+    code: -32603,
+    data: { reason: 'result_too_large', retryable: false },
+  });
+  expect(resultText((await client.call('5', 'small__pid'))[0])).toBe(pid);
+  const [endless] = await client.call('6', 'small__huge', { bytes: 3_000_000 });
+  expect(errorOf(endless)?.data).toMatchObject({ reason: 'server_gone' });
+  expect(resultText((await client.call('7', 'small__pid'))[0])).not.toBe(pid);
 });
+
+test.each(['legacy', 'modern'] as const)(
+  '[M21] an answer that is too large for its stream is an error of its call (%s)',
+  async era => {
+    const server = await startEverythingServer(era);
+    const it = { type: 'streamable-http', url: server.url, allow_private: true, max_result_bytes: 65_536 };
+    const gatewayOfIt = await startGateway({ servers: { it } });
+    try {
+      const client = await openRawClient(gatewayOfIt);
+      const [large] = await client.call('1', 'it__echo', { text: 'x'.repeat(100_000) });
+      expect(errorOf(large)?.data).toMatchObject({ reason: 'result_too_large', retryable: false });
+      const calls = server.requests.filter(method => method === 'tools/call');
+      expect(calls).toHaveLength(1);
+      expect(resultText((await client.call('2', 'it__echo', { text: 'x' }))[0])).toContain('"text":"x"');
+    } finally {
+      await gatewayOfIt.close();
+      await server.close();
+    }
+  },
+);
 
 test('[F54] a server that does not read its input costs its own callers an error, and no memory', async () => {
   const deaf = { ...scripted('deaf'), max_input_bytes: 1024 * 1024, timeout_ms: 700 };

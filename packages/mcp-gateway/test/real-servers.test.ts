@@ -65,7 +65,12 @@ beforeAll(async () => {
         env: { SERVER_TOKEN: 'configured' },
       },
       files: { type: 'stdio', command: [node, serverScript('filesystem'), folder], sharing: 'shared' },
-      old: { type: 'sse', url: `http://127.0.0.1:${oldPort}/sse`, allow_private: true },
+      old: {
+        type: 'sse',
+        url: `http://127.0.0.1:${oldPort}/sse`,
+        allow_private: true,
+        max_result_bytes: 64 * 1024,
+      },
       memory: {
         type: 'stdio',
         command: [node, serverScript('memory')],
@@ -133,6 +138,21 @@ test('the official client lists and calls the tools of three real servers', asyn
     arguments: { location: 'New York' },
   });
   expect(structured.structuredContent).toMatchObject({ temperature: expect.any(Number) });
+  await client.close();
+});
+
+test('[M21] a large answer of a server of the first revision ends its call, and not the stream that all its calls share', async () => {
+  const { client, start } = await connect();
+  await start();
+  const echo = (length: number) =>
+    client.callTool({ name: 'old__echo', arguments: { message: 'x'.repeat(length) } });
+  const running = client.callTool({
+    name: 'old__trigger-long-running-operation',
+    arguments: { duration: 1, steps: 1 },
+  });
+  await expect(echo(100_000)).rejects.toMatchObject({ data: { reason: 'result_too_large' } });
+  expect(textOf(await running)).toContain('completed');
+  expect(textOf(await echo(10))).toBe('Echo: xxxxxxxxxx');
   await client.close();
 });
 

@@ -3,6 +3,7 @@ import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/f
 import { isReadable, parseFrame, parseFrames, rawText } from '../wire/frame.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
 import { splice } from '../wire/splice.ts';
+import { resultTooLarge } from './result-size.ts';
 import type { Transport, TransportEvents } from './transport.ts';
 
 /** One message that waits for its answer on one connection. */
@@ -166,13 +167,7 @@ export class Connection implements TransportEvents {
       else pending.onFailure(this.#invalid());
       return;
     }
-    pending.onFailure(
-      new GatewayError(
-        'upstream_failed',
-        `The server '${this.#server}' answered with ${frame.bytes.length} bytes; the limit is ${this.#maxResultBytes}.`,
-        { reason: 'result_too_large', details: { server: this.#server } },
-      ),
-    );
+    pending.onFailure(resultTooLarge(this.#server, this.#maxResultBytes));
   }
 
   #onNotification(frame: NotificationFrame, request: number | undefined): void {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, Origin } from '@strata/shared/http/dialer.ts';
 import { type OpenapiService, readOpenapi } from '@strata/shared/openapi/openapi-document.ts';
-import { readBody } from '../read-body.ts';
+import { readBody } from '../result-size.ts';
 
 export interface DocumentSource {
   readonly server: string;

@@ -18,6 +18,8 @@ export interface SseTransportOptions {
   readonly onClosed: () => void;
 }
 
+/** How much more than the largest answer an event may be before the stream is given up. */
+const endless = 4;
 const untimed = { headersMs: 0, bodyMs: 0 } as const;
 
 /**
@@ -78,7 +80,9 @@ export class SseTransport implements Transport {
 
   async #listen(response: DialResponse): Promise<void> {
     const { maxMessageBytes } = this.#options;
-    const scanner = new SseScanner({ maxLineBytes: maxMessageBytes, maxEventBytes: maxMessageBytes });
+    // All calls share the stream: one that is answered with too much must not end the others.
+    const maxBytes = maxMessageBytes * endless;
+    const scanner = new SseScanner({ maxLineBytes: maxBytes, maxEventBytes: maxBytes });
     try {
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
         for (const frame of scanner.push(chunk)) {

@@ -82,7 +82,9 @@ const options = z.object({
     .min(1024)
     .max(256 * 1024 * 1024)
     .default(4 * 1024 * 1024)
-    .describe('The longest line the server may write, bytes. A longer one ends the server.'),
+    .describe(
+      'The longest line the server may write, bytes. A longer answer is an error of its call; a line of sixteen times as much ends the server.',
+    ),
   max_input_bytes: z
     .int()
     .min(1024)

@@ -2,10 +2,12 @@ import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
+import { idOfCutAnswer } from '../../wire/cut-answer.ts';
 import { onOneLine } from '../../wire/splice.ts';
+import { resultTooLarge } from '../result-size.ts';
 import type { Transport, TransportEvents } from '../transport.ts';
 import { type ChildDefinition, signalGroup, startChild } from './child.ts';
-import { createLineSplitter } from './line-splitter.ts';
+import { type CutLine, createLineSplitter } from './line-splitter.ts';
 import type { Reaper } from './reaper.ts';
 import { createStderrTail } from './stderr-tail.ts';
 
@@ -36,6 +38,8 @@ const stderrTailBytes = 4096;
 const rateWindowMs = 100;
 /** After the process is gone its pipes may be held open by what it started; do not wait for them longer than this. */
 const pipeGraceMs = 250;
+/** A line that is as many times longer than the longest one allowed has no end. */
+const endless = 16;
 
 type State =
   | { readonly status: 'idle' }
@@ -113,14 +117,15 @@ export class StdioTransport implements Transport {
   }
 
   #listen(child: ChildProcessWithoutNullStreams): void {
-    const lines = createLineSplitter(this.#options.limits.maxLineBytes);
+    const { maxLineBytes } = this.#options.limits;
+    const lines = createLineSplitter(maxLineBytes);
     child.stdin.on('error', () => {}); // EPIPE: the process is going, 'exit' tells why
     child.stderr.on('data', (chunk: Buffer) => this.#stderr.push(chunk));
     child.stdout.on('data', (chunk: Buffer) => {
       if (this.#state.status !== 'running') return;
       const complete = lines.push(chunk);
-      if (complete === 'too-long') return this.#kill(child, 'wrote a line that is too long');
       for (const line of complete) this.#readLine(child, line);
+      if (lines.openBytes > maxLineBytes * endless) this.#kill(child, 'writes a line without end');
       this.#slowDown(child, complete.length);
     });
     child.once('close', () => this.#end(child));
@@ -133,20 +138,26 @@ export class StdioTransport implements Transport {
     });
   }
 
-  #readLine(child: ChildProcessWithoutNullStreams, line: Buffer): void {
-    if (this.#state.status !== 'running' || line.length === 0) return;
-    const isObject =
-      line[0] === 0x7b || line[0] === 0x5b || line.toString('utf8', 0, 64).trimStart().startsWith('{');
-    if (isObject) {
-      this.#badLines = 0;
-      this.#events.onMessage(line, undefined);
-      return;
+  #readLine(child: ChildProcessWithoutNullStreams, line: Buffer | CutLine): void {
+    if (this.#state.status !== 'running') return;
+    const { server, limits, log } = this.#options;
+    if (Buffer.isBuffer(line)) {
+      if (line.length === 0) return;
+      if (isMessage(line)) {
+        this.#badLines = 0;
+        this.#events.onMessage(line, undefined);
+        return;
+      }
+    } else {
+      const request = idOfCutAnswer(line);
+      if (request !== undefined) {
+        this.#events.onRequestFailed(request, resultTooLarge(server, limits.maxLineBytes));
+        return;
+      }
     }
     this.#badLines++;
-    this.#options.log.warn(
-      { server: this.#options.server, bytes: line.length },
-      'server wrote a line that is no message',
-    );
+    const bytes = Buffer.isBuffer(line) ? line.length : line.bytes;
+    log.warn({ server, bytes }, 'server wrote a line that is no message');
     if (this.#badLines >= this.#options.limits.maxBadLines)
       this.#kill(child, 'writes lines that are no messages');
   }
@@ -221,4 +232,8 @@ export class StdioTransport implements Transport {
     });
     this.#timers.add(timer);
   }
+}
+
+function isMessage(line: Buffer): boolean {
+  return line[0] === 0x7b || line[0] === 0x5b || line.toString('utf8', 0, 64).trimStart().startsWith('{');
 }

@@ -5,7 +5,7 @@ import type { Dialer, DialResponse, Origin } from '@strata/shared/http/dialer.ts
 import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { renderRequest } from '../../wire/render.ts';
-import { readBody } from '../read-body.ts';
+import { isEventTooLarge, readBody, resultTooLarge } from '../result-size.ts';
 import type { Transport, TransportEvents } from '../transport.ts';
 
 export interface HttpTransportOptions {
@@ -159,7 +159,7 @@ export class HttpTransport implements Transport {
         if (request !== undefined && !this.#events.isWaiting(request)) break;
       }
     } catch (error) {
-      if (error instanceof GatewayError && error.reason === 'sse_limit') throw error;
+      if (isEventTooLarge(error)) throw resultTooLarge(server, maxMessageBytes);
       isBroken = true;
       log.debug({ server, err: error }, 'a stream of the server broke off');
     } finally {

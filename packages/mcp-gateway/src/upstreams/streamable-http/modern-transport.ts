@@ -3,7 +3,7 @@ import type { DialResponse } from '@strata/shared/http/dialer.ts';
 import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
 import { modernVersion } from '../../domain/protocol-versions.ts';
 import { errorCodeOf, parseFrame } from '../../wire/frame.ts';
-import { readBody } from '../read-body.ts';
+import { isEventTooLarge, readBody, resultTooLarge } from '../result-size.ts';
 import type { Transport, TransportEvents } from '../transport.ts';
 import type { HttpTransportOptions } from './http-transport.ts';
 
@@ -87,7 +87,7 @@ export class ModernHttpTransport implements Transport {
         if (!this.#events.isWaiting(request)) return;
       }
     } catch (error) {
-      if (error instanceof GatewayError && error.reason === 'sse_limit') throw error;
+      if (isEventTooLarge(error)) throw resultTooLarge(server, maxMessageBytes);
       log.debug({ server, err: error }, 'a stream of the server broke off');
     } finally {
       response.body.destroy();
