@@ -113,3 +113,65 @@ test.each(['openai-responses', 'anthropic-messages'])(
     expect(third.previous_response_id).toBe(second.id);
   },
 );
+
+describe.each(upstreams.filter(({ name }) => name !== 'openai-responses').map(({ name }) => name))(
+  'on %s',
+  model => {
+    const tools = [
+      {
+        type: 'function' as const,
+        name: 'get_weather',
+        strict: false,
+        parameters: { type: 'object', properties: { city: { type: 'string' } } },
+      },
+    ];
+    const asked = {
+      role: 'user' as const,
+      content: '[[think: Hm.]][[tool: get_weather {"city":"Oslo"}]][[say: It is {{result}}.]]',
+    };
+    const reference = ({ id }: { id?: string | null }) => ({
+      type: 'item_reference' as const,
+      id: id ?? expect.fail(),
+    });
+
+    test('items of an answer may come back as references, also of one in the background', async () => {
+      for (const background of [false, true]) {
+        const made = await sdk.responses.create({
+          model: `${model}-thinking`,
+          input: [asked],
+          tools,
+          background,
+        });
+        const first = await finished(made);
+        const call = first.output.find(item => item.type === 'function_call') ?? expect.fail();
+        const second = await sdk.responses.create({
+          model: `${model}-thinking`,
+          input: [
+            asked,
+            ...first.output.map(reference),
+            { type: 'function_call_output', call_id: call.call_id, output: 'sunny' },
+          ],
+          tools,
+        });
+        expect(second.output_text).toBe('It is sunny.');
+      }
+    });
+  },
+);
+
+async function finished(response: OpenAI.Responses.Response): Promise<OpenAI.Responses.Response> {
+  const read = () => sdk.responses.retrieve(response.id);
+  await expect.poll(async () => (await read()).status, { timeout: 20_000 }).toBe('completed');
+  return read();
+}
+
+test('[S-1] a reference to an item of somebody else, or of nobody, is not found', async () => {
+  const { output } = await sdk.responses.create({ model: 'anthropic-messages', input: 'a secret' });
+  const eve = client(await gateway.deps.createKey({ tenant: 'acme', principal: 'user:eve' }));
+  const id = output[0]?.id ?? expect.fail();
+  const ask = (by: OpenAI, name: string) =>
+    by.responses.create({ model: 'anthropic-messages', input: [{ type: 'item_reference', id: name }] });
+  for (const asking of [ask(eve, id), ask(sdk, 'msg_req_0000_0'), ask(sdk, id.replace(/_\d+$/, '_77'))])
+    await expect(asking).rejects.toMatchObject({ status: 404, code: 'referenced_item_not_found' });
+  expect((await ask(sdk, id)).output_text).not.toBe('');
+});

@@ -2,6 +2,7 @@ import type { GatewayServer } from '@strata/shared/http/server.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { ownerOf } from '../domain/owner.ts';
 import { type ContinuationDeps, continuationOf, withHistory } from '../pipeline/continuations.ts';
+import { withReferencedItems } from '../pipeline/item-references.ts';
 import { openaiResponses } from '../protocols/openai-responses/openai-responses.ts';
 import { type BackgroundDeps, createInBackground } from './background-responses.ts';
 import { addCountEndpoint, type CountEndpointDeps } from './count-endpoint.ts';
@@ -21,7 +22,11 @@ export function addResponsesEndpoints(
     BackgroundDeps & { beforeReading(body: Buffer, caller: Caller): Promise<Buffer> | Buffer },
 ): void {
   const prepare = async (body: Buffer, caller: Caller) =>
-    withHistory(deps, ownerOf(caller), await deps.beforeReading(body, caller));
+    withHistory(
+      deps,
+      ownerOf(caller),
+      await withReferencedItems(deps.responses, ownerOf(caller), await deps.beforeReading(body, caller)),
+    );
   const endpoint: ModelEndpoint = {
     path: responsesPath,
     protocol: openaiResponses,

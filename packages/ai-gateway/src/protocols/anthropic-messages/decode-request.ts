@@ -43,6 +43,7 @@ export function decodeMessagesRequest(
   body: JsonObject,
   hints: { model: string; isStream: boolean },
 ): NeutralRequest {
+  if (body.thread != null) throw threadUnsupported();
   const output = asObject(body.output_config);
   const choice = asObject(body.tool_choice);
   const noParallel = asBoolean(choice?.disable_parallel_tool_use);
@@ -69,6 +70,19 @@ export function decodeMessagesRequest(
     unknown: without(body, known),
     lost: [...unreadIn(body, readableMessages), ...movedSystem(asObjects(body.messages))],
   };
+}
+
+/** Only the vendor holds conversations. The SDK reads `error_code` and goes on by sending them whole. */
+function threadUnsupported(): GatewayError {
+  return new GatewayError(
+    'invalid_request',
+    'No target of this model holds conversations: leave out `thread` and send all messages.',
+    {
+      reason: 'thread_unsupported',
+      param: 'thread',
+      details: { error_code: 'thread_unsupported_request', unsupported: ['thread'] },
+    },
+  );
 }
 
 function decodeThinking(

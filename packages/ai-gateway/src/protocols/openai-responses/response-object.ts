@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { AnswerContext } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
@@ -13,9 +12,21 @@ export function responseId(requestId: string): string {
   return `resp_${requestId}`;
 }
 
-/** `msg_…`, `rs_…`, `fc_…`: the same for the same request and place. */
+/** `msg_…`, `rs_…`, `fc_…`: tells of which response it is, so that it can be found by it. */
 function itemId(prefix: string, context: AnswerContext, index: number): string {
-  return `${prefix}_${hash('sha256', `${context.requestId}.${index}`, 'hex').slice(0, 48)}`;
+  return `${prefix}_${context.requestId}_${index}`;
+}
+
+const itemIdPattern = /^(?:msg|rs|fc|ctc)_(req_[A-Za-z0-9]{1,64})_\d{1,6}$/;
+
+export interface ItemPlace {
+  readonly responseId: string;
+}
+
+/** Undefined for ids that the gateway did not make. */
+export function placeOfItem(id: string): ItemPlace | undefined {
+  const requestId = itemIdPattern.exec(id)?.[1];
+  return requestId === undefined ? undefined : { responseId: responseId(requestId) };
 }
 
 /** A part as an item of the output; undefined for what this protocol has no item for. */
