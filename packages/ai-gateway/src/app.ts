@@ -16,6 +16,7 @@ import { addBatchesEndpoints } from './http/batches-endpoints.ts';
 import { addConversationsEndpoints } from './http/conversations-endpoints.ts';
 import { addConverseEndpoints } from './http/converse-endpoints.ts';
 import { addCountEndpoint } from './http/count-endpoint.ts';
+import { errorsFor } from './http/error-shapes.ts';
 import { addFilesEndpoints, filesPath } from './http/files-endpoints.ts';
 import { addGeminiEndpoints } from './http/gemini-endpoints.ts';
 import { addMessageBatchesEndpoints } from './http/message-batches-endpoints.ts';
@@ -74,6 +75,7 @@ export async function createAiGateway(
     acceptsHttp2: true,
     live: deps.live,
     errors: problemErrors,
+    errorsFor,
     onRefused: deps.refusals.recordRequest,
   });
   const openSpool = createFileSpools(join(deps.dataDir, 'uploads'));

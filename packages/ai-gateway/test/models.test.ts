@@ -1,6 +1,7 @@
 import Anthropic from '@anthropic-ai/sdk';
+import { GoogleGenAI } from '@google/genai';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningGateway, sectionFor, startGateway } from './harness.ts';
 
 let gateway: RunningGateway;
@@ -119,4 +120,98 @@ test('what is known of a model is told to the official SDKs, and what is not is 
   } finally {
     await described.close();
   }
+});
+
+describe('pages', () => {
+  const google = () => new GoogleGenAI({ apiKey: gateway.key, httpOptions: { baseUrl: gateway.url } });
+  const all = ['chat', 'messages', 'team/large:1'];
+
+  test("the list and one model in Google's shape, page by page, by its SDK", async () => {
+    const seen = [];
+    for await (const model of await google().models.list({ config: { pageSize: 2 } })) seen.push(model);
+    expect(seen.map(({ name }) => name)).toEqual(all.map(alias => `models/${alias}`));
+    expect(seen[0]).toMatchObject({
+      displayName: 'chat',
+      supportedActions: expect.arrayContaining(['generateContent']),
+    });
+    expect(await google().models.get({ model: 'team/large:1' })).toMatchObject({
+      name: 'models/team/large:1',
+    });
+    await expect(google().models.get({ model: 'chats' })).rejects.toMatchObject({ status: 404 });
+  });
+
+  test('the key may stand in the query, and v1 answers a client of Google in its shape', async () => {
+    const list = await fetch(`${gateway.url}/v1beta/models?key=${gateway.key}`);
+    expect(await list.json()).toMatchObject({ models: [{ name: 'models/chat' }, {}, {}] });
+    expect((await get('/v1/models', { 'x-goog-api-client': 'x' })).body).toMatchObject({
+      models: [{}, {}, {}],
+    });
+  });
+
+  test("Anthropic's, forwards and backwards, by its SDK", async () => {
+    const sdk = new Anthropic({ baseURL: gateway.url, apiKey: gateway.key, maxRetries: 0 });
+    const seen = [];
+    for await (const { id } of sdk.models.list({ limit: 1 })) seen.push(id);
+    expect(seen).toEqual(all);
+    const last = await sdk.models.list({ limit: 1, before_id: 'team/large:1' });
+    expect(last).toMatchObject({ data: [{ id: 'messages' }], has_more: true });
+    const first = await last.getNextPage();
+    expect(first).toMatchObject({ data: [{ id: 'chat' }], has_more: false });
+    expect(await sdk.models.list({ after_id: 'messages' })).toMatchObject({ data: [{ id: 'team/large:1' }] });
+  });
+
+  test.each([
+    ['/v1/models?limit=0', anthropic],
+    ['/v1/models?limit=x', anthropic],
+    ['/v1/models?limit=1&limit=2', anthropic],
+    ['/v1/models?after_id=nothing', anthropic],
+    ['/v1beta/models?pageToken=nothing', {}],
+    ['/v1beta/models?pageSize=-1', {}],
+  ])('%s is refused in the words of who asks', async (path, headers) => {
+    const { status, body } = await get(path, headers);
+    expect(status).toBe(400);
+    const error = body.error as Record<string, unknown>;
+    if (path.startsWith('/v1beta')) expect(error).toMatchObject({ code: 400, status: 'INVALID_ARGUMENT' });
+    else expect(body).toMatchObject({ type: 'error', error: { type: 'invalid_request_error' } });
+  });
+});
+
+describe('what there is not', () => {
+  const isOpenai = ({ error }: Record<string, unknown>) =>
+    'type' in (error as object) && 'message' in (error as object);
+  const isAnthropic = ({ type, error }: Record<string, unknown>) =>
+    type === 'error' && 'type' in (error as object);
+  const isGoogle = ({ error }: Record<string, unknown>) =>
+    typeof (error as { code?: unknown }).code === 'number';
+  const isAws = ({ message }: Record<string, unknown>) => typeof message === 'string';
+
+  test.each([
+    ['GET', '/v1/nothing', {}, isOpenai],
+    ['POST', '/v1/completions', {}, isOpenai],
+    ['POST', '/v1/chat/completions/', {}, isOpenai],
+    ['PUT', '/v1/chat/completions', {}, isOpenai],
+    ['DELETE', '/v1/models/chat', {}, isOpenai],
+    ['POST', '/v1/fine_tuning/jobs', {}, isOpenai],
+    ['POST', '/v2/chat', {}, isOpenai],
+    ['GET', '/v1/messages', {}, isAnthropic],
+    ['POST', '/v1/messages/nothing', {}, isAnthropic],
+    ['POST', '/v1/complete', anthropic, isAnthropic],
+    ['GET', '/v1beta', {}, isGoogle],
+    ['GET', '/v1beta/cachedContents', {}, isGoogle],
+    ['POST', '/v1beta/models/chat:embedContent', {}, isGoogle],
+    ['DELETE', '/v1beta/models/chat', {}, isGoogle],
+    ['GET', '/v1/tunedModels', { 'x-goog-api-key': 'x' }, isGoogle],
+    ['POST', '/model/chat/invoke', {}, isAws],
+    ['GET', '/model/chat/converse', {}, isAws],
+    ['GET', '/model', {}, isAws],
+  ] as const)('%s %s is said in the words of who asks', async (method, path, headers, isTheirs) => {
+    const response = await fetch(`${gateway.url}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${gateway.key}`, 'content-type': 'application/json', ...headers },
+      ...(method === 'POST' && { body: '{}' }),
+    });
+    expect([404, 405]).toContain(response.status);
+    if (response.status === 405) expect(response.headers.get('allow')).toBeTruthy();
+    expect(isTheirs((await response.json()) as Record<string, unknown>)).toBe(true);
+  });
 });

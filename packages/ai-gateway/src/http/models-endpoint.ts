@@ -1,9 +1,18 @@
 import { anthropicErrors } from '@strata/shared/errors/anthropic.ts';
+import type { ErrorRenderer } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { geminiErrors } from '@strata/shared/errors/gemini.ts';
 import { openaiErrors } from '@strata/shared/errors/openai.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type Capabilities, capabilitiesOf } from '../domain/capabilities.ts';
 import { findRoute, type Route, type RouteTable, visibleRoutes } from '../domain/route.ts';
+import {
+  anthropicModels,
+  geminiModels,
+  type ModelPage,
+  type ModelShape,
+  openaiModels,
+} from './model-shapes.ts';
+import type { Query } from './object-lists.ts';
 
 export interface ModelsEndpointDeps {
   routes(): RouteTable;
@@ -11,87 +20,116 @@ export interface ModelsEndpointDeps {
   since(): number;
 }
 
-interface ModelShape {
-  list(routes: readonly Route[], sinceMs: number): object;
-  one(route: Route, sinceMs: number): object;
+/** How one vendor's clients ask for models. */
+interface Dialect {
+  readonly shape: ModelShape;
+  readonly errors: ErrorRenderer;
+  /** @throws GatewayError invalid_request. */
+  page(routes: readonly Route[], query: Query): ModelPage;
 }
 
-/** `GET /v1/models` and one model, in the shape of the SDK that asks, filtered by what the caller may use. */
+const openai: Dialect = {
+  shape: openaiModels,
+  errors: openaiErrors,
+  page: routes => ({ routes, hasMore: false }),
+};
+const anthropic: Dialect = {
+  shape: anthropicModels,
+  errors: anthropicErrors,
+  page: (routes, { limit, after_id, before_id }) =>
+    pageOf(routes, {
+      limit: ['limit', limit],
+      after: ['after_id', after_id],
+      before: ['before_id', before_id],
+    }),
+};
+const google: Dialect = {
+  shape: geminiModels,
+  errors: geminiErrors,
+  page: (routes, { pageSize, pageToken }) =>
+    pageOf(routes, { limit: ['pageSize', pageSize], after: ['pageToken', pageToken] }),
+};
+
+/**
+ * `GET /v1/models` and one model, in the shape of the SDK that asks, and `GET /v1beta/models` in Google's; filtered by what the caller may use.
+ */
 export function addModelsEndpoint(app: FastifyInstance, deps: ModelsEndpointDeps): void {
-  const options = { config: { access: 'caller', errors: openaiErrors } } as const;
-  app.get('/v1/models', options, async request => {
-    const routes = visibleRoutes(deps.routes(), request.caller.scopes.models);
-    return shapeFor(request).list(routes, deps.since());
+  add('/v1/models', dialectOf, openaiErrors);
+  add('/v1beta/models', () => google, geminiErrors);
+
+  function add(path: string, dialectFor: typeof dialectOf, errors: ErrorRenderer): void {
+    const options = { config: { access: 'caller', errors, queryKey: 'key' } } as const;
+    app.get(path, options, (request, reply) =>
+      answer(request, reply, dialectFor(request), ({ shape, page }) => {
+        const routes = visibleRoutes(deps.routes(), request.caller.scopes.models);
+        return shape.list(page(routes, request.query as Query), deps.since()); // Fastify parses it into an object
+      }),
+    );
+    // An alias may hold slashes, which a parameter would not take.
+    app.get(`${path}/*`, options, (request, reply) =>
+      answer(request, reply, dialectFor(request), ({ shape }) => {
+        const alias = (request.params as { '*': string })['*']; // the wildcard of this very path
+        return shape.one(findRoute(deps.routes(), alias, request.caller.scopes.models), deps.since());
+      }),
+    );
+  }
+}
+
+/** Which vendor's client asks, by the headers that its SDKs send. */
+function dialectOf({ headers }: FastifyRequest): Dialect {
+  if (headers['anthropic-version'] !== undefined) return anthropic;
+  const isGoogle = headers['x-goog-api-key'] !== undefined || headers['x-goog-api-client'] !== undefined;
+  return isGoogle ? google : openai;
+}
+
+async function answer(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  dialect: Dialect,
+  make: (dialect: Dialect) => object,
+): Promise<FastifyReply> {
+  try {
+    return reply.send(make(dialect));
+  } catch (error) {
+    const { status, headers, body } = dialect.errors(GatewayError.from(error), { requestId: request.id });
+    return reply.code(status).headers(headers).send(body);
+  }
+}
+
+const maxPage = 1000;
+
+type Parameter = readonly [name: string, value: unknown];
+
+/** All of them, as far as one page goes, unless the client asks for less. */
+function pageOf(
+  routes: readonly Route[],
+  { limit, after, before }: { limit: Parameter; after: Parameter; before?: Parameter },
+): ModelPage {
+  const size = sizeOf(limit);
+  const start = after[1] === undefined ? 0 : indexOf(routes, after) + 1;
+  if (before?.[1] !== undefined) {
+    const end = indexOf(routes, before);
+    const from = Math.max(start, end - size);
+    return { routes: routes.slice(from, end), hasMore: from > start };
+  }
+  return { routes: routes.slice(start, start + size), hasMore: start + size < routes.length };
+}
+
+function sizeOf([name, value]: Parameter): number {
+  if (value === undefined || value === '') return maxPage;
+  const size = typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : 0;
+  if (size > 0) return Math.min(size, maxPage);
+  throw new GatewayError('invalid_request', `\`${name}\` must be a number from 1 to ${maxPage}.`, {
+    reason: 'page_invalid',
+    param: name,
   });
-  // An alias may hold slashes, which a parameter would not take.
-  app.get('/v1/models/*', options, async (request, reply) => {
-    const alias = (request.params as { '*': string })['*']; // the wildcard of this very path
-    try {
-      const route = findRoute(deps.routes(), alias, request.caller.scopes.models);
-      return shapeFor(request).one(route, deps.since());
-    } catch (error) {
-      return refuse(request, reply, GatewayError.from(error));
-    }
+}
+
+function indexOf(routes: readonly Route[], [name, value]: Parameter): number {
+  const index = routes.findIndex(({ alias }) => alias === value);
+  if (index !== -1) return index;
+  throw new GatewayError('invalid_request', `\`${name}\` names no model of this key.`, {
+    reason: 'page_invalid',
+    param: name,
   });
 }
-
-function isAnthropic(request: FastifyRequest): boolean {
-  return request.headers['anthropic-version'] !== undefined;
-}
-
-function shapeFor(request: FastifyRequest): ModelShape {
-  return isAnthropic(request) ? anthropicShape : openaiShape;
-}
-
-function refuse(request: FastifyRequest, reply: FastifyReply, error: GatewayError): FastifyReply {
-  const render = isAnthropic(request) ? anthropicErrors : openaiErrors;
-  const { status, headers, body } = render(error, { requestId: request.id });
-  return reply.code(status).headers(headers).send(body);
-}
-
-/** OpenAI has no words for these; they are the ones that routers and local servers use, which clients look for. */
-function described({ inputModalities, outputModalities, features }: Capabilities): object {
-  return {
-    input_modalities: inputModalities,
-    output_modalities: outputModalities,
-    supported_parameters: features,
-  };
-}
-
-const openaiShape: ModelShape = {
-  list: (routes, sinceMs) => ({ object: 'list', data: routes.map(route => openaiShape.one(route, sinceMs)) }),
-  one(route, sinceMs) {
-    const known = capabilitiesOf(route);
-    return {
-      id: route.alias,
-      object: 'model',
-      created: Math.floor(sinceMs / 1000),
-      owned_by: route.targets[0]?.provider.name ?? 'strata',
-      context_length: known.contextTokens,
-      max_output_tokens: known.maxOutputTokens,
-      ...described(known),
-    };
-  },
-};
-
-const anthropicShape: ModelShape = {
-  list: (routes, sinceMs) => ({
-    data: routes.map(route => anthropicShape.one(route, sinceMs)),
-    has_more: false,
-    first_id: routes.at(0)?.alias ?? null,
-    last_id: routes.at(-1)?.alias ?? null,
-  }),
-  one(route, sinceMs) {
-    const known = capabilitiesOf(route);
-    return {
-      type: 'model',
-      id: route.alias,
-      display_name: route.alias,
-      created_at: new Date(sinceMs).toISOString(),
-      max_input_tokens: known.contextTokens ?? null,
-      max_tokens: known.maxOutputTokens ?? null,
-      capabilities: null, // its many switches are those of the vendor's own wire; none is guessed
-      ...described(known),
-    };
-  },
-};

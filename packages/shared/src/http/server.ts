@@ -1,5 +1,6 @@
 import {
   createServer,
+  type IncomingHttpHeaders,
   type IncomingMessage,
   type RequestListener,
   type Server,
@@ -51,6 +52,8 @@ export interface GatewayServerOptions {
   readonly live: LiveCalls;
   /** The shape of errors where a route names no other. */
   readonly errors: ErrorRenderer;
+  /** The same for requests that no route takes, where path or headers tell who asks. */
+  readonly errorsFor?: (path: string, headers: IncomingHttpHeaders) => ErrorRenderer | undefined;
   /** Told of every request that is answered with `unauthenticated` or `permission_denied`. */
   readonly onRefused?: (request: RefusedRequest, error: GatewayError) => void;
 }
@@ -225,7 +228,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     const path = request.url.split('?', 1)[0] ?? '';
     const { error, allow, errors } = explainNotFound(routes, request.method, path);
     if (allow !== undefined) void reply.header('allow', allow);
-    return answerError(request, reply, error, errors);
+    return answerError(request, reply, error, options.errorsFor?.(path, request.headers) ?? errors);
   });
   addRequestTelemetry(app, record);
   addBuiltInRoutes(app, { telemetry, readiness, isDraining: () => drain.isDraining });
