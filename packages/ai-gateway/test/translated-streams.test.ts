@@ -158,7 +158,7 @@ describe.each(ingresses.map(each => [each.name, each] as const))('%s', (ingressN
   test.each(translated.map(({ name }) => name))(
     '[F40] from %s: an error inside a 200 is an error in the words of the client',
     async name => {
-      const error = { type: 'overloaded_error', code: 'server_error', message: 'x' };
+      const error = { type: 'server_error', code: 'server_error', message: 'x' };
       upstream.use(jsonPlan({ type: 'error', error, status: 'failed' }));
       const answer = await ask(name);
       expect(answer.status).toBe(502);

@@ -1,6 +1,7 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { expect, test } from 'vitest';
-import { AttemptFailure, classify, failureTable, refusalError } from './failure.ts';
+import { AttemptFailure, classify, failureTable } from './failure.ts';
+import { refusalError } from './refusal-error.ts';
 
 test.each([
   [500, [], 'transient'],
@@ -26,6 +27,28 @@ test.each([
   [200, ['overloaded_error'], 'transient'],
   [200, ['invalid_request_error'], 'caller-fault'],
   [200, [], 'transient'],
+  [200, ['429'], 'rate-limited'],
+  [200, ['402'], 'quota'],
+  [200, ['502'], 'transient'],
+  [400, ['400', 'BadRequestError'], 'caller-fault'],
+  [200, ['rate_limit_exceeded'], 'rate-limited'],
+  [200, ['server_is_overloaded'], 'transient'],
+  [200, ['invalid_prompt'], 'content-policy'],
+  [200, ['invalid_image_url'], 'caller-fault'],
+  [200, ['throttlingException'], 'rate-limited'],
+  [200, ['validationException'], 'caller-fault'],
+  [404, ['DeploymentNotFound'], 'model-gone'],
+  [400, ['ResponsibleAIPolicyViolation', 'content_filter'], 'content-policy'],
+  [429, ['quota_per_day', 'resource_exhausted'], 'quota'],
+  [429, ['rate_limit_exceeded', 'resource_exhausted'], 'rate-limited'],
+  [400, ['api_key_invalid', 'invalid_argument'], 'credential'],
+  [400, ['failed_precondition'], 'credential'],
+  [499, ['cancelled'], 'transient'],
+  [424, ['modelerrorexception'], 'transient'],
+  [429, ['modelnotreadyexception'], 'transient'],
+  [400, ['servicequotaexceededexception'], 'quota'],
+  [403, ['ExpiredTokenException'], 'credential'],
+  [498, [], 'credential'],
 ] as const)('%i with %j is %s', (status, codes, expected) => {
   expect(classify(status, codes)).toBe(expected);
 });

@@ -122,13 +122,17 @@ const classByCode: Readonly<Record<string, FailureClass>> = {
   billing_error: 'quota',
   quota_exceeded: 'quota',
   context_length_exceeded: 'context-too-long',
+  exceed_context_size_error: 'context-too-long',
   request_too_large: 'context-too-long',
   content_policy_violation: 'content-policy',
   content_filter: 'content-policy',
+  moderation_blocked: 'content-policy',
+  invalid_prompt: 'content-policy',
   responsibleaipolicyviolation: 'content-policy',
   prohibited_content: 'content-policy',
   model_not_found: 'model-gone',
-  deployment_not_found: 'model-gone',
+  deploymentnotfound: 'model-gone',
+  model_decommissioned: 'model-gone',
   not_found_error: 'model-gone',
   invalid_api_key: 'credential',
   account_deactivated: 'credential',
@@ -137,6 +141,8 @@ const classByCode: Readonly<Record<string, FailureClass>> = {
   rate_limit_exceeded: 'rate-limited',
   rate_limit_error: 'rate-limited',
   overloaded_error: 'transient',
+  server_is_overloaded: 'transient',
+  slow_down: 'transient',
   server_error: 'transient',
   api_error: 'transient',
   timeout_error: 'transient',
@@ -148,6 +154,11 @@ const classByCode: Readonly<Record<string, FailureClass>> = {
   api_key_invalid: 'credential',
   api_key_service_blocked: 'credential',
   billing_disabled: 'quota',
+  quota_per_day: 'quota', // read from the id of the quota
+  failed_precondition: 'credential', // no billing, or not from where the account is used
+  cancelled: 'transient',
+  aborted: 'transient',
+  unknown: 'transient',
   unavailable: 'transient',
   internal: 'transient',
   deadline_exceeded: 'transient',
@@ -157,6 +168,9 @@ const classByCode: Readonly<Record<string, FailureClass>> = {
   accessdeniedexception: 'credential',
   unrecognizedclientexception: 'credential',
   expiredtokenexception: 'credential',
+  expiredtoken: 'credential',
+  invalidclienttokenid: 'credential',
+  signaturedoesnotmatch: 'credential',
   invalidsignatureexception: 'credential',
   incompletesignatureexception: 'credential',
   missingauthenticationtokenexception: 'credential',
@@ -178,12 +192,19 @@ const classByStatus: Readonly<Record<number, FailureClass>> = {
   409: 'transient',
   410: 'model-gone',
   413: 'context-too-long',
+  421: 'transient',
+  424: 'transient',
   425: 'transient',
   429: 'rate-limited',
+  498: 'credential',
+  499: 'transient',
 };
 
 /** Said inside a 200, where no status tells it. */
-const faultCodes = new Set(['invalid_request_error', 'invalid_argument', 'validationexception']);
+const faultCodes = /^(invalid|unsupported|image|empty_image|failed_to_download_image)_|^validationexception$/;
+
+/** Some write the status as the code. */
+const statusCode = /^[45]\d\d$/;
 
 /**
  * Reads the status and machine-readable codes, never a message. `codes` go from the most specific to the most general. A
@@ -195,11 +216,14 @@ export function classify(status: number, codes: readonly string[]): FailureClass
     const known = Object.hasOwn(classByCode, lower) ? classByCode[lower] : undefined;
     if (known !== undefined) return known;
   }
-  if (status === 200)
-    return codes.some(code => faultCodes.has(code.toLowerCase())) ? 'caller-fault' : 'transient';
-  const known = classByStatus[status];
-  if (known !== undefined) return known;
-  return status >= 400 && status < 500 ? 'caller-fault' : 'transient';
+  if (status !== 200) return classOfStatus(status);
+  const told = codes.find(code => statusCode.test(code));
+  if (told !== undefined) return classOfStatus(Number(told));
+  return codes.some(code => faultCodes.test(code.toLowerCase())) ? 'caller-fault' : 'transient';
+}
+
+function classOfStatus(status: number): FailureClass {
+  return classByStatus[status] ?? (status >= 400 && status < 500 ? 'caller-fault' : 'transient');
 }
 
 /** An upstream's error answer, for a client that speaks the same protocol. */
@@ -261,95 +285,5 @@ function notAllowed(cause: GatewayError): GatewayError {
   return new GatewayError('upstream_failed', 'The address of the provider is not one the gateway may call.', {
     reason: 'upstream_not_allowed',
     cause,
-  });
-}
-
-const maxSaid = 2000;
-
-/** The error a client sees for an upstream's answer that is not shown as it is. */
-export function refusalError(
-  failureClass: FailureClass,
-  options: {
-    provider: string;
-    status: number;
-    retryAfterMs: number | undefined;
-    /** The upstream's own words, where the client may read them and cannot get the answer as it is. */
-    said?: string | undefined;
-  },
-): GatewayError {
-  const { provider, status, retryAfterMs, said } = options;
-  const words = said === undefined ? '' : ` It says: ${said.slice(0, maxSaid)}`;
-  const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
-  switch (failureClass) {
-    case 'rate-limited':
-      return new GatewayError('rate_limited', `The provider '${provider}' limits the rate of requests.`, {
-        reason: 'upstream_rate_limited',
-        ...wait,
-      });
-    case 'quota':
-      return new GatewayError(
-        'upstream_failed',
-        `The account at the provider '${provider}' has no quota left.`,
-        {
-          reason: 'upstream_quota_exhausted',
-        },
-      );
-    case 'credential':
-      return new GatewayError(
-        'upstream_failed',
-        `The provider '${provider}' refused the gateway's credential.`,
-        {
-          reason: 'upstream_credential_refused',
-        },
-      );
-    case 'model-gone':
-      return new GatewayError(
-        'upstream_failed',
-        `The provider '${provider}' does not have the configured model.`,
-        {
-          reason: 'upstream_model_gone',
-        },
-      );
-    case 'context-too-long':
-      return new GatewayError(
-        'too_large',
-        `The request is too long for the model at '${provider}'.${words}`,
-        {
-          reason: 'context_too_long',
-        },
-      );
-    case 'content-policy':
-      return new GatewayError(
-        'invalid_request',
-        `The content policy of the provider '${provider}' refused the request.${words}`,
-        { reason: 'upstream_content_policy' },
-      );
-    case 'caller-fault':
-      return new GatewayError('invalid_request', `The provider '${provider}' refused the request.${words}`, {
-        reason: 'upstream_refused_request',
-      });
-    case 'connection-closed': // these two are never said by an answer
-    case 'not-asked':
-    case 'transient':
-      return transientError(provider, status, wait);
-  }
-}
-
-function transientError(provider: string, status: number, wait: { retryAfterMs?: number }): GatewayError {
-  if (status === 503 || status === 529) {
-    return new GatewayError('overloaded', `The provider '${provider}' is overloaded.`, {
-      reason: 'upstream_overloaded',
-      ...wait,
-    });
-  }
-  if (status === 504 || status === 408) {
-    return new GatewayError('timeout', `The provider '${provider}' took too long.`, {
-      reason: 'upstream_timed_out',
-      ...wait,
-    });
-  }
-  return new GatewayError('upstream_failed', `The provider '${provider}' failed (status ${status}).`, {
-    reason: 'upstream_error_answer',
-    ...wait,
   });
 }

@@ -64,6 +64,8 @@ export interface StreamReader {
   readonly errorCodes: readonly string[];
   /** When the upstream ended well without its terminal event but had finished: the event it forgot. */
   missingTerminal(): string | undefined;
+  /** Where the event that ends a stream in an error depends on what came before it. */
+  errorEvent?(error: GatewayError): string;
 }
 
 /** The same for binary event streams. */

@@ -113,7 +113,7 @@ async function follow(
       change.forget();
     }
   } catch (error) {
-    sink.write(responsesErrorEvent(GatewayError.from(error)));
+    sink.write(responsesErrorEvent(GatewayError.from(error), { sequence: seen + 1 }));
   }
   sink.end();
 }

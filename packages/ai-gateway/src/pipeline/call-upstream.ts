@@ -5,10 +5,11 @@ import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import { costOf } from '@strata/shared/money/price.ts';
 import { createDeadline, type Deadline } from '@strata/shared/resilience/deadline.ts';
 import type { Answer, AnswerStream, Attempt, StreamEnd } from '../domain/call.ts';
-import { AttemptFailure, classify, failureTable, refusalError } from '../domain/failure.ts';
+import { AttemptFailure, classify, failureTable } from '../domain/failure.ts';
 import { lossesRefused } from '../domain/losses.ts';
 import { type AnswerFacts, type Protocol, streamTypeOf } from '../domain/protocol.ts';
 import type { CredentialHeaders } from '../domain/provider.ts';
+import { refusalError, reportedError } from '../domain/refusal-error.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
 import { givenServiceTier } from '../domain/spending.ts';
 import { readErrorMessage } from '../protocols/read-json.ts';
@@ -140,7 +141,8 @@ function isEventStream(response: DialResponse, protocol: Protocol): boolean {
 async function refuse(deps: CallUpstreamDeps, { attempt, way, response, limits }: Dialed): Promise<Answer> {
   const { status, headers } = response;
   const body = await response.readAll(maxErrorBytes);
-  const failureClass = classify(status, way.protocol.readErrorCodes(body, headers));
+  const codes = way.protocol.readErrorCodes(body, headers);
+  const failureClass = classify(status, codes);
   const capMs = limits.maxRetryAfterMs;
   const retryAfterMs =
     readRetryAfter(headers, { nowMs: deps.clock.now(), capMs }) ??
@@ -148,7 +150,7 @@ async function refuse(deps: CallUpstreamDeps, { attempt, way, response, limits }
   const provider = attempt.target.provider.name;
   const isShown = failureTable[failureClass].showUpstreamError;
   const said = isShown && !way.isRaw ? readErrorMessage(body) : undefined;
-  const error = refusalError(failureClass, { provider, status, retryAfterMs, said });
+  const error = refusalError(failureClass, { provider, status, codes, retryAfterMs, said });
   const contentType = String(headers['content-type'] ?? 'application/json');
   throw new AttemptFailure(failureClass, error, {
     status,
@@ -196,6 +198,7 @@ async function openStream(
   const stream = await UpstreamStream.open({
     body: response.body,
     passage,
+    provider: attempt.target.provider.name,
     clock: deps.clock,
     signal: call.signal,
     deadline,
@@ -225,9 +228,8 @@ async function readWhole({ attempt, way, response, limits }: Dialed): Promise<An
       { reason: 'upstream_answer_malformed' },
     );
   }
-  const failureClass = classify(200, read.codes);
-  const error = refusalError(failureClass, { provider, status: 200, retryAfterMs: undefined });
-  throw new AttemptFailure(failureClass, error, { status: 200 });
+  const { failure, error } = reportedError(provider, read.codes);
+  throw new AttemptFailure(failure, error, { status: 200 });
 }
 
 /** A stream whose bytes are all here. */

@@ -114,7 +114,7 @@ class RawPassage<Frame extends { readonly bytes: Buffer }> implements Passage {
   }
 
   renderError(error: GatewayError): Buffer {
-    return Buffer.from(this.#options.renderError(error));
+    return Buffer.from(this.#reader.errorEvent?.(error) ?? this.#options.renderError(error));
   }
 
   /** The bytes that may pass, up to and with the frame that ends the stream. */

@@ -1,10 +1,11 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse } from '@strata/shared/http/dialer.ts';
-import { classify, refusalError } from '../domain/failure.ts';
+import { classify } from '../domain/failure.ts';
 import type { StreamedBody } from '../domain/form.ts';
 import type { JsonObject } from '../domain/json-object.ts';
 import type { Credential, ModelProvider } from '../domain/provider.ts';
+import { refusalError } from '../domain/refusal-error.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
 import { readErrorCodes } from '../protocols/openai-chat/errors.ts';
 import { parseObject, readErrorMessage } from '../protocols/read-json.ts';

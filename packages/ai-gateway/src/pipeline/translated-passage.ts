@@ -1,8 +1,9 @@
-import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { StreamDecoder, StreamEncoder } from '../domain/codec.ts';
 import { EventGuard } from '../domain/guard-events.ts';
 import type { NeutralEvent } from '../domain/neutral-event.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
+import { reportedError } from '../domain/refusal-error.ts';
 import type { SealOrigin } from '../domain/seal.ts';
 import { type EventAdapter, FactsReader, stampSeals } from './neutral-answers.ts';
 import type { Passage, Passed } from './passage.ts';
@@ -57,7 +58,7 @@ export class TranslatedPassage implements Passage {
     for (const event of events.flatMap(each => adapter.adapt(each))) {
       if (event.type === 'error') {
         this.errorCodes = event.codes;
-        bytes.push(this.renderError(reportedError()));
+        bytes.push(this.renderError(reportedError(origin.provider, event.codes).error));
         return { bytes, events: events.length, hasContent, end: 'error' };
       }
       for (const passed of this.#guard.pass(stampSeals(event, origin))) {
@@ -96,10 +97,4 @@ function isMeaningful(event: NeutralEvent): boolean {
     default:
       return false;
   }
-}
-
-function reportedError(): GatewayError {
-  return new GatewayError('upstream_failed', 'The upstream reported an error inside its stream.', {
-    reason: 'upstream_stream_error',
-  });
 }

@@ -4,7 +4,8 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Deadline } from '@strata/shared/resilience/deadline.ts';
 import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { AnswerStream, StreamEnd, StreamSink } from '../domain/call.ts';
-import { AttemptFailure, classify, type FailureClass } from '../domain/failure.ts';
+import { AttemptFailure } from '../domain/failure.ts';
+import { reportedError } from '../domain/refusal-error.ts';
 import type { Passage, Passed } from './passage.ts';
 
 export interface HoldLimits {
@@ -16,6 +17,7 @@ export interface HoldLimits {
 export interface UpstreamStreamOptions {
   readonly body: Readable;
   readonly passage: Passage;
+  readonly provider: string;
   readonly clock: Clock;
   /** Of the call: fires when the client leaves, at the end of its time, or with the reason `draining`. */
   readonly signal: StopSignal;
@@ -106,7 +108,10 @@ export class UpstreamStream implements AnswerStream {
       this.#options.deadline.lift();
     }
     if (passed.end === 'terminal') this.#end = { outcome: 'answered', error: undefined, failure: undefined };
-    else if (passed.end === 'error') this.#end = this.#reportedError();
+    else if (passed.end === 'error') {
+      const { provider, passage } = this.#options;
+      this.#end = { outcome: 'cut', ...reportedError(provider, passage.errorCodes) };
+    }
     if (this.#phase.type !== 'flowing') {
       this.#hold(passed);
       return;
@@ -191,14 +196,6 @@ export class UpstreamStream implements AnswerStream {
     this.#options.deadline.close();
     this.#held = [];
     fail(failure);
-  }
-
-  #reportedError(): Omit<StreamEnd, 'facts'> {
-    const failure: FailureClass = classify(200, this.#options.passage.errorCodes);
-    const error = new GatewayError('upstream_failed', 'The upstream reported an error inside its stream.', {
-      reason: 'upstream_stream_error',
-    });
-    return { outcome: 'cut', error, failure };
   }
 
   #write(sink: StreamSink, bytes: Buffer): void {

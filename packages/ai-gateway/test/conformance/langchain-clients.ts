@@ -14,13 +14,18 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import type { Case, Seen } from './cases.ts';
 import type { Asked, Client, Server } from './client.ts';
 
+interface OpenOptions {
+  readonly thinks?: boolean | undefined;
+  readonly retries?: number;
+}
+
 /** One of LangChain's chat models, with its address and key changed. */
 export interface LangChainModel {
   readonly name: string;
   readonly protocol: string;
   readonly lacks?: readonly string[];
   readonly miscountsStreams?: boolean;
-  open(server: Server, model: string, test: Pick<Case, 'thinks'>): BaseChatModel;
+  open(server: Server, model: string, options: OpenOptions): BaseChatModel;
   /** What asks for an answer after a schema. */
   formatOf(schema: NonNullable<Case['schema']>): object;
 }
@@ -35,12 +40,12 @@ export const langChainModels: readonly LangChainModel[] = [
     name: '@langchain/openai, chat',
     protocol: 'openai-chat',
     lacks: ['refusal'],
-    open: ({ url, key }, model, { thinks }) =>
+    open: ({ url, key }, model, { thinks, retries = 0 }) =>
       new ChatOpenAI({
         model,
         apiKey: key,
         configuration: { baseURL: `${url}/v1` },
-        maxRetries: 0,
+        maxRetries: retries,
         maxTokens: 4000,
         useResponsesApi: false,
         ...(thinks && { modelKwargs: { reasoning_effort: 'medium' } }),
@@ -51,12 +56,12 @@ export const langChainModels: readonly LangChainModel[] = [
     name: '@langchain/openai, responses',
     protocol: 'openai-responses',
     lacks: ['a stop sequence'],
-    open: ({ url, key }, model, { thinks }) =>
+    open: ({ url, key }, model, { thinks, retries = 0 }) =>
       new ChatOpenAI({
         model,
         apiKey: key,
         configuration: { baseURL: `${url}/v1` },
-        maxRetries: 0,
+        maxRetries: retries,
         maxTokens: 4000,
         useResponsesApi: true,
         zdrEnabled: true,
@@ -73,12 +78,12 @@ export const langChainModels: readonly LangChainModel[] = [
     name: '@langchain/anthropic',
     protocol: 'anthropic-messages',
     miscountsStreams: true,
-    open: ({ url, key }, model, { thinks }) =>
+    open: ({ url, key }, model, { thinks, retries = 0 }) =>
       new ChatAnthropic({
         model,
         apiKey: key,
         anthropicApiUrl: url,
-        maxRetries: 0,
+        maxRetries: retries,
         maxTokens: 4000,
         ...(thinks && { thinking: { type: 'enabled', budget_tokens: 2000 } }),
       }),
@@ -88,13 +93,13 @@ export const langChainModels: readonly LangChainModel[] = [
     name: '@langchain/google',
     protocol: 'gemini',
     lacks: ['error after some tokens', 'end without the terminal event'],
-    open: ({ url, key }, model, { thinks }) =>
+    open: ({ url, key }, model, { thinks, retries = 0 }) =>
       new ChatGoogle({
         model,
         apiKey: key,
         endpoint: url,
         platformType: 'gai',
-        maxRetries: 0,
+        maxRetries: retries,
         maxOutputTokens: 4000,
         ...(thinks && { thinkingBudget: 2000 }),
       }),
@@ -103,7 +108,7 @@ export const langChainModels: readonly LangChainModel[] = [
   {
     name: '@langchain/aws, Converse',
     protocol: 'bedrock-converse',
-    open: ({ url, key }, model, { thinks }) =>
+    open: ({ url, key }, model, { thinks, retries = 0 }) =>
       new ChatBedrockConverse({
         model,
         region: 'us-east-1',
@@ -112,10 +117,10 @@ export const langChainModels: readonly LangChainModel[] = [
           region: 'us-east-1',
           endpoint: url,
           credentials: { accessKeyId: key, secretAccessKey: 'unused' },
-          maxAttempts: 1,
+          maxAttempts: retries + 1,
           requestHandler: new NodeHttpHandler(),
         }),
-        maxRetries: 0,
+        maxRetries: retries,
         maxTokens: 4000,
         ...(thinks && {
           additionalModelRequestFields: { thinking: { type: 'enabled', budget_tokens: 2000 } },

@@ -1,9 +1,9 @@
 import { geminiErrorEvent, geminiErrors } from '@strata/shared/errors/gemini.ts';
 import type { Protocol } from '../../domain/protocol.ts';
-import { asNumber, asObject, asObjects, asString, parseObject } from '../read-json.ts';
+import { asNumber, parseObject } from '../read-json.ts';
 import { readPathRequest } from '../read-request.ts';
 import { geminiCodec } from './codec.ts';
-import { readErrorCodes } from './errors.ts';
+import { parseErrorBody, readErrorCodes, readRetryDelay } from './errors.ts';
 import { geminiProtocol } from './names.ts';
 import { GeminiStreamReader } from './stream-reader.ts';
 
@@ -28,8 +28,8 @@ export const gemini: Protocol = {
     reader.readChunk(body);
     return { type: 'answer', facts: reader.facts };
   },
-  readErrorCodes: body => readErrorCodes(parseObject(body) ?? {}),
-  readRetryAfterMs: readRetryDelay,
+  readErrorCodes: body => readErrorCodes(parseErrorBody(body)),
+  readRetryAfterMs: body => readRetryDelay(parseErrorBody(body)),
   openReader: () => new GeminiStreamReader(),
   codec: geminiCodec,
   counting: {
@@ -47,11 +47,3 @@ export const gemini: Protocol = {
     render: totalTokens => ({ totalTokens }),
   },
 };
-
-/** `RetryInfo.retryDelay` in the details of an error: `"12s"`. */
-function readRetryDelay(body: Buffer): number | undefined {
-  const details = asObjects(asObject(parseObject(body)?.error)?.details);
-  const delay = details.map(detail => asString(detail.retryDelay)).find(each => each !== undefined);
-  const seconds = /^(\d{1,6}(?:\.\d{1,9})?)s$/.exec(delay ?? '')?.[1];
-  return seconds === undefined ? undefined : Math.ceil(Number(seconds) * 1000);
-}

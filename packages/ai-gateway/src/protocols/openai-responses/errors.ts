@@ -11,13 +11,24 @@ export function readResponsesErrorCodes(body: JsonObject): readonly string[] {
   ) as string[]; // undefined was filtered out
 }
 
-/** The event that ends a stream of which the gateway has seen only bytes. */
-export function responsesErrorEvent(error: GatewayError): string {
-  const data = {
-    type: 'error',
-    code: error.reason,
-    message: error.publicMessage,
-    param: error.param ?? null,
+/** What the client has seen of a stream, as far as its end depends on it. */
+export interface SeenEvents {
+  /** The number of the next event: clients refuse one that has none. */
+  readonly sequence: number;
+  /** As the first event told it; agents that keep its state wait until it has failed. */
+  readonly response?: JsonObject | undefined;
+}
+
+/** The events that end a stream of which the gateway passes the bytes. */
+export function responsesErrorEvent(error: GatewayError, { sequence, response }: SeenEvents): string {
+  const { reason: code, publicMessage: message, param = null } = error;
+  const failure = { type: 'error', code, message, param, sequence_number: sequence };
+  const event = `event: error\ndata: ${JSON.stringify(failure)}\n\n`;
+  if (response === undefined) return event;
+  const failed = {
+    type: 'response.failed',
+    sequence_number: sequence + 1,
+    response: { ...response, status: 'failed', error: { code, message } },
   };
-  return `event: error\ndata: ${JSON.stringify(data)}\n\n`;
+  return `${event}event: response.failed\ndata: ${JSON.stringify(failed)}\n\n`;
 }

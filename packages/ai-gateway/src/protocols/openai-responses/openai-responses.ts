@@ -18,7 +18,7 @@ export const openaiResponses: Protocol = {
   requestHeaders: ['openai-beta'],
   requestIdHeader: 'x-request-id',
   renderError: openaiErrors,
-  renderStreamError: responsesErrorEvent,
+  renderStreamError: error => responsesErrorEvent(error, { sequence: 0 }),
   readRequest: body => ({ ...readCommonRequest(body, content), wantsStreamUsage: true }),
   writeRequest,
   readAnswer,

@@ -1,9 +1,10 @@
+import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { AnswerFacts, FrameRole, StreamReader } from '../../domain/protocol.ts';
-import { asObject, asString, parseObject } from '../read-json.ts';
-import { readResponsesErrorCodes } from './errors.ts';
+import { asNumber, asObject, asString, parseObject } from '../read-json.ts';
+import { readResponsesErrorCodes, responsesErrorEvent } from './errors.ts';
 import { readResponsesUsage } from './usage.ts';
 
 /** What begins nothing yet that a client could not do without. */
@@ -20,9 +21,15 @@ export class ResponsesStreamReader implements StreamReader {
   facts: AnswerFacts = { model: undefined, finishReason: undefined, report: undefined };
   errorCodes: readonly string[] = [];
   #hasContent = false;
+  #first: SseFrame | undefined;
+  #last: SseFrame | undefined;
 
   read(frame: SseFrame): FrameRole {
     const name = frame.name() ?? asString(parseFrame(frame).type);
+    if (name !== undefined) {
+      this.#first ??= frame;
+      this.#last = frame;
+    }
     switch (name) {
       case undefined:
         return 'preamble';
@@ -47,6 +54,13 @@ export class ResponsesStreamReader implements StreamReader {
   /** Its last event holds the whole answer, which nobody can make up. */
   missingTerminal(): undefined {
     return undefined;
+  }
+
+  /** Numbered as what came before, with the response as it began. */
+  errorEvent(error: GatewayError): string {
+    const response = this.#first && asObject(parseFrame(this.#first).response);
+    const last = this.#last && asNumber(parseFrame(this.#last).sequence_number);
+    return responsesErrorEvent(error, { sequence: last === undefined ? 0 : last + 1, response });
   }
 
   #readEnd(response: JsonObject): void {
