@@ -1,6 +1,6 @@
 import { ConfigError } from '@strata/shared/config/problem.ts';
 import { limitUnits } from '@strata/shared/limits/limit.ts';
-import { usageGroups } from '@strata/shared/money/usage-report.ts';
+import { usageGroups } from '@strata/shared/money/usage-groups.ts';
 import { Command, Option } from 'commander';
 import { exportAudit, parseMoment, verifyAudit } from './audit/command.ts';
 import { changeBudget, createBudget, deleteBudget, showBudgets } from './budgets/command.ts';

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { type MoneySchema, moneyMigrations } from '@strata/shared/money/money-schema.ts';
 import { ledgerSection } from '@strata/shared/money/money-section.ts';
 import type { LedgerEntry } from '@strata/shared/money/usage-entry.ts';
+import { type UsageGroup, usageGroups } from '@strata/shared/money/usage-groups.ts';
 import { createUsageLedger } from '@strata/shared/money/usage-ledger.ts';
-import { reportUsage, type UsageGroup, usageGroups } from '@strata/shared/money/usage-report.ts';
+import { reportUsage } from '@strata/shared/money/usage-report.ts';
 import { openSqlStore } from '@strata/shared/stores/open-sql.ts';
 import type { SqlStore } from '@strata/shared/stores/sql.ts';
 import { storeSection } from '@strata/shared/stores/store-section.ts';
@@ -56,6 +57,7 @@ function ledgerTests(
   runs: () => ReturnType<typeof modelRuns>,
 ): void {
   describe(`the usage ledger on ${name}`, () => {
+    let url: string;
     let store: SqlStore<MoneySchema>;
     const clock = createManualClock();
     const lines: string[] = [];
@@ -68,8 +70,9 @@ function ledgerTests(
 
     beforeEach(async () => {
       lines.length = 0;
+      url = await emptyDatabase();
       store = await openSqlStore<MoneySchema>({
-        url: await emptyDatabase(),
+        url,
         config: storeSection.parse({}),
         migrations: [moneyMigrations],
         clock,
@@ -227,18 +230,28 @@ function ledgerTests(
         costNanoUsd: fc.option(fc.bigInt({ min: 0n, max: 10n ** 15n }), { nil: undefined }),
       });
       const entries: LedgerEntry[] = [];
+      // Some hours, and some months: sums of hours, days and months, and what is missing at their edges.
+      const span = fc.oneof(
+        fc.record({
+          fromMs: fc.integer({ min: -80, max: 80 }).map(hour => noon + (hour * day) / 24),
+          lengthMs: fc.integer({ min: 0, max: 7 * day }),
+        }),
+        fc.record({
+          fromMs: fc.integer({ min: noon - 60 * day, max: noon }),
+          lengthMs: fc.integer({ min: 0, max: 90 * day }),
+        }),
+      );
       await fc.assert(
         fc.asyncProperty(
           fc.array(some, { maxLength: 30 }),
-          fc.record({ fromHour: fc.integer({ min: -80, max: 80 }), hours: fc.nat(160) }),
+          span,
           fc.shuffledSubarray(usageGroups, { minLength: 2 }),
-          async (more, { fromHour, hours }, together) => {
+          async (more, { fromMs, lengthMs }, together) => {
             const made = more.map(each => entry(each));
             entries.push(...made);
             for (const each of made) ledger.record(each);
             await ledger.flush();
-            const fromMs = noon + (fromHour * day) / 24;
-            const toMs = fromMs + (hours * day) / 24;
+            const toMs = fromMs + lengthMs;
             const wanted = entries.filter(
               each => each.tenant === 'acme' && each.atMs >= fromMs && each.atMs < toMs,
             );
@@ -283,6 +296,43 @@ function ledgerTests(
       ).toEqual([20n]);
       expect((await ask({ limit: 1 })).map(each => each.groups)).toEqual([['run_1', 'blue']]);
       await ledger.close();
+    });
+
+    test('sums of hours, days and months are made of what was booked before there were such sums', async () => {
+      const ledger = open();
+      for (let index = 0; index < 200; index++)
+        ledger.record(
+          entry({
+            atMs: noon - index * 9 * 3_600_000,
+            team: index % 3 === 0 ? undefined : `team-${index % 2}`,
+            principal: `user:${index % 5}`,
+            keyId: index % 4 === 0 ? undefined : `key_${index % 5}`,
+            tags: index % 3 === 0 ? [] : ['blue', `t${index % 4}`],
+            costNanoUsd: index % 7 === 0 ? undefined : BigInt(index),
+          }),
+        );
+      await ledger.close();
+      const sums = async () => {
+        const rows = await store.db.selectFrom('usage_rollups').selectAll().execute();
+        return rows.map(({ id: _, ...row }) => JSON.stringify(Object.values(row).map(String))).sort();
+      };
+      const kept = await sums();
+      await store.db
+        .deleteFrom('usage_rollups')
+        .where('kind', 'in', ['day', 'hour', 'tag-day', 'tag-hour', 'month', 'quarter', 'run-hour'])
+        .execute();
+      await sql`delete from strata_migrations where name = 'money/0008-usage-rollups-by-span'`.execute(
+        store.db,
+      );
+      const before = store;
+      store = await openSqlStore<MoneySchema>({
+        url,
+        config: storeSection.parse({}),
+        migrations: [moneyMigrations],
+        clock,
+      });
+      await before.close();
+      expect(await sums()).toEqual(kept);
     });
 
     test('groups: the dearest first, days in order, those without one last or apart', async () => {

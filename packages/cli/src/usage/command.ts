@@ -1,12 +1,8 @@
 import { isTimeZone } from '@strata/shared/money/budget-window.ts';
+import { usageCsv } from '@strata/shared/money/usage-csv.ts';
+import { type UsageFilter, type UsageGroup, usageGroups } from '@strata/shared/money/usage-groups.ts';
 import { monthBounds, monthPattern } from '@strata/shared/money/usage-month.ts';
-import {
-  reportUsage,
-  type UsageFilter,
-  type UsageGroup,
-  usageCsv,
-  usageGroups,
-} from '@strata/shared/money/usage-report.ts';
+import { reportUsage } from '@strata/shared/money/usage-report.ts';
 import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
 import { InvalidArgumentError } from 'commander';
 

@@ -1,7 +1,12 @@
 import type { MigrationSet } from '../stores/migrations.ts';
 import { type BudgetTables, budgetMigration } from './budget-schema.ts';
 import { type PriceTables, priceMigration } from './price-schema.ts';
-import { type RollupTables, rollupMigration, rollupsByKindMigration } from './rollup-schema.ts';
+import {
+  type RollupTables,
+  rollupMigration,
+  rollupsByKindMigration,
+  rollupsBySpanMigration,
+} from './rollup-schema.ts';
 
 /** Rows as they are stored. Money is nano-USD, times are milliseconds since the epoch. */
 export interface MoneySchema extends BudgetTables, RollupTables, PriceTables {
@@ -88,5 +93,6 @@ export const moneyMigrations: MigrationSet = {
     },
     { name: '0006-ledger-append-only', statements: ({ appendOnly }) => appendOnly('usage_ledger') },
     rollupsByKindMigration,
+    rollupsBySpanMigration,
   ],
 };

@@ -1,31 +1,9 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { SqlDialect, SqlStore } from '../stores/sql.ts';
 import type { MoneySchema } from './money-schema.ts';
-import { usdText } from './nano-usd.ts';
+import { type UsageFilter, type UsageGroup, usageColumns } from './usage-groups.ts';
 import { dayMs } from './usage-rollups.ts';
-
-/** By what usage can be grouped and filtered, and the column that says it. Days are UTC. */
-const columns = {
-  tenant: 'tenant',
-  team: 'team',
-  project: 'project',
-  principal: 'principal',
-  key: 'key_id',
-  gateway: 'gateway',
-  alias: 'alias',
-  provider: 'provider',
-  model: 'model',
-  tool: 'tool',
-  agent: 'agent',
-  run: 'run',
-  tag: 'tag',
-  day: 'day',
-} as const;
-
-export type UsageGroup = keyof typeof columns;
-export const usageGroups = Object.keys(columns) as UsageGroup[]; // the keys of the object above
-
-export type UsageFilter = Exclude<UsageGroup, 'day'>;
+import { grainsFor, partsOfDay, type Span, spansOf } from './usage-spans.ts';
 
 export interface UsageTotal {
   /** One for each that was asked for, in that order. Undefined: entries that belong to no run, no key and so on. Days as `YYYY-MM-DD`. */
@@ -56,17 +34,17 @@ export interface UsageQuery {
 }
 
 /**
- * What was used from one moment up to, not including, another: by day where days are asked for, then the dearest first. Whole days (UTC) are
- * read from the sums of each day, what differs at the edges from the entries. Runs and tags together have no sums: they are read from the entries,
+ * What was used from one moment up to, not including, another: by day where days are asked for, then the dearest first. What lies between is
+ * read from sums (`usage-spans.ts`), what differs at the edges from the entries. Runs and tags together have no sums: they are read from the entries,
  * a day at a time. An entry with several tags is in the group of each of them.
  */
 export async function reportUsage(store: SqlStore<MoneySchema>, query: UsageQuery): Promise<UsageTotal[]> {
-  const kind = kindOf(query);
-  if (kind === 'run and tag') return reportEachDay(store, query);
-  const parts = partsOf(query.fromMs, query.toMs).map(part =>
-    part.type === 'days'
-      ? fromRollups(store.dialect, query, kind, part)
-      : fromEntries(store.dialect, query, part, kind === 'tag'),
+  const asked = new Set<UsageGroup>([...query.by, ...(Object.keys(query.where ?? {}) as UsageFilter[])]); // the keys of the filter
+  if (asked.has('run') && asked.has('tag')) return reportEachDay(store, query);
+  const parts = spansOf(query.fromMs, query.toMs, grainsFor(asked)).map(span =>
+    span.kind === undefined
+      ? fromEntries(store.dialect, query, span, asked.has('tag'))
+      : fromRollups(store.dialect, query, span),
   );
   return (await sumUp(store, query, parts, query.limit)).map(row => toTotal(row, query.by));
 }
@@ -94,9 +72,10 @@ async function sumUp(
 /** One question a day, so that whoever else uses the store comes in between. */
 async function reportEachDay(store: SqlStore<MoneySchema>, query: UsageQuery): Promise<UsageTotal[]> {
   const totals = new Map<string, UsageTotal>();
-  for (let from = query.fromMs; from < query.toMs; ) {
-    const to = Math.min(query.toMs, (Math.floor(from / dayMs) + 1) * dayMs);
-    const part = fromEntries(store.dialect, query, { type: 'entries', from, to }, true);
+  const { firstMs, endMs } = await bookedWithin(store, query);
+  for (let from = firstMs; from < endMs; ) {
+    const to = Math.min(endMs, (Math.floor(from / dayMs) + 1) * dayMs);
+    const part = fromEntries(store.dialect, query, { from, to, sign: 1 }, true);
     for (const row of await sumUp(store, query, [part], undefined)) {
       const total = toTotal(row, query.by);
       const key = JSON.stringify(total.groups.map(group => group ?? null));
@@ -106,6 +85,18 @@ async function reportEachDay(store: SqlStore<MoneySchema>, query: UsageQuery): P
     from = to;
   }
   return [...totals.values()].sort(inOrderOf(query.by)).slice(0, query.limit);
+}
+
+/** From the first entry to the last: whoever asks for all of time does not ask about every day since 1970. */
+async function bookedWithin({ db }: SqlStore<MoneySchema>, { tenant, fromMs, toMs }: UsageQuery) {
+  const { first, last } = await db
+    .selectFrom('usage_ledger')
+    .select(({ fn }) => [fn.min('at_ms').as('first'), fn.max('at_ms').as('last')])
+    .where('at_ms', '>=', fromMs)
+    .where('at_ms', '<', toMs)
+    .$if(tenant !== undefined, each => each.where('tenant', '=', tenant ?? ''))
+    .executeTakeFirstOrThrow();
+  return { firstMs: first ?? toMs, endMs: last === null ? toMs : last + 1 };
 }
 
 function added(left: UsageTotal, right: UsageTotal): UsageTotal {
@@ -129,40 +120,6 @@ function inOrderOf(by: readonly UsageGroup[]): (left: UsageTotal, right: UsageTo
     compare(left.groups[day] ?? '', right.groups[day] ?? '') ||
     Number(right.costNanoUsd > left.costNanoUsd) - Number(right.costNanoUsd < left.costNanoUsd) ||
     compare(JSON.stringify(left.groups), JSON.stringify(right.groups));
-}
-
-/** RFC 4180, one line a group under a line of names. */
-export function usageCsv(by: readonly UsageGroup[], totals: readonly UsageTotal[]): string {
-  const lines = totals.map(total =>
-    [
-      ...total.groups.map((group = '') => csvField(group)),
-      total.attempts,
-      total.inputTokens,
-      total.outputTokens,
-      total.mediaTokens,
-      total.toolUnits,
-      usdText(total.costNanoUsd),
-      total.withoutCost,
-    ].join(','),
-  );
-  const names = [...by, ...csvColumns].join(',');
-  return `${[names, ...lines].join('\n')}\n`;
-}
-
-const csvColumns = [
-  'attempts',
-  'input_tokens',
-  'output_tokens',
-  'media_tokens',
-  'tool_units',
-  'cost_usd',
-  'attempts_without_cost',
-];
-
-/** A leading `=`, `+`, `-` or `@` would be run as a formula by spreadsheets, so it is made text. */
-function csvField(text: string): string {
-  const safe = /^[=+\-@]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 /** A column of the report for each of the groups that are asked for: `group0` and so on. */
@@ -197,72 +154,41 @@ function toTotal(row: ReportRow, by: readonly UsageGroup[]): UsageTotal {
   };
 }
 
-type Kind = 'all' | 'run' | 'tag';
-
-/** Runs are many and tags several for one entry: each has sums of its own, both together have none. */
-function kindOf({ by, where = {} }: UsageQuery): Kind | 'run and tag' {
-  const asked = new Set<UsageGroup>([...by, ...(Object.keys(where) as UsageFilter[])]); // the keys of the filter
-  if (asked.has('run') && asked.has('tag')) return 'run and tag';
-  return asked.has('tag') ? 'tag' : asked.has('run') ? 'run' : 'all';
-}
-
-/** `days`: whole days, of the sums. `entries` are added to them, `less` taken from them. */
-type Part = { readonly type: 'days' | 'entries' | 'less'; readonly from: number; readonly to: number };
-
-/**
- * Whole days, up to the midnight that is nearest to either edge: what is missing there is added, what is too much taken off. So no more
- * than half a day of entries is read at each edge, and a month of Berlin reads two hours of them.
- */
-function partsOf(fromMs: number, toMs: number): Part[] {
-  const firstDay = Math.round(fromMs / dayMs);
-  const endDay = Math.round(toMs / dayMs);
-  if (firstDay >= endDay || toMs - fromMs < dayMs / 2)
-    return fromMs < toMs ? [{ type: 'entries', from: fromMs, to: toMs }] : [];
-  return [
-    { type: 'days', from: firstDay, to: endDay },
-    ...difference(fromMs, firstDay * dayMs),
-    ...difference(endDay * dayMs, toMs),
-  ];
-}
-
-/** What lies between two moments: to be added when they are in order, to be taken off when they are not. */
-function difference(fromMs: number, toMs: number): Part[] {
-  if (fromMs === toMs) return [];
-  return fromMs < toMs
-    ? [{ type: 'entries', from: fromMs, to: toMs }]
-    : [{ type: 'less', from: toMs, to: fromMs }];
-}
-
 function fromRollups(
   dialect: SqlDialect,
   query: UsageQuery,
-  kind: Kind,
-  { from, to }: Part,
+  { kind, from, to, sign }: Span,
 ): RawBuilder<unknown> {
-  const column = (group: UsageGroup) =>
-    sql.ref(group === 'run' || group === 'tag' ? 'extra' : columns[group]);
+  const column = (group: UsageGroup) => {
+    if (group === 'day') return sql`day / ${sql.lit(partsOfDay(kind))}`;
+    return sql.ref(group === 'run' || group === 'tag' ? 'extra' : usageColumns[group]);
+  };
+  const signed = (sum: RawBuilder<unknown>) => sql`${sql.lit(sign)} * (${sum})`;
   return sql`
-    select ${grouped(query.by, column)}, requests, input + cache_read + cache_write + cache_write_1h as input,
-      output + reasoning as output, audio + image as media, tool_units, cost_nano_usd, without_cost
+    select ${grouped(query.by, column)}, ${signed(sql`requests`)} as requests,
+      ${signed(sql`input + cache_read + cache_write + cache_write_1h`)} as input,
+      ${signed(sql`output + reasoning`)} as output, ${signed(sql`audio + image`)} as media,
+      ${signed(sql`tool_units`)} as tool_units, ${signed(sql`cost_nano_usd`)} as cost_nano_usd,
+      ${signed(sql`without_cost`)} as without_cost
     from usage_rollups where kind = ${kind} and day >= ${from} and day < ${to} ${conditions(dialect, query, column)}`;
 }
 
 function fromEntries(
   dialect: SqlDialect,
   query: UsageQuery,
-  { type, from, to }: Part,
+  { from, to, sign: signum }: Span,
   hasTags: boolean,
 ): RawBuilder<unknown> {
   const column = (group: UsageGroup): RawBuilder<unknown> => {
     if (group === 'day') return sql`at_ms / ${sql.lit(dayMs)}`;
     if (group === 'tag') return sql`tag.value`;
-    return sql`coalesce(${sql.ref(group === 'run' ? 'run_id' : columns[group])}, '')`;
+    return sql`coalesce(${sql.ref(group === 'run' ? 'run_id' : usageColumns[group])}, '')`;
   };
   const tags =
     dialect === 'sqlite'
       ? sql`, json_each(coalesce(tags, '[""]')) as tag`
       : sql`, json_array_elements_text(coalesce(tags, '[""]')::json) as tag (value)`;
-  const sign = sql.lit(type === 'less' ? -1 : 1);
+  const sign = sql.lit(signum);
   return sql`
     select ${grouped(query.by, column)}, ${sign} as requests,
       ${sign} * coalesce(input + cache_read + cache_write + cache_write_1h, 0) as input,

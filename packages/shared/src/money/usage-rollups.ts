@@ -1,12 +1,14 @@
 import { hash } from 'node:crypto';
 import type { Transaction } from 'kysely';
 import type { MoneySchema } from './money-schema.ts';
-import type { RollupTables } from './rollup-schema.ts';
+import { callNames, personNames, type RollupKind, type RollupTables } from './rollup-schema.ts';
 import { audioOf, imageOf, type LedgerEntry } from './usage-entry.ts';
 
 type RollupRow = RollupTables['usage_rollups'];
 
-export const dayMs = 86_400_000;
+export const hourMs = 3_600_000;
+export const quarterMs = 6 * hourMs;
+export const dayMs = 24 * hourMs;
 /** 27 columns a row: below the 32,766 parameters that SQLite takes. */
 const maxRows = 1000;
 
@@ -26,8 +28,8 @@ const sums = [
 ] as const satisfies readonly (keyof RollupRow)[];
 
 /**
- * Adds entries to the sums of their day, in the transaction that stores them. So a question about a month reads some thousand sums instead of
- * millions of entries, and the two never differ.
+ * Adds entries to the sums of their hour, quarter of a day, day and month, in the transaction that stores them. So a question about a month reads some thousand
+ * sums instead of millions of entries, and the two never differ.
  */
 export async function addToRollups(
   transaction: Transaction<MoneySchema>,
@@ -57,11 +59,31 @@ export async function addToRollups(
 export function rollUp(entries: readonly LedgerEntry[]): RollupRow[] {
   const rows = new Map<string, RollupRow>();
   for (const { entry, own } of alike(entries)) {
-    add(rows, placeOf(entry, 'all', ''), own);
-    add(rows, placeOf(entry, 'run', entry.runId ?? ''), own);
-    for (const tag of entry.tags?.length ? entry.tags : ['']) add(rows, placeOf(entry, 'tag', tag), own);
+    const hour = Math.floor(entry.atMs / hourMs);
+    const day = Math.floor(entry.atMs / dayMs);
+    const names = namesOf(entry);
+    const shared = { ...names, ...noPerson };
+    const place = (kind: RollupKind, start: number, of: Names, extra = '') =>
+      add(rows, { day: start, kind, ...of, extra }, own);
+    place('all', day, names);
+    place('month', startOfMonth(day), names);
+    place('quarter', Math.floor(entry.atMs / quarterMs), names);
+    place('day', day, shared);
+    place('hour', hour, shared);
+    place('run', day, names, entry.runId);
+    place('run-hour', hour, { ...names, ...noCall }, entry.runId);
+    for (const tag of entry.tags?.length ? entry.tags : ['']) {
+      place('tag', day, names, tag);
+      place('tag-day', day, shared, tag);
+      place('tag-hour', hour, shared, tag);
+    }
   }
   return [...rows.values()].sort((left, right) => (left.id < right.id ? -1 : 1));
+}
+
+/** The first day of the month (UTC) that a day is in; both are days since the epoch. */
+export function startOfMonth(day: number): number {
+  return day - new Date(day * dayMs).getUTCDate() + 1;
 }
 
 interface Alike {
@@ -74,7 +96,8 @@ interface Alike {
 function alike(entries: readonly LedgerEntry[]): Iterable<Alike> {
   const groups = new Map<string, Alike>();
   for (const entry of entries) {
-    const key = JSON.stringify([Object.values(placeOf(entry, '', entry.runId ?? '')), entry.tags]);
+    const hour = Math.floor(entry.atMs / hourMs);
+    const key = JSON.stringify([hour, Object.values(namesOf(entry)), entry.runId, entry.tags]);
     const known = groups.get(key);
     if (known === undefined) groups.set(key, { entry, own: sumsOf(entry) });
     else addTo(known.own, sumsOf(entry));
@@ -83,12 +106,16 @@ function alike(entries: readonly LedgerEntry[]): Iterable<Alike> {
 }
 
 type Sums = ReturnType<typeof sumsOf>;
-type Place = ReturnType<typeof placeOf>;
+type Names = Readonly<Record<keyof ReturnType<typeof namesOf>, string>>;
+type Place = Omit<RollupRow, 'id' | keyof Sums>;
 
-function placeOf(entry: LedgerEntry, kind: string, extra: string) {
+const blank = <Name extends string>(list: readonly Name[]) =>
+  Object.fromEntries(list.map(name => [name, ''])) as Record<Name, ''>; // those of the list
+const noPerson = blank(personNames);
+const noCall = blank(callNames);
+
+function namesOf(entry: LedgerEntry) {
   return {
-    day: Math.floor(entry.atMs / dayMs),
-    kind,
     tenant: entry.tenant,
     team: entry.team ?? '',
     project: entry.project ?? '',
@@ -100,7 +127,6 @@ function placeOf(entry: LedgerEntry, kind: string, extra: string) {
     model: entry.model,
     tool: entry.tool ?? '',
     agent: entry.agent ?? '',
-    extra,
   };
 }
 

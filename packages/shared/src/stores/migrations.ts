@@ -18,6 +18,10 @@ export interface ColumnTypes {
   readonly serialKey: string;
   /** What follows the closing parenthesis of `create table`. */
   readonly tableOptions: string;
+  /** Of a day since the epoch, the first of its month. Both UTC. */
+  monthOfDay(day: string): string;
+  /** A row for each string of a JSON list, in its column `value`. */
+  jsonElements(list: string, name: string): string;
   /** Statements after which the engine refuses to change or remove rows of the table. */
   appendOnly(table: string): readonly string[];
 }
@@ -31,6 +35,8 @@ const columnTypes: Readonly<Record<SqlDialect, ColumnTypes>> = {
     bytes: 'blob',
     serialKey: 'integer primary key autoincrement',
     tableOptions: 'strict',
+    monthOfDay: day => `unixepoch(${day} * 86400, 'unixepoch', 'start of month') / 86400`,
+    jsonElements: (list, name) => `json_each(${list}) as ${name}`,
     appendOnly: table =>
       ['update', 'delete'].map(
         change =>
@@ -45,6 +51,9 @@ const columnTypes: Readonly<Record<SqlDialect, ColumnTypes>> = {
     bytes: 'bytea',
     serialKey: 'bigint generated always as identity primary key',
     tableOptions: '',
+    monthOfDay: day =>
+      `extract(epoch from date_trunc('month', to_timestamp(${day} * 86400), 'UTC'))::bigint / 86400`,
+    jsonElements: (list, name) => `json_array_elements_text((${list})::json) as ${name} (value)`,
     appendOnly: table => [
       `create function ${table}_is_append_only() returns trigger language plpgsql as $$ begin raise exception '${table} is append-only' using errcode = 'restrict_violation'; end $$`,
       `create trigger ${table}_refuses_change before update or delete on ${table} for each row execute function ${table}_is_append_only()`,

@@ -12,6 +12,8 @@ import { commitUnknown } from './store-errors.ts';
 const maxPreparedStatements = 200;
 const maxBusyWaitMs = 4;
 const walSizeLimitBytes = 64 * 1024 * 1024;
+/** Of a reader: reports visit many pages, some of them again and again. Taken only as far as it is used. */
+const readerCacheKib = 32 * 1024;
 
 interface Prepared {
   readonly statement: StatementSync;
@@ -45,7 +47,8 @@ export class SqliteDatabase {
     const opened = new SqliteDatabase(database, busyTimeoutMs);
     try {
       await opened.#patiently(() => database.exec('pragma trusted_schema = off'));
-      if (!readOnly) {
+      if (readOnly) database.exec(`pragma cache_size = -${readerCacheKib}`);
+      else {
         // To become a write-ahead log takes the whole file for a moment: of several first starters, some must wait.
         await opened.#patiently(() => database.exec('pragma journal_mode = wal'));
         database.exec(`pragma synchronous = normal; pragma journal_size_limit = ${walSizeLimitBytes}`);

@@ -9,7 +9,7 @@ import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
 export const volumeStartMs = Date.UTC(2026, 8, 1);
 export const volumeDays = 61;
 const peopleOfTeam = 40;
-/** Of a hundred entries, so many are calls of an agent's run. A run makes about twenty. */
+/** Of a hundred entries, so many are calls of an agent's run. A run is somebody's, makes about twenty and uses two models. */
 const inRuns = 20;
 const callsOfRun = 20;
 
@@ -26,12 +26,14 @@ const models = [
 export function* entriesOfDay(day: number, count: number): Generator<LedgerEntry> {
   const random = seededRandom(20261127 + day);
   const below = (limit: number) => Math.floor(random() * limit);
-  const pick = <Item>(items: readonly Item[]): Item => items[below(items.length)] as Item; // never empty
+  const at = <Item>(items: readonly Item[], index: number): Item => items[index % items.length] as Item; // never empty
+  const pick = <Item>(items: readonly Item[]): Item => at(items, below(items.length));
   for (let index = 0; index < count; index++) {
-    const team = pick(teams);
-    const [provider, model] = pick(models);
-    const person = below(peopleOfTeam);
+    const run = Math.floor((index * inRuns) / (100 * callsOfRun));
     const isOfRun = below(100) < inRuns;
+    const team = isOfRun ? at(teams, run) : pick(teams);
+    const [provider, model] = isOfRun ? at(models, run + below(2)) : pick(models);
+    const person = isOfRun ? run % peopleOfTeam : below(peopleOfTeam);
     yield {
       id: `att_${String(day).padStart(4, '0')}${String(index).padStart(9, '0')}`, // ids sort by time, as real ones do
       atMs: volumeStartMs + day * dayMs + Math.floor((index * dayMs) / count),
@@ -43,7 +45,7 @@ export function* entriesOfDay(day: number, count: number): Generator<LedgerEntry
       principal: `user:${team}-${person}`,
       keyId: `key_${team}_${person}`,
       tags: pick(tagLists),
-      runId: isOfRun ? `run_${day}_${Math.floor((index * inRuns) / (100 * callsOfRun))}` : undefined,
+      runId: isOfRun ? `run_${day}_${run}` : undefined,
       taskId: isOfRun ? `task_${index}` : undefined,
       alias: 'chat',
       provider,
