@@ -212,6 +212,17 @@ test.each(['1.1.0', '1.0.4', '0.8', '2.0.0', 1, null])('of the language %j no do
   expect(found).toEqual({ '/document/dsl': expect.stringContaining("'1.0.3'") });
 });
 
+test('what is missing is said to be missing', async () => {
+  const found = await mistakesOf([
+    { t: { call: 'human', with: { title: 'Sure?' } } },
+    { u: { call: 'llm' } },
+  ]);
+  expect(found).toMatchObject({
+    '/do/0/t/with/deadline': 'It is missing.',
+    '/do/1/u/with': 'It is missing.',
+  });
+});
+
 test('the grammar of the specification has the last word', async () => {
   const found = await mistakesOf([{ t: { set: { a: 1 }, metadata: 'text' } }]);
   expect(Object.values(found).join()).toContain('Not valid by the specification');

@@ -1,6 +1,7 @@
 import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { afterEach, expect, test } from 'vitest';
 import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
+import { startFarEnd } from './support/http-far-end.ts';
 import { openTestPostgres } from './support/postgres-journal.ts';
 
 /** People decide, over HTTP, about runs that wait for them. */
@@ -232,7 +233,65 @@ test('nobody is asked about a run that was cancelled', async () => {
   await gateway.call('POST', `/v1/runs/${run}:cancel`, { body: {} });
   await ended(gateway, run);
   expect((await gateway.call('GET', '/v1/approvals', { key: lead })).body.approvals).toEqual([]);
+  const verdict = { decision: 'approved', digest: asked.digest };
+  const late = await decide(gateway, asked.id, verdict, lead);
+  expect([late.status, late.body.reason]).toEqual([409, 'approval_not_awaited']);
   expect((await gateway.call('GET', `/v1/approvals/${asked.id}`, { key: lead })).body.status).toBe('void');
+});
+
+test('nor is a decision taken that a run which goes on does not wait for any more', async () => {
+  const gateway = await start();
+  const lead = await gateway.deps.createKey({ principal: 'lead' });
+  const [ask] = refund().do as Record<string, unknown>[];
+  const definition = definitionOf([
+    {
+      race: {
+        fork: {
+          compete: true,
+          branches: [ask, { hear: { listen: { to: { one: { with: { type: 'go' } } } } } }],
+        },
+      },
+    },
+    { more: { wait: 'PT1H' } },
+  ]);
+  const run = await submit(gateway, definition);
+  const asked = await question(gateway, lead);
+  expect((await gateway.call('GET', `/v1/approvals/${asked.id}`, { key: lead })).body.status).toBe('pending');
+  await gateway.call('POST', `/v1/runs/${run}/signals/go`, { body: {} });
+  const path = `/v1/runs/${run}/events?types=task-completed`;
+  const stream = await fetch(gateway.url + path, {
+    headers: { authorization: `Bearer ${gateway.deps.userKey}` },
+  });
+  for await (const chunk of stream.body ?? []) if (Buffer.from(chunk).includes('/do/0/race"')) break;
+  const late = await decide(gateway, asked.id, { decision: 'approved', digest: asked.digest }, lead);
+  expect([late.status, late.body.reason]).toEqual([409, 'approval_not_awaited']);
+  expect((await gateway.call('GET', `/v1/approvals/${asked.id}`, { key: lead })).body.status).toBe('void');
+});
+
+test('a question is asked on when the run that had failed beside it is taken up again', async () => {
+  const answers = [400, 200];
+  const farEnd = await startFarEnd(
+    (_request, response) => void response.writeHead(answers.shift() ?? 200).end(),
+  );
+  opened.push(farEnd);
+  const gateway = await start();
+  const lead = await gateway.deps.createKey({ principal: 'lead' });
+  const [ask] = refund().do as Record<string, unknown>[];
+  const book = { call: 'http', with: { method: 'post', endpoint: farEnd.url } };
+  const hear = { listen: { to: { one: { with: { type: 'go' } } } } };
+  const definition = definitionOf([
+    { both: { fork: { branches: [ask, { list: { do: [{ hear }, { book }] } }] } } },
+  ]);
+  const run = await submit(gateway, definition);
+  const asked = await question(gateway, lead);
+  await gateway.call('POST', `/v1/runs/${run}/signals/go`, { body: {} });
+  expect(await ended(gateway, run)).toMatchObject({ status: 'failed' });
+  expect((await gateway.call('GET', '/v1/approvals', { key: lead })).body.approvals).toEqual([]);
+  await gateway.call('POST', `/v1/runs/${run}:retry`, { body: {} });
+  expect(await question(gateway, lead)).toMatchObject({ id: asked.id, status: 'pending' });
+  const made = await decide(gateway, asked.id, { decision: 'approved', digest: asked.digest }, lead);
+  expect(made.status, JSON.stringify(made.body)).toBe(200);
+  expect(await ended(gateway, run)).toMatchObject({ status: 'completed' });
 });
 
 test.each(Object.keys(stores))(

@@ -52,7 +52,7 @@ export interface Approvals {
   /** Adds assignees to one that is pending. */
   escalate(id: string, to: readonly string[]): Promise<void>;
   /** Ends one that is pending; gives how it had ended when it was not. */
-  end(id: string, status: 'expired' | 'void'): Promise<ApprovalStatus>;
+  end(id: string, status: 'expired'): Promise<ApprovalStatus>;
   /** Writes the decision and its audit entry in one transaction; false when it was not pending any more. */
   decide(approval: Approval, decision: ApprovalDecision, caller: Caller): Promise<boolean>;
   /** The run has the decision. */
@@ -67,6 +67,9 @@ export interface Approvals {
   /** Decisions that their runs do not have yet. */
   undelivered(olderThanMs: number): Promise<Approval[]>;
 }
+
+/** The call of a task that puts its question. */
+export const askCall = 'ask';
 
 /** Signals of this name carry decisions; nobody else may send them. */
 export const decisionSignal = 'strata.approval';

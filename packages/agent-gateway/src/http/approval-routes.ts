@@ -1,8 +1,8 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
-import { type Approval, isAssigned } from '../domain/approval.ts';
-import { terminalStatuses } from '../domain/run-state.ts';
+import { type Approval, type ApprovalStatus, isAssigned } from '../domain/approval.ts';
+import { isRunOpen, standingOf } from '../pipeline/approval-standing.ts';
 import { type ApprovalDeps, approvalNotFound, decideApproval } from '../pipeline/decide-approval.ts';
 import { checkFields, readFields } from './read-body.ts';
 
@@ -30,7 +30,7 @@ const decideVerb = ':decide';
 
 /** `/v1/approvals`: the inbox of those who are asked, and `:decide`. */
 export function addApprovalRoutes(app: FastifyInstance, deps: ApprovalDeps): void {
-  const { approvals, clock } = deps;
+  const { approvals, journal, clock } = deps;
 
   app.get('/v1/approvals', { config: caller }, async request => {
     const { tenant } = request.caller;
@@ -38,9 +38,11 @@ export function addApprovalRoutes(app: FastifyInstance, deps: ApprovalDeps): voi
     const page = await approvals.list({ tenant, status, after: cursor, limit });
     const last = page.length === limit ? page.at(-1) : undefined;
     const mine = page.filter(each => isAssigned(each, request.caller));
-    const open = await Promise.all(mine.map(each => isOpen(each, deps)));
+    const open = await Promise.all(mine.map(each => each.status !== 'pending' || isRunOpen(each, journal)));
     return {
-      approvals: mine.filter((_, index) => open[index]).map(each => show(each, clock.now())),
+      approvals: mine
+        .filter((_, index) => open[index])
+        .map(each => show(each, isLate(each, clock.now()) ? 'expired' : each.status)),
       ...(last !== undefined && { next_cursor: last.id }),
     };
   });
@@ -48,7 +50,7 @@ export function addApprovalRoutes(app: FastifyInstance, deps: ApprovalDeps): voi
   app.get<WithId>('/v1/approvals/:id', { config: caller }, async request => {
     const approval = await approvals.get(request.caller.tenant, request.params.id);
     if (approval === undefined || !isAssigned(approval, request.caller)) throw approvalNotFound();
-    return show(approval, clock.now());
+    return show(approval, await standingOf(approval, deps));
   });
 
   app.post<WithId>('/v1/approvals/:id', { config: caller }, async request => {
@@ -63,26 +65,18 @@ export function addApprovalRoutes(app: FastifyInstance, deps: ApprovalDeps): voi
       { id: id.slice(0, -decideVerb.length), verdict: { ...verdict, comment, data }, caller: request.caller },
       deps,
     );
-    return show(decided, clock.now());
+    return show(decided, decided.status);
   });
 }
 
-/** Nobody is asked about a run that has ended. */
-async function isOpen(approval: Approval, { approvals, journal }: ApprovalDeps): Promise<boolean> {
-  if (approval.status !== 'pending') return true;
-  const run = await journal.getRun(approval.tenant, approval.runId);
-  if (run !== undefined && !terminalStatuses.has(run.status)) return true;
-  // Where it is imported it is asked again, perhaps here.
-  if (run?.status !== 'moved') await approvals.end(approval.id, 'void');
-  return false;
-}
+const isLate = ({ status, deadlineAtMs }: Approval, nowMs: number) =>
+  status === 'pending' && deadlineAtMs <= nowMs;
 
-function show(approval: Approval, nowMs: number) {
+function show(approval: Approval, status: ApprovalStatus) {
   const { decision, deadlineAtMs } = approval;
-  const isLate = approval.status === 'pending' && deadlineAtMs <= nowMs;
   return {
     id: approval.id,
-    status: isLate ? 'expired' : approval.status,
+    status,
     title: approval.title,
     description: approval.description,
     content: approval.content,

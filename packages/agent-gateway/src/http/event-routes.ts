@@ -1,4 +1,5 @@
 import { openEventStream } from '@strata/shared/http/event-stream.ts';
+import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import type { RunEvent } from '../domain/run-events.ts';
@@ -11,11 +12,11 @@ import { showRecord } from './run-view.ts';
 
 export const eventStreamQuery = z.strictObject({
   after: z.coerce.number().int().min(0).optional(),
-  /** Types to be sent, joined by commas; all of them when absent. */
+  /** Globs over the types to be sent, joined by commas; all of them when absent. */
   types: z
     .string()
     .max(1000)
-    .transform(text => new Set(text.split(',')))
+    .transform(text => text.split(','))
     .optional(),
 });
 const pageSize = 200;
@@ -59,7 +60,7 @@ function readPosition(request: FastifyRequest): number {
 async function stream(
   request: FastifyRequest,
   reply: FastifyReply,
-  { runId, after, types }: { runId: string; after: number; types: ReadonlySet<string> | undefined },
+  { runId, after, types }: { runId: string; after: number; types: readonly string[] | undefined },
   { journal, clock, isDraining }: ApiDeps,
 ): Promise<void> {
   const events = openEventStream(request, reply);
@@ -76,7 +77,7 @@ async function stream(
       for (const record of page) {
         const { type } = record.event;
         position = record.seq;
-        if (types === undefined || types.has(type)) {
+        if (types === undefined || matchesScope(types, type)) {
           await events.event({
             event: type,
             id: String(record.seq),

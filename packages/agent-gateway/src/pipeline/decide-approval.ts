@@ -11,6 +11,7 @@ import {
 } from '../domain/approval.ts';
 import { type DataSchemas, firstProblem } from '../domain/data-schemas.ts';
 import type { Journal } from '../domain/journal.ts';
+import { standingOf } from './approval-standing.ts';
 
 export interface ApprovalDeps {
   readonly approvals: Approvals;
@@ -32,7 +33,7 @@ export interface Verdict {
  * Decides once, about exactly what was shown, and tells the run. The decision is on disk before the run hears of it; should this process
  * die in between, `redeliver` tells it.
  *
- * @throws GatewayError not_found (`approval_not_found`), conflict (`approval_content_differs`, `approval_decided`, `run_ended`),
+ * @throws GatewayError not_found (`approval_not_found`), conflict (`approval_content_differs`, `approval_decided`, `approval_not_awaited`, `run_ended`),
  *   invalid_request (`data_invalid`).
  */
 export async function decideApproval(
@@ -52,7 +53,9 @@ export async function decideApproval(
       },
     );
   }
-  if (approval.status !== 'pending' || approval.deadlineAtMs <= clock.now()) throw alreadyDecided();
+  const standing = await standingOf(approval, deps);
+  if (standing === 'void') throw nobodyWaits();
+  if (standing !== 'pending') throw alreadyDecided();
   await requireForm(approval, verdict, deps);
   const { decision, comment, data } = verdict;
   const made: ApprovalDecision = { decision, comment, data, by: caller.principal, atMs: clock.now() };
@@ -108,6 +111,12 @@ async function requireForm(
 
 export function approvalNotFound(): GatewayError {
   return new GatewayError('not_found', 'There is no such approval.', { reason: 'approval_not_found' });
+}
+
+function nobodyWaits(): GatewayError {
+  return new GatewayError('conflict', 'Nobody waits for this decision any more.', {
+    reason: 'approval_not_awaited',
+  });
 }
 
 function alreadyDecided(): GatewayError {

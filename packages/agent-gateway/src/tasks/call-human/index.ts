@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { type DecisionSignal, decisionSignal } from '../../domain/approval.ts';
+import { askCall, type DecisionSignal, decisionSignal } from '../../domain/approval.ts';
 import { evaluateDuration } from '../../domain/duration.ts';
 import { runError } from '../../domain/run-error.ts';
 import type { ReceivedEvent } from '../../domain/run-events.ts';
@@ -95,10 +95,10 @@ export const callHumanTask = defineTask<Options | undefined, Arguments>({
     const { deadlineMs, escalateAfterMs, ...question } = view.arguments;
     const deadlineAtMs = startedAtMs + msOf(options.deadline, deadlineMs);
     const escalateAtMs = options.escalation && startedAtMs + msOf(options.escalation.after, escalateAfterMs);
-    const asked = calls.get('ask');
+    const asked = calls.get(askCall);
     if (asked?.status === 'failed') return { type: 'fail', error: asked.error };
     if (asked?.status !== 'completed')
-      return callOnce('ask', question.title, {
+      return callOnce(askCall, question.title, {
         type: 'ask',
         ...question,
         form: options.form ?? null,
