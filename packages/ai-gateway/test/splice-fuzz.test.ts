@@ -1,11 +1,12 @@
 import { isUtf8 } from 'node:buffer';
+import { JsonScanError } from '@strata/shared/json/scan-problem.ts';
+import { splice } from '@strata/shared/json/splice.ts';
 import { mutate } from '@strata/shared/testing/mutate.ts';
 import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
 import { sized } from '@strata/shared/testing/size.ts';
 import { expect, test } from 'vitest';
 import { scanObject } from '../src/domain/json-scan.ts';
-import { JsonScanError } from '../src/domain/json-scanner.ts';
-import { setMember, splice } from '../src/domain/json-splice.ts';
+import { setMember } from '../src/domain/json-splice.ts';
 
 const inputs = sized({ ci: 1_000_000, soak: 10_000_000 });
 

@@ -1,9 +1,12 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { type Span, stringAt } from '@strata/shared/json/json-text.ts';
+import { JsonScanError } from '@strata/shared/json/scan-problem.ts';
+import { type Edit, splice } from '@strata/shared/json/splice.ts';
 import type { PriceList } from '@strata/shared/money/price.ts';
 import { worstCaseCost } from '@strata/shared/money/worst-case.ts';
-import { lastMember, scanObject, stringAt } from './json-scan.ts';
-import { JsonScanError, type ScannedObject, type Span } from './json-scanner.ts';
-import { type Edit, setMember, splice } from './json-splice.ts';
+import type { ScannedObject } from './json-scan.ts';
+import { lastMember, scanObject } from './json-scan.ts';
+import { setMember } from './json-splice.ts';
 import { tokenBounds } from './spending.ts';
 
 /** Where the requests of a batch for one alias go. */

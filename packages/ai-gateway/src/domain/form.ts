@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Span } from './json-scanner.ts';
-import { type Edit, splice } from './json-splice.ts';
+import type { Span } from '@strata/shared/json/json-text.ts';
+import { type Edit, splice } from '@strata/shared/json/splice.ts';
 import type { Spool } from './spool.ts';
 
 /** One part of a form. */

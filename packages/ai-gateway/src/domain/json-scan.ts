@@ -1,16 +1,39 @@
-import {
-  decodeString,
-  defaultScanLimits,
-  type ScanLimits,
-  type ScannedObject,
-  Scanner,
-  type Span,
-} from './json-scanner.ts';
+import { JsonReader } from '@strata/shared/json/json-reader.ts';
+import { decodeString, type Span } from '@strata/shared/json/json-text.ts';
+import { JsonScanError, type ScanLimits } from '@strata/shared/json/scan-problem.ts';
+
+/**
+ * Where the members of the outermost object lie and nothing else. A body of 20 MB is passed over once, without a string
+ * being made of it, and can then be changed in place (AI-2).
+ */
+
+/** One member of the outermost object. Keys may occur more than once; then each occurrence is here, in order. */
+export interface Member {
+  readonly key: string;
+  readonly value: Span;
+}
+
+export interface ScannedObject {
+  readonly members: readonly Member[];
+  /** Offset just after the `{`. */
+  readonly inside: number;
+}
+
+const bodyScanLimits: ScanLimits = { maxDepth: 64, maxNodes: 500_000 };
 
 /** Scans a whole document that must be an object. Accepts exactly what `JSON.parse` accepts. @throws JsonScanError */
-export function scanObject(bytes: Buffer, limits: ScanLimits = defaultScanLimits): ScannedObject {
-  const scanner = new Scanner(bytes, limits);
-  return scanner.readDocument();
+export function scanObject(bytes: Buffer, limits = bodyScanLimits): ScannedObject {
+  const reader = new JsonReader(bytes, 0, bytes.length, limits);
+  if (!reader.isAtObject())
+    throw new JsonScanError('not-an-object', reader.at, 'The body is not a JSON object.');
+  const inside = reader.at + 1;
+  const members: Member[] = [];
+  reader.readObject((keyStart, keyEnd) => {
+    const value = { start: reader.skipValue(), end: reader.at };
+    members.push({ key: decodeString(bytes, keyStart, keyEnd), value });
+  });
+  reader.expectEnd();
+  return { members, inside };
 }
 
 /**
@@ -18,14 +41,17 @@ export function scanObject(bytes: Buffer, limits: ScanLimits = defaultScanLimits
  * that hold options; never for messages.
  */
 export function visitKeys(bytes: Buffer, value: Span, visit: (key: string) => void): void {
-  const scanner = new Scanner(bytes, defaultScanLimits);
-  scanner.visitKeys(value, visit);
-}
-
-/** The text, when the value is a string. */
-export function stringAt(bytes: Buffer, value: Span | undefined): string | undefined {
-  if (value === undefined || bytes[value.start] !== 0x22) return undefined;
-  return decodeString(bytes, value.start, value.end);
+  const reader = new JsonReader(bytes, value.start, value.end, bodyScanLimits);
+  const walk = (): void => {
+    if (reader.isAtArray()) reader.readArray(walk);
+    else if (reader.isAtObject())
+      reader.readObject((keyStart, keyEnd) => {
+        visit(decodeString(bytes, keyStart, keyEnd));
+        walk();
+      });
+    else reader.skipValue();
+  };
+  walk();
 }
 
 /** The parsed value. The span must come from a scan of the same bytes. */

@@ -1,8 +1,10 @@
+import { stringAt } from '@strata/shared/json/json-text.ts';
+import { JsonScanError } from '@strata/shared/json/scan-problem.ts';
+import { splice } from '@strata/shared/json/splice.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { lastMember, scanObject, stringAt, visitKeys } from './json-scan.ts';
-import { JsonScanError } from './json-scanner.ts';
-import { setMember, splice } from './json-splice.ts';
+import { lastMember, scanObject, visitKeys } from './json-scan.ts';
+import { setMember } from './json-splice.ts';
 
 function replaceModel(text: string, model: string): string {
   const bytes = Buffer.from(text);

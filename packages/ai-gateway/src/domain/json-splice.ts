@@ -1,24 +1,6 @@
-import type { ScannedObject, Span } from './json-scanner.ts';
-
-/** Replaces the bytes of a span. An empty span inserts. */
-export interface Edit extends Span {
-  readonly text: string;
-}
-
-/** Applies edits to a copy; every other byte stays as it was. The edits may come in any order and must not overlap. */
-export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
-  if (edits.length === 0) return bytes;
-  const ordered = edits.length === 1 ? edits : [...edits].sort((a, b) => a.start - b.start || a.end - b.end);
-  const parts: Buffer[] = [];
-  let at = 0;
-  for (const edit of ordered) {
-    if (edit.start < at) throw new RangeError('Edits overlap');
-    parts.push(bytes.subarray(at, edit.start), Buffer.from(edit.text));
-    at = edit.end;
-  }
-  parts.push(bytes.subarray(at));
-  return Buffer.concat(parts);
-}
+import type { Span } from '@strata/shared/json/json-text.ts';
+import type { Edit } from '@strata/shared/json/splice.ts';
+import type { ScannedObject } from './json-scan.ts';
 
 /**
  * The edits that make a member of the outermost object read `json`. Every occurrence of the key is replaced, so that a

@@ -5,7 +5,7 @@ import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { Codec } from './codec.ts';
 import type { Form, StreamedBody } from './form.ts';
-import type { ScannedObject } from './json-scanner.ts';
+import type { ScannedObject } from './json-scan.ts';
 import type { TokenCounting } from './token-count.ts';
 
 /** A client's request: its bytes, where its outermost members lie, and the few facts the gateway acts on. */

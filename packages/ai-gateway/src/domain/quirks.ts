@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
+import { splice } from '@strata/shared/json/splice.ts';
 import type { JsonObject } from './json-object.ts';
 import { lastMember, scanObject, valueAt } from './json-scan.ts';
-import { removeMembers, renameMembers, setMember, splice } from './json-splice.ts';
+import { removeMembers, renameMembers, setMember } from './json-splice.ts';
 import type { Losses } from './losses.ts';
 import type { ModelRequest } from './protocol.ts';
 

@@ -1,4 +1,4 @@
-import type { Span } from './json-scanner.ts';
+import type { Span } from '@strata/shared/json/json-text.ts';
 
 /** Bytes of any number that are kept for the time of one request, and take little memory. */
 export interface Spool {

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { ScannedObject } from './json-scan.ts';
 import { visitKeys } from './json-scan.ts';
-import type { ScannedObject } from './json-scanner.ts';
 
 /**
  * Where a request goes is decided by the configuration alone (A1). Nothing here reads these names to route by them; a request

@@ -1,7 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { lastMember, scanObject, stringAt } from '../domain/json-scan.ts';
-import { JsonScanError, type ScannedObject, type ScanProblem, type Span } from '../domain/json-scanner.ts';
+import { type Span, stringAt } from '@strata/shared/json/json-text.ts';
+import { JsonScanError, type ScanProblem } from '@strata/shared/json/scan-problem.ts';
+import type { ScannedObject } from '../domain/json-scan.ts';
+import { lastMember, scanObject } from '../domain/json-scan.ts';
 import type { ModelRequest, PathRequest } from '../domain/protocol.ts';
 import { refuseUpstreamOverrides } from '../domain/upstream-overrides.ts';
 
@@ -69,19 +71,17 @@ function scanBody(body: Buffer): ScannedObject {
     return scanObject(body);
   } catch (error) {
     if (!(error instanceof JsonScanError)) throw error;
-    throw scanRefusal(error.problem, error);
+    throw new GatewayError('invalid_request', error.message, {
+      reason: scanReasons[error.problem],
+      cause: error,
+    });
   }
 }
 
-function scanRefusal(problem: ScanProblem, cause: JsonScanError): GatewayError {
-  const { message } = cause;
-  switch (problem) {
-    case 'too-deep':
-      return new GatewayError('invalid_request', message, { reason: 'json_too_deep', cause });
-    case 'too-many-values':
-      return new GatewayError('invalid_request', message, { reason: 'json_too_many_nodes', cause });
-    case 'not-an-object':
-    case 'syntax':
-      return new GatewayError('invalid_request', message, { reason: 'json_syntax', cause });
-  }
-}
+const scanReasons: Readonly<Record<ScanProblem, string>> = {
+  syntax: 'json_syntax',
+  'not-an-object': 'json_syntax',
+  'ambiguous-key': 'json_syntax',
+  'too-deep': 'json_too_deep',
+  'too-many-values': 'json_too_many_nodes',
+};

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId } from '@strata/shared/ids.ts';
-import type { Span } from '../domain/json-scanner.ts';
+import type { Span } from '@strata/shared/json/json-text.ts';
 import type { OpenSpool, Spool } from '../domain/spool.ts';
 
 const maxMemoryBytes = 256 * 1024;

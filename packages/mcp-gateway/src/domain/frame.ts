@@ -1,14 +1,10 @@
+import type { Span } from '@strata/shared/json/json-text.ts';
+
 /**
  * One JSON-RPC 2.0 message, as the bytes that came in and the places of the parts a proxy reads. Nothing else is
  * decoded: what a frame carries in `arguments` or `result` leaves as it came. Read by `wire/frame.ts`.
  */
 export type Frame = RequestFrame | NotificationFrame | ResponseFrame;
-
-/** A half-open range of bytes. */
-export interface Span {
-  readonly start: number;
-  readonly end: number;
-}
 
 /** Where a JSON value lies; an object that was asked for also tells where its members' values lie. */
 export interface ScannedValue extends Span {

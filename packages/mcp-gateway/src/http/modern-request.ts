@@ -1,8 +1,8 @@
+import { stringAt } from '@strata/shared/json/json-text.ts';
 import { isObject, type JsonObject } from '../domain/capabilities.ts';
 import type { RequestFrame } from '../domain/frame.ts';
 import { legacyVersions, modernVersion } from '../domain/protocol-versions.ts';
 import { rawText, textParam } from '../wire/frame.ts';
-import { stringAt } from '../wire/json-text.ts';
 import { decodeHeaderValue, nameMemberOf } from '../wire/modern/headers.ts';
 import { hopMeta, modernCodes } from '../wire/modern/meta.ts';
 

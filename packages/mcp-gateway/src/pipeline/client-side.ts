@@ -1,10 +1,10 @@
+import type { Edit } from '@strata/shared/json/splice.ts';
 import type { ClientHello } from '../domain/capabilities.ts';
 import type { Call } from '../domain/exchange.ts';
 import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import type { Era } from '../domain/protocol-versions.ts';
 import type { Channel } from '../domain/upstream.ts';
 import type { ExposedNames } from '../wire/references.ts';
-import type { Edit } from '../wire/splice.ts';
 import type { SessionCatalog } from './session-catalog.ts';
 import type { SessionChannels } from './session-channels.ts';
 

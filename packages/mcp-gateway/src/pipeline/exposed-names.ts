@@ -1,9 +1,9 @@
+import { JsonScanError } from '@strata/shared/json/scan-problem.ts';
+import { splice } from '@strata/shared/json/splice.ts';
 import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
 import type { TaskIds } from '../domain/task-ids.ts';
 import { parseFrame } from '../wire/frame.ts';
-import { JsonScanError } from '../wire/json-scanner.ts';
 import { type ExposedNames, messageEdits } from '../wire/references.ts';
-import { splice } from '../wire/splice.ts';
 import type { SessionCatalog } from './session-catalog.ts';
 
 /** Whoever is behind a call: tasks are theirs in every session of theirs. */

@@ -1,5 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { type Edit, splice } from '@strata/shared/json/splice.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ClientHello } from '../domain/capabilities.ts';
@@ -24,7 +25,7 @@ import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { textParam } from '../wire/frame.ts';
 import type { ExposedNames } from '../wire/references.ts';
 import { copySpan } from '../wire/render.ts';
-import { type Edit, onOneLine, splice } from '../wire/splice.ts';
+import { onOneLine } from '../wire/splice.ts';
 import type { ClientSide } from './client-side.ts';
 import { namesFor, ownerOf, withNames } from './exposed-names.ts';
 import type { JoinedLists } from './joined-lists.ts';

@@ -1,14 +1,14 @@
+import { stringAt } from '@strata/shared/json/json-text.ts';
+import type { Edit } from '@strata/shared/json/splice.ts';
 import type { ResponseFrame, ScannedValue } from '../domain/frame.ts';
 import { firstMember } from '../wire/forward-request.ts';
 import { errorCodeOf, rawText } from '../wire/frame.ts';
-import { scanWithin } from '../wire/json-scanner.ts';
-import { stringAt } from '../wire/json-text.ts';
+import { answerScanLimits, scanWithin } from '../wire/json-scanner.ts';
 import { hopMeta, hopPrefix, isHopMeta } from '../wire/modern/meta.ts';
-import { type Edit, withoutMembers } from '../wire/splice.ts';
+import { withoutMembers } from '../wire/splice.ts';
 import { gatewayInfo } from './gateway-identity.ts';
 
 const resourceNotFound = -32002;
-const limits = { maxDepth: 128, maxNodes: 5_000_000 };
 const info = JSON.stringify(gatewayInfo);
 const modernMembers = ['resultType', 'ttlMs', 'cacheScope'];
 const openBrace = 0x7b;
@@ -52,7 +52,7 @@ export function withoutHopMeta(
 ): Edit[] {
   const span = object.members?.get('_meta');
   if (!span || !bytes.includes(hopPrefix)) return withoutMembers(bytes, object, dropped);
-  const meta = scanWithin(bytes, span, {}, limits);
+  const meta = scanWithin(bytes, span, {}, answerScanLimits);
   const keys = [...(meta.members?.keys() ?? [])];
   const ofHop = new Set(keys.filter(isHopMeta));
   if (ofHop.size > 0 && ofHop.size === keys.length) {
@@ -65,7 +65,7 @@ export function withoutHopMeta(
 function identityEdits({ bytes, result }: ResponseFrame): Edit[] {
   const meta = result?.members?.get('_meta');
   if (!meta || !bytes.includes(hopMeta.serverInfo)) return [];
-  const own = scanWithin(bytes, meta, {}, limits).members?.get(hopMeta.serverInfo);
+  const own = scanWithin(bytes, meta, {}, answerScanLimits).members?.get(hopMeta.serverInfo);
   return own ? [{ start: own.start, end: own.end, text: info }] : [];
 }
 

@@ -1,6 +1,7 @@
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { randomText } from '@strata/shared/ids.ts';
+import type { Edit } from '@strata/shared/json/splice.ts';
 import type { ParkedRuns } from '../bridge/parked-runs.ts';
 import type { InputResponses, ParkedPlace, ParkedRun, Viewer } from '../bridge/viewer.ts';
 import { type Call, cancelledByClient, failCall } from '../domain/exchange.ts';
@@ -11,7 +12,7 @@ import { errorCodeOf, rawText } from '../wire/frame.ts';
 import { isInputRequired } from '../wire/modern/input-required.ts';
 import type { ExposedNames } from '../wire/references.ts';
 import { copySpan, renderResult } from '../wire/render.ts';
-import { type Edit, onOneLine } from '../wire/splice.ts';
+import { onOneLine } from '../wire/splice.ts';
 import type { ClientSide } from './client-side.ts';
 import { isLogged } from './log-levels.ts';
 import type { ModernPeer } from './modern-peer.ts';

@@ -1,13 +1,13 @@
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { stringAt } from '@strata/shared/json/json-text.ts';
+import { type Edit, splice } from '@strata/shared/json/splice.ts';
 import type { JsonObject } from '../domain/capabilities.ts';
 import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import type { Channel } from '../domain/upstream.ts';
 import { idKey, isReadable, rawText } from '../wire/frame.ts';
-import { stringAt } from '../wire/json-text.ts';
 import { relatedTaskOf } from '../wire/references.ts';
 import { copySpan, renderError, renderErrorObject } from '../wire/render.ts';
-import { type Edit, splice } from '../wire/splice.ts';
 
 /** Sends a message to the session's client, on the stream it belongs to. */
 export type SendToClient = (bytes: Buffer) => void;

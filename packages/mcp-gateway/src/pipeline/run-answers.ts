@@ -1,6 +1,7 @@
+import { splice } from '@strata/shared/json/splice.ts';
 import { parseFrame } from '../wire/frame.ts';
+import { answerScanLimits } from '../wire/json-scanner.ts';
 import { renderErrorObject } from '../wire/render.ts';
-import { splice } from '../wire/splice.ts';
 
 /** What the requests of one call that asked get, each under its own id. */
 
@@ -10,7 +11,7 @@ export function isAnswer(raw: string): boolean {
 
 /** An answer under another id. */
 export function withId(body: Buffer, rawId: Buffer): Buffer {
-  const frame = parseFrame(body, { maxDepth: 128, maxNodes: 5_000_000 });
+  const frame = parseFrame(body, answerScanLimits);
   return frame.kind === 'response' ? splice(body, [{ ...frame.id, text: rawId }]) : body;
 }
 

@@ -1,8 +1,9 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { splice } from '@strata/shared/json/splice.ts';
 import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import { isReadable, parseFrame, parseFrames, rawText } from '../wire/frame.ts';
+import { answerScanLimits } from '../wire/json-scanner.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
-import { splice } from '../wire/splice.ts';
 import { resultTooLarge } from './result-size.ts';
 import type { Transport, TransportEvents } from './transport.ts';
 
@@ -36,7 +37,6 @@ export interface ConnectionEvents {
 }
 
 /** Servers may answer with large structures; their size is capped in bytes before it comes here. */
-const answerLimits = { maxDepth: 128, maxNodes: 5_000_000 };
 
 /** Notifications that concern the whole conversation, whatever runs on it. */
 const conversationWide = /^notifications\/(?:(?:tools|prompts|resources)\/list_changed|resources\/updated)$/;
@@ -104,10 +104,10 @@ export class Connection implements TransportEvents {
 
   onMessage(bytes: Buffer, request: number | undefined): void {
     if (bytes[0] === 0x5b) {
-      for (const frame of parseFrames(bytes, answerLimits).frames) this.#onFrame(frame, request);
+      for (const frame of parseFrames(bytes, answerScanLimits).frames) this.#onFrame(frame, request);
       return;
     }
-    this.#onFrame(parseFrame(bytes, answerLimits), request);
+    this.#onFrame(parseFrame(bytes, answerScanLimits), request);
   }
 
   onPaused(request: number): void {

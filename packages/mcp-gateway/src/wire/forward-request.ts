@@ -1,8 +1,8 @@
+import { type Edit, splice } from '@strata/shared/json/splice.ts';
 import type { RequestFrame, ScannedValue } from '../domain/frame.ts';
 import type { MessageForm } from '../domain/upstream.ts';
 import { rawText } from './frame.ts';
 import { isHopMeta } from './modern/meta.ts';
-import { type Edit, splice } from './splice.ts';
 
 export interface ForwardEdits {
   /** New text for members of `params`, by path: `['name']`, `['ref', 'uri']`. */

@@ -1,7 +1,8 @@
+import { splice } from '@strata/shared/json/splice.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { idKey, parseFrame, parseFrames, rawText, textParam } from './frame.ts';
-import { onOneLine, splice } from './splice.ts';
+import { onOneLine } from './splice.ts';
 
 const frameOf = (text: string) => parseFrame(Buffer.from(text));
 

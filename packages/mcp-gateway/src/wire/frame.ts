@@ -1,4 +1,6 @@
 import { isUtf8 } from 'node:buffer';
+import { decodeString, type Span, stringAt } from '@strata/shared/json/json-text.ts';
+import { JsonScanError, type ScanLimits } from '@strata/shared/json/scan-problem.ts';
 import type {
   BadFrame,
   Frame,
@@ -6,17 +8,8 @@ import type {
   RequestFrame,
   ResponseFrame,
   ScannedValue,
-  Span,
 } from '../domain/frame.ts';
-import {
-  defaultScanLimits,
-  JsonScanError,
-  type ScanLimits,
-  type Shape,
-  scanElements,
-  scanJson,
-} from './json-scanner.ts';
-import { decodeString, stringAt } from './json-text.ts';
+import { requestScanLimits, type Shape, scanElements, scanJson } from './json-scanner.ts';
 import { relatedTask } from './modern/meta.ts';
 
 const maxIdBytes = 1024;
@@ -30,7 +23,7 @@ const frameShape: Shape = {
 /** Reads one message; also the elements of a batch, each by itself. */
 export function parseFrames(
   bytes: Buffer,
-  limits: ScanLimits = defaultScanLimits,
+  limits: ScanLimits = requestScanLimits,
 ): { isBatch: boolean; frames: (Frame | BadFrame)[] } {
   const first = bytes.find(byte => byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09);
   if (first !== 0x5b) return { isBatch: false, frames: [parseFrame(bytes, limits)] };
@@ -48,7 +41,7 @@ export function parseFrames(
 }
 
 /** Reads one message. Never throws on what the bytes hold. */
-export function parseFrame(bytes: Buffer, limits: ScanLimits = defaultScanLimits): Frame | BadFrame {
+export function parseFrame(bytes: Buffer, limits: ScanLimits = requestScanLimits): Frame | BadFrame {
   if (!isUtf8(bytes)) return notUtf8;
   let whole: ScannedValue;
   try {
@@ -99,7 +92,7 @@ function isUsableId(bytes: Buffer, id: ScannedValue): boolean {
 /** A key under which equal ids meet: the text of a string, the digits of a number. */
 export function idKey(bytes: Buffer, id: Span): string | undefined {
   const first = bytes[id.start];
-  if (first === 0x22) return `s:${decodeString(bytes, id)}`;
+  if (first === 0x22) return `s:${decodeString(bytes, id.start, id.end)}`;
   if (first === nullByte) return undefined;
   return `n:${bytes.toString('latin1', id.start, id.end)}`;
 }

@@ -1,7 +1,8 @@
+import { stringAt } from '@strata/shared/json/json-text.ts';
+import { JsonScanError } from '@strata/shared/json/scan-problem.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { JsonScanError, scanElements, scanJson, scanWithin } from './json-scanner.ts';
-import { stringAt } from './json-text.ts';
+import { scanElements, scanJson, scanWithin } from './json-scanner.ts';
 
 function accepts(parse: () => unknown): boolean {
   try {
@@ -113,7 +114,7 @@ test('a key that occurs twice, or twice but for case, is refused where members a
 
 test('[S16] depth and number of values are limited', () => {
   expect(() => scanJson(Buffer.from('['.repeat(1_000_000)))).toThrow('deeper than 64');
-  expect(() => scanJson(Buffer.from(`[${'0,'.repeat(300_000)}0]`))).toThrow('More than 200000 values');
+  expect(() => scanJson(Buffer.from(`[${'0,'.repeat(300_000)}0]`))).toThrow('more than 200000 values');
 });
 
 test('arbitrary bytes never throw anything but a scan error', () => {

@@ -1,12 +1,14 @@
+import { type Span, stringAt } from '@strata/shared/json/json-text.ts';
+import { JsonScanError } from '@strata/shared/json/scan-problem.ts';
+import { type Edit, splice } from '@strata/shared/json/splice.ts';
 import { isObject } from '../domain/capabilities.ts';
 import type { CatalogItem, ListKind } from '../domain/catalog.ts';
-import type { ResponseFrame, ScannedValue, Span } from '../domain/frame.ts';
+import type { ResponseFrame, ScannedValue } from '../domain/frame.ts';
 import { formOf } from './item-form.ts';
-import { JsonScanError, scanElements, scanJson, scanWithin } from './json-scanner.ts';
-import { stringAt } from './json-text.ts';
+import { answerScanLimits, scanElements, scanJson, scanWithin } from './json-scanner.ts';
 import { hasValidHeaders } from './modern/param-headers.ts';
 import { copySpan } from './render.ts';
-import { type Edit, splice, withoutMembers } from './splice.ts';
+import { withoutMembers } from './splice.ts';
 
 /** One tool, prompt, resource or template as its server described it, with the place of its key. */
 export interface ListedItem extends CatalogItem {
@@ -38,8 +40,6 @@ const keyMembers: Readonly<Record<ListKind, string>> = {
   templates: 'uriTemplate',
 };
 
-const limits = { maxDepth: 128, maxNodes: 5_000_000 };
-
 /**
  * Reads one page of a server's list. Items without a key are left out, and without `hasTasks` those that can only run as a task; those
  * that lack something else are marked.
@@ -50,7 +50,7 @@ export function readListPage(
   hasTasks: boolean,
 ): { items: ListedItem[]; nextCursor: string | undefined } {
   const array = frame.result?.members?.get(listMembers[kind]);
-  const elements = array ? scanElements(frame.bytes, array, undefined, limits) : [];
+  const elements = array ? scanElements(frame.bytes, array, undefined, answerScanLimits) : [];
   const items = elements
     .map(element => readItem(copySpan(frame.bytes, element), kind, hasTasks))
     .filter(item => item !== undefined);
@@ -59,7 +59,7 @@ export function readListPage(
 
 function readItem(bytes: Buffer, kind: ListKind, hasTasks: boolean): ListedItem | undefined {
   try {
-    const whole = scanJson(bytes, { execution: {} }, limits);
+    const whole = scanJson(bytes, { execution: {} }, answerScanLimits);
     const form = formOf(kind, bytes.toString());
     const taskEdits =
       kind === 'tools' && !hasTasks && !form.unfit.has('execution') ? withoutTasks(bytes, whole) : [];
@@ -76,14 +76,14 @@ function readItem(bytes: Buffer, kind: ListKind, hasTasks: boolean): ListedItem 
 
 function itemAt(bytes: Buffer, kind: ListKind): ListedItem | undefined {
   if (kind === 'tools' && !hasValidHeaders({ bytes })) return undefined;
-  const keySpan = scanJson(bytes, {}, limits).members?.get(keyMembers[kind]);
+  const keySpan = scanJson(bytes, {}, answerScanLimits).members?.get(keyMembers[kind]);
   const key = stringAt(bytes, keySpan);
   if (keySpan === undefined || key === undefined) return undefined;
   return { key, bytes, keySpan: { start: keySpan.start, end: keySpan.end } };
 }
 
 function withoutOutputSchema({ bytes }: ListedItem, kind: ListKind): ListedItem | undefined {
-  const whole = scanJson(bytes, {}, limits);
+  const whole = scanJson(bytes, {}, answerScanLimits);
   return itemAt(splice(bytes, withoutMembers(bytes, whole, new Set(['outputSchema']))), kind);
 }
 
@@ -110,7 +110,7 @@ export function renderItem(item: ListedItem, exposed: string, exposeUri: (uri: s
 
 /** What a server says about a tool of its (2025-03-26, "Tool annotations"). */
 export function annotationsOf(item: ListedItem): Readonly<Record<string, unknown>> {
-  const span = scanJson(item.bytes, {}, limits).members?.get('annotations');
+  const span = scanJson(item.bytes, {}, answerScanLimits).members?.get('annotations');
   if (!span) return {};
   const parsed: unknown = JSON.parse(item.bytes.toString('utf8', span.start, span.end));
   return isObject(parsed) ? parsed : {};
@@ -123,7 +123,7 @@ export function hasAppUri(item: ListedItem): boolean {
 
 /** MCP Apps name a tool's page in `_meta.ui.resourceUri`; before 2026 in `_meta["ui/resourceUri"]`. */
 function appUriEdits(bytes: Buffer, exposeUri: (uri: string) => string): Edit[] {
-  const whole = scanWithin(bytes, { start: 0, end: bytes.length }, { _meta: { ui: {} } }, limits);
+  const whole = scanWithin(bytes, { start: 0, end: bytes.length }, { _meta: { ui: {} } }, answerScanLimits);
   const meta = whole.members?.get('_meta')?.members;
   return [meta?.get('ui')?.members?.get('resourceUri'), meta?.get('ui/resourceUri')].flatMap(span => {
     const uri = stringAt(bytes, span);

@@ -1,8 +1,8 @@
-import type { Frame, ResponseFrame, ScannedValue, Span } from '../domain/frame.ts';
-import { scanElements, scanWithin } from './json-scanner.ts';
-import { stringAt } from './json-text.ts';
+import { type Span, stringAt } from '@strata/shared/json/json-text.ts';
+import type { Edit } from '@strata/shared/json/splice.ts';
+import type { Frame, ResponseFrame, ScannedValue } from '../domain/frame.ts';
+import { answerScanLimits, scanElements, scanWithin } from './json-scanner.ts';
 import { relatedTask } from './modern/meta.ts';
-import type { Edit } from './splice.ts';
 
 /** How a client knows what a server names: resources by URI, tasks by id. */
 export interface ExposedNames {
@@ -18,7 +18,6 @@ interface Places {
 
 type Members = ReadonlyMap<string, ScannedValue> | undefined;
 
-const limits = { maxDepth: 128, maxNodes: 5_000_000 };
 const contentShape = { resource: {} };
 const metaShape = { [relatedTask]: {}, ui: {} };
 
@@ -101,7 +100,8 @@ function addMessages(bytes: Buffer, messages: Span | undefined, places: Places):
     const content = message.members?.get('content');
     if (!content) continue;
     const blocks = elementsOf(bytes, content);
-    if (blocks.length === 0) addContent(bytes, scanWithin(bytes, content, contentShape, limits), places);
+    if (blocks.length === 0)
+      addContent(bytes, scanWithin(bytes, content, contentShape, answerScanLimits), places);
     for (const block of blocks) addContent(bytes, block, places);
   }
 }
@@ -136,9 +136,9 @@ function editsOf(bytes: Buffer, places: Places, names: ExposedNames): Edit[] {
 }
 
 function elementsOf(bytes: Buffer, array: Span | undefined): ScannedValue[] {
-  return array ? scanElements(bytes, array, contentShape, limits) : [];
+  return array ? scanElements(bytes, array, contentShape, answerScanLimits) : [];
 }
 
 function membersIn(bytes: Buffer, span: Span | undefined, shape = {}): Members {
-  return span && scanWithin(bytes, span, shape, limits).members;
+  return span && scanWithin(bytes, span, shape, answerScanLimits).members;
 }

@@ -1,6 +1,7 @@
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcCodes, jsonRpcErrorObject } from '@strata/shared/errors/json-rpc.ts';
-import type { BadFrame, Span } from '../domain/frame.ts';
+import type { Span } from '@strata/shared/json/json-text.ts';
+import type { BadFrame } from '../domain/frame.ts';
 import type { Era } from '../domain/protocol-versions.ts';
 import { modernCodes } from './modern/meta.ts';
 

@@ -1,47 +1,7 @@
-import type { ScannedValue, Span } from '../domain/frame.ts';
+import type { Edit } from '@strata/shared/json/splice.ts';
+import type { ScannedValue } from '../domain/frame.ts';
 
 const quote = 0x22;
-
-/** Replaces the bytes of a span. An empty span inserts. */
-export interface Edit extends Span {
-  readonly text: Buffer | string;
-}
-
-/** Applies edits to a copy. The edits may come in any order; they must not overlap. */
-export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
-  if (edits.length === 0) return bytes;
-  const ordered = isOrdered(edits) ? edits : [...edits].sort((a, b) => a.start - b.start || a.end - b.end);
-  const result = Buffer.allocUnsafe(splicedLength(bytes, ordered));
-  let from = 0;
-  let to = 0;
-  for (const { start, end, text } of ordered) {
-    to += bytes.copy(result, to, from, start);
-    to += typeof text === 'string' ? result.write(text, to) : text.copy(result, to);
-    from = end;
-  }
-  bytes.copy(result, to, from);
-  return result;
-}
-
-function isOrdered(edits: readonly Edit[]): boolean {
-  let at = 0;
-  for (const { start, end } of edits) {
-    if (start < at) return false;
-    at = end;
-  }
-  return true;
-}
-
-function splicedLength(bytes: Buffer, ordered: readonly Edit[]): number {
-  let length = bytes.length;
-  let at = 0;
-  for (const { start, end, text } of ordered) {
-    if (start < at) throw new RangeError('Edits overlap');
-    length += (typeof text === 'string' ? Buffer.byteLength(text) : text.length) - (end - start);
-    at = end;
-  }
-  return length;
-}
 
 /** Takes members out of an object whose members were recorded, each with the comma that goes with it. */
 export function withoutMembers(bytes: Buffer, object: ScannedValue, keys: ReadonlySet<string>): Edit[] {

@@ -1,6 +1,6 @@
 import { parseTraceparent } from '@strata/shared/http/trace-context.ts';
+import { stringAt } from '@strata/shared/json/json-text.ts';
 import type { RequestFrame } from '../domain/frame.ts';
-import { stringAt } from './json-text.ts';
 
 /**
  * The trace that a request itself says it belongs to, in `_meta` (2026-07-28, "Reserved keys"). It comes from whoever asked; the headers may

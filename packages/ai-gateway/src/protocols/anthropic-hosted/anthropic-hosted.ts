@@ -1,9 +1,10 @@
 import { AwsEventReader, awsEventStreamType } from '@strata/shared/http/aws-event-stream.ts';
+import { splice } from '@strata/shared/json/splice.ts';
 import type { Codec, StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
+import type { ScannedObject } from '../../domain/json-scan.ts';
 import { lastMember, valueAt } from '../../domain/json-scan.ts';
-import type { ScannedObject } from '../../domain/json-scanner.ts';
-import { removeMembers, setMember, splice } from '../../domain/json-splice.ts';
+import { removeMembers, setMember } from '../../domain/json-splice.ts';
 import type { NeutralRequest } from '../../domain/neutral-request.ts';
 import type { Protocol } from '../../domain/protocol.ts';
 import { anthropicMessages, messagesCounting } from '../anthropic-messages/anthropic-messages.ts';

@@ -1,5 +1,6 @@
 import { anthropicErrorEvent, anthropicErrors } from '@strata/shared/errors/anthropic.ts';
-import { setMember, splice } from '../../domain/json-splice.ts';
+import { splice } from '@strata/shared/json/splice.ts';
+import { setMember } from '../../domain/json-splice.ts';
 import type { Protocol } from '../../domain/protocol.ts';
 import type { TokenCounting } from '../../domain/token-count.ts';
 import { type AnswerShape, readWholeAnswer } from '../read-answer.ts';

@@ -1,6 +1,7 @@
 import type { ErrorRenderer } from '@strata/shared/errors/error-renderer.ts';
 import { errorHeaders } from '@strata/shared/errors/error-renderer.ts';
-import { setMember, splice } from '../../domain/json-splice.ts';
+import { splice } from '@strata/shared/json/splice.ts';
+import { setMember } from '../../domain/json-splice.ts';
 import type { Protocol } from '../../domain/protocol.ts';
 import { asObject, asString, parseObject } from '../read-json.ts';
 import { readCommonRequest } from '../read-request.ts';

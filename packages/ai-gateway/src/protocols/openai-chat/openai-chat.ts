@@ -1,7 +1,8 @@
 import { openaiErrorEvent, openaiErrors } from '@strata/shared/errors/openai.ts';
+import type { Span } from '@strata/shared/json/json-text.ts';
+import { type Edit, splice } from '@strata/shared/json/splice.ts';
 import { lastMember, scanObject, valueAt } from '../../domain/json-scan.ts';
-import type { Span } from '../../domain/json-scanner.ts';
-import { type Edit, setMember, splice } from '../../domain/json-splice.ts';
+import { setMember } from '../../domain/json-splice.ts';
 import type { ModelRequest, Protocol, RequestChange } from '../../domain/protocol.ts';
 import { type AnswerShape, readWholeAnswer } from '../read-answer.ts';
 import { asObject, asString, parseObject } from '../read-json.ts';

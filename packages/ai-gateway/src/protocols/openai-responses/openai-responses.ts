@@ -1,6 +1,7 @@
 import { openaiErrors } from '@strata/shared/errors/openai.ts';
+import { splice } from '@strata/shared/json/splice.ts';
 import { lastMember } from '../../domain/json-scan.ts';
-import { setMember, splice } from '../../domain/json-splice.ts';
+import { setMember } from '../../domain/json-splice.ts';
 import type { ModelRequest, Protocol, RequestChange, WholeAnswer } from '../../domain/protocol.ts';
 import { asNumber, parseObject } from '../read-json.ts';
 import { readCommonRequest } from '../read-request.ts';

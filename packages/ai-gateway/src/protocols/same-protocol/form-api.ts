@@ -1,9 +1,9 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { openaiErrorEvent, openaiErrors } from '@strata/shared/errors/openai.ts';
+import { splice } from '@strata/shared/json/splice.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
 import { type Form, formBody, formOf, formText } from '../../domain/form.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
-import { splice } from '../../domain/json-splice.ts';
 import type { Protocol, StreamReader } from '../../domain/protocol.ts';
 import { refuseOverrideField } from '../../domain/upstream-overrides.ts';
 import { readErrorCodes } from '../openai-chat/errors.ts';

@@ -1,5 +1,6 @@
 import { openaiErrorEvent, openaiErrors } from '@strata/shared/errors/openai.ts';
-import { setMember, splice } from '../../domain/json-splice.ts';
+import { splice } from '@strata/shared/json/splice.ts';
+import { setMember } from '../../domain/json-splice.ts';
 import type { Protocol } from '../../domain/protocol.ts';
 import { readErrorCodes } from '../openai-chat/errors.ts';
 import { asString, parseObject } from '../read-json.ts';

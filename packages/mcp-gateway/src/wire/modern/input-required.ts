@@ -1,7 +1,7 @@
+import { stringAt } from '@strata/shared/json/json-text.ts';
 import { isObject } from '../../domain/capabilities.ts';
 import type { RequestFrame, ResponseFrame } from '../../domain/frame.ts';
 import { rawText } from '../frame.ts';
-import { stringAt } from '../json-text.ts';
 
 /** What `resultType` says; `complete` when it says nothing (2026-07-28, "Results"). */
 export function resultTypeOf(frame: ResponseFrame): string {

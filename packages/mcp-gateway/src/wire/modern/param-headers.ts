@@ -1,7 +1,7 @@
+import { stringAt } from '@strata/shared/json/json-text.ts';
 import type { RequestFrame, ScannedValue } from '../../domain/frame.ts';
 import { rawText } from '../frame.ts';
 import { type Shape, scanWithin } from '../json-scanner.ts';
-import { stringAt } from '../json-text.ts';
 import { decodeHeaderValue, encodeHeaderValue } from './headers.ts';
 
 /** An argument that is repeated in a header: its path in `arguments`, and the header in lower case. */
