@@ -26,6 +26,7 @@ export function requireMediaType(headers: IncomingHttpHeaders, allowed: readonly
     );
   }
   const written = headers['content-type'];
+  if (written !== undefined && allowed.includes(written)) return;
   const match = written === undefined ? null : mediaTypePattern.exec(written);
   const type = match?.[1]?.toLowerCase();
   if (type !== undefined && allowed.includes(type)) return;

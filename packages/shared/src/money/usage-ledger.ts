@@ -1,3 +1,4 @@
+import type { Transaction } from 'kysely';
 import type { Clock, Scheduled } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { asyncFaultPoint } from '../fault-point.ts';
@@ -70,12 +71,19 @@ export function createUsageLedger(deps: {
     return writing;
   }
 
-  /** An entry that an earlier, doubtful commit has stored is there already, with its sums and its charges. */
-  function store(batch: readonly LedgerEntry[]) {
+  /** That all entries are new is what nearly always holds; to ask each of them would cost as much as to store it. */
+  async function store(batch: readonly LedgerEntry[]) {
+    try {
+      return await storeWith(batch, insertAll);
+    } catch (error) {
+      if (error instanceof SomeAreStored) return storeWith(batch, insertNew);
+      throw error;
+    }
+  }
+
+  function storeWith(batch: readonly LedgerEntry[], insert: Insert) {
     return sql.db.transaction().execute(async transaction => {
-      const added = await entries.execute(transaction, batch.map(toLedgerRow));
-      const ids = new Set(added.map(row => row.id));
-      const fresh = batch.filter(entry => ids.delete(entry.id)); // once, if it was recorded twice
+      const fresh = await insert(transaction, batch);
       await addToRollups(transaction, fresh);
       const charges = fresh.flatMap(entry => entry.charges ?? []);
       const outcome = (await budgets?.store.chargeWithin(transaction, charges)) ?? nothingCharged;
@@ -138,13 +146,43 @@ export function createUsageLedger(deps: {
   };
 }
 
-/** Returns the ids of those that are new. */
-const entries = new RowInsert<MoneySchema, MoneySchema['usage_ledger'], { id: string }>((transaction, rows) =>
-  transaction
+/** Returns the entries that were not there before. */
+type Insert = (
+  transaction: Transaction<MoneySchema>,
+  batch: readonly LedgerEntry[],
+) => Promise<readonly LedgerEntry[]>;
+
+/** Nothing may be kept of a transaction that met an entry which is there already. */
+class SomeAreStored extends Error {
+  override readonly name = 'SomeAreStored';
+}
+
+/** @throws SomeAreStored */
+const insertAll: Insert = async (transaction, batch) => {
+  const { affected } = await allRows.execute(transaction, batch.map(toLedgerRow));
+  if (affected !== batch.length) throw new SomeAreStored();
+  return batch;
+};
+
+/** An entry that an earlier, doubtful commit has stored is there already, with its sums and its charges. */
+const insertNew: Insert = async (transaction, batch) => {
+  const { returned } = await newRows.execute(transaction, batch.map(toLedgerRow));
+  const ids = new Set(returned.map(row => row.id));
+  return batch.filter(entry => ids.delete(entry.id)); // once, if it was recorded twice
+};
+
+type LedgerRow = MoneySchema['usage_ledger'];
+
+const allRows = new RowInsert<MoneySchema, LedgerRow>(insertionOf);
+const newRows = new RowInsert<MoneySchema, LedgerRow, { id: string }>((transaction, rows) =>
+  insertionOf(transaction, rows).returning('id'),
+);
+
+function insertionOf(transaction: Transaction<MoneySchema>, rows: readonly LedgerRow[]) {
+  return transaction
     .insertInto('usage_ledger')
     .values(rows)
-    .onConflict(conflict => conflict.column('id').doNothing())
-    .returning('id'),
-);
+    .onConflict(conflict => conflict.column('id').doNothing());
+}
 
 const nothingCharged: ChargeOutcome = { alerts: [], overdrawnNanoUsd: 0n };

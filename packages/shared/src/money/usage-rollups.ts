@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Transaction } from 'kysely';
+import { RowInsert } from '../stores/row-insert.ts';
 import type { MoneySchema } from './money-schema.ts';
 import { callNames, personNames, type RollupKind, type RollupTables } from './rollup-schema.ts';
 import { audioOf, imageOf, type LedgerEntry } from './usage-entry.ts';
@@ -9,8 +10,6 @@ type RollupRow = RollupTables['usage_rollups'];
 export const hourMs = 3_600_000;
 export const quarterMs = 6 * hourMs;
 export const dayMs = 24 * hourMs;
-/** 27 columns a row: below the 32,766 parameters that SQLite takes. */
-const maxRows = 1000;
 
 const sums = [
   'requests',
@@ -35,25 +34,23 @@ export async function addToRollups(
   transaction: Transaction<MoneySchema>,
   entries: readonly LedgerEntry[],
 ): Promise<void> {
-  const rows = rollUp(entries);
-  for (let from = 0; from < rows.length; from += maxRows) {
-    await transaction
-      .insertInto('usage_rollups')
-      .values(rows.slice(from, from + maxRows))
-      .onConflict(conflict =>
-        conflict
-          .column('id')
-          .doUpdateSet(row =>
-            Object.fromEntries(
-              sums.map(
-                name => [name, row(`usage_rollups.${name}`, '+', row.ref(`excluded.${name}`))] as const,
-              ),
-            ),
-          ),
-      )
-      .execute();
-  }
+  await rollups.execute(transaction, rollUp(entries));
 }
+
+const rollups = new RowInsert<MoneySchema, RollupRow>((transaction, rows) =>
+  transaction
+    .insertInto('usage_rollups')
+    .values(rows)
+    .onConflict(conflict =>
+      conflict
+        .column('id')
+        .doUpdateSet(row =>
+          Object.fromEntries(
+            sums.map(name => [name, row(`usage_rollups.${name}`, '+', row.ref(`excluded.${name}`))] as const),
+          ),
+        ),
+    ),
+);
 
 /** In the order of their ids, so that processes that write at once do not wait for one another in a circle. */
 export function rollUp(entries: readonly LedgerEntry[]): RollupRow[] {

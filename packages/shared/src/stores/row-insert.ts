@@ -22,19 +22,24 @@ export class RowInsert<Schema, Row extends object, Result = never> {
     this.#build = build;
   }
 
-  /** What the statements returned, where they return something. */
-  async execute(transaction: Transaction<Schema>, rows: readonly Row[]): Promise<Result[]> {
-    const results: Result[] = [];
+  /** What the statements returned, where they return something, and how many rows are new or changed. */
+  async execute(
+    transaction: Transaction<Schema>,
+    rows: readonly Row[],
+  ): Promise<{ readonly returned: Result[]; readonly affected: number }> {
+    const returned: Result[] = [];
+    let affected = 0;
     let from = 0;
     for (const size of sizes) {
       for (; rows.length - from >= size; from += size) {
-        const { rows: returned } = await transaction.executeQuery(
+        const result = await transaction.executeQuery(
           this.#statement(transaction, rows.slice(from, from + size)),
         );
-        for (const each of returned) results.push(each);
+        for (const each of result.rows) returned.push(each);
+        affected += Number(result.numAffectedRows ?? result.rows.length);
       }
     }
-    return results;
+    return { returned, affected };
   }
 
   #statement(transaction: Transaction<Schema>, rows: readonly Row[]): CompiledQuery<Result> {

@@ -75,10 +75,11 @@ export function sqlContract(name: string, emptyDatabase: () => Promise<string>):
             amount: index % 2 === 0 ? index : 2n ** 60n + BigInt(index),
             data: index % 3 === 0 ? null : Uint8Array.of(index),
           }));
-          const ids = await store.db
+          const { returned, affected } = await store.db
             .transaction()
             .execute(transaction => insertion.execute(transaction, rows));
-          expect(ids).toEqual(rows.map(({ id }) => ({ id })));
+          expect(returned).toEqual(rows.map(({ id }) => ({ id })));
+          expect(affected).toBe(count);
           const together = store.db.selectFrom('items').where('id', 'like', 'together %');
           const found = await together.selectAll().orderBy('id').execute();
           expect(found.map(row => ({ ...row, data: row.data && Uint8Array.from(row.data) }))).toEqual(rows);
