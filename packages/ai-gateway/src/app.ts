@@ -24,7 +24,7 @@ import { addModelEndpoint } from './http/model-endpoint.ts';
 import { addModelsEndpoint } from './http/models-endpoint.ts';
 import { addRawEndpoint } from './http/raw-endpoint.ts';
 import { addRealtimeEndpoint } from './http/realtime-endpoint.ts';
-import { createReceiveForm, receiveForms } from './http/receive-forms.ts';
+import { createReceiveBytes, createReceiveForm, receiveForms } from './http/receive-forms.ts';
 import { namesFiles, refuseForeignFiles } from './http/refuse-foreign-files.ts';
 import { addResponsesEndpoints } from './http/responses-endpoints.ts';
 import { type InForce, takeOver } from './in-force.ts';
@@ -112,6 +112,8 @@ export async function createAiGateway(
     ...endpointDeps,
     providers: () => inForce.providers,
     pricesOf: (provider, model) => inForce.known(provider, model),
+    receive: createReceiveBytes(forms),
+    maxBodyBytes: config.current.listen.max_body_bytes,
   });
   addRealtimeEndpoint(server, {
     ...{ clock, routes, open: openSession },

@@ -93,6 +93,20 @@ test("the provider's own API: any path below its address, with its credential, m
   });
 });
 
+test.each([
+  ['multipart/form-data', '--x\r\nbroken'],
+  ['multipart/form-data; boundary=x', ''],
+  ['application/octet-stream', '\0\r\n--x'],
+  ['application/x-ndjson', '{"a":1}\n{'],
+])("the provider's own API: %s %j passes byte for byte, whatever it is", async (type, body) => {
+  upstream.use(jsonPlan({ id: 'upload-1' }));
+  const answer = await post(gateway, '/providers/fake/uploads', body, { 'content-type': type });
+  expect(answer.status, answer.body.toString()).toBe(200);
+  const request = upstream.requests.at(-1);
+  expect([request?.headers['content-type'], request?.body().toString()]).toEqual([type, body]);
+  expect(request?.headers['content-length']).toBe(String(Buffer.byteLength(body)));
+});
+
 test('[S-2] a key without the scope of a provider does not learn that it exists', async () => {
   const key = await gateway.newKey({ models: ['embed'] });
   const headers = { authorization: `Bearer ${key}` };

@@ -125,7 +125,14 @@ const transcription = {
 };
 const fileUpload = { path: '/v1/files', field: 'purpose', value: 'user_data', sent: 'user_data' };
 
-test.each([transcription, fileUpload])(
+const rawUpload = {
+  path: '/providers/first/uploads',
+  field: 'purpose',
+  value: 'user_data',
+  sent: 'user_data',
+};
+
+test.each([transcription, fileUpload, rawUpload])(
   '$path: memory does not grow with the file, and every byte arrives',
   async ({ path, field, value, sent }) => {
     expect(await upload(path, form(8, { field, value }))).toBe(200);

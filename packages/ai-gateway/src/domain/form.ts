@@ -37,9 +37,21 @@ export function keepForm(form: Form): Buffer {
   return form.text;
 }
 
+/** A body of which nothing is read: it is the only file of a form without text. */
+export function keepBytes(spool: Spool, bytes: number): Buffer {
+  const nowhere = { start: 0, end: 0 };
+  const all = { name: '', isFile: true, value: nowhere, file: { start: 0, end: bytes } };
+  return keepForm({ text: Buffer.alloc(0), fields: [all], fileBytes: bytes, spool });
+}
+
+/** Undefined for a body that was none. */
+export function findForm(body: Buffer): Form | undefined {
+  return forms.get(body);
+}
+
 /** @throws GatewayError invalid_request (`form_invalid`) when the body was none. */
 export function formOf(body: Buffer): Form {
-  const form = forms.get(body);
+  const form = findForm(body);
   if (form === undefined) throw invalidForm('It has no parts.');
   return form;
 }

@@ -1,5 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
+import { readBody } from '@strata/shared/http/read-body.ts';
 import type { PriceList } from '@strata/shared/money/price.ts';
 import type { ModelProvider } from '../domain/provider.ts';
 import { mayUse, type Route } from '../domain/route.ts';
@@ -10,6 +11,9 @@ import { addModelEndpoint, type DirectServer, type ModelEndpointDeps } from './m
 export interface RawEndpointDeps extends ModelEndpointDeps {
   providers(): ReadonlyMap<string, ModelProvider>;
   pricesOf(provider: ModelProvider, model: string): PriceList | undefined;
+  /** Takes a body of any size aside. */
+  receive(request: DirectRequest): Promise<Buffer>;
+  readonly maxBodyBytes: number;
 }
 
 const methods = ['GET', 'POST', 'DELETE'] as const;
@@ -33,6 +37,11 @@ export function addRawEndpoint(server: DirectServer, deps: RawEndpointDeps): voi
       protocol: raw,
       methods,
       mediaTypes,
+      // Of JSON the model is read, for the price. What else there is may be large and is only passed on.
+      async receive(request) {
+        providerOf(request, deps); // nobody sends a large body for nothing
+        return isJson(request) ? readBody(request.raw, deps.maxBodyBytes) : deps.receive(request);
+      },
       readPath: request => ({ model: modelOf(request), isStream: false }),
       findRoute: request => routeOf(request, deps),
     },
@@ -40,21 +49,28 @@ export function addRawEndpoint(server: DirectServer, deps: RawEndpointDeps): voi
   );
 }
 
+function isJson({ headers }: DirectRequest): boolean {
+  return headers['content-type']?.startsWith('application/json') ?? true;
+}
+
 function modelOf(request: DirectRequest): string {
-  const isJson = request.headers['content-type']?.startsWith('application/json');
-  const body = isJson ? parseObject(request.body) : undefined;
+  const body = isJson(request) ? parseObject(request.body) : undefined;
   return asString(body?.model) ?? 'raw';
 }
 
-function routeOf(request: DirectRequest, deps: RawEndpointDeps): Route {
-  const { name = '' } = request.params;
-  const alias = `providers/${name}`;
+/** @throws GatewayError not_found (`provider_not_found`). */
+function providerOf({ params, caller }: DirectRequest, deps: RawEndpointDeps): ModelProvider {
+  const { name = '' } = params;
   const provider = deps.providers().get(name);
-  if (provider === undefined || !mayUse(request.caller.scopes.models, alias)) {
-    throw new GatewayError('not_found', `There is no provider '${name.slice(0, 128)}' for this key.`, {
-      reason: 'provider_not_found',
-    });
-  }
+  if (provider !== undefined && mayUse(caller.scopes.models, `providers/${name}`)) return provider;
+  throw new GatewayError('not_found', `There is no provider '${name.slice(0, 128)}' for this key.`, {
+    reason: 'provider_not_found',
+  });
+}
+
+function routeOf(request: DirectRequest, deps: RawEndpointDeps): Route {
+  const provider = providerOf(request, deps);
+  const { name } = provider;
   const path = request.url.slice(`/providers/${name}`.length);
   const method = methods.find(each => each === request.method) ?? 'POST';
   const access = { path: () => path, method, mayAskStreamUsage: false };
@@ -66,5 +82,5 @@ function routeOf(request: DirectRequest, deps: RawEndpointDeps): Route {
     prices: deps.pricesOf(provider, model),
     weight: undefined,
   };
-  return { alias, targets: [target] };
+  return { alias: `providers/${name}`, targets: [target] };
 }

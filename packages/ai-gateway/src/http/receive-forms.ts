@@ -4,9 +4,9 @@ import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
 import { bodyTooLarge } from '@strata/shared/http/read-body.ts';
 import { clientGone } from '@strata/shared/http/request-life.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { formOf, keepForm } from '../domain/form.ts';
+import { formOf, keepBytes, keepForm } from '../domain/form.ts';
 import { FormScanner } from '../domain/form-scanner.ts';
-import type { OpenSpool } from '../domain/spool.ts';
+import type { OpenSpool, Spool } from '../domain/spool.ts';
 
 export interface ReceiveFormsDeps {
   readonly openSpool: OpenSpool;
@@ -33,18 +33,24 @@ export function receiveForms(app: FastifyInstance, deps: ReceiveFormsDeps): void
   );
 }
 
-async function receive(
-  { openSpool, maxFormBytes }: Pick<ReceiveFormsDeps, 'openSpool' | 'maxFormBytes'>,
-  headers: IncomingHttpHeaders,
+type Limits = Pick<ReceiveFormsDeps, 'openSpool' | 'maxFormBytes'>;
+
+function receive(limits: Limits, headers: IncomingHttpHeaders, payload: Readable): Promise<Buffer> {
+  return receiveInto(limits, payload, async (chunks, spool) => {
+    const scanner = new FormScanner(headers['content-type']);
+    for await (const chunk of chunks) for (const bytes of scanner.push(chunk)) await spool.append(bytes);
+    return keepForm({ ...scanner.end(), spool });
+  });
+}
+
+async function receiveInto(
+  { openSpool, maxFormBytes }: Limits,
   payload: Readable,
+  read: (chunks: AsyncIterable<Buffer>, spool: Spool) => Promise<Buffer>,
 ): Promise<Buffer> {
-  const scanner = new FormScanner(headers['content-type']);
   const spool = openSpool();
   try {
-    for await (const chunk of limited(payload, maxFormBytes())) {
-      for (const bytes of scanner.push(chunk)) await spool.append(bytes);
-    }
-    return keepForm({ ...scanner.end(), spool });
+    return await read(limited(payload, maxFormBytes()), spool);
   } catch (error) {
     await spool.close();
     throw payload.errored ? clientGone() : error;
@@ -52,11 +58,25 @@ async function receive(
 }
 
 /** The same for a path that is answered without Fastify. */
-export function createReceiveForm(
-  deps: Pick<ReceiveFormsDeps, 'openSpool' | 'maxFormBytes'>,
-): (request: DirectRequest) => Promise<Buffer> {
+export function createReceiveForm(limits: Limits): (request: DirectRequest) => Promise<Buffer> {
   return async request => {
-    const body = await receive(deps, request.headers, request.raw);
+    const body = await receive(limits, request.headers, request.raw);
+    await forgetWhenAnswered({ body }, { raw: request.response });
+    return body;
+  };
+}
+
+/** Takes a body aside byte for byte, whatever it is. */
+export function createReceiveBytes(limits: Limits): (request: DirectRequest) => Promise<Buffer> {
+  return async request => {
+    const body = await receiveInto(limits, request.raw, async (chunks, spool) => {
+      let bytes = 0;
+      for await (const chunk of chunks) {
+        await spool.append(chunk);
+        bytes += chunk.length;
+      }
+      return keepBytes(spool, bytes);
+    });
     await forgetWhenAnswered({ body }, { raw: request.response });
     return body;
   };

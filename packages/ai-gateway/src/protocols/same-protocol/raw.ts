@@ -1,5 +1,6 @@
 import { problemErrors } from '@strata/shared/errors/problem.ts';
-import type { Protocol } from '../../domain/protocol.ts';
+import { findForm, formBody } from '../../domain/form.ts';
+import type { ModelRequest, PathRequest, Protocol } from '../../domain/protocol.ts';
 import { readErrorCodes } from '../openai-chat/errors.ts';
 import { asString, parseObject } from '../read-json.ts';
 import { AnyStreamReader } from './any-stream-reader.ts';
@@ -13,14 +14,9 @@ export const raw: Protocol = {
   requestIdHeader: 'x-request-id',
   renderError: problemErrors,
   renderStreamError: () => '',
-  readRequest: (body, path) => ({
-    body,
-    scanned: { members: [], inside: 0 },
-    model: path?.model ?? '',
-    isStream: path?.isStream ?? false,
-    wantsStreamUsage: true,
-  }),
+  readRequest,
   writeRequest: request => request.body,
+  writeForm: form => formBody(form, []),
   readAnswer(bytes) {
     const body = parseObject(bytes);
     const report = body && readAnyUsage(body);
@@ -29,3 +25,15 @@ export const raw: Protocol = {
   readErrorCodes: body => readErrorCodes(parseObject(body) ?? {}),
   openReader: () => new AnyStreamReader(),
 };
+
+function readRequest(body: Buffer, path: PathRequest | undefined): ModelRequest {
+  const form = findForm(body);
+  return {
+    body,
+    scanned: { members: [], inside: 0 },
+    model: path?.model ?? '',
+    isStream: path?.isStream ?? false,
+    wantsStreamUsage: true,
+    ...(form && { form }),
+  };
+}
