@@ -187,7 +187,6 @@ describe('what there is not', () => {
 
   test.each([
     ['GET', '/v1/nothing', {}, isOpenai],
-    ['POST', '/v1/completions', {}, isOpenai],
     ['POST', '/v1/chat/completions/', {}, isOpenai],
     ['PUT', '/v1/chat/completions', {}, isOpenai],
     ['DELETE', '/v1/models/chat', {}, isOpenai],

@@ -4,10 +4,17 @@ import { ownerOf } from '../domain/owner.ts';
 import { type ContinuationDeps, continuationOf, withHistory } from '../pipeline/continuations.ts';
 import { withReferencedItems } from '../pipeline/item-references.ts';
 import { openaiResponses } from '../protocols/openai-responses/openai-responses.ts';
+import { openaiCompact } from '../protocols/same-protocol/same-protocol.ts';
 import { type BackgroundDeps, createInBackground } from './background-responses.ts';
 import { addCountEndpoint, type CountEndpointDeps } from './count-endpoint.ts';
 import { type KeepDeps, keepAnswer } from './keep-responses.ts';
-import { type ModelEndpoint, type ModelEndpointDeps, modelHandler, modelRoute } from './model-endpoint.ts';
+import {
+  addModelEndpoint,
+  type ModelEndpoint,
+  type ModelEndpointDeps,
+  modelHandler,
+  modelRoute,
+} from './model-endpoint.ts';
 import { addStoredResponseEndpoints } from './stored-responses-endpoints.ts';
 
 export const responsesPath = '/v1/responses';
@@ -41,6 +48,7 @@ export function addResponsesEndpoints(
       else await createInBackground(deps, request);
     },
   });
+  addModelEndpoint(server, { path: `${responsesPath}/compact`, protocol: openaiCompact, prepare }, deps);
   const counted = { path: `${responsesPath}/input_tokens`, protocol: openaiResponses, prepare };
   addCountEndpoint(server, counted, deps);
   addStoredResponseEndpoints(server.app, { ...deps, path: responsesPath });

@@ -53,7 +53,7 @@ export async function withHistory(deps: ContinuationDeps, owner: Owner, body: Bu
   if (earlier == null && named == null && background !== true) return body;
   if (earlier != null && named != null) throw mutuallyExclusive();
   if (background === true && request.store === false) throw backgroundUnstored();
-  const input = inputItems(request.input);
+  const input = request.input == null && background !== true ? [] : inputItems(request.input);
   const before =
     named != null
       ? await ofConversation(deps, owner, { named, input })

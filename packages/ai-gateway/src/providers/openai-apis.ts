@@ -32,9 +32,19 @@ export function openaiObjects(prefix = ''): readonly (readonly [string, Protocol
 }
 
 /** The APIs beside chat that whoever is like OpenAI has below the same address. */
-export function openaiApis(prefix = ''): readonly (readonly [string, ProtocolAccess])[] {
-  return paths.map(([protocol, path]) => [
-    protocol,
-    { path: () => `${prefix}${path}`, mayAskStreamUsage: false },
-  ]);
+export function openaiApis(
+  prefix = '',
+  { streamUsage = true }: { readonly streamUsage?: boolean } = {},
+): readonly (readonly [string, ProtocolAccess])[] {
+  return [
+    ['openai-completions', { path: () => `${prefix}/completions`, mayAskStreamUsage: streamUsage }],
+    ...paths.map(
+      ([protocol, path]) => [protocol, { path: () => `${prefix}${path}`, mayAskStreamUsage: false }] as const,
+    ),
+  ];
+}
+
+/** Of those who have Responses. */
+export function openaiCompactAccess(prefix = ''): readonly [string, ProtocolAccess] {
+  return ['openai-compact', { path: () => `${prefix}/responses/compact`, mayAskStreamUsage: false }];
 }

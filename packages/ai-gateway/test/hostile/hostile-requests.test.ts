@@ -35,6 +35,11 @@ const isError: Readonly<Record<string, (body: JsonObject) => boolean>> = {
     type === 'error' && typeof (error as JsonObject | undefined)?.message === 'string',
   gemini: ({ error }) => typeof (error as JsonObject | undefined)?.code === 'number',
   'bedrock-converse': ({ message }) => typeof message === 'string',
+  // Cohere's own refusals pass.
+  'cohere-rerank': ({ error, message }) =>
+    typeof ((error as JsonObject | undefined)?.message ?? message) === 'string',
+  // The provider's own words, or the gateway's problem document.
+  raw: body => typeof body === 'object',
 };
 
 function check({ protocol }: RichRequest, answer: RawAnswer): void {

@@ -282,6 +282,36 @@ export const samePassed: readonly RichRequest[] = [
     body: model => ({ model, input: 'a', voice: 'alloy' }),
   },
   {
+    name: 'rerank',
+    protocol: 'cohere-rerank',
+    path: () => '/v2/rerank',
+    body: model => ({
+      model,
+      query: 'a',
+      documents: ['a', { text: 'b' }],
+      top_n: 1,
+      max_tokens_per_doc: 10,
+      return_documents: true,
+    }),
+  },
+  {
+    name: "a provider's own API",
+    protocol: 'raw',
+    path: provider => `/providers/${provider}/chat/completions`,
+    body: chat,
+  },
+  {
+    name: 'message batches',
+    protocol: 'anthropic-messages',
+    path: () => '/v1/messages/batches',
+    body: model => ({
+      requests: [
+        { custom_id: 'a', params: messages(model) },
+        { custom_id: 'b', params: { model, max_tokens: 1, messages: [{ role: 'user', content: 'x' }] } },
+      ],
+    }),
+  },
+  {
     name: 'batches',
     protocol: 'openai-chat',
     path: () => '/v1/batches',

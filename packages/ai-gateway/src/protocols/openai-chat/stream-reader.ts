@@ -68,7 +68,8 @@ export class OpenaiStreamReader implements StreamReader {
   #readChoice(choice: Chunk | undefined): void {
     const finish = asString(choice?.finish_reason);
     if (finish !== undefined) this.#finishReason = finish;
-    if (finish !== undefined || isMeaningful(asObject(choice?.delta))) this.#hasContent = true;
+    const text = asString(choice?.text) ?? ''; // of completions
+    if (finish !== undefined || text !== '' || isMeaningful(asObject(choice?.delta))) this.#hasContent = true;
   }
 }
 

@@ -6,6 +6,7 @@ import { readErrorCodes } from '../openai-chat/errors.ts';
 import { asString, parseObject } from '../read-json.ts';
 import { readCommonRequest } from '../read-request.ts';
 import { AnyStreamReader } from './any-stream-reader.ts';
+import { openaiCompletions } from './completions.ts';
 import { type FormApi, formApi } from './form-api.ts';
 import { readAnyUsage } from './read-any-usage.ts';
 import { readTranscriptionUsage, TranscriptReader } from './transcription.ts';
@@ -46,6 +47,9 @@ function jsonApi(name: string, operation: string): Protocol {
   };
 }
 
+/** What goes on from long conversations in fewer words, which only their provider can read. */
+export const openaiCompact = jsonApi('openai-compact', 'compact');
+
 const transcript = { readUsage: readTranscriptionUsage, openReader: () => new TranscriptReader() };
 const pictures = { readUsage: readAnyUsage, openReader: () => new AnyStreamReader() };
 
@@ -62,6 +66,7 @@ export interface SameProtocolApi {
 
 /** Of the gateway's own paths. */
 export const sameProtocolApis: readonly SameProtocolApi[] = [
+  { path: '/v1/completions', protocol: openaiCompletions },
   { path: '/v1/embeddings', protocol: jsonApi('openai-embeddings', 'embeddings') },
   { path: '/v1/moderations', protocol: jsonApi('openai-moderations', 'moderation') },
   { path: '/v1/images/generations', protocol: jsonApi('openai-images', 'image_generation') },

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { defineProvider, type ProtocolAccess } from '../../domain/provider.ts';
 import { keyCredentials, lazyCredential } from '../credentials.ts';
-import { openaiApis, openaiObjects, openaiRealtimeAccess } from '../openai-apis.ts';
+import { openaiApis, openaiCompactAccess, openaiObjects, openaiRealtimeAccess } from '../openai-apis.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
 
@@ -44,6 +44,7 @@ export const azureOpenai = defineProvider({
 const v1Access: ReadonlyMap<string, ProtocolAccess> = new Map([
   ['openai-responses', { path: () => '/openai/v1/responses', mayAskStreamUsage: true }],
   ['openai-chat', { path: () => '/openai/v1/chat/completions', mayAskStreamUsage: true }],
+  openaiCompactAccess('/openai/v1'),
   ...openaiApis('/openai/v1'),
   ...openaiObjects('/openai/v1'),
   openaiRealtimeAccess('/openai/v1'),

@@ -50,7 +50,7 @@ export const openaiCompatible = defineProvider({
           lacks: options.lacks,
         },
       ],
-      ...openaiApis(),
+      ...openaiApis('', { streamUsage: options.stream_usage }),
       ...openaiObjects(),
       openaiRealtimeAccess(),
     ]),

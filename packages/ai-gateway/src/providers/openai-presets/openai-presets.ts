@@ -43,7 +43,7 @@ function presetProvider(preset: Preset) {
             ...(preset.lacks && { lacks: preset.lacks }),
           },
         ],
-        ...openaiApis(),
+        ...openaiApis('', { streamUsage: preset.streamUsage }),
         ...(preset.hasBatches ? openaiObjects() : []),
       ]),
       headers: {},

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { defineProvider, type ProtocolAccess } from '../../domain/provider.ts';
 import { bearerCredentials } from '../credentials.ts';
-import { openaiApis, openaiObjects, openaiRealtimeAccess } from '../openai-apis.ts';
+import { openaiApis, openaiCompactAccess, openaiObjects, openaiRealtimeAccess } from '../openai-apis.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
 
@@ -39,6 +39,7 @@ export const openai = defineProvider({
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
     speaks: new Map([
       ...options.apis.map(api => accesses[api]),
+      ...(options.apis.includes('responses') ? [openaiCompactAccess()] : []),
       ...openaiApis(),
       ...openaiObjects(),
       openaiRealtimeAccess(),
