@@ -64,7 +64,7 @@ export async function performCall(attempt: Attempt, deps: PerformDeps): Promise<
   const { state, task, call, trace } = attempt;
   const revoked = new AbortController();
   const caller = liveCaller(state);
-  const leave = deps.live.add({ caller, abort: reason => revoked.abort(reason) });
+  const live = deps.live.add({ caller, abort: reason => revoked.abort(reason) });
   const of = { path: task.path, visit: task.visit, call: call.id };
   const progress = new ProgressBuffer(deps.clock, attempt.onProgress);
   try {
@@ -99,7 +99,7 @@ export async function performCall(attempt: Attempt, deps: PerformDeps): Promise<
     };
   } finally {
     progress.flush();
-    leave();
+    live.leave();
   }
 }
 

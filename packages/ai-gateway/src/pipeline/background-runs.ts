@@ -178,9 +178,9 @@ export class BackgroundRuns {
       onWritten: () => this.#changed(started.id),
       onLost: () => stop(cancelled()),
     });
-    const leave = live.add({ caller: call.caller, abort: stop });
+    const place = live.add({ caller: call.caller, abort: stop });
     const done = this.#make(call, run, { records, admission, stop }).finally(() => {
-      leave();
+      place.leave();
       run.turn?.close();
       this.#local.delete(started.id);
       this.#changed(started.id);

@@ -1,4 +1,5 @@
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Stopper } from '@strata/shared/resilience/stop-signal.ts';
 
 /** Where the messages of one HTTP request go once it is answered with a stream. */
 export interface MessageStream {
@@ -137,16 +138,16 @@ export interface Call {
   /** Whether the call waits for its client at the moment, so that its time does not run. */
   readonly isWaitingForClient?: boolean;
   /** Aborted when the client cancels (reason `cancelledByClient`) or the session ends (a GatewayError). */
-  readonly abort: AbortController;
+  readonly end: Stopper;
 }
 
 export const cancelledByClient = Symbol('cancelled by the client');
 
 export function isCancelledByClient(call: Call): boolean {
-  return call.abort.signal.reason === cancelledByClient;
+  return call.end.reason === cancelledByClient;
 }
 
 /** Ends a call with an error that its client gets. */
 export function failCall(call: Call, error: GatewayError): void {
-  call.abort.abort(error);
+  call.end.stop(error);
 }

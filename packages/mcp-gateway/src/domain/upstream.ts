@@ -1,4 +1,5 @@
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { ClientHello, ServerHello } from './capabilities.ts';
 import type { NotificationFrame, RequestFrame, ResponseFrame } from './frame.ts';
 
@@ -62,14 +63,14 @@ export interface Channel {
   /** Whether a call can be passed on at once, without `ready`. */
   readonly isReady: boolean;
   /** Opens the conversation if it is not open; all who wait share one attempt. @throws GatewayError upstream_failed, timeout */
-  ready(signal: AbortSignal): Promise<ServerHello>;
+  ready(signal: StopSignal): Promise<ServerHello>;
   /** Passes a call on and reports to `call` until exactly one of `onAnswer` and `onFailure`. Open the channel first. */
   forward(call: ForwardedCall): ForwardedHandle;
   /**
    * A request of the gateway's own, opening the channel if needed. `resources/subscribe`, `resources/unsubscribe` and
    * `logging/setLevel` work in both eras. @throws GatewayError
    */
-  ask(method: string, params: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<ResponseFrame>;
+  ask(method: string, params: Readonly<Record<string, unknown>>, signal: StopSignal): Promise<ResponseFrame>;
   /** Sends a notification or the answer to a server's request. Dropped when the conversation is gone. */
   tell(bytes: Buffer): void;
   /**

@@ -1,11 +1,12 @@
 import type { Clock } from '@strata/shared/clock.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 
 /** Waits for the promise or for the signal, whichever is first. The promise itself goes on. */
-export function withSignal<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+export function withSignal<Value>(promise: Promise<Value>, signal: StopSignal): Promise<Value> {
   if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
+    signal.addEventListener('abort', onAbort);
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
 }
@@ -14,7 +15,7 @@ export function withSignal<Value>(promise: Promise<Value>, signal: AbortSignal):
 export async function withinTime<Value>(
   clock: Clock,
   ms: number,
-  act: (signal: AbortSignal) => Promise<Value>,
+  act: (signal: StopSignal) => Promise<Value>,
 ): Promise<Value> {
   const controller = new AbortController();
   const timer = clock.schedule(ms, () => controller.abort());

@@ -197,13 +197,13 @@ class Answering {
       inputTimeoutMs: settings().inputTimeoutMs,
     });
     followClient(gone, run, viewer);
-    const leave = this.#deps.live.add({ caller, abort: reason => failCall(run.call, reason) });
+    const live = this.#deps.live.add({ caller, abort: reason => failCall(run.call, reason) });
     if (logLevel !== undefined) await peer.needLogLevel(logLevel, gone);
     const { call } = run;
     const trace = traceOfMessage(frame) ?? traceContext;
     const traceparent = formatTraceparent(trace);
     const work = () => dispatch({ client: run, caller, call, frame, requestId, trace, traceparent, headers });
-    await run.run(viewer, work, error => this.#failure(error)).finally(leave);
+    await run.run(viewer, work, error => this.#failure(error)).finally(() => live.leave());
   }
 
   /** @throws GatewayError invalid_request (`invalid_state`) */
@@ -231,7 +231,7 @@ class Answering {
 /** A client of this era cancels by leaving (F60). One that leaves a call which waits for its answers leaves nothing behind. */
 function followClient(gone: AbortSignal, run: ModernRun, viewer: Viewer): void {
   const onGone = () => {
-    if (isEndedHere(gone.reason)) run.call.abort.abort(gone.reason);
+    if (isEndedHere(gone.reason)) run.call.end.stop(gone.reason);
     else run.leave(viewer);
   };
   if (gone.aborted) queueMicrotask(onGone);

@@ -4,6 +4,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
+import { Stopper } from '@strata/shared/resilience/stop-signal.ts';
 import { type Call, type Carrier, failCall, isCancelledByClient } from '../domain/exchange.ts';
 import type { RequestFrame } from '../domain/frame.ts';
 import { progressTokenOf } from '../wire/forward-request.ts';
@@ -43,10 +44,10 @@ export async function answerRequest(request: SessionRequest, deps: AnswerDeps): 
     rawId: copySpan(frame.bytes, frame.id),
     idKey: idKey(frame.bytes, frame.id) ?? '',
     progressToken: progressTokenOf(frame),
-    abort: new AbortController(),
+    end: new Stopper(),
   };
-  const leave = deps.live.add({ caller, abort: reason => failCall(call, reason) });
-  session.calls.add(call);
+  const live = deps.live.add({ caller, abort: reason => failCall(call, reason) });
+  const place = session.calls.add(call);
   try {
     const trace = traceOfMessage(frame) ?? request.trace;
     const traceparent = formatTraceparent(trace);
@@ -67,7 +68,7 @@ export async function answerRequest(request: SessionRequest, deps: AnswerDeps): 
     exchange.addHeaders?.(retryHeaders(known));
     return renderError(call.rawId, known, requestId);
   } finally {
-    session.calls.delete(call);
-    leave();
+    place.leave();
+    live.leave();
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { ListKind } from '../domain/catalog.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
 import type { Channel } from '../domain/upstream.ts';
@@ -48,7 +49,7 @@ export class ChannelLists {
    * The list; one that `mayBeOld` is good enough to find the server behind a name.
    * @throws GatewayError of the server, or the signal's reason
    */
-  load(kind: ListKind, signal: AbortSignal, mayBeOld = false): Promise<readonly ListedItem[]> {
+  load(kind: ListKind, signal: StopSignal, mayBeOld = false): Promise<readonly ListedItem[]> {
     let loading = this.#loaded.get(kind);
     if (!loading || (!mayBeOld && loading.untilMs <= this.#clock.monotonic())) {
       const items = this.#read(kind, ttlMs => this.#keep(own, ttlMs));

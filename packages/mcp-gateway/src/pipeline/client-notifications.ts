@@ -30,6 +30,6 @@ function cancelCall(session: LiveSession, frame: NotificationFrame): boolean {
   const key = span && idKey(frame.bytes, span);
   const [only, ...others] = [...session.calls].filter(call => call.idKey === key);
   if (!only || others.length > 0) return false;
-  only.abort.abort(cancelledByClient);
+  only.end.stop(cancelledByClient);
   return true;
 }

@@ -66,7 +66,7 @@ function listHandler(kind: ListKind): Handler {
     const view = await withinTime(clock, listTimeoutMs, signal =>
       client.catalog.show(kind, caller.scopes.tools, signal),
     );
-    call.abort.signal.throwIfAborted();
+    call.end.throwIfAborted();
     const cursor = cursorOf(frame);
     const options = {
       position: cursor === undefined ? undefined : cursors.open(kind, cursor),
@@ -94,8 +94,7 @@ function nameHandler(kind: 'tools' | 'prompts'): Handler {
     const { catalog } = client;
     const patterns = caller.scopes.tools;
     const entry =
-      catalog.knownName(kind, name, patterns) ??
-      (await catalog.resolveName(kind, name, patterns, call.abort.signal));
+      catalog.knownName(kind, name, patterns) ?? (await catalog.resolveName(kind, name, patterns, call.end));
     if (!entry) throw unknownName(kind, name);
     return await passOn(request, deps, {
       server: entry.server,
@@ -164,7 +163,7 @@ async function complete(request: Request, deps: DispatchDeps): Promise<Buffer> {
   const type = stringAt(frame.bytes, ref?.get('type'));
   if (type === 'ref/prompt') {
     const name = stringAt(frame.bytes, ref?.get('name')) ?? '';
-    const entry = await client.catalog.resolveName('prompts', name, caller.scopes.tools, call.abort.signal);
+    const entry = await client.catalog.resolveName('prompts', name, caller.scopes.tools, call.end);
     if (!entry) throw unknownName('prompts', name);
     const edits = [{ path: ['ref', 'name'], text: entry.item.key }];
     return passOn(request, deps, {
@@ -183,7 +182,7 @@ async function complete(request: Request, deps: DispatchDeps): Promise<Buffer> {
 async function setLevel({ client, call, frame }: Request): Promise<Buffer> {
   const level = textParam(frame, 'level') ?? '';
   if (!isLogLevel(level)) throw invalidParams('level', '`level` is none of the levels of RFC 5424.');
-  await client.channels.setLogLevel(level, call.abort.signal);
+  await client.channels.setLogLevel(level, call.end);
   return renderResult(call.rawId, '{}');
 }
 
@@ -195,7 +194,7 @@ async function resourceTarget(request: Request, path: readonly string[] = ['uri'
   const uri = stringAt(frame.bytes, holder?.get('uri'));
   if (uri === undefined)
     throw invalidParams(path.join('.'), `\`params.${path.join('.')}\` must be a string.`);
-  const found = await client.catalog.resolveUri(uri, caller.scopes.tools, call.abort.signal);
+  const found = await client.catalog.resolveUri(uri, caller.scopes.tools, call.end);
   if (!found) {
     throw new GatewayError('not_found', `There is no resource '${uri.slice(0, 200)}'.`, {
       reason: 'unknown_resource',

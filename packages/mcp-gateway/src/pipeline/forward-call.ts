@@ -22,12 +22,12 @@ const lossyMethods = new Set(['notifications/progress', 'notifications/message']
 export function forwardCall(context: CallContext): Promise<ResponseFrame> {
   const channel = context.client.channels.channelOf(context.upstream);
   if (channel.isReady) return forwardOn(channel, context);
-  return channel.ready(context.call.abort.signal).then(() => forwardOn(channel, context));
+  return channel.ready(context.call.end).then(() => forwardOn(channel, context));
 }
 
 function forwardOn(channel: Channel, context: CallContext): Promise<ResponseFrame> {
   const { client, call, frame, upstream, edits } = context;
-  const { signal } = call.abort;
+  const signal = call.end;
   const names = client.namesOf(upstream.name);
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
@@ -41,7 +41,7 @@ function forwardOn(channel: Channel, context: CallContext): Promise<ResponseFram
       signal.removeEventListener('abort', onAbort);
       act();
     };
-    signal.addEventListener('abort', onAbort, { once: true });
+    signal.addEventListener('abort', onAbort);
     handle = channel.forward({
       method: frame.method,
       get progressToken() {

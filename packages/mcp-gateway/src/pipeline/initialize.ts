@@ -1,5 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import {
   type ClientHello,
   isObject,
@@ -38,7 +39,7 @@ interface Asked {
   readonly caller: Caller;
   readonly directory: UpstreamDirectory;
   readonly facts: ServerFacts;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
 }
 
 /** The result of `initialize`: what all servers that this caller may use can do together. */

@@ -1,5 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { InFlightSet } from '@strata/shared/in-flight.ts';
 import { type Edit, splice } from '@strata/shared/json/splice.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
@@ -82,7 +83,7 @@ export class LiveSession implements ClientSide {
   readonly catalog: SessionCatalog;
   readonly reverse: ReverseRequests;
   readonly streams: SessionStreams;
-  readonly calls = new Set<Call>();
+  readonly calls = new InFlightSet<Call>();
   readonly #world: SessionWorld;
   readonly #createdAtMs: number;
   readonly #keeping: SessionKeeping;

@@ -1,3 +1,4 @@
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { ListKind } from '../domain/catalog.ts';
 import type { RequestFrame } from '../domain/frame.ts';
 import type { Upstream } from '../domain/upstream.ts';
@@ -14,7 +15,7 @@ export interface ListenOptions {
   readonly frame: RequestFrame;
   /** One message for the client, on the stream of its request. */
   readonly send: (message: string) => void;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
 }
 
 const flags: Readonly<Record<string, readonly ListKind[]>> = {

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
+import { InFlightSet } from '@strata/shared/in-flight.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { type ClientHello, isObject } from '../domain/capabilities.ts';
 import { type ListKind, listKinds } from '../domain/catalog.ts';
@@ -69,7 +71,7 @@ export class ModernPeer {
   readonly hello: ClientHello;
   readonly channels: SessionChannels;
   readonly catalog: SessionCatalog;
-  readonly runs = new Set<RunningCall>();
+  readonly runs = new InFlightSet<RunningCall>();
   readonly listeners = new Set<Listener>();
   readonly #world: ModernWorld;
   readonly #changes: ListChanges;
@@ -121,7 +123,7 @@ export class ModernPeer {
   }
 
   /** Servers with sessions have one level for all; what is more than a request asked for is left out on the way back. */
-  async needLogLevel(level: string, signal: AbortSignal): Promise<void> {
+  async needLogLevel(level: string, signal: StopSignal): Promise<void> {
     const needed = moreVerbose(this.#logLevel, level);
     if (needed === this.#logLevel) return;
     this.#logLevel = needed;

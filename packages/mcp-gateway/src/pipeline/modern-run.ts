@@ -2,6 +2,7 @@ import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { randomText } from '@strata/shared/ids.ts';
 import type { Edit } from '@strata/shared/json/splice.ts';
+import { Stopper } from '@strata/shared/resilience/stop-signal.ts';
 import type { ParkedRuns } from '../bridge/parked-runs.ts';
 import type { InputResponses, ParkedPlace, ParkedRun, Viewer } from '../bridge/viewer.ts';
 import { type Call, cancelledByClient, failCall } from '../domain/exchange.ts';
@@ -64,7 +65,7 @@ export class ModernRun implements ClientSide, ParkedRun {
   readonly call: Call;
   readonly #options: ModernRunOptions;
   readonly #questions = new Map<string, Question>();
-  readonly #abort = new AbortController();
+  readonly #stopper = new Stopper();
   #viewer: Viewer | undefined;
   #rawId: Buffer = Buffer.from('null');
   #round = 0;
@@ -93,7 +94,7 @@ export class ModernRun implements ClientSide, ParkedRun {
       get progressToken() {
         return run.#viewer?.progressToken;
       },
-      abort: this.#abort,
+      end: this.#stopper,
       get isWaitingForClient() {
         return run.#questions.size > 0;
       },
@@ -119,14 +120,14 @@ export class ModernRun implements ClientSide, ParkedRun {
     return this.#options.peer.principal;
   }
   get canAsk() {
-    return this.#outcome === undefined && !this.#abort.signal.aborted;
+    return this.#outcome === undefined && !this.#stopper.aborted;
   }
 
   /** Runs to the one answer, which goes to whoever views the call then. */
   async run(viewer: Viewer, work: () => Promise<Buffer>, fail: (error: unknown) => Failure): Promise<void> {
     const { peer } = this.#options;
     this.#attach(viewer);
-    peer.runs.add(this);
+    const place = peer.runs.add(this);
     try {
       const body = await work();
       this.#finish(body, statusOfCode(this.#errorCode));
@@ -137,7 +138,7 @@ export class ModernRun implements ClientSide, ParkedRun {
         this.#finish(body(this.#rawId), status);
       }
     } finally {
-      peer.runs.delete(this);
+      place.leave();
     }
   }
 
@@ -223,7 +224,7 @@ export class ModernRun implements ClientSide, ParkedRun {
   leave(viewer: Viewer): void {
     if (this.#viewer !== viewer) return;
     this.#viewer = undefined;
-    this.#abort.abort(cancelledByClient);
+    this.#stopper.stop(cancelledByClient);
   }
 
   #attach(viewer: Viewer): void {

@@ -24,7 +24,7 @@ export function retrySafeCalls(forward: RunCall, onRetry: (server: string) => vo
       return await forward(context);
     } catch (error) {
       const isLost = error instanceof GatewayError && lostUnderWay.has(error.reason);
-      if (!isLost || context.call.abort.signal.aborted || !isSafe(context)) throw error;
+      if (!isLost || context.call.end.aborted || !isSafe(context)) throw error;
       onRetry(context.upstream.name);
       return forward(context);
     }

@@ -1,5 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { hasTasks, type ServerHello, serverCapabilitiesFor } from '../domain/capabilities.ts';
 import { type Era, eraOf } from '../domain/protocol-versions.ts';
@@ -41,7 +42,7 @@ export class ServerFacts {
    * What it says to clients of this era, or of the other when that is all it speaks. `undefined` when the server cannot be reached, or did not
    * answer before the signal.
    */
-  async hello(upstream: Upstream, era: Era, signal: AbortSignal): Promise<ServerHello | undefined> {
+  async hello(upstream: Upstream, era: Era, signal: StopSignal): Promise<ServerHello | undefined> {
     const fact = this.#facts.get(upstream);
     if (fact?.status === 'known') return helloFor(fact.hellos, era);
     if (fact?.status === 'down' && fact.untilMs > this.#clock.monotonic()) return undefined;

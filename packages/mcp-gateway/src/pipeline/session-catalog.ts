@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import { type CatalogEntry, type ListKind, type MergedCatalog, scopedName } from '../domain/catalog.ts';
 import { candidateServers, mayUseServer } from '../domain/names.ts';
 import type { Upstream } from '../domain/upstream.ts';
@@ -65,7 +66,7 @@ export class SessionCatalog {
     return this.#routes;
   }
 
-  async view(kind: ListKind, patterns: readonly string[], signal: AbortSignal): Promise<CatalogView> {
+  async view(kind: ListKind, patterns: readonly string[], signal: StopSignal): Promise<CatalogView> {
     this.#lastPatterns = patterns;
     const servers = this.#usable(patterns);
     const settled = await Promise.all(servers.map(upstream => this.#loadPart(upstream, kind, signal)));
@@ -80,7 +81,7 @@ export class SessionCatalog {
   }
 
   /** The same, for a client: what it was shown last is what later changes are told against. */
-  async show(kind: ListKind, patterns: readonly string[], signal: AbortSignal): Promise<CatalogView> {
+  async show(kind: ListKind, patterns: readonly string[], signal: StopSignal): Promise<CatalogView> {
     const view = await this.view(kind, patterns, signal);
     this.#shown.set(kind, { patterns, view });
     return view;
@@ -90,7 +91,7 @@ export class SessionCatalog {
    * Whether the client would see another list than it was shown last. One that was shown none has nothing to compare: it is
    * told what those servers say that it may use.
    */
-  async hasChanged(kind: ListKind, saidBy: ReadonlySet<Upstream>, signal: AbortSignal): Promise<boolean> {
+  async hasChanged(kind: ListKind, saidBy: ReadonlySet<Upstream>, signal: StopSignal): Promise<boolean> {
     const shown = this.#shown.get(kind);
     if (!shown) return saidBy.size > 0 && this.#usable(this.#lastPatterns).some(each => saidBy.has(each));
     const view = await this.view(kind, shown.patterns, signal);
@@ -104,7 +105,7 @@ export class SessionCatalog {
     kind: 'tools' | 'prompts',
     exposed: string,
     patterns: readonly string[],
-    signal: AbortSignal,
+    signal: StopSignal,
   ): Promise<CatalogEntry<ListedItem> | undefined> {
     if (!matchesScope(patterns, exposed)) return undefined;
     this.#lastPatterns = patterns;
@@ -168,7 +169,7 @@ export class SessionCatalog {
     kind: 'tools' | 'prompts',
     exposed: string,
     candidates: readonly Upstream[],
-    { signal, mayBeOld }: { readonly signal: AbortSignal; readonly mayBeOld: boolean },
+    { signal, mayBeOld }: { readonly signal: StopSignal; readonly mayBeOld: boolean },
   ): Promise<{ found: CatalogEntry<ListedItem> | undefined; failure: MissingServer | undefined }> {
     const parts = await Promise.all(
       candidates.map(upstream => this.#loadPart(upstream, kind, signal, mayBeOld)),
@@ -192,7 +193,7 @@ export class SessionCatalog {
   async resolveUri(
     exposed: string,
     patterns: readonly string[],
-    signal: AbortSignal,
+    signal: StopSignal,
   ): Promise<{ server: string; uri: string } | undefined> {
     let resolved = this.routes.resolve(exposed);
     if (resolved.type === 'unknown') {
@@ -224,7 +225,7 @@ export class SessionCatalog {
   async #loadPart(
     upstream: Upstream,
     kind: ListKind,
-    signal: AbortSignal,
+    signal: StopSignal,
     mayBeOld = false,
   ): Promise<LoadedPart | MissingServer> {
     try {

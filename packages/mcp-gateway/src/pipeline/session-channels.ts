@@ -1,4 +1,5 @@
 import type { Clock } from '@strata/shared/clock.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ClientHello, ServerHello } from '../domain/capabilities.ts';
 import { kindsOfChange, listKinds } from '../domain/catalog.ts';
@@ -112,7 +113,7 @@ export class SessionChannels implements ChannelOwner {
   }
 
   /** Servers that only this session uses get the level; a shared one's log reaches nobody. */
-  async setLogLevel(level: string, signal: AbortSignal): Promise<void> {
+  async setLogLevel(level: string, signal: StopSignal): Promise<void> {
     this.#logLevel = level;
     this.#options.events.onSettingsChanged();
     await Promise.all(
@@ -221,7 +222,7 @@ export class SessionChannels implements ChannelOwner {
     return shared;
   }
 
-  async #sendLogLevel(channel: Channel, level: string, signal: AbortSignal): Promise<void> {
+  async #sendLogLevel(channel: Channel, level: string, signal: StopSignal): Promise<void> {
     try {
       const { capabilities } = await channel.ready(signal);
       if (capabilities.logging !== undefined) await channel.ask('logging/setLevel', { level }, signal);

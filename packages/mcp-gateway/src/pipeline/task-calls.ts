@@ -1,4 +1,5 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import { isObject } from '../domain/capabilities.ts';
 import type { Upstream } from '../domain/upstream.ts';
 import { rawText, textParam } from '../wire/frame.ts';
@@ -51,7 +52,7 @@ function targetOf({ client, frame }: Request, { taskIds, haveTasks }: DispatchDe
 async function listTasks({ client, call, frame }: Request, { haveTasks }: DispatchDeps): Promise<Buffer> {
   if (!haveTasks(client.era)) throw unknownMethod(frame.method);
   const servers = client.channels.upstreams().filter(({ policy }) => policy.sharing === 'session');
-  const { signal } = call.abort;
+  const signal = call.end;
   const missing: { server: string; reason: string }[] = [];
   const lists = await Promise.all(
     servers.map(upstream =>
@@ -69,7 +70,7 @@ async function listTasks({ client, call, frame }: Request, { haveTasks }: Dispat
 async function tasksOf(
   client: Request['client'],
   upstream: Upstream,
-  signal: AbortSignal,
+  signal: StopSignal,
 ): Promise<unknown[]> {
   const channel = client.channels.channelOf(upstream);
   const { capabilities } = await channel.ready(signal);

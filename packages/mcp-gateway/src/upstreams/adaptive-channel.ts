@@ -1,4 +1,5 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { ServerHello } from '../domain/capabilities.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
 import type { Era } from '../domain/protocol-versions.ts';
@@ -35,7 +36,7 @@ export class AdaptiveChannel implements Channel {
     return !this.#isEnded && !this.#isDoubtful && this.#current?.channel.isReady === true;
   }
 
-  async ready(signal: AbortSignal): Promise<ServerHello> {
+  async ready(signal: StopSignal): Promise<ServerHello> {
     try {
       return await (await this.#channel()).ready(signal);
     } catch (error) {
@@ -66,7 +67,7 @@ export class AdaptiveChannel implements Channel {
   async ask(
     method: string,
     params: Readonly<Record<string, unknown>>,
-    signal: AbortSignal,
+    signal: StopSignal,
   ): Promise<ResponseFrame> {
     await this.ready(signal);
     return (await this.#channel()).ask(method, params, signal);

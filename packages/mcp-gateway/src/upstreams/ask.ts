@@ -1,3 +1,4 @@
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
 import { renderRequest } from '../wire/render.ts';
 import type { Connection, Pending } from './connection.ts';
@@ -10,7 +11,7 @@ export function askOn(
   connection: Connection,
   method: string,
   params: Readonly<Record<string, unknown>>,
-  signal: AbortSignal,
+  signal: StopSignal,
   headers?: Readonly<Record<string, string>>,
 ): Promise<ResponseFrame> {
   return new Promise((resolve, reject) => {
@@ -24,7 +25,7 @@ export function askOn(
       act();
     };
     if (signal.aborted) return reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
+    signal.addEventListener('abort', onAbort);
     const pending: Pending = {
       progressToken: undefined,
       isForwarded: false,

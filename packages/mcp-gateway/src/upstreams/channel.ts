@@ -1,5 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import {
   type ClientHello,
   clientCapabilitiesFor,
@@ -61,7 +62,7 @@ export class UpstreamChannel implements Channel {
     return this.#state.status === 'open';
   }
 
-  async ready(signal: AbortSignal): Promise<ServerHello> {
+  async ready(signal: StopSignal): Promise<ServerHello> {
     return (await this.#opened(signal)).hello;
   }
 
@@ -120,7 +121,7 @@ export class UpstreamChannel implements Channel {
   async ask(
     method: string,
     params: Readonly<Record<string, unknown>>,
-    signal: AbortSignal,
+    signal: StopSignal,
   ): Promise<ResponseFrame> {
     const { connection } = await this.#opened(signal);
     try {
@@ -151,7 +152,7 @@ export class UpstreamChannel implements Channel {
     return isObject(elicitation) && elicitation.url !== undefined;
   }
 
-  #opened(signal: AbortSignal): Promise<Opened> {
+  #opened(signal: StopSignal): Promise<Opened> {
     switch (this.#state.status) {
       case 'open':
         return Promise.resolve(this.#state);
@@ -210,7 +211,7 @@ export class UpstreamChannel implements Channel {
     }
   }
 
-  async #handshake(connection: Connection, hello: ClientHello, signal: AbortSignal): Promise<ServerHello> {
+  async #handshake(connection: Connection, hello: ClientHello, signal: StopSignal): Promise<ServerHello> {
     const frame = await askOn(
       connection,
       'initialize',
@@ -277,7 +278,7 @@ export class UpstreamChannel implements Channel {
     return true;
   }
 
-  #explain(error: unknown, timeout: AbortSignal): GatewayError {
+  #explain(error: unknown, timeout: StopSignal): GatewayError {
     if (!timeout.aborted) return error instanceof SessionLost ? this.#lost() : GatewayError.from(error);
     return new GatewayError(
       'timeout',

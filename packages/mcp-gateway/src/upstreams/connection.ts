@@ -1,4 +1,5 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { InFlightMap } from '@strata/shared/in-flight.ts';
 import { splice } from '@strata/shared/json/splice.ts';
 import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import { isReadable, parseFrame, parseFrames, rawText } from '../wire/frame.ts';
@@ -54,7 +55,7 @@ function subscriptionOf({ bytes, params }: NotificationFrame): number {
  * client, so equal ids of two clients cannot meet (MCP-1), and every entry leaves the table exactly once (M-2).
  */
 export class Connection implements TransportEvents {
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new InFlightMap<number, Pending>();
   readonly #server: string;
   readonly #maxResultBytes: number;
   readonly #isShared: boolean;
@@ -94,7 +95,7 @@ export class Connection implements TransportEvents {
   /** Takes the entry out, without an answer. `false` when it was gone already. */
   abandon(id: number): boolean {
     this.transport.abandon(id);
-    return this.#pending.delete(id);
+    return this.#pending.take(id) !== undefined;
   }
 
   async close(error: GatewayError): Promise<void> {
@@ -115,11 +116,11 @@ export class Connection implements TransportEvents {
   }
 
   onRequestFailed(request: number, error: GatewayError): void {
-    this.#take(request)?.onFailure(error);
+    this.#pending.take(request)?.onFailure(error);
   }
 
   onSessionLost(request: number): void {
-    this.#take(request)?.onSessionLost();
+    this.#pending.take(request)?.onSessionLost();
   }
 
   onClosed(error: GatewayError): void {
@@ -146,7 +147,7 @@ export class Connection implements TransportEvents {
       case 'bad':
         this.#events.onStray();
         if (request !== undefined) {
-          this.#take(request)?.onFailure(this.#invalid());
+          this.#pending.take(request)?.onFailure(this.#invalid());
         }
     }
   }
@@ -157,7 +158,7 @@ export class Connection implements TransportEvents {
       this.#events.onStray();
       return;
     }
-    const pending = this.#take(id);
+    const pending = this.#pending.take(id);
     if (!pending) {
       this.#events.onStray();
       return;
@@ -220,12 +221,6 @@ export class Connection implements TransportEvents {
     return only;
   }
 
-  #take(id: number): Pending | undefined {
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
-    return pending;
-  }
-
   #invalid(): GatewayError {
     const server = this.#server;
     return new GatewayError('upstream_failed', `The server '${server}' sent a message that is not valid.`, {
@@ -236,8 +231,6 @@ export class Connection implements TransportEvents {
 
   #failAll(error: GatewayError): void {
     this.#closed ??= error;
-    const waiting = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const pending of waiting) pending.onFailure(error);
+    for (const pending of this.#pending.takeAll()) pending.onFailure(error);
   }
 }

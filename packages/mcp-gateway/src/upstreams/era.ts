@@ -1,4 +1,5 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import { isObject, type ServerHello } from '../domain/capabilities.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
 import { type Era, isLegacyVersion, modernVersion } from '../domain/protocol-versions.ts';
@@ -28,7 +29,7 @@ export type Discovered =
 export async function discover(
   connection: Connection,
   meta: Readonly<Record<string, unknown>>,
-  signal: AbortSignal,
+  signal: StopSignal,
 ): Promise<Discovered> {
   let frame: ResponseFrame;
   try {

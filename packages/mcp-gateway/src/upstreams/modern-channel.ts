@@ -1,5 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { InFlightSet } from '@strata/shared/in-flight.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import {
   type ClientHello,
   clientCapabilitiesFor,
@@ -49,7 +51,7 @@ export class ModernChannel implements Channel {
   readonly #meta: Readonly<Record<string, unknown>>;
   /** The same as raw JSON. */
   readonly #rawMeta: Readonly<Record<string, string>>;
-  readonly #calls = new Set<ModernCall>();
+  readonly #calls = new InFlightSet<ModernCall>();
   readonly #pages = new WaitingPages();
   readonly #listen: ListenStream;
   #state: State = { status: 'closed' };
@@ -83,7 +85,7 @@ export class ModernChannel implements Channel {
     return this.#state.status === 'open';
   }
 
-  ready(signal: AbortSignal): Promise<ServerHello> {
+  ready(signal: StopSignal): Promise<ServerHello> {
     switch (this.#state.status) {
       case 'open':
         return Promise.resolve(this.#state.hello);
@@ -108,11 +110,11 @@ export class ModernChannel implements Channel {
       channel: this,
       connection,
       meta: this.#metaFor(call),
-      onOver: () => this.#calls.delete(running),
+      onOver: () => place.leave(),
       onPages: this.#opensPages ? goOnWith => this.#pages.set(call.digest(), goOnWith) : undefined,
       onWithdrawn: frame => this.#options.owner.onNotification(this, frame),
     });
-    this.#calls.add(running);
+    const place = this.#calls.add(running);
     running.start(call.takesInputRequired ? undefined : this.#pages.take(call.digest()));
     const isProcess = this.upstream.transport === 'pipe';
     return {
@@ -145,7 +147,7 @@ export class ModernChannel implements Channel {
   async ask(
     method: string,
     params: Readonly<Record<string, unknown>>,
-    signal: AbortSignal,
+    signal: StopSignal,
   ): Promise<ResponseFrame> {
     await this.ready(signal);
     if (isOwnMethod(method)) return this.#doOwn(method, String(params.uri ?? params.level ?? ''));

@@ -40,3 +40,8 @@ export interface TransportFactory {
   /** Closes every transport that is still open. */
   close(): Promise<void>;
 }
+
+/** Ends a message for which nobody waits any more: nobody is told. */
+export function givenUp(): Error {
+  return new Error('Nobody waits for the answer any more');
+}

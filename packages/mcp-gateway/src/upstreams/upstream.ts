@@ -1,5 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { ClientHello } from '../domain/capabilities.ts';
 import { eraOf, modernVersion } from '../domain/protocol-versions.ts';
 import type { Channel, ChannelOwner, Upstream, UpstreamPolicy } from '../domain/upstream.ts';
@@ -93,6 +94,6 @@ async function askEra(options: UpstreamOptions): Promise<Discovered> {
 }
 
 /** Servers with sessions may say nothing before `initialize`, or end at anything else (2026-07-28, "Versioning", stdio). */
-function isNoAnswer(error: unknown, timeout: AbortSignal): boolean {
+function isNoAnswer(error: unknown, timeout: StopSignal): boolean {
   return timeout.aborted || (error instanceof GatewayError && error.reason === 'server_gone');
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { LiveCall, LiveCalls } from '../identity/live-calls.ts';
+import type { InFlightSet, Place } from '../in-flight.ts';
 import { Stopper, type StopSignal } from '../resilience/stop-signal.ts';
 
 /** Time to say in the protocol of the route why an answer ends. */
@@ -13,7 +14,7 @@ export interface LifeDeps {
   readonly live: LiveCalls;
   readonly clock: Clock;
   /** Those whose end somebody waits for. */
-  readonly watched: Set<RequestLife>;
+  readonly watched: InFlightSet<RequestLife>;
 }
 
 /**
@@ -26,7 +27,8 @@ export class RequestLife implements LiveCall {
   #end: Stopper | undefined;
   #signal: AbortSignal | undefined;
   #stopped: GatewayError | undefined;
-  #leave: (() => void) | undefined;
+  #live: Place | undefined;
+  #watched: Place | undefined;
 
   constructor(response: ServerResponse, deps: LifeDeps) {
     this.#response = response;
@@ -42,7 +44,7 @@ export class RequestLife implements LiveCall {
   follow(caller: Caller): void {
     this.#caller = caller;
     if (this.#response.destroyed || this.#response.closed) return;
-    this.#leave = this.#deps.live.add(this);
+    this.#live = this.#deps.live.add(this);
   }
 
   /** Fires before the answer is complete or never: with the client, with the reason of `abort`, or at the end of the drain. */
@@ -51,7 +53,8 @@ export class RequestLife implements LiveCall {
     const end = new Stopper();
     this.#end = end;
     if (this.#stopped !== undefined) end.stop(this.#stopped);
-    else if (!this.#response.destroyed && !this.#response.closed) this.#deps.watched.add(this);
+    else if (!this.#response.destroyed && !this.#response.closed)
+      this.#watched = this.#deps.watched.add(this);
     else if (!this.#response.writableFinished) end.stop(clientGone());
     return end;
   }
@@ -83,10 +86,9 @@ export class RequestLife implements LiveCall {
 
   /** To be told when the response has closed. */
   closed(): void {
-    this.#leave?.();
-    if (this.#end === undefined) return;
-    this.#deps.watched.delete(this);
-    if (!this.#response.writableFinished) this.#end.stop(clientGone());
+    this.#live?.leave();
+    this.#watched?.leave();
+    if (!this.#response.writableFinished) this.#end?.stop(clientGone());
   }
 }
 

@@ -20,6 +20,7 @@ import { GatewayError } from '../errors/gateway-error.ts';
 import type { Authenticate, Caller } from '../identity/caller.ts';
 import type { LiveCalls } from '../identity/live-calls.ts';
 import { newId } from '../ids.ts';
+import { InFlightSet } from '../in-flight.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { addBuiltInRoutes, type ReadinessCheck } from './built-in-routes.ts';
 import type { DirectRoute } from './direct-request.ts';
@@ -101,7 +102,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
       return () => shedder.release();
     },
   });
-  const lives: LifeDeps = { live, clock, watched: new Set() };
+  const lives: LifeDeps = { live, clock, watched: new InFlightSet() };
   const refusals: RefusalDeps = { clock, log: telemetry.log, onRefused: options.onRefused };
   const record = createRequestTelemetry(telemetry);
   const direct = new DirectRoutes({

@@ -82,10 +82,10 @@ export function createUpgrades(deps: UpgradeDeps): Upgrades & { listen(server: S
   function follow(socket: Duplex, caller: Caller): AbortSignal {
     const controller = new AbortController();
     open.add(controller);
-    const leave = deps.live.add({ caller, abort: reason => controller.abort(reason) });
+    const live = deps.live.add({ caller, abort: reason => controller.abort(reason) });
     socket.once('close', () => {
       open.delete(controller);
-      leave();
+      live.leave();
       controller.abort(
         new GatewayError('cancelled', 'The client closed the connection.', { reason: 'client_gone' }),
       );

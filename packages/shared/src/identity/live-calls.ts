@@ -1,4 +1,5 @@
 import type { GatewayError } from '../errors/gateway-error.ts';
+import { InFlightSet, type Place } from '../in-flight.ts';
 import type { Caller } from './caller.ts';
 import type { Envelope } from './envelope.ts';
 
@@ -18,12 +19,11 @@ export interface LiveCaller extends Pick<Caller, 'tenant' | 'principal' | 'keyId
  * adds that.
  */
 export class LiveCalls {
-  readonly #calls = new Set<LiveCall>();
+  readonly #calls = new InFlightSet<LiveCall>();
 
-  /** Returns how to leave again. */
-  add(call: LiveCall): () => void {
-    this.#calls.add(call);
-    return () => void this.#calls.delete(call);
+  /** To be left when it is over. */
+  add(call: LiveCall): Place {
+    return this.#calls.add(call);
   }
 
   /** Who has something going on, each key once, and each principal without a key. */
@@ -48,7 +48,7 @@ export class LiveCalls {
   }
 
   #abort(isMeant: (caller: LiveCaller) => boolean, reason: GatewayError): void {
-    for (const call of [...this.#calls]) if (isMeant(call.caller)) call.abort(reason);
+    for (const call of this.#calls) if (isMeant(call.caller)) call.abort(reason);
   }
 }
 

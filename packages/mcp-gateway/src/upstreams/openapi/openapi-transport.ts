@@ -1,11 +1,14 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer } from '@strata/shared/http/dialer.ts';
+import { InFlightMap } from '@strata/shared/in-flight.ts';
 import { buildOpenapiRequest } from '@strata/shared/openapi/openapi-request.ts';
+import { Stopper } from '@strata/shared/resilience/stop-signal.ts';
 import { isObject, type JsonObject } from '../../domain/capabilities.ts';
 import { newestLegacyVersion } from '../../domain/protocol-versions.ts';
 import type { RemoteServer } from '../remote-server.ts';
 import { readBody } from '../result-size.ts';
 import type { Transport, TransportEvents } from '../transport.ts';
+import { givenUp } from '../transport.ts';
 import type { ApiTool } from './api-tools.ts';
 import { renderResponse } from './render-response.ts';
 
@@ -38,7 +41,7 @@ const untimed = { headersMs: 0, bodyMs: 0 } as const;
 export class OpenApiTransport implements Transport {
   readonly #options: OpenApiTransportOptions;
   readonly #events: TransportEvents;
-  readonly #inFlight = new Map<number, AbortController>();
+  readonly #inFlight = new InFlightMap<number, Stopper>();
   #api: OpenApi | undefined;
 
   constructor(options: OpenApiTransportOptions, events: TransportEvents) {
@@ -59,13 +62,13 @@ export class OpenApiTransport implements Transport {
   }
 
   abandon(request: number): void {
-    this.#inFlight.get(request)?.abort();
+    this.#inFlight.get(request)?.stop(givenUp());
   }
 
   opened(): void {}
 
   async close(): Promise<void> {
-    for (const controller of this.#inFlight.values()) controller.abort();
+    for (const stopper of this.#inFlight.values()) stopper.stop(givenUp());
   }
 
   #reply(request: number, answer: JsonObject): void {
@@ -99,8 +102,8 @@ export class OpenApiTransport implements Transport {
   }
 
   async #call(api: OpenApi, { operation }: ApiTool, args: unknown, request: number): Promise<JsonObject> {
-    const controller = new AbortController();
-    this.#inFlight.set(request, controller);
+    const stopper = new Stopper();
+    this.#inFlight.set(request, stopper);
     try {
       const built = buildOpenapiRequest(operation, isObject(args) ? args : {});
       const { server, dialer, maxResultBytes } = this.#options;
@@ -113,7 +116,7 @@ export class OpenApiTransport implements Transport {
           ...api.remote.headers,
         },
         body: built.body,
-        signal: controller.signal,
+        signal: stopper,
         timeouts: untimed,
       });
       const body = await readBody(response, maxResultBytes, server);
@@ -123,7 +126,7 @@ export class OpenApiTransport implements Transport {
       if (!(error instanceof GatewayError) || error.kind !== 'invalid_request') throw error;
       return { content: [{ type: 'text', text: error.message }], isError: true };
     } finally {
-      this.#inFlight.delete(request);
+      this.#inFlight.take(request);
     }
   }
 

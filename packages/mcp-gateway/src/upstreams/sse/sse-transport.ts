@@ -41,9 +41,7 @@ export class SseTransport implements Transport {
   async start(): Promise<void> {
     const { clock, openTimeoutMs } = this.#options;
     await withinTime(clock, openTimeoutMs, async signal => {
-      signal.addEventListener('abort', () => this.#fail(this.#broken('did not open its stream in time')), {
-        once: true,
-      });
+      signal.addEventListener('abort', () => this.#fail(this.#broken('did not open its stream in time')));
       const response = await this.#request('GET', this.#options.remote.path, undefined);
       if (response.status !== 200) {
         response.body.destroy();

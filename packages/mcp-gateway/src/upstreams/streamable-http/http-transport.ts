@@ -3,10 +3,13 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse, Origin } from '@strata/shared/http/dialer.ts';
 import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
+import { InFlightMap } from '@strata/shared/in-flight.ts';
+import { Stopper, type StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { renderRequest } from '../../wire/render.ts';
 import { isEventTooLarge, readBody, resultTooLarge } from '../result-size.ts';
 import type { Transport, TransportEvents } from '../transport.ts';
+import { givenUp } from '../transport.ts';
 
 export interface HttpTransportOptions {
   readonly server: string;
@@ -38,7 +41,7 @@ export class HttpTransport implements Transport {
   readonly #options: HttpTransportOptions;
   readonly #events: TransportEvents;
   readonly #closing = new AbortController();
-  readonly #inFlight = new Map<number, AbortController>();
+  readonly #inFlight = new InFlightMap<number, Stopper>();
   #sessionId: string | undefined;
   #version: string | undefined;
   #probe: Promise<boolean> | undefined;
@@ -62,7 +65,7 @@ export class HttpTransport implements Transport {
   }
 
   abandon(request: number): void {
-    this.#inFlight.get(request)?.abort();
+    this.#inFlight.get(request)?.stop(givenUp());
   }
 
   opened(protocolVersion: string): void {
@@ -75,7 +78,7 @@ export class HttpTransport implements Transport {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
-    for (const controller of this.#inFlight.values()) controller.abort();
+    for (const stopper of this.#inFlight.values()) stopper.stop(givenUp());
     if (this.#sessionId === undefined) return;
     const signal = AbortSignal.timeout(goodbyeMs);
     try {
@@ -96,18 +99,18 @@ export class HttpTransport implements Transport {
   }
 
   async #ask(bytes: Buffer, request: number): Promise<void> {
-    const controller = new AbortController();
-    this.#inFlight.set(request, controller);
+    const stopper = new Stopper();
+    this.#inFlight.set(request, stopper);
     try {
-      const response = await this.#request('POST', bytes, controller.signal, {});
-      if (response.status === 200) await this.#readAnswer(response, request, controller.signal);
+      const response = await this.#request('POST', bytes, stopper, {});
+      if (response.status === 200) await this.#readAnswer(response, request, stopper);
       else await this.#onRefusal(response, request);
     } finally {
-      this.#inFlight.delete(request);
+      this.#inFlight.take(request);
     }
   }
 
-  async #readAnswer(response: DialResponse, request: number, signal: AbortSignal): Promise<void> {
+  async #readAnswer(response: DialResponse, request: number, signal: StopSignal): Promise<void> {
     this.#sessionId ??= headerOf(response, 'mcp-session-id');
     const type = headerOf(response, 'content-type') ?? '';
     if (type.startsWith('text/event-stream')) return this.#readStream(response.body, request, signal);
@@ -117,7 +120,7 @@ export class HttpTransport implements Transport {
   }
 
   /** Reads an answer's own stream to its end, and goes on where it broke off when the server allows that. */
-  async #readStream(first: Readable, request: number, signal: AbortSignal): Promise<void> {
+  async #readStream(first: Readable, request: number, signal: StopSignal): Promise<void> {
     let body = first;
     let lastEventId = '';
     for (let attempt = 0; attempt <= maxResumes; attempt++) {
@@ -232,7 +235,7 @@ export class HttpTransport implements Transport {
   #request(
     method: 'POST' | 'GET' | 'DELETE',
     body: Buffer | undefined,
-    signal: AbortSignal,
+    signal: StopSignal,
     extra: Readonly<Record<string, string>>,
   ): Promise<DialResponse> {
     const { dialer, origin, path, headers } = this.#options;

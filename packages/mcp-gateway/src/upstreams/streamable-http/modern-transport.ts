@@ -1,10 +1,13 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { DialResponse } from '@strata/shared/http/dialer.ts';
 import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
+import { InFlightMap } from '@strata/shared/in-flight.ts';
+import { Stopper, type StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import { modernVersion } from '../../domain/protocol-versions.ts';
 import { errorCodeOf, parseFrame } from '../../wire/frame.ts';
 import { isEventTooLarge, readBody, resultTooLarge } from '../result-size.ts';
 import type { Transport, TransportEvents } from '../transport.ts';
+import { givenUp } from '../transport.ts';
 import type { HttpTransportOptions } from './http-transport.ts';
 
 /** Answers and streams may be silent for as long as a call may take; the call has its own limit. */
@@ -18,7 +21,7 @@ const maxErrorBytes = 64 * 1024;
 export class ModernHttpTransport implements Transport {
   readonly #options: HttpTransportOptions;
   readonly #events: TransportEvents;
-  readonly #inFlight = new Map<number, AbortController>();
+  readonly #inFlight = new InFlightMap<number, Stopper>();
   #isClosed = false;
 
   constructor(options: HttpTransportOptions, events: TransportEvents) {
@@ -30,29 +33,29 @@ export class ModernHttpTransport implements Transport {
 
   send(bytes: Buffer, request: number | undefined, headers: Readonly<Record<string, string>> = {}): void {
     if (request === undefined || this.#isClosed) return; // this era has no messages to a server but requests
-    const controller = new AbortController();
-    this.#inFlight.set(request, controller);
-    this.#ask(bytes, request, headers, controller.signal)
+    const stopper = new Stopper();
+    this.#inFlight.set(request, stopper);
+    this.#ask(bytes, request, headers, stopper)
       .catch((error: unknown) => this.#events.onRequestFailed(request, GatewayError.from(error)))
-      .finally(() => this.#inFlight.delete(request));
+      .finally(() => this.#inFlight.take(request));
   }
 
   abandon(request: number): void {
-    this.#inFlight.get(request)?.abort();
+    this.#inFlight.get(request)?.stop(givenUp());
   }
 
   opened(): void {}
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const controller of this.#inFlight.values()) controller.abort();
+    for (const stopper of this.#inFlight.values()) stopper.stop(givenUp());
   }
 
   async #ask(
     bytes: Buffer,
     request: number,
     headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
+    signal: StopSignal,
   ): Promise<void> {
     const { dialer, origin, path, headers: own, maxMessageBytes, server } = this.#options;
     const response = await dialer.request(origin, {
