@@ -63,7 +63,9 @@ keys.command('disable <id>').description('Stop a key from working.').action(disa
 
 const prices = program
   .command('prices [pattern]')
-  .description('The price catalog: models whose `vendor/model` holds the pattern.')
+  .description(
+    'Prices of the models whose `vendor/model` holds the pattern: what the admin API has set, else the snapshot.',
+  )
   .action(showPrices);
 prices
   .command('import <file>')

@@ -1,7 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { systemClock } from '@strata/shared/clock.ts';
+import { listedPrices } from '@strata/shared/money/listed-prices.ts';
 import { fromLitellm } from '@strata/shared/money/litellm-prices.ts';
 import { builtInPrices, readPriceCatalog, type WrittenPrices } from '@strata/shared/money/price-catalog.ts';
+import { createPriceStore } from '@strata/shared/money/price-store.ts';
+import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
 
 /** `strata prices import FILE`: the catalog on standard output. */
 export function importPrices(file: string): void {
@@ -12,14 +16,17 @@ export function importPrices(file: string): void {
   process.stderr.write(`${entries().length} models, ${version}\n`);
 }
 
-/** `strata prices [PATTERN]`: the catalog's prices whose `vendor/model` holds the pattern, in USD per million tokens. */
-export function showPrices(pattern = ''): void {
-  const catalog = builtInPrices();
-  const rows = catalog
-    .entries()
-    .map(({ vendor, model, prices }) => ({ id: `${vendor}/${model}`, prices }))
+/** `strata prices [PATTERN]`: prices whose `vendor/model` holds the pattern, in USD per million tokens. What was set by the admin API says so. */
+export async function showPrices(pattern = ''): Promise<void> {
+  const listed = await withSqlStore(loadSharedConfig(), sql =>
+    listedPrices(createPriceStore({ sql, clock: systemClock, onChanged: () => {} })),
+  );
+  const rows = listed
     .filter(({ id }) => id.includes(pattern))
-    .map(({ id, prices }) => `${id}  ${describe(prices)}\n`);
+    .map(({ id, prices, source, version }) => {
+      const origin = source === 'admin' ? `  (${version})` : '';
+      return `${id}  ${describe(prices)}${origin}\n`;
+    });
   if (rows.length === 0) {
     process.stderr.write(
       `No model of the catalog has '${pattern}' in its name. Set \`prices\` at its target.\n`,
@@ -27,6 +34,7 @@ export function showPrices(pattern = ''): void {
     process.exitCode = 1;
     return;
   }
+  const catalog = builtInPrices();
   process.stdout.write(rows.join(''));
   process.stderr.write(
     `${rows.length} models, USD per million tokens, from ${catalog.source}, ${catalog.version}\n`,

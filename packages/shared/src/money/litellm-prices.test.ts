@@ -30,6 +30,12 @@ const file = {
     output_cost_per_token_flex: 2e-6,
     output_cost_per_token_priority: 8e-6,
   },
+  'sonar-x': {
+    litellm_provider: 'perplexity',
+    input_cost_per_token: 1e-6,
+    output_cost_per_token: 1e-6,
+    input_cost_per_request: 0.005,
+  },
   'gemini/flash-x': { litellm_provider: 'gemini', input_cost_per_token: 7.5e-8, output_cost_per_token: 3e-7 },
   'openai/free-x': { litellm_provider: 'openai', input_cost_per_token: 0, output_cost_per_token: 0 },
 };
@@ -45,9 +51,13 @@ test('a file in the format of LiteLLM becomes a catalog: vendors, exact prices, 
   expect(costOf({ ...usage, cacheWrite1h: 0 }, catalog.find('google', 'flash-x'))).toBe(105_000n);
 });
 
+test('what a request costs by itself is kept', () => {
+  expect(costOf({ ...usage, cacheWrite1h: 0 }, catalog.find('perplexity', 'sonar-x'))).toBe(6_100_000n);
+});
+
 test('[$-2] a price of 0 is no price, and what is not an entry is left out', () => {
   expect(catalog.find('openai', 'free-x')).toBeUndefined();
-  expect(catalog.entries()).toHaveLength(3);
+  expect(catalog.entries()).toHaveLength(4);
 });
 
 test('tiers of service come with their own prices and bounds; half of a price is none', () => {

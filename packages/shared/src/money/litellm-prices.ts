@@ -17,6 +17,7 @@ const entry = z.looseObject({
   output_cost_per_audio_token: perToken,
   input_cost_per_image_token: perToken,
   output_cost_per_image_token: perToken,
+  input_cost_per_request: perToken,
   /** USD a search, by how much of what was found the model reads. */
   search_context_cost_per_query: z.record(z.string(), z.number().positive()).optional().catch(undefined),
   max_input_tokens: tokens,
@@ -79,6 +80,7 @@ function pricesOf(data: Entry): WrittenPrices | undefined {
     ...buckets(data, ''),
     ...tiersOf(data, ''),
     ...searches(data),
+    ...(data.input_cost_per_request && { requests: perMillion(data.input_cost_per_request) }),
     ...(services.length > 0 && { service_tiers: Object.fromEntries(services) }),
     ...(data.max_input_tokens !== undefined && { context_tokens: data.max_input_tokens }),
     ...(data.max_output_tokens !== undefined && { max_output_tokens: data.max_output_tokens }),

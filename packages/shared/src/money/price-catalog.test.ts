@@ -110,6 +110,18 @@ test('a multiplier holds for every token at every length, and not for tools that
   expect(costOf({ ...none, toolUnits: 1_000_000 }, list, 'flex')).toBe(10n * usd);
 });
 
+test('[$-2] a request has a price beside what it uses, once for each answer, whatever the tier of service', () => {
+  const usd = 1_000_000_000n;
+  const list = priceList(
+    { ...tiered, requests: '5000', service_tiers: { flex: { multiplier: '0.5' } } },
+    'test',
+  );
+  expect(costOf(none, list)).toBe(usd / 200n);
+  expect(costOf(usage, list)).toBe((11n * usd) / 2n + usd / 200n);
+  expect(costOf(usage, list, 'flex')).toBe((11n * usd) / 4n + usd / 200n);
+  expect(worstCaseCost(list, { input: 0, output: 0 })).toBe(usd / 200n);
+});
+
 test('prices of a tier of service without a multiplier stand alone', () => {
   const batch = { input: '0.5', output: '2', tiers: [{ above_input_tokens: 10, input: '0.75' }] };
   const list = priceList({ ...tiered, service_tiers: { batch } }, 'test');

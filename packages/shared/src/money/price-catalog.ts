@@ -38,6 +38,7 @@ export const writtenBuckets = {
   image_output: price('output tokens of pictures'),
   tool_units: price('uses of tools that the provider runs; of a tool or an agent itself, of it'),
   audio_seconds: price('seconds of sound, for models that are charged by its length'),
+  requests: price('requests, beside what they use'),
 };
 
 const lengthTiers = z
@@ -159,12 +160,12 @@ function pricesOfTier(written: ServicePrices, standard: TieredPrices): TieredPri
 
 const one = 1_000_000_000n;
 
-/** By billionths, rounded up. Tools that a provider runs cost the same whoever waits for them. */
+/** By billionths, rounded up. Tools that a provider runs, and a request itself, cost the same whoever waits for them. */
 function multiplied(prices: Prices, billionths: bigint): Prices {
   return Object.fromEntries(
     Object.entries(prices).map(([bucket, price]) => [
       bucket,
-      bucket === 'toolUnits' ? price : (price * billionths + one - 1n) / one,
+      bucket === 'toolUnits' || bucket === 'requests' ? price : (price * billionths + one - 1n) / one,
     ]),
   );
 }
@@ -183,6 +184,7 @@ function bucketPrices(written: WrittenBuckets): Prices {
     imageOutput: written.image_output,
     toolUnits: written.tool_units,
     audioSeconds: written.audio_seconds,
+    requests: written.requests,
   };
   return Object.fromEntries(
     Object.entries(named).flatMap(([bucket, text]) =>

@@ -1,7 +1,10 @@
 import { inputTokens, type Usage, type UsageBucket, usageBuckets } from './usage.ts';
 
-/** Nano-USD per million tokens (of `toolUnits`: per million uses, of `audioSeconds`: per million seconds), for the buckets that have a price. */
-export type Prices = Readonly<Partial<Record<UsageBucket, bigint>>>;
+/** Nano-USD per million tokens (of `toolUnits`: per million uses, of `audioSeconds`: per million seconds, of `requests`: per million answers), for the buckets that have a price. */
+export type Prices = Readonly<Partial<Record<PriceBucket, bigint>>>;
+
+/** Each answer is one request, whatever it used: without a price of its own a request costs nothing beside what it used. */
+export type PriceBucket = UsageBucket | 'requests';
 
 /** How much a model takes and gives at most in one answer, as far as that is known. */
 export interface ModelLimits {
@@ -64,7 +67,7 @@ export function nanoUsdPerMillion(text: string): bigint {
 }
 
 /**
- * What the tokens cost in nano-USD in the tier of service that the answer names, rounded up once at the end. Undefined when a bucket that was used has no price: an
+ * What an answer costs in nano-USD in the tier of service that the answer names, rounded up once at the end. Undefined when a bucket that was used has no price: an
  * unknown price is never 0 ($-2). Reasoning without a price of its own costs what output costs, pictures what input costs.
  */
 export function costOf(
@@ -75,7 +78,7 @@ export function costOf(
   const tiered = pricesOfService(list, serviceTier);
   if (tiered === undefined) return undefined;
   const prices = pricesAt(tiered, inputTokens(usage));
-  let total = 0n;
+  let total = prices.requests ?? 0n;
   for (const bucket of usageBuckets) {
     const tokens = usage[bucket] ?? 0;
     if (tokens === 0) continue;

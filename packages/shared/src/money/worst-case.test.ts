@@ -9,7 +9,9 @@ const prices: fc.Arbitrary<Prices> = fc
   .record({ input: price, output: price })
   .chain(base =>
     fc
-      .record(Object.fromEntries(usageBuckets.map(bucket => [bucket, price])), { requiredKeys: [] })
+      .record(Object.fromEntries([...usageBuckets, 'requests'].map(bucket => [bucket, price])), {
+        requiredKeys: [],
+      })
       .map(more => ({ ...more, ...base })),
   );
 const list = fc.record({

@@ -1,4 +1,4 @@
-import { million, type PriceList, type Prices, pricesOfService } from './price.ts';
+import { million, type PriceBucket, type PriceList, type Prices, pricesOfService } from './price.ts';
 import type { UsageBucket } from './usage.ts';
 
 const inputBuckets: readonly UsageBucket[] = [
@@ -12,7 +12,7 @@ const inputBuckets: readonly UsageBucket[] = [
 const outputBuckets: readonly UsageBucket[] = ['output', 'reasoning', 'imageOutput', 'audioOutput'];
 
 /**
- * The most that so many tokens, seconds and uses of tools can cost, whichever buckets they turn out to be in and however few they are. Undefined when input or output has
+ * The most that a request of so many tokens, seconds and uses of tools can cost, whichever buckets they turn out to be in and however few they are. Undefined when input or output has
  * no price at all ($-2), or the tier of service that is asked for has none. Rounded up.
  */
 export function worstCaseCost(
@@ -47,11 +47,12 @@ export function worstCaseCost(
     BigInt(Math.ceil(tokens.input)) * (input ?? 0n) +
     BigInt(Math.ceil(tokens.output)) * (output ?? 0n) +
     (length ?? 0n) +
-    BigInt(Math.ceil(tokens.toolUnits ?? 0)) * (dearest(reachable, ['toolUnits']) ?? 0n);
+    BigInt(Math.ceil(tokens.toolUnits ?? 0)) * (dearest(reachable, ['toolUnits']) ?? 0n) +
+    (dearest(reachable, ['requests']) ?? 0n);
   return (total + million - 1n) / million;
 }
 
-function dearest(prices: readonly Prices[], buckets: readonly UsageBucket[]): bigint | undefined {
+function dearest(prices: readonly Prices[], buckets: readonly PriceBucket[]): bigint | undefined {
   let highest: bigint | undefined;
   for (const each of prices) {
     for (const bucket of buckets) {

@@ -1,7 +1,8 @@
 import * as z from 'zod';
+import { listedOverride, listedPrices } from '../../money/listed-prices.ts';
 import { litellmModels } from '../../money/litellm-prices.ts';
 import { builtInPrices, splitPriceId, type WrittenPrices, writtenPrices } from '../../money/price-catalog.ts';
-import { overrideVersion, type PriceChange, type PriceOverride } from '../../money/price-store.ts';
+import { overrideVersion, type PriceChange } from '../../money/price-store.ts';
 import { isUsePrice, useKindOf } from '../../money/use-prices.ts';
 import type { AdminDeps } from '../admin-deps.ts';
 import { type AdminRoute, defineRoute } from '../admin-route.ts';
@@ -20,7 +21,6 @@ const shownPrice = z.object({
   source,
   version: z.string().describe('As in usage entries.'),
 });
-type ShownPrice = z.input<typeof shownPrice>;
 
 const idParams = z.object({ id: z.string().max(400).describe('`vendor/model`, its slashes as `%2F`.') });
 
@@ -44,30 +44,6 @@ export function priceRoutes(deps: AdminDeps): AdminRoute[] {
   ];
 }
 
-function showOverride(override: PriceOverride): ShownPrice {
-  const { vendor, model, prices } = override;
-  return {
-    id: `${vendor}/${model}`,
-    vendor,
-    model,
-    prices,
-    source: 'admin',
-    version: overrideVersion(override),
-  };
-}
-
-async function shownPrices({ priceStore }: AdminDeps): Promise<ShownPrice[]> {
-  const { version, entries } = builtInPrices();
-  const shown = new Map<string, ShownPrice>();
-  for (const each of entries()) {
-    const id = `${each.vendor}/${each.model}`;
-    shown.set(id, { id, ...each, source: 'snapshot', version });
-  }
-  for (const each of await priceStore.inForce())
-    shown.set(`${each.vendor}/${each.model}`, showOverride(each));
-  return [...shown.values()].sort((left, right) => (left.id < right.id ? -1 : 1));
-}
-
 function listPrices(deps: AdminDeps): AdminRoute {
   return defineRoute({
     method: 'GET',
@@ -82,7 +58,7 @@ function listPrices(deps: AdminDeps): AdminRoute {
     }),
     answer: pageOf(shownPrice).extend({ source: z.string(), version: z.string() }),
     handle: async ({ query }, context) => {
-      const matching = (await shownPrices(deps)).filter(
+      const matching = (await listedPrices(deps.priceStore)).filter(
         each => each.id.includes(query.pattern) && (query.source ?? each.source) === each.source,
       );
       const { body } = await readPage(context, query, {
@@ -140,7 +116,7 @@ function setPrice(deps: AdminDeps): AdminRoute {
     answer: shownPrice,
     handle: async ({ body }, context) => {
       const set = await deps.priceStore.set(body, context.change(describeChange));
-      return { body: showOverride(set), revision: set.version };
+      return { body: listedOverride(set), revision: set.version };
     },
   });
 }
@@ -197,7 +173,7 @@ function getPrice(deps: AdminDeps): AdminRoute {
     answer: shownPrice,
     handle: async ({ params }) => {
       const override = await deps.priceStore.find(splitPriceId(params.id));
-      if (override !== undefined) return { body: showOverride(override), revision: override.version };
+      if (override !== undefined) return { body: listedOverride(override), revision: override.version };
       const listed = builtInPrices()
         .entries()
         .find(({ vendor, model }) => `${vendor}/${model}` === params.id);
