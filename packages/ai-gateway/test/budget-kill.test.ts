@@ -24,7 +24,8 @@ import {
 const seed = Number(process.env.STRATA_KILL_SEED ?? Date.now() % 1_000_000);
 const random = seededRandom(seed);
 process.stdout.write(`gateways killed: seed ${seed} (STRATA_KILL_SEED)\n`);
-const rounds = sized({ ci: 3, soak: 60 });
+/** On each of two stores. */
+const rounds = sized({ ci: 3, soak: 30 });
 const lanes = 1000;
 const requestsOfLane = 2;
 /** What is put into the budget before each round: far less than a thousand requests may cost. */

@@ -42,10 +42,17 @@ afterAll(async () => {
   Object.assign(DatabaseSync.prototype, { prepare, exec });
 });
 
-/** The status of a request whose every byte is given; 0 where the connection was closed without an answer. */
+let connections = 0;
+
+/**
+ * The status of a request whose every byte is given; 0 where the connection was closed without an answer. Each from an address of its own: from one,
+ * wrong keys would be looked at two a second (S7).
+ */
 function statusOf(head: string): Promise<number> {
+  const serial = ++connections % 65_000;
+  const localAddress = `127.1.${serial >> 8}.${1 + (serial & 127)}`;
   return new Promise(resolve => {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
     let answer = '';
     socket.on('data', chunk => {
       answer += chunk.toString('latin1');
@@ -119,7 +126,7 @@ test('[S5] [I15] however a path or a host is written, nobody gets what the route
         else expect(status, target).toBeLessThan(500);
       },
     ),
-    { numRuns: sized({ ci: 1500, soak: 50_000 }), seed },
+    { numRuns: sized({ ci: 1500, soak: 30_000 }), seed },
   );
   expect(Math.min(outcomes.refused, outcomes.answered)).toBeGreaterThan(20);
 });
@@ -150,12 +157,10 @@ test('[I15] the order and the spelling of headers, and headers that claim to be 
       fc.constantFrom('authorization', 'Authorization', 'AUTHORIZATION', 'aUthOrIzAtIon'),
       async (who, more, headerName) => {
         const status = await ask({ target: '/admin/v1/keys', key: credentials[who], more, headerName });
-        // Wrong keys from one address are held off after a while.
-        const expected = who === 'wrong' ? [401, 429] : [canonical.get(who)];
-        expect(expected).toContain(status);
+        expect(status).toBe(canonical.get(who));
       },
     ),
-    { numRuns: sized({ ci: 200, soak: 20_000 }), seed },
+    { numRuns: sized({ ci: 200, soak: 10_000 }), seed },
   );
 });
 
@@ -202,8 +207,12 @@ test('[S3] whatever stands in a path, a query, a header or a body, it never beco
         body: JSON.stringify({ name: 'n', subject: `key:${text}`, unit: 'requests', amount: 1 }),
         headers: { 'idempotency-key': text.replaceAll(/[^\x20-\x7e]/g, '').trim() || 'x' },
       }),
-    text =>
-      ask('/keys', { headers: { 'x-api-key': text.replaceAll(/[^\x20-\x7e]/g, ''), authorization: '' } }),
+    text => {
+      const key = text.replaceAll(/[^\x20-\x7e]/g, '');
+      return statusOf(
+        `GET /admin/v1/keys HTTP/1.1\r\nhost: x\r\nx-api-key: ${key}\r\nconnection: close\r\n\r\n`,
+      );
+    },
   ];
   const run = (numRuns: number) =>
     fc.assert(

@@ -5,15 +5,13 @@ import { inputTokens, outputTokens, type Usage, usageBuckets } from './usage.ts'
 import { worstCaseCost } from './worst-case.ts';
 
 const price = fc.bigInt({ min: 1n, max: 10n ** 11n });
-const prices: fc.Arbitrary<Prices> = fc
-  .record({ input: price, output: price })
-  .chain(base =>
-    fc
-      .record(Object.fromEntries([...usageBuckets, 'requests'].map(bucket => [bucket, price])), {
-        requiredKeys: [],
-      })
-      .map(more => ({ ...more, ...base })),
-  );
+const prices: fc.Arbitrary<Prices> = fc.record({ input: price, output: price }).chain(base =>
+  fc
+    .record(Object.fromEntries([...usageBuckets, 'requests'].map(bucket => [bucket, price])), {
+      requiredKeys: [],
+    })
+    .map(more => ({ ...more, ...base })),
+);
 const list = fc.record({
   version: fc.constant('test'),
   base: prices,
