@@ -199,10 +199,19 @@ test('a stored workflow brings the schedule of its document with it; a new versi
     gateway.call('PUT', `/v1/workflows/test/report/${version}`, { body: document(version, schedule) });
   expect((await store('1.0.0', { cron: '0 6 * * 1' })).status).toBe(201);
   const first = await gateway.call('GET', '/v1/schedules/test.report');
-  expect(first.body).toMatchObject({ cron: '0 6 * * 1', time_zone: 'UTC', workflow: { version: '1.0.0' } });
+  expect(first.body).toMatchObject({
+    cron: '0 6 * * 1',
+    time_zone: 'UTC',
+    overlap: 'skip',
+    workflow: { version: '1.0.0' },
+  });
   expect((await store('1.1.0', { every: { hours: 2 } })).status).toBe(201);
   const second = await gateway.call('GET', '/v1/schedules/test.report');
-  expect(second.body).toMatchObject({ every: { milliseconds: 7_200_000 }, workflow: { version: '1.1.0' } });
+  expect(second.body).toMatchObject({
+    every: { milliseconds: 7_200_000 },
+    overlap: 'allow',
+    workflow: { version: '1.1.0' },
+  });
   const wrong = await store('1.2.0', { cron: '99 * * * *' });
   expect([wrong.status, wrong.body.errors[0].pointer]).toEqual([400, '/schedule/cron']);
 });

@@ -143,7 +143,10 @@ export async function readScheduleOf(
   return schedule && readRecurrence(schedule, { nowMs: clock.now(), pointer: '/schedule', compileTrigger });
 }
 
-/** The schedule that a document has comes into force with it, under the name of the workflow, in the name of who stored it. */
+/**
+ * The schedule that a document has comes into force with it, under the name of the workflow, in the name of who stored it. What it does
+ * `every` so often it does whether or not the run before has ended (specification 1.0, "Schedule").
+ */
 export async function putScheduleOf(
   recurrence: Recurrence,
   {
@@ -165,7 +168,7 @@ export async function putScheduleOf(
       workflow,
       input: {},
       recurrence,
-      overlap: defaultOverlap(recurrence),
+      overlap: recurrence.type === 'every' ? 'allow' : defaultOverlap(recurrence),
       catchUp: 'last',
       caller: { ...by, envelope: undefined },
       isPaused: false,
