@@ -13,15 +13,17 @@ import type {
   Brought,
   Call,
   CallStage,
+  Gate,
   SessionAnswer,
 } from './domain/call.ts';
 import type { UsageSink } from './domain/usage-record.ts';
 import type { InForce } from './in-force.ts';
 import { createAttempts } from './pipeline/attempts.ts';
 import { createCallUpstream } from './pipeline/call-upstream.ts';
+import { passGates } from './pipeline/pass-gates.ts';
 import { createOpenRealtime } from './pipeline/realtime-session.ts';
 import { createAuthorize } from './policies/authorize.ts';
-import { createBreakerStage } from './policies/breaker.ts';
+import { createBreakerGate } from './policies/breaker.ts';
 import { createBudgetStage } from './policies/budget.ts';
 import { createConcurrency } from './policies/concurrency.ts';
 import { createFailureMeter, createMeter } from './policies/meter.ts';
@@ -67,12 +69,12 @@ export function createPipeline(
     },
   ];
   const tracing: AttemptStage[] = telemetry.isTracing ? [createTraceAttempt(telemetry)] : [];
-  const gates: AttemptStage[] = [
+  const gates: Gate[] = [
     createAuthorize(deps.policy),
     createRefuseUnpriced(() => inForce().unpriced),
     createRest({ clock }),
     createConcurrency({ clock, options: concurrencyOptions(config.current) }),
-    createBreakerStage({ breaker: new Breaker(breakerOptions(config.current), clock) }),
+    createBreakerGate({ breaker: new Breaker(breakerOptions(config.current), clock) }),
   ];
   const trying = {
     clock,
@@ -86,8 +88,11 @@ export function createPipeline(
     createAttempts<Answer>({
       ...trying,
       perform: compose<Attempt, Answer>(
-        [...tracing, createBudgetStage(deps.budgets), createMeter({ clock, sink: usage }), ...gates],
-        createCallUpstream({ dialer: deps.dialer, clock, protocols, limits: () => inForce().limits }),
+        [...tracing, createBudgetStage(deps.budgets)],
+        passGates(
+          [createMeter({ clock, sink: usage }), ...gates],
+          createCallUpstream({ dialer: deps.dialer, clock, protocols, limits: () => inForce().limits }),
+        ),
       ),
     }),
   );
@@ -96,12 +101,15 @@ export function createPipeline(
     createAttempts<SessionAnswer>({
       ...trying,
       perform: compose<Attempt, SessionAnswer>(
-        [...tracing, createFailureMeter({ clock, sink: usage }), ...gates],
-        createOpenRealtime({
-          ...{ clock, sink: usage, budgets: deps.budgets },
-          pricesOf: ({ target }, model) => inForce().known(target.provider, model),
-          dial: () => ({ dialer: deps.dialer, clock, ...inForce().limits, ...inForce().realtime }),
-        }),
+        tracing,
+        passGates(
+          [createFailureMeter({ clock, sink: usage }), ...gates],
+          createOpenRealtime({
+            ...{ clock, sink: usage, budgets: deps.budgets },
+            pricesOf: ({ target }, model) => inForce().known(target.provider, model),
+            dial: () => ({ dialer: deps.dialer, clock, ...inForce().limits, ...inForce().realtime }),
+          }),
+        ),
       ),
     }),
   );

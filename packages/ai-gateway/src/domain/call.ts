@@ -125,6 +125,15 @@ export interface SessionAnswer<Session extends Lasting = Lasting> {
 
 export type Brought = Answer | SessionAnswer;
 
+/** What an attempt has to get past before it reaches its target: lets it in, at once where that is possible. @throws AttemptFailure */
+export type Gate = (attempt: Attempt) => Entered | undefined | Promise<Entered>;
+
+/** Told once what became of an attempt that was let in. */
+export interface Entered {
+  answered(answer: Brought): void;
+  failed(error: unknown): void;
+}
+
 /** Stages that do the same for whatever an attempt brings, or a call. */
 export type AttemptStage = <Result extends Brought>(
   attempt: Attempt,

@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
-import type { AttemptStage } from '../domain/call.ts';
+import type { Gate } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import { mayUse } from '../domain/route.ts';
 
@@ -8,18 +8,18 @@ import { mayUse } from '../domain/route.ts';
  * Asks before every attempt, not once a request, whether the caller may use the model (A13), and whether a policy forbids it at this very
  * target: then the next one is tried.
  */
-export function createAuthorize(policy: Pick<PolicyGuard, 'require'>): AttemptStage {
-  return (attempt, next) => {
+export function createAuthorize(policy: Pick<PolicyGuard, 'require'>): Gate {
+  return attempt => {
     const { caller, route, protocol } = attempt.call;
-    if (!mayUse(caller.scopes.models, route.alias)) return Promise.reject(notAllowed(route.alias));
+    if (!mayUse(caller.scopes.models, route.alias)) throw notAllowed(route.alias);
     const { provider, model } = attempt.target;
     const attributes = { provider: provider.name, model };
     try {
       policy.require(caller, { kind: 'model', name: route.alias, attributes }, protocol.name);
     } catch (error) {
-      return Promise.reject(new AttemptFailure('credential', GatewayError.from(error)));
+      throw new AttemptFailure('credential', GatewayError.from(error));
     }
-    return next();
+    return undefined;
   };
 }
 

@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Breaker } from '@strata/shared/resilience/breaker.ts';
-import { type Attempt, type AttemptStage, type Brought, lastingOf } from '../domain/call.ts';
+import { type Gate, lastingOf } from '../domain/call.ts';
 import { AttemptFailure, type FailureClass, failureTable } from '../domain/failure.ts';
 import { placeId } from '../domain/route.ts';
 
@@ -8,9 +8,9 @@ import { placeId } from '../domain/route.ts';
  * Keeps attempts away from a target that fails again and again: they fail here at once and the next target answers. Only what
  * the failure table counts against a target opens its circuit, so one bad caller never cools it down.
  */
-export function createBreakerStage(deps: { breaker: Breaker }): AttemptStage {
+export function createBreakerGate(deps: { breaker: Breaker }): Gate {
   const { breaker } = deps;
-  return async <Result extends Brought>(attempt: Attempt, next: () => Promise<Result>) => {
+  return attempt => {
     const { provider } = attempt.target;
     const id = placeId(attempt.target, attempt.credential);
     const verdict = breaker.ask(id);
@@ -20,18 +20,15 @@ export function createBreakerStage(deps: { breaker: Breaker }): AttemptStage {
       else if (failureTable[failure].countsAgainstTarget) breaker.failed(id);
       else if (verdict === 'probe') breaker.succeeded(id); // it refused, so it is there
     };
-    let answer: Result;
-    try {
-      answer = await next();
-    } catch (error) {
-      failed(attempt.call.signal.aborted ? undefined : AttemptFailure.from(error).class);
-      throw error;
-    }
-    breaker.succeeded(id);
-    lastingOf(answer)?.onEnd(({ outcome, failure }) => {
-      if (outcome === 'cut') failed(failure);
-    });
-    return answer;
+    return {
+      answered(answer) {
+        breaker.succeeded(id);
+        lastingOf(answer)?.onEnd(({ outcome, failure }) => {
+          if (outcome === 'cut') failed(failure);
+        });
+      },
+      failed: error => failed(attempt.call.signal.aborted ? undefined : AttemptFailure.from(error).class),
+    };
   };
 }
 

@@ -7,7 +7,7 @@ import {
   type Learned,
   type Leave,
 } from '@strata/shared/resilience/concurrency.ts';
-import { type Attempt, type AttemptStage, type Brought, lastingOf } from '../domain/call.ts';
+import { type Attempt, type Brought, type Entered, type Gate, lastingOf } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import { priorityOf } from '../domain/priority.ts';
 import { placeId } from '../domain/route.ts';
@@ -23,7 +23,7 @@ export function createConcurrency(deps: {
   clock: Clock;
   /** At start. */
   options: ConcurrencyOptions;
-}): AttemptStage {
+}): Gate {
   const { clock } = deps;
   const places = new Map<string, AdaptiveConcurrency>();
 
@@ -37,23 +37,25 @@ export function createConcurrency(deps: {
     return made;
   }
 
-  return async <Result extends Brought>(attempt: Attempt, next: () => Promise<Result>) => {
-    const place = placeOf(attempt);
-    const leave = place.tryEnter() ?? (await enter(place, attempt));
+  function entered(attempt: Attempt, leave: Leave): Entered {
     const startedAtMs = clock.monotonic();
-    let answer: Result;
-    try {
-      answer = await next();
-    } catch (error) {
-      leave(learnedFrom(attempt, error));
-      throw error;
-    }
-    const tookMs = clock.monotonic() - startedAtMs;
-    const learned = learnedOf(attempt, answer, tookMs);
-    const lasting = lastingOf(answer);
-    if (lasting === undefined) leave(learned);
-    else lasting.onEnd(() => leave(learned));
-    return answer;
+    return {
+      answered(answer) {
+        const tookMs = clock.monotonic() - startedAtMs;
+        const learned = learnedOf(attempt, answer, tookMs);
+        const lasting = lastingOf(answer);
+        if (lasting === undefined) leave(learned);
+        else lasting.onEnd(() => leave(learned));
+      },
+      failed: error => leave(learnedFrom(attempt, error)),
+    };
+  }
+
+  return attempt => {
+    const place = placeOf(attempt);
+    const leave = place.tryEnter();
+    if (leave !== undefined) return entered(attempt, leave);
+    return enter(place, attempt).then(late => entered(attempt, late));
   };
 }
 

@@ -1,63 +1,59 @@
 import type { Clock } from '@strata/shared/clock.ts';
-import type { Stage } from '@strata/shared/pipeline.ts';
 import { type AttemptEnding, usageRecord } from '../domain/attempt-record.ts';
-import { type Answer, type Attempt, type AttemptStage, isLeft } from '../domain/call.ts';
+import { type Attempt, type Brought, type Gate, isLeft } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import type { UsageSink } from '../domain/usage-record.ts';
 
 /** Writes the record of an attempt that failed. For what is booked piece by piece once it has begun. */
-export function createFailureMeter(deps: { clock: Clock; sink: UsageSink }): AttemptStage {
+export function createFailureMeter(deps: { clock: Clock; sink: UsageSink }): Gate {
   const { clock, sink } = deps;
-  return async (attempt, next) => {
+  return attempt => {
     const startedAtMs = clock.now();
     const started = clock.monotonic();
-    try {
-      return await next();
-    } catch (error) {
-      const time = { startedAtMs, durationMs: clock.monotonic() - started };
-      sink.record(usageRecord(attempt, failedEnding(attempt, error), time));
-      throw error;
-    }
+    return {
+      answered() {},
+      failed(error) {
+        const time = { startedAtMs, durationMs: clock.monotonic() - started };
+        sink.record(usageRecord(attempt, failedEnding(attempt, error), time));
+      },
+    };
   };
 }
 
 /** Writes exactly one usage record an attempt, when its last byte has passed or it has failed (A7). */
-export function createMeter(deps: { clock: Clock; sink: UsageSink }): Stage<Attempt, Answer> {
+export function createMeter(deps: { clock: Clock; sink: UsageSink }): Gate {
   const { clock, sink } = deps;
-  return async (attempt, next) => {
+  return attempt => {
     const startedAtMs = clock.now();
     const started = clock.monotonic();
     const record = (ending: AttemptEnding) =>
       sink.record(usageRecord(attempt, ending, { startedAtMs, durationMs: clock.monotonic() - started }));
-    let answer: Answer;
-    try {
-      answer = await next();
-    } catch (error) {
-      record(failedEnding(attempt, error));
-      throw error;
-    }
-    if (answer.type === 'stream') {
-      const firstEventMs = answer.stream.hasContent ? clock.monotonic() - started : undefined;
-      answer.stream.onEnd(({ outcome, failure, facts }) =>
-        record({
-          outcome,
-          failure,
-          facts,
-          firstEventMs,
-          end: outcome === 'answered' ? 'complete' : 'broken-off',
-        }),
-      );
-      return answer;
-    }
-    const facts = answer.type === 'whole' ? answer.facts : undefined;
-    record({
-      outcome: 'answered',
-      failure: undefined,
-      facts,
-      firstEventMs: undefined,
-      end: 'complete',
-    });
-    return answer;
+    return {
+      answered(answer) {
+        if (answer.type !== 'stream') return record(wholeEnding(answer));
+        const firstEventMs = answer.stream.hasContent ? clock.monotonic() - started : undefined;
+        answer.stream.onEnd(({ outcome, failure, facts }) =>
+          record({
+            outcome,
+            failure,
+            facts,
+            firstEventMs,
+            end: outcome === 'answered' ? 'complete' : 'broken-off',
+          }),
+        );
+      },
+      failed: error => record(failedEnding(attempt, error)),
+    };
+  };
+}
+
+function wholeEnding(answer: Brought): AttemptEnding {
+  return {
+    outcome: 'answered',
+    failure: undefined,
+    facts: answer.type === 'whole' ? answer.facts : undefined,
+    firstEventMs: undefined,
+    end: 'complete',
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Attempt, AttemptStage } from '../domain/call.ts';
+import type { Attempt, Gate } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
 import { placeId } from '../domain/route.ts';
 
@@ -9,9 +9,9 @@ import { placeId } from '../domain/route.ts';
  * learns how long to wait. Only a provider's own `Retry-After` counts, and only for limits of rate: those are the account's,
  * never the fault of one caller.
  */
-export function createRest(deps: { clock: Clock }): AttemptStage {
+export function createRest(deps: { clock: Clock }): Gate {
   const restsUntilMs = new Map<string, number>(); // one entry a configured target and credential
-  return async (attempt, next) => {
+  return attempt => {
     const { target } = attempt;
     const id = placeId(target, attempt.credential);
     const until = restsUntilMs.get(id);
@@ -20,13 +20,13 @@ export function createRest(deps: { clock: Clock }): AttemptStage {
       if (leftMs > 0) throw stillResting(target.provider.name, leftMs);
       restsUntilMs.delete(id);
     }
-    try {
-      return await next();
-    } catch (error) {
-      const restMs = askedPause(error) ?? (isOfPool(attempt) ? refusedPause(error) : undefined);
-      if (restMs !== undefined) restsUntilMs.set(id, deps.clock.monotonic() + restMs);
-      throw error;
-    }
+    return {
+      answered() {},
+      failed(error) {
+        const restMs = askedPause(error) ?? (isOfPool(attempt) ? refusedPause(error) : undefined);
+        if (restMs !== undefined) restsUntilMs.set(id, deps.clock.monotonic() + restMs);
+      },
+    };
   };
 }
 
