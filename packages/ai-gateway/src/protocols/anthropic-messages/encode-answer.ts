@@ -4,7 +4,7 @@ import { outputTokens, type Usage } from '@strata/shared/money/usage.ts';
 import type { AnswerContext, StreamEncoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralAnswer, NeutralEvent } from '../../domain/neutral-event.ts';
-import type { Citation, Part } from '../../domain/neutral-request.ts';
+import type { Citation, MediaPart, Part } from '../../domain/neutral-request.ts';
 import type { Seal } from '../../domain/seal.ts';
 import { load, loadSeal } from '../carrier.ts';
 import { asObject, defined, parseObject } from '../read-json.ts';
@@ -90,9 +90,17 @@ function encodePart(part: Part): JsonObject[] {
       const value = part.protocol === messagesProtocol ? asObject(part.value) : undefined;
       return value === undefined ? [] : [value];
     }
-    default:
+    case 'tool-result':
       return [];
+    default:
+      return [{ type: 'text', text: unsayable(part), citations: null }];
   }
+}
+
+/** No answer of this protocol holds media: what is missing is said rather than left out. */
+function unsayable({ type, source }: MediaPart): string {
+  const mediaType = source.type === 'data' ? source.mediaType : type;
+  return `[The model made something of type ${mediaType}, which this API cannot carry.]`;
 }
 
 function isRedacted(seal: Seal | undefined): seal is Seal {

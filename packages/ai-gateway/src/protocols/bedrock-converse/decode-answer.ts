@@ -70,6 +70,8 @@ export function decodeConverseAnswer(body: JsonObject, request: NeutralRequest):
 class ConverseReader {
   readonly #names: ToolNames;
   readonly #open = new Set<number>();
+  /** Pictures whose bytes are coming. */
+  readonly #images = new Map<number, { readonly format: string; bytes: string }>();
   #finish: NeutralEvent | undefined;
   #usage: NeutralEvent | undefined;
   #isEnded = false;
@@ -88,7 +90,7 @@ class ConverseReader {
       case 'contentBlockDelta':
         return this.#delta(index, asObject(body.delta) ?? {});
       case 'contentBlockStop':
-        return this.#open.delete(index) ? [{ type: 'block-stop', index }] : [];
+        return this.#stop(index);
       case 'messageStop': {
         const reason = converseStopReasons[asString(body.stopReason) ?? ''] ?? 'unknown';
         this.#finish = { type: 'finish', reason };
@@ -143,6 +145,11 @@ class ConverseReader {
         input: 'json',
       });
     }
+    const image = asObject(start.image);
+    if (image !== undefined) {
+      this.#images.set(index, { format: asString(image.format) ?? '', bytes: '' });
+      return [];
+    }
     const [name] = Object.keys(start);
     if (name === undefined) return [];
     const part = { type: 'foreign', protocol: converseProtocol, name, value: start } as const;
@@ -155,6 +162,8 @@ class ConverseReader {
     if (text !== undefined) return this.#text(index, { kind: 'text' }, text);
     const input = asString(asObject(delta.toolUse)?.input);
     if (input !== undefined) return input === '' ? [] : [textDelta(index, input)];
+    const image = this.#images.get(index);
+    if (image !== undefined) image.bytes += asString(asObject(asObject(delta.image)?.source)?.bytes) ?? '';
     const citation = asObject(delta.citation);
     if (citation !== undefined) {
       const written: NeutralEvent = {
@@ -166,6 +175,21 @@ class ConverseReader {
     }
     const reasoning = asObject(delta.reasoningContent);
     return reasoning === undefined ? [] : this.#reasoning(index, reasoning);
+  }
+
+  #stop(index: number): NeutralEvent[] {
+    const image = this.#images.get(index);
+    this.#images.delete(index);
+    if (image === undefined) return this.#open.delete(index) ? [{ type: 'block-stop', index }] : [];
+    const [part] = decodeBlock(
+      { image: { format: image.format, source: { bytes: image.bytes } } },
+      new Map(),
+    );
+    if (part === undefined) return [];
+    return [
+      { type: 'block-start', index, block: { kind: 'whole', part } },
+      { type: 'block-stop', index },
+    ];
   }
 
   #reasoning(index: number, reasoning: JsonObject): NeutralEvent[] {

@@ -161,14 +161,22 @@ export class ConverseStreamEncoder implements StreamEncoder {
         if (block.seal === undefined) return nothing;
         return this.#write({ reasoningContent: { redactedContent: writeRedacted(block.seal) } });
       case 'whole': {
-        const value = block.part.type === 'foreign' ? encodePart(block.part)[0] : undefined;
-        if (value === undefined) return nothing;
-        this.#isWritten = true;
-        return frame('contentBlockStart', { contentBlockIndex: this.#index, start: value });
+        const [value] = encodePart(block.part);
+        return value === undefined ? nothing : this.#startWhole(value);
       }
       default:
         return nothing;
     }
+  }
+
+  /** A picture's bytes follow in a delta; what else is whole is all in its start. */
+  #startWhole(value: JsonObject): Buffer {
+    this.#isWritten = true;
+    const image = asObject(value.image);
+    const start = image === undefined ? value : { image: { format: image.format } };
+    const begun = frame('contentBlockStart', { contentBlockIndex: this.#index, start });
+    if (image === undefined) return begun;
+    return Buffer.concat([begun, this.#write({ image: { source: image.source } })]);
   }
 
   #delta(delta: Delta): Buffer {

@@ -2,6 +2,7 @@ import type { StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralEvent } from '../../domain/neutral-event.ts';
 import type { NeutralRequest } from '../../domain/neutral-request.ts';
+import { sourceOfUrl } from '../media.ts';
 import { asNumber, asObject, asObjects, asString } from '../read-json.ts';
 import { sseDecoder } from '../sse-decoder.ts';
 import { ToolNames } from '../tool-names.ts';
@@ -101,11 +102,32 @@ class ChatReader {
   #delta(delta: JsonObject): NeutralEvent[] {
     return [
       ...this.#text('reasoning', asString(delta.reasoning_content) ?? asString(delta.reasoning)),
-      ...this.#text('text', contentText(delta.content)),
+      ...this.#content(delta.content),
+      ...asObjects(delta.images).flatMap(image => this.#image(image)),
       ...this.#text('refusal', asString(delta.refusal)),
       ...asObjects(delta.annotations).flatMap(annotation => this.#annotation(annotation)),
       ...asObjects(delta.tool_calls).flatMap((call, at) => this.#call(call, asNumber(call.index) ?? at)),
     ];
+  }
+
+  /** Mistral writes content as a list of parts, its thinking among them. */
+  #content(content: unknown): NeutralEvent[] {
+    if (typeof content === 'string') return this.#text('text', content);
+    return asObjects(content).flatMap(part => {
+      if (part.type === 'text') return this.#text('text', asString(part.text));
+      if (part.type !== 'thinking') return [];
+      const thoughts = asObjects(part.thinking).map(({ text }) => asString(text) ?? '');
+      return this.#text('reasoning', asString(part.thinking) ?? thoughts.join(''));
+    });
+  }
+
+  /** OpenRouter's pictures. */
+  #image(image: JsonObject): NeutralEvent[] {
+    const url = asString(asObject(image.image_url)?.url);
+    if (url === undefined) return [];
+    const index = this.#blocks;
+    const part = { type: 'image', source: sourceOfUrl(url) } as const;
+    return [...this.#closeText(), this.#open({ kind: 'whole', part }), { type: 'block-stop', index }];
   }
 
   #text(kind: 'text' | 'refusal' | 'reasoning', text: string | undefined): NeutralEvent[] {
@@ -179,13 +201,6 @@ class ChatReader {
     if (last === undefined || !isWholeJson(last.arguments)) return [];
     return [{ type: 'block-stop', index: last.block }];
   }
-}
-
-/** Mistral writes content as a list of parts. */
-function contentText(content: unknown): string | undefined {
-  if (typeof content === 'string') return content;
-  const texts = asObjects(content).flatMap(part => (part.type === 'text' ? (asString(part.text) ?? []) : []));
-  return texts.length === 0 ? undefined : texts.join('');
 }
 
 function isWholeJson(text: string): boolean {

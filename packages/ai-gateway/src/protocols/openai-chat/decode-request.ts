@@ -188,6 +188,7 @@ function assistantParts(message: JsonObject): Part[] {
     // What was carried is the very reasoning; what the client tells is only its text.
     ...(carried.length === 0 && told ? [{ type: 'reasoning', text: told } as const] : carried),
     ...contentParts(message.content),
+    ...contentParts(message.images),
     ...(refusal ? [{ type: 'refusal', text: refusal } as const] : []),
     ...calls.map(({ call, id, carried: { seal } }): Part => {
       const custom = asObject(call.custom);

@@ -6,6 +6,7 @@ import type { BlockStart, FinishReason, NeutralAnswer, NeutralEvent } from '../.
 import type { Citation, Part, ReasoningPart } from '../../domain/neutral-request.ts';
 import type { Seal } from '../../domain/seal.ts';
 import { load } from '../carrier.ts';
+import { urlOfSource } from '../media.ts';
 import { defined } from '../read-json.ts';
 
 const finishNames: Readonly<Record<FinishReason, string>> = {
@@ -48,6 +49,13 @@ function annotationOf({ url, title, start, end }: Citation): JsonObject | undefi
   };
 }
 
+/** OpenAI has no field for pictures beside a text; this is the one of OpenRouter, which clients of routers read. */
+function imageOf(part: Part): JsonObject | undefined {
+  if (part.type !== 'image') return undefined;
+  const url = urlOfSource(part.source);
+  return url === undefined ? undefined : { type: 'image_url', image_url: { url } };
+}
+
 /** A whole completion. Reasoning has no field of the protocol; its text is in `reasoning_content`, its seal in the calls' ids. */
 export function encodeChatAnswer(answer: NeutralAnswer, context: AnswerContext): JsonObject {
   const { parts, report } = answer;
@@ -58,6 +66,7 @@ export function encodeChatAnswer(answer: NeutralAnswer, context: AnswerContext):
     part.type === 'text' ? (part.citations ?? []).flatMap(each => annotationOf(each) ?? []) : [],
   );
   const calls = wholeCalls(parts);
+  const images = parts.flatMap(part => imageOf(part) ?? []);
   return defined({
     id: completionId(context),
     object: 'chat.completion',
@@ -73,6 +82,7 @@ export function encodeChatAnswer(answer: NeutralAnswer, context: AnswerContext):
           reasoning_content: reasoning.length > 0 ? reasoning.join('') : undefined,
           tool_calls: calls.length > 0 ? calls : undefined,
           annotations: annotations.length > 0 ? annotations : undefined,
+          images: images.length > 0 ? images : undefined,
         }),
         logprobs: null,
         finish_reason: chatFinish(answer.finish, refusals.length > 0),
@@ -107,6 +117,7 @@ export class ChatStreamEncoder implements StreamEncoder {
   /** Sealed reasoning that waits for a call to carry it. */
   #waiting: ReasoningPart[] = [];
   #calls = 0;
+  #images = 0;
   #hasArguments = false;
   #hasRefusal = false;
   #usage: Extract<NeutralEvent, { type: 'usage' }> | undefined;
@@ -167,6 +178,7 @@ export class ChatStreamEncoder implements StreamEncoder {
   #open(block: BlockStart): string {
     this.#block = block;
     if (block.kind === 'reasoning') this.#reasoning = { text: '', seal: block.seal };
+    if (block.kind === 'whole') return this.#image(imageOf(block.part));
     if (block.kind !== 'tool-call') return '';
     this.#hasArguments = false;
     const id = load(block.id, { seal: block.seal, reasoning: this.#waiting });
@@ -178,6 +190,10 @@ export class ChatStreamEncoder implements StreamEncoder {
         ? { index, id, type: 'custom', custom: { name, input: '' } }
         : { index, id, type: 'function', function: { name, arguments: '' } };
     return this.#chunk({ tool_calls: [call] });
+  }
+
+  #image(image: JsonObject | undefined): string {
+    return image === undefined ? '' : this.#chunk({ images: [{ index: this.#images++, ...image }] });
   }
 
   #delta(delta: Extract<NeutralEvent, { type: 'block-delta' }>['delta']): string {

@@ -61,7 +61,7 @@ export const readableChat: Readonly<Record<string, Readable>> = {
         user: message(content),
         assistant: {
           members: {
-            ...members('role', 'refusal', 'reasoning_content', 'reasoning', 'annotations').members,
+            ...members('role', 'refusal', 'reasoning_content', 'reasoning', 'annotations', 'images').members,
             content,
             tool_calls: calls,
           },

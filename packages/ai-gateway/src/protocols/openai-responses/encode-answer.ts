@@ -264,6 +264,8 @@ function emptied(item: JsonObject): JsonObject {
       return { ...item, status: 'in_progress', arguments: '' };
     case 'custom_tool_call':
       return { ...item, input: '' };
+    case 'image_generation_call':
+      return { ...item, status: 'in_progress', result: null };
     default:
       return item;
   }

@@ -17,7 +17,7 @@ function itemId(prefix: string, context: AnswerContext, index: number): string {
   return `${prefix}_${context.requestId}_${index}`;
 }
 
-const itemIdPattern = /^(?:msg|rs|fc|ctc)_(req_[A-Za-z0-9]{1,64})_\d{1,6}$/;
+const itemIdPattern = /^(?:msg|rs|fc|ctc|ig)_(req_[A-Za-z0-9]{1,64})_\d{1,6}$/;
 
 export interface ItemPlace {
   readonly responseId: string;
@@ -55,6 +55,15 @@ export function outputItem(part: Part, context: AnswerContext, index: number): J
       if (part.input === 'text') return { type: 'custom_tool_call', ...ids, input: part.arguments };
       return { type: 'function_call', ...ids, arguments: part.arguments || '{}', status: 'completed' };
     }
+    case 'image':
+      if (part.source.type !== 'data') return undefined;
+      return {
+        type: 'image_generation_call',
+        id: itemId('ig', context, index),
+        status: 'completed',
+        result: part.source.data,
+        output_format: part.source.mediaType.split('/')[1],
+      };
     case 'foreign':
       return part.protocol === responsesProtocol ? asObject(part.value) : undefined;
     default:
