@@ -60,8 +60,28 @@ const capabilities = z
     'What the list of models says of this one. The lengths are by default the least of what the price catalog knows of the targets; the rest is not said.',
   );
 
+const hedge = z
+  .strictObject({
+    after_ms: z
+      .int()
+      .min(10)
+      .max(3_600_000)
+      .describe('How long an answer may take before the next target is asked too.'),
+    max_share: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.05)
+      .describe('Of the requests of the model, how many may be asked twice, over time.'),
+  })
+  .optional()
+  .describe(
+    'Asks the next target too when the first takes long, and takes the answer that comes first. The other attempt is called off, and what it used is paid for. For answers that are not streamed. Off by default.',
+  );
+
 const model = z.strictObject({
   capabilities,
+  hedge,
   targets: z
     .array(target)
     .min(1)

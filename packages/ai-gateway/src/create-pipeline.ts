@@ -3,6 +3,7 @@ import type { GatewayDeps } from '@strata/shared/gateway-deps.ts';
 import { compose } from '@strata/shared/pipeline.ts';
 import { Breaker, type BreakerOptions } from '@strata/shared/resilience/breaker.ts';
 import type { ConcurrencyOptions } from '@strata/shared/resilience/concurrency.ts';
+import { HedgeBudget } from '@strata/shared/resilience/hedge-budget.ts';
 import { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
 import { defaultRetryQuota, RetryQuota } from '@strata/shared/resilience/retry-quota.ts';
 import type { AiGatewaySection } from './config.ts';
@@ -81,6 +82,7 @@ export function createPipeline(
     policy: () => inForce().policy,
     budget: new RetryBudget(),
     quota: new RetryQuota({ ...defaultRetryQuota, capacity: retryQuotaCapacity }),
+    hedges: new HedgeBudget(),
     random: Math.random,
   };
   const answer = compose<Call, Answer>(

@@ -88,11 +88,12 @@ function buildProviders({ providers }: AiGatewaySection, { clock, dialer }: Gate
 }
 
 function buildRoutes({ models }: AiGatewaySection, made: Providers, known: KnownPrices): RouteTable {
-  const routes = Object.entries(models).map(([alias, { targets, capabilities }]): [string, Route] => [
+  const routes = Object.entries(models).map(([alias, { targets, capabilities, hedge }]): [string, Route] => [
     alias,
     {
       alias,
       ...(capabilities && { declared: declaredBy(capabilities) }),
+      ...(hedge && { hedge: { afterMs: hedge.after_ms, maxShare: hedge.max_share } }),
       targets: targets.flatMap(target => {
         const { provider: name, model } = target;
         const provider = made.get(name);

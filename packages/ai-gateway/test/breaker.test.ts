@@ -55,6 +55,28 @@ test('a probe that fails keeps the circuit open', async () => {
   expect(await requestsDuring(broken, 5)).toBe(1);
 });
 
+test('[F36] of many that come at once when its time is over, exactly one probes', async () => {
+  expect(await requestsDuring(broken, 5)).toBe(4);
+  await clock.advance(300);
+  const goOn = Promise.withResolvers<void>();
+  upstream.use([{ op: 'waitFor', until: goOn.promise }, ...good]);
+  const before = upstream.requests.length;
+  const refused: number[] = [];
+  const othersAnswered = Promise.withResolvers<void>();
+  const asked = Array.from({ length: 20 }, async () => {
+    const { status } = await ask();
+    if (status === 503) refused.push(status);
+    if (refused.length === 19) othersAnswered.resolve();
+    return status;
+  });
+  await othersAnswered.promise;
+  goOn.resolve();
+  const statuses = await Promise.all(asked);
+  expect(statuses.filter(status => status === 200)).toHaveLength(1);
+  expect(upstream.requests.length - before).toBe(1);
+  expect((await ask()).status).toBe(200);
+});
+
 test("a caller's own faults and limits of rate never open the circuit", async () => {
   const fault = jsonPlan({ error: { message: 'x', type: 'invalid_request_error' } }, { status: 400 });
   expect(await requestsDuring(fault, 10)).toBe(10);

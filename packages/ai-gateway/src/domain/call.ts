@@ -146,3 +146,17 @@ export function lastingOf(brought: Brought): Lasting | undefined {
   if (brought.type === 'stream') return brought.stream;
   return brought.type === 'session' ? brought.session : undefined;
 }
+
+/** Operations that leave nothing behind at a provider. */
+const leavesNothing: ReadonlySet<string> = new Set(['chat', 'embeddings', 'rerank', 'moderation']);
+
+/** Whether two targets may be asked at once: nothing of the answer was sent, and asking twice does no more than cost twice. */
+export function maySafelyRepeat({ request, protocol }: Call): boolean {
+  return !request.isStream && leavesNothing.has(protocol.operation);
+}
+
+/** Ends what goes on of it, when nobody reads it. */
+export function discard(brought: Brought): void {
+  if (brought.type !== 'stream') return;
+  brought.stream.flow({ write: () => true, onDrain: () => {}, end: () => {}, destroy: () => {} });
+}

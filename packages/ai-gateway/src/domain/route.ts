@@ -65,6 +65,14 @@ export interface Route {
   readonly targets: readonly Target[];
   /** What the configuration says of the model. */
   readonly declared?: Capabilities;
+  readonly hedge?: Hedge;
+}
+
+/** When the next target is asked too, while the first has not answered. */
+export interface Hedge {
+  readonly afterMs: number;
+  /** Of the requests, from 0 to 1. */
+  readonly maxShare: number;
 }
 
 export type RouteTable = ReadonlyMap<string, Route>;

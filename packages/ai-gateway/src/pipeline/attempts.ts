@@ -1,12 +1,22 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { afterFailure, afterThrottling, backoffMs } from '@strata/shared/resilience/backoff.ts';
+import type { HedgeBudget } from '@strata/shared/resilience/hedge-budget.ts';
 import type { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
 import type { RetryQuota } from '@strata/shared/resilience/retry-quota.ts';
-import type { Answer, Attempt, Brought, Call } from '../domain/call.ts';
+import { Stopper } from '@strata/shared/resilience/stop-signal.ts';
+import {
+  type Answer,
+  type Attempt,
+  type Brought,
+  type Call,
+  discard,
+  maySafelyRepeat,
+} from '../domain/call.ts';
 import { AttemptFailure, failureTable } from '../domain/failure.ts';
 import type { Credential, ModelProvider } from '../domain/provider.ts';
 import { orderTargets, type Target } from '../domain/route.ts';
+import { hedge, type Started } from './hedge.ts';
 
 export interface AttemptPolicy {
   /** Over all targets of a call. */
@@ -27,6 +37,8 @@ export interface AttemptsDeps<Result extends Brought> {
   readonly budget: RetryBudget;
   /** Bounds them over time, for each tenant at each provider: what keeps failing is asked little more than clients ask (F36). */
   readonly quota: RetryQuota;
+  /** Bounds what is asked of two places at once. */
+  readonly hedges: HedgeBudget;
   /** From 0 up to 1, for jitter. */
   random(): number;
 }
@@ -38,6 +50,9 @@ export interface AttemptsDeps<Result extends Brought> {
  * A round tries the targets in order, at once, each that the failures so far leave any hope for, with as many of its credentials
  * as it takes. A kept connection that was closed as it was used costs one more attempt at the same place (F45). Between rounds it waits,
  * with jitter, and each further round must be granted by the retry budget. The failure table decides what is hopeless.
+ *
+ * A route may say after which time of silence the next place is asked too: then the first answer counts, and the other attempt is
+ * called off and booked for what it used (F37).
  */
 export function createAttempts<Result extends Brought>(
   deps: AttemptsDeps<Result>,
@@ -134,29 +149,109 @@ async function goRound<Result extends Brought>(
   state: Progress,
 ): Promise<Result | Refusal | undefined> {
   const hopeful: Place[] = [];
+  const waiting = [...state.places];
   let passedBy: Target | undefined;
-  for (const place of state.places) {
+  for (let place = waiting.shift(); place !== undefined; place = waiting.shift()) {
     if (state.number >= policy.maxAttempts) break;
     if (place.target === passedBy) continue;
-    let attempt = openAttempt(call, place, ++state.number);
-    let result = await tryPlace(deps, attempt);
-    if (
-      isRepeatable(result) &&
-      state.number < policy.maxAttempts &&
-      takeQuota(deps, state, attempt, 'failure')
-    ) {
-      attempt = openAttempt(call, place, ++state.number);
-      result = await tryPlace(deps, attempt);
+    for (const tried of await tryPlaces(deps, policy, { call, state, place, waiting })) {
+      const { attempt, result } = tried;
+      if (!(result instanceof AttemptFailure)) return result;
+      state.last = moreTelling(state.last, { attempt, failure: result });
+      const row = failureTable[result.class];
+      if (!row.tryNext) return answerFailure(call, { attempt, failure: result });
+      if (row.retrySame) hopeful.push(tried.place);
+      if (!row.tryOtherCredential) passedBy = tried.place.target;
     }
-    if (!(result instanceof AttemptFailure)) return result;
-    state.last = moreTelling(state.last, { attempt, failure: result });
-    const row = failureTable[result.class];
-    if (!row.tryNext) return answerFailure(call, { attempt, failure: result });
-    if (row.retrySame) hopeful.push(place);
-    if (!row.tryOtherCredential) passedBy = place.target;
   }
   state.places = hopeful;
   return undefined;
+}
+
+interface Tried<Result extends Brought> {
+  readonly place: Place;
+  readonly attempt: Attempt;
+  readonly result: Result | AttemptFailure;
+}
+
+interface Trying {
+  readonly call: Call;
+  readonly state: Progress;
+  readonly place: Place;
+  /** The places after it. One that is tried is taken out. */
+  readonly waiting: Place[];
+}
+
+/** What came of the place, and of the one after it when the route would not wait any longer. */
+async function tryPlaces<Result extends Brought>(
+  deps: AttemptsDeps<Result>,
+  policy: AttemptPolicy,
+  { call, state, place, waiting }: Trying,
+): Promise<readonly Tried<Result>[]> {
+  const { hedge: when, alias } = call.route;
+  if (when === undefined || waiting.length === 0 || !maySafelyRepeat(call))
+    return [await tryPlace(deps, policy, { call, state, place })];
+  deps.hedges.asked(alias, when.maxShare);
+  return hedge({
+    clock: deps.clock,
+    afterMs: when.afterMs,
+    first: start(deps, policy, { call, state, place }),
+    startSecond() {
+      if (state.number >= policy.maxAttempts || call.signal.aborted || !deps.hedges.tryHedge(alias)) return;
+      const [next] = waiting.splice(0, 1);
+      if (next === undefined) return;
+      call.replyHeaders['x-strata-hedged'] = 'true';
+      const upstreamMs = call.upstreamMs + when.afterMs; // the first had its time, which is none of the gateway's
+      return start(deps, policy, { call: { ...call, upstreamMs }, state, place: next });
+    },
+    isAnswer: ({ result }) => !(result instanceof AttemptFailure),
+    discard: ({ result }) => {
+      if (!(result instanceof AttemptFailure)) discard(result);
+    },
+  });
+}
+
+/** An attempt that can be called off while its call goes on. */
+function start<Result extends Brought>(
+  deps: AttemptsDeps<Result>,
+  policy: AttemptPolicy,
+  { call, ...at }: Omit<Trying, 'waiting'>,
+): Started<Tried<Result>> {
+  const signal = new Stopper();
+  const onEnd = () => signal.stop(call.signal.reason);
+  call.signal.addEventListener('abort', onEnd);
+  const own: Call = { ...call, signal };
+  const done = tryPlace(deps, policy, { call: own, ...at }).then(tried => {
+    call.upstreamMs = Math.max(call.upstreamMs, own.upstreamMs);
+    if (tried.result instanceof AttemptFailure || tried.result.type === 'whole')
+      call.signal.removeEventListener('abort', onEnd);
+    return tried;
+  });
+  return {
+    done,
+    callOff() {
+      call.signal.removeEventListener('abort', onEnd);
+      signal.stop(new GatewayError('cancelled', 'Another attempt answered first.', { reason: 'hedge_lost' }));
+    },
+  };
+}
+
+async function tryPlace<Result extends Brought>(
+  deps: AttemptsDeps<Result>,
+  policy: AttemptPolicy,
+  { call, state, place }: Omit<Trying, 'waiting'>,
+): Promise<Tried<Result>> {
+  let attempt = openAttempt(call, place, ++state.number);
+  let result = await tryOnce(deps, attempt);
+  if (
+    isRepeatable(result) &&
+    state.number < policy.maxAttempts &&
+    takeQuota(deps, state, attempt, 'failure')
+  ) {
+    attempt = openAttempt(call, place, ++state.number);
+    result = await tryOnce(deps, attempt);
+  }
+  return { place, attempt, result };
 }
 
 function isRepeatable(result: Brought | AttemptFailure): boolean {
@@ -168,7 +263,7 @@ function openAttempt(call: Call, { target, credential }: Place, number: number):
   return { call, target, credential, number, id, trace: call.trace, losses: [] };
 }
 
-async function tryPlace<Result extends Brought>(
+async function tryOnce<Result extends Brought>(
   deps: AttemptsDeps<Result>,
   attempt: Attempt,
 ): Promise<Result | AttemptFailure> {
