@@ -6,6 +6,9 @@ const mediaTypePattern = new RegExp(
   `^(${token}/${token})(?:[ \\t]*;[ \\t]*(?:${token}=(?:${token}|"[^"\\\\\\r\\n]*"))?)*$`,
 );
 
+/** What a route takes that names nothing else. */
+export const jsonOnly = ['application/json'];
+
 /**
  * The media type of a request, exactly as RFC 9110 section 8.3.1 writes it, or undefined when it has no body. Two parsers that
  * disagree about `application/json\ta` let a body pass unchecked (C31), so anything irregular is refused.
