@@ -97,6 +97,25 @@ test('[AI-6] what could not be said is named, and nothing else is missing', asyn
   });
 });
 
+test('a client that gives no limit gets the longest answer that the model is known to give', async () => {
+  const account = { type: 'anthropic', base_url: anthropic.url, api_key: 'sk', allow_private: true };
+  const own = await startGateway({
+    section: {
+      providers: { claude: account },
+      models: {
+        known: { targets: [{ provider: 'claude', model: 'claude-opus-4-5' }] },
+        unknown: { targets: [{ provider: 'claude', model: 'claude-of-tomorrow' }] },
+      },
+    },
+  });
+  const limitOf = async (model: string) => {
+    expect((await post(own, '/v1/chat/completions', chatRequest({ model }))).status).toBe(200);
+    return sent(anthropic).max_tokens as number;
+  };
+  expect([await limitOf('known'), await limitOf('unknown')]).toEqual([64_000, 8192]);
+  await own.close();
+});
+
 test('[AI-6] what a Responses client wants included, and only the vendor has, is named', async () => {
   const ask = (include: string[]) =>
     post(gateway, '/v1/responses', { model: 'messages', input: 'x', include });

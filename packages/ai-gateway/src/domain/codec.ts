@@ -9,6 +9,8 @@ import type { SealOrigin } from './seal.ts';
 export interface EncodeTarget extends SealOrigin {
   /** Whether a stream may be asked to report its usage. */
   readonly mayAskStreamUsage: boolean;
+  /** The longest answer that the model can give, as far as it is known. */
+  readonly maxOutputTokens?: number | undefined;
 }
 
 /** What an encoder of answers knows beside the events. */

@@ -38,7 +38,11 @@ export function translatedWay(
   const losses = new Losses();
   const written = to.encodeRequest(
     request,
-    { ...origin, mayAskStreamUsage: access.mayAskStreamUsage },
+    {
+      ...origin,
+      mayAskStreamUsage: access.mayAskStreamUsage,
+      maxOutputTokens: target.prices?.limits?.maxOutputTokens,
+    },
     losses,
   );
   const body = applyQuirks(written, access.quirks, losses);

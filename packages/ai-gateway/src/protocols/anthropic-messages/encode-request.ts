@@ -15,7 +15,7 @@ import { messagesProtocol } from './decode-request.ts';
 import { CacheMarks, encodeMessages, encodeSystem } from './encode-messages.ts';
 
 export const messagesNameLength = 128;
-/** The protocol wants a limit; this is what a client gets that gave none. */
+/** The protocol wants a limit; this is what a client gets that gave none, of a model whose own is not known. */
 const defaultMaxTokens = 8192;
 const minBudget = 1024;
 
@@ -44,11 +44,11 @@ export function encodeMessagesRequest(
     },
     losses,
   );
-  const thinking = encodeThinking(request, { messages, choice, losses });
+  const thinking = encodeThinking(request, { messages, choice, losses, target });
   return defined({
     ...reportUnknown(request, messagesProtocol, losses),
     model: target.model,
-    max_tokens: maxTokensOf(request, thinking.budget),
+    max_tokens: maxTokensOf(request, target, thinking.budget),
     system: system.length > 0 ? system : undefined,
     messages,
     tools: tools.length > 0 ? tools : undefined,
@@ -65,8 +65,12 @@ export function encodeMessagesRequest(
   });
 }
 
-function maxTokensOf({ sampling }: NeutralRequest, budget: number | undefined): number {
-  return sampling.maxTokens ?? defaultMaxTokens + (budget ?? 0);
+function maxTokensOf(
+  { sampling }: NeutralRequest,
+  { maxOutputTokens }: EncodeTarget,
+  budget: number | undefined,
+): number {
+  return sampling.maxTokens ?? maxOutputTokens ?? defaultMaxTokens + (budget ?? 0);
 }
 
 /** 0 to 1 here, 0 to 2 elsewhere. */
@@ -106,7 +110,12 @@ interface Thinking {
  */
 function encodeThinking(
   { reasoning, sampling }: NeutralRequest,
-  around: { messages: readonly JsonObject[]; choice: JsonObject | undefined; losses: Losses },
+  around: {
+    messages: readonly JsonObject[];
+    choice: JsonObject | undefined;
+    losses: Losses;
+    target: EncodeTarget;
+  },
 ): Thinking {
   if (reasoning === undefined) return {};
   if (!reasoning.isEnabled || reasoning.effort === 'none') return { option: { type: 'disabled' } };
@@ -122,7 +131,8 @@ function encodeThinking(
     if (effort !== reasoning.effort) losses.changed('reasoning.effort');
     return { option: { type: 'adaptive', ...display }, ...(effort !== undefined && { effort }) };
   }
-  const room = (sampling.maxTokens ?? Number.POSITIVE_INFINITY) - 1;
+  const longest = sampling.maxTokens ?? around.target.maxOutputTokens ?? Number.POSITIVE_INFINITY;
+  const room = longest - 1;
   const budget = Math.min(Math.max(reasoning.budgetTokens || budgetOf(reasoning.effort), minBudget), room);
   if (budget < minBudget) {
     losses.dropped('reasoning');
