@@ -139,12 +139,21 @@ export type Part =
   | RefusalPart
   | ForeignPart;
 
+/** Where in a document of the request, or in a search result of it, counted as the request has them. The end is not part of it. */
+export interface CitationPlace {
+  readonly unit: 'characters' | 'pages' | 'blocks' | 'blocks-of-search-result';
+  readonly index: number;
+  readonly start: number;
+  readonly end: number;
+}
+
 /** A place in a source that the answer rests on. */
 export interface Citation {
   /** Text of the source that is cited. */
   readonly text?: string | undefined;
   readonly url?: string | undefined;
   readonly title?: string | undefined;
+  readonly place?: CitationPlace | undefined;
   /** Of the answer's text, in UTF-16 code units. */
   readonly start?: number | undefined;
   readonly end?: number | undefined;

@@ -1,10 +1,11 @@
 import type { StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralEvent } from '../../domain/neutral-event.ts';
-import type { Citation, NeutralRequest } from '../../domain/neutral-request.ts';
+import type { NeutralRequest } from '../../domain/neutral-request.ts';
 import { asNumber, asObject, asObjects, asString } from '../read-json.ts';
 import { sseDecoder } from '../sse-decoder.ts';
 import { ToolNames } from '../tool-names.ts';
+import { readCitation } from './citations.ts';
 import { messagesProtocol } from './decode-request.ts';
 import { messagesNameLength } from './encode-request.ts';
 import { readErrorCodes } from './errors.ts';
@@ -165,13 +166,4 @@ export class MessagesReader {
 function emptied(block: JsonObject): JsonObject {
   if (block.type === 'text') return { text: '' };
   return block.type === 'thinking' ? { thinking: '' } : {};
-}
-
-function readCitation(citation: JsonObject): Citation {
-  return {
-    text: asString(citation.cited_text),
-    url: asString(citation.url) ?? asString(citation.source),
-    title: asString(citation.title) ?? asString(citation.document_title),
-    raw: { protocol: messagesProtocol, value: citation },
-  };
 }

@@ -4,10 +4,11 @@ import { outputTokens, type Usage } from '@strata/shared/money/usage.ts';
 import type { AnswerContext, StreamEncoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralAnswer, NeutralEvent } from '../../domain/neutral-event.ts';
-import type { Citation, MediaPart, Part } from '../../domain/neutral-request.ts';
+import type { MediaPart, Part } from '../../domain/neutral-request.ts';
 import type { Seal } from '../../domain/seal.ts';
 import { load, loadSeal } from '../carrier.ts';
 import { asObject, defined, parseObject } from '../read-json.ts';
+import { writeCitation } from './citations.ts';
 import { messagesProtocol } from './decode-request.ts';
 
 const stopNames: Readonly<Record<FinishReason, string>> = {
@@ -70,7 +71,7 @@ export function encodeMessagesAnswer(answer: NeutralAnswer, context: AnswerConte
 function encodePart(part: Part): JsonObject[] {
   switch (part.type) {
     case 'text': {
-      const citations = (part.citations ?? []).flatMap(each => citationOf(each) ?? []);
+      const citations = (part.citations ?? []).flatMap(each => writeCitation(each) ?? []);
       if (part.text === '' && citations.length === 0) return [];
       return [{ type: 'text', text: part.text, citations: citations.length > 0 ? citations : null }];
     }
@@ -105,18 +106,6 @@ function unsayable({ type, source }: MediaPart): string {
 
 function isRedacted(seal: Seal | undefined): seal is Seal {
   return seal?.kind === 'anthropic-redacted';
-}
-
-function citationOf({ raw, url, title, text }: Citation): JsonObject | undefined {
-  if (raw?.protocol === messagesProtocol) return asObject(raw.value);
-  if (url === undefined) return undefined;
-  return {
-    type: 'web_search_result_location',
-    url,
-    title: title ?? null,
-    cited_text: text ?? '',
-    encrypted_index: '',
-  };
 }
 
 /** A seal that is undefined says that there is none. */
@@ -234,7 +223,7 @@ function writeDelta(block: BlockStart, delta: Delta): JsonObject | undefined {
     return { type: 'signature_delta', signature: loadSeal(delta.seal) };
   }
   if (delta.type === 'citation') {
-    const citation = citationOf(delta.citation);
+    const citation = writeCitation(delta.citation);
     return citation && { type: 'citations_delta', citation };
   }
   switch (block.kind) {

@@ -3,10 +3,11 @@ import { AwsEventReader } from '@strata/shared/http/aws-event-stream.ts';
 import type { StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralEvent } from '../../domain/neutral-event.ts';
-import type { Citation, NeutralRequest } from '../../domain/neutral-request.ts';
+import type { NeutralRequest } from '../../domain/neutral-request.ts';
 import type { Seal } from '../../domain/seal.ts';
 import { asNumber, asObject, asObjects, asString, parseObject } from '../read-json.ts';
 import { ToolNames } from '../tool-names.ts';
+import { readCitation } from './citations.ts';
 import { decodeBlock } from './decode-blocks.ts';
 import { converseProtocol } from './decode-request.ts';
 import { converseNameLength } from './encode-request.ts';
@@ -237,15 +238,4 @@ function citedText(cited: JsonObject | undefined): string | undefined {
   return asObjects(cited.content)
     .flatMap(each => asString(each.text) ?? [])
     .join('');
-}
-
-function readCitation(citation: JsonObject): Citation {
-  const location = asObject(asObject(citation.location)?.web);
-  const [content] = asObjects(citation.sourceContent);
-  return {
-    title: asString(citation.title),
-    url: asString(location?.url),
-    text: asString(content?.text),
-    raw: { protocol: converseProtocol, value: citation },
-  };
 }

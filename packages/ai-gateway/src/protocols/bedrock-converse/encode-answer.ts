@@ -8,6 +8,7 @@ import type { Citation, Part, ReasoningPart } from '../../domain/neutral-request
 import type { Seal } from '../../domain/seal.ts';
 import { load, loadSeal } from '../carrier.ts';
 import { asObject, defined, parseObject } from '../read-json.ts';
+import { writeCitation } from './citations.ts';
 import { converseProtocol } from './decode-request.ts';
 import { formatOf } from './media-formats.ts';
 import { writeConverseUsage } from './usage.ts';
@@ -75,16 +76,6 @@ function encodePart(part: Part): JsonObject[] {
 function encodeText(text: string, citations: readonly Citation[]): JsonObject {
   const written = citations.flatMap(each => writeCitation(each) ?? []);
   return written.length === 0 ? { text } : { citationsContent: { content: [{ text }], citations: written } };
-}
-
-function writeCitation({ raw, url, title, text }: Citation): JsonObject | undefined {
-  if (raw?.protocol === converseProtocol) return asObject(raw.value);
-  if (url === undefined) return undefined;
-  return defined({
-    title,
-    sourceContent: text === undefined ? undefined : [{ text }],
-    location: { web: { url } },
-  });
 }
 
 function encodeReasoning({ text, seal }: ReasoningPart): JsonObject[] {
