@@ -211,40 +211,6 @@ test('a refusal that will not change is not tried again', async () => {
   expect(stack.model.received).toHaveLength(1);
 });
 
-test('[AG-1] a crash in the second turn: the first is not paid for again, the question in flight is asked again under its key', async () => {
-  const deps = await createTestDeps({ name: 'agent-gateway' });
-  opened.push(deps);
-  const reached = Promise.withResolvers<void>();
-  let isHeld = true;
-  const stack = await start(
-    async (body, turn) => {
-      if (turn === 1) return adds([2, 3]);
-      if (isHeld) {
-        isHeld = false;
-        reached.resolve();
-        await new Promise(() => {}); // never answered: its gateway will be gone
-      }
-      return { say: `It is ${lastText(body)}.` };
-    },
-    { deps },
-  );
-  const { body: submitted } = await stack.gateway.call('POST', '/v1/runs', {
-    body: { definition: agent(), input: { question: 'q' } },
-  });
-  await reached.promise;
-  await stack.gateway.close(); // its calls are not over in time: as good as a crash for the journal
-  const again = await startAgain(stack, { deps });
-  const ended = await ends(again, submitted.id);
-  expect(ended).toMatchObject({ status: 'completed', output: { content: 'It is 5.', turns: 2 } });
-  expect(stack.tools.calls).toHaveLength(1);
-  const keys = stack.model.received.map(each => each.headers['idempotency-key']);
-  expect(keys).toHaveLength(3);
-  expect(keys[1]).toBe(keys[2]);
-  expect(keys[0]).not.toBe(keys[1]);
-  const types = (await recordsOf(again, submitted.id)).map(each => each.type);
-  expect(types.filter(type => type === 'call-in-doubt')).toHaveLength(1);
-});
-
 test.each([
   ['a tool that says it only reads is used again', 'math__add', undefined, 'completed', 2],
   ['a tool that says nothing waits for an operator', 'bank__pay', undefined, 'in_doubt', 1],
