@@ -74,6 +74,7 @@ export async function createAgentGateway(
   const schemas = createDataSchemas(clock);
   const compileTrigger = createCompileTrigger(expressions);
   const definitions = createDefinitions({
+    maxLength: () => config.current.stored.definition_bytes,
     types: taskTypes,
     expressions,
     grammar,
@@ -140,6 +141,7 @@ export async function createAgentGateway(
     onAsked: runId => worker.ask(runId),
     maxWaitMs: () => config.current.max_wait_ms,
     maxExportBytes: config.current.max_export_bytes,
+    maxWorkflows: () => config.current.stored.workflows_per_tenant,
     isDraining: () => server.isDraining,
   };
   const approvalDeps = { approvals, journal, schemas, clock, onAsked: api.onAsked };
@@ -148,6 +150,7 @@ export async function createAgentGateway(
     ...api,
     isUsable: deps.isUsable,
     schedules: createSchedules({ sql: own, audit: deps.audit }),
+    maxPerTenant: () => config.current.stored.schedules_per_tenant,
     nextTime,
     outbox: journal.outbox,
     compileTrigger,

@@ -20,6 +20,9 @@ const limits = z
     live_tasks: count(10_000).describe(
       'Tasks that a run and all runs that come of it may have open at a time, counted together.',
     ),
+    messages: count(10_000).describe(
+      'Signals and events that one run may be sent, and types of events that it may listen to.',
+    ),
     repeats: count(10).describe(
       'Times in a row that a task may begin with an input it has met before, without a wait between: a loop that makes no progress.',
     ),
@@ -119,9 +122,21 @@ const webhooks = z
     keep_ms: milliseconds(7 * 86_400_000).describe('How long an event that did not arrive is kept.'),
     concurrency: count(32, 1000).describe('Deliveries that this process makes at a time.'),
     per_tenant: count(50, 10_000).describe('Webhooks that one tenant may have.'),
+    events_per_webhook: count(100_000, 10_000_000).describe(
+      'Events that wait for one webhook, or for one schedule that events begin, or are put aside, together. Of more the oldest go.',
+    ),
   })
   .prefault({})
   .describe('Who is told what runs do.');
+
+const stored = z
+  .strictObject({
+    definition_bytes: count(mebibyte, 64 * mebibyte).describe('Size of one definition as JSON.'),
+    workflows_per_tenant: count(10_000).describe('Versions of workflows that one tenant may have stored.'),
+    schedules_per_tenant: count(1000, 100_000).describe('Schedules that one tenant may have.'),
+  })
+  .prefault({})
+  .describe('How much may be stored that does not go away with its run.');
 
 /** The section `agent_gateway` of the configuration. */
 export const agentGatewaySection = z
@@ -171,6 +186,7 @@ export const agentGatewaySection = z
     http_calls: httpCalls,
     secrets,
     webhooks,
+    stored,
     max_export_bytes: count(128 * mebibyte, 1024 * mebibyte).describe(
       'Largest export of a run that is made to be moved, and taken in. At start.',
     ),

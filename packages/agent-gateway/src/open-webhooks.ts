@@ -32,6 +32,7 @@ function settingsOf({ webhooks }: AgentGatewayConfig): DeliverySettings {
     timeoutMs: webhooks.timeout_ms,
     attempts: webhooks.attempts,
     keepMs: webhooks.keep_ms,
+    mostKept: webhooks.events_per_webhook,
     concurrency: webhooks.concurrency,
   };
 }

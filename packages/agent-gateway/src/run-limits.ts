@@ -14,6 +14,7 @@ export function limitsOf({ limits }: AgentGatewayConfig): RunLimits {
     maxRunMs: limits.run_ms,
     maxFanOut: limits.fan_out,
     maxLiveTasks: limits.live_tasks,
+    maxMessages: limits.messages,
     maxRepeats: limits.repeats,
   };
 }

@@ -160,7 +160,11 @@ async function scenario(journal: Journal, death: { at: number; isWritten: boolea
   for (const { workflow, document } of [definition, child]) {
     const { hash, namespace, name, version } = workflow;
     await journal.putDefinition({ hash, document }, 0);
-    await journal.putWorkflow('default', { namespace, name, version, definition: hash, createdAtMs: 0 });
+    await journal.putWorkflow(
+      'default',
+      { namespace, name, version, definition: hash, createdAtMs: 0 },
+      { most: 10 },
+    );
   }
   await journal.createRun(runOf(definition, { id, input: { n: 1 }, atMs: clock.now() }));
   const start = (owner: string, on: Journal) => {

@@ -155,6 +155,15 @@ const cases: readonly Case[] = [
     act: putWorkflow,
   },
   {
+    route: 'DELETE /v1/workflows/:namespace/:name/:version',
+    action: 'workflow.delete',
+    prepare: async () => {
+      await call('PUT', '/v1/workflows/test/flow/9.1.0', other('9.1.0'));
+      return '9.1.0';
+    },
+    act: version => gateway.call('DELETE', `/v1/workflows/test/flow/${version}`),
+  },
+  {
     route: 'PUT /v1/queues/:name',
     action: 'queue.change',
     prepare: async () => 'support',

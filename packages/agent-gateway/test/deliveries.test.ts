@@ -88,6 +88,7 @@ function watch(outbox: Outbox) {
   const watched: Outbox = {
     ...outbox,
     removeOld: options => counted(outbox.removeOld(options), () => 0),
+    trim: options => counted(outbox.trim(options), () => 0),
     claim: options => counted(outbox.claim(options), claimed => claimed.length),
     settle: (...settled) => counted(outbox.settle(...settled), () => -1),
   };
@@ -103,7 +104,7 @@ function watch(outbox: Outbox) {
 function startTelling(
   outbox: Outbox,
   clock: ReturnType<typeof createManualClock>,
-  { attempts = 40, privateHosts = ['127.0.0.1'] } = {},
+  { attempts = 40, privateHosts = ['127.0.0.1'], mostKept = 1000 } = {},
 ) {
   const deliveries = new Deliveries({
     outbox,
@@ -120,6 +121,7 @@ function startTelling(
       timeoutMs: 10_000,
       attempts,
       keepMs: 7 * 86_400_000,
+      mostKept,
       concurrency: 8,
     }),
   });

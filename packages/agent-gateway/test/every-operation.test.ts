@@ -96,6 +96,7 @@ const rows: Readonly<Record<string, Row>> = {
   'GET /v1/runs/{id}/cost': { of: 'run' },
   'PUT /v1/workflows/{namespace}/{name}/{version}': { of: 'workflow', creates: true },
   'GET /v1/workflows/{namespace}/{name}/{version}': { of: 'workflow' },
+  'DELETE /v1/workflows/{namespace}/{name}/{version}': { of: 'workflow' },
   'GET /v1/workflows/{namespace}/{name}/{version}:graph': { of: 'workflow' },
   'PUT /v1/schedules/{name}': { of: 'schedule', creates: true },
   'GET /v1/schedules/{name}': { of: 'schedule' },

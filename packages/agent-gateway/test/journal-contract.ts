@@ -340,7 +340,7 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
         definition: 'sha256:b',
         createdAtMs: 1,
       };
-      await journal.putWorkflow('t', workflow);
+      await journal.putWorkflow('t', workflow, { most: 10 });
       await journal.putDefinition({ hash: 'sha256:d', document: '{}' }, 2 * hours);
       const left = async () => {
         const all = ['a', 'b', 'c', 'd'].map(letter => journal.getDefinition(`sha256:${letter}`));

@@ -182,7 +182,11 @@ async function countBoundaries(store: Store): Promise<number> {
   for (const { workflow, document } of definitions) {
     const { hash, namespace, name, version } = workflow;
     await journal.putDefinition({ hash, document }, 0);
-    await journal.putWorkflow('default', { namespace, name, version, definition: hash, createdAtMs: 0 });
+    await journal.putWorkflow(
+      'default',
+      { namespace, name, version, definition: hash, createdAtMs: 0 },
+      { most: 10 },
+    );
   }
   let boundaries = 0;
   const count = <Value>(value: Value) => {

@@ -24,6 +24,7 @@ const expressions = createJqExpressions({
 const grammar = createGrammar(systemClock);
 const schemas = createDataSchemas(systemClock);
 const definitions = createDefinitions({
+  maxLength: () => 1 << 20,
   types: taskTypes,
   expressions,
   grammar,

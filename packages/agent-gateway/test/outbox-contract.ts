@@ -175,6 +175,25 @@ export function outboxContract(name: string, open: () => Promise<Journal>): void
       await journal.close();
     });
 
+    test('of a webhook that has more than it may the oldest go, waiting or dead, and of others nothing', async () => {
+      const { journal, claims } = await openWithRuns('run_1');
+      const { outbox } = journal;
+      await outbox.put(webhook);
+      await announce(journal, claims[0], 1, 'a1', 'a2', 'a3', 'a4', 'a5');
+      const [a1] = await claim(journal, 10);
+      if (a1 === undefined) throw new Error('It is due');
+      await outbox.settle(a1, { type: 'dead', problem: 'gone' }, 100);
+      await outbox.put({ ...webhook, id: 'webhook_2' });
+      await announce(journal, claims[0], 2, 'b1', 'b2');
+      expect(await outbox.trim({ most: 7, limit: 10 })).toBe(0);
+      expect(await outbox.trim({ most: 3, limit: 1 })).toBe(1);
+      expect(await outbox.trim({ most: 3, limit: 10 })).toBe(3);
+      expect(await outbox.trim({ most: 3, limit: 10 })).toBe(0);
+      expect(await outbox.get('t', 'webhook_1')).toMatchObject({ waiting: 3, dead: 0 });
+      expect(await outbox.get('t', 'webhook_2')).toMatchObject({ waiting: 2, dead: 0 });
+      await journal.close();
+    });
+
     test('a paused webhook collects and is sent nothing; a deleted one is forgotten with what waited', async () => {
       const { journal, claims } = await openWithRuns('run_1');
       const { outbox } = journal;

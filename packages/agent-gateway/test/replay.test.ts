@@ -89,6 +89,7 @@ async function recordsOfRun(n: number, { rewindTo }: { rewindTo?: readonly strin
   const grammar = createGrammar(systemClock);
   const schemas = createDataSchemas(systemClock);
   const workflow = createDefinitions({
+    maxLength: () => 1 << 20,
     types: taskTypes,
     expressions,
     grammar,

@@ -185,7 +185,12 @@ function decideSpawn(state: RunState, task: OpenTask, child: PlannedChild): Comm
 function decideEvents(state: RunState, task: OpenTask, move: Extract<Move, { type: 'events' }>): Command {
   const { path, visit } = task;
   const types = (move.awaited.types ?? []).filter(type => !state.subscribed.has(type));
-  if (types.length > 0) return record({ type: 'events-subscribed', types });
+  if (types.length > 0) {
+    const { maxMessages = never } = state.limits;
+    if (state.subscribed.size + types.length > maxMessages)
+      return pause(limitReached(path, `The run would listen to more than ${maxMessages} types of events.`));
+    return record({ type: 'events-subscribed', types });
+  }
   for (const event of state.mailbox.values()) {
     if (event.receipt <= task.seenReceipt || !move.awaited.accepts(event)) continue;
     if (move.awaited.when !== undefined) return { type: 'match', task, event, awaited: move.awaited };

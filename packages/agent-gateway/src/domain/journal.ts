@@ -64,10 +64,13 @@ export interface StoredDefinition {
   readonly document: string;
 }
 
-export interface StoredWorkflow {
+export interface WorkflowId {
   readonly namespace: string;
   readonly name: string;
   readonly version: string;
+}
+
+export interface StoredWorkflow extends WorkflowId {
   readonly definition: string;
   readonly createdAtMs: number;
 }
@@ -218,12 +221,15 @@ export interface Journal {
   /** It stays for an hour at least, however little is made of it. */
   putDefinition(definition: StoredDefinition, atMs: number): Promise<void>;
   getDefinition(hash: string): Promise<StoredDefinition | undefined>;
-  /** Names a definition. `conflict` when the version names another one: versions never change. */
-  putWorkflow(tenant: string, workflow: StoredWorkflow): Promise<'created' | 'unchanged' | 'conflict'>;
-  getWorkflow(
+  /** Names a definition. `conflict` when the version names another one: versions never change. `full` when the tenant has as many as it may. */
+  putWorkflow(
     tenant: string,
-    id: { namespace: string; name: string; version: string },
-  ): Promise<StoredWorkflow | undefined>;
+    workflow: StoredWorkflow,
+    options: { readonly most: number },
+  ): Promise<'created' | 'unchanged' | 'conflict' | 'full'>;
+  /** False when there is none; `used` when there are runs of it. */
+  deleteWorkflow(tenant: string, id: WorkflowId): Promise<boolean | 'used'>;
+  getWorkflow(tenant: string, id: WorkflowId): Promise<StoredWorkflow | undefined>;
   listWorkflows(
     tenant: string,
     options: { readonly after: string | undefined; readonly limit: number },
@@ -274,6 +280,8 @@ export interface Journal {
     request: { kind: RunRequest['kind']; payload: unknown; by: string; atMs: number },
   ): Promise<boolean>;
   requests(runId: string): Promise<RunRequest[]>;
+  /** Signals and events that were sent to the run: those that wait in its inbox, and those that it has recorded. */
+  countMessages(runId: string): Promise<number>;
   /** Publishes an event: it goes to every run of the tenant that has subscribed to its type, once, however often it is sent. */
   publish(tenant: string, event: CloudEvent, options: { by: string; atMs: number }): Promise<void>;
 

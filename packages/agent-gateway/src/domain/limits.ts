@@ -17,6 +17,13 @@ export function listProblem(state: RunState, list: Branch, path: string): RunErr
   return recordProblem(state, path);
 }
 
+/** Whether it may be sent one more; what it has recorded is in memory whenever it is worked on. */
+export function messageProblem({ received, limits }: RunState, path = ''): RunError | undefined {
+  const { maxMessages = Number.POSITIVE_INFINITY } = limits;
+  if (received.size < maxMessages) return undefined;
+  return limitReached(path, `The run was sent ${received.size} signals and events; that is the limit.`);
+}
+
 export function recordProblem({ recordedBytes, limits }: RunState, path: string): RunError | undefined {
   if (recordedBytes <= limits.maxJournalBytes) return undefined;
   return limitReached(path, `The run has recorded more than ${limits.maxJournalBytes} bytes.`);

@@ -38,6 +38,8 @@ export interface RunLimits {
   readonly maxFanOut: number;
   /** Tasks that may be open at a time in the whole tree of runs. Absent in journals from before there was such a limit. */
   readonly maxLiveTasks?: number;
+  /** Signals and events that may be sent to it, and types of events that it may listen to. Absent in journals from before there was such a limit. */
+  readonly maxMessages?: number;
   /** Times in a row that a task may begin with an input it has met before. */
   readonly maxRepeats: number;
   /** How long the run may take, its waits included. */

@@ -35,6 +35,9 @@ export interface EventCorrelation {
 /** What happens when a run is due and the one before has not ended. */
 export type Overlap = 'skip' | 'queue' | 'cancel' | 'allow';
 
+/** With events, each of which is meant, another than by the clock. */
+export const defaultOverlap = ({ type }: Recurrence): Overlap => (type === 'event' ? 'allow' : 'skip');
+
 /** What happens with the times that passed while nobody looked: all of them run, the last of them, or none. */
 export type CatchUp = 'all' | 'last' | 'none';
 
@@ -65,6 +68,7 @@ export interface Schedules {
   /** Creates it, or replaces the one of that name. As with every change that somebody asked for, `entry` is entered in the audit with it. */
   put(schedule: Schedule, entry: AuditEvent): Promise<KeptSchedule>;
   get(tenant: string, name: string): Promise<KeptSchedule | undefined>;
+  count(tenant: string): Promise<number>;
   list(page: {
     readonly tenant: string;
     readonly after: string | undefined;

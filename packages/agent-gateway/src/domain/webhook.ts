@@ -95,6 +95,8 @@ export interface Outbox {
   revive(webhook: string): Promise<number>;
   /** Removes what was announced before then, dead or not. Gives how many. */
   removeOld(options: { beforeMs: number; limit: number }): Promise<number>;
+  /** Removes the oldest of every webhook that has more than that many, dead or not; at most `limit` of each. Gives how many. */
+  trim(options: { most: number; limit: number }): Promise<number>;
 }
 
 const firstRetryMs = 5000;

@@ -1,4 +1,5 @@
 import { canonicalJson, digestOf } from '@strata/shared/canonical-json.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import { corruptJournal } from '../domain/journal-errors.ts';
@@ -17,6 +18,8 @@ export interface DefinitionsOptions {
   readonly expressions: Expressions;
   readonly grammar: Grammar;
   readonly schemas: DataSchemas;
+  /** Of a document as canonical JSON, in UTF-16 units. */
+  readonly maxLength: () => number;
   /** Finds what is wrong with `schedule.on`. */
   checkTrigger(strategy: unknown, pointer: string, mistakes: Mistakes): Promise<unknown>;
 }
@@ -29,7 +32,7 @@ export interface Definition {
 
 /** Reads definitions. */
 export interface Definitions {
-  /** @throws GatewayError invalid_request (`definition_invalid`) with all mistakes. */
+  /** @throws GatewayError invalid_request (`definition_invalid`) with all mistakes; too_large (`definition_too_large`). */
   read(source: Source): Promise<Definition>;
   /** One that this process has compiled not long ago: its hash says that it is the same. */
   known(hash: string): Workflow | undefined;
@@ -60,6 +63,7 @@ export function createDefinitions(options: DefinitionsOptions): Definitions {
   return {
     async read(source) {
       const document = canonicalJson(source.value);
+      requireLength(document, options.maxLength());
       const hash = digestOf(document);
       const known = kept.get(hash);
       if (known !== undefined) return { workflow: known, document };
@@ -96,6 +100,17 @@ export function createDefinitions(options: DefinitionsOptions): Definitions {
       return keep({ hash, ...workflow });
     },
   };
+}
+
+function requireLength({ length }: string, most: number): void {
+  if (length <= most) return;
+  throw new GatewayError(
+    'too_large',
+    `The definition has ${length} characters as JSON; it may have ${most}.`,
+    {
+      reason: 'definition_too_large',
+    },
+  );
 }
 
 /** The grammar wants a transport on every MCP call; here there is only one, so it may be left out. */

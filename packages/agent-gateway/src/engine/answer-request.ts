@@ -1,6 +1,8 @@
 import * as z from 'zod';
+import { reservedSignals } from '../domain/approval.ts';
 import { eventKey } from '../domain/fold-mail.ts';
 import type { RunRequest } from '../domain/journal.ts';
+import { messageProblem } from '../domain/limits.ts';
 import type { ChildOutcome, ReceivedEvent, RunError, RunEvent } from '../domain/run-events.ts';
 import { type RunState, terminalStatuses } from '../domain/run-state.ts';
 
@@ -119,9 +121,13 @@ function rewind({ by, payload }: RunRequest, state: RunState): RunEvent[] {
   return [{ type: 'run-rewound', by, ...plan }];
 }
 
-/** What is sent twice is received once (F77). */
+/** What is sent twice is received once (F77). A run that has been sent all that it may is paused, and takes no more. */
 function receive(event: Omit<ReceivedEvent, 'receipt' | 'match'>, state: RunState): RunEvent[] {
-  return state.received.has(eventKey(event)) ? [] : [{ type: 'event-received', event }];
+  if (state.received.has(eventKey(event))) return [];
+  const isOwn = event.via === 'signal' && event.type.startsWith(reservedSignals);
+  const error = isOwn ? undefined : messageProblem(state);
+  if (error === undefined) return [{ type: 'event-received', event }];
+  return state.pause === undefined ? [{ type: 'run-paused', by: 'engine', error }] : [];
 }
 
 function resolveCalls({ payload, by }: RunRequest, state: RunState): RunEvent[] {

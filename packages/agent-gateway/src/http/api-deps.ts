@@ -12,5 +12,7 @@ export interface ApiDeps extends SubmitDeps {
   readonly onAsked: (runId: string) => void;
   readonly maxWaitMs: () => number;
   readonly maxExportBytes: number;
+  /** Versions of workflows that one tenant may have stored. */
+  readonly maxWorkflows: () => number;
   readonly isDraining: () => boolean;
 }

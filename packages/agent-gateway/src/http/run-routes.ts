@@ -120,6 +120,7 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
       const { id, name } = request.params;
       const run = await findRun(request.caller, id, journal);
       const asked = readSignal(request, name, deps);
+      await requireMessageRoom(run, deps);
       await ask(request, run, asked, deps);
       return reply.code(202).send({ run: run.id, signal: name, id: asked.id });
     },
@@ -235,6 +236,18 @@ async function ask(
     });
   }
   onAsked(run.id);
+}
+
+/** The limit of the run itself is looked for only when it has met what is configured: it may have been granted more. */
+async function requireMessageRoom(run: RunSummary, { journal, limits }: ApiDeps): Promise<void> {
+  const never = Number.POSITIVE_INFINITY;
+  const sent = await journal.countMessages(run.id);
+  if (sent < (limits().maxMessages ?? never)) return;
+  const { limits: own } = await readState(run, journal);
+  if (sent < (own.maxMessages ?? never)) return;
+  throw new GatewayError('conflict', `The run was sent ${sent} signals and events; it takes no more.`, {
+    reason: 'too_many_messages',
+  });
 }
 
 async function requireParked(run: RunSummary, call: string | undefined, { journal }: ApiDeps): Promise<void> {

@@ -4,13 +4,14 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { requireWorkflowScope } from '../domain/authority.ts';
 import { noEvents } from '../domain/collect-events.ts';
-import { type KeptSchedule, neverMs, type Recurrence, timesBetween } from '../domain/schedule.ts';
+import { defaultOverlap, type KeptSchedule, neverMs, timesBetween } from '../domain/schedule.ts';
 import { dueTime, requireOwner, type ScheduleDeps, startRun } from '../pipeline/run-schedules.ts';
+import { requireRoom } from '../pipeline/schedule-room.ts';
 import { removeTrigger, setTrigger } from '../pipeline/schedule-triggers.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { maySee } from './find-run.ts';
 import { checkFields, readFields } from './read-body.ts';
-import { readRecurrence, type WrittenRecurrence, writeRecurrence } from './read-recurrence.ts';
+import { readRecurrence, writeRecurrence } from './read-recurrence.ts';
 import { changeEntry } from './record-change.ts';
 
 const caller = { config: { access: 'caller' } } as const;
@@ -80,6 +81,7 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
     });
     const existing = await schedules.get(request.caller.tenant, name);
     if (existing !== undefined && !maySee(request.caller, existing.workflow)) throw notFound();
+    await requireRoom({ tenant: request.caller.tenant, name }, deps);
     const kept = await schedules.put(
       {
         tenant: request.caller.tenant,
@@ -133,56 +135,6 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
     return act(request, await find(request, name, deps), deps);
   });
 }
-
-/** The schedule of a document, as far as it has one. @throws GatewayError as `readRecurrence`. */
-export async function readScheduleOf(
-  document: unknown,
-  { clock, compileTrigger }: Pick<ScheduleDeps, 'clock' | 'compileTrigger'>,
-): Promise<Recurrence | undefined> {
-  const { schedule } = document as { schedule?: WrittenRecurrence }; // as the definition was checked
-  return schedule && readRecurrence(schedule, { nowMs: clock.now(), pointer: '/schedule', compileTrigger });
-}
-
-/**
- * The schedule that a document has comes into force with it, under the name of the workflow, in the name of who stored it. What it does
- * `every` so often it does whether or not the run before has ended (specification 1.0, "Schedule").
- */
-export async function putScheduleOf(
-  recurrence: Recurrence,
-  {
-    request,
-    workflow,
-    isNew,
-  }: { request: FastifyRequest; workflow: KeptSchedule['workflow']; isNew: boolean },
-  { schedules, clock, nextTime, outbox }: ScheduleDeps,
-): Promise<void> {
-  const { caller: by } = request;
-  const name = `${workflow.namespace}.${workflow.name}`;
-  // Storing a version again mends what a death in between left out, and takes nothing over.
-  if (!isNew && (await schedules.get(by.tenant, name)) !== undefined) return;
-  const nowMs = clock.now();
-  const kept = await schedules.put(
-    {
-      tenant: by.tenant,
-      name,
-      workflow,
-      input: {},
-      recurrence,
-      overlap: recurrence.type === 'every' ? 'allow' : defaultOverlap(recurrence),
-      catchUp: 'last',
-      caller: { ...by, envelope: undefined },
-      isPaused: false,
-      nextAtMs: nextTime(recurrence, nowMs) ?? neverMs,
-      lastRunId: undefined,
-      collected: noEvents,
-      createdAtMs: nowMs,
-    },
-    entryOf(request, name, 'put'),
-  );
-  await setTrigger(outbox, kept);
-}
-
-const defaultOverlap = ({ type }: Recurrence) => (type === 'event' ? 'allow' : 'skip');
 
 const verbs: Readonly<
   Record<string, (request: FastifyRequest, schedule: KeptSchedule, deps: RouteDeps) => Promise<unknown>>

@@ -5,10 +5,11 @@ import { requireWorkflowScope } from '../domain/authority.ts';
 import type { StoredWorkflow } from '../domain/journal.ts';
 import { renderMermaid } from '../dsl/mermaid.ts';
 import type { ScheduleDeps } from '../pipeline/run-schedules.ts';
+import { requireRoom } from '../pipeline/schedule-room.ts';
 import type { ApiDeps } from './api-deps.ts';
+import { putScheduleOf, readScheduleOf, scheduleNameOf } from './document-schedule.ts';
 import { maySee } from './find-run.ts';
 import { checkFields, definitionMediaTypes, readSource } from './read-body.ts';
-import { putScheduleOf, readScheduleOf } from './schedule-routes.ts';
 
 const caller = { access: 'caller' } as const;
 
@@ -41,12 +42,15 @@ export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps & Schedule
       const { workflow, document } = await definitions.read(readSource(request));
       requireSameName(workflow, params);
       const recurrence = await readScheduleOf(JSON.parse(document), deps);
+      if (recurrence !== undefined)
+        await requireRoom({ tenant: request.caller.tenant, name: scheduleNameOf(params) }, deps);
       const { hash } = workflow;
       const createdAtMs = clock.now();
+      const most = deps.maxWorkflows();
       const stored: StoredWorkflow = { ...params, definition: hash, createdAtMs };
       const [, outcome] = await Promise.all([
         journal.putDefinition({ hash, document }, createdAtMs),
-        journal.putWorkflow(request.caller.tenant, stored),
+        journal.putWorkflow(request.caller.tenant, stored, { most }),
       ]);
       if (outcome === 'conflict') {
         throw new GatewayError(
@@ -56,6 +60,11 @@ export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps & Schedule
             reason: 'workflow_version_exists',
           },
         );
+      }
+      if (outcome === 'full') {
+        throw new GatewayError('conflict', `There are ${most} versions of workflows; there may be no more.`, {
+          reason: 'too_many_workflows',
+        });
       }
       const isNew = outcome === 'created';
       if (recurrence !== undefined)
@@ -96,12 +105,31 @@ export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps & Schedule
     const params = { ...request.params, version };
     const stored = await journal.getWorkflow(request.caller.tenant, params);
     const definition = stored && (await journal.getDefinition(stored.definition));
-    if (stored === undefined || definition === undefined || !maySee(request.caller, params)) {
-      throw new GatewayError('not_found', 'There is no such workflow.', { reason: 'workflow_not_found' });
-    }
+    if (stored === undefined || definition === undefined || !maySee(request.caller, params))
+      throw workflowNotFound();
     void reply.header('etag', `"${stored.definition}"`);
     if (wantsGraph) return reply.type(mermaidType).send(renderMermaid(JSON.parse(definition.document)));
     return { ...show(stored), document: JSON.parse(definition.document) };
+  });
+
+  app.delete<WithName>(path, { config: caller }, async (request, reply) => {
+    const { params } = request;
+    const { tenant } = request.caller;
+    const stored = await journal.getWorkflow(tenant, params);
+    if (stored === undefined || !maySee(request.caller, params)) throw workflowNotFound();
+    if ((await journal.deleteWorkflow(tenant, params)) === 'used') {
+      throw new GatewayError('conflict', 'There are runs of this version; it stays as long as they do.', {
+        reason: 'workflow_in_use',
+      });
+    }
+    const { namespace, name, version } = params;
+    const details = { definition: stored.definition };
+    await deps.recordChange(request, {
+      action: 'workflow.delete',
+      id: `${namespace}/${name}@${version}`,
+      details,
+    });
+    return reply.code(204).send();
   });
 
   app.get('/v1/workflows', { config: caller }, async request => {
@@ -114,6 +142,10 @@ export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps & Schedule
     const workflows = page.filter(each => maySee(request.caller, each)).map(show);
     return { workflows, ...(next !== undefined && { next_cursor: next }) };
   });
+}
+
+function workflowNotFound(): GatewayError {
+  return new GatewayError('not_found', 'There is no such workflow.', { reason: 'workflow_not_found' });
 }
 
 function show({ namespace, name, version, definition, createdAtMs }: StoredWorkflow) {

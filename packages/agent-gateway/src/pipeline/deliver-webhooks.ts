@@ -21,6 +21,8 @@ export interface DeliverySettings extends WebhookHosts {
   readonly timeoutMs: number;
   readonly attempts: number;
   readonly keepMs: number;
+  /** Of each webhook, waiting or put aside. */
+  readonly mostKept: number;
   readonly concurrency: number;
 }
 
@@ -98,7 +100,7 @@ export class Deliveries {
     const nowMs = clock.now();
     if (nowMs - this.#removedAtMs >= removeEveryMs) {
       this.#removedAtMs = nowMs;
-      await outbox.removeOld({ beforeMs: nowMs - keepMs, limit: removeBatch });
+      await this.#remove(nowMs - keepMs);
     }
     const limit = concurrency - this.#underWay.size;
     if (limit <= 0 || this.#stopped.signal.aborted) return;
@@ -110,6 +112,17 @@ export class Deliveries {
       });
       this.#underWay.add(delivered);
     }
+  }
+
+  /** Batch after batch, small because whoever writes a run meanwhile waits for each. */
+  async #remove(beforeMs: number): Promise<void> {
+    const { outbox, settings } = this.#deps;
+    const { mostKept: most } = settings();
+    const batches = [
+      () => outbox.removeOld({ beforeMs, limit: removeBatch }),
+      () => outbox.trim({ most, limit: removeBatch }),
+    ];
+    for (const remove of batches) while ((await remove()) >= removeBatch && !this.#stopped.signal.aborted);
   }
 
   async #deliver(claimed: ClaimedDelivery): Promise<void> {

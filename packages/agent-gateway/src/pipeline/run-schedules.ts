@@ -22,6 +22,8 @@ import { type SubmitDeps, submitRun } from './submit-run.ts';
 
 export interface ScheduleDeps extends SubmitDeps {
   readonly schedules: Schedules;
+  /** Schedules that one tenant may have. */
+  readonly maxPerTenant: () => number;
   readonly nextTime: NextTime;
   readonly outbox: Outbox;
   readonly expressions: Pick<Expressions, 'evaluate'>;

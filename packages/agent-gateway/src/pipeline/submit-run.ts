@@ -154,7 +154,7 @@ export function identityOf(caller: Caller): RunIdentity {
 /** A definition may lower what the configuration grants, and raise nothing. */
 export function lower(configured: RunLimits, { limits }: Workflow): RunLimits {
   const least = (
-    key: Exclude<keyof RunLimits, 'maxCostNanoUsd' | 'maxLiveTasks'>,
+    key: Exclude<keyof RunLimits, 'maxCostNanoUsd' | 'maxLiveTasks' | 'maxMessages'>,
     wanted: number | undefined,
   ) => Math.min(configured[key], wanted ?? Number.POSITIVE_INFINITY);
   return {

@@ -58,6 +58,14 @@ export function createSchedules({
         .executeTakeFirst();
       return row && fromRow(row);
     },
+    async count(tenant) {
+      const { n } = await db
+        .selectFrom('schedules')
+        .select(({ fn }) => fn.countAll<number | string>().as('n'))
+        .where('tenant', '=', tenant)
+        .executeTakeFirstOrThrow();
+      return Number(n);
+    },
     async list({ tenant, after = '', limit }) {
       const rows = await db
         .selectFrom('schedules')

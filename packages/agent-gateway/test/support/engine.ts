@@ -51,6 +51,7 @@ export async function createEngines({ jq = 'here' }: { jq?: 'here' | 'in threads
   const grammar = createGrammar(systemClock);
   const schemas = createDataSchemas(systemClock);
   const definitions = createDefinitions({
+    maxLength: () => 1 << 20,
     types: taskTypes,
     expressions,
     grammar,

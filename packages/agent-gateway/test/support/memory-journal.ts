@@ -264,6 +264,13 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       workflows.add(definition);
       return 'created';
     },
+    deleteWorkflow: async () => false,
+    countMessages: async runId => {
+      const run = runs.get(runId);
+      const waiting = run?.inbox.filter(({ kind }) => kind === 'signal' || kind === 'event') ?? [];
+      const received = run?.records.filter(({ event }) => event.type === 'event-received') ?? [];
+      return waiting.length + received.length;
+    },
     getWorkflow: async () => undefined,
     listWorkflows: async () => [],
     async createRun(made) {

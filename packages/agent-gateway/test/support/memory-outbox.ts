@@ -117,5 +117,14 @@ export function createMemoryOutbox(): MemoryOutbox {
       deliveries = deliveries.filter(each => !old.has(each));
       return old.size;
     },
+    async trim({ most, limit }) {
+      const old = new Set<unknown>();
+      for (const id of new Set(deliveries.map(({ webhook }) => webhook))) {
+        const own = deliveries.filter(({ webhook }) => webhook === id);
+        for (const each of own.slice(0, Math.max(0, Math.min(limit, own.length - most)))) old.add(each);
+      }
+      deliveries = deliveries.filter(each => !old.has(each));
+      return old.size;
+    },
   };
 }

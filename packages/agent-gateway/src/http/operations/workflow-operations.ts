@@ -39,6 +39,14 @@ export const workflowOperations: readonly ApiOperation[] = [
     answers: { 200: { schema: workflow.extend({ document: z.looseObject({}) }) } },
   },
   {
+    method: 'delete',
+    path: versioned,
+    id: 'workflow.delete',
+    summary: 'Removes a version of which there are no runs',
+    params,
+    answers: { 204: undefined },
+  },
+  {
     method: 'get',
     path: `${versioned}:graph`,
     id: 'workflow.graph',

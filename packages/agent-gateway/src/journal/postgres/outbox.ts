@@ -119,6 +119,18 @@ export function createPostgresOutbox({ query }: Connection): Outbox {
         select id from outbox where at_ms < $1 limit $2 for update skip locked) returning id`;
       return (await query('remove-old-deliveries', text, [beforeMs, limit])).length;
     },
+    async trim({ most, limit }) {
+      const text = `
+        with counted as (
+          select webhook, count(*) - $1::bigint as over from outbox group by webhook having count(*) > $1
+        ), oldest as (
+          select gone.id from counted cross join lateral (
+            select id from outbox where outbox.webhook = counted.webhook order by id limit least(counted.over, $2::bigint)
+          ) gone
+        )
+        delete from outbox using oldest where outbox.id = oldest.id returning 1`;
+      return (await query('trim-deliveries', text, [most, limit])).length;
+    },
   };
 }
 

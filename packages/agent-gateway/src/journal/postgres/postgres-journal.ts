@@ -15,6 +15,7 @@ import { reserveTasks } from './live-tasks.ts';
 import { createPostgresOutbox } from './outbox.ts';
 import { publishEvent, putRequest } from './outgoing.ts';
 import { changeQueue } from './queues.ts';
+import { deleteWorkflow, putWorkflow, workflowText } from './workflows.ts';
 
 export interface PostgresJournalOptions extends ConnectionOptions {
   readonly clock: Clock;
@@ -55,14 +56,8 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
     outbox: createPostgresOutbox(connection),
     putDefinition: (definition, atMs) => definitions.put(definition, atMs),
     getDefinition: hash => definitions.get(hash),
-    async putWorkflow(tenant, { namespace, name, version, definition, createdAtMs }) {
-      const id = [tenant, namespace, name, version];
-      const text = `insert into workflows values ($1, $2, $3, $4, $5, $6) on conflict do nothing returning 1`;
-      const made = await query('put-workflow', text, [...id, definition, createdAtMs]);
-      if (made.length > 0) return 'created';
-      const [row] = await query('get-workflow', workflowText, id);
-      return row?.definition === definition ? 'unchanged' : 'conflict';
-    },
+    putWorkflow: (tenant, workflow, { most }) => putWorkflow({ tenant, workflow, most }, query),
+    deleteWorkflow: (tenant, id) => deleteWorkflow(tenant, id, query),
     async getWorkflow(tenant, { namespace, name, version }) {
       const [row] = await query('get-workflow', workflowText, [tenant, namespace, name, version]);
       return row && toWorkflow(row);
@@ -154,6 +149,12 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       if (isTaken) hints.tellAsked(runId);
       return isTaken;
     },
+    async countMessages(runId) {
+      const text = `select (select count(*) from inbox where run_id = $1 and kind in ('signal', 'event'))
+        + (select count(*) from journal where run_id = $1 and kind = 'event-received') as n`;
+      const [row] = await query('count-messages', text, [runId]);
+      return Number(row?.n);
+    },
     async requests(runId) {
       const rows = await query('requests', 'select * from inbox where run_id = $1 order by id', [runId]);
       return rows.map(toRequest);
@@ -210,8 +211,6 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
   };
 }
 
-const workflowText =
-  'select * from workflows where tenant = $1 and namespace = $2 and name = $3 and version = $4';
 const runText = 'select * from runs where id = $1 and tenant = $2';
 
 /** One that was asked to go on is due, and stays; so does one that another process is removing. */

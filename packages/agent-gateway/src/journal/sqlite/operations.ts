@@ -10,6 +10,7 @@ import type {
   StoredDefinition,
   StoredWorkflow,
   Told,
+  WorkflowId,
 } from '../../domain/journal.ts';
 import { type QueueChange, queuedUntil } from '../../domain/queue.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
@@ -18,7 +19,13 @@ import type { OutboxOperation } from './outbox.ts';
 /** What the writer thread can do. Each is a part of one transaction with whatever else waits. */
 export type Operation =
   | { readonly type: 'put-definition'; readonly definition: StoredDefinition; readonly atMs: number }
-  | { readonly type: 'put-workflow'; readonly tenant: string; readonly workflow: StoredWorkflow }
+  | {
+      readonly type: 'put-workflow';
+      readonly tenant: string;
+      readonly workflow: StoredWorkflow;
+      readonly most: number;
+    }
+  | { readonly type: 'delete-workflow'; readonly tenant: string; readonly id: WorkflowId }
   | {
       readonly type: 'create-run';
       readonly run: Omit<NewRun, 'event'>;

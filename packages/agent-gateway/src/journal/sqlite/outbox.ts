@@ -23,7 +23,8 @@ export type OutboxOperation =
       readonly atMs: number;
     }
   | { readonly type: 'revive'; readonly webhook: string }
-  | { readonly type: 'remove-old'; readonly beforeMs: number; readonly limit: number };
+  | { readonly type: 'remove-old'; readonly beforeMs: number; readonly limit: number }
+  | { readonly type: 'trim'; readonly most: number; readonly limit: number };
 
 /** An event enters for all of the kind and tenant that want its type. Types have no characters but `*` that GLOB takes for patterns. */
 export function announce(
@@ -67,7 +68,21 @@ export function applyToOutbox(operation: OutboxOperation, sql: Statements): unkn
       const text = 'delete from outbox where id in (select id from outbox where at_ms < ? limit ?)';
       return sql.run(text, operation.beforeMs, operation.limit);
     }
+    case 'trim':
+      return trim(operation, sql);
   }
+}
+
+function trim({ most, limit }: Extract<OutboxOperation, { type: 'trim' }>, sql: Statements): number {
+  const full = sql.all(
+    'select webhook, count(*) as n from outbox group by webhook having count(*) > ?',
+    most,
+  );
+  const text = 'delete from outbox where id in (select id from outbox where webhook = ? order by id limit ?)';
+  return full.reduce(
+    (sum, { webhook, n }) => sum + sql.run(text, String(webhook), Math.min(limit, Number(n) - most)),
+    0,
+  );
 }
 
 function put(webhook: Webhook, sql: Statements): void {
@@ -166,5 +181,6 @@ export function createSqliteOutbox(deps: {
     },
     revive: webhook => apply({ type: 'revive', webhook }),
     removeOld: options => apply({ type: 'remove-old', ...options }),
+    trim: options => apply({ type: 'trim', ...options }),
   };
 }

@@ -102,6 +102,15 @@ export class SqliteReader {
     return this.statements.all(readText, runId, afterSeq, limit).map(joinRecord);
   }
 
+  countMessages(runId: string): number {
+    const row = this.statements.get(
+      `select (select count(*) from inbox where run_id = ?1 and kind in ('signal', 'event'))
+         + (select count(*) from journal where run_id = ?1 and kind = 'event-received') as n`,
+      runId,
+    );
+    return Number(row?.n);
+  }
+
   nextWakeAt(owner: string): number | undefined {
     const row = this.statements.get(
       `select wake_at_ms from runs where wake_at_ms is not null and lease_owner is not ?

@@ -37,7 +37,9 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
       await writer.apply({ type: 'put-definition', definition, atMs });
     },
     getDefinition: async hash => reader.getDefinition(hash),
-    putWorkflow: (tenant, workflow) => writer.apply({ type: 'put-workflow', tenant, workflow }),
+    putWorkflow: (tenant, workflow, { most }) =>
+      writer.apply({ type: 'put-workflow', tenant, workflow, most }),
+    deleteWorkflow: (tenant, id) => writer.apply({ type: 'delete-workflow', tenant, id }),
     getWorkflow: async (tenant, id) => reader.getWorkflow(tenant, id),
     listWorkflows: async (tenant, { after, limit }) => reader.listWorkflows(tenant, after, limit),
     createRun: run => createRun(run, { writer, reader, tell }),
@@ -58,6 +60,7 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
     request: (tenant, runId, { kind, payload, by, atMs }) =>
       writer.apply({ type: 'request', tenant, runId, kind, payload: JSON.stringify(payload), by, atMs }),
     requests: async runId => reader.requests(runId),
+    countMessages: async runId => reader.countMessages(runId),
     publish: (tenant, event, options) => writer.apply({ type: 'publish', tenant, event, ...options }),
     removeEnded: options => writer.apply({ type: 'remove-ended', ...options }),
     removeEvents: options => writer.apply({ type: 'remove-events', ...options }),

@@ -11,6 +11,7 @@ import { changeQueue } from './queues.ts';
 import { removeDefinitions, removeEnded, removeEvents } from './removal.ts';
 import { schemaSteps } from './schema.ts';
 import { Statements } from './statements.ts';
+import { deleteWorkflow, putWorkflow } from './workflows.ts';
 
 const busyTimeoutMs = 5000;
 
@@ -87,7 +88,9 @@ export class SqliteWriter {
         return undefined;
       }
       case 'put-workflow':
-        return this.#putWorkflow(operation);
+        return putWorkflow(operation, this.#statements);
+      case 'delete-workflow':
+        return deleteWorkflow(operation, this.#statements);
       case 'create-run':
         return insertRun(operation, this.#statements);
       case 'claim':
@@ -117,28 +120,6 @@ export class SqliteWriter {
       case 'remove-definitions':
         return removeDefinitions(operation, this.#statements);
     }
-  }
-
-  #putWorkflow({ tenant, workflow }: Extract<Operation, { type: 'put-workflow' }>): string {
-    const { namespace, name, version, definition, createdAtMs } = workflow;
-    const known = this.#statements.get(
-      'select definition from workflows where tenant = ? and namespace = ? and name = ? and version = ?',
-      tenant,
-      namespace,
-      name,
-      version,
-    );
-    if (known !== undefined) return known.definition === definition ? 'unchanged' : 'conflict';
-    this.#run(
-      'insert into workflows values (?, ?, ?, ?, ?, ?)',
-      tenant,
-      namespace,
-      name,
-      version,
-      definition,
-      createdAtMs,
-    );
-    return 'created';
   }
 
   #run(text: string, ...values: SQLInputValue[]): number {
