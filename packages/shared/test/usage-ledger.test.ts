@@ -116,6 +116,23 @@ function ledgerTests(
       await ledger.close();
     });
 
+    test('[$-3] a name that no engine can hold keeps nothing from being booked', async () => {
+      const ledger = open();
+      ledger.record(entry({ costNanoUsd: 3n }));
+      ledger.record(
+        entry({ model: 'a\0b', serviceTier: '\0', tags: ['\0', '\ud800'], runId: 'run\0', costNanoUsd: 4n }),
+      );
+      ledger.record(entry({ alias: 'x'.repeat(5000), costNanoUsd: 5n }));
+      await ledger.flush();
+      expect((await stored()).map(row => row.cost_nano_usd).sort()).toEqual([3, 4, 5]);
+      const totals = await reportUsage(store, { by: ['model'], fromMs: 0, toMs: noon + 9 * day });
+      expect(totals.map(each => [each.groups[0], each.costNanoUsd])).toEqual([
+        ['gpt-5-mini', 8n],
+        ['a\ufffdb', 4n],
+      ]);
+      await ledger.close();
+    });
+
     test('[I1] what is booked stays as it is: the store refuses to edit or remove an entry', async () => {
       const ledger = open();
       ledger.record(entry({ costNanoUsd: 5n }));

@@ -69,8 +69,10 @@ export async function readRequest(
 
 function check<Schema extends z.ZodType>(where: string, schema: Schema, value: unknown): z.output<Schema> {
   const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.slice(0, 20).map(issue => ({
+  const nul = pathOfNul(value);
+  if (parsed.success && nul === undefined) return parsed.data;
+  const found = parsed.error?.issues ?? [{ path: nul ?? [], message: 'no text may hold U+0000' }];
+  const issues = found.slice(0, 20).map(issue => ({
     in: where,
     path: issue.path.join('.'),
     message: issue.message,
@@ -81,6 +83,17 @@ function check<Schema extends z.ZodType>(where: string, schema: Schema, value: u
     `The ${where} of the request is not valid: ${first?.path ? `\`${first.path}\`: ` : ''}${first?.message ?? ''}`,
     { reason: 'admin_request_invalid', details: { issues }, ...(first?.path && { param: first.path }) },
   );
+}
+
+/** Where a text holds what not every store can: `['metadata', 'a']`. */
+function pathOfNul(value: unknown, path: readonly string[] = []): readonly string[] | undefined {
+  if (typeof value === 'string') return value.includes('\0') ? path : undefined;
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [name, member] of Object.entries(value)) {
+    const found = name.includes('\0') ? path : pathOfNul(member, [...path, name]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** Another organisation is there for keys of the installation only; for all others it is as absent as one that does not exist. */

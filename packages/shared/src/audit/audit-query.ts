@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { JsonValue } from '../canonical-json.ts';
-import { type AuditCategory, type AuditOutcome, type AuditRecord, columnText } from './audit-record.ts';
+import { columnText } from '../stores/column-text.ts';
+import type { AuditCategory, AuditOutcome, AuditRecord } from './audit-record.ts';
 import type { AuditSchema } from './audit-schema.ts';
 
 /** What entries are wanted. A tenant must be named: there is no value that means all (S-2). */

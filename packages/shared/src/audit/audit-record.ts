@@ -1,4 +1,5 @@
 import { canonicalJson, digestOf, type JsonValue } from '../canonical-json.ts';
+import { columnText } from '../stores/column-text.ts';
 import type { AuditSchema } from './audit-schema.ts';
 
 export const auditCategories = [
@@ -153,9 +154,4 @@ export function filterColumns(record: AuditRecord): FilterColumns {
 
 function optionalText(text: string | undefined): string | null {
   return text === undefined ? null : columnText(text);
-}
-
-/** A text as both engines can hold it: PostgreSQL takes no NUL. */
-export function columnText(text: string): string {
-  return text.slice(0, maxColumnLength).toWellFormed().replaceAll('\0', '\ufffd');
 }

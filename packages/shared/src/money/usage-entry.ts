@@ -1,4 +1,5 @@
 import type { GatewayName } from '../identity/envelope.ts';
+import { columnText } from '../stores/column-text.ts';
 import type { Charge } from './budget.ts';
 import type { MoneySchema } from './money-schema.ts';
 import type { Usage } from './usage.ts';
@@ -35,6 +36,27 @@ export interface LedgerEntry {
   readonly priceVersion: string | undefined;
   /** Which budgets bear the cost; booked with the entry, or not at all. */
   readonly charges?: readonly Charge[];
+}
+
+const names = [
+  ...(['tenant', 'team', 'project', 'principal', 'keyId', 'runId', 'taskId', 'agent'] as const),
+  ...(['alias', 'provider', 'model', 'tool', 'serviceTier'] as const),
+] satisfies readonly (keyof LedgerEntry)[];
+
+/**
+ * The entry with names that every engine can hold. Callers and upstreams choose some of them: one that could not be stored would keep all that wait
+ * with it from being booked.
+ */
+export function storableEntry(entry: LedgerEntry): LedgerEntry {
+  let storable = entry;
+  for (const name of names) {
+    const text = entry[name];
+    const kept = text && columnText(text);
+    if (kept !== text) storable = { ...storable, [name]: kept };
+  }
+  if (entry.tags?.some(tag => columnText(tag) !== tag))
+    storable = { ...storable, tags: entry.tags.map(tag => columnText(tag)) };
+  return storable;
 }
 
 export function toLedgerRow(entry: LedgerEntry): MoneySchema['usage_ledger'] {

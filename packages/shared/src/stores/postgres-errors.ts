@@ -7,12 +7,14 @@ import {
   storeAccessDenied,
   storeTimeout,
   storeUnavailable,
+  textInvalid,
   transactionConflict,
   uniqueViolation,
 } from './store-errors.ts';
 
 /** SQLSTATE codes, appendix A of the PostgreSQL manual. */
 const byCode: Readonly<Record<string, (cause: unknown) => GatewayError>> = {
+  '22021': textInvalid,
   '23505': uniqueViolation,
   '23503': foreignKeyViolation,
   '23514': checkViolation,

@@ -54,6 +54,14 @@ export function storeAccessDenied(cause: unknown): GatewayError {
   );
 }
 
+/** PostgreSQL holds no NUL; SQLite finds nothing under such a name. */
+export function textInvalid(cause: unknown): GatewayError {
+  return new GatewayError('invalid_request', 'A name or text holds U+0000, which cannot be stored.', {
+    reason: 'text_invalid',
+    cause,
+  });
+}
+
 export function uniqueViolation(cause: unknown): GatewayError {
   return new GatewayError('conflict', 'A record with this key exists already.', {
     reason: 'unique_violation',
