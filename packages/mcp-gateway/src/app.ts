@@ -38,6 +38,7 @@ import { type EffectiveServers, ServerRegistry } from './pipeline/server-registr
 import { createSessionDirectory } from './pipeline/session-directory.ts';
 import { SharedChannels } from './pipeline/shared-channels.ts';
 import { traceCall } from './pipeline/trace-call.ts';
+import { watchCalls } from './pipeline/watch-calls.ts';
 import { createHotSessionStore } from './store/hot-session-store.ts';
 import { createSqlServerStore } from './store/sql-server-store.ts';
 import { createUpstreamDirectory } from './upstreams/directory.ts';
@@ -148,9 +149,8 @@ export async function createMcpGateway(
 
   const runCall = compose(
     [
-      recordCall({ telemetry, clock, audit: deps.audit }),
+      watchCalls([recordCall({ telemetry, clock, audit: deps.audit }), health.watchCalls()]),
       ...(telemetry.isTracing ? [traceCall(telemetry)] : []),
-      health.watchCalls(),
       countCall(deps.limiter),
       bookCall({ ledger: deps.ledger, budgets: deps.budgets, prices: deps.priceOverrides, clock }),
       limitTime(clock),

@@ -53,16 +53,20 @@ export function addMcpEndpoint(
   }
 }
 
-async function answer(request: DirectRequest, deps: McpEndpointDeps): Promise<void> {
+function answer(request: DirectRequest, deps: McpEndpointDeps): Promise<void> {
   const route = routeOf(request);
   deps.checkOrigin(header(request, 'origin'));
   request.narrow(deps.callerAt(request.caller, route));
+  if (deps.relay === undefined) return answerHere(request, route, deps);
   // A session may be another replica's; what belongs to it is answered there.
-  if (deps.relay && (await deps.relay.handle(request))) return;
-  if (request.method === 'POST') await post(request, route, deps);
-  else if (isModern(request)) refuseMethod(request);
-  else if (request.method === 'GET') await get(request, route, deps);
-  else await end(request, route, deps);
+  const elsewhere = deps.relay.handle(request);
+  return elsewhere.then(isAnswered => (isAnswered ? undefined : answerHere(request, route, deps)));
+}
+
+function answerHere(request: DirectRequest, route: string, deps: McpEndpointDeps): Promise<void> {
+  if (request.method === 'POST') return post(request, route, deps);
+  if (isModern(request)) return refuseMethod(request);
+  return request.method === 'GET' ? get(request, route, deps) : end(request, route, deps);
 }
 
 /** The newest revision knows POST alone, and its clients learn from 405 that there is no other way (2026-07-28, "Transports"). */
@@ -71,7 +75,7 @@ function isModern(request: DirectRequest): boolean {
   return header(request, 'mcp-protocol-version') === modernVersion && !hasSession;
 }
 
-function refuseMethod(request: DirectRequest): void {
+async function refuseMethod(request: DirectRequest): Promise<void> {
   const error = new GatewayError('method_not_allowed', 'This protocol version has no requests but POST.', {
     reason: 'method_not_allowed',
   });
@@ -142,7 +146,7 @@ interface Incoming {
   readonly accepted: { readonly json: boolean; readonly stream: boolean };
 }
 
-async function take(
+function take(
   request: DirectRequest,
   { session, frames, isBatch, accepted }: Incoming,
   deps: McpEndpointDeps,
@@ -154,7 +158,10 @@ async function take(
     if (frame.kind !== 'notification' && frame.kind !== 'response') continue;
     if (!takeFromClient(session, frame)) deps.onIgnored();
   }
-  if (asked.length + bad.length === 0) return sendEmpty(request, 202);
+  if (asked.length + bad.length === 0) {
+    sendEmpty(request, 202);
+    return Promise.resolve();
+  }
   const exchange = session.streams.openExchange({
     requests: asked.length + bad.length,
     ids: () => [

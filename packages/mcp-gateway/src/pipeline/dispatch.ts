@@ -3,7 +3,7 @@ import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { stringAt } from '@strata/shared/json/json-text.ts';
 import { JsonScanError } from '@strata/shared/json/scan-problem.ts';
 import { type Edit, splice } from '@strata/shared/json/splice.ts';
-import type { ListKind } from '../domain/catalog.ts';
+import type { CatalogEntry, ListKind } from '../domain/catalog.ts';
 import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import { withinTime } from '../domain/with-signal.ts';
 import { textParam } from '../wire/frame.ts';
@@ -56,7 +56,12 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const foreign = client.era === 'modern' ? sessionMethods : modernMethods;
     const isKnown = Object.hasOwn(handlers, method) && !foreign.has(method);
     const handler = isKnown ? handlers[method] : undefined;
-    return handler ? handler(request, deps) : Promise.reject(unknownMethod(method));
+    if (handler === undefined) return Promise.reject(unknownMethod(method));
+    try {
+      return handler(request, deps);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   };
 }
 
@@ -87,23 +92,25 @@ function cursorOf(frame: RequestFrame): string | undefined {
 }
 
 function nameHandler(kind: 'tools' | 'prompts'): Handler {
-  return async (request, deps) => {
+  return (request, deps) => {
     const { client, caller, call, frame } = request;
     const name = textParam(frame, 'name');
     if (name === undefined) throw invalidParams('name', '`params.name` must be a string.');
     const { catalog } = client;
     const patterns = caller.scopes.tools;
-    const entry =
-      catalog.knownName(kind, name, patterns) ?? (await catalog.resolveName(kind, name, patterns, call.end));
-    if (!entry) throw unknownName(kind, name);
-    return await passOn(request, deps, {
-      server: entry.server,
-      exposedName: name,
-      serverName: entry.item.key,
-      annotations: () => annotationsOf(entry.item),
-      edits: name === entry.item.key ? [] : [{ path: ['name'], text: entry.item.key }],
-      paramHeaders: kind === 'tools' ? paramHeadersFor(request, entry.item) : {},
-    });
+    const use = (entry: CatalogEntry<ListedItem> | undefined) => {
+      if (!entry) throw unknownName(kind, name);
+      return passOn(request, deps, {
+        server: entry.server,
+        exposedName: name,
+        serverName: entry.item.key,
+        annotations: () => annotationsOf(entry.item),
+        edits: name === entry.item.key ? [] : [{ path: ['name'], text: entry.item.key }],
+        paramHeaders: kind === 'tools' ? paramHeadersFor(request, entry.item) : {},
+      });
+    };
+    const known = catalog.knownName(kind, name, patterns);
+    return known ? use(known) : catalog.resolveName(kind, name, patterns, call.end).then(use);
   };
 }
 

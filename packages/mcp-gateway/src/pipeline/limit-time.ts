@@ -6,7 +6,7 @@ import type { CallStage } from './call-context.ts';
 
 /** Cancels a call that takes longer than its tool or server may, or than whoever asked can wait for. */
 export function limitTime(clock: Clock): CallStage {
-  return async (context, next) => {
+  return (context, next) => {
     const { caller, upstream, serverName, frame, call } = context;
     const toolLimit =
       frame.method === 'tools/call' ? upstream.policy.toolTimeoutsMs[serverName ?? ''] : undefined;
@@ -21,11 +21,10 @@ export function limitTime(clock: Clock): CallStage {
       else failCall(call, isOwnLimit ? tooSlow(upstream, limitMs) : deadlinePassed());
     };
     let timer = clock.schedule(Math.min(limitMs, leftMs), onTime);
-    try {
-      return await next();
-    } finally {
-      timer.cancel();
-    }
+    const inTime = () => timer.cancel();
+    const running = next();
+    running.then(inTime, inTime);
+    return running;
   };
 }
 

@@ -5,8 +5,9 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { HistogramSeries } from '@strata/shared/telemetry/histograms.ts';
 import { durationBuckets, metricNames } from '@strata/shared/telemetry/semantic-conventions.ts';
 import type { Telemetry } from '@strata/shared/telemetry/telemetry.ts';
-import type { CallContext, CallStage } from './call-context.ts';
+import type { CallContext } from './call-context.ts';
 import { type CallOutcome, callOutcome } from './call-outcome.ts';
+import type { CallWatcher } from './watch-calls.ts';
 
 /**
  * One record for each call that reached for a server: who, with which key, what, with which arguments (as a digest, never
@@ -17,7 +18,7 @@ export function recordCall(deps: {
   readonly clock: Clock;
   /** Where calls of tools are entered. */
   readonly audit: { record(event: AuditEvent): void };
-}): CallStage {
+}): CallWatcher {
   const { telemetry, clock, audit } = deps;
   const duration = telemetry.histograms.histogram(metricNames.mcpServerDuration, {
     unit: 's',
@@ -31,7 +32,7 @@ export function recordCall(deps: {
     series.set(key, known);
     return known;
   };
-  return async (context, next) => {
+  return context => {
     const startedMs = clock.monotonic();
     const finish = (outcome: CallOutcome, reason: string | undefined, resultBytes: number) => {
       const durationMs = clock.monotonic() - startedMs;
@@ -51,15 +52,11 @@ export function recordCall(deps: {
         'call',
       );
     };
-    try {
-      const answer = await next();
-      finish(callOutcome(answer, undefined), undefined, answer.bytes.length);
-      return answer;
-    } catch (error) {
-      const outcome = callOutcome(undefined, error);
-      finish(outcome, outcome === 'cancelled' ? undefined : GatewayError.from(error).reason, 0);
-      throw error;
-    }
+    return ({ answer, failure }) => {
+      const outcome = callOutcome(answer, failure);
+      const isFailed = answer === undefined && outcome !== 'cancelled';
+      finish(outcome, isFailed ? GatewayError.from(failure).reason : undefined, answer?.bytes.length ?? 0);
+    };
   };
 }
 

@@ -19,16 +19,13 @@ const readingMethods = new Set(['prompts/get', 'resources/read', 'completion/com
  * the tool says so and the operator trusts the server's word. Any other call gets the error; its client decides.
  */
 export function retrySafeCalls(forward: RunCall, onRetry: (server: string) => void): RunCall {
-  return async context => {
-    try {
-      return await forward(context);
-    } catch (error) {
+  return context =>
+    forward(context).catch((error: unknown) => {
       const isLost = error instanceof GatewayError && lostUnderWay.has(error.reason);
       if (!isLost || context.call.end.aborted || !isSafe(context)) throw error;
       onRetry(context.upstream.name);
       return forward(context);
-    }
-  };
+    });
 }
 
 function isSafe({ frame, upstream, serverName, annotations }: CallContext): boolean {

@@ -1,9 +1,9 @@
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Upstream } from '../domain/upstream.ts';
-import type { CallStage } from './call-context.ts';
 import type { ServerFacts } from './server-facts.ts';
 import type { SharedChannels } from './shared-channels.ts';
+import type { CallWatcher } from './watch-calls.ts';
 
 /** What is known of a server from its calls and from asking it. */
 export interface Health {
@@ -28,6 +28,7 @@ interface Watched {
 
 /** After so many calls in a row without an answer a server counts as down, until it answers. */
 const failuresUntilDown = 3;
+const serversFault: ReadonlySet<string> = new Set(['upstream_failed', 'timeout']);
 
 /** Watches servers: passively by their calls, actively by a handshake or a ping. */
 export class ServerHealth {
@@ -49,22 +50,17 @@ export class ServerHealth {
   }
 
   /** An answer of any kind is a sign of life; only what kept the server from answering counts against it. */
-  watchCalls(): CallStage {
-    return async ({ upstream }, next) => {
+  watchCalls(): CallWatcher {
+    return ({ upstream }) => {
       const watched = this.#of(upstream);
       watched.running++;
-      try {
-        const answer = await next();
-        this.#seen(watched);
-        return answer;
-      } catch (error) {
-        const isOwn = error instanceof GatewayError && ['upstream_failed', 'timeout'].includes(error.kind);
-        if (isOwn) this.#failed(watched, error.reason, failuresUntilDown);
-        throw error;
-      } finally {
+      return ({ answer, failure }) => {
+        if (answer !== undefined) this.#seen(watched);
+        else if (failure instanceof GatewayError && serversFault.has(failure.kind))
+          this.#failed(watched, failure.reason, failuresUntilDown);
         watched.running--;
         if (watched.running === 0) for (const tell of watched.whenIdle) tell();
-      }
+      };
     };
   }
 
