@@ -196,6 +196,27 @@ test('[$-1] [AG-1] runs that wait for runs are paused with them, say why, and ta
   expect(await gateway.deps.budgets.store.openRuns({ after: '', limit: 10 })).toHaveLength(1);
 });
 
+test('[AG-1] runs that wait for money are moved as they stand: the first takes the others along where it goes on', async () => {
+  let isShort = true;
+  const model = await startModel(() => (isShort ? refused : { say: 'done' }));
+  opened.push(model);
+  const gateway = await start({ ai_gateway: model.url });
+  const document = { dsl: '1.0.3', namespace: 'test', name: 'leaf', version: '1.0.0' };
+  await gateway.call('PUT', '/v1/workflows/test/leaf/1.0.0', {
+    body: definitionOf([{ ask: ask('one') }], { document }),
+  });
+  const leaf = { namespace: 'test', name: 'leaf', version: '1.0.0', input: {} };
+  const { body } = await submit(gateway, definitionOf([{ down: { run: { workflow: leaf } } }]));
+  expect(body.status).toBe('paused');
+  const { body: bundle } = await gateway.call('POST', `/v1/runs/${body.id}:export`);
+  const { body: taken } = await gateway.call('POST', '/v1/runs:import', { body: bundle });
+  const statusOf = async (id: string) => (await gateway.call('GET', `/v1/runs/${id}`)).body.status;
+  await expect.poll(() => statusOf(taken.id), { timeout: 20_000 }).toBe('paused');
+  isShort = false;
+  await gateway.call('POST', `/v1/runs/${taken.id}:resume`, { body: {} });
+  await expect.poll(() => statusOf(taken.id), { timeout: 20_000 }).toBe('completed');
+});
+
 test('[$-1] only who may decide about money lets a run spend more, and never more than is left above it', async () => {
   let isShort = true;
   const model = await startModel(() => (isShort ? refused : { say: 'done' }));

@@ -1,5 +1,6 @@
 import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { digestOfExport, type RunExport } from '../src/domain/run-export.ts';
 import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
 import { type FarEnd, startFarEnd } from './support/http-far-end.ts';
 import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
@@ -223,5 +224,31 @@ describe.each([
     expect((await importRun(changed)).body.reason).toBe('export_invalid');
     expect((await importRun({ ...bundle, tenant: 'other' })).body.reason).toBe('export_invalid');
     expect((await importRun({ format: 'x' })).status).toBe(400);
+  });
+
+  test('[AG-1] an export that was changed and sealed anew makes no second run of the first', async () => {
+    const sealed = (bundle: RunExport): RunExport => ({ ...bundle, digest: digestOfExport(bundle) });
+    const id = await start([{ hear: hear('go') }, { last: { set: { done: true } } }]);
+    await reaches(from, id, 'waiting');
+    const { body: copy } = await at(from).call('GET', `/v1/runs/${id}/export`);
+    const last = { seq: 99, at_ms: Date.now(), event: { type: 'run-exported', by: 'tester' } };
+    const forged = sealed({
+      ...copy,
+      kind: 'moved',
+      runs: [{ ...copy.runs[0], records: [...copy.runs[0].records, last] }],
+    });
+    const back = await at(from).call('POST', '/v1/runs:import', { body: forged });
+    expect([back.status, back.body.reason]).toEqual([409, 'run_not_moved']);
+
+    const { body: bundle } = await exportRun(id);
+    const changed = sealed({ ...bundle, exported_at: '2030-01-01T00:00:00.000Z' });
+    const other = sealed({ ...bundle, runs: [{ ...bundle.runs[0], version: '9.9.9' }] });
+    expect((await at(from).call('POST', '/v1/runs:import', { body: other })).body.reason).toBe(
+      'export_invalid',
+    );
+    const { body: taken } = await importRun(bundle);
+    const second = await importRun(changed);
+    expect([second.status, second.body.reason]).toEqual([409, 'run_was_imported']);
+    expect((await importRun(bundle)).body.id).toBe(taken.id);
   });
 });

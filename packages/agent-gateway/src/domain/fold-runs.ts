@@ -54,7 +54,7 @@ export function importRun(state: RunState, event: EventOf<'run-imported'>): void
     if (task === undefined) continue;
     state.children.delete(before);
     state.children.set(runId, task);
-    task.child = { runId, outcome: undefined };
+    task.child = { ...task.child, runId, outcome: undefined };
   }
   for (const of of asked)
     for (const call of ['ask', 'escalate', 'expire']) openTask(state, of).calls.delete(call);

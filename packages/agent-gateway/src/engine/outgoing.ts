@@ -1,5 +1,6 @@
 import { announcementOf } from '../domain/announcement.ts';
 import { outcomeOf } from '../domain/child-outcome.ts';
+import { isHeld } from '../domain/held-run.ts';
 import type { Append, NewRun, Told } from '../domain/journal.ts';
 import type { CloudEvent, RunEvent } from '../domain/run-events.ts';
 import type { RunState } from '../domain/run-state.ts';
@@ -83,12 +84,4 @@ export class Outgoing {
   #tell(runId: string, kind: Told['kind'], payload: unknown): void {
     this.#told.push({ runId, kind, payload, by: this.#by });
   }
-}
-
-/** It waits for money, or a run that it waits for does. */
-function isHeld({ tasks }: RunState): boolean {
-  return [...tasks.values()].some(
-    ({ calls, child }) =>
-      child?.held !== undefined || [...calls.values()].some(({ status }) => status === 'held'),
-  );
 }

@@ -163,7 +163,12 @@ async function describe(
   return { ...plain, digest: digestOfExport(plain) };
 }
 
-async function describeRun(run: RunSummary, isRedacted: boolean, journal: Journal): Promise<ExportedRun> {
+/** A run as an export has it. */
+export async function describeRun(
+  run: RunSummary,
+  isRedacted: boolean,
+  journal: Journal,
+): Promise<ExportedRun> {
   const { id, namespace, name, version, definition } = run;
   const records = await readRecords(id, journal);
   const requests = isRedacted ? [] : await journal.requests(id);

@@ -1,10 +1,12 @@
 import type { SpanContext } from '@opentelemetry/api';
+import { canonicalJson } from '@strata/shared/canonical-json.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { newId } from '@strata/shared/ids.ts';
 import { requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
 import { outcomeOf } from '../domain/child-outcome.ts';
+import { isHeld } from '../domain/held-run.ts';
 import type { NewRecord, NewRun, RunSummary, Told } from '../domain/journal.ts';
 import { firstTasks } from '../domain/live-tasks.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
@@ -13,6 +15,7 @@ import type { ChildOutcome, JournalRecord, RunEvent } from '../domain/run-events
 import { digestOfExport, type ExportedRun, type RunExport } from '../domain/run-export.ts';
 import type { RunState } from '../domain/run-state.ts';
 import type { Workflow } from '../domain/workflow.ts';
+import { describeRun } from './export-run.ts';
 import { identityOf, lower, type SubmitDeps } from './submit-run.ts';
 
 export interface ImportDeps extends SubmitDeps {
@@ -30,10 +33,11 @@ interface Reading {
 
 /**
  * Takes runs in that were exported elsewhere, or here: under new ids, in the name of whoever imports them, with the keys of their calls
- * unchanged. Once, however often it is asked.
+ * unchanged. Once, however often it is asked and whatever became of the export on its way: two runs that go on with the same past would
+ * do the same things twice, under the same keys.
  *
  * @throws GatewayError invalid_request (`export_invalid`, `export_is_copy`), permission_denied (`export_of_other_tenant`,
- *   `workflow_not_allowed`).
+ *   `workflow_not_allowed`), conflict (`run_not_moved`, `run_was_imported`).
  */
 export async function importRun(
   bundle: RunExport,
@@ -45,6 +49,7 @@ export async function importRun(
   const moved = bundle.runs.filter(run => run.records.at(-1)?.event.type === 'run-exported');
   if (moved[0] === undefined || moved[0].id !== bundle.runs[0]?.id)
     throw invalid('It holds no run that was moved.');
+  for (const run of moved) await requireOrigin(run, caller.tenant, deps);
   const readings: Reading[] = [];
   for (const run of moved) readings.push(await read(run, newId('run', nowMs), { bundle, caller }, deps));
   for (const [hash, document] of Object.entries(bundle.definitions))
@@ -53,6 +58,10 @@ export async function importRun(
     readings.map(each => newRun(each, { readings, bundle, caller, trace, nowMs }, deps)),
   );
   const result = await deps.journal.importRuns(runs, askedOf(readings, bundle));
+  if (result.run.requestDigest !== bundle.digest)
+    throw new GatewayError('conflict', `Another export of this run was taken in as ${result.run.id}.`, {
+      reason: 'run_was_imported',
+    });
   if (result.isNew) deps.onCreated();
   return result;
 }
@@ -67,6 +76,19 @@ function requireWhole(bundle: RunExport, caller: Caller): void {
     throw new GatewayError('permission_denied', 'The run belongs to another tenant.', {
       reason: 'export_of_other_tenant',
     });
+}
+
+/** Where the run came from here, it has to have been let go of, and to be what is recorded of it. */
+async function requireOrigin(run: ExportedRun, tenant: string, { journal }: ImportDeps): Promise<void> {
+  const origin = await journal.getRun(tenant, run.id);
+  if (origin === undefined) return;
+  if (origin.status !== 'moved')
+    throw new GatewayError('conflict', `The run ${run.id} is here, and was not moved.`, {
+      reason: 'run_not_moved',
+    });
+  const recorded: unknown = JSON.parse(JSON.stringify(await describeRun(origin, false, journal)));
+  if (canonicalJson(recorded) !== canonicalJson(run))
+    throw invalid(`The run ${run.id} is here, and has other records.`);
 }
 
 async function read(
@@ -154,7 +176,7 @@ async function newRun(
     name,
     version,
     traceId: trace.traceId,
-    idempotencyKey: `import:${bundle.digest}:${run.id}`,
+    idempotencyKey: `import:${run.id}`,
     requestDigest: bundle.digest,
     atMs: state.createdAtMs,
     queue: queue?.isShared ? undefined : queue,
@@ -184,10 +206,16 @@ function toNewRecord({ event, atMs }: Pick<JournalRecord, 'event' | 'atMs'>): Ne
   return { kind: event.type, payload: JSON.stringify(event), atMs };
 }
 
-/** What they were asked and had not answered, and how those have ended that were not moved. */
+/** What they were asked and had not answered, what they had not heard of one another, and how those have ended that were not moved. */
 function askedOf(readings: readonly Reading[], { runs }: RunExport): Told[] {
   return readings.flatMap(({ run, id, state }) => [
     ...run.requests.map(({ kind, payload, by }) => ({ runId: id, kind, payload, by })),
+    ...heldChildren({ run, state }, readings).map(child => ({
+      runId: id,
+      kind: 'child-held' as const,
+      payload: { runId: child.id, error: child.state.pause?.error },
+      by: `run:${child.run.id}`,
+    })),
     ...[...state.children.keys()].flatMap(child => {
       const ended = runs.find(each => each.id === child);
       const outcome = ended && endOf(ended);
@@ -197,6 +225,20 @@ function askedOf(readings: readonly Reading[], { runs }: RunExport): Told[] {
       ];
     }),
   ]);
+}
+
+/** Those that wait for money, and the run that waits for them was not told yet. */
+function heldChildren(
+  { run, state }: Pick<Reading, 'run' | 'state'>,
+  readings: readonly Reading[],
+): readonly Reading[] {
+  return readings.filter(
+    child =>
+      child.state.parent === run.id &&
+      child.state.pause?.error !== undefined &&
+      isHeld(child.state) &&
+      state.children.get(child.run.id)?.child?.held === undefined,
+  );
 }
 
 function endOf({ records }: ExportedRun): ChildOutcome | undefined {
