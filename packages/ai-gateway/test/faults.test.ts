@@ -181,6 +181,12 @@ test('[F42] all providers down: one error with the list of causes', async () => 
   second.use([{ op: 'rst' }]);
   const answer = await chat();
   expect(answer.status).toBe(502);
+  expect(answer.headers).toMatchObject({
+    'x-strata-attempts': expect.stringMatching(/^[2-4]$/),
+    'x-strata-provider': 'two',
+    'x-strata-model': expect.any(String),
+    'x-strata-overhead-ms': expect.stringMatching(/^\d+\.\d\d$/),
+  });
   const { error } = JSON.parse(answer.body.toString());
   expect(error.details.attempts).toEqual(
     expect.arrayContaining([

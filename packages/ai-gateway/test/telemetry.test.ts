@@ -1,9 +1,9 @@
 import { inOrder } from '@strata/shared/testing/fake-upstream/plan.ts';
-import { jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
+import { eventStreamHead, jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { chatRequest, post, type RunningGateway, sectionFor, startGateway } from './harness.ts';
-import { chatCompletion, chatCostNanoUsd } from './recordings.ts';
+import { chatCompletion, chatCostNanoUsd, chatStream } from './recordings.ts';
 
 let upstream: FakeUpstream;
 let gateway: RunningGateway;
@@ -54,7 +54,12 @@ test('one span a request and one an attempt, in the trace of the caller, which g
       name: 'chat gpt-upstream',
       parent_span_id: request?.span_id,
       status: 'unset',
-      attributes: { 'gen_ai.provider.name': 'openai', 'strata.attempt': 2 },
+      attributes: {
+        'gen_ai.provider.name': 'openai',
+        'server.address': '127.0.0.1',
+        'server.port': upstream.port,
+        'strata.attempt': 2,
+      },
     },
   ]);
   expect(upstream.requests.slice(-2).map(sent => sent.headers.traceparent)).toEqual(
@@ -67,7 +72,19 @@ test('metrics: durations, tokens, cost; [A18] nothing that a caller wrote is a l
   for (const model of ['chat', 'no-such-model', 'another-one']) {
     await post(gateway, '/v1/chat/completions', { ...chatRequest(), model, user: 'canary-user' });
   }
+  upstream.use([eventStreamHead, { op: 'write', bytes: chatStream }]);
+  await post(gateway, '/v1/chat/completions', chatRequest({ stream: true }));
   const text = await gateway.deps.telemetry.prometheus();
+  for (const name of [
+    'gen_ai_client_operation_duration',
+    'gen_ai_client_operation_time_to_first_chunk',
+    'gen_ai_server_time_per_output_token',
+    'gen_ai_client_token_usage',
+  ]) {
+    const required =
+      'gen_ai_operation_name="chat"[^}]*gen_ai_provider_name="openai"[^}]*gen_ai_request_model="gpt-upstream"';
+    expect(text).toMatch(new RegExp(`${name}_\\w*count\\{[^}]*${required}[^}]*\\} [1-9]`));
+  }
   expect(text).toMatch(
     /gen_ai_client_operation_duration_\w*count\{[^}]*strata_provider="fake-openai"[^}]*\} \d+/,
   );

@@ -39,6 +39,7 @@ export function usageRecord(
     taskId: caller.envelope?.taskId,
     alias: call.route.alias,
     provider: target.provider.name,
+    system: target.provider.system,
     model: target.model,
     protocol: call.protocol.name,
     operation: call.protocol.operation,

@@ -30,6 +30,8 @@ export interface UsageRecord {
   /** The name the client asked for. */
   readonly alias: string;
   readonly provider: string;
+  /** GenAI semantic conventions `gen_ai.provider.name`. */
+  readonly system: string;
   /** The model that was asked of the provider. */
   readonly model: string;
   readonly protocol: string;

@@ -86,7 +86,7 @@ export function modelHandler(endpoint: ModelEndpoint, deps: ModelEndpointDeps): 
     try {
       answer = await (endpoint.around?.(call, () => deps.answer(call)) ?? deps.answer(call));
     } catch (error) {
-      throw refused(request, call, error);
+      throw refused(request, call, { error, clock: deps.clock });
     }
     send(request, answer, { clock: deps.clock, shape: endpoint.reshape?.(request) });
   };
@@ -197,10 +197,19 @@ function addUsage(headers: OutgoingHttpHeaders, { report }: AnswerFacts): void {
   headers['x-strata-output-tokens'] = String(outputTokens(usage));
 }
 
-/** Tells how many attempts were made, and stops the official SDKs from repeating what no repetition can cure. */
-function refused({ replyHeaders }: DirectRequest, call: Call, error: unknown): GatewayError {
+/** Tells what was tried, the last of it by name, and stops the official SDKs from repeating what no repetition can cure. */
+function refused(
+  { replyHeaders }: DirectRequest,
+  call: Call,
+  { error, clock }: { error: unknown; clock: Clock },
+): GatewayError {
   const { failures } = call;
-  Object.assign(replyHeaders, call.replyHeaders, { 'x-strata-attempts': String(failures.length) });
+  const last = failures.at(-1);
+  Object.assign(replyHeaders, call.replyHeaders, {
+    'x-strata-attempts': String(failures.length),
+    'x-strata-overhead-ms': overheadOf(call, clock),
+    ...(last && { 'x-strata-provider': last.provider, 'x-strata-model': last.model }),
+  });
   const isHopeless = failures.length > 0 && failures.every(each => hopeless.has(each.failure));
   if (isHopeless) replyHeaders['x-should-retry'] = 'false';
   return GatewayError.from(error);

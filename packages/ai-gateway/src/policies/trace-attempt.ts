@@ -46,12 +46,18 @@ function openSpan(tracer: Tracer, attempt: Attempt): Span {
         [attributes.providerName]: target.provider.system,
         [attributes.requestModel]: target.model,
         [attributes.serverAddress]: target.provider.origin.url.hostname,
+        [attributes.serverPort]: portOf(target.provider.origin.url),
         [attributes.attempt]: attempt.number,
         'strata.provider': target.provider.name,
       },
     },
     parentOf(call.trace),
   );
+}
+
+function portOf({ port, protocol }: URL): number {
+  if (port !== '') return Number(port);
+  return protocol === 'https:' ? 443 : 80;
 }
 
 /** What the answer said about itself, on the span of an attempt or of a request. */

@@ -2,7 +2,12 @@ import type { Attributes, Meter } from '@opentelemetry/api';
 import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
 import type { Histogram, HistogramSeries, Histograms } from '@strata/shared/telemetry/histograms.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
-import { attributes, durationBuckets, metricNames } from '@strata/shared/telemetry/semantic-conventions.ts';
+import {
+  attributes,
+  durationBuckets,
+  metricNames,
+  tokenTimeBuckets,
+} from '@strata/shared/telemetry/semantic-conventions.ts';
 import type { UsageRecord, UsageSink } from '../domain/usage-record.ts';
 
 const tokenBuckets = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304];
@@ -11,6 +16,7 @@ const tokenBuckets = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_
 interface Series {
   readonly labels: Attributes;
   readonly firstEvent: HistogramSeries;
+  readonly tokenTime: HistogramSeries;
   readonly input: HistogramSeries;
   readonly output: HistogramSeries;
   readonly durations: Map<string, HistogramSeries>;
@@ -21,6 +27,7 @@ interface Series {
 interface Instruments {
   readonly duration: Histogram;
   readonly firstEvent: Histogram;
+  readonly tokenTime: Histogram;
   readonly tokens: Histogram;
 }
 
@@ -41,6 +48,11 @@ export function createUsageMetrics(deps: { histograms: Histograms; meter: Meter;
       unit: 's',
       boundaries: durationBuckets,
     }),
+    tokenTime: histograms.histogram(metricNames.timePerOutputToken, {
+      description: 'Time of each token after the first, in complete streams.',
+      unit: 's',
+      boundaries: tokenTimeBuckets,
+    }),
     tokens: histograms.histogram(metricNames.tokenUsage, {
       description: 'Tokens of one answer.',
       unit: '{token}',
@@ -55,6 +67,8 @@ export function createUsageMetrics(deps: { histograms: Histograms; meter: Meter;
       const known = seriesOf(series, record, instruments);
       durationOf(known, record, instruments).record(record.durationMs / 1000);
       if (record.firstEventMs !== undefined) known.firstEvent.record(record.firstEventMs / 1000);
+      const tokenMs = tokenMsOf(record);
+      if (tokenMs !== undefined) known.tokenTime.record(tokenMs / 1000);
       if (record.usage !== undefined) {
         known.input.record(inputTokens(record.usage));
         known.output.record(outputTokens(record.usage));
@@ -64,6 +78,12 @@ export function createUsageMetrics(deps: { histograms: Histograms; meter: Meter;
       if (log.isLevelEnabled('debug')) logRecord(log, record);
     },
   };
+}
+
+function tokenMsOf({ outcome, usage, firstEventMs, durationMs }: UsageRecord): number | undefined {
+  if (outcome !== 'answered' || usage === undefined || firstEventMs === undefined) return undefined;
+  const afterFirst = outputTokens(usage) - 1;
+  return afterFirst > 0 ? (durationMs - firstEventMs) / afterFirst : undefined;
 }
 
 function observe(meter: Meter, series: ReadonlyMap<string, Series>): void {
@@ -89,6 +109,7 @@ function seriesOf(series: Map<string, Series>, record: UsageRecord, instruments:
   if (known !== undefined) return known;
   const labels: Attributes = {
     [attributes.operationName]: record.operation,
+    [attributes.providerName]: record.system,
     'strata.provider': record.provider,
     'strata.alias': record.alias,
     'strata.protocol': record.protocol,
@@ -97,6 +118,7 @@ function seriesOf(series: Map<string, Series>, record: UsageRecord, instruments:
   const made: Series = {
     labels,
     firstEvent: instruments.firstEvent.series(labels),
+    tokenTime: instruments.tokenTime.series(labels),
     input: instruments.tokens.series({ ...labels, [attributes.tokenType]: 'input' }),
     output: instruments.tokens.series({ ...labels, [attributes.tokenType]: 'output' }),
     durations: new Map(),

@@ -40,6 +40,7 @@ export const metricNames = {
   clientDuration: 'gen_ai.client.operation.duration',
   tokenUsage: 'gen_ai.client.token.usage',
   timeToFirstChunk: 'gen_ai.client.operation.time_to_first_chunk',
+  timePerOutputToken: 'gen_ai.server.time_per_output_token',
   mcpServerDuration: 'mcp.server.operation.duration',
   mcpClientDuration: 'mcp.client.operation.duration',
   httpServerDuration: 'http.server.request.duration',
@@ -49,3 +50,6 @@ export const metricNames = {
 export const durationBuckets = [
   0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
 ];
+
+/** The same for the time of a token. */
+export const tokenTimeBuckets = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5];
