@@ -1,3 +1,4 @@
+import { CoarseTimers } from './coarse-timers.ts';
 import type { StopSignal } from './resilience/stop-signal.ts';
 
 /** Time as a dependency. Production uses `systemClock`; tests own a manual one (`testing/manual-clock.ts`). */
@@ -8,13 +9,16 @@ export interface Clock {
   monotonic(): number;
   /** Resolves after `ms`, or rejects with the signal's reason. */
   sleep(ms: number, signal?: StopSignal): Promise<void>;
-  /** Runs `callback` once after `ms`. Does not keep the process alive. */
+  /** Runs `callback` once after `ms`; from five seconds on it may be a tenth of a second late. Does not keep the process alive. */
   schedule(ms: number, callback: () => void): Scheduled;
 }
 
 export interface Scheduled {
   cancel(): void;
 }
+
+const coarseFromMs = 5000;
+const coarse = new CoarseTimers();
 
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -37,6 +41,7 @@ export const systemClock: Clock = {
       signal?.addEventListener('abort', onAbort);
     }),
   schedule: (ms, callback) => {
+    if (ms >= coarseFromMs) return coarse.schedule(ms, callback);
     const timer = setTimeout(callback, ms);
     timer.unref();
     return { cancel: () => clearTimeout(timer) };

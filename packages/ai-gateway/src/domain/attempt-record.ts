@@ -12,6 +12,8 @@ export interface AttemptEnding {
   readonly failure: FailureClass | undefined;
   readonly end: AnswerEnd;
   readonly facts: AnswerFacts | undefined;
+  /** Where what the answer cost is known already. */
+  readonly costNanoUsd?: bigint | undefined;
   readonly firstEventMs: number | undefined;
 }
 
@@ -24,7 +26,8 @@ export function usageRecord(
   const { call, target } = attempt;
   const { caller } = call;
   const report = ending.facts?.report;
-  const settled = settlement(attempt, ending);
+  const serviceTier = givenServiceTier(call.request, ending.facts);
+  const settled = settlement(attempt, ending, serviceTier);
   return {
     attemptId: attempt.id,
     requestId: call.requestId,
@@ -43,7 +46,7 @@ export function usageRecord(
     model: target.model,
     protocol: call.protocol.name,
     operation: call.protocol.operation,
-    serviceTier: givenServiceTier(call.request, ending.facts),
+    serviceTier,
     isStream: call.request.isStream,
     attemptNumber: attempt.number,
     outcome: ending.outcome,
@@ -58,11 +61,10 @@ export function usageRecord(
   };
 }
 
-function settlement(attempt: Attempt, ending: AttemptEnding): Settlement {
+function settlement(attempt: Attempt, ending: AttemptEnding, serviceTier: string | undefined): Settlement {
   const { spending, call, target } = attempt;
   const { prices } = target;
   const usage = ending.facts?.report?.usage;
-  const serviceTier = givenServiceTier(call.request, ending.facts);
   if (spending !== undefined)
     return settle(spending, {
       request: call.request,
@@ -71,7 +73,8 @@ function settlement(attempt: Attempt, ending: AttemptEnding): Settlement {
       prices,
       serviceTier,
     });
-  return { usage, isEstimated: false, costNanoUsd: usage && costOf(usage, prices, serviceTier), charges: [] };
+  const costNanoUsd = ending.costNanoUsd ?? (usage && costOf(usage, prices, serviceTier));
+  return { usage, isEstimated: false, costNanoUsd, charges: [] };
 }
 
 function sourceOf(report: UsageReport | undefined, { isEstimated }: Settlement): UsageRecord['usageSource'] {

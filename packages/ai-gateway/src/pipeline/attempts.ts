@@ -114,10 +114,11 @@ type Turns = WeakMap<ModelProvider, number>;
 
 /** Each request begins with the next credential of a pool; the others stand in for it. */
 function placesOf(targets: readonly Target[], turns: Turns): Place[] {
+  const [first] = targets;
+  if (targets.length === 1 && first?.provider.credentials.length === 1)
+    return [{ target: first, credential: first.provider.credentials[0] }];
   return targets.flatMap(target => {
     const { credentials } = target.provider;
-    const [only] = credentials;
-    if (credentials.length === 1) return [{ target, credential: only }];
     const turn = turns.get(target.provider) ?? 0;
     turns.set(target.provider, (turn + 1) % credentials.length);
     return [...credentials.slice(turn), ...credentials.slice(0, turn)].map(credential => ({

@@ -48,10 +48,12 @@ export function createMeter(deps: { clock: Clock; sink: UsageSink }): Gate {
 }
 
 function wholeEnding(answer: Brought): AttemptEnding {
+  const whole = answer.type === 'whole' ? answer : undefined;
   return {
     outcome: 'answered',
     failure: undefined,
-    facts: answer.type === 'whole' ? answer.facts : undefined,
+    facts: whole?.facts,
+    costNanoUsd: whole?.costNanoUsd,
     firstEventMs: undefined,
     end: 'complete',
   };
