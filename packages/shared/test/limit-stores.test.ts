@@ -4,8 +4,8 @@ import type { LimitChange, LimitStore } from '@strata/shared/limits/limit-store.
 import { createLimiter } from '@strata/shared/limits/limiter.ts';
 import { fixedLimits } from '@strata/shared/limits/limits-in-force.ts';
 import { createMemoryLimitStore } from '@strata/shared/limits/memory-limit-store.ts';
+import { openRedisLimitStore } from '@strata/shared/limits/redis-limit-store.ts';
 import { Secret } from '@strata/shared/secret.ts';
-import { openRedisLimitStore } from '@strata/shared/stores/redis-limit-store.ts';
 import { hotSection } from '@strata/shared/stores/store-section.ts';
 import { createManualClock, type ManualClock } from '@strata/shared/testing/manual-clock.ts';
 import { modelRuns } from '@strata/shared/testing/model-runs.ts';

@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts';
-import { openRedisLimitStore } from '../stores/redis-limit-store.ts';
 import type { HotConfig } from '../stores/store-section.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createLimiter, type Limiter } from './limiter.ts';
 import type { LimitsInForce } from './limits-in-force.ts';
+import { openRedisLimitStore } from './redis-limit-store.ts';
 
 /** Shared through Redis where there is one, else counted by this process. */
 export async function openLimiter(options: {

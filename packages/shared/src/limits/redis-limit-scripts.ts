@@ -1,5 +1,5 @@
-import { cleanupDelayMs } from './hot-rules.ts';
-import { script } from './redis-scripts.ts';
+import { cleanupDelayMs } from '../stores/hot-rules.ts';
+import { script } from '../stores/redis-scripts.ts';
 
 /**
  * All limits of a request in one step. Rates are strings with the TAT in microseconds, concurrency is a sorted set of leases by their end.

@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts';
 import { newId } from '../ids.ts';
-import type { LimitCheck } from '../limits/limit.ts';
-import type { LimitChange, LimitStore } from '../limits/limit-store.ts';
-import { connectRedis, firstTry, RedisCommands, type RedisConfig } from './redis-connection.ts';
+import { connectRedis, firstTry, RedisCommands, type RedisConfig } from '../stores/redis-connection.ts';
+import type { LimitCheck } from './limit.ts';
+import type { LimitChange, LimitStore } from './limit-store.ts';
 import { admitScript, renewScript } from './redis-limit-scripts.ts';
 
 /** Places renewed in one call, so that a call stays short. */
