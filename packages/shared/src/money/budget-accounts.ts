@@ -1,6 +1,6 @@
-import type { BudgetAlert, Charge } from './budget.ts';
+import type { Budget, BudgetAlert, Charge } from './budget.ts';
 import { type Account, type AccountEvent, type AccountOutput, apply, available } from './budget-account.ts';
-import type { ChargeOutcome, DrawOutcome, DrawRequest } from './budget-store.ts';
+import type { ChargeOutcome, DrawOutcome, DrawRequest, RunBudget } from './budget-store.ts';
 import { viewAt } from './budget-window.ts';
 
 /** An account with its place in the hierarchy: its whole limit is a grant of each of its parents. */
@@ -38,10 +38,35 @@ export function drawAll(
 }
 
 /**
+ * The budget of a run: its whole limit out of each of its parents, or nothing. One that is there already gets what is more. `opened` is what was not there
+ * before.
+ */
+export function openRunAccount(
+  accounts: Accounts,
+  { id, tenant, runId, limitNanoUsd, parents }: RunBudget,
+  atMs: number,
+): { readonly outcome: DrawOutcome; readonly opened?: Budget } {
+  if (accounts.has(id)) return { outcome: raiseAccount(accounts, { id, limitNanoUsd, atMs }) };
+  const draws = parents.map(budgetId => ({
+    budgetId,
+    grantId: runGrantId(id, budgetId),
+    atMs,
+    need: limitNanoUsd,
+    want: limitNanoUsd,
+  }));
+  const outcome = drawAll(accounts, { owner: `budget:${id}`, draws });
+  if (outcome.type !== 'drawn') return { outcome };
+  const subject = { kind: 'run', id: runId } as const;
+  const window = { type: 'total' } as const;
+  const opened = { id, tenant, subject, limitNanoUsd, window, mode: 'hard', version: 1, parents } as const;
+  return { outcome, opened: { ...opened, isClosed: false } };
+}
+
+/**
  * More for a run that has a budget already: what it holds of each parent and the difference, as of now, or nothing changes. A limit is
  * never lowered, and a closed budget stays as it is.
  */
-export function raiseAccount(
+function raiseAccount(
   accounts: Accounts,
   { id, limitNanoUsd, atMs }: { readonly id: string; readonly limitNanoUsd: bigint; readonly atMs: number },
 ): DrawOutcome {

@@ -59,6 +59,15 @@ export interface OpenRun {
 export type NewBudget = Omit<Budget, 'version' | 'parents' | 'isClosed'>;
 export type BudgetChange = Partial<Pick<Budget, 'limitNanoUsd' | 'mode'>>;
 
+/** The budget of a run: `limitNanoUsd` out of each of the `parents`. */
+export interface RunBudget {
+  readonly id: string;
+  readonly tenant: string;
+  readonly runId: string;
+  readonly limitNanoUsd: bigint;
+  readonly parents: readonly string[];
+}
+
 /**
  * Where budgets are kept. Every method is one transaction over all budgets that it names: it happens whole or not at all, and no two
  * overlap where they touch the same budget. After each, `spent + open + lost ≤ limit` holds for every budget whose limit was not
@@ -104,13 +113,7 @@ export interface BudgetStore {
    * A budget for a run, its whole limit set aside in each parent, or refused by one of them. Opening it again changes nothing; with a higher
    * limit it is raised, and the difference is set aside in each parent or refused.
    */
-  openRun(run: {
-    readonly id: string;
-    readonly tenant: string;
-    readonly runId: string;
-    readonly limitNanoUsd: bigint;
-    readonly parents: readonly string[];
-  }): Promise<DrawOutcome>;
+  openRun(run: RunBudget): Promise<DrawOutcome>;
   /** Runs whose budget is not closed, in the order of the budgets' ids. */
   openRuns(page: { readonly after: string; readonly limit: number }): Promise<OpenRun[]>;
   /** Gives the parents back what the run did not need. What is still out follows as it comes back. */

@@ -7,10 +7,9 @@ import {
   chargeAll,
   closeAccount,
   drawAll,
+  openRunAccount,
   type PlacedAccount,
-  raiseAccount,
   reconcileGrant,
-  runGrantId,
   trimAll,
 } from './budget-accounts.ts';
 import { budgetChanged, unknownBudget } from './budget-errors.ts';
@@ -100,37 +99,15 @@ export function createMemoryBudgetStore(clock: Clock): BudgetStore {
     },
     version: async () => version,
 
-    async openRun({ id, tenant, runId, limitNanoUsd, parents }) {
-      const known = budgets.get(id);
-      if (known !== undefined) {
-        const outcome = raiseAccount(accounts, { id, limitNanoUsd, atMs: clock.now() });
-        const limit = accounts.get(id)?.limitNanoUsd ?? known.limitNanoUsd;
-        budgets.set(id, { ...known, limitNanoUsd: limit });
-        return outcome;
+    async openRun(run) {
+      const { outcome, opened } = openRunAccount(accounts, run, clock.now());
+      const known = budgets.get(run.id);
+      const limitNanoUsd = accounts.get(run.id)?.limitNanoUsd;
+      if (known !== undefined && limitNanoUsd !== undefined) budgets.set(run.id, { ...known, limitNanoUsd });
+      if (opened !== undefined) {
+        budgets.set(run.id, opened);
+        accounts.set(run.id, open(opened));
       }
-      const draws = parents.map(budgetId => ({
-        budgetId,
-        grantId: runGrantId(id, budgetId),
-        atMs: clock.now(),
-        need: limitNanoUsd,
-        want: limitNanoUsd,
-      }));
-      const outcome = drawAll(accounts, { owner: `budget:${id}`, draws });
-      if (outcome.type !== 'drawn') return outcome;
-      const subject = { kind: 'run', id: runId } as const;
-      const budget: Budget = {
-        id,
-        tenant,
-        subject,
-        limitNanoUsd,
-        window: { type: 'total' },
-        mode: 'hard',
-        version: 1,
-        parents,
-        isClosed: false,
-      };
-      budgets.set(id, budget);
-      accounts.set(id, open(budget));
       return outcome;
     },
     openRuns: async ({ after, limit }) =>

@@ -3,50 +3,29 @@ import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { asyncFaultPoint } from '../fault-point.ts';
 import type { SqlStore } from '../stores/sql.ts';
-import type { Budget, BudgetAlert, Charge } from './budget.ts';
+import type { BudgetAlert, Charge } from './budget.ts';
 import { apply, totals } from './budget-account.ts';
 import {
   type Accounts,
   chargeAll,
   closeAccount,
   drawAll,
-  raiseAccount,
+  openRunAccount,
   reconcileGrant,
-  runGrantId,
   trimAll,
 } from './budget-accounts.ts';
-import { budgetChanged, unknownBudget } from './budget-errors.ts';
 import type { BudgetTables } from './budget-schema.ts';
-import type { BudgetChange, BudgetStore, ChargeOutcome, NewBudget } from './budget-store.ts';
-import {
-  type BudgetTransaction,
-  loadAccounts,
-  saveAccounts,
-  toBudget,
-  toBudgetRow,
-} from './sql-budget-rows.ts';
-
-/** What else happens in the transaction of a change: the audit's place. */
-export interface BudgetChangeOptions {
-  readonly record?: ((transaction: BudgetTransaction, budget: Budget) => Promise<void>) | undefined;
-}
+import type { BudgetStore, ChargeOutcome } from './budget-store.ts';
+import { createSqlBudgetDefinitions, type SqlBudgetDefinitions } from './sql-budget-definitions.ts';
+import { type BudgetTransaction, loadAccounts, saveAccounts, toBudgetRow } from './sql-budget-rows.ts';
 
 /**
  * A budget store whose charges can be part of somebody else's transaction: so a cost and its ledger entry are booked together. And
  * whose changes take somebody else's part into theirs: so a change and its audit entry are.
  */
-export interface SqlBudgetStore extends BudgetStore {
-  create(budget: NewBudget, options?: BudgetChangeOptions): Promise<Budget>;
-  update(id: string, change: BudgetChange, version?: number, options?: BudgetChangeOptions): Promise<Budget>;
-  /** @throws GatewayError not_found (`unknown_budget`), conflict (`budget_changed`). */
-  remove(
-    id: string,
-    options?: BudgetChangeOptions & { readonly version?: number | undefined },
-  ): Promise<void>;
+export interface SqlBudgetStore extends Omit<BudgetStore, keyof SqlBudgetDefinitions>, SqlBudgetDefinitions {
   chargeWithin(transaction: Transaction<BudgetTables>, charges: readonly Charge[]): Promise<ChargeOutcome>;
 }
-
-const versionName = 'budgets';
 
 /**
  * Budgets in SQLite or PostgreSQL. Each transition locks the rows of its budgets, reads their accounts, lets the arithmetic of
@@ -117,45 +96,14 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
     await transaction.deleteFrom('budget_owners').where('owner', '=', owner).execute();
   }
 
-  const find = async (id: string): Promise<Budget | undefined> => {
-    const row = await db.selectFrom('budgets').selectAll().where('id', '=', id).executeTakeFirst();
-    return row && toBudget(row);
-  };
-
-  const openRun: BudgetStore['openRun'] = ({ id, tenant, runId, limitNanoUsd, parents }) =>
+  const openRun: BudgetStore['openRun'] = run =>
     within(async transaction => {
-      const known = await transaction
-        .selectFrom('budgets')
-        .select('id')
-        .where('id', '=', id)
-        .executeTakeFirst();
-      if (known !== undefined)
-        return transition(transaction, [id], (accounts, atMs) =>
-          raiseAccount(accounts, { id, limitNanoUsd, atMs }),
-        );
-      const draws = parents.map(budgetId => ({
-        budgetId,
-        grantId: runGrantId(id, budgetId),
-        atMs: clock.now(),
-        need: limitNanoUsd,
-        want: limitNanoUsd,
-      }));
-      const outcome = await transition(transaction, parents, accounts =>
-        drawAll(accounts, { owner: `budget:${id}`, draws }),
+      const nowMs = clock.now();
+      const { outcome, opened } = await transition(transaction, [run.id, ...run.parents], accounts =>
+        openRunAccount(accounts, run, nowMs),
       );
-      if (outcome.type !== 'drawn') return outcome;
-      const budget: Budget = {
-        id,
-        tenant,
-        subject: { kind: 'run', id: runId },
-        limitNanoUsd,
-        window: { type: 'total' },
-        mode: 'hard',
-        version: 1,
-        parents,
-        isClosed: false,
-      };
-      await transaction.insertInto('budgets').values(toBudgetRow(budget, clock.now())).execute();
+      if (opened !== undefined)
+        await transaction.insertInto('budgets').values(toBudgetRow(opened, nowMs)).execute();
       return outcome;
     }, 'open-run');
 
@@ -240,58 +188,7 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
         );
       }, 'reconcile'),
 
-    create: (request, options) =>
-      within(async transaction => {
-        const budget: Budget = { ...request, version: 1, parents: [], isClosed: false };
-        await transaction.insertInto('budgets').values(toBudgetRow(budget, clock.now())).execute();
-        await bumpVersion(transaction);
-        await options?.record?.(transaction, budget);
-        return budget;
-      }, 'create'),
-    update: (id, change, version, options) =>
-      within(async transaction => {
-        const row = await transaction
-          .selectFrom('budgets')
-          .selectAll()
-          .where('id', '=', id)
-          .forUpdate()
-          .executeTakeFirst();
-        if (row === undefined) throw unknownBudget(id);
-        if (version !== undefined && version !== row.version) throw budgetChanged(id);
-        const next: Budget = { ...toBudget(row), ...change, version: row.version + 1 };
-        await transaction
-          .updateTable('budgets')
-          .set(toBudgetRow(next, row.created_at_ms))
-          .where('id', '=', id)
-          .execute();
-        await bumpVersion(transaction);
-        await options?.record?.(transaction, next);
-        return next;
-      }, 'update'),
-    remove: (id, options) =>
-      within(async transaction => {
-        const row = await transaction
-          .selectFrom('budgets')
-          .selectAll()
-          .where('id', '=', id)
-          .forUpdate()
-          .executeTakeFirst();
-        if (row === undefined) throw unknownBudget(id);
-        if (options?.version !== undefined && options.version !== row.version) throw budgetChanged(id);
-        await transaction.deleteFrom('budgets').where('id', '=', id).execute();
-        await bumpVersion(transaction);
-        await options?.record?.(transaction, toBudget(row));
-      }, 'remove'),
-    async list() {
-      const rows = await db
-        .selectFrom('budgets')
-        .selectAll()
-        .where('subject_kind', '!=', 'run')
-        .orderBy('id')
-        .execute();
-      return rows.map(toBudget);
-    },
-    find,
+    ...createSqlBudgetDefinitions(store, { clock, within }),
     totals: id =>
       within(async transaction => {
         const nowMs = clock.now();
@@ -305,14 +202,6 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
           lostNanoUsd: lost,
         };
       }, 'totals'),
-    async version() {
-      const row = await db
-        .selectFrom('money_versions')
-        .select('version')
-        .where('name', '=', versionName)
-        .executeTakeFirst();
-      return row?.version ?? 0;
-    },
 
     async openRun(run) {
       try {
@@ -370,15 +259,5 @@ async function keepAlerts(
       })),
     )
     .onConflict(conflict => conflict.doNothing())
-    .execute();
-}
-
-async function bumpVersion(transaction: BudgetTransaction): Promise<void> {
-  await transaction
-    .insertInto('money_versions')
-    .values({ name: versionName, version: 1 })
-    .onConflict(conflict =>
-      conflict.column('name').doUpdateSet(row => ({ version: row('money_versions.version', '+', 1) })),
-    )
     .execute();
 }
