@@ -97,3 +97,14 @@ test('names in braces stand for members of the input, escaped; a query is added 
   expect(status).toBe('completed');
   expect(farEnd.received.at(-1)?.path).toBe('/a%2Fb%20%C3%BC/?a=1&b=a%2Fb+%C3%BC');
 });
+
+test('[S-3] a private address is refused, and the message says who opens it and where', async () => {
+  for (const host of ['10.0.0.1', '169.254.169.254', '[::1]', 'localhost']) {
+    const { error } = await callHttp({ endpoint: `http://${host}/` });
+    expect(error).toMatchObject({
+      type: 'https://serverlessworkflow.io/spec/1.0.0/errors/authorization',
+      status: 403,
+      detail: expect.stringContaining('agent_gateway.http_calls.private_hosts'),
+    });
+  }
+});

@@ -51,19 +51,33 @@ export function createHttpEffect({ dialer, clock, settings }: HttpEffectOptions)
           method,
           user: { tenant: context.identity.tenant, workflow: context.workflow },
           send: authorization =>
-            dialer.request(origin, {
-              method,
-              path: url.pathname + url.search,
-              ...encode(call, authorization, context),
-              signal: context.signal,
-              timeouts,
-            }),
+            dialer
+              .request(origin, {
+                method,
+                path: url.pathname + url.search,
+                ...encode(call, authorization, context),
+                signal: context.signal,
+                timeouts,
+              })
+              .catch((error: unknown) => {
+                throw explain(error, url);
+              }),
         },
         { secrets, tokens, fetch: fetchToken({ dialer, hosts, timeouts, signal: context.signal }) },
       );
       return { result: await readAnswer(response, call, context) };
     },
   };
+}
+
+/** Where the operator of this gateway opens what the dialer keeps closed. */
+function explain(error: unknown, { hostname }: URL): unknown {
+  if (!(error instanceof GatewayError) || error.reason !== 'destination_not_allowed') return error;
+  return new GatewayError(
+    'permission_denied',
+    `'${hostname}' is at a private or reserved address. The operator opens such hosts in \`agent_gateway.http_calls.private_hosts\`.`,
+    { reason: error.reason, cause: error },
+  );
 }
 
 type Hosts = Pick<HttpEffectSettings, 'allowedHosts' | 'privateHosts'>;
