@@ -188,6 +188,24 @@ test('[era detection (up)] the era is asked once for all clients, and again when
   }
 });
 
+test('[era detection (up)] a server of both eras that names one is spoken to in the era of each client', async () => {
+  const server = await startEverythingServer('dual');
+  const servers = { it: { type: 'streamable-http', url: server.url, allow_private: true } };
+  const gateway = await startGateway({ servers });
+  try {
+    const clients = await Promise.all([1, 2].map(() => openRawClient(gateway)));
+    await Promise.all(clients.map(client => client.call('1', 'it__test_simple_text')));
+    // One to find out, whose session is ended again, and one for each client.
+    expect(server.requests.filter(method => method === 'initialize')).toHaveLength(3);
+    await until(() => server.openSessions === 2, 'the goodbye');
+    expect(textOf(await createModernClient(gateway).call('it__test_simple_text'))).toContain('simple');
+    expect(server.openSessions).toBe(2);
+  } finally {
+    await gateway.close();
+    await server.close();
+  }
+});
+
 test('[MCP-6] a parked call goes on at whichever replica its client comes back to, and is made once', async () => {
   const before = legacy.requests.filter(method => method === 'tools/call').length;
   const client = createModernClient(one, { capabilities: all });

@@ -5,13 +5,13 @@ import type { ResponseFrame } from '../domain/frame.ts';
 import type { Era } from '../domain/protocol-versions.ts';
 import type { Channel, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
 import { isModernCode } from '../wire/modern/meta.ts';
-import type { Discovered, UpstreamEra } from './era.ts';
+import type { EraQuestions, UpstreamEra } from './era.ts';
 
 export interface AdaptiveChannelOptions {
   readonly upstream: Upstream;
   readonly era: UpstreamEra;
   readonly clientEra: Era;
-  readonly ask: () => Promise<Discovered>;
+  readonly questions: EraQuestions;
   readonly create: (era: Era) => Channel;
 }
 
@@ -88,12 +88,12 @@ export class AdaptiveChannel implements Channel {
   }
 
   async #channel(): Promise<Channel> {
-    const { era, clientEra, ask, create } = this.#options;
+    const { era, clientEra, questions, create } = this.#options;
     if (this.#isEnded) throw this.#ended();
     if (this.#current && !this.#isDoubtful) return this.#current.channel;
     if (this.#isDoubtful) era.forget();
     this.#isDoubtful = false;
-    const spoken = await era.decideFor(clientEra, ask);
+    const spoken = await era.decideFor(clientEra, questions);
     if (this.#isEnded) throw this.#ended();
     if (this.#current?.era === spoken) return this.#current.channel;
     this.#current?.channel.close().catch(() => {}); // it speaks what the server does not, whatever its goodbye came to

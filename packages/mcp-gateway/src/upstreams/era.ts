@@ -73,7 +73,7 @@ function supportsOnlyOthers(frame: ResponseFrame): boolean {
 }
 
 /** The server answered, and not as the era does. Credentials and outages say nothing about the era. */
-function isRefusal(error: unknown): boolean {
+export function isRefusal(error: unknown): boolean {
   if (!(error instanceof GatewayError)) return false;
   if (error.reason === 'server_stream_ended' || error.reason === 'server_message_invalid') return true;
   const status = error.details?.status;
@@ -91,6 +91,13 @@ function helloOf(result: Readonly<Record<string, unknown>>): ServerHello {
   };
 }
 
+/** What a server is asked about its eras, each with a connection of its own. */
+export interface EraQuestions {
+  ask(): Promise<Discovered>;
+  /** Whether a server of the new era keeps sessions too. `undefined` when that could not be found out. Never rejects. */
+  askSessions(): Promise<boolean | undefined>;
+}
+
 /**
  * What is known about one server's era: pinned by the configuration, or asked once for all. It belongs to one configured
  * server with its one credential; a change of either makes a new one.
@@ -99,6 +106,8 @@ export class UpstreamEra {
   readonly #pinned: Era | 'both' | undefined;
   #asking: Promise<Discovered> | undefined;
   #known: { readonly discovered: Discovered; readonly untilMs: number } | undefined;
+  #sessions: Promise<boolean | undefined> | undefined;
+  #hasSessions = false;
   readonly #nowMs: () => number;
 
   constructor(pinned: Era | 'both' | 'auto', nowMs: () => number) {
@@ -109,7 +118,8 @@ export class UpstreamEra {
   /** Whether clients of either era are spoken for in their own. */
   get isBoth(): boolean {
     const discovered = this.#known?.discovered;
-    return this.#pinned === 'both' || (discovered?.era === 'modern' && discovered.hasSessions);
+    const hasSessions = discovered?.era === 'modern' && (discovered.hasSessions || this.#hasSessions);
+    return this.#pinned === 'both' || hasSessions;
   }
 
   get isPinned(): boolean {
@@ -117,10 +127,21 @@ export class UpstreamEra {
   }
 
   /** The era in which a server is spoken to for a client: the client's where the server has it, so that nothing is bridged that need not be. */
-  async decideFor(clientEra: Era, ask: () => Promise<Discovered>): Promise<Era> {
+  async decideFor(clientEra: Era, { ask, askSessions }: EraQuestions): Promise<Era> {
     if (this.#pinned === 'both') return clientEra;
     const discovered = await this.decide(ask);
-    return discovered.era === 'modern' && discovered.hasSessions ? clientEra : discovered.era;
+    if (discovered.era === 'legacy' || clientEra === 'modern') return discovered.era;
+    return (await this.#keepsSessions(discovered.hasSessions, askSessions)) ? 'legacy' : 'modern';
+  }
+
+  /** Asked once, and only when a client with a session comes. */
+  async #keepsSessions(saysSo: boolean, ask: EraQuestions['askSessions']): Promise<boolean> {
+    if (saysSo || this.isPinned) return saysSo;
+    this.#sessions ??= ask();
+    const answer = await this.#sessions;
+    if (answer === undefined) this.#sessions = undefined;
+    this.#hasSessions = answer === true;
+    return this.#hasSessions;
   }
 
   /** The era, with what a modern server said about itself. `ask` is called for at most one of all who wait. */
@@ -140,6 +161,8 @@ export class UpstreamEra {
   /** The server's answers contradict what is known: it is asked again at the next need. */
   forget(): void {
     this.#known = undefined;
+    this.#sessions = undefined;
+    this.#hasSessions = false;
   }
 
   #remember(discovered: Discovered): Discovered {

@@ -14,6 +14,10 @@ export interface Transport {
   abandon(request: number): void;
   /** The handshake is done: from now on the server may be listened to beyond answers. */
   opened(protocolVersion: string): void;
+  /** Where the server decides about it: whether it has given this connection a session. */
+  readonly hasSession?: boolean;
+  /** Over HTTP: whether a stream is refused for want of a session. One without sessions opens it, or knows POST alone. */
+  wantsSession?(signal: AbortSignal): Promise<boolean>;
   close(): Promise<void>;
 }
 

@@ -43,15 +43,13 @@ async function runDirect(requirements: Requirements): Promise<void> {
 
 async function runThrough(era: FixtureEra, requirements: Requirements, replicas: number): Promise<SuiteRun> {
   const server = await startEverythingServer(era);
-  // The v2 server package names the new era only, also where it serves sessions too: that it does is the operator's to say.
-  const pin = era === 'dual' ? { era: 'both' } : {};
   const gateways = [];
   for (let index = 0; index < replicas; index++) {
     const port = await freePort();
     const section = {
       listen: { port },
       servers: {
-        up: { type: 'streamable-http', url: server.url, allow_private: true, names: 'plain', ...pin },
+        up: { type: 'streamable-http', url: server.url, allow_private: true, names: 'plain' },
       },
       streams: { stream_after_ms: 0 },
       list_changed_debounce_ms: 10,

@@ -51,6 +51,17 @@ export class HttpTransport implements Transport {
     this.#events = events;
   }
 
+  get hasSession(): boolean {
+    return this.#sessionId !== undefined;
+  }
+
+  /** 400 is what the specification asks for (2025-11-25, "Session Management"), 404 and 406 are seen. */
+  async wantsSession(signal: AbortSignal): Promise<boolean> {
+    const response = await this.#request('GET', undefined, signal, {});
+    response.body.destroy();
+    return [400, 404, 406].includes(response.status);
+  }
+
   async start(): Promise<void> {}
 
   send(bytes: Buffer, request: number | undefined): void {

@@ -16,7 +16,7 @@ export const streamableHttpUpstream = defineUpstream({
       .enum(['auto', 'legacy', 'modern', 'both'])
       .default('auto')
       .describe(
-        'Which era of MCP the server speaks: modern (2026-07-28) or legacy (sessions, 2025-11-25 and before). both: either, and each client is spoken for in its own. auto: it is asked once, and again when its answers contradict what it said; a server of both that names only the newer one is spoken to in that.',
+        'Which era of MCP the server speaks: modern (2026-07-28) or legacy (sessions, 2025-11-25 and before). both: either, and each client is spoken for in its own. auto: it is asked once, and again when its answers contradict what it said; one that names only the newer is asked for sessions when a client with one comes.',
       ),
     max_streams: z
       .int()
