@@ -91,6 +91,23 @@ test('[F51] a server that dies as soon as it starts is not started over and over
   expect(gateway.logs.some(line => String(line.stderr).includes('cannot find my configuration'))).toBe(true);
 });
 
+test('[F51] a session that brings its process down again and again waits, and no other session does', async () => {
+  const [rough, other] = await Promise.all([openRawClient(gateway), openRawClient(gateway)]);
+  const reasons = new Set<unknown>();
+  await until(
+    async () => {
+      const [answer] = await rough.call('1', 'small__crash');
+      const data = errorOf(answer)?.data;
+      reasons.add(data?.cause ?? data?.reason);
+      return reasons.has('server_flapping');
+    },
+    'the breaker',
+    20_000,
+  );
+  expect(reasons).toContain('server_gone');
+  expect(Number(resultText((await other.call('1', 'small__pid'))[0]))).toBeGreaterThan(0);
+});
+
 test('[M21] garbage is survived in small doses and ends the server in large ones', async () => {
   const client = await openRawClient(gateway);
   expect(resultText((await client.call('1', 'bad__garbage', { lines: 2 }))[0])).toBe('sorry');

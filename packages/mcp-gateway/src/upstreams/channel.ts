@@ -178,7 +178,7 @@ export class UpstreamChannel implements Channel {
         maxResultBytes: upstream.policy.maxResultBytes,
         isShared: upstream.policy.sharing === 'shared',
       },
-      events => factory.create(events, 'legacy'),
+      events => factory.create(events, 'legacy', owner),
       {
         onNotification: (frame: NotificationFrame) => owner.onNotification(this, frame),
         onRequest: (frame: RequestFrame) => owner.onRequest(this, frame),

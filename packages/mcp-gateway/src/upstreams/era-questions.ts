@@ -80,7 +80,7 @@ async function askSessions(options: AskedServer): Promise<boolean | undefined> {
 function connectTo({ name, policy, factory, onStray }: AskedServer, era: Era): Connection {
   return new Connection(
     { server: name, maxResultBytes: policy.maxResultBytes, isShared: false },
-    events => factory.create(events, era),
+    events => factory.create(events, era, factory),
     { onNotification: () => {}, onRequest: () => {}, onStray, onClosed: () => {} },
   );
 }

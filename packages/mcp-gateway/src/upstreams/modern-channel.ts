@@ -186,7 +186,7 @@ export class ModernChannel implements Channel {
         maxResultBytes: upstream.policy.maxResultBytes,
         isShared: upstream.policy.sharing === 'shared',
       },
-      events => factory.create(events, 'modern'),
+      events => factory.create(events, 'modern', owner),
       {
         onNotification: (frame: NotificationFrame) => owner.onNotification(this, frame),
         onRequest: () => onStray(), // servers of this era ask in results, not by requests

@@ -40,7 +40,8 @@ export interface TransportFactory {
   readonly kind: 'pipe' | 'tcp';
   /** Which era the server speaks; `auto` when it has to be asked. */
   readonly era: Era | 'both' | 'auto';
-  create(events: TransportEvents, era: Era): Transport;
+  /** `session`: whose conversation it is; the same for one that is opened again. */
+  create(events: TransportEvents, era: Era, session: object): Transport;
   /** Closes every transport that is still open. */
   close(): Promise<void>;
 }

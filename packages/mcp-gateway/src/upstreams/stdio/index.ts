@@ -1,7 +1,6 @@
 import { secretString } from '@strata/shared/config/secret-string.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import * as z from 'zod';
-import { afterLife, defaultFlapLimits, steady, waitBeforeStart } from '../../domain/flap-breaker.ts';
 import type { Transport, TransportFactory } from '../transport.ts';
 import { defineUpstream, type UpstreamPluginDeps, upstreamOptions } from '../upstream-plugin.ts';
 import type { ChildDefinition } from './child.ts';
@@ -9,6 +8,7 @@ import { childEnvironment, isForbiddenVariable } from './child-environment.ts';
 import { confined, type Sandbox } from './confinement.ts';
 import { createPinnedFiles } from './pinned-files.ts';
 import { createReaper } from './reaper.ts';
+import { StartBreaker } from './start-breaker.ts';
 import { type StdioLimits, StdioTransport } from './stdio-transport.ts';
 
 const options = z.object({
@@ -125,10 +125,10 @@ function createLauncher(settings: z.output<typeof options>, deps: UpstreamPlugin
   const limits = limitsOf(settings);
   const reaper = createReaper();
   const running = new Set<Transport>();
-  let flap = steady;
+  const breaker = new StartBreaker();
 
-  const launch = async (transport: StdioTransport) => {
-    const waitMs = waitBeforeStart(flap, deps.clock.monotonic());
+  const launch = async (transport: StdioTransport, session: object) => {
+    const waitMs = breaker.waitMs(session, deps.clock.monotonic());
     if (waitMs > 0) throw flapping(deps.name, waitMs);
     if (running.size >= settings.max_processes) throw tooManyProcesses(deps.name, settings.max_processes);
     running.add(transport);
@@ -137,7 +137,7 @@ function createLauncher(settings: z.output<typeof options>, deps: UpstreamPlugin
       await transport.start();
     } catch (error) {
       running.delete(transport);
-      flap = afterLife(flap, 0, deps.clock.monotonic(), defaultFlapLimits);
+      breaker.ended(session, { livedMs: 0, wasOpened: false }, deps.clock.monotonic());
       throw error;
     }
   };
@@ -145,7 +145,8 @@ function createLauncher(settings: z.output<typeof options>, deps: UpstreamPlugin
   return {
     kind: 'pipe',
     era: settings.era,
-    create(events) {
+    create(events, _era, session) {
+      let wasOpened = false;
       const transport: StdioTransport = new StdioTransport(
         {
           server: deps.name,
@@ -156,16 +157,19 @@ function createLauncher(settings: z.output<typeof options>, deps: UpstreamPlugin
           reaper,
           onEnded: (livedMs, wasWanted) => {
             running.delete(transport);
-            if (!wasWanted) flap = afterLife(flap, livedMs, deps.clock.monotonic(), defaultFlapLimits);
+            if (!wasWanted) breaker.ended(session, { livedMs, wasOpened }, deps.clock.monotonic());
           },
         },
         events,
       );
       return {
-        start: () => launch(transport),
+        start: () => launch(transport, session),
         send: (bytes, request) => transport.send(bytes, request),
         abandon: () => transport.abandon(),
-        opened: () => transport.opened(),
+        opened() {
+          wasOpened = true;
+          transport.opened();
+        },
         close: () => transport.close(),
       };
     },
