@@ -268,6 +268,17 @@ test('[list_changed] a change of a server without sessions is in the list that f
   listening.close();
 });
 
+test('[resource URIs] the only server that has resources says itself which it has', async () => {
+  const client = createModernClient(gateway, { path: '/mcp/fresh' });
+  const before = modern.requests.filter(method => method === 'resources/read').length;
+  const answer = await client.ask('1', 'resources/read', { uri: 'test://not-listed' });
+  expect(answer.error).toMatchObject({ code: -32602 });
+  expect(answer.error?.data?.reason).toBeUndefined();
+  expect(modern.requests.filter(method => method === 'resources/read')).toHaveLength(before + 1);
+  const several = await createModernClient(gateway).ask('1', 'resources/read', { uri: 'test://not-listed' });
+  expect(several.error?.data?.reason).toBe('unknown_resource');
+});
+
 test('a virtual server is there for clients of this era too', async () => {
   const client = createModernClient(gateway, { path: '/mcp/fresh' });
   const { result } = await client.ask('1', 'tools/list');

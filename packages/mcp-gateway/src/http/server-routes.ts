@@ -77,6 +77,7 @@ export function serverRoutes(registry: ServerRegistry): AdminRoute[] {
       status: 201,
       body: z.strictObject({
         server: z.unknown().describe('The `server.json`.'),
+        _meta: z.unknown().optional().describe('What the registry says about it; not read.'),
         name: z.string().optional().describe("The name here; without it, the last part of the document's."),
         values: z
           .record(z.string(), z.string())

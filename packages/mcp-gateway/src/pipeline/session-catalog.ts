@@ -204,7 +204,7 @@ export class SessionCatalog {
       isSchemeAllowed(uri, this.#options.directory.get(server)?.policy.uriSchemes) &&
       matchesScope(patterns, scopedName({ exposed: uri, server, key: uri }, 'resources'));
     if (resolved.type === 'found') return isVisible(resolved.server, resolved.uri) ? resolved : undefined;
-    if (resolved.type === 'unknown') return undefined;
+    if (resolved.type === 'unknown') return this.#ofOnlyServer(exposed, patterns, isVisible);
     const visible = resolved.servers.filter(server => isVisible(server, exposed));
     const [only, ...others] = visible;
     if (only === undefined) return undefined;
@@ -214,6 +214,22 @@ export class SessionCatalog {
       `Several servers have this resource. Use one of: ${visible.map(server => `${server}+${exposed}`).join(', ')}`,
       { reason: 'ambiguous_resource', param: 'uri' },
     );
+  }
+
+  /** Servers may have more than they list. Where one alone has resources, it is the one to say whether it has this. */
+  #ofOnlyServer(
+    uri: string,
+    patterns: readonly string[],
+    isVisible: (server: string, uri: string) => boolean,
+  ): { server: string; uri: string } | undefined {
+    const lists = (upstream: Upstream, kind: ListKind) =>
+      (this.#options.listsOf(upstream).held(kind)?.length ?? 0) > 0;
+    const having = this.#usable(patterns).filter(
+      each => lists(each, 'resources') || lists(each, 'templates'),
+    );
+    const [only, ...others] = having;
+    if (only === undefined || others.length > 0 || !isVisible(only.name, uri)) return undefined;
+    return { server: only.name, uri };
   }
 
   #usable(patterns: readonly string[]): Upstream[] {
