@@ -33,14 +33,18 @@ export function modernEdits(method: string, answer: ResponseFrame): Edit[] {
   return edits;
 }
 
+const nothing: ReadonlySet<string> = new Set();
+
 /** Takes away what only the new era knows, for a client of the old one. */
 export function legacyEdits({ result, bytes }: ResponseFrame): Edit[] {
   if (!result?.members) return [];
-  const dropped = new Set<string>();
-  if (result.members.has('resultType')) for (const key of modernMembers) dropped.add(key);
+  const isModern = result.members.has('resultType');
   // A result that is no object has its text in `content` too (2026-07-28, "Structured Content").
   const structured = result.members.get('structuredContent');
-  if (structured && bytes[structured.start] !== openBrace) dropped.add('structuredContent');
+  const isUnreadable = structured !== undefined && bytes[structured.start] !== openBrace;
+  if (!isModern && !isUnreadable) return withoutHopMeta(bytes, result);
+  const dropped = new Set<string>(isModern ? modernMembers : []);
+  if (isUnreadable) dropped.add('structuredContent');
   return withoutHopMeta(bytes, result, dropped);
 }
 
@@ -48,7 +52,7 @@ export function legacyEdits({ result, bytes }: ResponseFrame): Edit[] {
 export function withoutHopMeta(
   bytes: Buffer,
   object: ScannedValue,
-  dropped: ReadonlySet<string> = new Set(),
+  dropped: ReadonlySet<string> = nothing,
 ): Edit[] {
   const span = object.members?.get('_meta');
   if (!span || !bytes.includes(hopPrefix)) return withoutMembers(bytes, object, dropped);

@@ -26,7 +26,7 @@ export function renderForwarded(frame: RequestFrame, id: number, edits: ForwardE
   const { form } = edits;
   const added: string[] = [];
   const replaced: Edit[] = [];
-  for (const [key, value] of Object.entries(form.params ?? nothing)) {
+  for (const [key, value] of membersIn(form.params)) {
     const own = frame.params?.members?.get(key);
     if (own) replaced.push({ start: own.start, end: own.end, text: value });
     else added.push(`${JSON.stringify(key)}:${value}`);
@@ -46,18 +46,25 @@ export function renderForwarded(frame: RequestFrame, id: number, edits: ForwardE
   return splice(frame.bytes, list); // mostly in order so: most clients write the id first
 }
 
-const nothing: Readonly<Record<string, string>> = {};
+type Member = readonly [key: string, json: string];
+
+const none: readonly Member[] = [];
+
+function membersIn(record: Readonly<Record<string, string>> | undefined): readonly Member[] {
+  return record === undefined ? none : Object.entries(record);
+}
 
 /** What `_meta` has to hold on this hop, whatever the client wrote: raw JSON by key. */
-function metaOf(frame: RequestFrame, id: number, { traceparent, form }: ForwardEdits): Map<string, string> {
-  const wanted = new Map<string, string>();
-  if (traceparent !== undefined) wanted.set('traceparent', JSON.stringify(traceparent));
-  if (progressTokenOf(frame) !== undefined) wanted.set('progressToken', String(id));
-  for (const [key, value] of Object.entries(form.meta ?? nothing)) wanted.set(key, value);
+function metaOf(frame: RequestFrame, id: number, { traceparent, form }: ForwardEdits): Member[] {
+  const wanted: Member[] = [];
+  if (traceparent !== undefined) wanted.push(['traceparent', JSON.stringify(traceparent)]);
+  if (progressTokenOf(frame) !== undefined) wanted.push(['progressToken', String(id)]);
+  for (const member of membersIn(form.meta)) wanted.push(member);
   return wanted;
 }
 
-function metaEdits(frame: RequestFrame, meta: ScannedValue, wanted: ReadonlyMap<string, string>): Edit[] {
+function metaEdits(frame: RequestFrame, meta: ScannedValue, members: readonly Member[]): Edit[] {
+  const wanted = new Map(members);
   const own = meta.members ?? new Map<string, ScannedValue>();
   const isForeign = (key: string) => isHopMeta(key) && !wanted.has(key);
   if ([...own.keys()].some(isForeign)) {
@@ -67,7 +74,7 @@ function metaEdits(frame: RequestFrame, meta: ScannedValue, wanted: ReadonlyMap<
     return [{ start: meta.start, end: meta.end, text: objectOf([...kept, ...wanted]) }];
   }
   const edits: Edit[] = [];
-  const missing: (readonly [string, string])[] = [];
+  const missing: Member[] = [];
   for (const [key, value] of wanted) {
     const span = own.get(key);
     if (span) edits.push({ start: span.start, end: span.end, text: value });
@@ -77,8 +84,8 @@ function metaEdits(frame: RequestFrame, meta: ScannedValue, wanted: ReadonlyMap<
   return edits;
 }
 
-function newMeta(wanted: ReadonlyMap<string, string>): string[] {
-  return wanted.size === 0 ? [] : [`"_meta":${objectOf([...wanted])}`];
+function newMeta(wanted: readonly Member[]): string[] {
+  return wanted.length === 0 ? [] : [`"_meta":${objectOf(wanted)}`];
 }
 
 function addMembers(frame: RequestFrame, members: string): Edit {
@@ -87,11 +94,11 @@ function addMembers(frame: RequestFrame, members: string): Edit {
     : firstMember(frame.whole, `"params":{${members}}`);
 }
 
-function objectOf(members: readonly (readonly [string, string])[]): string {
+function objectOf(members: readonly Member[]): string {
   return `{${membersOf(members)}}`;
 }
 
-function membersOf(members: readonly (readonly [string, string])[]): string {
+function membersOf(members: readonly Member[]): string {
   return members.map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',');
 }
 

@@ -5,6 +5,7 @@ const quote = 0x22;
 
 /** Takes members out of an object whose members were recorded, each with the comma that goes with it. */
 export function withoutMembers(bytes: Buffer, object: ScannedValue, keys: ReadonlySet<string>): Edit[] {
+  if (keys.size === 0) return [];
   const edits: Edit[] = [];
   let at = object.start + 1;
   let isFirst = true;
