@@ -21,6 +21,7 @@ import {
   toolCallNames,
 } from '../request-parts.ts';
 import { unreadIn } from '../unread.ts';
+import { asksByFunctions, withTools } from './functions.ts';
 import { readableChat } from './readable.ts';
 
 export const chatProtocol = 'openai-chat';
@@ -54,9 +55,11 @@ const known = new Set([
 
 /** Chat Completions to neutral (spec/llm-protocols 6.1). */
 export function decodeChatRequest(
-  body: JsonObject,
+  written: JsonObject,
   hints: { model: string; isStream: boolean },
 ): NeutralRequest {
+  const isOfOld = asksByFunctions(written);
+  const body = isOfOld ? withTools(written) : written;
   const effort = asString(body.reasoning_effort);
   return {
     protocol: chatProtocol,
@@ -83,6 +86,7 @@ export function decodeChatRequest(
     serviceTier: asString(body.service_tier),
     promptCacheKey: asString(body.prompt_cache_key),
     unknown: unknownOf(body),
+    written: isOfOld ? written : undefined,
     lost: [...unreadIn(body, readableChat), ...movedSystem(asObjects(body.messages))],
   };
 }

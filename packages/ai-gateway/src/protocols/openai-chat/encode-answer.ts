@@ -8,6 +8,7 @@ import type { Seal } from '../../domain/seal.ts';
 import { load } from '../carrier.ts';
 import { urlOfSource } from '../media.ts';
 import { defined } from '../read-json.ts';
+import { asksByFunctions } from './functions.ts';
 
 const finishNames: Readonly<Record<FinishReason, string>> = {
   stop: 'stop',
@@ -37,7 +38,8 @@ export function writeChatUsage(usage: Usage): JsonObject {
   };
 }
 
-function chatFinish(reason: FinishReason, hasRefusal: boolean): string {
+function chatFinish(reason: FinishReason, hasRefusal: boolean, isOfOld: boolean): string {
+  if (isOfOld && reason === 'tool-calls') return 'function_call';
   return reason === 'refused' && hasRefusal ? 'stop' : finishNames[reason];
 }
 
@@ -67,6 +69,7 @@ export function encodeChatAnswer(answer: NeutralAnswer, context: AnswerContext):
   );
   const calls = wholeCalls(parts);
   const images = parts.flatMap(part => imageOf(part) ?? []);
+  const isOfOld = asksByFunctions(context.request.written);
   return defined({
     id: completionId(context),
     object: 'chat.completion',
@@ -80,12 +83,13 @@ export function encodeChatAnswer(answer: NeutralAnswer, context: AnswerContext):
           content: texts.length > 0 ? texts.join('') : null,
           refusal: refusals.length > 0 ? refusals.join('') : null,
           reasoning_content: reasoning.length > 0 ? reasoning.join('') : undefined,
-          tool_calls: calls.length > 0 ? calls : undefined,
+          tool_calls: calls.length > 0 && !isOfOld ? calls : undefined,
+          function_call: isOfOld ? calls[0]?.function : undefined,
           annotations: annotations.length > 0 ? annotations : undefined,
           images: images.length > 0 ? images : undefined,
         }),
         logprobs: null,
-        finish_reason: chatFinish(answer.finish, refusals.length > 0),
+        finish_reason: chatFinish(answer.finish, refusals.length > 0, isOfOld),
       },
     ],
     usage: report && writeChatUsage(report.usage),
@@ -111,6 +115,7 @@ function completionId(context: AnswerContext): string {
 
 export class ChatStreamEncoder implements StreamEncoder {
   readonly #context: AnswerContext;
+  readonly #isOfOld: boolean;
   #head = '';
   #block: BlockStart | undefined;
   #reasoning: { text: string; seal: Seal | undefined } = { text: '', seal: undefined };
@@ -124,6 +129,7 @@ export class ChatStreamEncoder implements StreamEncoder {
 
   constructor(context: AnswerContext) {
     this.#context = context;
+    this.#isOfOld = asksByFunctions(context.request.written);
   }
 
   encode(event: NeutralEvent): string {
@@ -140,7 +146,7 @@ export class ChatStreamEncoder implements StreamEncoder {
         this.#usage = event;
         return '';
       case 'finish':
-        return this.#chunk({}, chatFinish(event.reason, this.#hasRefusal));
+        return this.#chunk({}, chatFinish(event.reason, this.#hasRefusal, this.#isOfOld));
       case 'error':
         return '';
     }
@@ -185,6 +191,7 @@ export class ChatStreamEncoder implements StreamEncoder {
     this.#waiting = [];
     const index = this.#calls++;
     const { name } = block;
+    if (this.#isOfOld) return this.#functionCall({ name, arguments: '' });
     const call =
       block.input === 'text'
         ? { index, id, type: 'custom', custom: { name, input: '' } }
@@ -222,7 +229,13 @@ export class ChatStreamEncoder implements StreamEncoder {
     }
   }
 
+  /** Of several calls, which were not asked for, the first. */
+  #functionCall(call: JsonObject): string {
+    return this.#calls > 1 ? '' : this.#chunk({ function_call: call });
+  }
+
   #arguments(input: 'json' | 'text', text: string): string {
+    if (this.#isOfOld) return this.#functionCall({ arguments: text });
     const index = this.#calls - 1;
     const call =
       input === 'text' ? { index, custom: { input: text } } : { index, function: { arguments: text } };
