@@ -5,7 +5,7 @@ import { Losses } from '../../src/domain/losses.ts';
 import { adaptRequest } from '../../src/pipeline/adapt-request.ts';
 import { protocols } from '../../src/protocols/registry.ts';
 import { upstreams } from '../conformance/upstreams.ts';
-import { requests } from './additions.ts';
+import { requests } from './requests.ts';
 
 /** Everything that a client can say, in turn: the upstream is told, or the client is told that it was not. */
 
