@@ -69,8 +69,22 @@ test('an unknown model, in the shape of either protocol', async () => {
   expect(other).toMatchObject({ status: 404, body: { type: 'error', error: { type: 'not_found_error' } } });
 });
 
-test('without a key there is no list', async () => {
-  expect((await get('/v1/models', { authorization: '' })).status).toBe(401);
+test('without a key there is no list, which is said in the words of who asks', async () => {
+  const none = { authorization: '' };
+  const refused = { status: 401, body: { error: { code: 'key_missing' } } };
+  expect(await get('/v1/models', none)).toMatchObject(refused);
+  expect(await get('/v1/models', { ...none, ...anthropic })).toMatchObject({
+    status: 401,
+    body: { type: 'error', error: { type: 'authentication_error' } },
+  });
+  for (const [path, headers] of [
+    ['/v1beta/models'],
+    ['/v1/models/chat', { 'x-goog-api-client': 'x' }],
+  ] as const)
+    expect(await get(path, { ...none, ...headers })).toMatchObject({
+      status: 401,
+      body: { error: { code: 401, status: 'UNAUTHENTICATED' } },
+    });
 });
 
 test('what is known of a model is told to the official SDKs, and what is not is left open', async () => {

@@ -5,20 +5,39 @@ import type { ErrorRenderer } from '@strata/shared/errors/error-renderer.ts';
 import { geminiErrors } from '@strata/shared/errors/gemini.ts';
 import { openaiErrors } from '@strata/shared/errors/openai.ts';
 
-/** In whose words to say that there is nothing at a path, or not for that method: by the path, and below `/v1` by the headers of the SDKs. */
-export function errorsFor(path: string, headers: IncomingHttpHeaders): ErrorRenderer | undefined {
+type Vendor = 'openai' | 'anthropic' | 'google' | 'aws';
+
+/** Whose client asks: by the path, and below `/v1`, which three of them have, by the headers of the SDKs. */
+export function vendorOf(path: string, headers: IncomingHttpHeaders): Vendor | undefined {
   const [, first, second] = path.split('/', 3);
   switch (first) {
     case 'v1beta':
-      return geminiErrors;
+      return 'google';
     case 'model':
-      return bedrockErrors;
+      return 'aws';
     case 'v1':
-      if (second === 'messages' || headers['anthropic-version'] !== undefined) return anthropicErrors;
-      return headers['x-goog-api-key'] === undefined ? openaiErrors : geminiErrors;
+      if (second === 'messages' || headers['anthropic-version'] !== undefined) return 'anthropic';
+      return isGoogles(headers) ? 'google' : 'openai';
     case 'v2':
-      return openaiErrors;
+      return 'openai';
     default:
       return undefined;
   }
+}
+
+function isGoogles(headers: IncomingHttpHeaders): boolean {
+  return headers['x-goog-api-key'] !== undefined || headers['x-goog-api-client'] !== undefined;
+}
+
+const shapes: Readonly<Record<Vendor, ErrorRenderer>> = {
+  openai: openaiErrors,
+  anthropic: anthropicErrors,
+  google: geminiErrors,
+  aws: bedrockErrors,
+};
+
+/** In whose words an error is said where the route itself does not know. */
+export function errorsFor(path: string, headers: IncomingHttpHeaders): ErrorRenderer | undefined {
+  const vendor = vendorOf(path, headers);
+  return vendor && shapes[vendor];
 }

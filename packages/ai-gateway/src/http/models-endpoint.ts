@@ -1,10 +1,7 @@
-import { anthropicErrors } from '@strata/shared/errors/anthropic.ts';
-import type { ErrorRenderer } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { geminiErrors } from '@strata/shared/errors/gemini.ts';
-import { openaiErrors } from '@strata/shared/errors/openai.ts';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { findRoute, type Route, type RouteTable, visibleRoutes } from '../domain/route.ts';
+import { vendorOf } from './error-shapes.ts';
 import {
   anthropicModels,
   geminiModels,
@@ -23,19 +20,16 @@ export interface ModelsEndpointDeps {
 /** How one vendor's clients ask for models. */
 interface Dialect {
   readonly shape: ModelShape;
-  readonly errors: ErrorRenderer;
   /** @throws GatewayError invalid_request. */
   page(routes: readonly Route[], query: Query): ModelPage;
 }
 
 const openai: Dialect = {
   shape: openaiModels,
-  errors: openaiErrors,
   page: routes => ({ routes, hasMore: false }),
 };
 const anthropic: Dialect = {
   shape: anthropicModels,
-  errors: anthropicErrors,
   page: (routes, { limit, after_id, before_id }) =>
     pageOf(routes, {
       limit: ['limit', limit],
@@ -45,7 +39,6 @@ const anthropic: Dialect = {
 };
 const google: Dialect = {
   shape: geminiModels,
-  errors: geminiErrors,
   page: (routes, { pageSize, pageToken }) =>
     pageOf(routes, { limit: ['pageSize', pageSize], after: ['pageToken', pageToken] }),
 };
@@ -54,45 +47,31 @@ const google: Dialect = {
  * `GET /v1/models` and one model, in the shape of the SDK that asks, and `GET /v1beta/models` in Google's; filtered by what the caller may use.
  */
 export function addModelsEndpoint(app: FastifyInstance, deps: ModelsEndpointDeps): void {
-  add('/v1/models', dialectOf, openaiErrors);
-  add('/v1beta/models', () => google, geminiErrors);
-
-  function add(path: string, dialectFor: typeof dialectOf, errors: ErrorRenderer): void {
-    const options = { config: { access: 'caller', errors, queryKey: 'key' } } as const;
-    app.get(path, options, (request, reply) =>
-      answer(request, reply, dialectFor(request), ({ shape, page }) => {
-        const routes = visibleRoutes(deps.routes(), request.caller.scopes.models);
-        return shape.list(page(routes, request.query as Query), deps.since()); // Fastify parses it into an object
-      }),
-    );
+  // Without a shape of errors: who asks decides.
+  const options = { config: { access: 'caller', queryKey: 'key' } } as const;
+  for (const path of ['/v1/models', '/v1beta/models']) {
+    app.get(path, options, async request => {
+      const { shape, page } = dialectOf(request);
+      const routes = visibleRoutes(deps.routes(), request.caller.scopes.models);
+      return shape.list(page(routes, request.query as Query), deps.since()); // Fastify parses it into an object
+    });
     // An alias may hold slashes, which a parameter would not take.
-    app.get(`${path}/*`, options, (request, reply) =>
-      answer(request, reply, dialectFor(request), ({ shape }) => {
-        const alias = (request.params as { '*': string })['*']; // the wildcard of this very path
-        return shape.one(findRoute(deps.routes(), alias, request.caller.scopes.models), deps.since());
-      }),
-    );
+    app.get(`${path}/*`, options, async request => {
+      const alias = (request.params as { '*': string })['*']; // the wildcard of this very path
+      const route = findRoute(deps.routes(), alias, request.caller.scopes.models);
+      return dialectOf(request).shape.one(route, deps.since());
+    });
   }
 }
 
-/** Which vendor's client asks, by the headers that its SDKs send. */
-function dialectOf({ headers }: FastifyRequest): Dialect {
-  if (headers['anthropic-version'] !== undefined) return anthropic;
-  const isGoogle = headers['x-goog-api-key'] !== undefined || headers['x-goog-api-client'] !== undefined;
-  return isGoogle ? google : openai;
-}
-
-async function answer(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  dialect: Dialect,
-  make: (dialect: Dialect) => object,
-): Promise<FastifyReply> {
-  try {
-    return reply.send(make(dialect));
-  } catch (error) {
-    const { status, headers, body } = dialect.errors(GatewayError.from(error), { requestId: request.id });
-    return reply.code(status).headers(headers).send(body);
+function dialectOf({ url, headers }: FastifyRequest): Dialect {
+  switch (vendorOf(url, headers)) {
+    case 'anthropic':
+      return anthropic;
+    case 'google':
+      return google;
+    default:
+      return openai;
   }
 }
 

@@ -12,7 +12,7 @@ export interface ErrorAnswers {
   readonly maxBodyBytes: number;
   /** The shape of errors where a route names no other. */
   readonly errors: ErrorRenderer;
-  /** The same for requests that no route takes, where path or headers tell who asks. */
+  /** The same where path or headers tell who asks; for requests that no route takes it goes before what the routes beside it name. */
   readonly errorsFor?:
     | ((path: string, headers: IncomingHttpHeaders) => ErrorRenderer | undefined)
     | undefined;
@@ -27,7 +27,12 @@ export function addErrorAnswers(app: FastifyInstance, options: ErrorAnswers): vo
     error: GatewayError,
     errors?: ErrorRenderer,
   ) => {
-    const render = errors ?? request.routeOptions.config.errors ?? options.errors;
+    const path = request.url.split('?', 1)[0] ?? '';
+    const render =
+      errors ??
+      request.routeOptions.config.errors ??
+      options.errorsFor?.(path, request.headers) ??
+      options.errors;
     const { status, headers, body } = await renderRefusal(refusals, request, { error, render });
     return reply.code(status).headers(headers).send(body);
   };

@@ -41,7 +41,7 @@ export interface GatewayServerOptions {
   readonly live: LiveCalls;
   /** The shape of errors where a route names no other. */
   readonly errors: ErrorRenderer;
-  /** The same for requests that no route takes, where path or headers tell who asks. */
+  /** The same where path or headers tell who asks. */
   readonly errorsFor?: (path: string, headers: IncomingHttpHeaders) => ErrorRenderer | undefined;
   /** Told of every request that is answered with `unauthenticated` or `permission_denied`. */
   readonly onRefused?: (request: RefusedRequest, error: GatewayError) => void;
