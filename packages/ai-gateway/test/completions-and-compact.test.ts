@@ -103,6 +103,27 @@ describe('completions', () => {
   });
 });
 
+test("a response to a prompt of the vendor's alone is kept, and can be gone on from", async () => {
+  const said = {
+    type: 'message',
+    role: 'assistant',
+    content: [{ type: 'output_text', text: 'Hi.', annotations: [] }],
+  };
+  upstream.use(
+    jsonPlan({
+      id: 'resp_p',
+      object: 'response',
+      status: 'completed',
+      model: 'gpt',
+      output: [{ id: 'msg_p', ...said }],
+    }),
+  );
+  const first = await sdk.responses.create({ model: 'new', prompt: { id: 'pmpt_1' } });
+  expect(sent().body).toEqual({ model: 'gpt', prompt: { id: 'pmpt_1' } });
+  await sdk.responses.create({ model: 'new', previous_response_id: first.id, input: 'And?' });
+  expect(sent().body.input).toMatchObject([said, { content: 'And?' }]);
+});
+
 describe('compaction', () => {
   const output = [{ id: 'cmp_1', type: 'compaction', encrypted_content: 'abc' }];
   const compacted = {

@@ -85,7 +85,8 @@ async function save(deps: KeepDeps, { call, turn }: Kept, response: JsonObject |
   const end = turn?.end(response);
   try {
     if (wantsStore(call) && call.request.body.length <= maxStoredBytes) {
-      const input = inputItems(parseObject(call.request.body)?.input);
+      // A request that names a prompt of the vendor's may have none.
+      const input = inputItems(parseObject(call.request.body)?.input ?? []);
       await responses.save(owner, { id, response, input }, end);
     } else if (end !== undefined) {
       await conversations.endTurn(owner, end);

@@ -49,3 +49,17 @@ describe.each(Object.entries(requests))('[AI-6] %s', (from, { base, additions })
     expect(silent.map(({ name, add }) => `${name} ${JSON.stringify(add({}))}`)).toEqual([]);
   });
 });
+
+test.each([
+  ['openai-chat', 'bedrock-converse', '"audio":{"format":"mp3"'],
+  ['openai-chat', 'gemini', '"mimeType":"audio/mp3"'],
+  ['openai-chat', 'openai-responses', '"format":"mp3"'],
+  ['bedrock-converse', 'openai-chat', '"format":"mp3"'],
+  ['gemini', 'openai-chat', '"format":"mp3"'],
+])('[AI-6] sound from %s to %s keeps its format', (from, to, expected) => {
+  const { base = {}, additions = [] } = requests[from] ?? {};
+  const sound = additions.find(({ name }) => name.endsWith('sound'));
+  const { text, losses } = send(from, to, sound?.add(base) ?? {});
+  expect(text).toContain(expected);
+  expect(losses).toEqual([]);
+});

@@ -14,8 +14,35 @@ const formats: Readonly<Record<MediaPart['type'], Readonly<Record<string, string
     txt: 'text/plain',
     md: 'text/markdown',
   },
-  video: { mp4: 'video/mp4', mov: 'video/quicktime', webm: 'video/webm', mkv: 'video/x-matroska' },
-  audio: { mp3: 'audio/mpeg', wav: 'audio/wav', ogg: 'audio/ogg', flac: 'audio/flac', aac: 'audio/aac' },
+  video: {
+    mp4: 'video/mp4',
+    mov: 'video/quicktime',
+    webm: 'video/webm',
+    mkv: 'video/x-matroska',
+    mpeg: 'video/mpeg',
+    wmv: 'video/x-ms-wmv',
+    flv: 'video/x-flv',
+    three_gp: 'video/3gpp',
+  },
+  audio: {
+    mp3: 'audio/mpeg',
+    wav: 'audio/wav',
+    ogg: 'audio/ogg',
+    flac: 'audio/flac',
+    aac: 'audio/aac',
+    opus: 'audio/opus',
+    m4a: 'audio/mp4',
+    webm: 'audio/webm',
+  },
+};
+
+/** As many clients write them. */
+const otherNames: Readonly<Record<string, string>> = {
+  'image/jpg': 'image/jpeg',
+  'audio/mp3': 'audio/mpeg',
+  'audio/x-wav': 'audio/wav',
+  'audio/wave': 'audio/wav',
+  'audio/x-m4a': 'audio/mp4',
 };
 
 export function mediaTypeOf(kind: MediaPart['type'], format: string): string {
@@ -26,6 +53,6 @@ export function mediaTypeOf(kind: MediaPart['type'], format: string): string {
 /** Undefined for what Converse has no format for. */
 export function formatOf(kind: MediaPart['type'], mediaType: string): string | undefined {
   const [type] = mediaType.toLowerCase().split(';', 1);
-  if (type === 'image/jpg') return 'jpeg';
-  return Object.entries(formats[kind]).find(([, each]) => each === type)?.[0];
+  const known = Object.hasOwn(otherNames, type ?? '') ? otherNames[type ?? ''] : type;
+  return Object.entries(formats[kind]).find(([, each]) => each === known)?.[0];
 }
