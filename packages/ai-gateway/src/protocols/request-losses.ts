@@ -8,7 +8,7 @@ import type {
   Part,
   ReasoningOptions,
 } from '../domain/neutral-request.ts';
-import { asObject } from './read-json.ts';
+import { asObject, parseObject } from './read-json.ts';
 
 /** Members of the client's own that go back into its own protocol, and are told as dropped in every other. */
 export function reportUnknown(request: NeutralRequest, protocol: string, losses: Losses): JsonObject {
@@ -45,6 +45,27 @@ export function spokenMessages(
       return part.text === undefined ? [] : [{ type: 'text', text: part.text } as Some]; // text stands wherever a foreign part does
     });
   return messages.map(message => ({ ...message, parts: spoken(message.parts) }));
+}
+
+/** A request with something to answer: protocols that want a turn of the user's get the system's words as one. */
+export function withUserTurn(request: NeutralRequest, losses: Losses): NeutralRequest {
+  const { system, messages } = request;
+  const isSaid = messages.some(({ parts }) => parts.some(part => part.type !== 'text' || part.text !== ''));
+  if (isSaid || system.every(({ text }) => text === '')) return request;
+  losses.changed('messages.system');
+  return { ...request, system: [], messages: [{ role: 'user', parts: system }] };
+}
+
+/** The arguments of a call as an object. What a model wrote that is no JSON object is the text in one. */
+export function callInput(
+  { input, arguments: text }: Extract<Part, { type: 'tool-call' }>,
+  losses: Losses,
+): JsonObject {
+  if (input === 'text') return { input: text };
+  const parsed = text.trim() === '' ? {} : parseObject(Buffer.from(text));
+  if (parsed !== undefined) return parsed;
+  losses.changed('messages.tool-call.arguments');
+  return { arguments: text };
 }
 
 /** What beside its bytes a part says, and the protocol has no word for. */

@@ -137,6 +137,17 @@ export const chat: readonly Addition[] = [
   ),
   behind(
     'messages',
+    'arguments that are no JSON',
+    {
+      role: 'assistant',
+      content: null,
+      tool_calls: [{ ...chatCall, function: { name: 'f', arguments: `{"a":"${canary}` } }],
+    },
+    { role: 'tool', tool_call_id: 'c1', content: 'r' },
+  ),
+  behind('messages', 'a beginning of the answer', { role: 'assistant', content: `${canary} \n` }),
+  behind(
+    'messages',
     'a call of old',
     { role: 'assistant', content: null, function_call: { name: 'f', arguments: `{"a":"${canary}"}` } },
     { role: 'function', name: 'f', content: 'r' },

@@ -63,3 +63,15 @@ test.each([
   expect(text).toContain(expected);
   expect(losses).toEqual([]);
 });
+
+test.each(upstreams.map(({ name }) => [name] as const))(
+  '[AI-6] a prompt that is the system alone is asked on %s too',
+  to => {
+    const messages = [{ role: 'system', content: 'Say hello.' }];
+    const { text, losses } = send('openai-chat', to, { model: 'm', messages });
+    expect(text).toContain('Say hello.');
+    const wantsUser = ['anthropic-messages', 'gemini', 'bedrock-converse'].includes(to);
+    expect(losses).toEqual(wantsUser ? ['messages.system=changed'] : []);
+    if (wantsUser) expect(text).toMatch(/"role":"user"/);
+  },
+);

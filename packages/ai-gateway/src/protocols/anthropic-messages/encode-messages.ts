@@ -13,8 +13,8 @@ import type {
 } from '../../domain/neutral-request.ts';
 import { isMedia } from '../../domain/neutral-request.ts';
 import { mayOpen } from '../../domain/seal.ts';
-import { asObject, defined, parseObject } from '../read-json.ts';
-import { lostPart, reportMedia } from '../request-losses.ts';
+import { asObject, defined } from '../read-json.ts';
+import { callInput, lostPart, reportMedia } from '../request-losses.ts';
 import { resultsFirst } from '../request-parts.ts';
 import { type ToolNames, wireCallId } from '../tool-names.ts';
 import { messagesProtocol } from './decode-request.ts';
@@ -70,14 +70,17 @@ export function encodeMessages(messages: readonly Message[], deps: MessageDeps):
     written.unshift({ role: 'user', content: [{ type: 'text', text: '(The conversation begins here.)' }] });
   }
   const last = written.at(-1);
-  if (last?.role === 'assistant') trimEnd(last.content);
+  if (last?.role === 'assistant') trimEnd(last.content, deps.losses);
   return written;
 }
 
-function trimEnd(content: JsonObject[]): void {
+function trimEnd(content: JsonObject[], losses: Losses): void {
   const block = content.at(-1);
-  if (block?.type === 'text' && typeof block.text === 'string')
-    content[content.length - 1] = { ...block, text: block.text.trimEnd() };
+  if (block?.type !== 'text' || typeof block.text !== 'string') return;
+  const text = block.text.trimEnd();
+  if (text === block.text) return;
+  losses.changed('messages');
+  content[content.length - 1] = { ...block, text };
 }
 
 class BlockWriter {
@@ -125,13 +128,14 @@ class BlockWriter {
     return [{ type: 'thinking', thinking: text, signature: seal.data }];
   }
 
-  #call({ id, name, input, arguments: text, cache }: ToolCallPart): JsonObject {
-    const { names, marks } = this.#deps;
+  #call(part: ToolCallPart): JsonObject {
+    const { id, name, cache } = part;
+    const { names, marks, losses } = this.#deps;
     return {
       type: 'tool_use',
       id: wireCallId(id, callIdLength),
       name: names.wire(name),
-      input: input === 'text' ? { input: text } : (parseObject(Buffer.from(text)) ?? {}),
+      input: callInput(part, losses),
       ...marks.of(cache),
     };
   }

@@ -9,6 +9,7 @@ import {
   reportDropped,
   reportUnknown,
   spokenMessages,
+  withUserTurn,
 } from '../request-losses.ts';
 import { ToolNames } from '../tool-names.ts';
 import { messagesProtocol } from './decode-request.ts';
@@ -21,10 +22,11 @@ const minBudget = 1024;
 
 /** Neutral to Messages. */
 export function encodeMessagesRequest(
-  request: NeutralRequest,
+  asked: NeutralRequest,
   target: EncodeTarget,
   losses: Losses,
 ): JsonObject {
+  const request = withUserTurn(asked, losses);
   const names = new ToolNames(request, messagesNameLength);
   const marks = new CacheMarks(losses);
   const tools = offered(request, losses).flatMap(tool => encodeTool(tool, { names, marks, losses }));

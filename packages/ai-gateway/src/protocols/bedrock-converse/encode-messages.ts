@@ -13,8 +13,8 @@ import {
   type ToolResultPart,
 } from '../../domain/neutral-request.ts';
 import { mayOpen } from '../../domain/seal.ts';
-import { asObject, defined, parseObject } from '../read-json.ts';
-import { lostPart, reportMedia } from '../request-losses.ts';
+import { asObject, defined } from '../read-json.ts';
+import { callInput, lostPart, reportMedia } from '../request-losses.ts';
 import { resultsFirst } from '../request-parts.ts';
 import { type ToolNames, wireCallId } from '../tool-names.ts';
 import { converseProtocol } from './decode-request.ts';
@@ -117,12 +117,13 @@ class BlockWriter {
     return [{ reasoningContent: { reasoningText: { text, signature: seal.data } } }];
   }
 
-  #call({ id, name, input, arguments: text }: ToolCallPart): JsonObject {
+  #call(part: ToolCallPart): JsonObject {
+    const { id, name } = part;
     return {
       toolUse: {
         toolUseId: wireCallId(id, callIdLength),
         name: this.#deps.names.wire(name),
-        input: input === 'text' ? { input: text } : (parseObject(Buffer.from(text)) ?? {}),
+        input: callInput(part, this.#deps.losses),
       },
     };
   }

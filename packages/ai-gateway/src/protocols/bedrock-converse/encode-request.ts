@@ -3,7 +3,7 @@ import type { JsonObject } from '../../domain/json-object.ts';
 import type { Losses } from '../../domain/losses.ts';
 import type { AnswerFormat, NeutralRequest, Tool } from '../../domain/neutral-request.ts';
 import { asObject, defined } from '../read-json.ts';
-import { budgetOf, reportDropped, reportUnknown, spokenMessages } from '../request-losses.ts';
+import { budgetOf, reportDropped, reportUnknown, spokenMessages, withUserTurn } from '../request-losses.ts';
 import { ToolNames } from '../tool-names.ts';
 import { converseProtocol } from './decode-request.ts';
 import { CachePoints, encodeMessages, encodeSystem } from './encode-messages.ts';
@@ -13,10 +13,11 @@ const minBudget = 1024;
 
 /** Neutral to Converse. Model and streaming stand in the path. */
 export function encodeConverseRequest(
-  request: NeutralRequest,
+  asked: NeutralRequest,
   target: EncodeTarget,
   losses: Losses,
 ): JsonObject {
+  const request = withUserTurn(asked, losses);
   const names = new ToolNames(request, converseNameLength);
   const points = new CachePoints(losses);
   const { additionalModelRequestFields, ...unknown } = reportUnknown(request, converseProtocol, losses);

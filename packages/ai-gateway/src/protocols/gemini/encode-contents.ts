@@ -11,7 +11,7 @@ import {
 } from '../../domain/neutral-request.ts';
 import { mayOpen, type Seal } from '../../domain/seal.ts';
 import { asObject, defined, parseObject } from '../read-json.ts';
-import { lostPart, reportMedia } from '../request-losses.ts';
+import { callInput, lostPart, reportMedia } from '../request-losses.ts';
 import { joinedText, resultsFirst } from '../request-parts.ts';
 import { type ToolNames, wireCallId } from '../tool-names.ts';
 import { geminiProtocol } from './names.ts';
@@ -89,9 +89,10 @@ export class ContentWriter {
     return { thoughtSignature: seal.data };
   }
 
-  #call({ id, name, input, arguments: text, seal }: ToolCallPart): JsonObject {
+  #call(part: ToolCallPart): JsonObject {
+    const { id, name, seal } = part;
     this.#called.set(id, name);
-    const args = input === 'text' ? { input: text } : (parseObject(Buffer.from(text)) ?? {});
+    const args = callInput(part, this.#deps.losses);
     return {
       functionCall: { id: wireCallId(id, callIdLength), name: this.#deps.names.wire(name), args },
       ...this.#signature(seal),

@@ -9,6 +9,7 @@ import {
   reportDropped,
   reportUnknown,
   spokenMessages,
+  withUserTurn,
 } from '../request-losses.ts';
 import { ToolNames } from '../tool-names.ts';
 import { ContentWriter } from './encode-contents.ts';
@@ -18,11 +19,8 @@ export const geminiNameLength = 64;
 const maxStops = 5;
 
 /** Neutral to generateContent. Its cache needs no marks; model and streaming stand in the path. */
-export function encodeGeminiRequest(
-  request: NeutralRequest,
-  target: EncodeTarget,
-  losses: Losses,
-): JsonObject {
+export function encodeGeminiRequest(asked: NeutralRequest, target: EncodeTarget, losses: Losses): JsonObject {
+  const request = withUserTurn(asked, losses);
   const names = new ToolNames(request, geminiNameLength);
   const { generationConfig, ...unknown } = reportUnknown(request, geminiProtocol, losses);
   const tools = encodeTools(request, names, losses);
