@@ -131,7 +131,7 @@ const webhooks = z
 
 const stored = z
   .strictObject({
-    definition_bytes: count(mebibyte, 64 * mebibyte).describe('Size of one definition as JSON.'),
+    definition_bytes: count(mebibyte, mebibyte).describe('Size of one definition as JSON.'),
     workflows_per_tenant: count(10_000).describe('Versions of workflows that one tenant may have stored.'),
     schedules_per_tenant: count(1000, 100_000).describe('Schedules that one tenant may have.'),
   })

@@ -1,6 +1,6 @@
 import { parseUsd } from '@strata/shared/money/nano-usd.ts';
 import type { AgentGatewayConfig } from './config.ts';
-import type { RunLimits } from './domain/run-events.ts';
+import type { RunLimits } from './domain/run-terms.ts';
 
 /** The limits of a run that is created now. */
 export function limitsOf({ limits }: AgentGatewayConfig): RunLimits {

@@ -6,7 +6,8 @@ import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-de
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
 import { Webhook as Signer } from 'standardwebhooks';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Claim, Journal } from '../src/domain/journal.ts';
+import type { Claim } from '../src/domain/append.ts';
+import type { Journal } from '../src/domain/journal.ts';
 import { deliveryDelayMs, type Outbox, type Webhook } from '../src/domain/webhook.ts';
 import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
 import { Deliveries } from '../src/pipeline/deliver-webhooks.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Claim, Journal, NewRecord, NewRun, Progress } from '../src/domain/journal.ts';
+import type { Claim, NewRecord, NewRun, Progress } from '../src/domain/append.ts';
+import type { Journal } from '../src/domain/journal.ts';
 import { runEvent } from './support/run-event.ts';
 
 /** What every journal must do. `open` gives a fresh one. */

@@ -1,6 +1,7 @@
 import { noScopes } from '@strata/shared/identity/scopes.ts';
 import { describe, expect, test } from 'vitest';
-import type { Claim, Journal, Progress } from '../src/domain/journal.ts';
+import type { Claim, Progress } from '../src/domain/append.ts';
+import type { Journal } from '../src/domain/journal.ts';
 import type { Webhook } from '../src/domain/webhook.ts';
 
 /** What the outbox of every journal must do. `open` gives a fresh one. */

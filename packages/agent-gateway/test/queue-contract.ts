@@ -1,6 +1,7 @@
 import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
 import { describe, expect, test } from 'vitest';
-import type { Claim, Journal, NewRun, Progress } from '../src/domain/journal.ts';
+import type { Claim, NewRun, Progress } from '../src/domain/append.ts';
+import type { Journal } from '../src/domain/journal.ts';
 import { runEvent } from './support/run-event.ts';
 
 /** What every journal must do about queues, priorities and tenants. `open` gives a fresh one. */

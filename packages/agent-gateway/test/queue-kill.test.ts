@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
 import { sized } from '@strata/shared/testing/size.ts';
 import { afterEach, expect, test } from 'vitest';
+import { rankOf } from '../src/domain/queue.ts';
 import { startEffects } from './support/effects.ts';
 import { definitionOf } from './support/gateway.ts';
 import { type GatewayProcess, gatewayProcesses } from './support/gateway-process.ts';
@@ -156,12 +157,8 @@ test.each(Object.keys(stores))(
     }
     const own = runs.filter(({ queue }) => queue === 'one');
     const begun = own.toSorted((one, other) => timeOf(one, 'run-started') - timeOf(other, 'run-started'));
-    const wanted = own.toSorted(
-      (one, other) =>
-        other.priority - one.priority || timeOf(one, 'run-created') - timeOf(other, 'run-created'),
-    );
-    const placeOf = (run: Past) => [run.priority, timeOf(run, 'run-created')];
-    expect(begun.map(placeOf)).toEqual(wanted.map(placeOf));
+    const ranks = begun.map(run => rankOf({ atMs: timeOf(run, 'run-created'), priority: run.priority }));
+    expect(ranks).toEqual(ranks.toSorted((one, other) => one - other));
   },
   900_000,
 );

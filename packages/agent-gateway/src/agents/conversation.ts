@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { RunError } from '../domain/run-events.ts';
-import type { CallState } from '../domain/run-state.ts';
+import type { CallState } from '../domain/call-state.ts';
+import type { RunError } from '../domain/run-error.ts';
 import type { AssistantMessage, ChatMessage, ToolCall } from './chat-message.ts';
 import { askForRepair, checkCallId, maxRepairs, type OutputVerdict } from './structured-output.ts';
 import { type ToolInfo, textOf, toolResultSchema } from './tools.ts';

@@ -1,5 +1,5 @@
+import type { CallState } from '../domain/call-state.ts';
 import { runError } from '../domain/run-error.ts';
-import type { CallState } from '../domain/run-state.ts';
 import type { Move, PlannedCall } from '../domain/task-type.ts';
 import type { TaskNode } from '../domain/workflow.ts';
 import type { ChatMessage } from './chat-message.ts';

@@ -1,4 +1,5 @@
-import type { CloudEvent, RunError, RunEvent } from './run-events.ts';
+import type { RunError } from './run-error.ts';
+import type { CloudEvent, RunEvent } from './run-events.ts';
 import type { RunState } from './run-state.ts';
 
 /** Records that are told to those outside, and as what. */

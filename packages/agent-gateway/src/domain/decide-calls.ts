@@ -1,6 +1,7 @@
 import type { Command, StartedCall } from './command.ts';
+import type { RunError } from './run-error.ts';
 import { runError } from './run-error.ts';
-import type { RunError, RunEvent } from './run-events.ts';
+import type { RunEvent } from './run-events.ts';
 import type { OpenTask, RunState } from './run-state.ts';
 import type { InDoubtAnswer, PlannedCall } from './task-type.ts';
 

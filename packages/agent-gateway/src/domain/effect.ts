@@ -1,6 +1,7 @@
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { Scopes } from '@strata/shared/identity/scopes.ts';
-import type { RunIdentity, Usage } from './run-events.ts';
+import type { Usage } from './run-events.ts';
+import type { RunIdentity } from './run-terms.ts';
 
 /** What a call is made with. */
 export interface CallContext {

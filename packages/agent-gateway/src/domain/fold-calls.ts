@@ -1,7 +1,8 @@
+import type { CallState } from './call-state.ts';
 import { corruptJournal } from './journal-errors.ts';
 import { runError } from './run-error.ts';
 import type { Resolution, RunEvent, Usage } from './run-events.ts';
-import { type CallState, type OpenTask, type RunState, taskKey } from './run-state.ts';
+import { type OpenTask, type RunState, taskKey } from './run-state.ts';
 
 type CallEvent = Exclude<Extract<RunEvent, { readonly call: string }>, { readonly type: 'call-progressed' }>;
 

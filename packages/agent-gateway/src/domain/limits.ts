@@ -1,5 +1,5 @@
+import type { RunError } from './run-error.ts';
 import { runError } from './run-error.ts';
-import type { RunError } from './run-events.ts';
 import type { Branch, RunState } from './run-state.ts';
 
 /** Why the next task of a list may not begin. The run is paused then, and goes on when somebody grants it more (W8). */

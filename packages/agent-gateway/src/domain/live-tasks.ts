@@ -1,6 +1,7 @@
 import { limitReached } from './limits.ts';
-import type { RunError, RunLimits } from './run-events.ts';
+import type { RunError } from './run-error.ts';
 import type { RunState } from './run-state.ts';
+import type { RunLimits } from './run-terms.ts';
 
 /**
  * How many tasks a tree of runs has open is bounded as money is (G4): each of its runs holds a part of what the tree may have and opens no

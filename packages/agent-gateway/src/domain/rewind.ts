@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { apply } from './fold.ts';
 import { replay } from './replay.ts';
-import type { JournalRecord, RunError, RunEvent } from './run-events.ts';
+import type { RunError } from './run-error.ts';
+import type { JournalRecord, RunEvent } from './run-events.ts';
 import { emptyRun, type OpenTask, type RunState, taskKey } from './run-state.ts';
 
 type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { readonly type: Type }>;

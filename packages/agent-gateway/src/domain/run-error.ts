@@ -1,6 +1,29 @@
 import { type ErrorKind, GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import * as z from 'zod';
-import type { BudgetShortage, RunError } from './run-events.ts';
+
+/** What went wrong, in the shape of the DSL's errors (RFC 7807 members) plus the reason of this gateway. */
+export interface RunError {
+  /** `https://serverlessworkflow.io/spec/1.0.0/errors/…` */
+  readonly type: string;
+  readonly status: number;
+  readonly title: string;
+  readonly detail: string;
+  /** JSON pointer of the task. */
+  readonly instance: string;
+  readonly reason: string;
+  /** When a budget refused: which one, and what it lacks. */
+  readonly budget?: BudgetShortage;
+}
+
+/** What a budget has too little of, in nano-USD as text. */
+export interface BudgetShortage {
+  /** Whose budget: `team:support`, `run:run_…`. */
+  readonly subject: string;
+  readonly needed_nano_usd: string;
+  readonly available_nano_usd: string;
+  /** When it begins anew by itself. */
+  readonly resets_at?: string | undefined;
+}
 
 const prefix = 'https://serverlessworkflow.io/spec/1.0.0/errors/';
 

@@ -1,15 +1,10 @@
 import { noScopes } from '@strata/shared/identity/scopes.ts';
+import type { CallState } from './call-state.ts';
 import { corruptJournal } from './journal-errors.ts';
 import type { QueuePlace } from './queue.ts';
-import type {
-  AgentFee,
-  ChildOutcome,
-  CompensationStep,
-  ReceivedEvent,
-  RunError,
-  RunIdentity,
-  RunLimits,
-} from './run-events.ts';
+import type { RunError } from './run-error.ts';
+import type { AgentFee, ChildOutcome, CompensationStep, ReceivedEvent } from './run-events.ts';
+import type { RunIdentity, RunLimits } from './run-terms.ts';
 import type { Next } from './workflow.ts';
 
 export const runStatuses = [
@@ -26,18 +21,6 @@ export const runStatuses = [
   'moved',
 ] as const;
 export type RunStatus = (typeof runStatuses)[number];
-
-export type CallState =
-  | { readonly status: 'started'; readonly attempt: number }
-  | { readonly status: 'completed'; readonly result: unknown }
-  | { readonly status: 'retrying'; readonly attempt: number; readonly retryAtMs: number }
-  | { readonly status: 'failed'; readonly error: RunError }
-  | { readonly status: 'in-doubt'; readonly attempt: number }
-  | { readonly status: 'parked'; readonly attempt: number }
-  /** A budget had not enough for it; nothing was done. */
-  | { readonly status: 'held'; readonly attempt: number; readonly error: RunError }
-  /** Somebody said: again. */
-  | { readonly status: 'released'; readonly attempt: number };
 
 export interface BranchOutcome {
   readonly index: number;

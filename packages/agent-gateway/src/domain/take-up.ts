@@ -1,4 +1,5 @@
-import type { CallState, RunState } from './run-state.ts';
+import type { CallState } from './call-state.ts';
+import type { RunState } from './run-state.ts';
 
 /**
  * Makes the tasks that are open ready to go on, with as much time as they were first given. Runs that they wait for were called off

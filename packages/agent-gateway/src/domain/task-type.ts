@@ -1,5 +1,7 @@
-import type { CloudEvent, ReceivedEvent, RunError } from './run-events.ts';
-import type { Branches, CallState, OpenTask } from './run-state.ts';
+import type { CallState } from './call-state.ts';
+import type { RunError } from './run-error.ts';
+import type { CloudEvent, ReceivedEvent } from './run-events.ts';
+import type { Branches, OpenTask } from './run-state.ts';
 import type { Directive, Duration, InDoubtPolicy, Next, TaskNode, Template } from './workflow.ts';
 
 /** What a task type may ask about the definition while it is compiled. Every mistake is collected, none is thrown. */

@@ -1,9 +1,10 @@
 import * as z from 'zod';
+import type { RunRequest } from '../domain/append.ts';
 import { reservedSignals } from '../domain/approval.ts';
 import { eventKey } from '../domain/fold-mail.ts';
-import type { RunRequest } from '../domain/journal.ts';
 import { messageProblem } from '../domain/limits.ts';
-import type { ChildOutcome, ReceivedEvent, RunError, RunEvent } from '../domain/run-events.ts';
+import type { RunError } from '../domain/run-error.ts';
+import type { ChildOutcome, ReceivedEvent, RunEvent } from '../domain/run-events.ts';
 import { type RunState, terminalStatuses } from '../domain/run-state.ts';
 
 const cancelSchema = z.object({ detail: z.string().optional() });

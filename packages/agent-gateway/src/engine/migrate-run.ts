@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { RunRequest } from '../domain/journal.ts';
+import type { RunRequest } from '../domain/append.ts';
 import { findDivergence } from '../domain/migrate.ts';
 import type { JournalRecord, RunEvent } from '../domain/run-events.ts';
 import { type RunState, terminalStatuses } from '../domain/run-state.ts';

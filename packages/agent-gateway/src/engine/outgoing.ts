@@ -1,7 +1,7 @@
 import { announcementOf } from '../domain/announcement.ts';
+import type { Append, NewRun, Told } from '../domain/append.ts';
 import { outcomeOf } from '../domain/child-outcome.ts';
 import { isHeld } from '../domain/held-run.ts';
-import type { Append, NewRun, Told } from '../domain/journal.ts';
 import type { CloudEvent, RunEvent } from '../domain/run-events.ts';
 import type { RunState } from '../domain/run-state.ts';
 

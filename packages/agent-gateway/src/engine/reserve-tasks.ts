@@ -1,5 +1,5 @@
+import type { Claim } from '../domain/append.ts';
 import type { Command } from '../domain/command.ts';
-import type { Claim } from '../domain/journal.ts';
 import { tooManyTasks } from '../domain/live-tasks.ts';
 import type { RunState } from '../domain/run-state.ts';
 import type { DriverJournal } from './patient-journal.ts';

@@ -1,10 +1,10 @@
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { Agenda } from '../domain/agenda.ts';
+import type { Claim, RunRequest } from '../domain/append.ts';
 import type { Command } from '../domain/command.ts';
 import { decideRun, decideUnit } from '../domain/decide.ts';
 import { callsInDoubt } from '../domain/decide-calls.ts';
-import type { Claim, RunRequest } from '../domain/journal.ts';
 import { queuedUntil } from '../domain/queue.ts';
 import { type RunState, shownStatus } from '../domain/run-state.ts';
 import { neverMs } from '../domain/schedule.ts';

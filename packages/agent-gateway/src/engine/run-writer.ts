@@ -1,7 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Claim, NewRecord, NewRun } from '../domain/append.ts';
 import { apply } from '../domain/fold.ts';
-import type { Claim, NewRecord, NewRun } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
 import { runError } from '../domain/run-error.ts';
 import type { JournalRecord, RunEvent } from '../domain/run-events.ts';

@@ -1,10 +1,11 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { traceContextOf } from '@strata/shared/http/trace-context.ts';
 import { newId } from '@strata/shared/ids.ts';
+import type { NewRun } from '../domain/append.ts';
 import { type Policy, requireAgents, requireWorkflow } from '../domain/authority.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import { findWorkflow } from '../domain/find-workflow.ts';
-import type { Journal, NewRun } from '../domain/journal.ts';
+import type { Journal } from '../domain/journal.ts';
 import { childTasks } from '../domain/live-tasks.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import type { RunState } from '../domain/run-state.ts';

@@ -1,4 +1,4 @@
-import type { Claim, RunRequest } from '../domain/journal.ts';
+import type { Claim, RunRequest } from '../domain/append.ts';
 import { isUnreadable } from '../domain/journal-errors.ts';
 import { queuedUntil } from '../domain/queue.ts';
 import { type RunState, terminalStatuses } from '../domain/run-state.ts';

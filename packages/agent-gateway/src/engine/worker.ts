@@ -1,6 +1,6 @@
 import type { Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Claim } from '../domain/journal.ts';
+import type { Claim } from '../domain/append.ts';
 import type { DriverDeps } from './run-context.ts';
 import { RunDriver } from './run-driver.ts';
 

@@ -1,4 +1,4 @@
-import type { RunRequest } from '../domain/journal.ts';
+import type { RunRequest } from '../domain/append.ts';
 
 /** What is asked of a run, on its way to the run's inbox. */
 export interface Asked {

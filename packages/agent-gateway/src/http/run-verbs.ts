@@ -7,7 +7,7 @@ import * as z from 'zod';
 import { reservedSignals } from '../domain/approval.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
-import type { RunLimits } from '../domain/run-events.ts';
+import type { RunLimits } from '../domain/run-terms.ts';
 import { readRecords } from '../pipeline/read-records.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';

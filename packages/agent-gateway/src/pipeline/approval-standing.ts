@@ -1,8 +1,9 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { type Approval, type ApprovalStatus, askCall } from '../domain/approval.ts';
+import type { CallState } from '../domain/call-state.ts';
 import type { Journal } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
-import { type CallState, terminalStatuses } from '../domain/run-state.ts';
+import { terminalStatuses } from '../domain/run-state.ts';
 import { readRecords } from './read-records.ts';
 
 /**

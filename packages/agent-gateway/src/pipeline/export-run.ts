@@ -1,6 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Journal, RunRequest, RunSummary } from '../domain/journal.ts';
+import type { RunRequest } from '../domain/append.ts';
+import type { Journal, RunSummary } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
 import type { JournalRecord } from '../domain/run-events.ts';
 import {

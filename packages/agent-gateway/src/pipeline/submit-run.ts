@@ -6,12 +6,14 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import { maxEnvelopeDepth } from '@strata/shared/identity/envelope.ts';
 import { newId } from '@strata/shared/ids.ts';
 import { smaller } from '@strata/shared/money/nano-usd.ts';
+import type { NewRun } from '../domain/append.ts';
 import { type Policy, requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
 import type { Expressions } from '../domain/expressions.ts';
-import type { Journal, NewRun, RunSummary } from '../domain/journal.ts';
+import type { Journal, RunSummary } from '../domain/journal.ts';
 import { firstTasks } from '../domain/live-tasks.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
-import type { Fork, RunEvent, RunIdentity, RunLimits } from '../domain/run-events.ts';
+import type { Fork, RunEvent } from '../domain/run-events.ts';
+import type { RunIdentity, RunLimits } from '../domain/run-terms.ts';
 import type { Workflow } from '../domain/workflow.ts';
 
 export interface Submission {

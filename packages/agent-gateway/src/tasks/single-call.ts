@@ -1,4 +1,4 @@
-import type { CallState } from '../domain/run-state.ts';
+import type { CallState } from '../domain/call-state.ts';
 import type { Move, PlannedCall } from '../domain/task-type.ts';
 
 /** The plan of a task that makes one call and ends with what it gave. */

@@ -1,11 +1,5 @@
-import type {
-  Append,
-  Journal,
-  NewRun,
-  RunRequest,
-  RunSummary,
-  StoredDefinition,
-} from '../../src/domain/journal.ts';
+import type { Append, NewRun, RunRequest } from '../../src/domain/append.ts';
+import type { Journal, RunSummary, StoredDefinition } from '../../src/domain/journal.ts';
 import {
   chooseFairly,
   defaultPriority,

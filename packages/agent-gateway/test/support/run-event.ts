@@ -1,5 +1,5 @@
 import { noScopes } from '@strata/shared/identity/scopes.ts';
-import type { NewRun } from '../../src/domain/journal.ts';
+import type { NewRun } from '../../src/domain/append.ts';
 
 /** The first record of a run of which the journal alone is tested. */
 export function runEvent({

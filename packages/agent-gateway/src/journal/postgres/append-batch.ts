@@ -1,4 +1,4 @@
-import type { Append } from '../../domain/journal.ts';
+import type { Append } from '../../domain/append.ts';
 import { type RecordRow, splitRecord } from '../record-rows.ts';
 import { putBlobs } from './blobs.ts';
 import type { Connection, Query } from './connection.ts';

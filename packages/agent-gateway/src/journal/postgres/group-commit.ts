@@ -1,4 +1,4 @@
-import type { Append } from '../../domain/journal.ts';
+import type { Append } from '../../domain/append.ts';
 
 interface Waiting {
   readonly append: Append;

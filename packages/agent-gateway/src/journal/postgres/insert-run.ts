@@ -1,4 +1,4 @@
-import type { NewRecord, NewRun } from '../../domain/journal.ts';
+import type { NewRecord, NewRun } from '../../domain/append.ts';
 import { defaultPriority, queuedUntil, rankOf } from '../../domain/queue.ts';
 import { blobThreshold, splitRecord } from '../record-rows.ts';
 import type { Row } from '../rows.ts';

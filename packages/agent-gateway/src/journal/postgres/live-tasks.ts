@@ -1,4 +1,4 @@
-import type { Claim, ReserveTasks } from '../../domain/journal.ts';
+import type { Claim, ReserveTasks } from '../../domain/append.ts';
 import type { Connection } from './connection.ts';
 
 /** Runs of a tree ask one after the other: two that look at the same moment would both find the last of what is left. */

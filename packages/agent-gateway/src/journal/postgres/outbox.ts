@@ -1,4 +1,4 @@
-import type { Append } from '../../domain/journal.ts';
+import type { Append } from '../../domain/append.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
 import type { DeliveryOutcome, Outbox } from '../../domain/webhook.ts';
 import { kindOf, planOf, standingText, toDelivery, toStanding, toWebhook } from '../outbox-rows.ts';

@@ -1,4 +1,4 @@
-import type { Append, Told } from '../../domain/journal.ts';
+import type { Append, Told } from '../../domain/append.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
 import type { Query } from './connection.ts';
 import { insertRun } from './insert-run.ts';

@@ -1,5 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
-import type { Journal, RunRequest } from '../../domain/journal.ts';
+import type { RunRequest } from '../../domain/append.ts';
+import type { Journal } from '../../domain/journal.ts';
 import { queueText, toQueueSummary } from '../queue-rows.ts';
 import { joinRecord } from '../record-rows.ts';
 import { type Row, toSummary, toWorkflow } from '../rows.ts';

@@ -1,4 +1,4 @@
-import type { Append } from '../../domain/journal.ts';
+import type { Append } from '../../domain/append.ts';
 import { insertRun } from './insert-run.ts';
 import { publishEvent, putRequest, subscribeRun } from './mail.ts';
 import { createOperation } from './operations.ts';

@@ -1,4 +1,5 @@
-import type { Claim, ClaimOptions } from '../../domain/journal.ts';
+import type { Claim } from '../../domain/append.ts';
+import type { ClaimOptions } from '../../domain/journal.ts';
 import { chooseFairly } from '../../domain/queue.ts';
 import type { Row } from '../rows.ts';
 import type { Operation } from './operations.ts';

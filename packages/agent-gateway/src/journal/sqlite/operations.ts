@@ -1,15 +1,10 @@
+import type { Append, Claim, NewRun, ReserveTasks, RunRequest, Told } from '../../domain/append.ts';
 import type {
-  Append,
-  Claim,
   ClaimOptions,
-  NewRun,
   ReleaseOptions,
   RemoveDefinitions,
-  ReserveTasks,
-  RunRequest,
   StoredDefinition,
   StoredWorkflow,
-  Told,
   WorkflowId,
 } from '../../domain/journal.ts';
 import { type QueueChange, queuedUntil } from '../../domain/queue.ts';

@@ -1,11 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
-import type {
-  RunFilter,
-  RunRequest,
-  RunSummary,
-  StoredDefinition,
-  StoredWorkflow,
-} from '../../domain/journal.ts';
+import type { RunRequest } from '../../domain/append.ts';
+import type { RunFilter, RunSummary, StoredDefinition, StoredWorkflow } from '../../domain/journal.ts';
 import type { QueueSummary } from '../../domain/queue.ts';
 import type { JournalRecord } from '../../domain/run-events.ts';
 import { queueText, toQueueSummary } from '../queue-rows.ts';

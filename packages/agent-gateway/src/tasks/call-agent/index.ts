@@ -9,7 +9,7 @@ import {
 } from '../../agents/model-options.ts';
 import { planConversation } from '../../agents/plan-conversation.ts';
 import { listTools, type ToolInfo, type ToolList } from '../../agents/tools.ts';
-import type { CallState } from '../../domain/run-state.ts';
+import type { CallState } from '../../domain/call-state.ts';
 import { defineTask, type Move, type PlannedCall } from '../../domain/task-type.ts';
 import { checkShape } from '../check-shape.ts';
 

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { RunError } from '../../domain/run-events.ts';
+import type { RunError } from '../../domain/run-error.ts';
 import type { CompileContext } from '../../domain/task-type.ts';
 import type { Next, Template } from '../../domain/workflow.ts';
 import { checkShape } from '../check-shape.ts';

@@ -1,4 +1,4 @@
-import type { RunError } from '../../domain/run-events.ts';
+import type { RunError } from '../../domain/run-error.ts';
 import type { BranchOutcome } from '../../domain/run-state.ts';
 import { type CompileContext, defineTask, type Move, type TaskView } from '../../domain/task-type.ts';
 import type { Next } from '../../domain/workflow.ts';
