@@ -20,7 +20,8 @@ import {
   type Role,
   type TreePath,
 } from './tree.ts';
-import { type ChangeOptions, plantPath, requireRevision } from './tree-store.ts';
+import { plantPath } from './tree-path.ts';
+import { type ChangeOptions, requireRevision } from './tree-store.ts';
 
 export type { VirtualKey } from './key-rows.ts';
 

@@ -5,17 +5,9 @@ import {
   type IdentityWriter,
   writeChange,
 } from './identity-changes.ts';
-import type { IdentitySchema } from './identity-schema.ts';
-import {
-  type Metadata,
-  type NodeKind,
-  nodeIdSchema,
-  type PrincipalKind,
-  parentKind,
-  principalKinds,
-  type TreeNode,
-  type TreePath,
-} from './tree.ts';
+import { type Metadata, type NodeKind, parentKind, type TreeNode, type TreePath } from './tree.ts';
+import { plantPath } from './tree-path.ts';
+import { fromNodeRow, type NewNode, toNodeRow } from './tree-rows.ts';
 
 /** What else happens in the transaction of a change, and on which revision it was decided. */
 export interface ChangeOptions<Changed> {
@@ -23,19 +15,6 @@ export interface ChangeOptions<Changed> {
   readonly revision?: number | undefined;
   /** Runs in the same transaction, after the change: the audit's place. */
   readonly record?: ((transaction: IdentityTransaction, changed: Changed) => Promise<void>) | undefined;
-}
-
-export interface NewNode {
-  readonly tenant: string;
-  readonly kind: NodeKind;
-  readonly id: string;
-  /** Id of the node above; of no use for an organisation, whose id is its tenant. */
-  readonly parent?: string | undefined;
-  /** Of a principal; `user` when left out. */
-  readonly principalKind?: PrincipalKind | undefined;
-  readonly name?: string | undefined;
-  readonly metadata?: Metadata | undefined;
-  readonly expiresAtMs?: number | undefined;
 }
 
 export interface NodeAddress {
@@ -95,7 +74,7 @@ export function createTreeStore(writer: IdentityWriter): TreeStore {
       .where('kind', '=', kind)
       .where('id', '=', id)
       .executeTakeFirst();
-    return row && fromRow(row);
+    return row && fromNodeRow(row);
   };
   return {
     create: (node, options) =>
@@ -135,7 +114,7 @@ export function createTreeStore(writer: IdentityWriter): TreeStore {
         .orderBy('id')
         .limit(limit)
         .execute();
-      return rows.map(fromRow);
+      return rows.map(fromNodeRow);
     },
     async listTenants({ after, limit }) {
       const rows = await db
@@ -176,51 +155,8 @@ function standingOf(nodes: readonly TreeNode[]): Standing | undefined {
   };
 }
 
-/** Makes what is missing of a path, and returns what it made. @throws GatewayError conflict (`node_elsewhere`). */
-export async function plantPath(
-  transaction: IdentityTransaction,
-  path: TreePath,
-  nowMs: number,
-): Promise<ChangedSubject[]> {
-  const { tenant, team, project, principal, principalKind } = path;
-  const wanted: NewNode[] = [
-    { tenant, kind: 'organisation', id: tenant },
-    { tenant, kind: 'team', id: team, parent: tenant },
-    { tenant, kind: 'project', id: project, parent: team },
-    { tenant, kind: 'principal', id: principal, parent: project, principalKind },
-  ];
-  const made: ChangedSubject[] = [];
-  for (const node of wanted) {
-    const row = toRow(node, nowMs);
-    const inserted = await transaction
-      .insertInto('tree_nodes')
-      .values(row)
-      .onConflict(conflict => conflict.columns(['tenant', 'kind', 'id']).doNothing())
-      .executeTakeFirst();
-    if ((inserted.numInsertedOrUpdatedRows ?? 0n) > 0n) made.push({ tenant, kind: node.kind, id: node.id });
-    else await requireParent(transaction, row);
-  }
-  return made;
-}
-
-async function requireParent(transaction: IdentityTransaction, wanted: NodeRow): Promise<void> {
-  const found = await transaction
-    .selectFrom('tree_nodes')
-    .select('parent')
-    .where('tenant', '=', wanted.tenant)
-    .where('kind', '=', wanted.kind)
-    .where('id', '=', wanted.id)
-    .executeTakeFirstOrThrow();
-  if (found.parent === wanted.parent) return;
-  throw new GatewayError(
-    'conflict',
-    `The ${wanted.kind} '${wanted.id}' belongs to '${found.parent}', not to '${wanted.parent}'.`,
-    { reason: 'node_elsewhere', param: wanted.kind },
-  );
-}
-
 async function insertNode(transaction: IdentityTransaction, node: NewNode, nowMs: number): Promise<TreeNode> {
-  const row = toRow(node, nowMs);
+  const row = toNodeRow(node, nowMs);
   const above = parentKind(node.kind);
   if (above !== undefined) {
     const parent = await transaction
@@ -242,7 +178,7 @@ async function insertNode(transaction: IdentityTransaction, node: NewNode, nowMs
       reason: 'node_exists',
     });
   }
-  return fromRow(row);
+  return fromNodeRow(row);
 }
 
 async function updateNode(
@@ -268,7 +204,7 @@ async function updateNode(
     .executeTakeFirst();
   if (row === undefined) throw unknownNode(kind, id);
   requireRevision(Number(row.revision) - 1, revision);
-  return fromRow(row);
+  return fromNodeRow(row);
 }
 
 /** Thrown inside the transaction, which then changes nothing. */
@@ -291,47 +227,4 @@ function unknownNode(kind: NodeKind, id: string): GatewayError {
 
 function subjectOf({ tenant, kind, id }: TreeNode): ChangedSubject {
   return { tenant, kind, id };
-}
-
-type NodeRow = IdentitySchema['tree_nodes'];
-
-function toRow(node: NewNode, nowMs: number): NodeRow {
-  const { kind, id } = node;
-  const tenant = kind === 'organisation' ? id : node.tenant;
-  for (const [param, value] of Object.entries({ id, tenant })) {
-    if (nodeIdSchema.safeParse(value).success) continue;
-    throw new GatewayError('invalid_request', 'An id has up to 200 visible characters and no spaces.', {
-      reason: 'node_invalid',
-      param,
-    });
-  }
-  return {
-    tenant,
-    kind,
-    id,
-    parent: kind === 'team' ? tenant : kind === 'organisation' ? null : (node.parent ?? ''),
-    principal_kind: kind === 'principal' ? (node.principalKind ?? 'user') : null,
-    name: node.name ?? id,
-    metadata: JSON.stringify(node.metadata ?? {}),
-    revision: 1,
-    created_at_ms: nowMs,
-    expires_at_ms: node.expiresAtMs ?? null,
-    disabled_at_ms: null,
-  };
-}
-
-function fromRow(row: NodeRow): TreeNode {
-  return {
-    tenant: row.tenant,
-    kind: row.kind as NodeKind, // written by `toRow` only, as is all below
-    id: row.id,
-    parent: row.parent ?? undefined,
-    principalKind: principalKinds.find(kind => kind === row.principal_kind),
-    name: row.name,
-    metadata: JSON.parse(row.metadata) as Metadata,
-    revision: Number(row.revision),
-    createdAtMs: Number(row.created_at_ms),
-    expiresAtMs: row.expires_at_ms === null ? undefined : Number(row.expires_at_ms),
-    disabledAtMs: row.disabled_at_ms === null ? undefined : Number(row.disabled_at_ms),
-  };
 }
