@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventStreamHead } from '@strata/shared/testing/fake-upstream/plans.ts';
@@ -12,9 +12,13 @@ import { openGatewayPlaces } from './support/gateway-processes.ts';
 /** Many clients at once that read a byte a second of what an upstream sends as fast as it can (F44). */
 
 const readers = sized({ ci: 16, soak: 1000 });
-const clientStallMs = sized({ ci: 5000, soak: 60_000 });
+/** Longer than it takes until all of them stand still. */
+const clientStallMs = sized({ ci: 5000, soak: 180_000 });
+/** Each look collects what nobody holds, which takes its time where much is held. */
+const lookEveryMs = sized({ ci: 250, soak: 5000 });
 const eventBytes = 16 * 1024;
-const maxBytesPerStream = 64 * 1024;
+/** A chunk of 64 KiB as it was read and one in each of the buffers of both connections, which stop at 64 KiB. */
+const maxBytesPerStream = 320 * 1024;
 /** What a process takes for itself while it begins to work: compiled code, caches, pages of a heap that grew. */
 const slackBytes = 16 * 1024 ** 2;
 const slackRssBytes = 64 * 1024 ** 2;
@@ -37,15 +41,14 @@ test('[F44] slow readers hold their upstreams back, take little memory, and are 
     environmentOf: () => ({
       NODE_OPTIONS: `--expose-gc --import=${reporter}`,
       HEAP_FILE: file,
-      HEAP_EVERY_MS: '250',
+      HEAP_EVERY_MS: String(lookEveryMs),
     }),
   });
   stop = close;
   const [gateway = expect.fail()] = places;
   await gateway.start();
-  const heldNow = () => Number(readFileSync(file, 'utf8').trim().split('\n').at(-1));
   await warmUp(gateway);
-  const before = { held: heldNow(), rss: rssOf(gateway.pid) };
+  const before = { held: await heldNow(file), rss: rssOf(gateway.pid) };
 
   const delta = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'x'.repeat(eventBytes) } }] })}\n\n`;
   upstream.use([eventStreamHead, { op: 'repeat', bytes: delta }]);
@@ -57,7 +60,7 @@ test('[F44] slow readers hold their upstreams back, take little memory, and are 
   }
   const streams = await Promise.all(clients.map((_, index) => upstream.requestReceived(from + index + 1)));
   await quiet(upstream, from);
-  const perStream = (heldNow() - before.held) / readers;
+  const perStream = ((await heldNow(file)) - before.held) / readers;
   const rss = rssOf(gateway.pid) - before.rss;
   const sent = Math.max(...streams.map(each => each.bodyBytesSent));
   console.info(
@@ -74,8 +77,18 @@ test('[F44] slow readers hold their upstreams back, take little memory, and are 
   for (const { socket } of clients) socket.destroy();
 });
 
+/** As the process says in its next look but one: the next may have begun before. */
+async function heldNow(file: string): Promise<number> {
+  const looks = () => (existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []);
+  const wanted = looks().length + 2;
+  while (looks().length < wanted) await new Promise(resolve => setTimeout(resolve, 50));
+  return Number(looks()[wanted - 1]);
+}
+
 const limits = {
   client_stall_ms: clientStallMs,
+  // Each of them must get its stream, however slow the machine was at first: what is refused then is no slow reader.
+  concurrency: { initial: readers * 2, min: readers * 2 },
   listen: { port: 0, max_requests_in_flight: 4096, max_event_loop_delay_ms: 60_000 },
 };
 
