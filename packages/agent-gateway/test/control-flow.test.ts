@@ -92,6 +92,27 @@ test('a branch that fails fails the fork, with the place of the task that failed
   });
 });
 
+test('an error has what is said of it and nothing else, whatever its expressions give', async () => {
+  const raised = async (error: string, input: unknown = {}) => {
+    const body = await run(`\n    - raise: { raise: { error: ${error} } }\n`, input);
+    return body.error;
+  };
+  expect(await raised("{ type: 'https://test.example/bare', status: 418 }")).toEqual({
+    type: 'https://test.example/bare',
+    status: 418,
+    title: '',
+    detail: '',
+    instance: '/do/0/raise',
+    reason: 'raised',
+  });
+  const told =
+    "{ type: 'https://test.example/told', status: 418, title: '${ .title }', detail: '${ .none }' }";
+  expect(await raised(told, { title: { toString: null } })).toMatchObject({
+    title: '{"toString":null}',
+    detail: '',
+  });
+});
+
 test('for goes through a collection, each turn on what the one before gave', async () => {
   const body = await run(
     `

@@ -56,7 +56,13 @@ function toValue(read: () => unknown): unknown {
   try {
     text = JSON.stringify(read()) ?? 'null';
   } catch (error) {
-    throw syntaxError(error instanceof Error ? error.message : 'cannot be read', undefined, error);
+    // Of what refers to itself the runtime would say how JSON sees it.
+    const isYamlError = error instanceof Error && !(error instanceof TypeError);
+    throw syntaxError(
+      isYamlError ? error.message : 'an alias stands in what it stands for',
+      undefined,
+      error,
+    );
   }
   return parseJson(Buffer.from(text), definitionLimits);
 }

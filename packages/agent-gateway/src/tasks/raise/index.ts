@@ -1,19 +1,18 @@
 import * as z from 'zod';
 import { defineTask } from '../../domain/task-type.ts';
 import type { Template } from '../../domain/workflow.ts';
+import { asText } from '../as-text.ts';
 import { checkShape } from '../check-shape.ts';
 
 const raiseSchema = z.strictObject({
   error: z.strictObject({
     type: z.string().min(1),
-    status: z.union([z.int(), z.string()]),
+    status: z.int(),
     title: z.string().optional(),
     detail: z.string().optional(),
     instance: z.string().optional(),
   }),
 });
-
-const text = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value ?? ''));
 
 /** `raise`: fails with the error that the definition describes. */
 export const raiseTask = defineTask<{ readonly error: Template }, { readonly error: unknown }>({
@@ -30,11 +29,11 @@ export const raiseTask = defineTask<{ readonly error: Template }, { readonly err
     return {
       type: 'fail',
       error: {
-        type: text(type),
-        status: Number(status) || 500,
-        title: text(title),
-        detail: text(detail),
-        instance: instance === undefined ? node.path : text(instance),
+        type: asText(type),
+        status: typeof status === 'number' ? status : 500,
+        title: asText(title),
+        detail: asText(detail),
+        instance: instance === undefined ? node.path : asText(instance),
         reason: 'raised',
       },
     };
