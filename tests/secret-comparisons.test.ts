@@ -22,11 +22,15 @@ const secretWords = new Set([
 
 /** Comparisons of things that are no secret: whoever sends one side knows or may know the other. */
 const allowed: Readonly<Record<string, string>> = {
+  'agent-gateway/src/dsl/definitions.ts: digestOf(document) !== hash':
+    'digest of a definition, without a key',
   'agent-gateway/src/journal/record-rows.ts: digestOf(body) !== hash': 'digest of what is stored beside it',
   'agent-gateway/src/pipeline/decide-approval.ts: verdict.digest !== approval.digest':
     'digest of what is shown to whoever approves',
   'agent-gateway/src/pipeline/import-run.ts: digestOfExport(bundle) !== bundle.digest':
     'digest of an export, without a key: it tells damage, not forgery',
+  'agent-gateway/src/pipeline/import-run.ts: result.run.requestDigest !== bundle.digest':
+    'digest of an export, without a key',
   'agent-gateway/src/pipeline/submit-run.ts: result.run.requestDigest !== digest':
     'digest of a request, without a key',
   'mcp-gateway/src/pipeline/reverse-requests.ts: waiting.progressToken !== token':
