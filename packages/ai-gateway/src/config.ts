@@ -104,7 +104,7 @@ const attempts = z
     max_retry_after_ms: milliseconds(60_000).describe(
       'Longest `Retry-After` that is believed and passed on.',
     ),
-    headers_timeout_ms: milliseconds(120_000).describe(
+    headers_timeout_ms: milliseconds(600_000).describe(
       'Time from the end of the request to the head of the answer. A whole answer of a slow model needs minutes.',
     ),
     first_token_timeout_ms: milliseconds(600_000).describe(
@@ -226,6 +226,7 @@ const realtime = z
       .describe(
         'The model, by its name in `models`, at which sessions with `intent=transcription` are opened that name none in their address.',
       ),
+    handshake_timeout_ms: milliseconds(30_000).describe('Time for a provider to accept a session.'),
     max_session_ms: milliseconds(3_600_000, 86_400_000).describe('How long a session may last.'),
     idle_timeout_ms: milliseconds(300_000).describe(
       'How long a session may go on in which neither side says anything or answers a ping.',

@@ -63,12 +63,12 @@ export function takeOver(section: AiGatewaySection, deps: GatewayDeps): InForce 
   };
 }
 
-function realtimeLimits({ realtime, attempts, client_stall_ms }: AiGatewaySection): RealtimeLimits {
+function realtimeLimits({ realtime, client_stall_ms }: AiGatewaySection): RealtimeLimits {
   return {
     maxMessageBytes: realtime.max_message_bytes,
     maxSessionMs: realtime.max_session_ms,
     idleTimeoutMs: realtime.idle_timeout_ms,
-    handshakeTimeoutMs: attempts.headers_timeout_ms,
+    handshakeTimeoutMs: realtime.handshake_timeout_ms,
     clientStallMs: client_stall_ms,
   };
 }

@@ -2,6 +2,7 @@ import { ConfigError } from '@strata/shared/config/problem.ts';
 import { limitUnits } from '@strata/shared/limits/limit.ts';
 import { usageGroups } from '@strata/shared/money/usage-groups.ts';
 import { Command, Option } from 'commander';
+import manifest from '../package.json' with { type: 'json' };
 import { exportAudit, parseMoment, verifyAudit } from './audit/command.ts';
 import { changeBudget, createBudget, deleteBudget, showBudgets } from './budgets/command.ts';
 import { createKey, deleteKey, disableKey, listKeys, parseGraceMinutes, rotateKey } from './keys/command.ts';
@@ -21,6 +22,7 @@ import {
 
 const program = new Command('strata')
   .description('Three gateways for AI systems: models, tools, agents.')
+  .version(manifest.version)
   .enablePositionalOptions();
 
 program
