@@ -256,6 +256,6 @@ test('test files and test tools stay out of the images', () => {
     name => `packages/shared/src/testing/${name}`,
   );
   expect(testing.every(isIgnored)).toBe(true);
-  expect(isIgnored('packages/shared/src/json.test.ts')).toBe(true);
-  expect(isIgnored('packages/shared/src/json.ts')).toBe(false);
+  expect(isIgnored('packages/shared/src/json/parse-json.test.ts')).toBe(true);
+  expect(isIgnored('packages/shared/src/json/parse-json.ts')).toBe(false);
 });

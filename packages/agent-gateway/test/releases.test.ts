@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { canonicalJson, digestOf } from '@strata/shared/canonical-json.ts';
+import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decideAll } from '../src/domain/decide.ts';

@@ -8,8 +8,8 @@ import type { Capabilities } from './domain/capabilities.ts';
 import type { ModelProvider } from './domain/provider.ts';
 import type { Route, RouteTable } from './domain/route.ts';
 import type { RealtimeLimits } from './http/realtime-endpoint.ts';
-import type { AttemptPolicy } from './pipeline/attempts.ts';
 import type { UpstreamLimits } from './pipeline/call-upstream.ts';
+import type { AttemptPolicy } from './pipeline/try-places.ts';
 import { createProvider } from './providers/registry.ts';
 
 /** Everything that follows from one configuration, made once when it comes into force. */

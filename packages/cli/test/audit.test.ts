@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { writeCheckpoint } from '@strata/shared/audit/checkpoints.ts';
-import { canonicalJson } from '@strata/shared/canonical-json.ts';
+import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AuditSchema } from '@strata/shared/audit/audit-schema.ts';
-import { canonicalJson } from '@strata/shared/canonical-json.ts';
+import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
 import type { IdentitySchema } from '@strata/shared/identity/identity-schema.ts';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
 import { startPostgres } from '@strata/shared/testing/postgres-server.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AuditSchema } from '@strata/shared/audit/audit-schema.ts';
 import type { ChainFinding } from '@strata/shared/audit/chain-check.ts';
-import { digestOf } from '@strata/shared/canonical-json.ts';
+import { digestOf } from '@strata/shared/json/canonical-json.ts';
 import { startPostgres } from '@strata/shared/testing/postgres-server.ts';
 import { isMissing } from '@strata/shared/testing/private-server.ts';
 import { sized } from '@strata/shared/testing/size.ts';

@@ -2,7 +2,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse, Origin } from '@strata/shared/http/dialer.ts';
 import { SseReader } from '@strata/shared/http/sse.ts';
 import { envelopeHeader } from '@strata/shared/identity/envelope.ts';
-import { parseJson } from '@strata/shared/json.ts';
+import { parseJson } from '@strata/shared/json/parse-json.ts';
 import * as z from 'zod';
 import { isBudgetReason, kindOfStatus, readBounded, retryAfterMsOf } from '../domain/upstream-refusal.ts';
 

@@ -2,7 +2,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse, Origin } from '@strata/shared/http/dialer.ts';
 import { envelopeHeader } from '@strata/shared/identity/envelope.ts';
 import { noScopes } from '@strata/shared/identity/scopes.ts';
-import { parseJson } from '@strata/shared/json.ts';
+import { parseJson } from '@strata/shared/json/parse-json.ts';
 import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
 import * as z from 'zod';
 import type { CallContext, CallResult, Effect } from '../domain/effect.ts';

@@ -1,5 +1,5 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { parseJson } from '@strata/shared/json.ts';
+import { parseJson } from '@strata/shared/json/parse-json.ts';
 import type * as z from 'zod';
 
 /**

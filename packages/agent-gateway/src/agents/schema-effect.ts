@@ -1,4 +1,4 @@
-import { parseJson } from '@strata/shared/json.ts';
+import { parseJson } from '@strata/shared/json/parse-json.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { OutputCheck, OutputVerdict } from './structured-output.ts';

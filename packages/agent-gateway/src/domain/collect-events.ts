@@ -1,4 +1,4 @@
-import { canonicalJson } from '@strata/shared/canonical-json.ts';
+import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
 import type { CloudEvent } from './run-events.ts';
 
 /** An event that came for a schedule which begins with several. */

@@ -1,4 +1,4 @@
-import { canonicalJson, digestOf } from '@strata/shared/canonical-json.ts';
+import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import * as z from 'zod';
 import type { RunEvent } from './run-events.ts';
 

@@ -1,4 +1,4 @@
-import { canonicalJson } from '@strata/shared/canonical-json.ts';
+import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { ThreadPool } from '@strata/shared/threads/thread-pool.ts';

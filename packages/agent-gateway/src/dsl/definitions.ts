@@ -1,4 +1,4 @@
-import { canonicalJson, digestOf } from '@strata/shared/canonical-json.ts';
+import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
 import type { Expressions } from '../domain/expressions.ts';

@@ -1,5 +1,5 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { defaultJsonLimits, type JsonLimits, parseJson } from '@strata/shared/json.ts';
+import { defaultJsonLimits, type JsonLimits, parseJson } from '@strata/shared/json/parse-json.ts';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 
 /** A document as it was written: its value, and where in the text each part stands. */

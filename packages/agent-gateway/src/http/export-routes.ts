@@ -1,4 +1,4 @@
-import { defaultJsonLimits, parseJson } from '@strata/shared/json.ts';
+import { defaultJsonLimits, parseJson } from '@strata/shared/json/parse-json.ts';
 import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
 import { runExportSchema } from '../domain/run-export.ts';

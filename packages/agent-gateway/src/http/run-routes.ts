@@ -1,4 +1,4 @@
-import type { JsonValue } from '@strata/shared/canonical-json.ts';
+import type { JsonValue } from '@strata/shared/json/canonical-json.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { digestOf } from '@strata/shared/canonical-json.ts';
+import { digestOf } from '@strata/shared/json/canonical-json.ts';
 import { corruptJournal } from '../domain/journal-errors.ts';
 import type { JournalRecord, RunEvent } from '../domain/run-events.ts';
 import type { Row } from './rows.ts';

@@ -1,5 +1,5 @@
 import type { SpanContext } from '@opentelemetry/api';
-import { canonicalJson } from '@strata/shared/canonical-json.ts';
+import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';

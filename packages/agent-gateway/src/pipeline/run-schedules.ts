@@ -1,4 +1,4 @@
-import { canonicalJson, digestOf } from '@strata/shared/canonical-json.ts';
+import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import type { Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { newTraceContext } from '@strata/shared/http/trace-context.ts';

@@ -1,47 +1,21 @@
-import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { afterFailure, afterThrottling, backoffMs } from '@strata/shared/resilience/backoff.ts';
-import type { HedgeBudget } from '@strata/shared/resilience/hedge-budget.ts';
-import type { RetryBudget } from '@strata/shared/resilience/retry-budget.ts';
-import type { RetryQuota } from '@strata/shared/resilience/retry-quota.ts';
-import { Stopper } from '@strata/shared/resilience/stop-signal.ts';
-import {
-  type Answer,
-  type Attempt,
-  type Brought,
-  type Call,
-  discard,
-  maySafelyRepeat,
-} from '../domain/call.ts';
+import type { Answer, Brought, Call } from '../domain/call.ts';
 import { AttemptFailure, failureTable } from '../domain/failure.ts';
-import type { Credential, ModelProvider } from '../domain/provider.ts';
 import { orderTargets, type Target } from '../domain/route.ts';
-import { hedge, type Started } from './hedge.ts';
+import { type Place, placesOf, type Turns } from './places.ts';
+import {
+  type AttemptPolicy,
+  type AttemptsDeps,
+  type Failed,
+  type Progress,
+  quotaKey,
+  takeQuota,
+  tryPlaces,
+} from './try-places.ts';
 
-export interface AttemptPolicy {
-  /** Over all targets of a call. */
-  readonly maxAttempts: number;
-  /** How often the list of targets is gone through. */
-  readonly maxRounds: number;
-  /** A longer wait than this is the client's to make. */
-  readonly maxWaitMs: number;
-}
-
-export interface AttemptsDeps<Result extends Brought> {
-  readonly clock: Clock;
-  /** Read once a call. */
-  policy(): AttemptPolicy;
-  /** One attempt with all its stages. @throws AttemptFailure */
-  perform(attempt: Attempt): Promise<Result>;
-  /** Shared by all calls: bounds the retries under way. */
-  readonly budget: RetryBudget;
-  /** Bounds them over time, for each tenant at each provider: what keeps failing is asked little more than clients ask (F36). */
-  readonly quota: RetryQuota;
-  /** Bounds what is asked of two places at once. */
-  readonly hedges: HedgeBudget;
-  /** From 0 up to 1, for jitter. */
-  random(): number;
-}
+/** An upstream's own refusal, which the client gets in place of an answer. */
+type Refusal = Extract<Answer, { type: 'refusal' }>;
 
 /**
  * The only loop of the gateway (AI-1): it ends with the first answer, and an answer exists only once its first meaningful
@@ -67,9 +41,6 @@ export function createAttempts<Result extends Brought>(
     }
   };
 }
-
-/** An upstream's own refusal, which the client gets in place of an answer. */
-type Refusal = Extract<Answer, { type: 'refusal' }>;
 
 async function goRounds<Result extends Brought>(
   deps: AttemptsDeps<Result>,
@@ -103,45 +74,6 @@ async function goRounds<Result extends Brought>(
 /** The first round is no retry: there is nothing to give back. */
 const firstRound = () => {};
 
-/** A target with one of its credentials. */
-interface Place {
-  readonly target: Target;
-  readonly credential: Credential;
-}
-
-/** Whose turn it is in each provider's pool of credentials. */
-type Turns = WeakMap<ModelProvider, number>;
-
-/** Each request begins with the next credential of a pool; the others stand in for it. */
-function placesOf(targets: readonly Target[], turns: Turns): Place[] {
-  const [first] = targets;
-  if (targets.length === 1 && first?.provider.credentials.length === 1)
-    return [{ target: first, credential: first.provider.credentials[0] }];
-  return targets.flatMap(target => {
-    const { credentials } = target.provider;
-    const turn = turns.get(target.provider) ?? 0;
-    turns.set(target.provider, (turn + 1) % credentials.length);
-    return [...credentials.slice(turn), ...credentials.slice(0, turn)].map(credential => ({
-      target,
-      credential,
-    }));
-  });
-}
-
-/** What the rounds so far have left. */
-interface Progress {
-  places: readonly Place[];
-  last: Failed | undefined;
-  number: number;
-  /** What the last retry took from the quota; it comes back when the retry succeeds. */
-  paid: { readonly key: string; readonly cost: number } | undefined;
-}
-
-interface Failed {
-  readonly attempt: Attempt;
-  readonly failure: AttemptFailure;
-}
-
 /** Tries the places in order. Undefined when none answered; then `state` says who may be asked again. */
 async function goRound<Result extends Brought>(
   deps: AttemptsDeps<Result>,
@@ -169,122 +101,6 @@ async function goRound<Result extends Brought>(
   return undefined;
 }
 
-interface Tried<Result extends Brought> {
-  readonly place: Place;
-  readonly attempt: Attempt;
-  readonly result: Result | AttemptFailure;
-}
-
-interface Trying {
-  readonly call: Call;
-  readonly state: Progress;
-  readonly place: Place;
-  /** The places after it. One that is tried is taken out. */
-  readonly waiting: Place[];
-}
-
-/** What came of the place, and of the one after it when the route would not wait any longer. */
-async function tryPlaces<Result extends Brought>(
-  deps: AttemptsDeps<Result>,
-  policy: AttemptPolicy,
-  { call, state, place, waiting }: Trying,
-): Promise<readonly Tried<Result>[]> {
-  const { hedge: when, alias } = call.route;
-  if (when === undefined || waiting.length === 0 || !maySafelyRepeat(call))
-    return [await tryPlace(deps, policy, { call, state, place })];
-  deps.hedges.asked(alias, when.maxShare);
-  return hedge({
-    clock: deps.clock,
-    afterMs: when.afterMs,
-    first: start(deps, policy, { call, state, place }),
-    startSecond() {
-      if (state.number >= policy.maxAttempts || call.signal.aborted || !deps.hedges.tryHedge(alias)) return;
-      const [next] = waiting.splice(0, 1);
-      if (next === undefined) return;
-      call.replyHeaders['x-strata-hedged'] = 'true';
-      const upstreamMs = call.upstreamMs + when.afterMs; // the first had its time, which is none of the gateway's
-      return start(deps, policy, { call: { ...call, upstreamMs }, state, place: next });
-    },
-    isAnswer: ({ result }) => !(result instanceof AttemptFailure),
-    discard: ({ result }) => {
-      if (!(result instanceof AttemptFailure)) discard(result);
-    },
-  });
-}
-
-/** An attempt that can be called off while its call goes on. */
-function start<Result extends Brought>(
-  deps: AttemptsDeps<Result>,
-  policy: AttemptPolicy,
-  { call, ...at }: Omit<Trying, 'waiting'>,
-): Started<Tried<Result>> {
-  const signal = new Stopper();
-  const onEnd = () => signal.stop(call.signal.reason);
-  call.signal.addEventListener('abort', onEnd);
-  const own: Call = { ...call, signal };
-  const done = tryPlace(deps, policy, { call: own, ...at }).then(tried => {
-    call.upstreamMs = Math.max(call.upstreamMs, own.upstreamMs);
-    if (tried.result instanceof AttemptFailure || tried.result.type === 'whole')
-      call.signal.removeEventListener('abort', onEnd);
-    return tried;
-  });
-  return {
-    done,
-    callOff() {
-      call.signal.removeEventListener('abort', onEnd);
-      signal.stop(new GatewayError('cancelled', 'Another attempt answered first.', { reason: 'hedge_lost' }));
-    },
-  };
-}
-
-async function tryPlace<Result extends Brought>(
-  deps: AttemptsDeps<Result>,
-  policy: AttemptPolicy,
-  { call, state, place }: Omit<Trying, 'waiting'>,
-): Promise<Tried<Result>> {
-  let attempt = openAttempt(call, place, ++state.number);
-  let result = await tryOnce(deps, attempt);
-  if (
-    isRepeatable(result) &&
-    state.number < policy.maxAttempts &&
-    takeQuota(deps, state, attempt, 'failure')
-  ) {
-    attempt = openAttempt(call, place, ++state.number);
-    result = await tryOnce(deps, attempt);
-  }
-  return { place, attempt, result };
-}
-
-function isRepeatable(result: Brought | AttemptFailure): boolean {
-  return result instanceof AttemptFailure && failureTable[result.class].repeatAtOnce;
-}
-
-function openAttempt(call: Call, { target, credential }: Place, number: number): Attempt {
-  const id = `${call.requestId}.${number}`;
-  return { call, target, credential, number, id, trace: call.trace, losses: [] };
-}
-
-async function tryOnce<Result extends Brought>(
-  deps: AttemptsDeps<Result>,
-  attempt: Attempt,
-): Promise<Result | AttemptFailure> {
-  const { call, target } = attempt;
-  try {
-    return await deps.perform(attempt);
-  } catch (error) {
-    const failure = AttemptFailure.from(error);
-    call.failures.push({
-      provider: target.provider.name,
-      model: target.model,
-      status: failure.status,
-      failure: failure.class,
-      reason: failure.error.reason,
-    });
-    if (call.signal.aborted) throw GatewayError.from(call.signal.reason);
-    return failure;
-  }
-}
-
 /** Waits for the next round. Undefined when waiting is not worth it or not granted: then the failure is the answer. */
 async function mayGoOn(
   deps: Pick<AttemptsDeps<Brought>, 'budget' | 'quota' | 'clock' | 'random'>,
@@ -310,23 +126,6 @@ async function mayGoOn(
     retried();
     throw GatewayError.from(call.signal.reason); // the only way a sleep fails
   }
-}
-
-function quotaKey({ call, target }: Attempt): string {
-  return `${call.caller.tenant} ${target.provider.name}`;
-}
-
-function takeQuota(
-  { quota }: Pick<AttemptsDeps<Brought>, 'quota'>,
-  state: Progress,
-  attempt: Attempt,
-  after: 'failure' | 'throttle',
-): boolean {
-  const key = quotaKey(attempt);
-  const cost = quota.tryRetry(key, after);
-  if (cost === undefined) return false;
-  state.paid = { key, cost };
-  return true;
 }
 
 /** A target that was not even asked says less than one that answered. */

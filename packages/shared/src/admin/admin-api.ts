@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Transaction } from 'kysely';
-import { canonicalJson, digestOf } from '../canonical-json.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { problemErrors } from '../errors/problem.ts';
+import { canonicalJson, digestOf } from '../json/canonical-json.ts';
 import type { SharedSchema } from '../stores/shared-schema.ts';
 import type { AdminDeps } from './admin-deps.ts';
 import { type AdminRequest, readRequest } from './admin-request.ts';

@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
-import { canonicalJson, digestOf } from '../canonical-json.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { TreeStore } from '../identity/tree-store.ts';
-import { parseJson } from '../json.ts';
+import { canonicalJson, digestOf } from '../json/canonical-json.ts';
+import { parseJson } from '../json/parse-json.ts';
 import type { AdminRoute } from './admin-route.ts';
 import { absent, rolesOf } from './route-access.ts';
 

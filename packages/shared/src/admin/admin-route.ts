@@ -2,7 +2,7 @@ import type * as z from 'zod';
 import type { AuditEvent } from '../audit/audit-record.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { Role } from '../identity/tree.ts';
-import type { JsonLimits } from '../json.ts';
+import type { JsonLimits } from '../json/parse-json.ts';
 
 /** What a change concerns, for its audit entry. */
 export interface ChangedTarget {

@@ -1,8 +1,8 @@
 import type { Kysely, Transaction } from 'kysely';
-import { digestOf } from '../canonical-json.ts';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { randomText } from '../ids.ts';
+import { digestOf } from '../json/canonical-json.ts';
 import type { Sealer } from '../sealer.ts';
 import type { AdminSchema } from './admin-schema.ts';
 

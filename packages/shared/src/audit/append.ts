@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Transaction } from 'kysely';
-import { canonicalJson, type JsonValue } from '../canonical-json.ts';
+import { canonicalJson, type JsonValue } from '../json/canonical-json.ts';
 import { RowInsert } from '../stores/row-insert.ts';
 import type { AuditKeys } from './audit-keys.ts';
 import { type DatedEvent, filterColumns, genesisHash, recordOf } from './audit-record.ts';

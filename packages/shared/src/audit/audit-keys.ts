@@ -1,5 +1,5 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
-import { canonicalJson, type JsonValue } from '../canonical-json.ts';
+import { canonicalJson, type JsonValue } from '../json/canonical-json.ts';
 import type { Secret } from '../secret.ts';
 
 /** What only the installation can compute: whoever can write the tables, and nothing else, can forge none of it. */

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import type { JsonValue } from '../canonical-json.ts';
+import type { JsonValue } from '../json/canonical-json.ts';
 import { columnText } from '../stores/column-text.ts';
 import type { AuditCategory, AuditOutcome, AuditRecord } from './audit-record.ts';
 import type { AuditSchema } from './audit-schema.ts';

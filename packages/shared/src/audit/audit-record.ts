@@ -1,4 +1,4 @@
-import { canonicalJson, digestOf, type JsonValue } from '../canonical-json.ts';
+import { canonicalJson, digestOf, type JsonValue } from '../json/canonical-json.ts';
 import { columnText } from '../stores/column-text.ts';
 import type { AuditSchema } from './audit-schema.ts';
 

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { canonicalJson, type JsonValue } from '../canonical-json.ts';
+import { canonicalJson, type JsonValue } from '../json/canonical-json.ts';
 import { sealedEnd } from './append.ts';
 import type { AuditKeys } from './audit-keys.ts';
 import { type AuditRecord, filterColumns, genesisHash } from './audit-record.ts';

@@ -1,9 +1,9 @@
 import { CompactSign, compactVerify, decodeProtectedHeader } from 'jose';
 import type { Kysely } from 'kysely';
 import * as z from 'zod';
-import { canonicalJson } from '../canonical-json.ts';
 import type { Clock } from '../clock.ts';
 import type { EnvelopeKeys } from '../identity/envelope-keys.ts';
+import { canonicalJson } from '../json/canonical-json.ts';
 import type { ChainEnd } from './append.ts';
 import type { AuditSchema } from './audit-schema.ts';
 

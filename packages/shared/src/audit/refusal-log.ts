@@ -1,9 +1,9 @@
-import { canonicalJson } from '../canonical-json.ts';
 import type { Clock, Scheduled } from '../clock.ts';
 import type { GatewayError } from '../errors/gateway-error.ts';
 import type { RefusedRequest } from '../http/render-refusal.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { Denial } from '../identity/policy-guard.ts';
+import { canonicalJson } from '../json/canonical-json.ts';
 import type { AuditLog } from './audit-log.ts';
 import { type AuditEvent, installationTenant } from './audit-record.ts';
 

@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { canonicalJson, type JsonValue } from '../canonical-json.ts';
 import type { EnvelopeKeys } from '../identity/envelope-keys.ts';
+import { canonicalJson, type JsonValue } from '../json/canonical-json.ts';
 import { sealedEnd } from './append.ts';
 import type { AuditKeys } from './audit-keys.ts';
 import {

@@ -9,7 +9,7 @@ import { problemErrors } from '../errors/problem.ts';
 import type { Authenticate, Caller } from '../identity/caller.ts';
 import { LiveCalls } from '../identity/live-calls.ts';
 import { allScopes } from '../identity/scopes.ts';
-import { parseJson } from '../json.ts';
+import { parseJson } from '../json/parse-json.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
 import { telemetrySection } from '../telemetry/telemetry-section.ts';
 import { createManualClock } from '../testing/manual-clock.ts';

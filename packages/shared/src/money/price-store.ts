@@ -1,9 +1,9 @@
 import type { Transaction } from 'kysely';
-import { canonicalJson } from '../canonical-json.ts';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { noteChange } from '../identity/identity-changes.ts';
 import type { IdentitySchema } from '../identity/identity-schema.ts';
+import { canonicalJson } from '../json/canonical-json.ts';
 import type { SqlStore } from '../stores/sql.ts';
 import { type WrittenPrices, writtenPrices } from './price-catalog.ts';
 import type { PriceTables } from './price-schema.ts';

@@ -1,7 +1,7 @@
 import { upgrade } from '@scalar/openapi-upgrader';
 import { parseDocument } from 'yaml';
 import * as z from 'zod';
-import { parseJson } from '../json.ts';
+import { parseJson } from '../json/parse-json.ts';
 import { inlineReferences, invalid } from './inline-references.ts';
 
 /** What an OpenAPI document offers: 3.1, 3.0, or Swagger 2.0, read as 3.1. */

@@ -1,6 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { parseJson } from '@strata/shared/json.ts';
+import { parseJson } from '@strata/shared/json/parse-json.ts';
 import * as oauth from 'oauth4webapi';
 import * as z from 'zod';
 

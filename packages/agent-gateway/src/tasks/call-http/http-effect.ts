@@ -2,7 +2,7 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse, Origin, PhaseTimeouts } from '@strata/shared/http/dialer.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
-import { parseJson } from '@strata/shared/json.ts';
+import { parseJson } from '@strata/shared/json/parse-json.ts';
 import type { CallContext, Effect } from '../../domain/effect.ts';
 import { kindOfStatus, readBounded, retryAfterMsOf } from '../../domain/upstream-refusal.ts';
 import { asText } from '../as-text.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { GatewayError } from './errors/gateway-error.ts';
-import { defaultJsonLimits, parseJson } from './json.ts';
+import { GatewayError } from '../errors/gateway-error.ts';
+import { defaultJsonLimits, parseJson } from './parse-json.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const reasonOf = (text: string | Uint8Array) => {
