@@ -15,6 +15,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   domain: ['domain'],
   policies: ['policies', 'domain'],
   // ai-gateway
+  sections: ['sections', 'domain'],
   protocols: ['protocols', 'domain'],
   providers: ['providers', 'protocols', 'domain'],
   // mcp-gateway

@@ -1,10 +1,10 @@
 import { listenSchema } from '@strata/shared/config/listen.ts';
+import { milliseconds } from '@strata/shared/config/milliseconds.ts';
 import { secretString } from '@strata/shared/config/secret-string.ts';
 import { parseUsd } from '@strata/shared/money/nano-usd.ts';
 import * as z from 'zod';
 
 const mebibyte = 1024 * 1024;
-const milliseconds = (value: number) => z.int().min(1).default(value);
 const count = (value: number, max = 1_000_000) => z.int().min(1).max(max).default(value);
 const neighbour = (url: string) => z.url({ protocol: /^https?$/ }).default(url);
 

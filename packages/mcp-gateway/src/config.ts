@@ -1,11 +1,10 @@
 import { listenSchema } from '@strata/shared/config/listen.ts';
+import { milliseconds } from '@strata/shared/config/milliseconds.ts';
 import { secretString } from '@strata/shared/config/secret-string.ts';
 import * as z from 'zod';
 import { findLookalikes, serverNamePattern } from './domain/names.ts';
 import { serverSchema } from './upstreams/registry.ts';
 
-const milliseconds = (value: number, limits: { min: number; max: number }) =>
-  z.int().min(limits.min).max(limits.max).default(value);
 const count = (value: number, max: number) => z.int().min(1).max(max).default(value);
 
 const day = 86_400_000;

@@ -1,6 +1,6 @@
-import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
 import { ThreadPool } from '@strata/shared/threads/thread-pool.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
 import type { SchemaAnswer, SchemaJob } from './schema-job.ts';

@@ -1,5 +1,5 @@
-import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import type { DataSchemas } from '../domain/data-schemas.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import { corruptJournal } from '../domain/journal-errors.ts';

@@ -1,5 +1,5 @@
-import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import type { RunSummary } from '../domain/journal.ts';

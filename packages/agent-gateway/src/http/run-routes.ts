@@ -1,5 +1,5 @@
-import type { JsonValue } from '@strata/shared/json/canonical-json.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { JsonValue } from '@strata/shared/json/canonical-json.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import type { RunSummary } from '../domain/journal.ts';

@@ -1,9 +1,9 @@
 import type { SpanContext } from '@opentelemetry/api';
-import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { newId } from '@strata/shared/ids.ts';
+import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
 import type { NewRecord, NewRun, Told } from '../domain/append.ts';
 import { requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
 import { outcomeOf } from '../domain/child-outcome.ts';

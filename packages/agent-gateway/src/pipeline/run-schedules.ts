@@ -1,8 +1,8 @@
-import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import type { Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { newTraceContext } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
+import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { firstGroup, type WaitingEvent, withEvent, withoutGroup } from '../domain/collect-events.ts';
 import type { Expressions } from '../domain/expressions.ts';

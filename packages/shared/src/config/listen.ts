@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { milliseconds } from './milliseconds.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -9,7 +10,6 @@ export function listenSchema(defaults: {
   readonly maxConnections?: number;
   readonly maxRequestsInFlight?: number;
 }) {
-  const milliseconds = (value: number) => z.number().int().min(1).default(value);
   return z
     .strictObject({
       host: z

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
+import { milliseconds } from '../config/milliseconds.ts';
 
-const milliseconds = (value: number) => z.number().int().min(1).default(value);
 const count = (value: number) => z.number().int().min(1).default(value);
 
 const network = z

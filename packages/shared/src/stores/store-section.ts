@@ -1,7 +1,6 @@
 import * as z from 'zod';
+import { milliseconds } from '../config/milliseconds.ts';
 import { secretString } from '../config/secret-string.ts';
-
-const milliseconds = (value: number) => z.number().int().min(1).default(value);
 
 /** Where durable records live. */
 export const storeSection = z

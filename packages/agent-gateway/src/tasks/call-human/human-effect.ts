@@ -1,5 +1,5 @@
-import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import type { Clock } from '@strata/shared/clock.ts';
+import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import type { ApprovalQuestion, ApprovalStatus, Approvals } from '../../domain/approval.ts';
 import type { Effect } from '../../domain/effect.ts';
 
