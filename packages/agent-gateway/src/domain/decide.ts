@@ -10,7 +10,7 @@ import { runError } from './run-error.ts';
 import type { RunEvent } from './run-events.ts';
 import { type Branch, isBranch, type OpenTask, type RunState, terminalStatuses } from './run-state.ts';
 import { seededJitter } from './seeded-jitter.ts';
-import type { Move, PlannedBranch, PlannedChild, TaskTypes } from './task-type.ts';
+import type { AwaitedEvents, Move, PlannedBranch, PlannedChild, TaskType, TaskTypes } from './task-type.ts';
 import { nextOf, type TaskNode, type Workflow } from './workflow.ts';
 
 export interface DecideOptions {
@@ -75,21 +75,48 @@ function decideList(state: RunState, list: Branch, { workflow }: DecideOptions):
 
 function decideTask(state: RunState, task: OpenTask, options: DecideOptions): Command {
   if (task.deadlineAtMs !== undefined && options.nowMs >= task.deadlineAtMs)
-    return fail(task, timeoutOf(task.path, 'The task took longer than its timeout.'));
+    return decideLate(state, task, options);
   const undo = decideUndo(state, task);
   if (undo !== undefined) return undo;
   const node = nodeOf(options.workflow, task.path);
-  const type = options.types.get(node.type);
-  if (type === undefined) throw notUnderstood(`No task type '${node.type}'`);
+  const type = typeOf(options.types, node);
   const fee = planFee(node.agent, task);
-  if (fee !== undefined) return followMove(state, { task, node, move: fee, nowMs: options.nowMs });
-  const move = type.plan({
+  const move = fee ?? planMove(state, task, { node, type, nowMs: options.nowMs });
+  return followMove(state, { task, node, move, nowMs: options.nowMs });
+}
+
+/**
+ * The time of the task is over. An event that the journal has by now still counts, however late the worker looks: it came before
+ * anybody knew that nobody would wait for it any more.
+ */
+function decideLate(state: RunState, task: OpenTask, { workflow, types, nowMs }: DecideOptions): Command {
+  const late = fail(task, timeoutOf(task.path, 'The task took longer than its timeout.'));
+  if (task.branches.opened > 0) return late;
+  const node = nodeOf(workflow, task.path);
+  const move = planMove(state, task, { node, type: typeOf(types, node), nowMs });
+  if (move.type === 'events') return takeEvent(state, task, move.awaited) ?? late;
+  const hasHeard = move.type === 'complete' && task.events.length > 0;
+  return hasHeard ? followMove(state, { task, node, move, nowMs }) : late;
+}
+
+function typeOf(types: TaskTypes, node: TaskNode): TaskType {
+  const type = types.get(node.type);
+  if (type === undefined) throw notUnderstood(`No task type '${node.type}'`);
+  return type;
+}
+
+function planMove(
+  state: RunState,
+  task: OpenTask,
+  { node, type, nowMs }: { readonly node: TaskNode; readonly type: TaskType; readonly nowMs: number },
+): Move {
+  return type.plan({
     node,
     options: node.options,
     arguments: task.arguments,
     input: task.input,
     startedAtMs: task.startedAtMs,
-    nowMs: options.nowMs,
+    nowMs,
     calls: task.calls,
     branches: task.branches,
     events: task.events,
@@ -97,7 +124,6 @@ function decideTask(state: RunState, task: OpenTask, options: DecideOptions): Co
     child: task.child,
     jitter: number => seededJitter(`${state.traceparent}${task.path}#${task.visit}:${number}`),
   });
-  return followMove(state, { task, node, move, nowMs: options.nowMs });
 }
 
 /** Before a failure is answered, by a `try` or by the end of the run, what had been completed is undone, the newest first. */
@@ -184,7 +210,7 @@ function decideSpawn(state: RunState, task: OpenTask, child: PlannedChild): Comm
 }
 
 function decideEvents(state: RunState, task: OpenTask, move: Extract<Move, { type: 'events' }>): Command {
-  const { path, visit } = task;
+  const { path } = task;
   const types = (move.awaited.types ?? []).filter(type => !state.subscribed.has(type));
   if (types.length > 0) {
     const { maxMessages = never } = state.limits;
@@ -192,13 +218,21 @@ function decideEvents(state: RunState, task: OpenTask, move: Extract<Move, { typ
       return pause(limitReached(path, `The run would listen to more than ${maxMessages} types of events.`));
     return record({ type: 'events-subscribed', types });
   }
-  for (const event of state.mailbox.values()) {
-    if (event.receipt <= task.seenReceipt || !move.awaited.accepts(event)) continue;
-    if (move.awaited.when !== undefined) return { type: 'match', task, event, awaited: move.awaited };
-    return record({ type: 'event-taken', path, visit, receipt: event.receipt });
-  }
+  const taken = takeEvent(state, task, move.awaited);
+  if (taken !== undefined) return taken;
   const untilMs = Math.min(move.untilMs ?? never, task.deadlineAtMs ?? never);
   return { type: 'wait', untilMs, isListening: true };
+}
+
+/** The first of the mailbox that the task has not looked at and may want. */
+function takeEvent(state: RunState, task: OpenTask, awaited: AwaitedEvents): Command | undefined {
+  const { path, visit } = task;
+  for (const event of state.mailbox.values()) {
+    if (event.receipt <= task.seenReceipt || !awaited.accepts(event)) continue;
+    if (awaited.when !== undefined) return { type: 'match', task, event, awaited };
+    return record({ type: 'event-taken', path, visit, receipt: event.receipt });
+  }
+  return undefined;
 }
 
 function nodeOf(workflow: Workflow, path: string): TaskNode {
