@@ -1,17 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
 import { sized } from '@strata/shared/testing/size.ts';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { NewRun } from '../src/domain/append.ts';
-import type { Journal } from '../src/domain/journal.ts';
 import type { Definition } from '../src/dsl/definitions.ts';
-import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
-import { createEngines, type Engines, runOf } from './support/engine.ts';
+import { stores, useBothStores } from './support/both-stores.ts';
+import { runOf } from './support/engine.ts';
 import { definitionOf } from './support/gateway.ts';
-import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
 
 /** One tenant has more due than a worker can take, another a little: who is served, counted in what is done and not in seconds. */
 
@@ -21,34 +16,20 @@ const places = 10;
 /** Turns are taken: for each of the few one of the flood, and what was under way or claimed when the few came. */
 const fairly = 2 * few + 4 * places;
 const hourMs = 3_600_000;
-const folder = mkdtempSync(join(tmpdir(), 'strata-fair-'));
-let engines: Engines;
-let postgres: TestPostgres;
+const engines = useBothStores();
 let asleep: Definition;
 let awake: Definition;
 
 const act = { act: { call: 'http', with: { method: 'get', endpoint: 'http://far.test/' } } };
 
 beforeAll(async () => {
-  engines = await createEngines();
-  postgres = await openTestPostgres();
   asleep = await engines.read(definitionOf([{ rest: { wait: { hours: 1 } } }, act]));
   awake = await engines.read(definitionOf([act]));
 });
-afterAll(async () => {
-  await engines.close();
-  await postgres.close();
-  rmSync(folder, { recursive: true });
-});
 
-const stores: Readonly<Record<string, () => Promise<Journal>>> = {
-  SQLite: () => openSqliteJournal(join(folder, `${crypto.randomUUID()}.sqlite`)),
-  PostgreSQL: () => postgres.openJournal(),
-};
-
-describe.each(Object.keys(stores))('%s', store => {
+describe.each(stores)('%s', store => {
   async function open(definition: Definition, onCall: (calls: number) => void = () => {}) {
-    const journal = await (stores[store] as () => Promise<Journal>)(); // one of its own keys
+    const journal = await engines.openJournal(store);
     const clock = createManualClock();
     const { hash } = definition.workflow;
     await journal.putDefinition({ hash, document: definition.document }, clock.now());

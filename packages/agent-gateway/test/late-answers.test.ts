@@ -1,36 +1,15 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { CallResult } from '../src/domain/effect.ts';
-import type { Journal } from '../src/domain/journal.ts';
 import { replay } from '../src/domain/replay.ts';
-import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
-import { createEngines, type Engines, runOf } from './support/engine.ts';
+import { stores, useBothStores } from './support/both-stores.ts';
+import { runOf } from './support/engine.ts';
 import { definitionOf } from './support/gateway.ts';
-import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
 import { until } from './support/until.ts';
 
 /** Answers of tools that come when the step that asked is over. */
 
-const folder = mkdtempSync(join(tmpdir(), 'strata-late-'));
-let engines: Engines;
-let postgres: TestPostgres;
-beforeAll(async () => {
-  engines = await createEngines();
-  postgres = await openTestPostgres();
-});
-afterAll(async () => {
-  await engines.close();
-  await postgres.close();
-  rmSync(folder, { recursive: true });
-});
-
-const stores: Readonly<Record<string, () => Promise<Journal>>> = {
-  SQLite: () => openSqliteJournal(join(folder, `${crypto.randomUUID()}.sqlite`)),
-  PostgreSQL: () => postgres.openJournal(),
-};
+const engines = useBothStores();
 
 const ask = {
   call: 'mcp',
@@ -49,10 +28,10 @@ const document = definitionOf([
   },
 ]);
 
-test.each(Object.keys(stores))(
+test.each(stores)(
   '[F85] %s: mcp-gateway answers after the timeout of the step, while the next attempt waits: the answer is that of nobody',
   async store => {
-    const journal = await (stores[store] as () => Promise<Journal>)(); // one of its own keys
+    const journal = await engines.openJournal(store);
     const clock = createManualClock();
     const definition = await engines.read(document);
     await journal.putDefinition(

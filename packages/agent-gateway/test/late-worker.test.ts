@@ -1,44 +1,23 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Journal } from '../src/domain/journal.ts';
-import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
-import { createEngines, type Engines, runOf } from './support/engine.ts';
+import { expect, test } from 'vitest';
+import { stores, useBothStores } from './support/both-stores.ts';
+import { runOf } from './support/engine.ts';
 import { definitionOf } from './support/gateway.ts';
-import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
 import { until } from './support/until.ts';
 
 /** Signals that came in time, looked at by a worker that comes after the time is over. */
 
 const minuteMs = 60_000;
-const folder = mkdtempSync(join(tmpdir(), 'strata-late-worker-'));
-let engines: Engines;
-let postgres: TestPostgres;
-beforeAll(async () => {
-  engines = await createEngines();
-  postgres = await openTestPostgres();
-});
-afterAll(async () => {
-  await engines.close();
-  await postgres.close();
-  rmSync(folder, { recursive: true });
-});
-
-const stores: Readonly<Record<string, () => Promise<Journal>>> = {
-  SQLite: () => openSqliteJournal(join(folder, `${crypto.randomUUID()}.sqlite`)),
-  PostgreSQL: () => postgres.openJournal(),
-};
+const engines = useBothStores();
 
 const hear = (timeout: string) => ({
   hear: { listen: { to: { one: { with: { type: 'go' } } } }, timeout: { after: timeout } },
 });
 
-test.each(Object.keys(stores))(
+test.each(stores)(
   '[8.4-4] [F77] %s: a signal that came before the deadline is taken by a worker that looks after it; without one the task times out',
   async store => {
-    const journal = await (stores[store] as () => Promise<Journal>)(); // one of its own keys
+    const journal = await engines.openJournal(store);
     const clock = createManualClock();
     const definition = await engines.read(definitionOf([hear('PT10M')]));
     await journal.putDefinition({ hash: definition.workflow.hash, document: definition.document }, 0);

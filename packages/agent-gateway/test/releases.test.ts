@@ -1,42 +1,23 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { decideAll } from '../src/domain/decide.ts';
-import type { Journal } from '../src/domain/journal.ts';
 import { replay } from '../src/domain/replay.ts';
 import type { JournalRecord, RunEvent } from '../src/domain/run-events.ts';
 import type { Definition } from '../src/dsl/definitions.ts';
-import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
 import { taskTypes } from '../src/tasks/registry.ts';
-import { createEngines, type EngineParts, type Engines, runOf } from './support/engine.ts';
+import { stores, useBothStores } from './support/both-stores.ts';
+import { type EngineParts, runOf } from './support/engine.ts';
 import { definitionOf } from './support/gateway.ts';
 import { mayFollow } from './support/may-follow.ts';
-import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
 import { until } from './support/until.ts';
 
 /** Runs that one release of the gateway began and another meets. */
 
 const minuteMs = 60_000;
-const folder = mkdtempSync(join(tmpdir(), 'strata-releases-'));
-let engines: Engines;
-let postgres: TestPostgres;
-beforeAll(async () => {
-  engines = await createEngines();
-  postgres = await openTestPostgres();
-});
-afterAll(async () => {
-  await engines.close();
-  await postgres.close();
-  rmSync(folder, { recursive: true });
-});
-
-const stores: Readonly<Record<string, () => Promise<Journal>>> = {
-  SQLite: () => openSqliteJournal(join(folder, `${crypto.randomUUID()}.sqlite`)),
-  PostgreSQL: () => postgres.openJournal(),
-};
+const engines = useBothStores();
 
 const pay = { pay: { call: 'http', with: { method: 'post', endpoint: 'http://far.test/' } } };
 const tasks = [{ first: { set: { n: 1 } } }, { rest: { wait: 'PT1S' } }, pay];
@@ -64,9 +45,9 @@ function fromTheFuture(record: JournalRecord): JournalRecord {
   };
 }
 
-describe.each(Object.keys(stores))('%s', store => {
+describe.each(stores)('%s', store => {
   async function open(definition: Definition) {
-    const journal = await (stores[store] as () => Promise<Journal>)(); // one of its own keys
+    const journal = await engines.openJournal(store);
     const clock = createManualClock();
     await journal.putDefinition(
       { hash: definition.workflow.hash, document: definition.document },

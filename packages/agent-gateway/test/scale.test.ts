@@ -1,17 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { systemClock } from '@strata/shared/clock.ts';
 import { sized } from '@strata/shared/testing/size.ts';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Journal } from '../src/domain/journal.ts';
-import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
-import { createEngines, type Engines, runOf } from './support/engine.ts';
+import { describe, expect, test } from 'vitest';
+import { stores, useBothStores } from './support/both-stores.ts';
+import { runOf } from './support/engine.ts';
 import { definitionOf } from './support/gateway.ts';
-import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
 
 /** What a task costs in a long run, and a run among many that sleep: the same as the first, in time and in memory. */
 
@@ -19,18 +14,7 @@ const tasks = sized({ ci: 2000, soak: 10_000 });
 const sleepers = sized({ ci: 1000, soak: 100_000 });
 /** Submitted at a time: more would wait for a connection longer than they may. */
 const together = 40;
-const folder = mkdtempSync(join(tmpdir(), 'strata-scale-'));
-let engines: Engines;
-let postgres: TestPostgres;
-beforeAll(async () => {
-  engines = await createEngines();
-  postgres = await openTestPostgres();
-});
-afterAll(async () => {
-  await engines.close();
-  await postgres.close();
-  rmSync(folder, { recursive: true });
-});
+const engines = useBothStores();
 
 setFlagsFromString('--expose_gc');
 const collect = runInNewContext('gc') as () => void; // what the flag gives
@@ -45,14 +29,9 @@ function cpuMs(): number {
   return (user + system) / 1000;
 }
 
-const stores: Readonly<Record<string, () => Promise<Journal>>> = {
-  SQLite: () => openSqliteJournal(join(folder, `${crypto.randomUUID()}.sqlite`)),
-  PostgreSQL: () => postgres.openJournal(),
-};
-
-describe.each(Object.keys(stores))('%s', store => {
+describe.each(stores)('%s', store => {
   async function open(document: unknown) {
-    const journal = await (stores[store] as () => Promise<Journal>)(); // one of its own keys
+    const journal = await engines.openJournal(store);
     const definition = await engines.read(document);
     await journal.putDefinition(
       { hash: definition.workflow.hash, document: definition.document },

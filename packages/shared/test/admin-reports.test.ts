@@ -60,9 +60,9 @@ await adminSuite('reports of the admin API', suite => {
       spent_usd: '0.000000001',
       alerts: [50, 80, 100],
     });
-    const any = { 'if-match': '*' };
+    const headers = { 'if-match': '*' };
     for (const more of [{ method: 'PATCH', body: { limit_usd: '9' } }, { method: 'DELETE' }])
-      expect((await call({ ...more, path, headers: any })).body).toMatchObject({
+      expect((await call({ ...more, path, headers })).body).toMatchObject({
         status: 409,
         reason: 'budget_in_config',
       });
