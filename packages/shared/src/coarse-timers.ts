@@ -64,19 +64,21 @@ export class CoarseTimers {
 
 class CoarseTimer {
   readonly #waiting: Set<CoarseTimer>;
-  readonly #callback: () => void;
+  #callback: (() => void) | undefined;
 
   constructor(waiting: Set<CoarseTimer>, callback: () => void) {
     this.#waiting = waiting;
     this.#callback = callback;
   }
 
+  /** Lets go of what it would have called: a set can keep what has left it for as long as it lives. */
   cancel(): void {
     this.#waiting.delete(this);
+    this.#callback = undefined;
   }
 
   /** Not any more when one that fired before it has cancelled it. */
   fire(): void {
-    if (this.#waiting.delete(this)) this.#callback();
+    if (this.#waiting.delete(this)) this.#callback?.();
   }
 }
