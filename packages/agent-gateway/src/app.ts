@@ -32,6 +32,7 @@ import { addExportRoutes } from './http/export-routes.ts';
 import { addRequestLimits } from './http/limit-requests.ts';
 import { addQueueRoutes } from './http/queue-routes.ts';
 import { createRecordChange } from './http/record-change.ts';
+import { addRunListRoute } from './http/run-list-routes.ts';
 import { addRunRoutes } from './http/run-routes.ts';
 import { addScheduleRoutes } from './http/schedule-routes.ts';
 import { addTimelineRoutes } from './http/timeline-routes.ts';
@@ -166,6 +167,7 @@ export async function createAgentGateway(
     addRequestLimits(server.app, deps.limiter);
     addApprovalRoutes(server.app, approvalDeps);
     addScheduleRoutes(server.app, scheduleDeps);
+    addRunListRoute(server.app, api);
     addRunRoutes(server.app, api);
     addExportRoutes(server.app, api);
     addQueueRoutes(server.app, api);

@@ -84,9 +84,16 @@ export interface RemoveDefinitions {
 
 export interface RunFilter {
   readonly tenant: string;
-  readonly status: RunStatus | undefined;
+  readonly status?: RunStatus | undefined;
+  readonly principal?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly name?: string | undefined;
+  readonly version?: string | undefined;
+  /** The concurrency key that it waits or runs under. */
+  readonly queue?: string | undefined;
+  readonly idempotencyKey?: string | undefined;
   /** Id of the last run of the page before. */
-  readonly before: string | undefined;
+  readonly before?: string | undefined;
   readonly limit: number;
 }
 

@@ -5,7 +5,7 @@ import * as z from 'zod';
 import type { RunSummary } from '../domain/journal.ts';
 import { isUnreadable } from '../domain/journal-errors.ts';
 import { replay } from '../domain/replay.ts';
-import { runStatuses, terminalStatuses } from '../domain/run-state.ts';
+import { terminalStatuses } from '../domain/run-state.ts';
 import { requireUnderstood } from '../domain/understood.ts';
 import { awaitRecords } from '../pipeline/await-run.ts';
 import { moveRun } from '../pipeline/export-run.ts';
@@ -14,7 +14,7 @@ import { readRecords } from '../pipeline/read-records.ts';
 import { submitRun } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
-import { findRun, maySee } from './find-run.ts';
+import { findRun } from './find-run.ts';
 import { readFork } from './fork-run.ts';
 import { leaveLimits } from './limit-requests.ts';
 import { migrateRun } from './migrate-run.ts';
@@ -31,20 +31,11 @@ export const submitQuery = z.strictObject({
   wait: z.coerce.number().min(0).default(0),
 });
 
-export const runListQuery = z.strictObject({
-  status: z.enum(runStatuses).optional(),
-  cursor: z
-    .string()
-    .regex(/^run_[0-9a-z]{26}$/, 'expected the cursor of a page')
-    .optional(),
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-});
-
 interface WithId {
   Params: { id: string };
 }
 
-/** `/v1/runs`: submit, read, list, cancel, resolve. */
+/** `/v1/runs`: submit, read, cancel, resolve. */
 export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
   const { journal } = deps;
 
@@ -59,15 +50,6 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
       return answer(reply, await awaitEnd(request, run, maxMs, deps), deps);
     },
   );
-
-  app.get('/v1/runs', { config: caller }, async request => {
-    const { status, cursor, limit } = checkFields(request.query, runListQuery);
-    const { tenant } = request.caller;
-    const page = await journal.listRuns({ tenant, status, before: cursor, limit });
-    const next = page.length === limit ? page.at(-1)?.id : undefined;
-    const runs = page.filter(run => maySee(request.caller, run)).map(showSummary);
-    return { runs, ...(next !== undefined && { next_cursor: next }) };
-  });
 
   app.get<WithId>('/v1/runs/:id', { config: caller }, async request =>
     show(await findRun(request.caller, request.params.id, journal), deps),

@@ -285,8 +285,13 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
       if (run?.summary.tenant !== tenant) return undefined;
       return { ...run.summary, wakeAtMs: run.owner === undefined ? run.wakeAtMs : undefined };
     },
-    listRuns: async ({ tenant }) =>
-      [...runs.values()].map(each => each.summary).filter(each => each.tenant === tenant),
+    listRuns: async ({ before, limit, ...filter }) =>
+      [...runs.values()]
+        .map(each => each.summary)
+        .filter(each => before === undefined || each.id < before)
+        .filter(each => Object.entries(filter).every(([field, value]) => matches(each, field, value)))
+        .sort((one, other) => (one.id < other.id ? 1 : -1))
+        .slice(0, limit),
     read: async (runId, afterSeq, limit) =>
       (runs.get(runId)?.records ?? []).slice(afterSeq, afterSeq + limit),
     async claim({ owner, nowMs, leaseMs, limit, active = {} }) {
@@ -393,3 +398,6 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     close: async () => {},
   };
 }
+
+const matches = (run: RunSummary, field: string, value: string | undefined) =>
+  value === undefined || run[field as keyof RunSummary] === value;

@@ -4,6 +4,7 @@ import type { Journal } from '../../domain/journal.ts';
 import { queueText, toQueueSummary } from '../queue-rows.ts';
 import { joinRecord } from '../record-rows.ts';
 import { type Row, toSummary, toWorkflow } from '../rows.ts';
+import { runListStatement } from '../run-list.ts';
 import { appendBatch } from './append-batch.ts';
 import { removeRuns } from './blobs.ts';
 import { claimRuns, serverNow } from './claims.ts';
@@ -101,11 +102,9 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       const [row] = await query('get-run', runText, [runId, tenant]);
       return row && toSummary(row);
     },
-    async listRuns({ tenant, status, before, limit }) {
-      const text = `select * from runs where tenant = $1 and ($2::text is null or status = $2)
-        and ($3::text is null or id < $3) order by id desc limit $4`;
-      const rows = await query('list-runs', text, [tenant, status ?? null, before ?? null, limit]);
-      return rows.map(toSummary);
+    async listRuns(filter) {
+      const { name, text, values } = runListStatement(filter, position => `$${position}`);
+      return (await query(name, text, values)).map(toSummary);
     },
     async read(runId, afterSeq, limit) {
       return (await query('read', readText, [runId, afterSeq, limit])).map(joinRecord);

@@ -169,6 +169,7 @@ export const schemaSteps: readonly string[] = [
   `alter table runs add column root_run text;
   alter table runs add column held_tasks bigint not null default 0;
   create index runs_of_tree on runs (root_run) where root_run is not null and ended_at_ms is null;`,
+  'create index runs_of_queue on runs (tenant, queue, id) where queue is not null',
 ];
 
 export const schemaName = 'strata_agent';

@@ -6,6 +6,7 @@ import type { JournalRecord } from '../../domain/run-events.ts';
 import { queueText, toQueueSummary } from '../queue-rows.ts';
 import { joinRecord } from '../record-rows.ts';
 import { toSummary, toWorkflow } from '../rows.ts';
+import { runListStatement } from '../run-list.ts';
 import { Statements } from './statements.ts';
 
 const readText = `
@@ -78,19 +79,9 @@ export class SqliteReader {
     return row && toSummary(row);
   }
 
-  listRuns({ tenant, status, before, limit }: RunFilter): RunSummary[] {
-    return this.#wide
-      .all(
-        `select * from runs where tenant = ? and (? is null or status = ?) and (? is null or id < ?)
-       order by id desc limit ?`,
-        tenant,
-        status ?? null,
-        status ?? null,
-        before ?? null,
-        before ?? null,
-        limit,
-      )
-      .map(toSummary);
+  listRuns(filter: RunFilter): RunSummary[] {
+    const { text, values } = runListStatement(filter, () => '?');
+    return this.#wide.all(text, ...values).map(toSummary);
   }
 
   read(runId: string, afterSeq: number, limit: number): JournalRecord[] {
