@@ -124,7 +124,7 @@ export async function openGatewayDeps(options: {
     signingKey: readOrCreateSecret(secrets, `${name}-envelope.jwk`, generateSigningKey),
     sql,
     clock,
-    trusted: trustedGateways(config.identity, { dialer, clock }),
+    trusted: trustedGateways(config.identity, { dialer, clock, log: telemetry.log }),
   });
   const identity = await openIdentityControl({
     sql,

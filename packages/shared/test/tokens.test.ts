@@ -153,12 +153,13 @@ test('[S-2] whatever is not exactly such a token is refused', async () => {
     'a public key taken for a secret': await symmetric,
     'an algorithm that is published but not accepted': await sign(rsa),
     'changed claims': `${header}.${encode(claims({ iss: issuer, aud: 'strata', org: 'blue-x' }))}.${signature}`,
-    'no kid': await sign(first, claims(), { kid: undefined }),
+    'a kid that is no text': await sign(first, claims(), { kid: 1 }),
     'an envelope': await sign(first, claims(), { typ: 'strata-envelope+jwt' }),
     'an organisation that is not allowed': await sign(first, claims({ org: 'other' })),
     'an organisation that is none': await sign(first, claims({ org: ['acme'] })),
     'no organisation': await sign(first, claims({ org: undefined })),
     'no principal': await sign(first, claims({ sub: undefined })),
+    'a principal without a name': await sign(first, claims({ sub: '' })),
     'a principal that is no id': await sign(first, claims({ sub: 'a b' })),
     nonsense: 'a.b.c',
   };
@@ -167,6 +168,56 @@ test('[S-2] whatever is not exactly such a token is refused', async () => {
     'token_expired',
   );
   expect(await ask(await sign(first))).toBe('accepted');
+});
+
+test('whose token is genuine is told which claim is at fault, others nothing', async () => {
+  const refusalOf = async (key: Key, payload: object) => {
+    const token = await sign(key, claims(payload));
+    return deps.authenticate({ authorization: `Bearer ${token}` }).catch((error: unknown) => error);
+  };
+  const told = await refusalOf(first, { 'https://acme.test/team': undefined });
+  expect(told).toMatchObject({ reason: 'token_invalid', details: { claim: 'https://acme.test/team' } });
+  expect((told as Error).message).toContain('https://acme.test/team');
+  expect(await refusalOf(first, { org: 'other' })).toMatchObject({ details: { claim: 'org' } });
+  expect(await refusalOf(first, { sub: '' })).toMatchObject({ details: { claim: 'sub' } });
+  const stranger = await refusalOf(await newKey('first'), { org: 'other' });
+  expect(stranger).toMatchObject({ reason: 'token_invalid', details: undefined });
+});
+
+test('a token without a kid is for the one key that it can be for, published with or without a name', async () => {
+  const unnamed = () => sign(first, claims(), { kid: undefined });
+  expect(await ask(await unnamed())).toBe('accepted');
+  await clock.advance(11 * 60_000);
+  const { kid: _kid, ...bare } = first.jwk;
+  provider.keys = [bare];
+  expect(await ask(await unnamed())).toBe('accepted');
+  expect(await ask(await sign(first))).toBe('token_invalid');
+  await clock.advance(11 * 60_000);
+  provider.keys = [bare, (await newKey('rsa', 'RS256')).jwk];
+  expect(await ask(await unnamed())).toBe('accepted');
+  await clock.advance(11 * 60_000);
+  provider.keys = [bare, (await newKey('second')).jwk];
+  expect(await ask(await unnamed()), 'two keys could be meant').toBe('token_invalid');
+});
+
+test('two keys of one name and different kinds: the algorithm says which is meant', async () => {
+  provider.keys = [{ ...(await newKey('rsa', 'RS256')).jwk, kid: 'first' }, first.jwk];
+  expect(await ask(await sign(first))).toBe('accepted');
+});
+
+test('an issuer that hangs is waited for once: whoever has a known key goes on', async () => {
+  expect(await ask(await sign(first))).toBe('accepted');
+  provider.answer = 'never';
+  await clock.advance(11 * 60_000);
+  const arrived = once(provider.server, 'request');
+  const waiting = sign(first, claims({ sub: 'first-to-wait' })).then(ask);
+  await arrived;
+  await clock.advance(5001);
+  expect(await waiting).toBe('accepted');
+  await clock.advance(10_000);
+  const again = once(provider.server, 'request');
+  expect(await ask(await sign(first, claims({ sub: 'second' })))).toBe('accepted'); // no time passes
+  await again;
 });
 
 test('keys are fetched once, again for an unknown kid, and not more often than the rest allows', async () => {

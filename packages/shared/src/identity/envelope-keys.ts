@@ -5,6 +5,7 @@ import type { Dialer } from '../http/dialer.ts';
 import { createOrigin } from '../http/origin.ts';
 import type { Secret } from '../secret.ts';
 import type { SqlStore } from '../stores/sql.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { type GatewayName, gatewayNames } from './envelope.ts';
 import type { IdentitySchema } from './identity-schema.ts';
 import type { IdentityConfig } from './identity-section.ts';
@@ -135,7 +136,7 @@ async function importKey(jwk: JWK): Promise<CryptoKey> {
 /** The key sets of the gateways that the configuration trusts. */
 export function trustedGateways(
   config: Pick<IdentityConfig, 'trusted_gateways'>,
-  deps: { dialer: Dialer; clock: Clock },
+  deps: { dialer: Dialer; clock: Clock; log: Logger },
 ): TrustedGateway[] {
   return config.trusted_gateways.map(
     ({ gateway, organisations, jwks_url: url, allow_private: allowPrivate }) => {

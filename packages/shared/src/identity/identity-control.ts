@@ -66,7 +66,7 @@ export async function openIdentityControl(options: {
   const tokens =
     config.issuers.length === 0
       ? undefined
-      : createTokenAuthenticator({ issuers: config.issuers, dialer, clock, directory, tree });
+      : createTokenAuthenticator({ issuers: config.issuers, dialer, clock, directory, tree, log });
   const revocation = await openRevocation({ sql, watch, live, directory, clock, onFailure });
   await watch.start();
   return {

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Dialer } from '../http/dialer.ts';
 import type { Origin } from '../http/origin.ts';
+import type { Logger } from '../telemetry/logger.ts';
 
 /** Signature algorithms whose public half may be published (RFC 7518, RFC 8037). Never `none`, never a shared secret. */
 export const signatureAlgorithms = [
@@ -23,16 +24,18 @@ export type SignatureAlgorithm = (typeof signatureAlgorithms)[number];
 /** The public keys that somebody publishes as a JWKS (RFC 7517). */
 export interface RemoteKeySet {
   /**
-   * The key with this id, for this algorithm; undefined when it is not published, even after having looked again.
+   * The key with this id, for this algorithm; undefined when it is not published, even after having looked again. Without an id: the one
+   * key that can be meant (RFC 7515 section 4.1.4 leaves `kid` out where there is no choice); undefined where several can.
    * @throws GatewayError overloaded (`issuer_unavailable`) when nothing could be fetched yet.
    */
-  find(keyId: string, algorithm: SignatureAlgorithm): Promise<CryptoKey | undefined>;
+  find(keyId: string | undefined, algorithm: SignatureAlgorithm): Promise<CryptoKey | undefined>;
 }
 
 export interface RemoteKeySetOptions {
   readonly origin: Origin;
   readonly dialer: Dialer;
   readonly clock: Clock;
+  readonly log: Logger;
   readonly limits?: Partial<KeySetLimits>;
 }
 
@@ -61,19 +64,25 @@ const defaultLimits: KeySetLimits = {
 const keySetSchema = z.object({ keys: z.array(z.record(z.string(), z.unknown())) });
 
 export function createRemoteKeySet(options: RemoteKeySetOptions): RemoteKeySet {
-  const { origin, clock } = options;
+  const { origin, clock, log } = options;
   const limits = { ...defaultLimits, ...options.limits };
-  const imported = new Map<string, Promise<CryptoKey | undefined>>();
-  let published: ReadonlyMap<string, JWK> | undefined;
+  let published: PublishedKeys | undefined;
   let fetchedAtMs = Number.NEGATIVE_INFINITY;
   let askedAtMs = Number.NEGATIVE_INFINITY;
   let fetching: Promise<void> | undefined;
+  let isAway = false;
 
   const fetchSet = async () => {
     askedAtMs = clock.monotonic();
-    published = await fetchKeys(options, limits);
-    fetchedAtMs = clock.monotonic();
-    imported.clear();
+    try {
+      published = new PublishedKeys(await fetchKeys(options, limits));
+      fetchedAtMs = clock.monotonic();
+      isAway = false;
+    } catch (error) {
+      isAway = true;
+      log.warn({ err: error, keySet: origin.name }, 'published keys cannot be fetched');
+      throw error;
+    }
   };
 
   /** One fetch at a time, and no more often than the rest allows. A failure leaves what was there. */
@@ -87,31 +96,53 @@ export function createRemoteKeySet(options: RemoteKeySetOptions): RemoteKeySet {
     });
   };
 
-  const importKey = (keyId: string, algorithm: SignatureAlgorithm) => {
-    const jwk = published?.get(keyId);
-    if (jwk === undefined) return undefined;
-    const name = `${algorithm} ${keyId}`;
-    const known = imported.get(name) ?? toPublicKey(jwk, algorithm);
-    imported.set(name, known);
-    return known;
-  };
-
   return {
     async find(keyId, algorithm) {
-      const ageMs = clock.monotonic() - fetchedAtMs;
-      if (ageMs > limits.freshMs || !published?.has(keyId)) await refresh();
+      const isFresh = clock.monotonic() - fetchedAtMs <= limits.freshMs;
+      const isKnown = published?.has(keyId) === true;
+      const refreshed = isFresh && isKnown ? undefined : refresh();
+      // Who has a key that is known does not wait again and again for an issuer that was away the last time.
+      if (!(isKnown && isAway)) await refreshed;
       if (published === undefined || clock.monotonic() - fetchedAtMs > limits.staleMs) {
         throw unavailable(origin, undefined);
       }
-      return importKey(keyId, algorithm);
+      return published.find(keyId, algorithm);
     },
   };
 }
 
-async function fetchKeys(
-  { origin, dialer }: RemoteKeySetOptions,
-  limits: KeySetLimits,
-): Promise<ReadonlyMap<string, JWK>> {
+/** The keys of one answer, each imported once for each algorithm. */
+class PublishedKeys {
+  readonly #keys: readonly JWK[];
+  readonly #imported = new Map<string, Promise<CryptoKey | undefined>>();
+
+  constructor(keys: readonly JWK[]) {
+    this.#keys = keys;
+  }
+
+  has(keyId: string | undefined): boolean {
+    return this.#keys.some(({ kid }) => keyId === undefined || kid === keyId);
+  }
+
+  /** The only one that can be meant. */
+  async find(keyId: string | undefined, algorithm: SignatureAlgorithm): Promise<CryptoKey | undefined> {
+    const candidates = this.#keys
+      .map((jwk, index) => ({ jwk, index }))
+      .filter(({ jwk }) => keyId === undefined || jwk.kid === keyId);
+    const keys = await Promise.all(candidates.map(({ jwk, index }) => this.#import(jwk, index, algorithm)));
+    const [found, ...others] = keys.filter(key => key !== undefined);
+    return others.length === 0 ? found : undefined;
+  }
+
+  #import(jwk: JWK, index: number, algorithm: SignatureAlgorithm): Promise<CryptoKey | undefined> {
+    const name = `${algorithm} ${index}`;
+    const known = this.#imported.get(name) ?? toPublicKey(jwk, algorithm);
+    this.#imported.set(name, known);
+    return known;
+  }
+}
+
+async function fetchKeys({ origin, dialer }: RemoteKeySetOptions, limits: KeySetLimits): Promise<JWK[]> {
   const { timeoutMs } = limits;
   const answer = await dialer.request(origin, {
     method: 'GET',
@@ -124,11 +155,12 @@ async function fetchKeys(
   if (answer.status !== 200) throw new Error(`The key set was answered with status ${answer.status}`);
   const { keys } = keySetSchema.parse(JSON.parse(bytes.toString()));
   const usable = keys.slice(0, limits.maxKeys).filter(isForSignatures);
-  return new Map(usable.map(jwk => [String(jwk.kid), jwk as JWK])); // a JWK is what its import accepts
+  return usable.map(jwk => jwk as JWK); // a JWK is what its import accepts
 }
 
 function isForSignatures({ kid, kty, use }: Record<string, unknown>): boolean {
-  return typeof kid === 'string' && kty !== 'oct' && (use === undefined || use === 'sig');
+  const isNamed = kid === undefined || typeof kid === 'string';
+  return isNamed && kty !== 'oct' && (use === undefined || use === 'sig');
 }
 
 /** Undefined for a key of another kind: a token does not choose what its signature means. */

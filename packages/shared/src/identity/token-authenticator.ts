@@ -4,11 +4,12 @@ import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Dialer } from '../http/dialer.ts';
 import { createOrigin } from '../http/origin.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import type { Caller } from './caller.ts';
 import type { CredentialDirectory } from './credential-directory.ts';
 import type { IssuerConfig } from './issuers-section.ts';
 import { createRemoteKeySet, type RemoteKeySet, signatureAlgorithms } from './remote-key-set.ts';
-import { mapClaims } from './token-claims.ts';
+import { ClaimRefused, type MappedClaims, mapClaims } from './token-claims.ts';
 import type { Standing, TreeStore } from './tree-store.ts';
 
 /** Finds out who calls by the token of an identity provider. */
@@ -46,12 +47,13 @@ export function createTokenAuthenticator(options: {
   clock: Clock;
   directory: CredentialDirectory;
   tree: TreeStore;
+  log: Logger;
 }): TokenAuthenticator {
-  const { dialer, clock, directory, tree } = options;
+  const { directory, tree, clock } = options;
   const issuers = new Map(
     options.issuers.map((config): [string, Issuer] => [
       config.issuer,
-      { config, keys: createRemoteKeySet({ origin: originOf(config), dialer, clock }) },
+      { config, keys: createRemoteKeySet({ ...options, origin: originOf(config) }) },
     ]),
   );
   const verified = new Map<string, Verified>();
@@ -70,7 +72,7 @@ export function createTokenAuthenticator(options: {
     return made;
   }
 
-  async function standingOf(mapped: NonNullable<ReturnType<typeof mapClaims>>, config: IssuerConfig) {
+  async function standingOf(mapped: MappedClaims, config: IssuerConfig) {
     const { tenant, principal } = mapped.path;
     const known = await directory.standingOf(tenant, principal);
     if (known !== undefined || !config.makes_principals) return known;
@@ -82,8 +84,7 @@ export function createTokenAuthenticator(options: {
   return {
     async authenticate(token) {
       const found = await verify(token);
-      const mapped = mapClaims(found.payload, found.issuer.config);
-      if (mapped === undefined) throw invalidToken(new Error('A claim is missing or not allowed'));
+      const mapped = claimsOf(found);
       const standing = await standingOf(mapped, found.issuer.config);
       const endsAtMs = standing?.endsAtMs ?? Number.POSITIVE_INFINITY;
       if (standing === undefined || standing.isStopped || endsAtMs <= clock.now()) {
@@ -95,8 +96,22 @@ export function createTokenAuthenticator(options: {
   };
 }
 
+/** Whoever sent the token had it from its issuer, so which claim is at fault can be told. */
+function claimsOf({ payload, issuer }: Verified): MappedClaims {
+  try {
+    return mapClaims(payload, issuer.config);
+  } catch (error) {
+    if (!(error instanceof ClaimRefused)) throw error;
+    throw new GatewayError(
+      'unauthenticated',
+      `The token is genuine, but its claim '${error.claim}' is missing or not one that is allowed here.`,
+      { reason: 'token_invalid', details: { claim: error.claim }, cause: error },
+    );
+  }
+}
+
 /** Where the tree has the principal, not where the token says: a principal that was moved stays where it is. */
-function callerOf(mapped: NonNullable<ReturnType<typeof mapClaims>>, standing: Standing): Caller {
+function callerOf(mapped: MappedClaims, standing: Standing): Caller {
   const { tenant, team, project, principal, principalKind } = standing;
   const { scopes, roles, tags } = mapped;
   const path = { tenant, team, project, principal, principalKind };
@@ -117,7 +132,7 @@ async function verifyToken(
     if (algorithm === undefined || !config.algorithms.includes(algorithm))
       throw new Error('Algorithm refused');
     if (typ !== undefined && !tokenTypes.has(typ.toLowerCase())) throw new Error('Not an access token');
-    const key = kid === undefined ? undefined : await keys.find(kid, algorithm);
+    const key = await keys.find(kid, algorithm);
     if (key === undefined) throw new Error('Unknown signing key');
     const { payload } = await jwtVerify(token, key, {
       algorithms: [algorithm],

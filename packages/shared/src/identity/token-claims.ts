@@ -11,16 +11,25 @@ export interface MappedClaims {
   readonly tags: readonly string[];
 }
 
-/** Undefined when a claim that is needed is missing, or names what the configuration does not allow. */
-export function mapClaims(payload: JWTPayload, config: IssuerConfig): MappedClaims | undefined {
+/** A claim that is needed is missing, or names what the configuration does not allow. */
+export class ClaimRefused extends Error {
+  readonly claim: string;
+
+  constructor(claim: string) {
+    super(`The claim '${claim}' is missing or not allowed`);
+    this.claim = claim;
+  }
+}
+
+/** @throws ClaimRefused */
+export function mapClaims(payload: JWTPayload, config: IssuerConfig): MappedClaims {
   const tenant = placeOf(payload, config.organisation);
   const team = placeOf(payload, config.team);
   const project = placeOf(payload, config.project);
   const name = claimOf(payload, config.principal_claim);
-  const principal = typeof name === 'string' ? nodeId(config.principal_prefix + name) : undefined;
-  if (tenant === undefined || team === undefined || project === undefined || principal === undefined) {
-    return undefined;
-  }
+  const isNamed = typeof name === 'string' && name !== ''; // a prefix alone is nobody
+  const principal = isNamed ? nodeId(config.principal_prefix + name) : undefined;
+  if (principal === undefined) throw new ClaimRefused(config.principal_claim);
   const grants = config.grants.filter(grant =>
     wordsOf(claimOf(payload, grant.claim)).some(word => matchesScope(grant.values, word)),
   );
@@ -33,10 +42,12 @@ export function mapClaims(payload: JWTPayload, config: IssuerConfig): MappedClai
   };
 }
 
-function placeOf(payload: JWTPayload, place: IssuerConfig['organisation']): string | undefined {
+function placeOf(payload: JWTPayload, place: IssuerConfig['organisation']): string {
   if (typeof place === 'string') return place;
   const value = claimOf(payload, place.claim);
-  return typeof value === 'string' && matchesScope(place.allowed, value) ? nodeId(value) : undefined;
+  const id = typeof value === 'string' && matchesScope(place.allowed, value) ? nodeId(value) : undefined;
+  if (id === undefined) throw new ClaimRefused(place.claim);
+  return id;
 }
 
 function nodeId(text: string): string | undefined {
