@@ -1,28 +1,17 @@
-import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startMatrixGateway } from './conformance/matrix-gateway.ts';
+import { describe, expect, test } from 'vitest';
+import { useMatrixGateway } from './conformance/matrix-gateway.ts';
 import { upstreams } from './conformance/upstreams.ts';
 import { mistakesIn } from './conformance/well-formed.ts';
-import { post, type RunningGateway } from './harness.ts';
+import { post } from './harness.ts';
 
 /** Requests in the order and shape in which coding agents send them, on every upstream. */
 
-let simulator: Simulator;
-let gateway: RunningGateway;
-
-beforeAll(async () => {
-  simulator = await startSimulator({ keys: ['sk-provider'] });
-  gateway = await startMatrixGateway(simulator);
-});
-afterAll(async () => {
-  await gateway.close();
-  await simulator.close();
-});
+const matrix = useMatrixGateway();
 
 const cached = { cache_control: { type: 'ephemeral' } };
 
 const claudeHeaders = () => ({
-  authorization: `Bearer ${gateway.key}`,
+  authorization: `Bearer ${matrix.gateway.key}`,
   'anthropic-version': '2023-06-01',
   'anthropic-beta':
     'claude-code-20250219,interleaved-thinking-2025-05-14,fine-grained-tool-streaming-2025-05-14',
@@ -138,11 +127,16 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
       '[[think: I must look.]][[tools: Read {"file_path":"/a"} ; mcp__a_server {"x":"1"}]] [[say: Done: {{result}}]]';
     const first = { role: 'user', content: [{ type: 'text', text: prompt, ...cached }] };
     const { stream, max_tokens, metadata, ...counted } = claudeBody(model, [first]);
-    const count = await post(gateway, '/v1/messages/count_tokens?beta=true', counted, claudeHeaders());
+    const count = await post(matrix.gateway, '/v1/messages/count_tokens?beta=true', counted, claudeHeaders());
     expect(count.status).toBe(200);
     expect(JSON.parse(count.body.toString()).input_tokens).toBeGreaterThan(10);
 
-    const turn = await post(gateway, '/v1/messages?beta=true', claudeBody(model, [first]), claudeHeaders());
+    const turn = await post(
+      matrix.gateway,
+      '/v1/messages?beta=true',
+      claudeBody(model, [first]),
+      claudeHeaders(),
+    );
     expect(turn.status, turn.body.toString()).toBe(200);
     expect(mistakesIn['anthropic-messages']?.(turn.body, 'terminal')).toEqual([]);
     const blocks = blocksOf(turn.body);
@@ -158,7 +152,7 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
       ...(index === 1 && cached),
     }));
     const next = await post(
-      gateway,
+      matrix.gateway,
       '/v1/messages?beta=true',
       claudeBody(model, [
         first,
@@ -170,7 +164,7 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
     expect(next.status, next.body.toString()).toBe(200);
     const said = blocksOf(next.body).flatMap(block => (block.type === 'text' ? [block.text] : []));
     expect(said.join('')).toContain('Done: content');
-    const passed = simulator.requests.at(-1)?.headers ?? {};
+    const passed = matrix.simulator.requests.at(-1)?.headers ?? {};
     expect(passed['x-claude-code-session-id']).toBeUndefined();
     expect(passed['anthropic-beta'] !== undefined).toBe(name === 'anthropic-messages');
   });
@@ -217,7 +211,7 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
       { type: 'message', role: 'user', content: [{ type: 'input_text', text: prompt }] },
     ];
     const turn = async () => {
-      const answer = await post(gateway, '/v1/responses', codex(input), headers);
+      const answer = await post(matrix.gateway, '/v1/responses', codex(input), headers);
       expect(answer.status, answer.body.toString()).toBe(200);
       expect(mistakesIn['openai-responses']?.(answer.body, 'terminal')).toEqual([]);
       const line = answer.body
@@ -241,7 +235,7 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
 
   test('like a newer Claude Code: a probe, a title, adaptive thinking, edits of the context, results that failed', async () => {
     const probe = await post(
-      gateway,
+      matrix.gateway,
       '/v1/messages?beta=true',
       {
         model: name,
@@ -254,7 +248,7 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
     expect(probe.status, probe.body.toString()).toBe(200);
 
     const title = await post(
-      gateway,
+      matrix.gateway,
       '/v1/messages?beta=true',
       {
         model: name,
@@ -300,7 +294,7 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
       context_management: { edits: [{ type: 'clear_thinking_20251015', keep: 'all' }] },
       metadata: { user_id: claudeUser },
     };
-    const turn = await post(gateway, '/v1/messages?beta=true', newer, newerClaudeHeaders());
+    const turn = await post(matrix.gateway, '/v1/messages?beta=true', newer, newerClaudeHeaders());
     expect(turn.status, turn.body.toString()).toBe(200);
     expect(mistakesIn['anthropic-messages']?.(turn.body, 'terminal')).toEqual([]);
     const blocks = blocksOf(turn.body);
@@ -324,7 +318,7 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
         ],
       },
     );
-    const next = await post(gateway, '/v1/messages?beta=true', newer, newerClaudeHeaders());
+    const next = await post(matrix.gateway, '/v1/messages?beta=true', newer, newerClaudeHeaders());
     expect(next.status, next.body.toString()).toBe(200);
     const said = blocksOf(next.body).flatMap(block => (block.type === 'text' ? [block.text] : []));
     // There the picture follows in words of the user, which the simulator then answers.
@@ -377,7 +371,7 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
       client_metadata: { session: codexSession },
     });
     const turn = async () => {
-      const answer = await post(gateway, '/v1/responses', body(), newerCodexHeaders);
+      const answer = await post(matrix.gateway, '/v1/responses', body(), newerCodexHeaders);
       expect(answer.status, answer.body.toString()).toBe(200);
       expect(mistakesIn['openai-responses']?.(answer.body, 'terminal')).toEqual([]);
       const isOwn = name === 'openai-responses';
@@ -402,7 +396,7 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
       output: [{ type: 'input_text', text: 'README.md' }],
     });
     expect(JSON.stringify(await turn())).toContain('All done: README.md');
-    const passed = simulator.requests.at(-1)?.headers ?? {};
+    const passed = matrix.simulator.requests.at(-1)?.headers ?? {};
     expect(passed.session_id).toBeUndefined();
     expect(passed['x-codex-turn-metadata']).toBeUndefined();
   });

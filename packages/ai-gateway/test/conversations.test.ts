@@ -1,30 +1,22 @@
-import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { matrixSection, startMatrixGateway } from './conformance/matrix-gateway.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { matrixSection, useMatrixGateway } from './conformance/matrix-gateway.ts';
 import { upstreams } from './conformance/upstreams.ts';
-import { post, type RunningGateway, startGateway } from './harness.ts';
+import { post, startGateway } from './harness.ts';
 
 /** The Conversations API, by the official SDK, on upstreams that keep none. */
 
-let simulator: Simulator;
-let gateway: RunningGateway;
+const matrix = useMatrixGateway();
 let sdk: OpenAI;
 
-const client = (apiKey: string, at = gateway) =>
+const client = (apiKey: string, at = matrix.gateway) =>
   new OpenAI({ baseURL: `${at.url}/v1`, apiKey, maxRetries: 0 });
 
-beforeAll(async () => {
-  simulator = await startSimulator({ keys: ['sk-provider'] });
-  gateway = await startMatrixGateway(simulator);
-  sdk = client(gateway.key);
-});
-afterAll(async () => {
-  await gateway.close();
-  await simulator.close();
+beforeAll(() => {
+  sdk = client(matrix.gateway.key);
 });
 
-const lastBody = () => simulator.requests.at(-1)?.body.toString() ?? '';
+const lastBody = () => matrix.simulator.requests.at(-1)?.body.toString() ?? '';
 const user = (content: string) => ({ type: 'message' as const, role: 'user' as const, content });
 
 async function allItems(id: string, from = sdk) {
@@ -139,7 +131,7 @@ test('one response at a time: another one is refused as the vendor does, and the
     { model: 'openai-chat', conversation: id, input: '[[fault: hang]] in turn' },
     { signal: leaving.signal },
   );
-  await simulator.until(({ body }) => body.includes('in turn'));
+  await matrix.simulator.until(({ body }) => body.includes('in turn'));
   const locked = { status: 400, code: 'conversation_locked', param: 'conversation' };
   await expect(sdk.responses.create({ model: 'gemini', conversation: id, input: 'x' })).rejects.toMatchObject(
     locked,
@@ -178,8 +170,8 @@ test('[S-1] nobody else reads, changes, goes on with or deletes it', async () =>
   const { id } = await sdk.conversations.create({ items: [user('a secret')] });
   const [item] = await allItems(id);
   const others = [
-    await gateway.deps.createKey({ tenant: 'globex', principal: 'user:ada' }),
-    await gateway.deps.createKey({ tenant: 'acme', principal: 'user:eve' }),
+    await matrix.gateway.deps.createKey({ tenant: 'globex', principal: 'user:ada' }),
+    await matrix.gateway.deps.createKey({ tenant: 'acme', principal: 'user:eve' }),
   ];
   for (const key of others) {
     const { conversations, responses } = client(key);
@@ -217,13 +209,13 @@ test.each<[string, string, object, string]>([
   ['too much metadata', '/v1/conversations', { metadata: { a: 'x'.repeat(513) } }, 'metadata_invalid'],
 ])('%s: refused', async (_name, path, more, code) => {
   const body = path === '/v1/responses' ? { model: 'gemini', input: 'x', ...more } : more;
-  const answer = await post(gateway, path, body);
+  const answer = await post(matrix.gateway, path, body);
   expect([answer.status, JSON.parse(answer.body.toString()).error.code]).toEqual([400, code]);
 });
 
 test('no more conversations than are allowed', async () => {
   const small = await startGateway({
-    section: { ...matrixSection(simulator.url), conversations: { max_conversations: 1 } },
+    section: { ...matrixSection(matrix.simulator.url), conversations: { max_conversations: 1 } },
   });
   const there = client(small.key, small);
   const { id } = await there.conversations.create();

@@ -1,32 +1,21 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
-import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startMatrixGateway } from './conformance/matrix-gateway.ts';
+import { describe, expect, test } from 'vitest';
+import { useMatrixGateway } from './conformance/matrix-gateway.ts';
 import { upstreams } from './conformance/upstreams.ts';
-import { post, type RunningGateway } from './harness.ts';
+import { post } from './harness.ts';
 
 /** Counting prompts by the official SDKs: by the provider where it can, else an estimate that says so. */
 
-let simulator: Simulator;
-let gateway: RunningGateway;
-
-beforeAll(async () => {
-  simulator = await startSimulator({ keys: ['sk-provider'] });
-  gateway = await startMatrixGateway(simulator);
-});
-afterAll(async () => {
-  await gateway.close();
-  await simulator.close();
-});
+const matrix = useMatrixGateway();
 
 const long = 'The quick brown fox jumps over the lazy dog. '.repeat(40);
 const tools = [{ name: 'get_weather', input_schema: { type: 'object' as const, properties: {} } }];
 
 describe.each(upstreams.map(({ name }) => name))('on %s', model => {
   test('Anthropic: count_tokens', async () => {
-    const sdk = new Anthropic({ baseURL: gateway.url, apiKey: gateway.key, maxRetries: 0 });
+    const sdk = new Anthropic({ baseURL: matrix.gateway.url, apiKey: matrix.gateway.key, maxRetries: 0 });
     const count = (content: string) =>
       sdk.messages.countTokens({ model, tools, messages: [{ role: 'user', content }] });
     const few = (await count('Hi.')).input_tokens;
@@ -37,15 +26,19 @@ describe.each(upstreams.map(({ name }) => name))('on %s', model => {
   });
 
   test('OpenAI: input_tokens', async () => {
-    const sdk = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: gateway.key, maxRetries: 0 });
+    const sdk = new OpenAI({
+      baseURL: `${matrix.gateway.url}/v1`,
+      apiKey: matrix.gateway.key,
+      maxRetries: 0,
+    });
     const { object, input_tokens } = await sdk.responses.inputTokens.count({ model, input: long });
     expect(object).toBe('response.input_tokens');
     expect(input_tokens).toBeGreaterThan(300);
   });
 
   test.each(['v1beta', 'v1'])('Gemini: countTokens below %s', async apiVersion => {
-    const httpOptions = { baseUrl: gateway.url, apiVersion };
-    const sdk = new GoogleGenAI({ apiKey: gateway.key, httpOptions });
+    const httpOptions = { baseUrl: matrix.gateway.url, apiVersion };
+    const sdk = new GoogleGenAI({ apiKey: matrix.gateway.key, httpOptions });
     const { totalTokens } = await sdk.models.countTokens({ model, contents: long });
     expect(totalTokens).toBeGreaterThan(300);
     expect(totalTokens).toBeLessThan(1000);
@@ -59,40 +52,46 @@ test('Gemini counts itself what is written for it, with all that a whole request
     const answer = await answered;
     expect(answer.status).toBe(200);
     expect(answer.headers['x-strata-estimated']).toBeUndefined();
-    expect(simulator.requests.at(-1)?.path).toContain(':countTokens');
+    expect(matrix.simulator.requests.at(-1)?.path).toContain(':countTokens');
     const body = JSON.parse(answer.body.toString());
     return body.totalTokens ?? body.input_tokens;
   };
-  const bare = await countOf(post(gateway, path, { contents }));
+  const bare = await countOf(post(matrix.gateway, path, { contents }));
   const systemInstruction = { parts: [{ text: long }] };
   const request = { model: 'models/gemini', contents, systemInstruction };
-  const whole = await countOf(post(gateway, path, { generateContentRequest: request }));
+  const whole = await countOf(post(matrix.gateway, path, { generateContentRequest: request }));
   expect(whole - bare).toBeGreaterThan(300);
   const anthropic = { model: 'gemini', system: long, messages: [{ role: 'user', content: 'Hi.' }] };
-  expect(await countOf(post(gateway, '/v1/messages/count_tokens', anthropic))).toBe(whole);
+  expect(await countOf(post(matrix.gateway, '/v1/messages/count_tokens', anthropic))).toBe(whole);
 });
 
 test('Gemini: an estimate says that it is one, and a refusal is in its shape', async () => {
   const contents = [{ role: 'user', parts: [{ text: 'Hi.' }] }];
-  const estimated = await post(gateway, '/v1/models/openai-chat:countTokens', { contents });
+  const estimated = await post(matrix.gateway, '/v1/models/openai-chat:countTokens', { contents });
   expect(estimated.headers['x-strata-estimated']).toBe('true');
-  const unknown = await post(gateway, '/v1/models/nobody:countTokens', { contents });
+  const unknown = await post(matrix.gateway, '/v1/models/nobody:countTokens', { contents });
   expect(unknown.status).toBe(404);
   expect(JSON.parse(unknown.body.toString())).toMatchObject({ error: { status: 'NOT_FOUND' } });
 });
 
 test("the provider's own count is taken where it has one, and an estimate says that it is one", async () => {
   const body = { messages: [{ role: 'user', content: 'Hi.' }] };
-  const counted = await post(gateway, '/v1/messages/count_tokens', { model: 'anthropic-messages', ...body });
+  const counted = await post(matrix.gateway, '/v1/messages/count_tokens', {
+    model: 'anthropic-messages',
+    ...body,
+  });
   expect(counted.headers['x-strata-estimated']).toBeUndefined();
-  expect(simulator.requests.at(-1)?.path).toContain('count_tokens');
-  const estimated = await post(gateway, '/v1/messages/count_tokens', { model: 'openai-chat', ...body });
+  expect(matrix.simulator.requests.at(-1)?.path).toContain('count_tokens');
+  const estimated = await post(matrix.gateway, '/v1/messages/count_tokens', {
+    model: 'openai-chat',
+    ...body,
+  });
   expect(estimated.headers['x-strata-estimated']).toBe('true');
-  const refused = await post(gateway, '/v1/messages/count_tokens', {
+  const refused = await post(matrix.gateway, '/v1/messages/count_tokens', {
     model: 'anthropic-messages',
     messages: [{ role: 'user', content: [{ type: 'tool_result', tool_use_id: 'nobody', content: 'x' }] }],
   });
   expect(refused.status).toBe(400);
   expect(JSON.parse(refused.body.toString())).toMatchObject({ error: { type: 'invalid_request_error' } });
-  expect(gateway.records).toEqual([]);
+  expect(matrix.gateway.records).toEqual([]);
 });

@@ -1,24 +1,15 @@
-import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startMatrixGateway } from './conformance/matrix-gateway.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { useMatrixGateway } from './conformance/matrix-gateway.ts';
 import { upstreams } from './conformance/upstreams.ts';
-import type { RunningGateway } from './harness.ts';
 
 /** `functions` and `function_call`, as clients of 2023 send them, on upstreams that know only tools. */
 
-let simulator: Simulator;
-let gateway: RunningGateway;
+const matrix = useMatrixGateway();
 let sdk: OpenAI;
 
-beforeAll(async () => {
-  simulator = await startSimulator({ keys: ['sk-provider'] });
-  gateway = await startMatrixGateway(simulator);
-  sdk = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: gateway.key, maxRetries: 0 });
-});
-afterAll(async () => {
-  await gateway.close();
-  await simulator.close();
+beforeAll(() => {
+  sdk = new OpenAI({ baseURL: `${matrix.gateway.url}/v1`, apiKey: matrix.gateway.key, maxRetries: 0 });
 });
 
 const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };

@@ -1,25 +1,16 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { betaTool } from '@anthropic-ai/sdk/helpers/beta/json-schema';
-import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startMatrixGateway } from './conformance/matrix-gateway.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { useMatrixGateway } from './conformance/matrix-gateway.ts';
 import { upstreams } from './conformance/upstreams.ts';
-import type { RunningGateway } from './harness.ts';
 
 /** Conversations that the vendor's server holds (`thread`): where no server does, the SDK is told so that it sends them whole. */
 
-let simulator: Simulator;
-let gateway: RunningGateway;
+const matrix = useMatrixGateway();
 let sdk: Anthropic;
 
-beforeAll(async () => {
-  simulator = await startSimulator({ keys: ['sk-provider'] });
-  gateway = await startMatrixGateway(simulator);
-  sdk = new Anthropic({ baseURL: gateway.url, apiKey: gateway.key, maxRetries: 0 });
-});
-afterAll(async () => {
-  await gateway.close();
-  await simulator.close();
+beforeAll(() => {
+  sdk = new Anthropic({ baseURL: matrix.gateway.url, apiKey: matrix.gateway.key, maxRetries: 0 });
 });
 
 const weather = betaTool({

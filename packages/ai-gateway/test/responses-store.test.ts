@@ -1,29 +1,20 @@
-import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startMatrixGateway } from './conformance/matrix-gateway.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { useMatrixGateway } from './conformance/matrix-gateway.ts';
 import { upstreams } from './conformance/upstreams.ts';
-import type { RunningGateway } from './harness.ts';
 
 /** Conversations that the gateway keeps, by the official SDK, on upstreams that keep none. */
 
-let simulator: Simulator;
-let gateway: RunningGateway;
+const matrix = useMatrixGateway();
 let sdk: OpenAI;
 
-const client = (apiKey: string) => new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey, maxRetries: 0 });
+const client = (apiKey: string) => new OpenAI({ baseURL: `${matrix.gateway.url}/v1`, apiKey, maxRetries: 0 });
 
-beforeAll(async () => {
-  simulator = await startSimulator({ keys: ['sk-provider'] });
-  gateway = await startMatrixGateway(simulator);
-  sdk = client(gateway.key);
-});
-afterAll(async () => {
-  await gateway.close();
-  await simulator.close();
+beforeAll(() => {
+  sdk = client(matrix.gateway.key);
 });
 
-const lastBody = () => simulator.requests.at(-1)?.body.toString() ?? '';
+const lastBody = () => matrix.simulator.requests.at(-1)?.body.toString() ?? '';
 
 describe.each(upstreams.map(({ name }) => name))('on %s', model => {
   test('previous_response_id brings everything back, streamed and whole', async () => {
@@ -80,8 +71,8 @@ describe.each(upstreams.map(({ name }) => name))('on %s', model => {
 test('[S-1] nobody else gets an answer by its id', async () => {
   const { id } = await sdk.responses.create({ model: 'openai-chat', input: 'a secret' });
   const others = [
-    await gateway.deps.createKey({ tenant: 'globex', principal: 'user:ada' }),
-    await gateway.deps.createKey({ tenant: 'acme', principal: 'user:eve' }),
+    await matrix.gateway.deps.createKey({ tenant: 'globex', principal: 'user:ada' }),
+    await matrix.gateway.deps.createKey({ tenant: 'acme', principal: 'user:eve' }),
   ];
   for (const key of others) {
     const other = client(key);
@@ -167,7 +158,7 @@ async function finished(response: OpenAI.Responses.Response): Promise<OpenAI.Res
 
 test('[S-1] a reference to an item of somebody else, or of nobody, is not found', async () => {
   const { output } = await sdk.responses.create({ model: 'anthropic-messages', input: 'a secret' });
-  const eve = client(await gateway.deps.createKey({ tenant: 'acme', principal: 'user:eve' }));
+  const eve = client(await matrix.gateway.deps.createKey({ tenant: 'acme', principal: 'user:eve' }));
   const id = output[0]?.id ?? expect.fail();
   const ask = (by: OpenAI, name: string) =>
     by.responses.create({ model: 'anthropic-messages', input: [{ type: 'item_reference', id: name }] });

@@ -1,27 +1,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { RunningGateway } from '../harness.ts';
+import { describe, expect, test } from 'vitest';
 import { type Case, cases, type Seen } from './cases.ts';
 import type { Client } from './client.ts';
 import { clients } from './clients.ts';
-import { startMatrixGateway } from './matrix-gateway.ts';
+import { useMatrixGateway } from './matrix-gateway.ts';
 import { type Upstream, upstreams } from './upstreams.ts';
 
 /** Every client through every upstream, streamed and whole, by the official SDKs. */
 
-let simulator: Simulator;
-let gateway: RunningGateway;
-
-beforeAll(async () => {
-  simulator = await startSimulator({ keys: ['sk-provider'] });
-  gateway = await startMatrixGateway(simulator);
-});
-afterAll(async () => {
-  await gateway.close();
-  await simulator.close();
-});
+const matrix = useMatrixGateway();
 
 /** How many cases passed, by `client → upstream`. */
 const passed = new Map<string, number>();
@@ -37,8 +25,8 @@ function isExpressible(client: Client, upstream: Upstream, { name }: Case): bool
 }
 
 async function compare(client: Client, model: string, test: Case, answer: Partial<Seen>): Promise<void> {
-  const whole = await client.ask(gateway, model, test, false);
-  const streamed = await client.ask(gateway, model, test, true);
+  const whole = await client.ask(matrix.gateway, model, test, false);
+  const streamed = await client.ask(matrix.gateway, model, test, true);
   expect(whole.seen).toMatchObject(expectedBy(client, answer));
   expect(whole.seen.inputTokens).toBeGreaterThan(0);
   expect(whole.seen.outputTokens).toBeGreaterThan(0);
@@ -57,7 +45,7 @@ for (const client of clients) {
         if (each.expects !== 'an error') await compare(client, model, each, each.expects);
         else
           for (const isStream of [false, true])
-            await expect(client.ask(gateway, model, each, isStream)).rejects.toThrow();
+            await expect(client.ask(matrix.gateway, model, each, isStream)).rejects.toThrow();
         const pair = `${client.name} → ${upstream.name}`;
         passed.set(pair, (passed.get(pair) ?? 0) + 1);
       });
@@ -73,12 +61,12 @@ test('the page claims what passed, no more and no less', () => {
   if (process.env.UPDATE_MATRIX === '1')
     writeFileSync(
       page,
-      text.replace(table, () => `<!-- matrix -->\n${matrix()}<!-- /matrix -->`),
+      text.replace(table, () => `<!-- matrix -->\n${renderMatrix()}<!-- /matrix -->`),
     );
-  else expect(table.exec(text)?.[1]).toBe(matrix());
+  else expect(table.exec(text)?.[1]).toBe(renderMatrix());
 });
 
-function matrix(): string {
+function renderMatrix(): string {
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`;
   const rows = clients.map(client =>
     row([

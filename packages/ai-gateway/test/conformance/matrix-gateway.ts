@@ -1,4 +1,5 @@
-import type { Simulator } from '@strata/shared/testing/simulator/simulator.ts';
+import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
+import { afterAll, beforeAll } from 'vitest';
 import { type RunningGateway, startGateway } from '../harness.ts';
 import { upstreams } from './upstreams.ts';
 
@@ -24,4 +25,26 @@ export function matrixSection(upstreamUrl: string): object {
 
 export function startMatrixGateway(simulator: Simulator): Promise<RunningGateway> {
   return startGateway({ section: matrixSection(simulator.url) });
+}
+
+/** The simulator and a gateway in front of it, as long as the tests of the file that calls this run. */
+export function useMatrixGateway(): { readonly gateway: RunningGateway; readonly simulator: Simulator } {
+  let simulator: Simulator;
+  let gateway: RunningGateway;
+  beforeAll(async () => {
+    simulator = await startSimulator({ keys: ['sk-provider'] });
+    gateway = await startMatrixGateway(simulator);
+  });
+  afterAll(async () => {
+    await gateway.close();
+    await simulator.close();
+  });
+  return {
+    get gateway() {
+      return gateway;
+    },
+    get simulator() {
+      return simulator;
+    },
+  };
 }

@@ -1,23 +1,11 @@
-import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { RunningGateway } from '../harness.ts';
+import { describe, expect, test } from 'vitest';
 import { type FailingSdk, failingSdks, seen, type Thrown } from './failing-sdks.ts';
-import { startMatrixGateway } from './matrix-gateway.ts';
+import { useMatrixGateway } from './matrix-gateway.ts';
 import { upstreams } from './upstreams.ts';
 
 /** What fails at any upstream is thrown by each SDK as the class that it has for it, and repeated by it only where that can help. */
 
-let simulator: Simulator;
-let gateway: RunningGateway;
-
-beforeAll(async () => {
-  simulator = await startSimulator({ keys: ['sk-provider'] });
-  gateway = await startMatrixGateway(simulator);
-});
-afterAll(async () => {
-  await gateway.close();
-  await simulator.close();
-});
+const matrix = useMatrixGateway();
 
 const statuses = [
   ['the caller', 400, false],
@@ -31,8 +19,8 @@ function thrownBy(
   sdk: FailingSdk,
   asked: { model: string; prompt: string; key?: string; retries?: number; isStream?: boolean },
 ): Promise<Thrown> {
-  const { model, prompt, key = gateway.key, retries = 0, isStream = false } = asked;
-  return sdk.ask({ server: { url: gateway.url, key }, model, prompt, retries, isStream }).then(
+  const { model, prompt, key = matrix.gateway.key, retries = 0, isStream = false } = asked;
+  return sdk.ask({ server: { url: matrix.gateway.url, key }, model, prompt, retries, isStream }).then(
     () => expect.fail('nothing was thrown'),
     (thrown: unknown) => seen(thrown),
   );
@@ -40,7 +28,7 @@ function thrownBy(
 
 /** How often the provider was asked for the answer to this very prompt. */
 function askedFor(id: string): number {
-  return simulator.requests.filter(request => request.body.includes(id)).length;
+  return matrix.simulator.requests.filter(request => request.body.includes(id)).length;
 }
 
 describe.each(failingSdks.map(each => [each.name, each] as const))('%s', (_name, sdk) => {
@@ -86,7 +74,7 @@ test.each(each(failingSdks.filter(({ heedsAdvice }) => heedsAdvice)))(
   async (name, sdk) => {
     const startedAtMs = performance.now();
     const prompt = `[[say: At last.]][[fault: status=429;retry-after=2;times=1;id=${name}]]`;
-    const { url, key } = gateway;
+    const { url, key } = matrix.gateway;
     await sdk.ask({ server: { url, key }, model: 'openai-chat', prompt, retries: 1, isStream: false });
     expect(performance.now() - startedAtMs).toBeGreaterThan(1900); // its own wait would be half a second
   },

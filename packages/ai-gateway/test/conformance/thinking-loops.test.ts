@@ -1,24 +1,12 @@
-import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { carrierMark } from '../../src/protocols/carrier.ts';
-import type { RunningGateway } from '../harness.ts';
 import { loopClients } from './loops.ts';
-import { startMatrixGateway } from './matrix-gateway.ts';
+import { useMatrixGateway } from './matrix-gateway.ts';
 import { upstreams } from './upstreams.ts';
 
 /** Tool loops with thinking, by SDKs that keep the history as their users do: seals come back to who made them, and to nobody else. */
 
-let simulator: Simulator;
-let gateway: RunningGateway;
-
-beforeAll(async () => {
-  simulator = await startSimulator({ keys: ['sk-provider'] });
-  gateway = await startMatrixGateway(simulator);
-});
-afterAll(async () => {
-  await gateway.close();
-  await simulator.close();
-});
+const matrix = useMatrixGateway();
 
 const prompt = `[[think: Two cities, one after the other.]]
 [[tool: get_weather {"city":"Rome"}]] [[tool: get_weather {"city":"Oslo"}]] [[say: Both are {{result}}.]]`;
@@ -27,7 +15,7 @@ const prompt = `[[think: Two cities, one after the other.]]
 const answer = /^Both are (Sunny|\{.*"Sunny"\})\.$/;
 
 function lastBody(): string {
-  return simulator.requests.at(-1)?.body.toString() ?? '';
+  return matrix.simulator.requests.at(-1)?.body.toString() ?? '';
 }
 
 function sealsIn(body: string, mark: string | undefined): number {
@@ -43,7 +31,7 @@ for (const client of loopClients) {
       ['whole', false],
     ] as const)(`${client.name} → ${upstream.name}, %s`, (_name, isStream) => {
       test('[AI-5] three turns: the thinking of each turn comes back as it was made', async () => {
-        const loop = client.open(gateway, prompt, isStream);
+        const loop = client.open(matrix.gateway, prompt, isStream);
         const first = await loop.turn(alias);
         expect(first.calls).toHaveLength(1);
         const second = await loop.turn(alias);
@@ -56,7 +44,7 @@ for (const client of loopClients) {
 
       test('[AI-5] a switch to any other provider in turn two drops them and succeeds', async () => {
         for (const other of upstreams.filter(each => each !== upstream)) {
-          const loop = client.open(gateway, prompt, isStream);
+          const loop = client.open(matrix.gateway, prompt, isStream);
           await loop.turn(alias);
           const second = await loop.turn(`${other.name}-thinking`);
           expect(second.calls, other.name).toHaveLength(1);

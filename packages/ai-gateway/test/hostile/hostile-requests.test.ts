@@ -1,31 +1,20 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
 import { sized } from '@strata/shared/testing/size.ts';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Codec } from '../../src/domain/codec.ts';
 import type { JsonObject } from '../../src/domain/json-object.ts';
 import { Losses } from '../../src/domain/losses.ts';
 import { protocols } from '../../src/protocols/registry.ts';
-import { startMatrixGateway } from '../conformance/matrix-gateway.ts';
+import { useMatrixGateway } from '../conformance/matrix-gateway.ts';
 import { upstreams } from '../conformance/upstreams.ts';
-import { post, type RawAnswer, type RunningGateway } from '../harness.ts';
+import { post, type RawAnswer } from '../harness.ts';
 import { type RichRequest, richRequests, samePassed } from './requests.ts';
 import { spoiled } from './values.ts';
 
 /** Any JSON value at any place of a request: answered, or refused in the words of who asked, never a failure of the gateway. */
 
-let simulator: Simulator;
-let gateway: RunningGateway;
-
-beforeAll(async () => {
-  simulator = await startSimulator({ keys: ['sk-provider'] });
-  gateway = await startMatrixGateway(simulator);
-});
-afterAll(async () => {
-  await gateway.close();
-  await simulator.close();
-});
+const matrix = useMatrixGateway();
 
 /** Whether a body is an error as the protocol's clients read it. */
 const isError: Readonly<Record<string, (body: JsonObject) => boolean>> = {
@@ -61,7 +50,7 @@ describe('on the socket', () => {
       const asked = model.chain(name => fc.tuple(fc.constant(name), spoiled(request.body(name))));
       await fc.assert(
         fc.asyncProperty(asked, async ([name, body]) => {
-          check(request, await post(gateway, request.path(name), JSON.stringify(body)));
+          check(request, await post(matrix.gateway, request.path(name), JSON.stringify(body)));
         }),
         { numRuns },
       );
@@ -71,7 +60,7 @@ describe('on the socket', () => {
   test('after all that the gateway answers as ever', async () => {
     const [request = expect.fail()] = richRequests;
     const body = { model: 'openai-chat', messages: [{ role: 'user', content: 'x' }] };
-    expect((await post(gateway, request.path('openai-chat'), body)).status).toBe(200);
+    expect((await post(matrix.gateway, request.path('openai-chat'), body)).status).toBe(200);
   });
 });
 
