@@ -19,6 +19,7 @@ import { addCountEndpoint } from './http/count-endpoint.ts';
 import { errorsFor } from './http/error-shapes.ts';
 import { addFilesEndpoints, filesPath } from './http/files-endpoints.ts';
 import { addGeminiEndpoints } from './http/gemini-endpoints.ts';
+import { addVertexMessagesEndpoints } from './http/hosted-messages-endpoints.ts';
 import { addMessageBatchesEndpoints } from './http/message-batches-endpoints.ts';
 import { addModelEndpoint } from './http/model-endpoint.ts';
 import { addModelsEndpoint } from './http/models-endpoint.ts';
@@ -104,7 +105,8 @@ export async function createAiGateway(
   addConversationsEndpoints(server.app, { conversations: conversations.conversations, clock });
   addModelEndpoint(server, { path: '/v1/messages', protocol: anthropicMessages, prepare }, endpointDeps);
   addGeminiEndpoints(server, endpointDeps);
-  addConverseEndpoints(server, endpointDeps);
+  addConverseEndpoints(server, { ...endpointDeps, prepare });
+  addVertexMessagesEndpoints(server, { ...endpointDeps, prepare });
   addCountEndpoint(server, { path: '/v1/messages/count_tokens', protocol: anthropicMessages }, endpointDeps);
   for (const api of sameProtocolApis)
     addModelEndpoint(server, api.mediaTypes === undefined ? api : { ...api, receive }, endpointDeps);

@@ -211,10 +211,10 @@ describe('what there is not', () => {
     ['POST', '/v1/complete', anthropic, isAnthropic],
     ['GET', '/v1beta', {}, isGoogle],
     ['GET', '/v1beta/cachedContents', {}, isGoogle],
-    ['POST', '/v1beta/models/chat:embedContent', {}, isGoogle],
+    ['POST', '/v1beta/models/chat:predictLongRunning', {}, isGoogle],
     ['DELETE', '/v1beta/models/chat', {}, isGoogle],
     ['GET', '/v1/tunedModels', { 'x-goog-api-key': 'x' }, isGoogle],
-    ['POST', '/model/chat/invoke', {}, isAws],
+    ['POST', '/model/chat/async-invoke', {}, isAws],
     ['GET', '/model/chat/converse', {}, isAws],
     ['GET', '/model', {}, isAws],
   ] as const)('%s %s is said in the words of who asks', async (method, path, headers, isTheirs) => {

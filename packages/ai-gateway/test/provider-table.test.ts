@@ -39,7 +39,7 @@ const chatProtocols = new Set([
 ]);
 
 function shortName(protocol: string): string {
-  return protocol.replace(/^(openai|cohere|anthropic)-/, '');
+  return protocol.replace(/^(openai|cohere|anthropic|gemini|bedrock)-/, '');
 }
 
 function addressOf({ origin }: ModelProvider): string {

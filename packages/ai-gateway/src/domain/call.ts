@@ -109,6 +109,8 @@ export type Answer =
       readonly attempt: Attempt;
       readonly body: Buffer;
       readonly contentType: string;
+      /** More of the upstream's, that clients of the protocol read. */
+      readonly headers?: Readonly<Record<string, string>>;
       readonly facts: AnswerFacts;
       readonly costNanoUsd: bigint | undefined;
     }

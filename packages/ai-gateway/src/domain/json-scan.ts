@@ -54,6 +54,21 @@ export function visitKeys(bytes: Buffer, value: Span, visit: (key: string) => vo
   walk();
 }
 
+/** Where a member of each object in an array lies, every occurrence of it. The array must have been scanned before. */
+export function membersOfElements(bytes: Buffer, array: Span, key: string): Span[] {
+  const reader = new JsonReader(bytes, array.start, array.end, bodyScanLimits);
+  const found: Span[] = [];
+  if (!reader.isAtArray()) return found;
+  reader.readArray(() => {
+    if (!reader.isAtObject()) return void reader.skipValue();
+    reader.readObject((keyStart, keyEnd) => {
+      const value = { start: reader.skipValue(), end: reader.at };
+      if (decodeString(bytes, keyStart, keyEnd) === key) found.push(value);
+    });
+  });
+  return found;
+}
+
 /** The parsed value. The span must come from a scan of the same bytes. */
 export function valueAt(bytes: Buffer, value: Span | undefined): unknown {
   if (value === undefined) return undefined;

@@ -40,6 +40,9 @@ export interface AnswerFacts {
   readonly serviceTier?: string | undefined;
 }
 
+/** Of an upstream's answer, by their names in lower case. */
+export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
 export type WholeAnswer =
   | { readonly type: 'answer'; readonly facts: AnswerFacts }
   /** An error that came with a good status (F40). */
@@ -92,6 +95,12 @@ export interface Protocol {
   readonly requestIdHeader: string;
   /** Headers of an error answer that its SDKs read beside the body. Lower case. */
   readonly errorHeaders?: readonly string[];
+  /** The same of a whole answer. */
+  readonly answerHeaders?: readonly string[];
+  /** Its errors are its own, while its answers are those of another protocol, so an upstream's refusal is said in its words too. */
+  readonly hasOwnErrors?: boolean;
+  /** The media type of its streams, where it has no codec. Server-sent events by default. */
+  readonly streamType?: string;
   readonly renderError: ErrorRenderer;
   /** The event that ends a stream with an error. */
   renderStreamError(error: GatewayError, context: ErrorContext): string | Buffer;
@@ -100,12 +109,9 @@ export interface Protocol {
   writeRequest(request: ModelRequest, change: RequestChange): Buffer;
   /** Of a request that is a form: all of it, with its files. */
   writeForm?(form: Form, change: RequestChange): StreamedBody;
-  readAnswer(body: Buffer): WholeAnswer;
+  readAnswer(body: Buffer, headers: AnswerHeaders): WholeAnswer;
   /** Machine-readable codes of an error answer, most specific first. Header names are lower case. */
-  readErrorCodes(
-    body: Buffer,
-    headers: Readonly<Record<string, string | string[] | undefined>>,
-  ): readonly string[];
+  readErrorCodes(body: Buffer, headers: AnswerHeaders): readonly string[];
   /** How long an error's body asks to wait, where the protocol says that in its body. */
   readRetryAfterMs?(body: Buffer): number | undefined;
   openReader(request: ModelRequest): StreamReader | AwsStreamReader;
@@ -121,5 +127,5 @@ export interface Protocol {
 
 /** The media type of its streams. */
 export function streamTypeOf(protocol: Protocol): string {
-  return protocol.codec?.streamType ?? 'text/event-stream';
+  return protocol.streamType ?? protocol.codec?.streamType ?? 'text/event-stream';
 }

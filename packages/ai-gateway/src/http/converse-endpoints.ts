@@ -1,44 +1,93 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
+import { awsEventStreamType } from '@strata/shared/http/aws-event-stream.ts';
+import type { DirectRequest, DirectRoute } from '@strata/shared/http/direct-request.ts';
+import { isForClaude } from '../protocols/anthropic-hosted/as-messages.ts';
+import { InvokeEvents } from '../protocols/anthropic-hosted/invoke-events.ts';
+import { messagesByInvoke } from '../protocols/anthropic-hosted/messages-by-invoke.ts';
 import { bedrockConverse } from '../protocols/bedrock-converse/bedrock-converse.ts';
+import { bedrockInvoke } from '../protocols/bedrock-invoke/bedrock-invoke.ts';
 import { asObject, parseObject } from '../protocols/read-json.ts';
-import { type CountEndpointDeps, countHandler } from './count-endpoint.ts';
-import { type DirectServer, type ModelEndpointDeps, modelHandler, modelRoute } from './model-endpoint.ts';
+import { countHandler } from './count-endpoint.ts';
+import { type HostedMessagesDeps, hostedMessagesHandler } from './hosted-messages-endpoints.ts';
+import { type DirectServer, modelHandler, modelRoute } from './model-endpoint.ts';
+import type { StreamShape } from './stream-reply.ts';
 
-const operations = ['converse', 'converse-stream', 'count-tokens'] as const;
+type Operation = 'converse' | 'converse-stream' | 'count-tokens' | 'invoke' | 'invoke-with-response-stream';
 
-/** `/model/{id}/converse`, `/converse-stream` and `/count-tokens`, as the AWS SDKs call them. Ids may hold slashes. */
-export function addConverseEndpoints(
-  server: DirectServer,
-  deps: CountEndpointDeps & ModelEndpointDeps,
-): void {
-  const path = '/model/*';
-  const readPath = (request: DirectRequest) => {
-    const { model, operation } = readModelPath(request);
-    return { model, isStream: operation === 'converse-stream' };
-  };
+const path = '/model/*';
+
+/** What the AWS SDKs call below `/model/{id}/`: Converse, InvokeModel, both streamed, and CountTokens. Ids may hold slashes. */
+export function addConverseEndpoints(server: DirectServer, deps: HostedMessagesDeps): void {
   const asked = { path, protocol: bedrockConverse, readPath };
-  const answer = modelHandler(asked, deps);
-  const count = countHandler({ ...asked, prepare: unwrapCount }, deps);
+  const converse = modelHandler(asked, deps);
+  const invoke = invokeHandler(deps);
+  const handlers: Readonly<Record<Operation, DirectRoute['handle']>> = {
+    converse,
+    'converse-stream': converse,
+    'count-tokens': countHandler({ ...asked, prepare: unwrapCount }, deps),
+    invoke,
+    'invoke-with-response-stream': invoke,
+  };
   server.addDirect({
     ...modelRoute(asked),
-    handle: async request =>
-      readModelPath(request).operation === 'count-tokens' ? count(request) : answer(request),
+    mediaTypes: ['application/json', 'application/octet-stream'], // the latter is what the SDK says where its caller says nothing
+    async handle(request) {
+      const { '*': written = '' } = request.params;
+      const slash = written.lastIndexOf('/');
+      const operation = written.slice(slash + 1);
+      if (slash <= 0 || !isOperation(operation)) throw unknownOperation(operation);
+      await handlers[operation](request);
+    },
   });
+
+  function isOperation(name: string): name is Operation {
+    return Object.hasOwn(handlers, name);
+  }
 }
 
-function readModelPath(request: DirectRequest): { model: string; operation: (typeof operations)[number] } {
-  const { '*': path = '' } = request.params;
-  const slash = path.lastIndexOf('/');
-  const written = path.slice(slash + 1);
-  const operation = operations.find(each => each === written);
-  if (slash > 0 && operation !== undefined) return { model: path.slice(0, slash), operation };
-  throw new GatewayError('not_found', `'${written.slice(0, 64)}' is not an operation of a model.`, {
+/** A body for Claude is Messages and may be answered by any provider, all others by those that have InvokeModel. */
+function invokeHandler(deps: HostedMessagesDeps): DirectRoute['handle'] {
+  const { prepare } = deps;
+  const messages = { path, protocol: messagesByInvoke, prepare, reshape: messagesShape };
+  const claude = hostedMessagesHandler(modelHandler(messages, deps), readPath);
+  const other = modelHandler({ path, protocol: bedrockInvoke, readPath, reshape: () => invokeShape() }, deps);
+  return async request => (isForClaude(request.body) ? claude : other)(request);
+}
+
+function readPath(request: DirectRequest) {
+  const { '*': written = '' } = request.params;
+  const slash = written.lastIndexOf('/');
+  return { model: written.slice(0, slash), isStream: written.slice(slash).endsWith('-stream') };
+}
+
+function unknownOperation(name: string): GatewayError {
+  return new GatewayError('not_found', `'${name.slice(0, 64)}' is not an operation of a model.`, {
     reason: 'unknown_route',
   });
 }
 
-/** @throws GatewayError invalid_request for prompts in the words of a model: which they are, only Bedrock knows. */
+function messagesShape(): StreamShape {
+  const events = new InvokeEvents();
+  return {
+    ...invokeShape(),
+    write: bytes => events.push(typeof bytes === 'string' ? Buffer.from(bytes) : bytes),
+  };
+}
+
+function invokeShape(): StreamShape {
+  return {
+    headers: {
+      'content-type': awsEventStreamType,
+      'x-amzn-bedrock-content-type': 'application/json',
+      'cache-control': 'no-cache',
+    },
+    heartbeat: undefined,
+    write: bytes => bytes,
+    end: () => '',
+  };
+}
+
+/** What is counted by CountTokens. @throws GatewayError invalid_request for prompts in the words of a model: which they are, only Bedrock knows. */
 async function unwrapCount(body: Buffer): Promise<Buffer> {
   const converse = asObject(asObject(parseObject(body)?.input)?.converse);
   if (converse !== undefined) return Buffer.from(JSON.stringify(converse));

@@ -12,17 +12,22 @@ export function vendorOf(path: string, headers: IncomingHttpHeaders): Vendor | u
   const [, first, second] = path.split('/', 3);
   switch (first) {
     case 'v1beta':
+    case 'v1beta1':
       return 'google';
     case 'model':
       return 'aws';
     case 'v1':
       if (second === 'messages' || headers['anthropic-version'] !== undefined) return 'anthropic';
-      return isGoogles(headers) ? 'google' : 'openai';
+      return isVertex(second) || isGoogles(headers) ? 'google' : 'openai';
     case 'v2':
       return 'openai';
     default:
       return undefined;
   }
+}
+
+function isVertex(second: string | undefined): boolean {
+  return second === 'projects' || second === 'publishers';
 }
 
 function isGoogles(headers: IncomingHttpHeaders): boolean {

@@ -1,8 +1,8 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
+import type { DirectRequest, DirectRoute } from '@strata/shared/http/direct-request.ts';
 import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
-import type { PathRequest } from '../domain/protocol.ts';
 import { gemini } from '../protocols/gemini/gemini.ts';
+import { passedMethods } from '../protocols/gemini/passed-methods.ts';
 import { asObject, parseObject, without } from '../protocols/read-json.ts';
 import { type CountEndpointDeps, countHandler } from './count-endpoint.ts';
 import {
@@ -14,12 +14,19 @@ import {
 } from './model-endpoint.ts';
 import type { StreamShape } from './stream-reply.ts';
 
-const answering = new Set(['generateContent', 'streamGenerateContent']);
+/** Below both versions of the Gemini API, and as Vertex AI has them, with a project or with none. */
+const paths = [
+  '/v1beta/models/*',
+  '/v1/models/*',
+  ...['v1beta1', 'v1'].flatMap(version => [
+    `/${version}/publishers/google/models/*`,
+    `/${version}/projects/:project/locations/:location/publishers/google/models/*`,
+  ]),
+];
 
-/** Gemini's ways to ask and to count, below both versions of its API. The model's name may hold slashes and colons. */
+/** What may be asked of a model by Gemini's clients. The model's name may hold slashes and colons. */
 export function addGeminiEndpoints(server: DirectServer, deps: CountEndpointDeps & ModelEndpointDeps): void {
-  for (const version of ['v1beta', 'v1']) {
-    const path = `/${version}/models/*`;
+  for (const path of paths) {
     const asked: ModelEndpoint = {
       path,
       protocol: gemini,
@@ -30,13 +37,22 @@ export function addGeminiEndpoints(server: DirectServer, deps: CountEndpointDeps
       },
       reshape: request => (wantsSse(request) ? undefined : jsonArrayShape()),
     };
-    const counted = { path, protocol: gemini, prepare: unwrapCount, readPath: pathToCount };
     const answer = modelHandler(asked, deps);
-    const count = countHandler(counted, deps);
+    const handlers = new Map<string, DirectRoute['handle']>([
+      ['generateContent', answer],
+      ['streamGenerateContent', answer],
+      ['countTokens', countHandler({ ...asked, prepare: unwrapCount }, deps)],
+    ]);
+    for (const [method, protocol] of passedMethods)
+      handlers.set(method, modelHandler({ ...asked, protocol }, deps));
     server.addDirect({
       ...modelRoute(asked),
-      handle: async request =>
-        readModelPath(request).method === 'countTokens' ? count(request) : answer(request),
+      async handle(request) {
+        const { method } = readModelPath(request);
+        const handle = handlers.get(method);
+        if (handle === undefined) throw unknownMethod(method);
+        await handle(request);
+      },
     });
   }
 }
@@ -44,16 +60,14 @@ export function addGeminiEndpoints(server: DirectServer, deps: CountEndpointDeps
 function readModelPath(request: DirectRequest): { model: string; method: string } {
   const { '*': path = '' } = request.params;
   const colon = path.lastIndexOf(':');
-  const method = path.slice(colon + 1);
-  if (colon > 0 && (answering.has(method) || method === 'countTokens'))
-    return { model: path.slice(0, colon), method };
-  throw new GatewayError('not_found', `'${method.slice(0, 64)}' is not a method of a model.`, {
-    reason: 'unknown_route',
-  });
+  if (colon <= 0) throw unknownMethod(path);
+  return { model: path.slice(0, colon), method: path.slice(colon + 1) };
 }
 
-function pathToCount(request: DirectRequest): PathRequest {
-  return { model: readModelPath(request).model, isStream: false };
+function unknownMethod(method: string): GatewayError {
+  return new GatewayError('not_found', `'${method.slice(0, 64)}' is not a method of a model.`, {
+    reason: 'unknown_route',
+  });
 }
 
 /** What is counted is either bare contents or a whole request in a member of its own, whose model the path names. */

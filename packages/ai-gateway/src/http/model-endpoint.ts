@@ -159,7 +159,7 @@ function send(
       addUsage(headers, answer.facts);
       if (answer.costNanoUsd === undefined) headers['x-strata-unpriced'] = 'true';
       else headers['x-strata-cost-nano-usd'] = String(answer.costNanoUsd);
-      headers['content-type'] = answer.contentType;
+      Object.assign(headers, answer.headers, { 'content-type': answer.contentType });
       sendBytes(response, 200, { headers, body: answer.body });
       return;
     case 'refusal': {

@@ -156,21 +156,18 @@ async function refuse(deps: CallUpstreamDeps, { attempt, way, response, limits }
     status,
     ...(isShown &&
       way.isRaw && {
-        refusal: { status, contentType, body, headers: errorHeadersOf(way.protocol, headers) },
+        refusal: { status, contentType, body, headers: picked(headers, way.protocol.errorHeaders) },
       }),
   });
 }
 
-function errorHeadersOf(
-  { errorHeaders = [] }: Protocol,
-  headers: DialResponse['headers'],
-): Record<string, string> {
-  const picked: Record<string, string> = {};
-  for (const name of errorHeaders) {
+function picked(headers: DialResponse['headers'], names: readonly string[] = []): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of names) {
     const value = headers[name];
-    if (typeof value === 'string') picked[name] = value;
+    if (typeof value === 'string') found[name] = value;
   }
-  return picked;
+  return found;
 }
 
 /** A credential that cannot be had is none that failed: another one may do. */
@@ -211,14 +208,16 @@ async function openStream(
 async function readWhole({ attempt, way, response, limits }: Dialed): Promise<Answer> {
   requireIdentity(response);
   const bytes = await response.readAll(limits.maxAnswerBytes);
-  const read = way.readWhole(bytes);
+  const read = way.readWhole(bytes, response.headers);
   if (read.type === 'answer') {
     const { body, facts } = read;
     if (read.isStream) return { type: 'stream', attempt, stream: wholeStream(body, facts) };
     const contentType = way.isRaw
       ? String(response.headers['content-type'] ?? 'application/json')
       : 'application/json';
-    return { type: 'whole', attempt, body, contentType, facts, costNanoUsd: attemptCost(attempt, facts) };
+    const costNanoUsd = attemptCost(attempt, facts);
+    const headers = picked(response.headers, way.isRaw ? way.protocol.answerHeaders : []);
+    return { type: 'whole', attempt, body, contentType, headers, facts, costNanoUsd };
   }
   const provider = attempt.target.provider.name;
   if (read.type === 'malformed') {

@@ -1,7 +1,7 @@
 import type { Attempt } from '../domain/call.ts';
 import type { StreamedBody } from '../domain/form.ts';
 import { type Loss, Losses } from '../domain/losses.ts';
-import type { AnswerFacts, Protocol } from '../domain/protocol.ts';
+import type { AnswerFacts, AnswerHeaders, Protocol } from '../domain/protocol.ts';
 import type { ProtocolAccess } from '../domain/provider.ts';
 import { applyRawQuirks } from '../domain/quirks.ts';
 import { openRawPassage, type Passage } from './passage.ts';
@@ -31,7 +31,7 @@ export interface Way {
   /** Whether the upstream's own words are in the client's protocol. */
   readonly isRaw: boolean;
   openPassage(beforeTerminal: (() => string | undefined) | undefined): Passage;
-  readWhole(body: Buffer): WholeRead;
+  readWhole(body: Buffer, headers: AnswerHeaders): WholeRead;
 }
 
 /** Same protocol: bytes spliced and passed on (AI-2). `hosted`: the protocol in the form of somebody who hosts its models. */
@@ -54,15 +54,15 @@ export function rawWay(attempt: Attempt, access: ProtocolAccess, hosted?: Protoc
     upload: request.form && protocol.writeForm?.(request.form, change),
     losses: losses.all,
     // A host has words of its own for its refusals.
-    isRaw: hosted === undefined,
+    isRaw: hosted === undefined && protocol.hasOwnErrors !== true,
     openPassage: beforeTerminal =>
       openRawPassage(protocol.openReader(request), {
         unwrapper: hosted?.openUnwrapper?.(),
         renderError: error => protocol.renderStreamError(error, { requestId: call.requestId }),
         ...(beforeTerminal && { beforeTerminal }),
       }),
-    readWhole(body) {
-      const read = protocol.readAnswer(body);
+    readWhole(body, headers) {
+      const read = protocol.readAnswer(body, headers);
       return read.type === 'answer' ? { ...read, body, isStream: false } : read;
     },
   };

@@ -63,7 +63,8 @@ export function isTrue(body: Buffer, value: Span | undefined): boolean {
   return value !== undefined && body[value.start] === 0x74; // a scanned value that begins with `t` is `true`
 }
 
-function scanBody(body: Buffer): ScannedObject {
+/** @throws GatewayError invalid_request. */
+export function scanBody(body: Buffer): ScannedObject {
   if (!isUtf8(body)) {
     throw new GatewayError('invalid_request', 'The body is not valid UTF-8.', { reason: 'json_syntax' });
   }

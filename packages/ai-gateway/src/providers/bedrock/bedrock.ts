@@ -15,6 +15,12 @@ const accessKey = z
     "A fixed access key. Without it and without `api_key`, AWS's own chain is asked: environment, profile, web identity, container, instance.",
   );
 
+const invokeAccess: ProtocolAccess = {
+  path: ({ model, isStream }) =>
+    `/model/${encodeURIComponent(model)}/${isStream ? 'invoke-with-response-stream' : 'invoke'}`,
+  mayAskStreamUsage: false,
+};
+
 const accesses: Readonly<Record<'converse' | 'invoke', ReadonlyMap<string, ProtocolAccess>>> = {
   converse: new Map([
     [
@@ -26,16 +32,11 @@ const accesses: Readonly<Record<'converse' | 'invoke', ReadonlyMap<string, Proto
         mayAskStreamUsage: false,
       },
     ],
+    ['bedrock-invoke', invokeAccess],
   ]),
   invoke: new Map([
-    [
-      'anthropic-bedrock',
-      {
-        path: ({ model, isStream }) =>
-          `/model/${encodeURIComponent(model)}/${isStream ? 'invoke-with-response-stream' : 'invoke'}`,
-        mayAskStreamUsage: false,
-      },
-    ],
+    ['anthropic-bedrock', invokeAccess],
+    ['bedrock-invoke', invokeAccess],
   ]),
 };
 

@@ -3,7 +3,7 @@ import { defineProvider } from '../../domain/provider.ts';
 import { keyCredentials } from '../credentials.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
-import { geminiMethod } from './gemini-path.ts';
+import { geminiMethod, passedMethodAccess } from './gemini-path.ts';
 
 /** The Gemini Developer API. */
 export const gemini = defineProvider({
@@ -29,6 +29,7 @@ export const gemini = defineProvider({
           mayAskStreamUsage: false,
         },
       ],
+      ...passedMethodAccess('/models', ['gemini-embed', 'gemini-batch-embed', 'gemini-predict']),
     ]),
     headers: {},
     credentials: keyCredentials(options.api_key, key => ({ 'x-goog-api-key': key })),

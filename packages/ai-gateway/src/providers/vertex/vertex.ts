@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { defineProvider, type ProtocolAccess } from '../../domain/provider.ts';
 import { keyCredentials, lazyCredential } from '../credentials.ts';
-import { geminiMethod } from '../gemini/gemini-path.ts';
+import { geminiMethod, passedMethodAccess } from '../gemini/gemini-path.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
 
@@ -74,6 +74,7 @@ function googleAccess(models: string): ReadonlyMap<string, ProtocolAccess> {
         mayAskStreamUsage: false,
       },
     ],
+    ...passedMethodAccess(models, ['gemini-embed', 'gemini-predict']),
   ]);
 }
 

@@ -1,0 +1,50 @@
+import { bedrockErrors } from '@strata/shared/errors/bedrock.ts';
+import { awsEventStreamType } from '@strata/shared/http/aws-event-stream.ts';
+import type { Protocol } from '../../domain/protocol.ts';
+import { bedrockConverse } from '../bedrock-converse/bedrock-converse.ts';
+import { exceptionFrame } from '../bedrock-converse/encode-answer.ts';
+import { parseObject } from '../read-json.ts';
+import { readPathRequest } from '../read-request.ts';
+import { InvokeStreamReader } from './stream-reader.ts';
+import { readInvokeUsage } from './usage.ts';
+
+/** Members with the caller's own data: the bodies of models are of all kinds. */
+const content = new Set(['inputText', 'texts', 'prompt', 'messages', 'system', 'images', 'inputImage']);
+
+/**
+ * Bedrock's InvokeModel and InvokeModelWithResponseStream, for models with a body of their own: embeddings, pictures, older texts. Routed and
+ * metered, and every byte passes. Bodies for Claude are Messages, and go wherever those go.
+ */
+export const bedrockInvoke: Protocol = {
+  name: 'bedrock-invoke',
+  operation: 'invoke_model',
+  requestHeaders: [
+    'accept',
+    'x-amzn-bedrock-accept',
+    'x-amzn-bedrock-guardrailidentifier',
+    'x-amzn-bedrock-guardrailversion',
+    'x-amzn-bedrock-performanceconfig-latency',
+    'x-amzn-bedrock-service-tier',
+    'x-amzn-bedrock-trace',
+  ],
+  requestIdHeader: 'x-amzn-requestid',
+  errorHeaders: ['x-amzn-errortype'],
+  answerHeaders: [
+    'x-amzn-bedrock-input-token-count',
+    'x-amzn-bedrock-output-token-count',
+    'x-amzn-bedrock-invocation-latency',
+    'x-amzn-bedrock-performanceconfig-latency',
+    'x-amzn-bedrock-service-tier',
+  ],
+  streamType: awsEventStreamType,
+  renderError: bedrockErrors,
+  renderStreamError: exceptionFrame,
+  readRequest: (body, path) => readPathRequest(body, path, content),
+  writeRequest: request => request.body,
+  readAnswer(bytes, headers) {
+    const report = readInvokeUsage(headers, parseObject(bytes));
+    return { type: 'answer', facts: { model: undefined, finishReason: undefined, report } };
+  },
+  readErrorCodes: bedrockConverse.readErrorCodes,
+  openReader: () => new InvokeStreamReader(),
+};
