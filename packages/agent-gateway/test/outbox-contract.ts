@@ -212,6 +212,18 @@ export function outboxContract(name: string, open: () => Promise<Journal>): void
       await journal.close();
     });
 
+    test('what a run tells under the name of the specification too goes to those who ask for that name, not for `*`', async () => {
+      const { journal, claims } = await openWithRuns('run_1');
+      const { outbox } = journal;
+      await outbox.put({ ...webhook, id: 'all', types: ['*'] });
+      await outbox.put({ ...webhook, id: 'named', types: ['io.serverlessworkflow.*'] });
+      await outbox.put({ ...webhook, id: 'both', types: ['*', 'io.serverlessworkflow.workflow.started.v1'] });
+      await announce(journal, claims[0], 1, 'a', 'b io.serverlessworkflow.workflow.started.v1');
+      const waiting = async (id: string) => (await outbox.get('t', id))?.waiting;
+      expect([await waiting('all'), await waiting('named'), await waiting('both')]).toEqual([1, 1, 2]);
+      await journal.close();
+    });
+
     test('a trigger is told of what is published, once, by whomever; a webhook of what runs announce', async () => {
       const { journal, claims } = await openWithRuns('run_1');
       const { outbox } = journal;

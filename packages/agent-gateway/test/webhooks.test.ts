@@ -87,6 +87,52 @@ test('[8.4-13] a run tells what becomes of it and what it emits, in order, signe
   await gateway.call('DELETE', `/v1/webhooks/${made.body.id}`);
 });
 
+test('a run is told of by the names of the specification to those who ask for them, with its members and no data', async () => {
+  const made = await hook({ url: `${receiver.url}/lifecycle`, types: ['io.serverlessworkflow.*'] });
+  const failed = await run([
+    { fail: { raise: { error: { type: 'https://example.com/bad', status: 400, detail: 'secret 17' } } } },
+  ]);
+  const done = await run([{ a: { set: { x: 'secret 17' } } }]);
+  const told = await untilTold('/lifecycle', 4);
+  const of = (id: string) => told.filter(({ subject }) => subject === id);
+  const name = (id: string) => `flow-${id}.test`;
+  const moment = expect.stringMatching(/^\d{4}-.*Z$/);
+  const prefix = 'io.serverlessworkflow.workflow';
+  expect(of(failed.id)).toMatchObject([
+    {
+      type: `${prefix}.started.v1`,
+      data: {
+        name: name(failed.id),
+        definition: { namespace: 'test', name: 'flow', version: '1.0.0' },
+        startedAt: moment,
+      },
+    },
+    {
+      type: `${prefix}.faulted.v1`,
+      data: {
+        name: name(failed.id),
+        faultedAt: moment,
+        error: { type: 'https://example.com/bad', status: 400 },
+      },
+    },
+  ]);
+  expect(of(done.id)).toMatchObject([
+    { type: `${prefix}.started.v1` },
+    { type: `${prefix}.completed.v1`, data: { name: name(done.id), completedAt: moment } },
+  ]);
+  expect(JSON.stringify(told)).not.toContain('secret 17');
+  const waiting = await gateway.call('POST', '/v1/runs', {
+    body: { definition: definitionOf([{ rest: { wait: 'PT1H' } }]) },
+  });
+  for (const verb of ['pause', 'resume', 'terminate'])
+    await gateway.call('POST', `/v1/runs/${waiting.body.id}:${verb}`, { body: {} });
+  const words = (await untilTold('/lifecycle', 8)).flatMap(({ subject, type }) =>
+    subject === waiting.body.id ? [type.split('.')[3]] : [],
+  );
+  expect(words).toEqual(['started', 'suspended', 'resumed', 'cancelled']);
+  await gateway.call('DELETE', `/v1/webhooks/${made.body.id}`);
+});
+
 test('types choose; pausing holds back; a new secret signs beside the old one; a deleted one is told nothing', async () => {
   const made = await hook({ url: `${receiver.url}/some`, types: ['strata.run.completed'] });
   const at = (verb: string) => gateway.call('POST', `/v1/webhooks/${made.body.id}:${verb}`, { body: {} });

@@ -1,4 +1,4 @@
-import type { RunError } from './run-error.ts';
+import { lifecycleEventOf, withoutDetail } from './lifecycle-event.ts';
 import type { CloudEvent, RunEvent } from './run-events.ts';
 import type { RunState } from './run-state.ts';
 
@@ -15,19 +15,27 @@ const announcedTypes = {
   'call-parked': 'strata.run.in_doubt',
 } as const satisfies Partial<Record<RunEvent['type'], string>>;
 
-export const runEventTypes: readonly string[] = Object.values(announcedTypes);
+interface Told {
+  readonly runId: string;
+  readonly state: RunState;
+  readonly atMs: number;
+}
 
 /**
- * What a record says to webhooks: the event that a task emits, as it is, or an event about the run. The latter names the run and holds
- * none of its data: whoever may see that asks for it.
+ * What a record says to webhooks: the event that a task emits, as it is, or events about the run, by our name and by the specification's.
+ * The latter name the run and hold none of its data: whoever may see that asks for it.
  */
-export function announcementOf(
-  event: RunEvent,
-  { runId, state, atMs }: { runId: string; state: RunState; atMs: number },
-): CloudEvent | undefined {
-  if (event.type === 'event-emitted') return event.event;
-  if (!(event.type in announcedTypes)) return undefined;
-  const type = announcedTypes[event.type as keyof typeof announcedTypes]; // just looked up
+export function announcementsOf(event: RunEvent, told: Told): readonly CloudEvent[] {
+  if (event.type === 'event-emitted') return [event.event];
+  if (!(event.type in announcedTypes)) return [];
+  const { runId, state, atMs } = told;
+  const { workflow, position: seq, traceparent } = state;
+  const lifecycle = lifecycleEventOf(event, { runId, workflow, seq, traceparent, atMs });
+  return [runEventOf(event, told), ...(lifecycle === undefined ? [] : [lifecycle])];
+}
+
+function runEventOf(event: RunEvent, { runId, state, atMs }: Told): CloudEvent {
+  const type = announcedTypes[event.type as keyof typeof announcedTypes]; // `announcementsOf` has looked it up
   return {
     specversion: '1.0',
     id: `${runId}:${state.position}`,
@@ -49,9 +57,4 @@ export function announcementOf(
       ...('path' in event && { task: event.path }),
     },
   };
-}
-
-/** The detail may quote data. */
-function withoutDetail({ detail: _, ...error }: RunError): Omit<RunError, 'detail'> {
-  return error;
 }

@@ -1,4 +1,4 @@
-import { announcementOf } from '../domain/announcement.ts';
+import { announcementsOf } from '../domain/announcement.ts';
 import type { Append, NewRun, Told } from '../domain/append.ts';
 import { outcomeOf } from '../domain/child-outcome.ts';
 import { isHeld } from '../domain/held-run.ts';
@@ -27,8 +27,7 @@ export class Outgoing {
   }
 
   record(event: RunEvent, state: RunState, atMs: number): void {
-    const announced = announcementOf(event, { runId: this.#runId, state, atMs });
-    if (announced !== undefined) this.#announced.push(announced);
+    this.#announced.push(...announcementsOf(event, { runId: this.#runId, state, atMs }));
     if (event.type === 'event-emitted') this.#published.push(event.event);
     if (event.type === 'events-subscribed') this.#subscribed.push(...event.types);
     // The end of the run took its subscriptions away; what was published since comes now.

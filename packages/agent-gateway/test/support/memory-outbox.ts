@@ -1,4 +1,5 @@
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
+import { lifecyclePrefix } from '../../src/domain/lifecycle-event.ts';
 import type { CloudEvent } from '../../src/domain/run-events.ts';
 import type { Delivery, Outbox, Webhook } from '../../src/domain/webhook.ts';
 
@@ -51,7 +52,8 @@ export function createMemoryOutbox(): MemoryOutbox {
       for (const event of events) {
         for (const { webhook } of webhooks.values()) {
           const isMeant = (webhook.schedule === undefined) === (kind === 'webhook');
-          if (!isMeant || webhook.tenant !== tenant || !matchesScope(webhook.types, event.type)) continue;
+          if (!isMeant || webhook.tenant !== tenant || !matchesScope(typesFor(event, webhook), event.type))
+            continue;
           const fresh = { tries: 0, problem: undefined, nextAtMs: 0, diedAtMs: undefined };
           deliveries.push({ id: ++lastId, webhook: webhook.id, event, ...of, ...fresh });
         }
@@ -128,3 +130,6 @@ export function createMemoryOutbox(): MemoryOutbox {
     },
   };
 }
+
+const typesFor = ({ type }: CloudEvent, { types }: Webhook) =>
+  type.startsWith(lifecyclePrefix) ? types.filter(each => each !== '*') : types;

@@ -1,4 +1,5 @@
 import type { Append } from '../../domain/append.ts';
+import { lifecyclePrefix } from '../../domain/lifecycle-event.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
 import type { DeliveryOutcome, Outbox } from '../../domain/webhook.ts';
 import { kindOf, planOf, standingText, toDelivery, toStanding, toWebhook } from '../outbox-rows.ts';
@@ -7,7 +8,7 @@ import type { Connection, Query } from './connection.ts';
 
 /**
  * Part of the statement that appends: events enter for every webhook of the tenant that wants their type, in the order in which they
- * happened. Takes four columns from `$20` on.
+ * happened; `*` alone does not ask for what a run tells under two names twice. Takes four columns from `$20` on.
  */
 export const announcedText = `
   announced as (
@@ -19,7 +20,8 @@ export const announcedText = `
     join webhooks on webhooks.tenant = moved.tenant
     where webhooks.kind = 'webhook' and exists (
       select 1 from unnest(webhooks.types) as wanted
-      where said.type like replace(replace(wanted, '_', '\\_'), '*', '%'))
+      where said.type like replace(replace(wanted, '_', '\\_'), '*', '%')
+        and (wanted <> '*' or said.type not like '${lifecyclePrefix}%'))
     order by said.place
   )`;
 

@@ -1,3 +1,4 @@
+import { lifecyclePrefix } from '../../domain/lifecycle-event.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
 import type { ClaimedDelivery, Delivery, DeliveryOutcome, Outbox, Webhook } from '../../domain/webhook.ts';
 import {
@@ -26,7 +27,10 @@ export type OutboxOperation =
   | { readonly type: 'remove-old'; readonly beforeMs: number; readonly limit: number }
   | { readonly type: 'trim'; readonly most: number; readonly limit: number };
 
-/** An event enters for all of the kind and tenant that want its type. Types have no characters but `*` that GLOB takes for patterns. */
+/**
+ * An event enters for all of the kind and tenant that want its type; `*` alone does not ask for what a run tells under two names twice.
+ * Types have no characters but `*` that GLOB takes for patterns.
+ */
 export function announce(
   of: {
     readonly kind: OutboxKind;
@@ -40,9 +44,12 @@ export function announce(
 ): void {
   const text = `insert into outbox (webhook, run_id, workflow, event, at_ms)
     select id, ?, ?, ?, ? from webhooks
-    where tenant = ? and kind = ? and exists (select 1 from json_each(webhooks.types) where ? glob value)`;
-  for (const event of of.events)
-    sql.run(text, of.runId, of.workflow, JSON.stringify(event), of.atMs, of.tenant, of.kind, event.type);
+    where tenant = ? and kind = ? and exists (select 1 from json_each(webhooks.types) where ? glob value and (value <> '*' or ?))`;
+  for (const event of of.events) {
+    const isFirstName = event.type.startsWith(lifecyclePrefix) ? 0 : 1;
+    const wanted = [of.tenant, of.kind, event.type, isFirstName];
+    sql.run(text, of.runId, of.workflow, JSON.stringify(event), of.atMs, ...wanted);
+  }
 }
 
 export function applyToOutbox(operation: OutboxOperation, sql: Statements): unknown {
