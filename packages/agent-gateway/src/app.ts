@@ -188,6 +188,10 @@ export async function createAgentGateway(
     clock,
     log: telemetry.log,
     keepMs: () => config.current.journal.keep_ended_ms,
+    eventRoom: () => ({
+      most: config.current.stored.events_per_tenant,
+      mostBytes: config.current.stored.event_bytes_per_tenant,
+    }),
   });
 
   return {

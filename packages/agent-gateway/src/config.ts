@@ -133,6 +133,12 @@ const stored = z
   .strictObject({
     definition_bytes: count(mebibyte, mebibyte).describe('Size of one definition as JSON.'),
     workflows_per_tenant: count(10_000).describe('Versions of workflows that one tenant may have stored.'),
+    events_per_tenant: count(100_000, 10_000_000).describe(
+      'Published events that are kept for one tenant, for runs that listen later. Of more the oldest go.',
+    ),
+    event_bytes_per_tenant: count(256 * mebibyte, 64 * 1024 * mebibyte).describe(
+      'Size of them together. Of more the oldest go.',
+    ),
     schedules_per_tenant: count(1000, 100_000).describe('Schedules that one tenant may have.'),
   })
   .prefault({})

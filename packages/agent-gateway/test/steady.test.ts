@@ -151,7 +151,14 @@ describe.each([
     const approvals = { over: async () => [], remove: async () => {} };
     const warned: unknown[] = [];
     const log = { warn: (...of: unknown[]) => warned.push(of) };
-    const removal = startRemoval({ journal, approvals, clock, log, keepMs: () => hourMs });
+    const removal = startRemoval({
+      journal,
+      approvals,
+      clock,
+      log,
+      keepMs: () => hourMs,
+      eventRoom: () => ({ most: 100_000, mostBytes: 1e9 }),
+    });
     worker.start();
     const ids: string[] = [];
     const isHeld = async (id: string) => {

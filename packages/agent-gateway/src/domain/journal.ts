@@ -76,6 +76,12 @@ export interface RemoveEnded {
   readonly isOwn?: boolean;
 }
 
+export interface TrimEvents {
+  readonly most: number;
+  readonly mostBytes: number;
+  readonly limit: number;
+}
+
 export interface RemoveDefinitions {
   readonly beforeMs: number;
   readonly after: string;
@@ -182,6 +188,8 @@ export interface Journal {
    * to listen to them. Gives how many.
    */
   removeEvents(options: { beforeMs: number; limit: number }): Promise<number>;
+  /** Removes the oldest events of tenants that have more than so many, or larger ones together than so much. Gives how many. */
+  trimEvents(options: TrimEvents): Promise<number>;
   /**
    * Looks at so many definitions after this hash and removes those that no run and no workflow names and that nobody has put since then.
    * Gives the last that it looked at; undefined when there are no more.

@@ -4,12 +4,17 @@ import type { Approvals } from '../domain/approval.ts';
 import type { Journal } from '../domain/journal.ts';
 
 export interface RemovalDeps {
-  readonly journal: Pick<Journal, 'removeEnded' | 'removeEvents' | 'removeDefinitions' | 'getRun'>;
+  readonly journal: Pick<
+    Journal,
+    'removeEnded' | 'removeEvents' | 'trimEvents' | 'removeDefinitions' | 'getRun'
+  >;
   readonly approvals: Pick<Approvals, 'over' | 'remove'>;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'warn'>;
   /** How long a run stays after its end; undefined for ever. */
   readonly keepMs: () => number | undefined;
+  /** Of published events, for each tenant. */
+  readonly eventRoom: () => { readonly most: number; readonly mostBytes: number };
 }
 
 const lookEveryMs = 60_000;
@@ -24,7 +29,7 @@ const unusedDefinitionMs = 3_600_000;
 
 /**
  * Removes runs that ended long enough ago, with their approvals; definitions that nothing names any more; and events that nobody can
- * listen to any more. Every worker looks; they take turns, and what one removes another does not find.
+ * listen to any more, or of which a tenant has more than it may. Every worker looks; they take turns, and what one removes another does not find.
  */
 export function startRemoval(deps: RemovalDeps): { stop(): Promise<void> } {
   const stopped = new AbortController();
@@ -52,7 +57,10 @@ export function startRemoval(deps: RemovalDeps): { stop(): Promise<void> } {
 }
 
 /** Batch after batch, until none is left that is old enough. */
-async function removeEnded({ journal, clock, keepMs }: RemovalDeps, signal: AbortSignal): Promise<void> {
+async function removeEnded(
+  { journal, clock, keepMs, eventRoom }: RemovalDeps,
+  signal: AbortSignal,
+): Promise<void> {
   const nowMs = clock.now();
   let removed = batch;
   while (removed === batch && !signal.aborted)
@@ -67,6 +75,9 @@ async function removeEnded({ journal, clock, keepMs }: RemovalDeps, signal: Abor
     while (removed === eventBatch && !signal.aborted)
       removed = await journal.removeEvents({ beforeMs, limit: eventBatch });
   }
+  removed = eventBatch;
+  while (removed === eventBatch && !signal.aborted)
+    removed = await journal.trimEvents({ ...eventRoom(), limit: eventBatch });
   await removeDefinitions(journal, { beforeMs: nowMs - unusedDefinitionMs, signal });
 }
 

@@ -341,6 +341,17 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     request: async (tenant, runId, asked) => request(tenant, runId, asked),
     requests: async runId => [...(runs.get(runId)?.inbox ?? [])],
     publish: async (tenant, event, published) => publish(tenant, event, published),
+    async trimEvents({ most, mostBytes, limit }) {
+      const isTooMuch = (event: (typeof events)[number]) => {
+        const newer = events.slice(events.indexOf(event)).filter(({ tenant }) => tenant === event.tenant);
+        return (
+          newer.length > most || newer.reduce((sum, { payload }) => sum + sizeOf(payload), 0) > mostBytes
+        );
+      };
+      const gone = events.filter(isTooMuch).slice(0, limit);
+      for (const each of gone) events.splice(events.indexOf(each), 1);
+      return gone.length;
+    },
     async removeEvents({ beforeMs, limit }) {
       const isOld = ({ tenant, atMs }: (typeof events)[number]) =>
         atMs < beforeMs &&
@@ -401,3 +412,6 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
 
 const matches = (run: RunSummary, field: string, value: string | undefined) =>
   value === undefined || run[field as keyof RunSummary] === value;
+
+const sizeOf = (payload: unknown) =>
+  Buffer.byteLength(JSON.stringify((payload as { event: CloudEvent }).event)); // by `publish`

@@ -47,7 +47,8 @@ export async function sendOut(
 }
 
 const publishText = `
-  insert into events (tenant, source, event_id, type, payload, published_by, at_ms) values ($1, $2, $3, $4, $5, $6, $7)
+  insert into events (tenant, source, event_id, type, payload, published_by, at_ms, bytes)
+  values ($1, $2, $3, $4, $5, $6, $7, octet_length($5))
   on conflict (tenant, source, event_id) do nothing returning id`;
 
 /**

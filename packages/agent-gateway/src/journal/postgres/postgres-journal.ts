@@ -5,6 +5,7 @@ import { queueText, toQueueSummary } from '../queue-rows.ts';
 import { joinRecord } from '../record-rows.ts';
 import { type Row, toSummary, toWorkflow } from '../rows.ts';
 import { runListStatement } from '../run-list.ts';
+import { oversizeText } from '../trim-events.ts';
 import { appendBatch } from './append-batch.ts';
 import { removeRuns } from './blobs.ts';
 import { claimRuns, serverNow } from './claims.ts';
@@ -166,6 +167,10 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
 
     async removeEvents({ beforeMs, limit }) {
       return (await query('remove-events', oldEventsText, [beforeMs, limit])).length;
+    },
+    async trimEvents({ most, mostBytes, limit }) {
+      const text = `delete from events where id in (${oversizeText('$1', '$2', '$3')}) returning 1`;
+      return (await query('trim-events', text, [most, mostBytes, limit])).length;
     },
     removeDefinitions: options => definitions.remove(options),
     removeEnded: ({ beforeMs, limit, isOwn }) =>

@@ -170,6 +170,10 @@ export const schemaSteps: readonly string[] = [
   alter table runs add column held_tasks bigint not null default 0;
   create index runs_of_tree on runs (root_run) where root_run is not null and ended_at_ms is null;`,
   'create index runs_of_queue on runs (tenant, queue, id) where queue is not null',
+  // `bytes` of its payload. What a tenant has too much of is found in the index alone.
+  `alter table events add column bytes bigint not null default 0;
+  update events set bytes = octet_length(payload);
+  create index events_by_tenant on events (tenant, id, bytes)`,
 ];
 
 export const schemaName = 'strata_agent';

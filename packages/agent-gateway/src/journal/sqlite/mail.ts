@@ -9,8 +9,8 @@ export function publishEvent(
 ): void {
   const payload = JSON.stringify(event);
   const isNew = statements.run(
-    `insert or ignore into events (tenant, source, event_id, type, payload, published_by, at_ms)
-     values (?, ?, ?, ?, ?, ?, ?)`,
+    `insert or ignore into events (tenant, source, event_id, type, payload, published_by, at_ms, bytes)
+     values (?, ?, ?, ?, ?, ?, ?, ?)`,
     tenant,
     event.source,
     event.id,
@@ -18,6 +18,7 @@ export function publishEvent(
     payload,
     by,
     atMs,
+    Buffer.byteLength(payload),
   );
   if (isNew === 0) return;
   announce({ kind: 'trigger', runId: '', tenant, workflow: '', events: [event], atMs }, statements);

@@ -5,6 +5,7 @@ import type {
   RemoveDefinitions,
   StoredDefinition,
   StoredWorkflow,
+  TrimEvents,
   WorkflowId,
 } from '../../domain/journal.ts';
 import { type QueueChange, queuedUntil } from '../../domain/queue.ts';
@@ -49,6 +50,7 @@ export type Operation =
       readonly isOwn?: boolean;
     }
   | ({ readonly type: 'remove-definitions' } & RemoveDefinitions)
+  | ({ readonly type: 'trim-events' } & TrimEvents)
   | {
       readonly type: 'publish';
       readonly tenant: string;

@@ -1,4 +1,5 @@
-import type { RemoveDefinitions, RemoveEnded } from '../../domain/journal.ts';
+import type { RemoveDefinitions, RemoveEnded, TrimEvents } from '../../domain/journal.ts';
+import { oversizeText } from '../trim-events.ts';
 import { removeRuns } from './records.ts';
 import type { Statements } from './statements.ts';
 
@@ -11,6 +12,11 @@ const oldEventsText = `
 
 export function removeEvents({ beforeMs, limit }: RemoveEnded, statements: Statements): number {
   return statements.run(oldEventsText, beforeMs, limit);
+}
+
+export function trimEvents({ most, mostBytes, limit }: TrimEvents, statements: Statements): number {
+  const text = `delete from events where id in (${oversizeText('?', '?', '?')})`;
+  return statements.run(text, most, mostBytes, limit);
 }
 
 /** One that was asked to go on is due, and stays. */

@@ -8,7 +8,7 @@ import { publishEvent, putRequest } from './mail.ts';
 import type { Operation } from './operations.ts';
 import { applyToOutbox } from './outbox.ts';
 import { changeQueue } from './queues.ts';
-import { removeDefinitions, removeEnded, removeEvents } from './removal.ts';
+import { removeDefinitions, removeEnded, removeEvents, trimEvents } from './removal.ts';
 import { schemaSteps } from './schema.ts';
 import { Statements } from './statements.ts';
 import { deleteWorkflow, putWorkflow } from './workflows.ts';
@@ -117,6 +117,8 @@ export class SqliteWriter {
         return removeEnded(operation, this.#statements);
       case 'remove-events':
         return removeEvents(operation, this.#statements);
+      case 'trim-events':
+        return trimEvents(operation, this.#statements);
       case 'remove-definitions':
         return removeDefinitions(operation, this.#statements);
     }
