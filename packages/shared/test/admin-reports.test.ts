@@ -17,6 +17,11 @@ await adminSuite('reports of the admin API', suite => {
       .map(line => JSON.parse(line));
     expect(lines.map(line => line.seq)).toEqual(lines.map((_, index) => index + 1));
     expect(lines.some(line => 'values' in line)).toBe(false);
+    const head = await fetch(`${suite.bench.url}/admin/v1/audit?format=jsonl`, {
+      method: 'HEAD',
+      headers: { authorization: `Bearer ${suite.bench.deps.adminKey}` },
+    });
+    expect([head.status, head.headers.get('content-type')]).toEqual([200, headers.get('content-type')]);
     const withValues = await call({ path: '/audit?values=true&limit=1' });
     expect(withValues.body.items).toMatchObject([{ values: { address: '127.0.0.1' } }]);
   });

@@ -37,7 +37,7 @@ const lastEvents: ReadonlySet<RunEvent['type']> = new Set([
 export function addEventRoutes(app: FastifyInstance, deps: ApiDeps): void {
   app.get<{ Params: { id: string } }>(
     '/v1/runs/:id/events',
-    { config: { access: 'caller' } },
+    { config: { access: 'caller' }, exposeHeadRoute: false }, // a stream has no length to tell of
     async (request, reply) => {
       const run = await findRun(request.caller, request.params.id, deps.journal);
       const after = readPosition(request);

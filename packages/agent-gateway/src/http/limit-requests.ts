@@ -12,12 +12,16 @@ const passes = new WeakMap<FastifyRequest, Pass>();
 export function addRequestLimits(app: FastifyInstance, limiter: Limiter): void {
   app.addHook('onRequest', async (request, reply) => {
     const { url = '', config } = request.routeOptions;
-    if (config.access !== 'caller' || request.method === 'GET' || !url.startsWith('/v1/')) return;
+    if (config.access !== 'caller' || isReading(request.method) || !url.startsWith('/v1/')) return;
     const pass = await admit(request, reply, limiter);
     passes.set(request, pass);
     if (reply.raw.closed) pass.finish();
     else reply.raw.once('close', () => pass.finish());
   });
+}
+
+function isReading(method: string): boolean {
+  return method === 'GET' || method === 'HEAD';
 }
 
 /** Whoever only waits from here on takes no place from those who do something: from its own run, say. */

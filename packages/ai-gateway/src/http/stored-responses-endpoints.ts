@@ -22,7 +22,10 @@ export function addStoredResponseEndpoints(
 ): void {
   const { responses, runs, path } = deps;
   const options = { config: { access: 'caller', errors: openaiErrors } } as const;
-  app.get(`${path}/:id`, options, (request, reply) => retrieve(deps, request, reply));
+  // No HEAD: what is asked for may be a stream.
+  app.get(`${path}/:id`, { ...options, exposeHeadRoute: false }, (request, reply) =>
+    retrieve(deps, request, reply),
+  );
   app.delete(`${path}/:id`, options, async request => {
     const run = runOf(request);
     if (!(await responses.remove(run.owner, run.id))) throw unknownResponse(run.id);

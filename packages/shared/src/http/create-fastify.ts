@@ -6,7 +6,12 @@ import {
   STATUS_CODES,
 } from 'node:http';
 import type { Socket } from 'node:net';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
 import type { ServerConfig } from '../config/listen.ts';
 import { newId } from '../ids.ts';
 import type { DirectRoutes } from './direct-routes.ts';
@@ -22,7 +27,13 @@ export function createFastify(
   {
     shouldUpgradeCallback,
     direct,
-  }: { shouldUpgradeCallback(request: IncomingMessage): boolean; direct: DirectRoutes },
+    refusePath,
+  }: {
+    shouldUpgradeCallback(request: IncomingMessage): boolean;
+    direct: DirectRoutes;
+    /** Answers a request whose path the router cannot read. */
+    refusePath(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void;
+  },
 ): FastifyInstance {
   const app = Fastify({
     logger: false,
@@ -30,7 +41,8 @@ export function createFastify(
     bodyLimit: config.max_body_bytes,
     forceCloseConnections: false,
     return503OnClosing: false,
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
+    frameworkErrors: refusePath,
     requestIdHeader: false,
     genReqId: () => newId('req'),
     routerOptions: {

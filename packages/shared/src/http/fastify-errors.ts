@@ -19,7 +19,13 @@ export interface ErrorAnswers {
 }
 
 /** Answers whatever is thrown, and what no route takes, in the shape that the caller's protocol has for errors. */
-export function addErrorAnswers(app: FastifyInstance, options: ErrorAnswers): void {
+export function addErrorAnswers(
+  app: FastifyInstance,
+  options: ErrorAnswers,
+): {
+  /** For requests whose path cannot be read: no route, and so no hook, ever sees them. */
+  refusePath(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void;
+} {
   const { refusals, routes, maxBodyBytes } = options;
   const answerError = async (
     request: FastifyRequest,
@@ -30,7 +36,7 @@ export function addErrorAnswers(app: FastifyInstance, options: ErrorAnswers): vo
     const path = request.url.split('?', 1)[0] ?? '';
     const render =
       errors ??
-      request.routeOptions.config.errors ??
+      request.routeOptions.config?.errors ??
       options.errorsFor?.(path, request.headers) ??
       options.errors;
     const { status, headers, body } = await renderRefusal(refusals, request, { error, render });
@@ -50,6 +56,14 @@ export function addErrorAnswers(app: FastifyInstance, options: ErrorAnswers): vo
     if (allow !== undefined) void reply.header('allow', allow);
     return answerError(request, reply, error, options.errorsFor?.(path, request.headers) ?? errors);
   });
+  return {
+    refusePath(error, request, reply) {
+      const path = request.url.split('?', 1)[0] ?? '';
+      const { errors } = explainNotFound(routes, request.method, path);
+      void reply.header('x-request-id', request.id);
+      void answerError(request, reply, toGatewayError(error, maxBodyBytes), errors);
+    },
+  };
 }
 
 /** Fastify's own refusals by their code; whatever else is thrown is unforeseen. */

@@ -99,6 +99,42 @@ test('a route that does not say who may call it cannot be registered', async () 
   );
 });
 
+test('HEAD is answered like GET, without the body, and asks for the same key', async () => {
+  const { url } = await start({}, server =>
+    server.app.get('/v1/list', { config: { access: 'caller' } }, async () => ({ items: ['ä'] })),
+  );
+  const head = (path: string, key = 'user') =>
+    fetch(url + path, { method: 'HEAD', headers: { authorization: `Bearer ${key}` } });
+  const answer = await head('/v1/list');
+  const got = await fetch(`${url}/v1/list`, { headers: { authorization: 'Bearer user' } });
+  expect([answer.status, await answer.text()]).toEqual([200, '']);
+  for (const name of ['content-type', 'content-length'])
+    expect(answer.headers.get(name), name).toBe(got.headers.get(name));
+  expect((await head('/v1/list', 'wrong')).status).toBe(401);
+  expect((await head('/healthz')).status).toBe(200);
+  const notAllowed = await fetch(`${url}/v1/list`, { method: 'DELETE' });
+  expect([notAllowed.status, notAllowed.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+});
+
+test('a path that cannot be read is refused in the shape of its neighbours', async () => {
+  const { url } = await start({}, server =>
+    server.app.get(
+      '/v1/models/:id',
+      { config: { access: 'caller', errors: openaiErrors } },
+      async () => ({}),
+    ),
+  );
+  for (const path of ['/v1/models/%zz', `/v1/models/${'x'.repeat(300)}`]) {
+    const answer = await fetch(url + path, { headers: { authorization: 'Bearer user' } });
+    expect(answer.status).toBe(400);
+    expect(answer.headers.get('x-request-id')).toMatch(/^req_/);
+    expect(await answer.json()).toMatchObject({ error: { code: 'path_invalid' } });
+  }
+  const elsewhere = await fetch(`${url}/v1/runs/%zz:cancel`, { method: 'POST' });
+  expect(elsewhere.headers.get('content-type')).toContain('application/problem+json');
+  expect(await elsewhere.json()).toMatchObject({ reason: 'path_invalid' });
+});
+
 test('callers, admins and nobody', async () => {
   const { url } = await start();
   const answer = await post(`${url}/v1/echo`, '{"a":1}');

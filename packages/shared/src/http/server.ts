@@ -99,7 +99,11 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
       return () => shedder.release();
     },
   });
-  const app = createFastify(config, { shouldUpgradeCallback: upgrades.wants, direct });
+  const app = createFastify(config, {
+    shouldUpgradeCallback: upgrades.wants,
+    direct,
+    refusePath: (error, request, reply) => errorAnswers.refusePath(error, request, reply),
+  });
   upgrades.listen(app.server);
   const signals = addRequestSignals(app, lives);
   const http2 = options.acceptsHttp2
@@ -143,7 +147,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     isDraining: () => drain.isDraining,
     onCaller: request => signals.follow(request),
   });
-  addErrorAnswers(app, {
+  const errorAnswers = addErrorAnswers(app, {
     ...{ refusals, routes, errors: options.errors, errorsFor: options.errorsFor },
     maxBodyBytes: config.max_body_bytes,
   });
