@@ -14,7 +14,14 @@ export interface SessionRecord {
   /** Wall clock. */
   readonly createdAtMs: number;
   readonly logLevel: string | undefined;
-  readonly subscriptions: readonly { readonly server: string; readonly uri: string }[];
+  readonly subscriptions: readonly KeptSubscription[];
+}
+
+/** A resource whose updates the client wants, under both its names. */
+export interface KeptSubscription {
+  readonly server: string;
+  readonly uri: string;
+  readonly exposed: string;
 }
 
 /** Proof of owning a session. Every write names it, and one that is not the latest is refused (MCP-2). */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createUriRoutes } from './uri-routes.ts';
 
-const routes = () => createUriRoutes(() => ['a', 'b']);
+const routes = () => createUriRoutes({ servers: () => ['a', 'b'] });
 
 test('a URI that one server lists keeps its form', () => {
   const table = routes();
@@ -19,12 +19,37 @@ test('[resource URIs] a URI that two servers list gets the prefix on both, and t
   expect(table.resolve('demo://1')).toEqual({ type: 'ambiguous', servers: ['a', 'b'] });
 });
 
-test('a link that no list names is remembered for the server that gave it', () => {
+test('a link that no list names is told apart wherever another server could have the same, and by no order of calls', () => {
   const table = routes();
   expect(table.resolve('demo://x')).toEqual({ type: 'unknown' });
+  expect(table.expose('b', 'demo://x')).toBe('b+demo://x');
+  expect(table.expose('a', 'demo://x')).toBe('a+demo://x');
+  const elsewhere = routes();
+  expect(elsewhere.resolve('b+demo://x')).toEqual({ type: 'found', server: 'b', uri: 'demo://x' });
+});
+
+test('a link that no list names keeps its form where no other server has resources, and where it is a page of the web', () => {
+  const table = routes();
+  table.setListed('a', []);
+  table.setTemplates('a', []);
   expect(table.expose('b', 'demo://x')).toBe('demo://x');
   expect(table.resolve('demo://x')).toMatchObject({ server: 'b' });
-  expect(table.expose('a', 'demo://x')).toBe('a+demo://x');
+  expect(routes().expose('b', 'https://example.com/')).toBe('https://example.com/');
+  const alone = createUriRoutes({ servers: () => ['a', 'b'], hasResources: server => server === 'b' });
+  expect(alone.expose('b', 'demo://x')).toBe('demo://x');
+});
+
+test('a link does not take a URI from the server whose template it fits', () => {
+  const table = routes();
+  table.expose('b', 'https://example.com/text/7');
+  table.setTemplates('a', [{ key: 'https://example.com/text/{id}' }]);
+  expect(table.resolve('https://example.com/text/7')).toMatchObject({ server: 'a' });
+});
+
+test('a URI that was restored keeps the form its client knows, whatever the lists say', () => {
+  const table = routes();
+  table.restore('a', 'demo://1', 'demo://1');
+  expect(table.expose('a', 'demo://1')).toBe('demo://1');
 });
 
 test('templates route the URIs made from them; a template of two servers is prefixed', () => {
@@ -45,7 +70,7 @@ test('a client that wrote the prefix gets it back, also where it was not needed'
 });
 
 test('a scheme with a plus is not a prefix', () => {
-  const table = createUriRoutes(() => ['git']);
+  const table = createUriRoutes({ servers: () => ['git'] });
   table.setListed('x', [{ key: 'git+https://host/r' }]);
   expect(table.resolve('git+https://host/r')).toMatchObject({ server: 'x', uri: 'git+https://host/r' });
 });
@@ -59,7 +84,7 @@ test('pages of apps keep their scheme when two servers claim them', () => {
 });
 
 test('the memory for links is bounded', () => {
-  const table = routes();
+  const table = createUriRoutes({ servers: () => ['a'] });
   for (let index = 0; index < 5000; index++) table.expose('a', `demo://${index}`);
   expect(table.resolve('demo://0').type).toBe('unknown');
   expect(table.resolve('demo://4999').type).toBe('found');

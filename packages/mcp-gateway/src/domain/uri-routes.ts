@@ -2,8 +2,9 @@ import { matchesScope } from '@strata/shared/identity/scopes.ts';
 
 /**
  * Which server a resource URI belongs to, for one session. URIs keep their own form, so that what a client finds in a
- * tool's result matches what it finds in a list; only one that two servers claim is shown as `server+uri`
- * (`ui://server/rest` where it is `ui://rest`). That form always resolves, also where it was not needed.
+ * tool's result matches what it finds in a list; one that two servers claim, or that no list names and another server could
+ * have too, is shown as `server+uri` (`ui://server/rest` where it is `ui://rest`). That form always resolves, at any replica
+ * and whatever was asked before. Pages of the web keep theirs: clients open them without the server.
  */
 export interface UriRoutes {
   /** Replaces what a server lists. */
@@ -11,6 +12,8 @@ export interface UriRoutes {
   setTemplates(server: string, items: readonly { readonly key: string }[]): void;
   /** The form a client gets. Remembers URIs that no list names, such as a link in a tool's result. */
   expose(server: string, uri: string): string;
+  /** The form in which the client knows a URI from before, perhaps from another replica. */
+  restore(server: string, uri: string, exposed: string): void;
   exposeTemplate(server: string, template: string): string;
   /** The server's own form of a client's URI or template. */
   resolve(exposed: string): ResolvedUri;
@@ -23,7 +26,13 @@ export type ResolvedUri =
 
 const maxLearned = 2000;
 
-export function createUriRoutes(servers: () => readonly string[]): UriRoutes {
+export interface UriRoutesOptions {
+  readonly servers: () => readonly string[];
+  /** `false` for a server that said that it has none. */
+  readonly hasResources?: (server: string) => boolean;
+}
+
+export function createUriRoutes({ servers, hasResources }: UriRoutesOptions): UriRoutes {
   const listed = new Map<string, ReadonlySet<string>>();
   const templates = new Map<string, ReadonlySet<string>>();
   const learned = new Map<string, string>();
@@ -51,11 +60,18 @@ export function createUriRoutes(servers: () => readonly string[]): UriRoutes {
       .map(([server]) => server);
 
   const claimants = (uri: string): string[] => {
-    const owners = ownersIn(listed, uri);
-    if (owners.length > 0) return owners;
-    const learnedOwner = learned.get(uri);
-    return learnedOwner === undefined ? templateOwners(uri) : [learnedOwner];
+    const listing = ownersIn(listed, uri);
+    const owners = listing.length > 0 ? listing : templateOwners(uri);
+    const learnedOwner = owners.length > 0 ? undefined : learned.get(uri);
+    return learnedOwner === undefined ? owners : [learnedOwner];
   };
+
+  /** One whose lists nobody has seen may have anything. */
+  const mayHaveResources = (server: string) =>
+    hasResources?.(server) !== false &&
+    (listed.get(server)?.size ?? 1) + (templates.get(server)?.size ?? 1) > 0;
+  const mayBeOfAnother = (server: string, uri: string) =>
+    !webPage.test(uri) && servers().some(other => other !== server && mayHaveResources(other));
 
   const remember = (table: Map<string, string>, key: string, value: string) => {
     const oldest = table.keys().next();
@@ -70,10 +86,12 @@ export function createUriRoutes(servers: () => readonly string[]): UriRoutes {
       const used = spoken.get(`${server} ${uri}`);
       if (used !== undefined) return used;
       const owners = claimants(uri);
+      const isOwn = owners.length === 0 ? !mayBeOfAnother(server, uri) : owners.join() === server;
+      if (!isOwn) return prefixed(server, uri);
       if (owners.length === 0) remember(learned, uri, server);
-      else if (owners.length > 1 || owners[0] !== server) return prefixed(server, uri);
       return uri;
     },
+    restore: (server, uri, exposed) => remember(spoken, `${server} ${uri}`, exposed),
     exposeTemplate: (server, template) =>
       ownersIn(templates, template).some(owner => owner !== server) ? prefixed(server, template) : template,
     resolve(exposed) {
@@ -93,6 +111,8 @@ export function createUriRoutes(servers: () => readonly string[]): UriRoutes {
     },
   };
 }
+
+const webPage = /^https?:/i;
 
 /** Clients know the pages of MCP Apps by their scheme, so there the server's name stands behind it. */
 const appScheme = 'ui://';

@@ -150,6 +150,7 @@ export class LiveSession implements ClientSide {
     this.catalog = new SessionCatalog({
       directory: world.directoryOf(binding.route),
       joined: world.joined,
+      facts: world.facts,
       listsOf: upstream => this.channels.listsOf(upstream),
     });
   }
@@ -218,6 +219,7 @@ export class LiveSession implements ClientSide {
   async resume({ logLevel, subscriptions }: SessionRecord): Promise<void> {
     await this.streams.resume();
     const directory = this.#world.directoryOf(this.binding.route);
+    for (const { server, uri, exposed } of subscriptions) this.catalog.routes.restore(server, uri, exposed);
     this.channels.restore(logLevel, (server: string) => directory.get(server), subscriptions);
   }
 
@@ -232,7 +234,9 @@ export class LiveSession implements ClientSide {
       hello: this.hello,
       createdAtMs: this.#createdAtMs,
       logLevel: this.channels.logLevel,
-      subscriptions: this.channels.subscriptions(),
+      subscriptions: this.channels
+        .subscriptions()
+        .map(each => ({ ...each, exposed: this.catalog.routes.expose(each.server, each.uri) })),
     };
   }
 
@@ -316,12 +320,8 @@ export class LiveSession implements ClientSide {
   }
 
   #sendUpdate(upstream: Upstream, frame: NotificationFrame): void {
-    const span = frame.params?.members?.get('uri');
-    const uri = textParam(frame, 'uri');
-    if (!span || uri === undefined) return;
-    const exposed = this.catalog.routes.expose(upstream.name, uri);
-    const edits = frame.params ? withoutHopMeta(frame.bytes, frame.params) : [];
-    if (exposed !== uri) edits.push({ start: span.start, end: span.end, text: JSON.stringify(exposed) });
-    this.sendFor(undefined, splice(frame.bytes, edits), false);
+    const named = withNames(frame, this.namesOf(upstream.name));
+    if (!named?.params || textParam(named, 'uri') === undefined) return;
+    this.sendFor(undefined, splice(named.bytes, withoutHopMeta(named.bytes, named.params)), false);
   }
 }

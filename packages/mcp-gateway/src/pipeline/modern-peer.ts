@@ -101,6 +101,7 @@ export class ModernPeer {
     this.catalog = new SessionCatalog({
       directory: world.directoryOf(identity.route),
       joined: world.joined,
+      facts: world.facts,
       listsOf: upstream => this.channels.listsOf(upstream),
     });
     this.#changes = new ListChanges({

@@ -3,8 +3,8 @@ import { type Cursors, type Page, type Position, pageOf } from '../domain/cursor
 import type { UriRoutes } from '../domain/uri-routes.ts';
 import { hasAppUri, type ListedItem, listMembers, renderItem } from '../wire/list-items.ts';
 import { onOneLine } from '../wire/splice.ts';
+import type { CatalogView } from './catalog-view.ts';
 import { metaKeys } from './gateway-identity.ts';
-import type { CatalogView } from './session-catalog.ts';
 
 export interface ListPageOptions {
   /** Where the page begins; the beginning of the list when undefined. */

@@ -60,6 +60,13 @@ export class ServerFacts {
     });
   }
 
+  /** `false` for a server that was reached and said that it has no resources. */
+  mayHaveResources(upstream: Upstream | undefined): boolean {
+    const fact = upstream && this.#facts.get(upstream);
+    if (fact?.status !== 'known') return true;
+    return Object.values(fact.hellos).some(({ capabilities }) => capabilities.resources !== undefined);
+  }
+
   learn(upstream: Upstream, hello: ServerHello): void {
     const known = this.#facts.get(upstream);
     const others = upstream.hasBothEras && known?.status === 'known' ? known.hellos : {};

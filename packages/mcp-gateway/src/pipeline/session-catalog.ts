@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
@@ -9,27 +8,16 @@ import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { createUriRoutes, type UriRoutes } from '../domain/uri-routes.ts';
 import { isSchemeAllowed } from '../domain/uri-schemes.ts';
 import type { ListedItem } from '../wire/list-items.ts';
+import { type CatalogView, isSameView, type MissingServer } from './catalog-view.ts';
 import type { ChannelLists } from './channel-lists.ts';
 import type { JoinedLists, LoadedPart } from './joined-lists.ts';
-
-export interface MissingServer {
-  readonly server: string;
-  readonly reason: string;
-}
-
-export interface CatalogView {
-  readonly entries: readonly CatalogEntry<ListedItem>[];
-  /** Servers whose part of the list could not be had. */
-  readonly missing: readonly MissingServer[];
-  readonly refused: MergedCatalog<ListedItem>['refused'];
-  /** How long the whole may be kept, ms: the shortest time of its parts; 0 when a part is missing or says nothing. */
-  readonly ttlMs: number;
-}
+import type { ServerFacts } from './server-facts.ts';
 
 export interface SessionCatalogOptions {
   readonly directory: UpstreamDirectory;
   readonly joined: JoinedLists;
   readonly listsOf: (upstream: Upstream) => ChannelLists;
+  readonly facts: ServerFacts;
 }
 
 /** What a name led to, and by what: the globs of the key, the servers, and their lists. */
@@ -62,7 +50,11 @@ export class SessionCatalog {
 
   /** Made when it is first needed: most sessions wait most of the time, and many never look at a resource. */
   get routes(): UriRoutes {
-    this.#routes ??= createUriRoutes(() => this.#options.directory.list().map(upstream => upstream.name));
+    const { directory, facts } = this.#options;
+    this.#routes ??= createUriRoutes({
+      servers: () => directory.list().map(upstream => upstream.name),
+      hasResources: server => facts.mayHaveResources(directory.get(server)),
+    });
     return this.#routes;
   }
 
@@ -281,17 +273,6 @@ export class SessionCatalog {
       refused: refused.map(({ exposed, server }) => ({ exposed, servers: [server] })),
     };
   }
-}
-
-function isSameView(left: CatalogView, right: CatalogView): boolean {
-  const isSameList = left.entries === right.entries && left.missing.length + right.missing.length === 0;
-  return isSameList || digestOf(left) === digestOf(right);
-}
-
-function digestOf({ entries, missing }: CatalogView): string {
-  const hash = createHash('sha256').update(JSON.stringify(missing));
-  for (const { exposed, item } of entries) hash.update(exposed).update('\0').update(item.bytes);
-  return hash.digest('base64');
 }
 
 function unavailable({ server, reason }: MissingServer): GatewayError {

@@ -23,7 +23,7 @@ const metaShape = { [relatedTask]: {}, ui: {} };
 
 /**
  * The edits that give everything in a server's answer the name its client knows, in the places where the protocol puts names: links and
- * embedded resources in content, the contents of a read resource, pages of apps, tasks, and questions. A `uri` or `taskId` anywhere else
+ * embedded resources in content, the contents of a read resource, its updates, pages of apps, tasks, and questions. A `uri` or `taskId` anywhere else
  * is the tool's own data and is left alone. @throws JsonScanError when a name is there twice
  */
 export function answerEdits(method: string, frame: ResponseFrame, names: ExposedNames): Edit[] {
@@ -72,6 +72,7 @@ function addResult(bytes: Buffer, members: Members, places: Places): void {
 function addParams(bytes: Buffer, method: string, params: Members, places: Places): void {
   if (method === 'sampling/createMessage') addMessages(bytes, params?.get('messages'), places);
   if (method.startsWith('notifications/tasks')) addTask(params, places);
+  if (method === 'notifications/resources/updated') add(places.uris, params?.get('uri'));
   addMeta(bytes, params?.get('_meta'), places);
 }
 
