@@ -1,41 +1,17 @@
-import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
-import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
+import { expect, test } from 'vitest';
+import { onEachStore } from './support/each-store.ts';
+import { definitionOf } from './support/gateway.ts';
 
 /** What grows by what a tenant does, and where it ends, on both journals. */
 
 const messages = 5;
-let postgres: TestPostgres;
-beforeAll(async () => {
-  postgres = await openTestPostgres();
-});
-afterAll(() => postgres.close());
 
-const stores: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
-  SQLite: async () => ({}),
-  PostgreSQL: async () => ({
-    store: { url: await postgres.server.createDatabase(), acquire_timeout_ms: 5000 },
-  }),
+const section = {
+  limits: { messages },
+  stored: { definition_bytes: 20_000, workflows_per_tenant: 3, schedules_per_tenant: 2 },
 };
 
-describe.each(Object.keys(stores))('%s', store => {
-  let gateway: TestGateway;
-  beforeAll(async () => {
-    const deps = await createTestDeps({ name: 'agent-gateway', config: (await stores[store]?.()) ?? {} });
-    gateway = await startGateway({
-      deps,
-      config: {
-        limits: { messages },
-        stored: { definition_bytes: 20_000, workflows_per_tenant: 3, schedules_per_tenant: 2 },
-      },
-    });
-  });
-  afterAll(async () => {
-    await gateway.close();
-    await gateway.deps.close();
-  });
-
+onEachStore((gateway, store) => {
   const reasonOf = async (answer: Promise<{ status: number; body: { reason?: string } }>) => {
     const { status, body } = await answer;
     return [status, body?.reason];
@@ -149,4 +125,4 @@ describe.each(Object.keys(stores))('%s', store => {
     });
     await gateway.call('POST', `/v1/runs/${id}:terminate`);
   });
-});
+}, section);

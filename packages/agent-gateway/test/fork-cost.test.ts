@@ -1,24 +1,18 @@
 import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { afterEach, expect, test } from 'vitest';
+import { stores } from './support/both-stores.ts';
+import { useStoreConfigs } from './support/each-store.ts';
 import { definitionOf, startGateway } from './support/gateway.ts';
 import { startModel } from './support/model.ts';
-import { openTestPostgres } from './support/postgres-journal.ts';
 
 const opened: { close(): Promise<void> }[] = [];
 afterEach(async () => {
   for (const each of opened.splice(0).reverse()) await each.close();
 });
 
-const stores: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
-  SQLite: async () => ({}),
-  async PostgreSQL() {
-    const postgres = await openTestPostgres();
-    opened.push(postgres);
-    return { store: { url: await postgres.server.createDatabase(), acquire_timeout_ms: 5000 } };
-  },
-};
+const configOf = useStoreConfigs();
 
-test.each(Object.keys(stores))(
+test.each(stores)(
   '[8.4-9] [AG-1] %s: a fork with another model asks only for what comes after, and says what that cost more',
   async store => {
     const models: string[] = [];
@@ -26,7 +20,7 @@ test.each(Object.keys(stores))(
       models.push(body.model);
       return { say: 'Something.' };
     });
-    const deps = await createTestDeps({ name: 'agent-gateway', config: (await stores[store]?.()) ?? {} });
+    const deps = await createTestDeps({ name: 'agent-gateway', config: await configOf(store) });
     const gateway = await startGateway({ deps, config: { ai_gateway: model.url } });
     opened.push(model, deps, gateway);
     const ask = (name: string) => ({ call: 'agent', with: { model: name, input: 'Say something.' } });

@@ -1,8 +1,9 @@
 import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { afterEach, expect, test } from 'vitest';
+import { type Store, stores } from './support/both-stores.ts';
+import { useStoreConfigs } from './support/each-store.ts';
 import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
 import { startFarEnd } from './support/http-far-end.ts';
-import { openTestPostgres } from './support/postgres-journal.ts';
 
 /** People decide, over HTTP, about runs that wait for them. */
 
@@ -11,17 +12,10 @@ afterEach(async () => {
   for (const each of opened.splice(0).reverse()) await each.close();
 });
 
-const stores: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
-  SQLite: async () => ({}),
-  async PostgreSQL() {
-    const postgres = await openTestPostgres();
-    opened.push(postgres);
-    return { store: { url: await postgres.server.createDatabase(), acquire_timeout_ms: 5000 } };
-  },
-};
+const configOf = useStoreConfigs();
 
-async function start(store: keyof typeof stores = 'SQLite'): Promise<TestGateway> {
-  const deps = await createTestDeps({ name: 'agent-gateway', config: (await stores[store]?.()) ?? {} });
+async function start(store: Store = 'SQLite'): Promise<TestGateway> {
+  const deps = await createTestDeps({ name: 'agent-gateway', config: await configOf(store) });
   opened.push(deps);
   const gateway = await startGateway({ deps });
   opened.push(gateway);
@@ -102,27 +96,24 @@ test('a run waits, whoever is asked decides, and the run goes on with what was s
   expect((await gateway.call('GET', '/v1/approvals', { key: lead })).body.approvals).toEqual([]);
 });
 
-test.each(Object.keys(stores))(
-  '[8.4-4] [G7] %s: a decision is bound to what was shown, and made once',
-  async store => {
-    const gateway = await start(store);
-    const lead = await gateway.deps.createKey({ principal: 'lead' });
-    const run = await submit(gateway, refund());
-    const asked = await question(gateway, lead);
-    const other = await decide(gateway, asked.id, { decision: 'approved', digest: 'sha256:other' }, lead);
-    expect([other.status, other.body.reason]).toEqual([409, 'approval_content_differs']);
-    const verdict = (decision: string) => ({ decision, digest: asked.digest });
-    const both = await Promise.all([
-      decide(gateway, asked.id, verdict('approved'), lead),
-      decide(gateway, asked.id, verdict('rejected'), lead),
-    ]);
-    expect(both.map(each => each.status).sort()).toEqual([200, 409]);
-    const winner = both.find(each => each.status === 200)?.body.status;
-    expect(await ended(gateway, run)).toMatchObject({ output: { decision: winner } });
-    const again = await decide(gateway, asked.id, verdict('approved'), lead);
-    expect([again.status, again.body.reason]).toEqual([409, 'approval_decided']);
-  },
-);
+test.each(stores)('[8.4-4] [G7] %s: a decision is bound to what was shown, and made once', async store => {
+  const gateway = await start(store);
+  const lead = await gateway.deps.createKey({ principal: 'lead' });
+  const run = await submit(gateway, refund());
+  const asked = await question(gateway, lead);
+  const other = await decide(gateway, asked.id, { decision: 'approved', digest: 'sha256:other' }, lead);
+  expect([other.status, other.body.reason]).toEqual([409, 'approval_content_differs']);
+  const verdict = (decision: string) => ({ decision, digest: asked.digest });
+  const both = await Promise.all([
+    decide(gateway, asked.id, verdict('approved'), lead),
+    decide(gateway, asked.id, verdict('rejected'), lead),
+  ]);
+  expect(both.map(each => each.status).sort()).toEqual([200, 409]);
+  const winner = both.find(each => each.status === 200)?.body.status;
+  expect(await ended(gateway, run)).toMatchObject({ output: { decision: winner } });
+  const again = await decide(gateway, asked.id, verdict('approved'), lead);
+  expect([again.status, again.body.reason]).toEqual([409, 'approval_decided']);
+});
 
 test('[G8] who is not asked sees nothing and decides nothing, exactly as for what does not exist', async () => {
   const gateway = await start();
@@ -186,7 +177,7 @@ test('a form asks for data, which must be what it says; a rejection needs none',
   expect(await ended(gateway, second)).toMatchObject({ output: { decision: 'rejected' } });
 });
 
-test.each(Object.keys(stores))(
+test.each(stores)(
   '[8.4-4] %s: without a decision by the deadline the task times out, which can be caught; who decides later hears so',
   async store => {
     const gateway = await start(store);
@@ -294,7 +285,7 @@ test('a question is asked on when the run that had failed beside it is taken up 
   expect(await ended(gateway, run)).toMatchObject({ status: 'completed' });
 });
 
-test.each(Object.keys(stores))(
+test.each(stores)(
   '[8.4-4] [AG-1] %s: a decision that was made when its gateway died reaches the run after a new start',
   async store => {
     const first = await start(store);

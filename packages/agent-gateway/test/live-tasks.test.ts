@@ -1,29 +1,13 @@
-import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
-import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
+import { expect, test } from 'vitest';
+import { onEachStore } from './support/each-store.ts';
+import { definitionOf } from './support/gateway.ts';
 
 /** Runs that start runs that start runs: how many tasks they have open together is bounded, whatever they do (G4, W8). */
 
 const limit = 60;
-let postgres: TestPostgres;
-beforeAll(async () => {
-  postgres = await openTestPostgres();
-});
-afterAll(() => postgres.close());
 
-function suite(name: string, config: () => Promise<Record<string, unknown>>): void {
-  describe(name, () => {
-    let gateway: TestGateway;
-    beforeAll(async () => {
-      const deps = await createTestDeps({ name: 'agent-gateway', config: await config() });
-      gateway = await startGateway({ deps, config: { limits: { live_tasks: limit } } });
-    });
-    afterAll(async () => {
-      await gateway.close();
-      await gateway.deps.close();
-    });
-
+onEachStore(
+  gateway => {
     const fanOut = (items: string, inside: unknown) => ({
       spread: { for: { each: 'item', in: items }, metadata: { gateway: { concurrency: 50 } }, do: [inside] },
     });
@@ -109,10 +93,6 @@ function suite(name: string, config: () => Promise<Record<string, unknown>>): vo
       expect(await openTasks()).toBeLessThanOrEqual(limit);
       await gateway.call('POST', `/v1/runs/${id}:terminate`);
     }, 120_000);
-  });
-}
-
-suite('SQLite', async () => ({}));
-suite('PostgreSQL', async () => ({
-  store: { url: await postgres.server.createDatabase(), acquire_timeout_ms: 5000 },
-}));
+  },
+  { limits: { live_tasks: limit } },
+);

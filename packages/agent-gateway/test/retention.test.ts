@@ -1,25 +1,15 @@
 import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { stores } from './support/both-stores.ts';
+import { useStoreConfigs } from './support/each-store.ts';
 import { definitionOf, startGateway } from './support/gateway.ts';
-import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
 
-let postgres: TestPostgres;
-beforeAll(async () => {
-  postgres = await openTestPostgres();
-});
-afterAll(() => postgres.close());
+const configOf = useStoreConfigs();
 
-const stores: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
-  SQLite: async () => ({}),
-  PostgreSQL: async () => ({
-    store: { url: await postgres.server.createDatabase(), acquire_timeout_ms: 5000 },
-  }),
-};
-
-test.each(Object.keys(stores))(
+test.each(stores)(
   'runs that ended long enough ago are removed, and neither what goes on nor a fork of them (%s)',
   async name => {
-    const deps = await createTestDeps({ name: 'agent-gateway', config: (await stores[name]?.()) ?? {} });
+    const deps = await createTestDeps({ name: 'agent-gateway', config: await configOf(name) });
     const before = await startGateway({ deps });
     const submit = async (tasks: unknown) => {
       const { body } = await before.call('POST', '/v1/runs', { body: { definition: definitionOf(tasks) } });
@@ -52,10 +42,10 @@ test.each(Object.keys(stores))(
   },
 );
 
-test.each(Object.keys(stores))(
+test.each(stores)(
   'a run goes when the retention of its document is over, and one without stays (%s)',
   async name => {
-    const deps = await createTestDeps({ name: 'agent-gateway', config: (await stores[name]?.()) ?? {} });
+    const deps = await createTestDeps({ name: 'agent-gateway', config: await configOf(name) });
     const before = await startGateway({ deps });
     const submit = async (gateway: unknown) => {
       const { document, ...rest } = definitionOf([{ one: { set: { a: 1 } } }]);
@@ -75,10 +65,10 @@ test.each(Object.keys(stores))(
   },
 );
 
-test.each(Object.keys(stores))(
+test.each(stores)(
   'a question goes with its run when it is over, and stays with one that is there (%s)',
   async name => {
-    const deps = await createTestDeps({ name: 'agent-gateway', config: (await stores[name]?.()) ?? {} });
+    const deps = await createTestDeps({ name: 'agent-gateway', config: await configOf(name) });
     const before = await startGateway({ deps });
     const ask = { call: 'human', with: { title: 'Go on?', assignees: ['*'], deadline: 'PT1H' } };
     const submit = async () => {
