@@ -362,11 +362,56 @@ describe('hostile documents', () => {
     ['a key twice', 'a: 1\na: 2'],
     ['a tag of another world', 'a: !!js/function "x"'],
     ['two documents', 'a: 1\n---\nb: 2'],
+    ['bytes', 'a: !!binary aGVsbG8='],
+    ['a set', 'a: !!set { x, y }'],
+    ['an ordered map', 'a: !!omap [x: 1]'],
+    ['a number without an end', 'a: -.inf'],
+    ['no number', 'a: .nan'],
+    ['a key that is a list', '? [1, 2]\n: d'],
+    ['a key that is nothing', '~: x'],
+    ['a merge with what is no map', 'a: { <<: 5 }'],
     ['nothing', ''],
   ])('%s', async (_name, yaml) => {
     const { status, body } = await put(yaml);
     expect(status, JSON.stringify(body)).toBe(400);
     expect(body.reason).toMatch(/^(yaml_syntax|json_|definition_invalid)/);
+  });
+
+  test('what YAML can say and JSON cannot is named with its line', () => {
+    const refusal = (yaml: string) => {
+      try {
+        return readYaml(yaml).value;
+      } catch (error) {
+        return (error as GatewayError).message;
+      }
+    };
+    expect(refusal('a: 1\nb: .inf')).toBe(
+      'The document is not valid YAML (line 2): Infinity is no number that JSON has',
+    );
+    expect(refusal('a: 1\nb:\n  ? [1]\n  : 2')).toBe(
+      'The document is not valid YAML (line 3): a key has to be a text',
+    );
+    expect(refusal('a: !!binary eA==')).toMatch(/line 1\): Unresolved tag/);
+    expect(refusal('a: 1\n---\nb: 2')).toMatch(/line 2\): there are several documents/);
+  });
+
+  test('an error that is not there is one mistake', async () => {
+    const { body } = await put(definitionOf([{ fail: { raise: { error: 'gone' } } }]));
+    expect(body.errors).toMatchObject([
+      { pointer: '/do/0/fail/raise/error', message: expect.stringMatching(/no 'gone'/) },
+    ]);
+  });
+
+  test('merge keys give what they name, and what stands beside them comes first', () => {
+    const source = readYaml(
+      'x: &x { a: 1, b: [2] }\ny: &y { c: 3 }\none: { <<: *x, b: 9 }\nboth:\n  <<: [*x, *y]\nplain: { "<<": 1 }',
+    );
+    expect(source.value).toMatchObject({
+      one: { a: 1, b: 9 },
+      both: { a: 1, b: [2], c: 3 },
+      plain: { '<<': 1 },
+    });
+    expect([source.lineOf('/one/a'), source.lineOf('/both/c')]).toEqual([3, 5]);
   });
 
   test('any bytes are either a document or a clear refusal', () => {

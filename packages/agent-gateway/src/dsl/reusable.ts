@@ -166,7 +166,8 @@ class Resolver {
 
   #raise(value: Members, pointer: string): Members {
     if (typeof value.error !== 'string') return value;
-    return { ...value, error: this.#find('errors', value.error, `${pointer}/raise/error`) };
+    const error = this.#find('errors', value.error, `${pointer}/raise/error`) ?? unknownError;
+    return { ...value, error };
   }
 
   /** A task that undoes another one may use what is reusable too; it is not extended. */
@@ -247,6 +248,9 @@ class Resolver {
     return undefined;
   }
 }
+
+/** In the place of one that there is not: that is the mistake, and not what it lacks. */
+const unknownError: Members = { type: 'about:blank', status: 500 };
 
 function mapMembers(members: Members, change: (value: unknown, name: string) => unknown): Members {
   return Object.fromEntries(Object.entries(members).map(([name, value]) => [name, change(value, name)]));

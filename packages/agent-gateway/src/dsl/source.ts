@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { defaultJsonLimits, type JsonLimits, parseJson } from '@strata/shared/json/parse-json.ts';
-import { isNode, LineCounter, parseDocument } from 'yaml';
+import { type Document, isCollection, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 
 /** A document as it was written: its value, and where in the text each part stands. */
 export interface Source {
@@ -15,7 +15,7 @@ export const definitionLimits: JsonLimits = { ...defaultJsonLimits, maxBytes: 10
 const maxAliases = 50;
 
 /**
- * Reads YAML 1.2 (JSON is a part of it), with the limits of JSON: depth, nodes, keys that reach prototypes.
+ * Reads YAML 1.2 (JSON is a part of it) with merge keys (`<<`), which documents with anchors are written for, and with the limits of JSON: depth, nodes, keys that reach prototypes.
  *
  * @throws GatewayError invalid_request (`yaml_syntax`) and what `parseJson` throws.
  */
@@ -32,11 +32,19 @@ export function readYaml(text: string): Source {
     version: '1.2',
     uniqueKeys: true,
     prettyErrors: false,
-    merge: false,
+    merge: true,
+    // What JSON cannot say is refused, and not turned into something else.
+    resolveKnownTags: false,
   });
-  const [problem] = document.errors;
-  if (problem !== undefined)
-    throw syntaxError(problem.message, counter.linePos(problem.pos[0]).line, problem);
+  const [problem] = [...document.errors, ...document.warnings];
+  const lineAt = (offset: number) => counter.linePos(offset).line;
+  if (problem !== undefined) {
+    const isSecond = problem.code === 'MULTIPLE_DOCS';
+    const message = isSecond ? 'there are several documents; send each by itself' : problem.message;
+    throw syntaxError(message, lineAt(problem.pos[0]), problem);
+  }
+  const odd = findOdd(document);
+  if (odd !== undefined) throw syntaxError(odd.problem, lineAt(odd.offset));
   const value = toValue(() => document.toJS({ maxAliasCount: maxAliases }));
   return {
     value,
@@ -50,7 +58,29 @@ export function readYaml(text: string): Source {
   };
 }
 
-/** Back through JSON text: one place has the limits, and what YAML can say and JSON cannot (dates, maps with odd keys) goes. */
+/** The first that YAML can say and JSON cannot: numbers without an end, keys that are no texts. */
+function findOdd(
+  document: Document.Parsed,
+): { readonly problem: string; readonly offset: number } | undefined {
+  let found: { readonly problem: string; readonly offset: number } | undefined;
+  const stop = (problem: string, offset = 0) => {
+    found = { problem, offset };
+    return visit.BREAK;
+  };
+  visit(document, {
+    Pair(_, { key }) {
+      const isText = !isCollection(key) && !(isScalar(key) && key.value === null);
+      return isText ? undefined : stop('a key has to be a text', isNode(key) ? key.range?.[0] : undefined);
+    },
+    Scalar(_, { value, range }) {
+      const isJson = typeof value !== 'number' || Number.isFinite(value);
+      return isJson ? undefined : stop(`${value} is no number that JSON has`, range?.[0]);
+    },
+  });
+  return found;
+}
+
+/** Back through JSON text: one place has the limits. */
 function toValue(read: () => unknown): unknown {
   let text: string;
   try {
@@ -67,7 +97,7 @@ function toValue(read: () => unknown): unknown {
   return parseJson(Buffer.from(text), definitionLimits);
 }
 
-function syntaxError(message: string, line: number | undefined, cause: unknown): GatewayError {
+function syntaxError(message: string, line: number | undefined, cause?: unknown): GatewayError {
   return new GatewayError(
     'invalid_request',
     `The document is not valid YAML${line === undefined ? '' : ` (line ${line})`}: ${message}`,
