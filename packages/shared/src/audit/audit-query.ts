@@ -1,8 +1,8 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { JsonValue } from '../json/canonical-json.ts';
 import { columnText } from '../stores/column-text.ts';
 import type { AuditCategory, AuditOutcome, AuditRecord } from './audit-record.ts';
-import type { AuditSchema } from './audit-schema.ts';
+import { type AuditSchema, usualValues } from './audit-schema.ts';
 
 /** What entries are wanted. A tenant must be named: there is no value that means all (S-2). */
 export interface AuditFilter {
@@ -31,24 +31,41 @@ export interface AuditEntry {
   readonly values?: Readonly<Record<string, JsonValue>>;
 }
 
+interface EntryPage {
+  readonly after?: number | undefined;
+  readonly limit: number;
+  readonly newestFirst?: boolean;
+  readonly withValues?: boolean;
+}
+
 /** Entries in the order of the chain, from the one after `after`; or backwards, from the one before it. */
 export async function listEntries(
   db: Kysely<AuditSchema>,
   filter: AuditFilter,
-  page: {
-    readonly after?: number | undefined;
-    readonly limit: number;
-    readonly newestFirst?: boolean;
-    readonly withValues?: boolean;
-  },
+  page: EntryPage,
+): Promise<AuditEntry[]> {
+  return readPage(db, filter, { ...page, isShortTime: await isShortTime(db, filter) });
+}
+
+async function readPage(
+  db: Kysely<AuditSchema>,
+  filter: AuditFilter,
+  page: EntryPage & { readonly isShortTime: boolean },
 ): Promise<AuditEntry[]> {
   const { after, limit, newestFirst = false, withValues = false } = page;
-  const rows = await matching(db, filter)
+  const order = newestFirst ? 'desc' : 'asc';
+  const found = matching(db, filter, isTimeIndexOfUse(filter, page))
+    .select('seq')
+    .$if(after !== undefined, each => each.where('seq', newestFirst ? '<' : '>', after ?? 0))
+    .orderBy('seq', order)
+    .limit(limit);
+  const rows = await db
+    .selectFrom('audit_entries')
     .leftJoin('audit_sensitive', 'audit_sensitive.id', 'audit_entries.id')
     .select(['audit_entries.seq', 'record', 'hash', 'seal', 'audit_sensitive.named_values'])
-    .$if(after !== undefined, each => each.where('audit_entries.seq', newestFirst ? '<' : '>', after ?? 0))
-    .orderBy('audit_entries.seq', newestFirst ? 'desc' : 'asc')
-    .limit(limit)
+    .where('audit_entries.tenant', '=', filter.tenant)
+    .where('audit_entries.seq', 'in', found)
+    .orderBy('audit_entries.seq', order)
     .execute();
   return rows.map(row => ({
     seq: row.seq,
@@ -59,7 +76,36 @@ export async function listEntries(
   }));
 }
 
-function matching(db: Kysely<AuditSchema>, filter: AuditFilter) {
+const shortTime = 5000;
+
+/** Whether so few entries are of the time that is asked for that all of them can be looked at. */
+async function isShortTime(db: Kysely<AuditSchema>, filter: AuditFilter): Promise<boolean> {
+  const { tenant, fromMs, toMs } = filter;
+  if (fromMs === undefined && toMs === undefined) return false;
+  const found = await db
+    .selectFrom(
+      matching(db, { tenant, fromMs, toMs }, true)
+        .select('seq')
+        .limit(shortTime + 1)
+        .as('some'),
+    )
+    .select(each => each.fn.countAll().as('count'))
+    .executeTakeFirstOrThrow();
+  return Number(found.count) <= shortTime;
+}
+
+/**
+ * Entries come in the order of the chain, which is only nearly the order of time. Found by time they have to be sorted: right for few, and
+ * where the chain would be walked through all that is newer (or older) first. Else they are filtered on a walk along the chain or an index.
+ */
+function isTimeIndexOfUse(filter: AuditFilter, page: EntryPage & { readonly isShortTime: boolean }): boolean {
+  const isFarAway = page.newestFirst === true ? filter.toMs !== undefined : filter.fromMs !== undefined;
+  const { tenant: _tenant, fromMs: _from, toMs: _to, ...equal } = filter;
+  const isTimeAlone = Object.values(equal).every(value => value === undefined);
+  return page.isShortTime || (isTimeAlone && isFarAway && (page.after ?? 0) === 0);
+}
+
+function matching(db: Kysely<AuditSchema>, filter: AuditFilter, byTime: boolean) {
   const equal = {
     category: filter.category,
     action: filter.action,
@@ -70,12 +116,18 @@ function matching(db: Kysely<AuditSchema>, filter: AuditFilter) {
     run_id: filter.runId,
     trace_id: filter.traceId,
   } as const;
-  let query = db.selectFrom('audit_entries').where('audit_entries.tenant', '=', filter.tenant);
-  if (filter.fromMs !== undefined) query = query.where('at_ms', '>=', filter.fromMs);
-  if (filter.toMs !== undefined) query = query.where('at_ms', '<', filter.toMs);
+  const atMs = byTime ? sql<number>`at_ms` : sql<number>`at_ms + 0`; // an expression, so that no index is taken
+  let query = db.selectFrom('audit_entries').where('tenant', '=', filter.tenant);
+  if (filter.fromMs !== undefined) query = query.where(atMs, '>=', filter.fromMs);
+  if (filter.toMs !== undefined) query = query.where(atMs, '<', filter.toMs);
   for (const [column, value] of Object.entries(equal)) {
     if (value === undefined) continue;
     query = query.where(column as keyof typeof equal, '=', columnText(value)); // a key of the object above
+  }
+  for (const [column, usual] of Object.entries(usualValues)) {
+    const value = equal[column as keyof typeof usualValues]; // a key of that object
+    // As it is written in the definition of the index, or it is not taken.
+    if (value !== undefined && value !== usual) query = query.where(sql.ref(column), '<>', sql.lit(usual));
   }
   return query;
 }
@@ -92,8 +144,9 @@ export async function* exportEntries(
   options: { readonly withValues: boolean },
 ): AsyncGenerator<string> {
   let after = 0;
+  const page = { limit: exportPage, isShortTime: await isShortTime(db, filter), ...options };
   for (;;) {
-    const entries = await listEntries(db, filter, { after, limit: exportPage, ...options });
+    const entries = await readPage(db, filter, { ...page, after });
     if (entries.length > 0) yield `${entries.map(entry => JSON.stringify(entry)).join('\n')}\n`;
     if (entries.length < exportPage) return;
     after = entries.at(-1)?.seq ?? after;
