@@ -30,6 +30,9 @@ paths:
         required: true
         content: { application/json: { schema: { $ref: "#/components/schemas/Pet" } } }
       responses: { "201": { description: made } }
+  /answers/{kind}:
+    get: { operationId: answer, responses: { "200": { description: ok } } }
+    put: { operationId: broken, parameters: [{ $ref: "#/nowhere" }] }
 components:
   schemas:
     Pet:
@@ -37,6 +40,13 @@ components:
       required: [name]
       properties: { name: { type: string }, parent: { $ref: "#/components/schemas/Pet" } }
 `;
+
+const oddAnswers: Record<string, { status: number; type: string; body?: Buffer }> = {
+  nothing: { status: 204, type: 'text/plain' },
+  bytes: { status: 200, type: 'application/pdf', body: Buffer.from([0x25, 0xff, 0]) },
+  latin: { status: 200, type: 'text/plain; charset=iso-8859-1', body: Buffer.from('caf\u00e9', 'latin1') },
+  page: { status: 500, type: 'text/html', body: Buffer.from('<h1>no</h1>') },
+};
 
 interface Seen {
   readonly method: string;
@@ -64,6 +74,8 @@ beforeAll(async () => {
         authorization: headers.authorization,
         body: Buffer.concat(chunks).toString(),
       });
+      const odd = oddAnswers[/answers\/(\w+)/.exec(url)?.[1] ?? ''];
+      if (odd) return void response.writeHead(odd.status, { 'content-type': odd.type }).end(odd.body);
       const status = url.includes('unknown') ? 404 : 200;
       response.writeHead(status, { 'content-type': 'application/json' });
       response.end(JSON.stringify({ id: 12345678901, url }));
@@ -154,6 +166,25 @@ test('arguments go where the operation wants them, with the credential of the op
     },
     { method: 'GET', url: '/other/pets/7', authorization: undefined, body: '' },
   ]);
+});
+
+test('answers of every kind are content: none, bytes, other charsets, pages of errors', async () => {
+  const contentOf = async (kind: string) => {
+    const [answer] = await client.call('1', 'pets__answer', { kind });
+    return JSON.parse(answer ?? '').result;
+  };
+  expect((await contentOf('nothing')).content).toEqual([{ type: 'text', text: '' }]);
+  const [bytes] = (await contentOf('bytes')).content;
+  expect(bytes).toMatchObject({ type: 'resource', resource: { mimeType: 'application/pdf', blob: 'Jf8A' } });
+  expect(bytes.resource.uri).not.toContain('api_key');
+  expect((await contentOf('latin')).content).toEqual([{ type: 'text', text: 'caf\u00e9' }]);
+  expect(await contentOf('page')).toEqual({
+    isError: true,
+    content: [
+      { type: 'text', text: 'HTTP 500' },
+      { type: 'text', text: '<h1>no</h1>' },
+    ],
+  });
 });
 
 test('wrong arguments and refusals of the API are errors of the tool, which a model can read', async () => {

@@ -35,11 +35,13 @@ test(
     for (let round = 0; round < kills; round++) {
       const started = await startProcess();
       const client = await openRawClient(started.gateway as TestGateway);
-      const pids: number[] = [];
-      for (let index = 0; index < childCount; index++) {
-        pids.push(Number(resultText((await client.call('1', `s${index}__pid`))[0])));
-        pids.push(Number(resultText((await client.call('2', `s${index}__grandchild`))[0])));
-      }
+      const names = Array.from({ length: childCount }, (_, index) => [
+        `s${index}__pid`,
+        `s${index}__grandchild`,
+      ]).flat();
+      const pids = await Promise.all(
+        names.map(async name => Number(resultText((await client.call('1', name)).at(-1)))),
+      );
       expect(pids.every(pid => pid > 0 && isAlive(pid))).toBe(true);
       started.process.kill('SIGKILL');
       await until(

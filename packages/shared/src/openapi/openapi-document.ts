@@ -1,6 +1,7 @@
 import { upgrade } from '@scalar/openapi-upgrader';
 import { parseDocument } from 'yaml';
 import * as z from 'zod';
+import { GatewayError } from '../errors/gateway-error.ts';
 import { parseJson } from '../json/parse-json.ts';
 import { inlineReferences, invalid } from './inline-references.ts';
 
@@ -11,6 +12,8 @@ export interface OpenapiService {
   /** Addresses as written; relative ones are relative to where the document lies. */
   readonly servers: readonly string[];
   readonly operations: ReadonlyMap<string, OpenapiOperation>;
+  /** Operations that cannot be used, by id or by method and path: a mistake in one takes away no other. */
+  readonly problems: ReadonlyMap<string, GatewayError>;
 }
 
 export interface OpenapiOperation {
@@ -31,6 +34,8 @@ export interface OpenapiOperation {
 
 export interface OpenapiParameter {
   readonly name: string;
+  /** What the argument is called: the name, or `query_name` where another parameter has that. */
+  readonly argument: string;
   readonly in: 'path' | 'query' | 'header' | 'cookie';
   readonly required: boolean;
   readonly description: string | undefined;
@@ -38,6 +43,8 @@ export interface OpenapiParameter {
   /** Arrays and objects as one text or as several (OpenAPI 3.1, "Style Values"). */
   readonly explode: boolean;
   readonly style: string;
+  /** Its value is a text in JSON ("Parameter Object", `content`). */
+  readonly isJson: boolean;
 }
 
 export interface OpenapiBody {
@@ -46,15 +53,30 @@ export interface OpenapiBody {
   readonly schema: unknown;
 }
 
+/** The argument that is the whole body. */
+export const bodyArgument = 'body';
+
 const maxBytes = 4 * 1024 * 1024;
 const maxOperations = 1000;
 const methods = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'] as const;
 
 const text = z.string().optional().catch(undefined);
+const plainText = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+/** With the defaults of their variables ("Server Variable Object"). */
 const servers = z
-  .array(z.looseObject({ url: z.string() }))
+  .array(
+    z.looseObject({
+      url: z.string(),
+      variables: z.record(z.string(), z.looseObject({ default: plainText })).catch({}),
+    }),
+  )
   .default([])
-  .transform(list => list.map(({ url }) => url));
+  .transform(list =>
+    list.map(({ url, variables }) =>
+      url.replace(/\{([^{}]+)\}/g, (written, name: string) => variables[name]?.default ?? written),
+    ),
+  );
+const content = z.record(z.string(), z.looseObject({ schema: z.unknown().optional() })).default({});
 const parameterSchema = z.looseObject({
   name: z.string().min(1),
   in: z.enum(['path', 'query', 'header', 'cookie']),
@@ -63,17 +85,17 @@ const parameterSchema = z.looseObject({
   schema: z.unknown().optional(),
   style: z.string().optional(),
   explode: z.boolean().optional(),
+  content,
 });
-const content = z.record(z.string(), z.looseObject({ schema: z.unknown().optional() })).default({});
 const operationSchema = z.looseObject({
   operationId: z.string().optional(),
   summary: text,
   description: text,
   parameters: z.array(parameterSchema).default([]),
   requestBody: z.looseObject({ required: z.boolean().default(false), content }).optional(),
-  responses: z.record(z.string(), z.looseObject({ content })).default({}),
   servers,
 });
+const responsesSchema = z.record(z.string(), z.looseObject({ content }));
 const documentSchema = z.looseObject({
   openapi: z.string(),
   info: z.looseObject({ title: z.string().catch(''), version: z.string().catch('') }),
@@ -91,16 +113,28 @@ export function readOpenapi(bytes: Buffer): OpenapiService {
   const document = upgradeDocument(parse(bytes));
   const head = check(documentSchema, document, 'is not one');
   const operations = new Map<string, OpenapiOperation>();
-  for (const [path, item] of Object.entries(head.paths)) {
-    for (const method of methods) {
-      if (item[method] === undefined) continue;
-      if (operations.size >= maxOperations) throw invalid(`has more than ${maxOperations} operations`);
-      const operation = readOperation({ document, path, method, item });
-      if (operations.has(operation.id)) throw invalid(`has two operations '${operation.id}'`);
-      operations.set(operation.id, operation);
+  const problems = new Map<string, GatewayError>();
+  for (const place of placesIn(document, head.paths)) {
+    if (operations.size >= maxOperations) throw invalid(`has more than ${maxOperations} operations`);
+    try {
+      const operation = readOperation(place);
+      if (operations.has(operation.id) || problems.has(operation.id)) {
+        operations.delete(operation.id);
+        problems.set(operation.id, invalid(`has two operations '${operation.id}'`));
+      } else operations.set(operation.id, operation);
+    } catch (error) {
+      problems.set(`${place.method.toUpperCase()} ${place.path}`, GatewayError.from(error));
     }
   }
-  return { title: head.info.title, version: head.info.version, servers: head.servers, operations };
+  const [problem] = problems.values();
+  if (operations.size === 0 && problem !== undefined) throw problem;
+  return { title: head.info.title, version: head.info.version, servers: head.servers, operations, problems };
+}
+
+function* placesIn(document: unknown, paths: z.output<typeof documentSchema>['paths']): Iterable<Place> {
+  for (const [path, item] of Object.entries(paths)) {
+    for (const method of methods) if (item[method] !== undefined) yield { document, path, method, item };
+  }
 }
 
 interface Place {
@@ -112,36 +146,66 @@ interface Place {
 
 function readOperation({ document, path, method, item }: Place): OpenapiOperation {
   const shared = Array.isArray(item.parameters) ? item.parameters : [];
-  const own = inlineReferences(item[method], document);
+  const { responses, ...rest } = looseObject(item[method]);
   const at = `has a mistake at ${method.toUpperCase()} ${path}`;
-  const found = check(operationSchema, own, at);
+  const found = check(operationSchema, inlineReferences(rest, document), at);
   const inherited = check(z.array(parameterSchema), inlineReferences(shared, document), at);
   const isOverridden = (each: { name: string; in: string }) =>
     found.parameters.some(other => other.name === each.name && other.in === each.in);
+  const body = bodyOf(found.requestBody);
+  const declared = [...inherited.filter(each => !isOverridden(each)), ...found.parameters];
   return {
     id: found.operationId ?? `${method}_${path.replace(/[^A-Za-z0-9]+/g, '_').replace(/^_|_$/g, '')}`,
     method: method.toUpperCase(),
     path,
     summary: found.summary,
     description: found.description,
-    parameters: [...inherited.filter(each => !isOverridden(each)), ...found.parameters].map(toParameter),
-    body: bodyOf(found.requestBody),
-    resultSchema: resultSchemaOf(found.responses),
+    parameters: namedApart([...declared, ...undeclared(path, declared)], body !== undefined).map(toParameter),
+    body,
+    resultSchema: resultSchemaOf(responses, document),
     servers: found.servers,
   };
 }
 
-function toParameter(given: z.output<typeof parameterSchema>): OpenapiParameter {
+type Declared = z.output<typeof parameterSchema>;
+
+/** What stands in the path and was forgotten in the list of parameters. */
+function undeclared(path: string, declared: readonly Declared[]): Declared[] {
+  const names = [...path.matchAll(/\{([^{}]+)\}/g)].map(([, name = '']) => name);
+  const missing = names.filter(name => !declared.some(each => each.in === 'path' && each.name === name));
+  return [...new Set(missing)].map(name =>
+    parameterSchema.parse({ name, in: 'path', required: true, schema: { type: 'string' } }),
+  );
+}
+
+/** Two parameters may have one name in two places; arguments may not. */
+function namedApart(declared: readonly Declared[], hasBody: boolean): (Declared & { argument: string })[] {
+  const taken = new Set(hasBody ? [bodyArgument] : []);
+  return declared.map(each => {
+    const argument = taken.has(each.name) ? `${each.in}_${each.name}` : each.name;
+    taken.add(argument);
+    return { ...each, argument };
+  });
+}
+
+function toParameter(given: Declared & { readonly argument: string }): OpenapiParameter {
   const style = given.style ?? (given.in === 'query' || given.in === 'cookie' ? 'form' : 'simple');
+  const [type, described] = Object.entries(given.content)[0] ?? [];
   return {
     name: given.name,
+    argument: given.argument,
     in: given.in,
     required: given.required || given.in === 'path',
     description: given.description,
-    schema: given.schema ?? {},
+    schema: given.schema ?? described?.schema ?? {},
     style,
     explode: given.explode ?? style === 'form',
+    isJson: type !== undefined && isJson(type),
   };
+}
+
+function looseObject(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}; // checked field by field
 }
 
 function bodyOf(body: z.output<typeof operationSchema>['requestBody']): OpenapiBody | undefined {
@@ -153,10 +217,16 @@ function bodyOf(body: z.output<typeof operationSchema>['requestBody']): OpenapiB
   return { mediaType, required: body.required, schema: body.content[mediaType]?.schema ?? {} };
 }
 
-function resultSchemaOf(responses: z.output<typeof operationSchema>['responses']): unknown {
-  const [, success] = Object.entries(responses).find(([status]) => /^2/.test(status)) ?? [];
-  const [, answer] = Object.entries(success?.content ?? {}).find(([type]) => isJson(type)) ?? [];
-  return answer?.schema;
+/** Nobody needs it to make the call: one that cannot be read is none. */
+function resultSchemaOf(responses: unknown, document: unknown): unknown {
+  try {
+    const read = responsesSchema.parse(inlineReferences(responses ?? {}, document));
+    const [, success] = Object.entries(read).find(([status]) => /^2/.test(status)) ?? [];
+    const [, answer] = Object.entries(success?.content ?? {}).find(([type]) => isJson(type)) ?? [];
+    return answer?.schema;
+  } catch {
+    return undefined;
+  }
 }
 
 /** `application/json` and everything with the suffix of RFC 6839. */

@@ -1,5 +1,6 @@
 import { GatewayError } from '../errors/gateway-error.ts';
-import { isJson, type OpenapiOperation, type OpenapiParameter } from './openapi-document.ts';
+import { type EncodedBody, encodeBody, shownBody, toText } from './openapi-body.ts';
+import { bodyArgument, type OpenapiOperation, type OpenapiParameter } from './openapi-document.ts';
 
 /** A request as an operation wants it. */
 export interface OpenapiRequest {
@@ -7,24 +8,21 @@ export interface OpenapiRequest {
   /** Path and query, to be put behind the address of the server. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | null;
+  readonly body: string | Uint8Array | null;
 }
-
-/** The argument that is the whole body. Parameters of that name keep theirs; the body is then given by its members. */
-export const bodyArgument = 'body';
 
 /** JSON Schema of the arguments that `buildOpenapiRequest` takes for this operation. */
 export function argumentsSchemaOf({ parameters, body }: OpenapiOperation): Readonly<Record<string, unknown>> {
   const properties = Object.fromEntries(
-    parameters.map(({ name, schema, description }) => [
-      name,
+    parameters.map(({ argument, schema, description }) => [
+      argument,
       { ...(typeof schema === 'object' ? schema : {}), ...(description !== undefined && { description }) },
     ]),
   );
-  const required = parameters.filter(each => each.required).map(each => each.name);
+  const required = parameters.filter(each => each.required).map(each => each.argument);
   return {
     type: 'object',
-    properties: { ...properties, ...(body !== undefined && { [bodyArgument]: body.schema }) },
+    properties: { ...properties, ...(body !== undefined && { [bodyArgument]: shownBody(body) }) },
     required: [...required, ...(body?.required ? [bodyArgument] : [])],
     additionalProperties: false,
   };
@@ -45,26 +43,35 @@ export function buildOpenapiRequest(
   const cookies: string[] = [];
   let { path } = operation;
   for (const parameter of operation.parameters) {
-    const value = rest.get(parameter.name);
-    rest.delete(parameter.name);
-    if (value === undefined) {
-      if (parameter.required) throw missing(operation, parameter.name);
+    const given = rest.get(parameter.argument);
+    rest.delete(parameter.argument);
+    if (given === undefined) {
+      if (parameter.required) throw missing(operation, parameter.argument);
       continue;
     }
+    const value = parameter.isJson ? JSON.stringify(given) : given;
     if (parameter.in === 'query') addToQuery(query, parameter, value);
     else if (parameter.in === 'path')
-      path = path.replaceAll(`{${parameter.name}}`, encodeSegment(parameter.name, toText(value)));
-    else if (parameter.in === 'header') headers[parameter.name.toLowerCase()] = toText(value);
+      path = path.replaceAll(
+        `{${parameter.name}}`,
+        encodeSegment(parameter.argument, simple(parameter, value)),
+      );
+    else if (parameter.in === 'header') headers[parameter.name.toLowerCase()] = simple(parameter, value);
     else cookies.push(`${parameter.name}=${encodeURIComponent(toText(value))}`);
   }
   if (cookies.length > 0) headers.cookie = cookies.join('; ');
-  const body = encodeBody(operation, rest);
-  if (body !== null) headers['content-type'] = operation.body?.mediaType ?? 'application/json';
+  const body = bodyOf(operation, rest);
+  if (body !== null) headers['content-type'] = body.contentType;
   const search = query.toString();
-  return { method: operation.method, path: search === '' ? path : `${path}?${search}`, headers, body };
+  return {
+    method: operation.method,
+    path: search === '' ? path : `${path}?${search}`,
+    headers,
+    body: body?.bytes ?? null,
+  };
 }
 
-function encodeBody(operation: OpenapiOperation, rest: ReadonlyMap<string, unknown>): string | null {
+function bodyOf(operation: OpenapiOperation, rest: ReadonlyMap<string, unknown>): EncodedBody | null {
   const { body, id } = operation;
   if (body === undefined) {
     const [unknown] = rest.keys();
@@ -79,16 +86,7 @@ function encodeBody(operation: OpenapiOperation, rest: ReadonlyMap<string, unkno
     return null;
   }
   const value = rest.size === 1 && rest.has(bodyArgument) ? rest.get(bodyArgument) : Object.fromEntries(rest);
-  if (isJson(body.mediaType)) return JSON.stringify(value);
-  if (
-    body.mediaType.startsWith('application/x-www-form-urlencoded') &&
-    typeof value === 'object' &&
-    value !== null
-  )
-    return new URLSearchParams(
-      Object.entries(value).map(([key, each]): [string, string] => [key, toText(each)]),
-    ).toString();
-  return toText(value);
+  return encodeBody(body, value);
 }
 
 /** OpenAPI 3.1, "Style Values": `form` with or without `explode`, `spaceDelimited`, `pipeDelimited`, `deepObject`. */
@@ -114,9 +112,9 @@ function addToQuery(
   else query.append(name, entries.flatMap(([key, each]) => [key, toText(each)]).join(','));
 }
 
-/** A segment of its own. `.` and `..` lead out of it however they are encoded (WHATWG URL, "dot path segment"), so they are refused. */
+/** A segment of its own. `.` and `..` lead out of it however they are encoded (WHATWG URL, "dot path segment"), so they are refused, and so is an empty one, which is another address. */
 function encodeSegment(name: string, text: string): string {
-  if (/^(\.|%2e){1,2}$/i.test(text)) {
+  if (/^(\.|%2e){0,2}$/i.test(text)) {
     throw new GatewayError('invalid_request', `'${text}' cannot be the path argument '${name}'.`, {
       reason: 'openapi_argument_invalid',
       param: name,
@@ -125,10 +123,11 @@ function encodeSegment(name: string, text: string): string {
   return encodeURIComponent(text);
 }
 
-function toText(value: unknown): string {
-  if (typeof value === 'string') return value;
-  if (Array.isArray(value)) return value.map(toText).join(',');
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+/** The style of paths and headers: `1,2` and `a,1,b,2`, or `a=1,b=2` when exploded. */
+function simple({ explode }: OpenapiParameter, value: unknown): string {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return toText(value);
+  const entries = Object.entries(value).map(([key, each]) => [key, toText(each)]);
+  return entries.map(entry => entry.join(explode ? '=' : ',')).join(',');
 }
 
 function missing(operation: OpenapiOperation, name: string): GatewayError {

@@ -131,7 +131,7 @@ test('[A3] no argument leads out of its segment', () => {
   }
 });
 
-test.each(['.', '..', '%2e', '.%2E'])('[A3] the segment %s is refused', petId => {
+test.each(['', '.', '..', '%2e', '.%2E'])('[A3] the segment %s is refused', petId => {
   expect(() => buildOpenapiRequest(operation('getPet'), { petId })).toThrow('cannot be the path argument');
 });
 
@@ -141,6 +141,90 @@ test('what is missing or unknown is said', () => {
   expect(() => buildOpenapiRequest(operation('getPet'), { petId: 1, colour: 'red' })).toThrow(
     "no argument 'colour'",
   );
+});
+
+const odd = {
+  openapi: '3.1.0',
+  info: { title: 'Odd', version: '1' },
+  servers: [
+    { url: 'https://{host}/{base}', variables: { host: { default: 'api.example' }, base: { default: 2 } } },
+  ],
+  paths: {
+    '/things/{id}': {
+      parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }],
+      get: {
+        operationId: 'find',
+        parameters: [
+          { name: 'id', in: 'query', schema: { type: 'integer' } },
+          { name: 'tags', in: 'query', explode: false, schema: { type: 'array' } },
+          { name: 'by', in: 'query', content: { 'application/json': { schema: { type: 'object' } } } },
+          { name: 'X-Point', in: 'header', schema: { type: 'object' } },
+        ],
+      },
+    },
+    '/forgotten/{name}': { get: { operationId: 'forgotten' } },
+    '/form': { post: bodyOf('form', 'application/x-www-form-urlencoded', {}) },
+    '/upload': {
+      post: bodyOf('upload', 'multipart/form-data', {
+        type: 'object',
+        properties: { file: { type: 'string', format: 'binary' }, note: { type: 'string' } },
+      }),
+    },
+    '/bytes': { post: bodyOf('bytes', 'application/octet-stream', { type: 'string', format: 'binary' }) },
+    '/text': { post: bodyOf('text', 'text/plain', { type: 'string' }) },
+    '/bad': { get: { operationId: 'bad', parameters: [{ $ref: '#/nowhere' }] } },
+    '/one': { get: { operationId: 'twice' } },
+    '/other': { get: { operationId: 'twice' } },
+    '/answers': {
+      get: { operationId: 'answers', responses: { 200: { $ref: 'https://elsewhere.example/answer.json' } } },
+    },
+  },
+};
+
+function bodyOf(operationId: string, mediaType: string, schema: object) {
+  return { operationId, requestBody: { required: true, content: { [mediaType]: { schema } } } };
+}
+
+test('a mistake in one operation takes away that operation and says why', () => {
+  const { operations, problems, servers } = read(odd);
+  expect([...operations.keys()]).toEqual(['find', 'forgotten', 'form', 'upload', 'bytes', 'text', 'answers']);
+  expect([...problems].map(([where, { message }]) => [where, message])).toEqual([
+    ['GET /bad', expect.stringContaining("'#/nowhere'")],
+    ['twice', expect.stringContaining('two operations')],
+  ]);
+  expect(servers).toEqual(['https://api.example/2']);
+});
+
+test('parameters of one name in two places are two arguments, and one that was forgotten is there', () => {
+  expect(argumentsSchemaOf(operation('find', odd))).toMatchObject({
+    properties: { id: { type: 'string' }, query_id: { type: 'integer' } },
+    required: ['id'],
+  });
+  const args = { id: 'a', query_id: 5, tags: ['x', 'y'], by: { z: 1 }, 'X-Point': { a: 1, b: 2 } };
+  expect(buildOpenapiRequest(operation('find', odd), args)).toMatchObject({
+    path: `/things/a?id=5&tags=x%2Cy&by=${encodeURIComponent('{"z":1}')}`,
+    headers: { 'x-point': 'a,1,b,2' },
+  });
+  expect(buildOpenapiRequest(operation('forgotten', odd), { name: 'n' }).path).toBe('/forgotten/n');
+});
+
+test('bodies are what their media type says: forms, parts, bytes, text', async () => {
+  const build = (id: string, body: unknown) => buildOpenapiRequest(operation(id, odd), { body });
+  expect(build('form', { a: 'x y', b: ['1', '2'], c: null }).body).toBe('a=x+y&b=1&b=2');
+  expect(build('text', 'hé').body).toBe('hé');
+  expect(build('bytes', 'aGk=').body).toEqual(Buffer.from('hi'));
+  expect(() => build('bytes', 'no base64!')).toThrow('bytes in base64');
+  expect(argumentsSchemaOf(operation('bytes', odd))).toMatchObject({
+    properties: { body: { type: 'string', contentEncoding: 'base64' } },
+  });
+  expect(argumentsSchemaOf(operation('upload', odd))).toMatchObject({
+    properties: { body: { properties: { file: { contentEncoding: 'base64' }, note: { type: 'string' } } } },
+  });
+  const { body, headers } = build('upload', { file: 'AP8=', note: 'n', 'a"b\r\n': { c: 1 } });
+  const form = await new Response(body as Uint8Array<ArrayBuffer>, { headers }).formData();
+  expect(new Uint8Array(await (form.get('file') as File).arrayBuffer())).toEqual(new Uint8Array([0, 255]));
+  expect(form.get('note')).toBe('n');
+  expect([...form.keys()]).toHaveLength(3);
 });
 
 test.each([

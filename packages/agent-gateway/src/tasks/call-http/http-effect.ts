@@ -144,9 +144,9 @@ function encode(call: HttpCall, authorization: string | undefined, context: Call
   return { headers, body: encodeBody(call.body, headers['content-type']) };
 }
 
-/** A text as it is; data as the type says that it is: the members of a form, and JSON for every other. */
-function encodeBody(body: unknown, type: string): string {
-  if (typeof body === 'string') return body;
+/** Texts and bytes as they are; data as the type says that it is: the members of a form, and JSON for every other. */
+function encodeBody(body: unknown, type: string): string | Uint8Array {
+  if (typeof body === 'string' || body instanceof Uint8Array) return body;
   const isForm = /^application\/x-www-form-urlencoded\b/i.test(type);
   if (!isForm || typeof body !== 'object' || body === null || Array.isArray(body))
     return JSON.stringify(body);

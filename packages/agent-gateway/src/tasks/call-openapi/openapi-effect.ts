@@ -86,9 +86,14 @@ function plainGet(uri: string): HttpCall {
   return { method: 'GET', uri, headers: {}, query: {}, body: null, acceptsRedirect: false, wantsRaw: false };
 }
 
-function operationOf({ operations }: OpenapiService, { operationId }: OpenapiCall): OpenapiOperation {
+function operationOf(
+  { operations, problems }: OpenapiService,
+  { operationId }: OpenapiCall,
+): OpenapiOperation {
   const operation = operations.get(operationId);
   if (operation !== undefined) return operation;
+  const problem = problems.get(operationId);
+  if (problem !== undefined) throw problem;
   const known = [...operations.keys()].slice(0, 20).join(', ');
   throw new GatewayError(
     'invalid_request',

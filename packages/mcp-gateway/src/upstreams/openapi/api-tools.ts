@@ -1,4 +1,4 @@
-import type { OpenapiOperation } from '@strata/shared/openapi/openapi-document.ts';
+import type { OpenapiOperation, OpenapiParameter } from '@strata/shared/openapi/openapi-document.ts';
 import { argumentsSchemaOf } from '@strata/shared/openapi/openapi-request.ts';
 import type { JsonObject } from '../../domain/capabilities.ts';
 
@@ -20,7 +20,7 @@ export function apiTool(operation: OpenapiOperation): ApiTool {
     shown: {
       name: id,
       description: told.join('\n\n') || `${method} ${path}`,
-      inputSchema: argumentsSchemaOf(operation),
+      inputSchema: argumentsSchemaOf({ ...operation, parameters: operation.parameters.filter(isCallers) }),
       annotations: {
         readOnlyHint: readingMethods.has(method),
         idempotentHint: repeatableMethods.has(method),
@@ -29,4 +29,9 @@ export function apiTool(operation: OpenapiOperation): ApiTool {
       },
     },
   };
+}
+
+/** Credentials and cookies are the operator's: what a caller says about them is left out. */
+function isCallers({ in: place, name }: OpenapiParameter): boolean {
+  return place !== 'cookie' && !(place === 'header' && name.toLowerCase() === 'authorization');
 }

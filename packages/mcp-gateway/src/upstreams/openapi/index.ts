@@ -74,6 +74,9 @@ async function loadApi(settings: Settings, deps: UpstreamPluginDeps): Promise<Op
     allowPrivate: settings.allow_private,
     dialer: deps.dialer,
   });
+  for (const [operation, problem] of document.problems) {
+    deps.log.warn({ server: deps.name, operation, problem: problem.message }, 'an operation is left out');
+  }
   const { headers, allow_private } = settings;
   const url = settings.url ?? addressIn(document, settings.document);
   if (url === undefined) {

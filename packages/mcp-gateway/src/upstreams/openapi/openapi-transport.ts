@@ -120,7 +120,12 @@ export class OpenApiTransport implements Transport {
         timeouts: untimed,
       });
       const body = await readBody(response, maxResultBytes, server);
-      return renderResponse(response.status, headerText(response.headers['content-type']), body);
+      return renderResponse({
+        status: response.status,
+        contentType: headerText(response.headers['content-type']),
+        body,
+        url: new URL(api.remote.path.replace(/\/$/, '') + built.path, api.remote.origin.url).href,
+      });
     } catch (error) {
       // Wrong arguments are the tool's error, which the model can read and repair (2025-11-25, "Error Handling").
       if (!(error instanceof GatewayError) || error.kind !== 'invalid_request') throw error;
