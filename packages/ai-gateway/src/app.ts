@@ -12,6 +12,7 @@ import type { Answer, Call } from './domain/call.ts';
 import type { ProviderObjectStore } from './domain/provider-object.ts';
 import type { OpenSpool } from './domain/spool.ts';
 import type { UsageSink } from './domain/usage-record.ts';
+import { addDeploymentEndpoint, azureUrl } from './http/azure-endpoints.ts';
 import { addBatchesEndpoints } from './http/batches-endpoints.ts';
 import { addConversationsEndpoints } from './http/conversations-endpoints.ts';
 import { addConverseEndpoints } from './http/converse-endpoints.ts';
@@ -21,7 +22,7 @@ import { addFilesEndpoints, filesPath } from './http/files-endpoints.ts';
 import { addGeminiEndpoints } from './http/gemini-endpoints.ts';
 import { addVertexMessagesEndpoints } from './http/hosted-messages-endpoints.ts';
 import { addMessageBatchesEndpoints } from './http/message-batches-endpoints.ts';
-import { addModelEndpoint } from './http/model-endpoint.ts';
+import { addModelEndpoint, type ModelEndpoint } from './http/model-endpoint.ts';
 import { addModelsEndpoint } from './http/models-endpoint.ts';
 import { addRawEndpoint } from './http/raw-endpoint.ts';
 import { addRealtimeEndpoint } from './http/realtime-endpoint.ts';
@@ -36,6 +37,7 @@ import { createProviderApi } from './pipeline/provider-api.ts';
 import { ProviderObjects } from './pipeline/provider-objects.ts';
 import { type BatchSettler, createBatchSettler } from './pipeline/settle-batches.ts';
 import { anthropicMessages } from './protocols/anthropic-messages/anthropic-messages.ts';
+import { cohereChat } from './protocols/cohere-chat/cohere-chat.ts';
 import { openaiChat } from './protocols/openai-chat/openai-chat.ts';
 import { protocols } from './protocols/registry.ts';
 import { sameProtocolApis } from './protocols/same-protocol/same-protocol.ts';
@@ -74,6 +76,7 @@ export async function createAiGateway(
     clock,
     authenticate: deps.authenticate,
     acceptsHttp2: true,
+    readUrl: azureUrl,
     live: deps.live,
     errors: problemErrors,
     errorsFor,
@@ -95,7 +98,6 @@ export async function createAiGateway(
   const objectStore = createProviderObjectStore({ sql: deps.sql, clock });
   const prepare = (body: Buffer, caller: Caller) =>
     namesFiles(body) ? refuseForeignFiles(objectStore, body, caller).then(() => body) : body;
-  addModelEndpoint(server, { path: '/v1/chat/completions', protocol: openaiChat, prepare }, endpointDeps);
   addResponsesEndpoints(server, {
     ...endpointDeps,
     ...conversations,
@@ -108,8 +110,15 @@ export async function createAiGateway(
   addConverseEndpoints(server, { ...endpointDeps, prepare });
   addVertexMessagesEndpoints(server, { ...endpointDeps, prepare });
   addCountEndpoint(server, { path: '/v1/messages/count_tokens', protocol: anthropicMessages }, endpointDeps);
-  for (const api of sameProtocolApis)
-    addModelEndpoint(server, api.mediaTypes === undefined ? api : { ...api, receive }, endpointDeps);
+  const endpoints: ModelEndpoint[] = [
+    { path: '/v1/chat/completions', protocol: openaiChat, prepare },
+    { path: '/v2/chat', protocol: cohereChat },
+    ...sameProtocolApis.map(api => (api.mediaTypes === undefined ? api : { ...api, receive })),
+  ];
+  for (const endpoint of endpoints) {
+    addModelEndpoint(server, endpoint, endpointDeps);
+    if (endpoint.path.startsWith('/v1/')) addDeploymentEndpoint(server, endpoint, endpointDeps);
+  }
   addRawEndpoint(server, {
     ...endpointDeps,
     providers: () => inForce.providers,

@@ -205,7 +205,7 @@ describe('what there is not', () => {
     ['PUT', '/v1/chat/completions', {}, isOpenai],
     ['DELETE', '/v1/models/chat', {}, isOpenai],
     ['POST', '/v1/fine_tuning/jobs', {}, isOpenai],
-    ['POST', '/v2/chat', {}, isOpenai],
+    ['POST', '/v2/generate', {}, isAws],
     ['GET', '/v1/messages', {}, isAnthropic],
     ['POST', '/v1/messages/nothing', {}, isAnthropic],
     ['POST', '/v1/complete', anthropic, isAnthropic],

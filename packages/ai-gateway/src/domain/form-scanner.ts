@@ -157,7 +157,7 @@ export class FormScanner {
   }
 }
 
-function boundaryOf(contentType: string | undefined): string {
+export function boundaryOf(contentType: string | undefined): string {
   const match = /;\s*boundary=(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType ?? '');
   const boundary = match?.[1] ?? match?.[2];
   if (boundary === undefined) throw invalidForm('Its content type names no boundary.');

@@ -4,8 +4,9 @@ import { bedrockErrors } from '@strata/shared/errors/bedrock.ts';
 import type { ErrorRenderer } from '@strata/shared/errors/error-renderer.ts';
 import { geminiErrors } from '@strata/shared/errors/gemini.ts';
 import { openaiErrors } from '@strata/shared/errors/openai.ts';
+import { cohereErrors } from '../protocols/cohere-chat/cohere-chat.ts';
 
-type Vendor = 'openai' | 'anthropic' | 'google' | 'aws';
+type Vendor = 'openai' | 'anthropic' | 'google' | 'aws' | 'cohere';
 
 /** Whose client asks: by the path, and below `/v1`, which three of them have, by the headers of the SDKs. */
 export function vendorOf(path: string, headers: IncomingHttpHeaders): Vendor | undefined {
@@ -20,6 +21,8 @@ export function vendorOf(path: string, headers: IncomingHttpHeaders): Vendor | u
       if (second === 'messages' || headers['anthropic-version'] !== undefined) return 'anthropic';
       return isVertex(second) || isGoogles(headers) ? 'google' : 'openai';
     case 'v2':
+      return 'cohere';
+    case 'openai':
       return 'openai';
     default:
       return undefined;
@@ -39,6 +42,7 @@ const shapes: Readonly<Record<Vendor, ErrorRenderer>> = {
   anthropic: anthropicErrors,
   google: geminiErrors,
   aws: bedrockErrors,
+  cohere: cohereErrors,
 };
 
 /** In whose words an error is said where the route itself does not know. */

@@ -102,7 +102,7 @@ function openCall(deps: RealtimeEndpointDeps, { id, url, caller, request, signal
 }
 
 function modelOf({ transcriptionModel }: RealtimeEndpointDeps, { searchParams }: URL): string | undefined {
-  const named = searchParams.get('model');
+  const named = searchParams.get('model') ?? searchParams.get('deployment'); // as Azure calls it
   if (named !== null) return named;
   return searchParams.get('intent') === transcriptionIntent ? transcriptionModel() : undefined;
 }

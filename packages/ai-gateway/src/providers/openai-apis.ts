@@ -44,6 +44,11 @@ export function openaiApis(
   ];
 }
 
+/** Reranking, of servers and vendors that have it beside what OpenAI has: with the bodies that Cohere, Jina and Voyage agree on. */
+export const rerankAccess: readonly (readonly [string, ProtocolAccess])[] = ['rerank', 'cohere-rerank'].map(
+  protocol => [protocol, { path: () => '/rerank', mayAskStreamUsage: false }],
+);
+
 /** Of those who have Responses. */
 export function openaiCompactAccess(prefix = ''): readonly [string, ProtocolAccess] {
   return ['openai-compact', { path: () => `${prefix}/responses/compact`, mayAskStreamUsage: false }];

@@ -28,13 +28,23 @@ export function createFastify(
     shouldUpgradeCallback,
     direct,
     refusePath,
+    readUrl,
   }: {
     shouldUpgradeCallback(request: IncomingMessage): boolean;
     direct: DirectRoutes;
     /** Answers a request whose path the router cannot read. */
     refusePath(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void;
+    readonly readUrl: ((url: string) => string) | undefined;
   },
 ): FastifyInstance {
+  // Before anything looks at it, so that nothing sees two.
+  const rename = (request: IncomingMessage): void => {
+    if (readUrl !== undefined && request.url !== undefined) request.url = readUrl(request.url);
+  };
+  const wantsUpgrade = (request: IncomingMessage): boolean => {
+    rename(request);
+    return shouldUpgradeCallback(request);
+  };
   const app = Fastify({
     logger: false,
     trustProxy: false,
@@ -52,7 +62,8 @@ export function createFastify(
       ignoreDuplicateSlashes: false,
     },
     serverFactory: serveByFastify =>
-      createHttpServer(config, shouldUpgradeCallback, (request, response) => {
+      createHttpServer(config, wantsUpgrade, (request, response) => {
+        rename(request);
         if (!direct.serve(request, response)) serveByFastify(request, response);
       }),
     clientErrorHandler: refuseConnection,

@@ -37,6 +37,8 @@ export interface GatewayServerOptions {
   readonly authenticate: Authenticate;
   /** Whether clients may speak HTTP/2 without TLS, beside HTTP/1.1. */
   readonly acceptsHttp2?: boolean;
+  /** Other spellings of the paths that there are: what is asked for by a url of a request, its path and query. The url itself by default. */
+  readonly readUrl?: ((url: string) => string) | undefined;
   /** Every request of a known caller is in it, so that it can be stopped with its key or run. */
   readonly live: LiveCalls;
   /** The shape of errors where a route names no other. */
@@ -100,8 +102,7 @@ export function createGatewayServer(options: GatewayServerOptions): GatewayServe
     },
   });
   const app = createFastify(config, {
-    shouldUpgradeCallback: upgrades.wants,
-    direct,
+    ...{ shouldUpgradeCallback: upgrades.wants, direct, readUrl: options.readUrl },
     refusePath: (error, request, reply) => errorAnswers.refusePath(error, request, reply),
   });
   upgrades.listen(app.server);

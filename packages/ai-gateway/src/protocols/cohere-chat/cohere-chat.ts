@@ -15,7 +15,8 @@ import { readCohereUsage } from './usage.ts';
 /** Members with the caller's own data. */
 const content = new Set(['messages', 'tools', 'documents', 'response_format']);
 
-const cohereErrors: ErrorRenderer = (error, { requestId }) => ({
+/** `{ message }`, as the SDK reads it. */
+export const cohereErrors: ErrorRenderer = (error, { requestId }) => ({
   status: error.status,
   headers: errorHeaders(error, 'application/json'),
   body: JSON.stringify({ id: requestId, message: error.publicMessage, code: error.reason }),

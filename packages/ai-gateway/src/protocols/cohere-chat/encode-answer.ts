@@ -2,7 +2,8 @@ import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { AnswerContext, StreamEncoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralAnswer, NeutralEvent } from '../../domain/neutral-event.ts';
-import type { Citation, Part } from '../../domain/neutral-request.ts';
+import type { Citation, Part, ReasoningPart } from '../../domain/neutral-request.ts';
+import type { Seal } from '../../domain/seal.ts';
 import { load } from '../carrier.ts';
 import { asObject, defined } from '../read-json.ts';
 import { cohereProtocol } from './decode-request.ts';
@@ -28,7 +29,7 @@ function finishName(reason: FinishReason, hasRefusal: boolean): string {
 
 export function encodeCohereAnswer(answer: NeutralAnswer, context: AnswerContext): JsonObject {
   const content = answer.parts.flatMap(contentOf);
-  const calls = answer.parts.flatMap(callOf);
+  const calls = wholeCalls(answer.parts);
   const citations = answer.parts.flatMap(part => (part.type === 'text' ? (part.citations ?? []) : []));
   return defined({
     id: context.requestId,
@@ -53,13 +54,17 @@ function contentOf(part: Part): JsonObject[] {
   return [];
 }
 
-function callOf(part: Part): JsonObject[] {
-  if (part.type !== 'tool-call') return [];
-  const { id, name, input, arguments: text, seal } = part;
-  const written = input === 'text' ? JSON.stringify({ input: text }) : text || '{}';
-  return [
-    { id: load(id, { seal, reasoning: [] }), type: 'function', function: { name, arguments: written } },
-  ];
+/** Sealed reasoning has no place of its own: the next call carries it. */
+function wholeCalls(parts: readonly Part[]): JsonObject[] {
+  const waiting: ReasoningPart[] = [];
+  return parts.flatMap((part): JsonObject[] => {
+    if (part.type === 'reasoning' && part.seal !== undefined) waiting.push(part);
+    if (part.type !== 'tool-call') return [];
+    const { name, input, arguments: text, seal } = part;
+    const id = load(part.id, { seal, reasoning: waiting.splice(0) });
+    const written = input === 'text' ? JSON.stringify({ input: text }) : text || '{}';
+    return [{ id, type: 'function', function: { name, arguments: written } }];
+  });
 }
 
 function writeCitation({ raw, text, start, end, url, title }: Citation): JsonObject {
@@ -75,9 +80,13 @@ type Delta = Extract<NeutralEvent, { type: 'block-delta' }>['delta'];
 export class CohereStreamEncoder implements StreamEncoder {
   readonly #context: AnswerContext;
   #block: BlockStart | undefined;
+  #reasoning: { text: string; seal: Seal | undefined } = { text: '', seal: undefined };
+  /** Sealed reasoning that waits for a call to carry it. */
+  #waiting: ReasoningPart[] = [];
   #contents = 0;
   #calls = 0;
   #citations = 0;
+  #hasArguments = false;
   #hasRefusal = false;
   #finish: FinishReason = 'unknown';
   #usage: JsonObject | undefined;
@@ -130,9 +139,12 @@ export class CohereStreamEncoder implements StreamEncoder {
       case 'refusal':
         return this.#content('content-start', { type: 'text', text: '' });
       case 'reasoning':
+        this.#reasoning = { text: '', seal: block.seal };
         return this.#content('content-start', { type: 'thinking', thinking: '' });
       case 'tool-call': {
-        const id = load(block.id, { seal: block.seal, reasoning: [] });
+        const id = load(block.id, { seal: block.seal, reasoning: this.#waiting });
+        this.#waiting = [];
+        this.#hasArguments = false;
         const tool_calls = { id, type: 'function', function: { name: block.name, arguments: '' } };
         return frame({ type: 'tool-call-start', index: this.#calls, delta: { message: { tool_calls } } });
       }
@@ -142,7 +154,10 @@ export class CohereStreamEncoder implements StreamEncoder {
   }
 
   #delta(delta: Delta): string {
-    if (delta.type === 'seal') return '';
+    if (delta.type === 'seal') {
+      if (this.#block?.kind === 'reasoning') this.#reasoning.seal = delta.seal;
+      return '';
+    }
     if (delta.type === 'citation') {
       const index = this.#citations++;
       const message = { citations: writeCitation(delta.citation) };
@@ -155,11 +170,11 @@ export class CohereStreamEncoder implements StreamEncoder {
       case 'refusal':
         return this.#content('content-delta', { text: delta.text });
       case 'reasoning':
+        this.#reasoning.text += delta.text;
         return this.#content('content-delta', { thinking: delta.text });
-      case 'tool-call': {
-        const message = { tool_calls: { function: { arguments: delta.text } } };
-        return frame({ type: 'tool-call-delta', index: this.#calls, delta: { message } });
-      }
+      case 'tool-call':
+        this.#hasArguments = true;
+        return this.#arguments(delta.text);
       default:
         return '';
     }
@@ -168,10 +183,18 @@ export class CohereStreamEncoder implements StreamEncoder {
   #close(): string {
     const kind = this.#block?.kind;
     this.#block = undefined;
+    if (kind === 'reasoning' && this.#reasoning.seal !== undefined)
+      this.#waiting.push({ type: 'reasoning', ...this.#reasoning });
     if (kind === undefined || kind === 'whole') return '';
-    return kind === 'tool-call'
-      ? frame({ type: 'tool-call-end', index: this.#calls++ })
-      : frame({ type: 'content-end', index: this.#contents++ });
+    if (kind !== 'tool-call') return frame({ type: 'content-end', index: this.#contents++ });
+    // A call without arguments is a call with none; clients parse what they were sent.
+    const missing = this.#hasArguments ? '' : this.#arguments('{}');
+    return missing + frame({ type: 'tool-call-end', index: this.#calls++ });
+  }
+
+  #arguments(text: string): string {
+    const message = { tool_calls: { function: { arguments: text } } };
+    return frame({ type: 'tool-call-delta', index: this.#calls, delta: { message } });
   }
 
   #content(type: string, content: JsonObject): string {

@@ -30,13 +30,13 @@ export function formApi({ name, operation, readUsage, openReader }: FormApi): Pr
     requestIdHeader: 'x-request-id',
     renderError: openaiErrors,
     renderStreamError: openaiErrorEvent,
-    readRequest(body) {
+    readRequest(body, path) {
       const form = formOf(body);
       for (const field of form.fields) refuseOverrideField(field.name);
       return {
         body,
         scanned: { members: [], inside: 0 },
-        model: requireModel(formText(form, 'model'), 'The field `model`'),
+        model: requireModel(path?.model ?? formText(form, 'model'), 'The field `model`'),
         isStream: formText(form, 'stream') === 'true',
         wantsStreamUsage: true,
         form,

@@ -2,6 +2,7 @@ import { openaiErrorEvent, openaiErrors } from '@strata/shared/errors/openai.ts'
 import { splice } from '@strata/shared/json/splice.ts';
 import { setMember } from '../../domain/json-splice.ts';
 import type { Protocol } from '../../domain/protocol.ts';
+import { cohereErrors } from '../cohere-chat/cohere-chat.ts';
 import { readErrorCodes } from '../openai-chat/errors.ts';
 import { asString, parseObject } from '../read-json.ts';
 import { readCommonRequest } from '../read-request.ts';
@@ -19,18 +20,19 @@ const content = new Set([
   'prompt',
   'instructions',
   'texts',
+  'inputs',
   'images',
   'metadata',
 ]);
 
 /** An API with one JSON request that names a model: routed, metered and passed on, never translated. */
-function jsonApi(name: string, operation: string): Protocol {
+function jsonApi(name: string, operation: string, renderError = openaiErrors): Protocol {
   return {
     name,
     operation,
     requestHeaders: ['openai-beta'],
     requestIdHeader: 'x-request-id',
-    renderError: openaiErrors,
+    renderError,
     renderStreamError: openaiErrorEvent,
     readRequest: body => ({ ...readCommonRequest(body, content), wantsStreamUsage: true }),
     writeRequest: (request, change) =>
@@ -83,5 +85,7 @@ export const sameProtocolApis: readonly SameProtocolApi[] = [
     operation: 'transcription',
   }),
   form('/v1/audio/translations', { ...transcript, name: 'openai-translations', operation: 'translation' }),
-  { path: '/v2/rerank', protocol: jsonApi('cohere-rerank', 'rerank') },
+  { path: '/v1/rerank', protocol: jsonApi('rerank', 'rerank') },
+  { path: '/v2/rerank', protocol: jsonApi('cohere-rerank', 'rerank', cohereErrors) },
+  { path: '/v2/embed', protocol: jsonApi('cohere-embed', 'embeddings', cohereErrors) },
 ];

@@ -20,7 +20,9 @@ export const cohere = defineProvider({
     origin: originOf({ name, baseUrl: options.base_url, allowPrivate: options.allow_private }),
     speaks: new Map([
       ['cohere-chat', { path: () => '/v2/chat', mayAskStreamUsage: false }],
+      ['cohere-embed', { path: () => '/v2/embed', mayAskStreamUsage: false }],
       ['cohere-rerank', { path: () => '/v2/rerank', mayAskStreamUsage: false }],
+      ['rerank', { path: () => '/v1/rerank', mayAskStreamUsage: false }],
     ]),
     headers: {},
     credentials: bearerCredentials(options.api_key),

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { defineProvider } from '../../domain/provider.ts';
 import { bearerCredentials, noCredential } from '../credentials.ts';
-import { openaiApis, openaiObjects, openaiRealtimeAccess } from '../openai-apis.ts';
+import { openaiApis, openaiObjects, openaiRealtimeAccess, rerankAccess } from '../openai-apis.ts';
 import { originOf } from '../origin.ts';
 import { allowPrivateOption, apiKeyOption, baseUrlOption } from '../provider-options.ts';
 
@@ -51,6 +51,7 @@ export const openaiCompatible = defineProvider({
         },
       ],
       ...openaiApis('', { streamUsage: options.stream_usage }),
+      ...rerankAccess,
       ...openaiObjects(),
       openaiRealtimeAccess(),
     ]),

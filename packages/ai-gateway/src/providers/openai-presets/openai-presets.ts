@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { defineProvider } from '../../domain/provider.ts';
 import { bearerCredentials, noCredential } from '../credentials.ts';
-import { openaiApis, openaiObjects } from '../openai-apis.ts';
+import { openaiApis, openaiObjects, rerankAccess } from '../openai-apis.ts';
 import { originOf } from '../origin.ts';
 import { apiKeyOption, baseUrlOption } from '../provider-options.ts';
 import { type Preset, presets } from './presets.ts';
@@ -44,6 +44,7 @@ function presetProvider(preset: Preset) {
           },
         ],
         ...openaiApis('', { streamUsage: preset.streamUsage }),
+        ...(preset.hasRerank ? rerankAccess : []),
         ...(preset.hasBatches ? openaiObjects() : []),
       ]),
       headers: {},

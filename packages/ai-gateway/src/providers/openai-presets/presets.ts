@@ -15,6 +15,8 @@ export interface Preset {
   readonly needsKey: boolean;
   /** Whether it has files and batches as OpenAI does. */
   readonly hasBatches?: boolean;
+  /** Whether it has reranking. */
+  readonly hasRerank?: boolean;
   /** Whether it usually runs on the machine or the network of the gateway. */
   readonly isLocal?: boolean;
   /** Parameters by the name that the vendor has for them. */
@@ -88,6 +90,7 @@ export const presets = [
     ...hosted,
     type: 'together',
     title: 'Together',
+    hasRerank: true,
     baseUrl: 'https://api.together.xyz/v1',
     vendor: 'together',
     renames: maxTokens,
@@ -98,6 +101,7 @@ export const presets = [
     ...hosted,
     type: 'fireworks',
     title: 'Fireworks',
+    hasRerank: true,
     baseUrl: 'https://api.fireworks.ai/inference/v1',
     vendor: 'fireworks',
     renames: maxTokens,
@@ -108,6 +112,7 @@ export const presets = [
     ...hosted,
     type: 'openrouter',
     title: 'OpenRouter',
+    hasRerank: true,
     baseUrl: 'https://openrouter.ai/api/v1',
     vendor: 'openrouter',
     renames: {},
@@ -135,8 +140,8 @@ export const presets = [
     lacks: ['custom-tools'],
   },
   { ...local, type: 'ollama', title: 'Ollama', baseUrl: 'http://127.0.0.1:11434/v1' },
-  { ...local, type: 'vllm', title: 'vLLM', baseUrl: 'http://127.0.0.1:8000/v1' },
-  { ...local, type: 'sglang', title: 'SGLang', baseUrl: 'http://127.0.0.1:30000/v1' },
-  { ...local, type: 'llama-cpp', title: 'llama.cpp', baseUrl: 'http://127.0.0.1:8080/v1' },
+  { ...local, type: 'vllm', hasRerank: true, title: 'vLLM', baseUrl: 'http://127.0.0.1:8000/v1' },
+  { ...local, type: 'sglang', hasRerank: true, title: 'SGLang', baseUrl: 'http://127.0.0.1:30000/v1' },
+  { ...local, type: 'llama-cpp', hasRerank: true, title: 'llama.cpp', baseUrl: 'http://127.0.0.1:8080/v1' },
   { ...local, type: 'lm-studio', title: 'LM Studio', baseUrl: 'http://127.0.0.1:1234/v1' },
 ] as const satisfies readonly Preset[];
