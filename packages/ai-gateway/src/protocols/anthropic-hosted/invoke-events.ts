@@ -4,12 +4,12 @@ import type { JsonObject } from '../../domain/json-object.ts';
 import { asObject, asString, parseObject } from '../read-json.ts';
 
 /** Anthropic's types of errors as the exceptions of InvokeModelWithResponseStream. */
-const exceptions: Readonly<Record<string, string>> = {
-  invalid_request_error: 'validationException',
-  rate_limit_error: 'throttlingException',
-  overloaded_error: 'serviceUnavailableException',
-  timeout_error: 'modelTimeoutException',
-};
+const exceptions: ReadonlyMap<unknown, string> = new Map([
+  ['invalid_request_error', 'validationException'],
+  ['rate_limit_error', 'throttlingException'],
+  ['overloaded_error', 'serviceUnavailableException'],
+  ['timeout_error', 'modelTimeoutException'],
+]);
 
 const counted = {
   input_tokens: 'inputTokenCount',
@@ -57,7 +57,7 @@ export class InvokeEvents {
 
 function exceptionFrame(event: JsonObject): Buffer {
   const error = asObject(event.error);
-  const type = exceptions[asString(error?.type) ?? ''] ?? 'modelStreamErrorException';
+  const type = exceptions.get(error?.type) ?? 'modelStreamErrorException';
   const message = asString(error?.message) ?? 'The model reported an error inside its stream.';
   return formatAwsEvent({ messageType: 'exception', type, payload: { message } });
 }

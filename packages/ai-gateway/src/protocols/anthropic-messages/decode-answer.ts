@@ -1,7 +1,8 @@
 import type { StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
-import type { BlockStart, FinishReason, NeutralEvent } from '../../domain/neutral-event.ts';
+import type { BlockStart, NeutralEvent } from '../../domain/neutral-event.ts';
 import type { NeutralRequest } from '../../domain/neutral-request.ts';
+import { type FinishNames, finishNamed } from '../finish-reason.ts';
 import { asNumber, asObject, asObjects, asString } from '../read-json.ts';
 import { sseDecoder } from '../sse-decoder.ts';
 import { ToolNames } from '../tool-names.ts';
@@ -11,7 +12,7 @@ import { messagesNameLength } from './encode-request.ts';
 import { readErrorCodes } from './errors.ts';
 import { mergeUsage, readAnthropicUsage } from './usage.ts';
 
-export const messagesStopReasons: Readonly<Record<string, FinishReason>> = {
+export const messagesStopReasons: FinishNames = {
   end_turn: 'stop',
   max_tokens: 'length',
   stop_sequence: 'stop-sequence',
@@ -87,7 +88,7 @@ export class MessagesReader {
   #readFinish(from: JsonObject): void {
     const written = asString(from.stop_reason);
     if (written === undefined) return;
-    const reason = messagesStopReasons[written] ?? 'unknown';
+    const reason = finishNamed(messagesStopReasons, written);
     const stopSequence = asString(from.stop_sequence);
     this.#finish = { type: 'finish', reason, stopSequence };
   }

@@ -2,9 +2,10 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { AwsEventReader } from '@strata/shared/http/aws-event-stream.ts';
 import type { StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
-import type { BlockStart, FinishReason, NeutralEvent } from '../../domain/neutral-event.ts';
+import type { BlockStart, NeutralEvent } from '../../domain/neutral-event.ts';
 import type { NeutralRequest } from '../../domain/neutral-request.ts';
 import type { Seal } from '../../domain/seal.ts';
+import { type FinishNames, finishNamed } from '../finish-reason.ts';
 import { asNumber, asObject, asObjects, asString, parseObject } from '../read-json.ts';
 import { ToolNames } from '../tool-names.ts';
 import { readCitation } from './citations.ts';
@@ -14,7 +15,7 @@ import { converseNameLength } from './encode-request.ts';
 import { errorCode, readErrorCodes } from './errors.ts';
 import { readConverseUsage } from './usage.ts';
 
-export const converseStopReasons: Readonly<Record<string, FinishReason>> = {
+export const converseStopReasons: FinishNames = {
   end_turn: 'stop',
   tool_use: 'tool-calls',
   max_tokens: 'length',
@@ -93,7 +94,7 @@ class ConverseReader {
       case 'contentBlockStop':
         return this.#stop(index);
       case 'messageStop': {
-        const reason = converseStopReasons[asString(body.stopReason) ?? ''] ?? 'unknown';
+        const reason = finishNamed(converseStopReasons, asString(body.stopReason));
         this.#finish = { type: 'finish', reason };
         return [];
       }

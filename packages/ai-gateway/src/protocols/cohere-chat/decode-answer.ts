@@ -2,6 +2,7 @@ import type { StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralEvent } from '../../domain/neutral-event.ts';
 import type { Citation, NeutralRequest } from '../../domain/neutral-request.ts';
+import { type FinishNames, finishNamed } from '../finish-reason.ts';
 import { asNumber, asObject, asObjects, asString } from '../read-json.ts';
 import { sseDecoder } from '../sse-decoder.ts';
 import { ToolNames } from '../tool-names.ts';
@@ -9,7 +10,7 @@ import { cohereNameLength } from './encode-request.ts';
 import { readErrorCodes } from './errors.ts';
 import { readCohereUsage } from './usage.ts';
 
-export const cohereFinishReasons: Readonly<Record<string, FinishReason>> = {
+export const cohereFinishReasons: FinishNames = {
   COMPLETE: 'stop',
   STOP_SEQUENCE: 'stop-sequence',
   MAX_TOKENS: 'length',
@@ -19,7 +20,7 @@ export const cohereFinishReasons: Readonly<Record<string, FinishReason>> = {
 };
 
 function finishOf(name: string): FinishReason {
-  return cohereFinishReasons[name] ?? 'unknown';
+  return finishNamed(cohereFinishReasons, name);
 }
 
 /** Reads Chat v2 events. https://docs.cohere.com/v2/docs/streaming */

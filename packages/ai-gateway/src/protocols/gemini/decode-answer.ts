@@ -2,6 +2,7 @@ import type { StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralEvent } from '../../domain/neutral-event.ts';
 import type { Citation, NeutralRequest } from '../../domain/neutral-request.ts';
+import { type FinishNames, finishNamed } from '../finish-reason.ts';
 import { asNumber, asObject, asObjects, asString } from '../read-json.ts';
 import { sseDecoder } from '../sse-decoder.ts';
 import { ToolNames } from '../tool-names.ts';
@@ -11,7 +12,7 @@ import { readErrorCodes } from './errors.ts';
 import { camelCased } from './names.ts';
 import { readGeminiUsage, searchesIn, serviceTierOf } from './usage.ts';
 
-export const geminiFinishReasons: Readonly<Record<string, FinishReason>> = {
+export const geminiFinishReasons: FinishNames = {
   STOP: 'stop',
   MAX_TOKENS: 'length',
   SAFETY: 'filtered',
@@ -78,7 +79,7 @@ class GeminiReader {
     events.push(...this.#citations(candidate));
     const finish = asString(candidate.finishReason);
     if (finish !== undefined && finish !== 'FINISH_REASON_UNSPECIFIED')
-      this.#finish = geminiFinishReasons[finish] ?? 'unknown';
+      this.#finish = finishNamed(geminiFinishReasons, finish);
     return events;
   }
 

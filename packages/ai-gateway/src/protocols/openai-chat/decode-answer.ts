@@ -2,6 +2,7 @@ import type { StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralEvent } from '../../domain/neutral-event.ts';
 import type { NeutralRequest } from '../../domain/neutral-request.ts';
+import { type FinishNames, finishNamed } from '../finish-reason.ts';
 import { sourceOfUrl } from '../media.ts';
 import { asNumber, asObject, asObjects, asString } from '../read-json.ts';
 import { sseDecoder } from '../sse-decoder.ts';
@@ -10,7 +11,7 @@ import { chatNameLength } from './encode-request.ts';
 import { readErrorCodes } from './errors.ts';
 import { readOpenaiUsage } from './usage.ts';
 
-export const chatFinishReasons: Readonly<Record<string, FinishReason>> = {
+export const chatFinishReasons: FinishNames = {
   stop: 'stop',
   length: 'length',
   tool_calls: 'tool-calls',
@@ -76,7 +77,7 @@ class ChatReader {
       const delta = asObject(choice[member]);
       if (delta !== undefined) events.push(...this.#delta(delta));
       const finish = asString(choice.finish_reason);
-      if (finish !== undefined) this.#finish = chatFinishReasons[finish] ?? 'unknown';
+      if (finish !== undefined) this.#finish = finishNamed(chatFinishReasons, finish);
     }
     return events;
   }

@@ -1,7 +1,8 @@
 import type { StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
-import type { BlockStart, FinishReason, NeutralEvent } from '../../domain/neutral-event.ts';
+import type { BlockStart, NeutralEvent } from '../../domain/neutral-event.ts';
 import type { NeutralRequest } from '../../domain/neutral-request.ts';
+import { type FinishNames, finishNamed } from '../finish-reason.ts';
 import { asNumber, asObject, asObjects, asString } from '../read-json.ts';
 import { sseDecoder } from '../sse-decoder.ts';
 import { ToolNames } from '../tool-names.ts';
@@ -20,7 +21,7 @@ export function decodeResponsesAnswer(body: JsonObject, request: NeutralRequest)
   return new ResponsesReader(request).readWhole(body);
 }
 
-const incompleteReasons: Readonly<Record<string, FinishReason>> = {
+const incompleteReasons: FinishNames = {
   max_output_tokens: 'length',
   content_filter: 'filtered',
 };
@@ -207,7 +208,7 @@ class ResponsesReader {
     const serviceTier = asString(response.service_tier);
     const why = asString(asObject(response.incomplete_details)?.reason);
     const isIncomplete = response.status === 'incomplete';
-    const told = incompleteReasons[why ?? ''] ?? 'unknown';
+    const told = finishNamed(incompleteReasons, why);
     const reason = isIncomplete ? told : this.#hasCalls ? 'tool-calls' : 'stop';
     return [
       ...(usage
