@@ -47,7 +47,7 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
       const { isNew, run } = await submitRun(await readSubmission(request, deps), deps);
       if (!isNew) void reply.header('idempotency-replayed', 'true');
       const maxMs = Math.min(wait * 1000, deps.maxWaitMs());
-      return answer(reply, await awaitEnd(request, run, maxMs, deps), deps);
+      return answer(reply, await awaitRun(request, run, { maxMs, isDone: isAtRest }, deps), deps);
     },
   );
 
@@ -90,9 +90,8 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
     const asked = await make(request, run, deps);
     if (asked.kind === 'resolve') await requireParked(run, asked.call, deps);
     await askAndRecord(request, run, { verb, asked }, deps);
-    // What has ended goes on with a new record.
-    const minPosition = asked.kind === 'rewind' ? run.position + 1 : 0;
-    return answer(reply, await awaitEnd(request, run, answerWaitMs, deps, minPosition), deps);
+    const after = await awaitRun(request, run, { maxMs: answerWaitMs, isDone: effectOf(asked, run) }, deps);
+    return answer(reply, after, deps);
   });
 
   app.post<{ Params: { id: string; name: string } }>(
@@ -158,25 +157,27 @@ async function readState({ id }: RunSummary, journal: ApiDeps['journal']) {
   return replay(await readRecords(id, journal));
 }
 
-async function awaitEnd(
+interface Awaited {
+  readonly maxMs: number;
+  readonly isDone: (run: RunSummary) => boolean;
+}
+
+async function awaitRun(
   request: FastifyRequest,
   run: RunSummary,
-  maxMs: number,
+  { maxMs, isDone }: Awaited,
   { journal, clock }: ApiDeps,
-  minPosition = 0,
 ): Promise<RunSummary> {
-  const isAtRest = ({ status, position }: RunSummary) =>
-    position >= minPosition && (terminalStatuses.has(status) || isPaused(status));
   leaveLimits(request);
   const untilMs = clock.monotonic() + maxMs;
   let current = run;
-  while (!isAtRest(current)) {
+  while (!isDone(current)) {
     const leftMs = untilMs - clock.monotonic();
     if (leftMs <= 0 || request.gone.aborted) break;
     const news = awaitRecords(run.id, { journal, clock, signal: request.gone, maxMs: leftMs });
     // Read after listening began: a record between the two is not missed.
     current = (await journal.getRun(run.tenant, run.id)) ?? current;
-    if (!isAtRest(current)) await news.heard;
+    if (!isDone(current)) await news.heard;
     news.close();
     current = (await journal.getRun(run.tenant, run.id)) ?? current;
   }
@@ -184,7 +185,15 @@ async function awaitEnd(
 }
 
 /** It does nothing more before somebody says so. */
-const isPaused = (status: RunSummary['status']) => status === 'paused';
+const isAtRest = ({ status }: RunSummary) => terminalStatuses.has(status) || status === 'paused';
+
+/** What the answer to a request waits for. A run that was at rest has a new record when it has heard of it. */
+function effectOf({ kind }: Asked, before: RunSummary): (run: RunSummary) => boolean {
+  const hasHeard = ({ position }: RunSummary) => position > before.position;
+  if (before.status === 'paused' && kind === 'resume') return hasHeard;
+  if (!isAtRest(before) || kind === 'pause') return isAtRest;
+  return run => hasHeard(run) && isAtRest(run);
+}
 
 async function askAndRecord(
   request: FastifyRequest,

@@ -7,10 +7,10 @@ import * as z from 'zod';
 import { reservedSignals } from '../domain/approval.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
-import type { RunLimits } from '../domain/run-terms.ts';
 import { readRecords } from '../pipeline/read-records.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
+import { namedLimits, raiseFields } from './limit-fields.ts';
 import { readFields } from './read-body.ts';
 import { askRewind } from './rewind-run.ts';
 
@@ -32,39 +32,10 @@ export const resolveBody = z.discriminatedUnion('action', [
   }),
 ]);
 
-const amount = z.int().min(1).max(1_000_000_000).optional();
-export const resumeBody = z.strictObject({
-  limits: z
-    .strictObject({
-      steps: amount,
-      visits: amount,
-      fan_out: amount,
-      live_tasks: amount,
-      messages: amount,
-      repeats: amount,
-      journal_bytes: amount,
-      run_ms: amount,
-      cost_usd: z
-        .string()
-        .refine(text => parseUsd(text) !== undefined, "expected an amount in quotes, such as '2.50'")
-        .optional(),
-    })
-    .default({}),
-});
+export const resumeBody = z.strictObject({ limits: raiseFields.default({}) });
 
 /** Who may let a run spend more, as far as the budgets above it have it; whoever submits may not. */
 const moneyRoles = ['owner', 'operator'] as const;
-
-const limitNames = {
-  steps: 'maxSteps',
-  visits: 'maxVisits',
-  fan_out: 'maxFanOut',
-  live_tasks: 'maxLiveTasks',
-  messages: 'maxMessages',
-  repeats: 'maxRepeats',
-  journal_bytes: 'maxJournalBytes',
-  run_ms: 'maxRunMs',
-} as const satisfies Record<string, keyof RunLimits>;
 
 /** `POST /v1/runs/{id}:{verb}`. */
 export const runVerbs: Readonly<
@@ -77,13 +48,10 @@ export const runVerbs: Readonly<
   async resume(request, run, { clock, journal, limits: configured }) {
     const { limits: given } = readFields(request, resumeBody);
     const { cost_usd, ...limits } = given;
-    const granted: Record<string, number> = {};
-    for (const [name, value] of Object.entries(limits)) {
-      if (value !== undefined) granted[limitNames[name as keyof typeof limitNames]] = value; // checked by the schema
-    }
     const runMs = limits.run_ms ?? configured().maxRunMs;
+    const deadlineAtMs = clock.now() + runMs;
     const costNanoUsd = cost_usd === undefined ? undefined : await topUp(request, run, { cost_usd, journal });
-    return { kind: 'resume', payload: { limits: granted, costNanoUsd, deadlineAtMs: clock.now() + runMs } };
+    return { kind: 'resume', payload: { limits: namedLimits(limits), costNanoUsd, deadlineAtMs } };
   },
   resolve(request) {
     const { call: named, task: path, ...resolution } = readFields(request, resolveBody);

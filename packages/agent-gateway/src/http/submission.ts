@@ -8,6 +8,7 @@ import type { Definition } from '../dsl/definitions.ts';
 import { partOf, readYaml, type Source } from '../dsl/source.ts';
 import type { Submission } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
+import { lowerFields, readLowered } from './limit-fields.ts';
 import { checkFields, readSource } from './read-body.ts';
 
 const referencePattern = /^([^/@:]+)\/([^/@:]+)[@:](\S+)$/;
@@ -24,7 +25,7 @@ export const definitionFields = {
 
 /** Unknown fields are refused: a public run takes a reference and an input, and nothing can be slipped in beside (G15). */
 export const submissionBody = z
-  .strictObject({ ...definitionFields, input: z.unknown().optional() })
+  .strictObject({ ...definitionFields, input: z.unknown().optional(), limits: lowerFields.optional() })
   .refine(body => (body.definition === undefined) !== (body.workflow === undefined), {
     message: 'expected either `definition` or `workflow`',
   });
@@ -35,14 +36,15 @@ const keyPattern = /^[\x21-\x7e]{1,255}$/;
 export async function readSubmission(request: FastifyRequest, deps: ApiDeps): Promise<Submission> {
   const source = readSource(request);
   const body = checkFields(source.value, submissionBody);
-  const { input = {} } = body;
+  const { input = {}, limits } = body;
   const { workflow, document } = await readDefinition(request, source, body, deps);
   return {
     workflow,
     document,
     input,
     idempotencyKey: readKey(request),
-    digest: digestOf(canonicalJson({ definition: workflow.hash, input })),
+    digest: digestOf(canonicalJson({ definition: workflow.hash, input, ...(limits && { limits }) })),
+    limits: limits && readLowered(limits),
     caller: request.caller,
     trace: request.traceContext,
   };

@@ -140,7 +140,7 @@ async function newRun(
   deps: ImportDeps,
 ): Promise<NewRun> {
   const { readings, bundle, caller, trace, nowMs } = of;
-  const limits = lower(deps.limits(), workflow);
+  const limits = lower(deps.limits(), workflow.limits);
   const newIds = Object.fromEntries(readings.map(each => [each.run.id, each.id]));
   const parent = state.parent && newIds[state.parent];
   const queue = state.queue?.isShared

@@ -14,7 +14,7 @@ import { firstTasks } from '../domain/live-tasks.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import type { Fork, RunEvent } from '../domain/run-events.ts';
 import type { RunIdentity, RunLimits } from '../domain/run-terms.ts';
-import type { Workflow } from '../domain/workflow.ts';
+import type { LimitOverrides, Workflow } from '../domain/workflow.ts';
 
 export interface Submission {
   readonly workflow: Workflow;
@@ -26,6 +26,8 @@ export interface Submission {
   readonly digest: string;
   readonly caller: Caller;
   readonly trace: SpanContext;
+  /** What it may at most, beside what the configuration and the definition say. */
+  readonly limits?: LimitOverrides | undefined;
   /** It begins with records of another run of the tenant. */
   readonly fork?: Fork;
 }
@@ -67,7 +69,7 @@ export async function submitRun(
       },
     );
   }
-  const limits = lower(configured, workflow);
+  const limits = lower(lower(configured, workflow.limits), submission.limits ?? {});
   const queue = await queuePlaceOf(workflow, input, deps.expressions);
   const heldTasks = firstTasks(limits);
   const expiresAtMs = caller.envelope?.deadlineAtMs;
@@ -153,8 +155,8 @@ export function identityOf(caller: Caller): RunIdentity {
   };
 }
 
-/** A definition may lower what the configuration grants, and raise nothing. */
-export function lower(configured: RunLimits, { limits }: Workflow): RunLimits {
+/** A definition, and whoever submits, may lower what the configuration grants, and raise nothing. */
+export function lower(configured: RunLimits, limits: LimitOverrides): RunLimits {
   const least = (
     key: Exclude<keyof RunLimits, 'maxCostNanoUsd' | 'maxLiveTasks' | 'maxMessages'>,
     wanted: number | undefined,
