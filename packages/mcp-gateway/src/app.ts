@@ -17,6 +17,7 @@ import { createSealer } from './domain/sealer.ts';
 import { createTaskIds } from './domain/task-ids.ts';
 import { addMcpEndpoint, type McpEndpointDeps } from './http/mcp-endpoint.ts';
 import { createOriginCheck } from './http/origin-check.ts';
+import { addResourceMetadata } from './http/resource-metadata.ts';
 import { serverRoutes } from './http/server-routes.ts';
 import { addSseEndpoint } from './http/sse-endpoint.ts';
 import { openServers, type Servers } from './open-servers.ts';
@@ -111,6 +112,7 @@ export async function createMcpGateway(
   addMcpEndpoint(server, endpointPath, endpoint);
   addMcpEndpoint(server, `${endpointPath}/:namespace`, endpoint);
   addSseEndpoint(server, endpoint);
+  addResourceMetadata(server, deps.issuers);
   addAdminApi(server.app, deps, serverRoutes(servers.registry));
   await servers.start(removed => {
     for (const each of [...sessions.all(), ...peers.all()]) each.onServersChanged(removed);

@@ -33,6 +33,47 @@ test('without a key, or with a wrong one, nothing is answered but the refusal', 
   }
 });
 
+test('a refused credential is challenged, and without identity providers no client is sent after a token', async () => {
+  const challenge = async (authorization?: string) => {
+    const headers = { ...headersFor(gateway), ...(authorization !== undefined && { authorization }) };
+    if (authorization === undefined) delete headers.authorization;
+    const response = await fetch(gateway.url, { method: 'POST', headers, body: initializeBody() });
+    return response.headers.get('www-authenticate');
+  };
+  expect(await challenge()).toBe('Bearer realm="strata"');
+  expect(await challenge('Bearer sk-strata-wrong')).toBe('Bearer realm="strata", error="invalid_token"');
+  const path = '/.well-known/oauth-protected-resource';
+  expect((await fetch(new URL(`${path}/mcp`, gateway.url))).status).toBe(404);
+});
+
+test('identity providers are named where clients look for them (RFC 9728)', async () => {
+  const issuer = {
+    issuer: 'https://id.example.com',
+    audiences: ['strata'],
+    jwks_url: 'https://id.example.com/jwks',
+    organisation: 'default',
+  };
+  const other = await startGateway({}, { config: { identity: { issuers: [issuer] } } });
+  try {
+    const told = async (path: string, headers = {}) => {
+      const url = new URL(`/.well-known/oauth-protected-resource${path}`, other.url);
+      return (await fetch(url, { headers })).json();
+    };
+    const { origin } = other.url;
+    expect(await told('/mcp')).toEqual({
+      resource: `${origin}/mcp`,
+      authorization_servers: ['https://id.example.com'],
+      bearer_methods_supported: ['header'],
+    });
+    expect(await told('')).toMatchObject({ resource: `${origin}/mcp` });
+    expect(await told('/mcp/readers', { 'x-forwarded-proto': 'https' })).toMatchObject({
+      resource: `https://${other.url.host}/mcp/readers`,
+    });
+  } finally {
+    await other.close();
+  }
+});
+
 test.each([
   ['not JSON', '{"jsonrpc":', 400, -32700, null],
   ['not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), 400, -32700, null],

@@ -69,6 +69,8 @@ export interface GatewayDeps {
   readonly isUsable: (caller: LiveCaller) => Promise<boolean>;
   readonly policy: PolicyGuard;
   readonly authenticate: Authenticate;
+  /** Identity providers whose tokens are accepted. */
+  readonly issuers: readonly string[];
   readonly envelopes: EnvelopeIssuer;
   readonly envelopeKeys: EnvelopeKeys;
   readonly ledger: UsageLedger;
@@ -194,6 +196,7 @@ export async function openGatewayDeps(options: {
     priceStore,
     sealer: createSealer(pepper),
     authenticate: identity.authenticate,
+    issuers: config.identity.issuers.map(({ issuer }) => issuer),
     audit,
     refusals,
     envelopes: createEnvelopeIssuer({ name, keys: envelopeKeys, clock }),

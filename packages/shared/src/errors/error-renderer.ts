@@ -20,7 +20,13 @@ export type ErrorRenderer = (error: GatewayError, context: ErrorContext) => Rend
 export function errorHeaders(error: GatewayError, contentType: string): Record<string, string> {
   const headers: Record<string, string> = { 'content-type': contentType, ...retryHeaders(error) };
   if (!error.retryable) headers['x-should-retry'] = 'false';
+  if (error.status === 401) headers['www-authenticate'] = challengeOf(error);
   return headers;
+}
+
+/** RFC 6750, section 3: what a client without a credential is told, and one whose credential is not good. */
+function challengeOf({ reason }: GatewayError): string {
+  return reason === 'key_missing' ? 'Bearer realm="strata"' : 'Bearer realm="strata", error="invalid_token"';
 }
 
 /** `Retry-After` (RFC 9110, section 10.2.3), for an error that passes with time. */
