@@ -13,9 +13,10 @@ beforeAll(async () => {
 afterEach(() => gateway.close());
 afterAll(() => upstream.close());
 
-const start = async (limits: object[]) => {
+const start = async (limits: object[], shared: object = {}) => {
   gateway = await startGateway({
     shared: {
+      ...shared,
       limits: limits.map((limit, index) => ({ name: `l${index}`, tenant: 'acme', per: 'day', ...limit })),
     },
     section: sectionFor({ openai: upstream.url }),
@@ -49,6 +50,22 @@ test('tokens that were taken by estimate are corrected by what the upstream says
   expect((await ask()).status).toBe(200); // 1024 by estimate, 5 in fact
   expect((await ask()).status).toBe(200);
   expect((await ask({ max_tokens: 1025 })).status).toBe(429);
+});
+
+test('[I7] what a budget refuses counts nowhere: neither as a request nor as tokens', async () => {
+  const budget = { name: 'b', tenant: 'acme', subject: 'model:chat', limit_usd: '0.000001', window: 'total' };
+  const amounts = [
+    { subject: 'key:*', unit: 'requests', amount: 2 },
+    { subject: 'key:*', unit: 'input_tokens', amount: 2000 },
+    { subject: 'key:*', unit: 'output_tokens', amount: 2100 },
+    { subject: 'key:*', unit: 'concurrency', amount: 1 },
+  ];
+  await start(amounts, { budgets: [budget] });
+  for (let tried = 0; tried < 5; tried++) {
+    const refused = await ask();
+    expect(refused.status).toBe(402);
+    expect(refused.headers.ratelimit).toContain('"l0";r=1');
+  }
 });
 
 test('a place is kept until the last byte, and no longer', async () => {

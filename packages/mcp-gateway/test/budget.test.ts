@@ -119,3 +119,19 @@ test('[I7] calls of a tool are limited for every principal, whatever the server;
     expect.stringMatching(/^4\d+$/),
   ]);
 });
+
+test('[I7] a call that a budget refuses counts in no limit', async () => {
+  const client = await start({
+    budgets: [{ name: 'none', subject: 'tool:tools__pid', limit_usd: '0.1', window: 'total' }],
+    limits: [{ name: 'calls', subject: 'principal:*', unit: 'tool_calls', amount: 2, per: 'day' }],
+  });
+  for (const id of ['1', '2', '3'])
+    expect(errorOf((await client.call(id, 'tools__pid'))[0])?.data).toMatchObject({
+      reason: 'budget_exceeded',
+    });
+  for (const id of ['4', '5'])
+    expect(resultText((await client.call(id, 'tools__echo'))[0]), id).toBeDefined();
+  expect(errorOf((await client.call('6', 'tools__echo'))[0])?.data).toMatchObject({
+    reason: 'rate_limit_exceeded',
+  });
+});

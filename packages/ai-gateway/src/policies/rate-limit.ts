@@ -1,3 +1,5 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { nothingUsed } from '@strata/shared/limits/limit.ts';
 import { LimitExceeded } from '@strata/shared/limits/limit-answer.ts';
 import { freePass, type Limiter, type Pass } from '@strata/shared/limits/limiter.ts';
 import { subjectsOf } from '@strata/shared/money/spender.ts';
@@ -26,13 +28,19 @@ async function answerWithin<Result extends Brought>(
   try {
     answer = await next();
   } catch (error) {
-    pass.finish({ input_tokens: 0, output_tokens: 0 });
+    pass.finish(isRefusedByBudget(error, call) ? nothingUsed : { input_tokens: 0, output_tokens: 0 });
     throw error;
   }
   const lasting = lastingOf(answer);
   if (lasting !== undefined) lasting.onEnd(({ facts }) => finish(pass, facts.report?.usage));
   else finish(pass, answer.type === 'whole' ? answer.facts.report?.usage : undefined);
   return answer;
+}
+
+/** Whether a budget refused it before any upstream was asked: then it counts nowhere. */
+function isRefusedByBudget(error: unknown, { failures }: Call): boolean {
+  const isRefused = error instanceof GatewayError && error.kind === 'budget_exceeded';
+  return isRefused && failures.every(({ failure, status }) => failure === 'quota' && status === undefined);
 }
 
 /** At once where no limit holds. */

@@ -1,3 +1,5 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { nothingUsed } from '@strata/shared/limits/limit.ts';
 import { LimitExceeded } from '@strata/shared/limits/limit-answer.ts';
 import type { Limiter, Pass } from '@strata/shared/limits/limiter.ts';
 import { subjectsOf } from '@strata/shared/money/spender.ts';
@@ -34,6 +36,10 @@ async function counted(
   const pass = await tellingLimits(admitted, call);
   try {
     return await next();
+  } catch (error) {
+    // A budget refuses before the server is asked: such a call counts nowhere.
+    if (error instanceof GatewayError && error.kind === 'budget_exceeded') pass.finish(nothingUsed);
+    throw error;
   } finally {
     pass.finish();
   }

@@ -13,6 +13,15 @@ export type LimitUnit = (typeof limitUnits)[number];
 
 export type Amounts = Readonly<Partial<Record<Exclude<LimitUnit, 'concurrency'>, number>>>;
 
+/** What a request used that was refused after it had been counted, before anything was done for it. */
+export const nothingUsed: Amounts = {
+  requests: 0,
+  input_tokens: 0,
+  output_tokens: 0,
+  tool_calls: 0,
+  runs: 0,
+};
+
 export interface Limit {
   /** Names what is counted for it: `config:…` or that of the admin API. */
   readonly id: string;
