@@ -18,7 +18,11 @@ export type ErrorRenderer = (error: GatewayError, context: ErrorContext) => Rend
  * themselves they retry every 429 and 5xx.
  */
 export function errorHeaders(error: GatewayError, contentType: string): Record<string, string> {
-  const headers: Record<string, string> = { 'content-type': contentType, ...retryHeaders(error) };
+  const headers: Record<string, string> = {
+    'content-type': contentType,
+    ...retryHeaders(error),
+    ...challengeHeaders(error),
+  };
   if (!error.retryable) headers['x-should-retry'] = 'false';
   if (error.status === 401) headers['www-authenticate'] = challengeOf(error);
   return headers;
@@ -33,4 +37,10 @@ function challengeOf({ reason }: GatewayError): string {
 export function retryHeaders({ retryAfterMs }: GatewayError): Record<string, string> {
   if (retryAfterMs === undefined) return {};
   return { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) };
+}
+
+/** `WWW-Authenticate` (RFC 9110 section 11.6.1), with why the credential was not taken, if one was sent (RFC 6750 section 3). */
+function challengeHeaders({ kind, reason }: GatewayError): Record<string, string> {
+  if (kind !== 'unauthenticated') return {};
+  return { 'www-authenticate': reason === 'key_missing' ? 'Bearer' : 'Bearer error="invalid_token"' };
 }

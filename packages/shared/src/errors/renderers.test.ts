@@ -31,6 +31,14 @@ test.each(Object.entries(renderers))('%s: an unforeseen error shows nothing of i
   expect(internal.body).not.toContain('canary');
 });
 
+test.each(Object.entries(renderers))('%s: who is not known is told how to say it', (_name, render) => {
+  const challengeOf = (kind: ErrorKind, reason: string) =>
+    render(new GatewayError(kind, 'no', { reason }), context).headers['www-authenticate'];
+  expect(challengeOf('unauthenticated', 'key_missing')).toBe('Bearer');
+  expect(challengeOf('unauthenticated', 'key_invalid')).toBe('Bearer error="invalid_token"');
+  expect(challengeOf('permission_denied', 'role_required')).toBeUndefined();
+});
+
 test('retry-after is in whole seconds, at least one', () => {
   const wait = (retryAfterMs: number) =>
     openaiErrors(new GatewayError('rate_limited', 'slow down', { retryAfterMs }), context).headers[
