@@ -12,6 +12,7 @@ import { Secret } from '@strata/shared/secret.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
 import fc from 'fast-check';
+import { decodeJwt, SignJWT } from 'jose';
 import { sql } from 'kysely';
 import { afterEach, expect, test } from 'vitest';
 
@@ -168,6 +169,41 @@ test('a changed, foreign or unsigned envelope is refused', async () => {
     expect(await reasonOf(ai.authenticate({ [envelopeHeader]: each })), each.slice(0, 30)).toBe(
       'envelope_invalid',
     );
+});
+
+test('what no gateway of ours would sign is refused, even with a key of ours: two audiences, more hops than there are, a chain without end', async () => {
+  const { agent, ai, clock } = await pair();
+  const { keyId, privateKey } = await agent.envelopeKeys.signingKey();
+  const chainOf = (length: number) =>
+    Array.from({ length }).reduce<object | undefined>(
+      (act, _, index) => ({ sub: `agent:${index}`, ...(act && { act }) }),
+      undefined,
+    );
+  const base = decodeJwt(await agent.envelopes.issue(envelope, 'ai-gateway'));
+  const verify = async (claims: object) => {
+    const token = await new SignJWT({ ...base, ...claims })
+      .setProtectedHeader({ alg: 'EdDSA', typ: 'strata-envelope+jwt', kid: keyId })
+      .setIssuedAt(Math.floor(clock.now() / 1000))
+      .sign(privateKey);
+    return ai.authenticate({ [envelopeHeader]: token }).then(
+      ({ envelope: read }) => read?.actors.length,
+      (error: { reason: string }) => error.reason,
+    );
+  };
+  expect(await verify({})).toBe(2);
+  expect(await verify({ act: undefined, depth: 0 })).toBe(0);
+  expect(await verify({ act: chainOf(2 * maxEnvelopeDepth), depth: maxEnvelopeDepth })).toBe(32);
+  const wrong = [
+    { aud: ['ai-gateway', 'mcp-gateway'] },
+    { depth: maxEnvelopeDepth + 1 },
+    { depth: -1 },
+    { act: chainOf(2 * maxEnvelopeDepth + 1) },
+    { act: 'agent:x' },
+    { act: { sub: 'agent:x', act: { sub: 1 } } },
+    { act: null },
+  ];
+  for (const claims of wrong)
+    expect(await verify(claims), JSON.stringify(claims).slice(0, 60)).toBe('envelope_invalid');
 });
 
 test('an envelope dies with the key it came from', async () => {

@@ -27,12 +27,30 @@ export interface EnvelopeVerifier {
 const tokenType = 'strata-envelope+jwt';
 const patterns = z.array(z.string().max(256)).max(512);
 
+/** A hop adds the workflow that calls and the agent in it. */
+const maxActors = 2 * maxEnvelopeDepth;
+
+/** The nested actors as a list, newest first. A chain that is too long is refused: shortened it would hide who began. */
+const actSchema = z.unknown().transform((claim, context) => {
+  const actors: string[] = [];
+  for (let current = claim; current !== undefined; ) {
+    if (!isActClaim(current) || actors.length === maxActors) {
+      context.addIssue('expected a chain of actors');
+      return z.NEVER;
+    }
+    actors.push(current.sub);
+    current = current.act;
+  }
+  return actors;
+});
+
 const claimsSchema = z.object({
   iss: z.enum(gatewayNames),
+  aud: z.string(), // one: what is for two gateways could be used at the second by the first
   sub: z.string().min(1),
   tenant: z.string().min(1),
   key: z.string().optional(),
-  act: z.unknown().optional(),
+  act: actSchema.optional(),
   team: z.string().min(1),
   project: z.string().min(1),
   principal_kind: z.enum(principalKinds),
@@ -48,7 +66,7 @@ const claimsSchema = z.object({
   run: z.string().optional(),
   task: z.string().optional(),
   deadline: z.number().optional(),
-  depth: z.number().int(),
+  depth: z.number().int().min(0).max(maxEnvelopeDepth),
 });
 
 export function createEnvelopeIssuer(options: {
@@ -191,7 +209,7 @@ function fromClaims(payload: JWTPayload): Envelope {
     tenant: claims.tenant,
     subject: claims.sub,
     keyId: claims.key,
-    actors: fromActClaim(claims.act),
+    actors: claims.act ?? [],
     team: claims.team,
     project: claims.project,
     principalKind: claims.principal_kind,
@@ -203,16 +221,6 @@ function fromClaims(payload: JWTPayload): Envelope {
     deadlineAtMs: claims.deadline,
     depth: claims.depth,
   };
-}
-
-function fromActClaim(claim: unknown): string[] {
-  const actors: string[] = [];
-  let current = claim;
-  while (isActClaim(current) && actors.length < maxEnvelopeDepth) {
-    actors.push(current.sub);
-    current = current.act;
-  }
-  return actors;
 }
 
 function isActClaim(value: unknown): value is ActClaim {
