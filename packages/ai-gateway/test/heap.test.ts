@@ -1,10 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
 import { sized } from '@strata/shared/testing/size.ts';
 import { afterAll, expect, test } from 'vitest';
 import { openGatewayPlaces } from './support/gateway-processes.ts';
+import { heapLooks, reportsHeap } from './support/heap-report.ts';
 import { meteredConfig, meteredRequest, startMeteredModels } from './support/metered-models.ts';
 
 /** What a gateway holds while it works for a long time, answers whole and streamed, failures among them. */
@@ -27,15 +28,10 @@ test(
   'a gateway under load holds as much at the end as after a third of the time',
   async () => {
     const file = join(folder, 'heap');
-    const reporter = join(import.meta.dirname, 'support/report-heap.ts');
     const gateways = await openGatewayPlaces({
       count: 1,
       config: meteredConfig(`file:${join(folder, 'store.sqlite')}`, models),
-      environmentOf: () => ({
-        NODE_OPTIONS: `--expose-gc --import=${reporter}`,
-        HEAP_FILE: file,
-        HEAP_EVERY_MS: String(everyMs),
-      }),
+      environmentOf: () => reportsHeap(file, everyMs),
     });
     const [gateway = expect.fail()] = gateways.places;
     await gateway.start();
@@ -49,7 +45,7 @@ test(
         }
       }),
     );
-    const held = readFileSync(file, 'utf8').trim().split('\n').map(Number);
+    const held = heapLooks(file).map(look => look.held);
     await gateways.close();
     const third = Math.floor(held.length / 3);
     const [early, late] = [middleOf(held.slice(third, 2 * third)), middleOf(held.slice(2 * third))];

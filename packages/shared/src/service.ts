@@ -17,6 +17,9 @@ export interface ServiceDefinition<Section extends z.ZodType> {
   create(config: ConfigSource<z.output<Section>>, deps: GatewayDeps): Promise<GatewayApp>;
 }
 
+/** Node cuts small buffers out of pieces of 64 KiB: one that outlives its neighbours, as the request of a long stream does, holds all of its piece (F44). */
+const bufferPoolBytes = 8 * 1024;
+
 /** Told to a parent process that started this one with an IPC channel. */
 export type ServiceMessage = { readonly type: 'ready'; readonly name: GatewayName; readonly url: string };
 
@@ -27,6 +30,7 @@ export type ServiceMessage = { readonly type: 'ready'; readonly name: GatewayNam
 export async function runService<Section extends z.ZodType>(
   definition: ServiceDefinition<Section>,
 ): Promise<void> {
+  Buffer.poolSize = bufferPoolBytes;
   const dumpProblem = withholdDumps();
   const path = process.env.STRATA_CONFIG ?? 'strata.yaml';
   let telemetry: Telemetry | undefined;

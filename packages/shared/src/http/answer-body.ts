@@ -4,6 +4,10 @@ import { GatewayError } from '../errors/gateway-error.ts';
 export interface BodySource {
   /** The reader has room again. */
   resume(): void;
+  /** The reader has none: nothing more should come. */
+  pause(): void;
+  /** The reader will take everything, as fast as it comes. */
+  willTakeAll(): void;
   /** The reader has gone, or has everything. */
   left(): void;
 }
@@ -15,7 +19,7 @@ interface Reader {
   destroy(error: Error): void;
 }
 
-/** A source is read 64 KiB at a time: with more than this it is not read again, so that who waits for its reader holds about that much (F44). */
+/** With more than this of what nobody has read yet the source is not read again. */
 const bufferBytes = 16 * 1024;
 
 /**
@@ -63,6 +67,7 @@ export class AnswerBody {
   /** Everything. A body that is larger than `maxBytes` is given up. */
   readAll(maxBytes: number): Promise<Buffer> {
     return new Promise((resolve, reject) => {
+      this.#source.willTakeAll();
       this.#attach(new Collector(this.#source, { maxBytes, resolve, reject }));
       this.#source.resume();
     });
@@ -115,8 +120,10 @@ class Collector implements Reader {
   }
 }
 
+/** A stream that holds nothing itself while it is paused: the source is paused with it, in the middle of what it was handing out (F44). */
 class BodyStream extends Readable {
   readonly #source: BodySource;
+  #isHeld = false;
 
   constructor(source: BodySource) {
     super({ highWaterMark: bufferBytes });
@@ -126,7 +133,19 @@ class BodyStream extends Readable {
   }
 
   override _read(): void {
+    if (!this.#isHeld) this.#source.resume();
+  }
+
+  override pause(): this {
+    this.#isHeld = true;
+    this.#source.pause();
+    return super.pause();
+  }
+
+  override resume(): this {
+    this.#isHeld = false;
     this.#source.resume();
+    return super.resume();
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {

@@ -1,6 +1,13 @@
-import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
+import {
+  connect as connectTcp,
+  isIP,
+  type LookupFunction,
+  type Socket,
+  type TcpNetConnectOpts,
+} from 'node:net';
 import { connect as connectTls, getCACertificates } from 'node:tls';
 import { type AddressPolicy, isAddressAllowed, refuseAddress } from './address-guard.ts';
+import { type ReadSize, readInSizes } from './read-size.ts';
 import type { Resolve } from './resolve.ts';
 
 /** What undici asks a connector for. */
@@ -11,10 +18,12 @@ export interface ConnectTarget {
   readonly port: string;
 }
 
+type TcpOptions = TcpNetConnectOpts & { readonly host: string };
+
 type ConnectCallback = (...result: [null, Socket] | [Error, null]) => void;
 
-/** Begins to connect; the socket is returned at once, so that whoever waits can also give up. */
-export type Connect = (target: ConnectTarget, callback: ConnectCallback) => Socket;
+/** Begins to connect; the socket is returned at once, so that whoever waits can also give up. Reads little unless `size` says more. */
+export type Connect = (target: ConnectTarget, callback: ConnectCallback, size?: ReadSize) => Socket;
 
 const tcpKeepAliveMs = 60_000;
 /** How long one address of several is tried before the next one joins in (RFC 8305). */
@@ -35,8 +44,12 @@ export function createConnect(options: {
   const trust = options.extraCa === undefined ? {} : { ca: [...getCACertificates(), options.extraCa] };
   let session: Buffer | undefined;
 
-  function open({ protocol, hostname, port }: ConnectTarget): { socket: Socket; ready: string } {
+  function open(
+    { protocol, hostname, port }: ConnectTarget,
+    size: ReadSize | undefined,
+  ): { socket: Socket; ready: string } {
     const common = {
+      ...readInSizes(bytes => socket.push(bytes), size),
       host: hostname,
       lookup,
       noDelay: true,
@@ -44,14 +57,19 @@ export function createConnect(options: {
       keepAliveInitialDelay: tcpKeepAliveMs,
       autoSelectFamilyAttemptTimeout: nextAddressMs,
     };
-    if (protocol !== 'https:') {
-      return { socket: connectTcp({ ...common, port: Number(port || 80) }), ready: 'connect' };
-    }
+    const isTls = protocol === 'https:';
+    const socket: Socket = isTls
+      ? openTls({ ...common, port: Number(port || 443) })
+      : connectTcp({ ...common, port: Number(port || 80) });
+    return { socket, ready: isTls ? 'secureConnect' : 'connect' };
+  }
+
+  function openTls(common: TcpOptions): Socket {
+    const { host } = common;
     const socket = connectTls({
       ...common,
       ...trust,
-      port: Number(port || 443),
-      servername: isIP(hostname) === 0 ? hostname.replace(/\.$/, '') : '',
+      servername: isIP(host) === 0 ? host.replace(/\.$/, '') : '',
       ALPNProtocols: ['http/1.1'],
       rejectUnauthorized: true, // whatever the environment says
       ...(session && { session }),
@@ -59,11 +77,11 @@ export function createConnect(options: {
     socket.on('session', ticket => {
       session = ticket;
     });
-    return { socket, ready: 'secureConnect' };
+    return socket;
   }
 
-  return (target, callback) => {
-    const { socket, ready } = open(target);
+  return (target, callback, size) => {
+    const { socket, ready } = open(target, size);
     const onError = (error: Error) => callback(error, null);
     socket.once('error', onError);
     socket.once(ready, () => {

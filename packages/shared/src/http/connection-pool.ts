@@ -3,6 +3,7 @@ import { Client } from 'undici';
 import type { Clock, Scheduled } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Connect } from './connect.ts';
+import { ReadSize } from './read-size.ts';
 
 /** Somebody who wants a connection. Told exactly once, unless it leaves before (`ConnectionPool.leave`). */
 export interface Seeker {
@@ -152,6 +153,8 @@ interface ConnectionEvents {
 /** One connection: free, carrying one request, or lost for good. Its socket is opened by the first request. */
 export class Connection {
   readonly client: Client;
+  /** Who uses the connection may want more at once. */
+  readonly readSize = new ReadSize();
   readonly #events: ConnectionEvents;
   /** Kept by the pool. */
   isFree = false;
@@ -172,11 +175,12 @@ export class Connection {
       headersTimeout: 0, // an exchange keeps its own time
       bodyTimeout: 0,
       connect: (target, callback) => {
-        const socket = options.connect(target, (...result) => {
+        const connected: typeof callback = (...result) => {
           this.#connectLimit?.cancel();
           this.#isConnected = result[0] === null;
           callback(...result);
-        });
+        };
+        const socket = options.connect(target, connected, this.readSize);
         this.#socket = socket;
         const tooLong = () => socket.destroy(tooLate(options));
         this.#connectLimit = options.clock.schedule(options.connectTimeoutMs, tooLong);
@@ -193,6 +197,7 @@ export class Connection {
    * wire by then (a FIN, bytes that nobody asked for) closes the connection instead of meeting the next request (S-1).
    */
   release(): void {
+    this.readSize.isLarge = false;
     afterNextPoll(this.#free);
   }
 

@@ -20,6 +20,8 @@ export const maxHeaderBytes = 16 * 1024;
 export const maxParamLength = 256;
 const maxHeaders = 100;
 const tcpKeepAliveMs = 30_000;
+/** What may wait to be sent to a client before who writes has to wait: each slow reader costs about that much (F44). */
+const unsentBytes = 8 * 1024;
 
 /** Fastify on a server that asks the direct routes first, with limits on everything. Bodies arrive as Buffers. */
 export function createFastify(
@@ -88,6 +90,7 @@ function createHttpServer(
       requireHostHeader: true,
       insecureHTTPParser: false,
       noDelay: true,
+      highWaterMark: unsentBytes,
       shouldUpgradeCallback,
     },
     listener,

@@ -119,13 +119,10 @@ class Exchange implements Seeker, BodySource, Dispatcher.DispatchHandler {
     this.#resolve(new Answer(status, headers as DialResponse['headers'], this.#body)); // undici sets no undefined ones
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#isOver) return;
     this.#silence?.broken();
-    if (this.#body?.push(chunk) === false) {
-      this.#isPaused = true;
-      controller.pause();
-    }
+    if (this.#body?.push(chunk) === false) this.pause();
   }
 
   onResponseEnd(): void {
@@ -159,6 +156,17 @@ class Exchange implements Seeker, BodySource, Dispatcher.DispatchHandler {
     this.#isPaused = false;
     this.#silence?.broken();
     this.#controller?.resume();
+  }
+
+  /** Of the body's reader. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#controller?.pause();
+  }
+
+  /** Of the body's reader. */
+  willTakeAll(): void {
+    if (this.#connection !== undefined) this.#connection.readSize.isLarge = true;
   }
 
   /** Of the body's reader. */
