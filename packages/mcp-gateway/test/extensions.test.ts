@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type ExtensionsServer, startExtensionsServer } from './fixtures/extensions-server.ts';
 import { createModernClient, textOf } from './modern-client.ts';
-import { errorOf, eventsOf, openRawClient, type RawClient, resultText } from './raw-client.ts';
+import { errorOf, eventsOf, openRawClient, type RawClient, resultText, until } from './raw-client.ts';
 import { startGateway, type TestGateway } from './start-gateway.ts';
 
 /** Tasks, pages to open, pages of apps, and resources in questions: two servers of each era that use the same ids and URIs. */
@@ -103,6 +103,49 @@ test('[tasks] of the extension: the same, with the outcome inline, and its resou
     code: -32602,
   });
 });
+
+test('[tasks] how they go on is told to those who listen, under their own names, and to nobody else', async () => {
+  const client = createModernClient(gateway, { capabilities: tasks });
+  const ids = await Promise.all(
+    ['m', 'n'].map(async each => (await client.call(`${each}__slow`)).result.taskId),
+  );
+  const listening = await client.listen({ taskIds: [...ids, 't1', 'm.x.t1', 7] });
+  expect(listening.acknowledged).toEqual({ taskIds: ids });
+  const mallory = createModernClient(gateway, {
+    capabilities: tasks,
+    key: await gateway.createKey('mallory'),
+  });
+  const stranger = await mallory.listen({ taskIds: ids });
+  expect(stranger.acknowledged).toEqual({ taskIds: [] });
+  const plain = await createModernClient(gateway).listen({ taskIds: ids });
+  expect(plain.acknowledged).toEqual({ taskIds: [] }); // it did not say that it knows tasks
+
+  servers.m.tellTask('working');
+  const [, n] = ids;
+  servers.n.tellTask('completed');
+  await listening.next('notifications/tasks');
+  await until(() => listening.messages.filter(isTask).length === 2, 'both servers’ news');
+  const told = listening.messages.filter(isTask).map(({ params }) => params);
+  expect(told.map(each => [each?.taskId, each?.status])).toEqual(
+    expect.arrayContaining([
+      [ids[0], 'working'],
+      [n, 'completed'],
+    ]),
+  );
+  const completed = told.find(each => each?.taskId === n) as { result: { content: { uri?: string }[] } };
+  const { result: read } = await client.ask('3', 'resources/read', { uri: completed.result.content[1]?.uri });
+  expect((read.contents as { text: string }[])[0]?.text).toBe('n');
+  for (const each of told) {
+    expect(each?._meta).toMatchObject({
+      'io.modelcontextprotocol/subscriptionId': 'listen',
+      'example.com/kept': true,
+    });
+  }
+  expect([...stranger.messages, ...plain.messages].filter(isTask)).toEqual([]);
+  for (const each of [listening, stranger, plain]) each.close();
+});
+
+const isTask = ({ method }: { method?: string }) => method === 'notifications/tasks';
 
 test('[tasks] are never bridged in silence: neither offered nor made where the eras differ', async () => {
   const session = await openRawClient(gateway, { capabilities: tasks });

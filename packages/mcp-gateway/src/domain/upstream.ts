@@ -78,6 +78,11 @@ export interface Channel {
    * has confirmed it, or could not be asked.
    */
   watchLists(isWatching: boolean): Promise<void>;
+  /**
+   * Whether somebody wants to hear how a task goes on (SEP-2663). `true` when the server tells it; a server with sessions does so, if at all,
+   * unasked. Never rejects.
+   */
+  watchTask(taskId: string, isWatching: boolean): Promise<boolean>;
   close(): Promise<void>;
 }
 

@@ -312,6 +312,7 @@ export class LiveSession implements ClientSide {
         else channel.tell(refuse(copySpan(frame.bytes, frame.id), -32602, 'The question is not valid.'));
       },
       onCancelled: (channel: Channel, frame: NotificationFrame) => this.reverse.cancel(channel, frame),
+      onTask: () => {}, // of an extension that sessions do not have
       onLost: (channel: Channel) => {
         this.reverse.forget(channel);
       },

@@ -1,11 +1,13 @@
 import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
+import { hasTasks } from '../domain/capabilities.ts';
 import type { ListKind } from '../domain/catalog.ts';
 import type { RequestFrame } from '../domain/frame.ts';
 import type { Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { withSignal } from '../domain/with-signal.ts';
-import { decodeParams, rawText } from '../wire/frame.ts';
+import { decodeParams, rawText, textParam } from '../wire/frame.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
+import { withSubscription } from '../wire/modern/subscription.ts';
 import type { ModernPeer } from './modern-peer.ts';
 
 export interface ListenOptions {
@@ -28,7 +30,8 @@ const capabilityOf: Readonly<Record<string, string>> = {
   promptsListChanged: 'prompts',
   resourcesListChanged: 'resources',
 };
-const maxUris = 1000;
+/** Resources, and tasks. */
+const maxNames = 1000;
 /** How long a server may take to confirm before the client gets its acknowledgement anyway. */
 const confirmMs = 10_000;
 
@@ -40,15 +43,21 @@ export async function listen(options: ListenOptions): Promise<() => void> {
   const { peer, frame, send, signal, patterns } = options;
   const subscriptionId = rawText(frame.bytes, frame.id);
   const meta = `"_meta":{${JSON.stringify(hopMeta.subscriptionId)}:${subscriptionId}}`;
-  const notify = (method: string, params = '') =>
-    send(`{"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":{${meta}${params}}}`);
+  /** What happens before the acknowledgement, which is the first message. */
+  let early: string[] | undefined = [];
+  const tell = (message: string) => (early ? void early.push(message) : send(message));
+  const notification = (method: string, params = '') =>
+    `{"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":{${meta}${params}}}`;
+  const notify = (method: string, params?: string) => tell(notification(method, params));
 
   const asked = decodeParams(frame).notifications;
   const filter = (typeof asked === 'object' && asked !== null ? asked : {}) as Record<string, unknown>;
   const honouredFlags = await honoured(options, filter);
   const kinds = new Set(honouredFlags.flatMap(flag => flags[flag] ?? []));
   const subscribed = new Map<string, { upstream: Upstream; uri: string }>();
-  const uris = Array.isArray(filter.resourceSubscriptions) ? filter.resourceSubscriptions : [];
+  const uris = textsIn(filter.resourceSubscriptions);
+  const askedTasks = textsIn(filter.taskIds);
+  const tasks = new Map<string, WatchedTask>();
 
   const listening = peer.addListener({
     onListsChanged: changed => tellLists(kinds, changed, notify),
@@ -59,15 +68,21 @@ export async function listen(options: ListenOptions): Promise<() => void> {
         notify('notifications/resources/updated', `,"uri":${JSON.stringify(shown)}`);
       }
     },
+    onTask: (_server, message) => {
+      if (tasks.has(textParam(message, 'taskId') ?? '')) tell(withSubscription(message, subscriptionId));
+    },
   });
   try {
     await withSignal(listening.heard, AbortSignal.timeout(confirmMs)).catch(() => {}); // it is told later then
     // What later changes are told against: the lists as they are now.
     await Promise.all([...kinds].map(kind => peer.catalog.show(kind, patterns, signal)));
-    for (const uri of uris.slice(0, maxUris)) {
-      if (typeof uri !== 'string') continue;
+    for (const uri of uris) {
       const target = await subscribe(options, uri);
       if (target) subscribed.set(uri, target);
+    }
+    for (const exposed of askedTasks) {
+      const task = await watchTask(options, exposed);
+      if (task) tasks.set(exposed, task);
     }
   } catch (error) {
     listening.stop();
@@ -76,11 +91,16 @@ export async function listen(options: ListenOptions): Promise<() => void> {
   const acknowledged = {
     ...Object.fromEntries(honouredFlags.map(flag => [flag, true])),
     ...(uris.length > 0 && { resourceSubscriptions: [...subscribed.keys()] }),
+    ...(askedTasks.length > 0 && { taskIds: [...tasks.keys()] }),
   };
-  notify('notifications/subscriptions/acknowledged', `,"notifications":${JSON.stringify(acknowledged)}`);
+  const honouredNames = `,"notifications":${JSON.stringify(acknowledged)}`;
+  send(notification('notifications/subscriptions/acknowledged', honouredNames));
+  for (const message of early) send(message);
+  early = undefined;
   return () => {
     listening.stop();
     for (const { upstream, uri } of subscribed.values()) unsubscribe(peer, upstream, uri);
+    for (const task of tasks.values()) forgetTask(peer, task);
   };
 }
 
@@ -138,7 +158,7 @@ async function subscribe(
     const { capabilities } = await channel.ready(signal);
     const resources = capabilities.resources as { subscribe?: unknown } | undefined;
     if (resources?.subscribe !== true) return undefined;
-    if (peer.holdSubscription(upstream, resolved.uri) && peer.channels.subscribe(upstream, resolved.uri)) {
+    if (peer.hold(upstream, 'resource', resolved.uri) && peer.channels.subscribe(upstream, resolved.uri)) {
       const answer = await channel.ask('resources/subscribe', { uri: resolved.uri }, signal);
       if (answer.error) throw new Error('refused');
     }
@@ -150,10 +170,47 @@ async function subscribe(
 }
 
 function unsubscribe(peer: ModernPeer, upstream: Upstream, uri: string): void {
-  if (!peer.releaseSubscription(upstream, uri) || !peer.channels.unsubscribe(upstream, uri)) return;
+  if (!peer.release(upstream, 'resource', uri) || !peer.channels.unsubscribe(upstream, uri)) return;
   const signal = AbortSignal.timeout(upstream.policy.callTimeoutMs);
   peer.channels
     .channelOf(upstream)
     .ask('resources/unsubscribe', { uri }, signal)
     .catch(() => {}); // a server that is gone has forgotten it
+}
+
+interface WatchedTask {
+  readonly upstream: Upstream;
+  readonly taskId: string;
+}
+
+/** A task of this principal, at a server that tells how it goes on (SEP-2663). `undefined`: it is not acknowledged. */
+async function watchTask(
+  { peer, directory, signal }: ListenOptions,
+  exposed: string,
+): Promise<WatchedTask | undefined> {
+  const found = peer.taskOf(exposed);
+  const upstream = found && directory.get(found.server);
+  const isTold = hasTasks(peer.hello.capabilities) && upstream?.policy.sharing === 'session';
+  if (!found || !upstream || !isTold) return undefined;
+  const task = { upstream, taskId: found.taskId };
+  const channel = peer.channels.channelOf(upstream);
+  const isReady = await channel.ready(signal).then(
+    () => true,
+    () => false, // one that cannot be reached tells nothing
+  );
+  if (!isReady) return undefined;
+  const isFirst = peer.hold(upstream, 'task', found.taskId);
+  if (!isFirst || (await channel.watchTask(found.taskId, true))) return task;
+  peer.release(upstream, 'task', found.taskId);
+  return undefined;
+}
+
+function forgetTask(peer: ModernPeer, { upstream, taskId }: WatchedTask): void {
+  if (peer.release(upstream, 'task', taskId)) {
+    void peer.channels.channelOf(upstream).watchTask(taskId, false); // never rejects
+  }
+}
+
+function textsIn(list: unknown): string[] {
+  return Array.isArray(list) ? list.filter(each => typeof each === 'string').slice(0, maxNames) : [];
 }

@@ -42,6 +42,7 @@ export interface ModernWorld {
 export interface Listener {
   onListsChanged(kinds: ReadonlySet<ListKind>): void;
   onResourceUpdated(server: string, uri: string): void;
+  onTask(server: string, frame: NotificationFrame): void;
 }
 
 /** A call that runs here, and may carry what a server asks. */
@@ -143,17 +144,22 @@ export class ModernPeer {
     };
   }
 
-  /** Counts who wants to hear of a resource. `true` for the first: the server has to be told. */
-  holdSubscription(upstream: Upstream, uri: string): boolean {
-    const key = `${upstream.name} ${uri}`;
+  /** The server's own name for a task of this principal. `undefined` for any other's. */
+  taskOf(exposed: string): { readonly server: string; readonly taskId: string } | undefined {
+    return this.#world.taskIds.resolve(this.principal, exposed);
+  }
+
+  /** Counts who wants to hear of a resource or task. `true` for the first: the server has to be told. */
+  hold(upstream: Upstream, kind: 'resource' | 'task', name: string): boolean {
+    const key = `${kind} ${upstream.name} ${name}`;
     const count = (this.#subscriptions.get(key) ?? 0) + 1;
     this.#subscriptions.set(key, count);
     return count === 1;
   }
 
   /** `true` for the last. */
-  releaseSubscription(upstream: Upstream, uri: string): boolean {
-    const key = `${upstream.name} ${uri}`;
+  release(upstream: Upstream, kind: 'resource' | 'task', name: string): boolean {
+    const key = `${kind} ${upstream.name} ${name}`;
     const count = (this.#subscriptions.get(key) ?? 0) - 1;
     if (count > 0) this.#subscriptions.set(key, count);
     return count <= 0 && this.#subscriptions.delete(key);
@@ -182,6 +188,10 @@ export class ModernPeer {
         const uri = textParam(frame, 'uri');
         if (uri === undefined) return;
         for (const listener of this.listeners) listener.onResourceUpdated(upstream.name, uri);
+      },
+      onTask: (upstream: Upstream, frame: NotificationFrame) => {
+        const named = withNames(frame, this.namesOf(upstream.name));
+        if (named) for (const listener of this.listeners) listener.onTask(upstream.name, named);
       },
       onSettingsChanged: () => {}, // nothing of a peer has to last
       onMessage: () => {}, // nobody can tell which request a line of a log belongs to

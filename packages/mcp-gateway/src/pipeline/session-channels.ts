@@ -24,6 +24,8 @@ export interface SessionChannelEvents extends Participant {
   onMessage(channel: Channel, frame: NotificationFrame): void;
   onRequest(channel: Channel, frame: RequestFrame): void;
   onCancelled(channel: Channel, frame: NotificationFrame): void;
+  /** How a task goes on that somebody asked about (SEP-2663). */
+  onTask(upstream: Upstream, frame: NotificationFrame): void;
   onLost(channel: Channel): void;
   /** What the client set up has changed: log level or subscriptions. */
   onSettingsChanged(): void;
@@ -161,6 +163,8 @@ export class SessionChannels implements ChannelOwner {
       events.onListsChanged(kinds, channel.upstream);
     } else if (frame.method === 'notifications/resources/updated') {
       events.onResourceUpdated(channel.upstream, frame);
+    } else if (frame.method === 'notifications/tasks') {
+      events.onTask(channel.upstream, frame);
     } else if (frame.method === 'notifications/cancelled') {
       events.onCancelled(channel, frame);
     } else {

@@ -82,6 +82,10 @@ export class AdaptiveChannel implements Channel {
     await this.#current?.channel.watchLists(isWatching);
   }
 
+  async watchTask(taskId: string, isWatching: boolean): Promise<boolean> {
+    return (await this.#current?.channel.watchTask(taskId, isWatching)) ?? false;
+  }
+
   async close(): Promise<void> {
     this.#isEnded = true;
     await this.#current?.channel.close();

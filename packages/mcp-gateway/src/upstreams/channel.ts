@@ -140,6 +140,10 @@ export class UpstreamChannel implements Channel {
 
   async watchLists(): Promise<void> {}
 
+  async watchTask(): Promise<boolean> {
+    return false;
+  }
+
   async close(): Promise<void> {
     const state = this.#state;
     this.#state = { status: 'ended' };

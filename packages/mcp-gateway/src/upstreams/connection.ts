@@ -40,7 +40,8 @@ export interface ConnectionEvents {
 /** Servers may answer with large structures; their size is capped in bytes before it comes here. */
 
 /** Notifications that concern the whole conversation, whatever runs on it. */
-const conversationWide = /^notifications\/(?:(?:tools|prompts|resources)\/list_changed|resources\/updated)$/;
+const conversationWide =
+  /^notifications\/(?:(?:tools|prompts|resources)\/list_changed|resources\/updated|tasks)$/;
 
 /** The first message about a `subscriptions/listen` request; where all share one pipe, it names the request (2026-07-28). */
 const acknowledged = 'notifications/subscriptions/acknowledged';

@@ -19,6 +19,14 @@ export interface ListenStreamOptions {
 const firstRetryMs = 500;
 const maxRetryMs = 30_000;
 
+/** What a server confirmed, of what it was asked to tell. */
+interface Honoured {
+  readonly uris: ReadonlySet<string>;
+  readonly tasks: ReadonlySet<string>;
+}
+
+const nothing: Honoured = { uris: new Set(), tasks: new Set() };
+
 interface Open {
   readonly connection: Connection;
   readonly id: number;
@@ -32,13 +40,14 @@ interface Open {
 export class ListenStream {
   readonly #options: ListenStreamOptions;
   readonly #uris = new Set<string>();
+  readonly #tasks = new Set<string>();
   #capabilities: JsonObject = {};
   #isWatching = false;
   #isStarted = false;
   #isClosed = false;
   #isLost = false;
   #open: Open | undefined;
-  #honoured: ReadonlySet<string> = new Set();
+  #honoured = nothing;
   #renewing: Promise<void> = Promise.resolve();
 
   constructor(options: ListenStreamOptions) {
@@ -61,10 +70,10 @@ export class ListenStream {
 
   /** Resolves when the server has confirmed it. @throws GatewayError when it does not honour it */
   async subscribe(uri: string): Promise<void> {
-    if (this.#uris.has(uri) && this.#honoured.has(uri)) return;
+    if (this.#uris.has(uri) && this.#honoured.uris.has(uri)) return;
     this.#uris.add(uri);
     await this.#renew();
-    if (this.#honoured.has(uri)) return;
+    if (this.#honoured.uris.has(uri)) return;
     this.#uris.delete(uri);
     throw new GatewayError('not_implemented', 'The server does not tell updates of this resource.', {
       reason: 'subscription_not_honoured',
@@ -73,6 +82,19 @@ export class ListenStream {
 
   unsubscribe(uri: string): void {
     if (this.#uris.delete(uri)) void this.#renewSoon();
+  }
+
+  /** Resolves with whether the server tells how the task goes on. Never rejects. */
+  async watchTask(taskId: string, isWatching: boolean): Promise<boolean> {
+    if (!isWatching) {
+      if (this.#tasks.delete(taskId)) void this.#renewSoon();
+      return false;
+    }
+    this.#tasks.add(taskId);
+    await this.#renew().catch(() => {}); // then it is not honoured
+    const isHonoured = this.#honoured.tasks.has(taskId);
+    if (!isHonoured) this.#tasks.delete(taskId);
+    return isHonoured;
   }
 
   close(): void {
@@ -95,6 +117,7 @@ export class ListenStream {
       ...(tells('prompts') && { promptsListChanged: true }),
       ...(tells('resources') && { resourcesListChanged: true }),
       ...(this.#uris.size > 0 && { resourceSubscriptions: [...this.#uris] }),
+      ...(this.#tasks.size > 0 && { taskIds: [...this.#tasks] }),
     };
   }
 
@@ -115,7 +138,7 @@ export class ListenStream {
     const before = this.#open;
     if (!this.#isWanted()) {
       this.#open = undefined;
-      this.#honoured = new Set();
+      this.#honoured = nothing;
       this.#leave(before);
       return;
     }
@@ -129,7 +152,7 @@ export class ListenStream {
     this.#options.onReturned();
   }
 
-  #request(): Promise<{ open: Open; honoured: ReadonlySet<string> }> {
+  #request(): Promise<{ open: Open; honoured: Honoured }> {
     const connection = this.#options.connection();
     const { meta } = this.#options;
     const params = { _meta: meta, notifications: this.#filter() };
@@ -146,7 +169,7 @@ export class ListenStream {
           isForwarded: false,
           onNotification: (method, bytes) => {
             if (method !== 'notifications/subscriptions/acknowledged') return;
-            resolve({ open: { connection, id }, honoured: honouredUris(bytes) });
+            resolve({ open: { connection, id }, honoured: honouredIn(bytes) });
           },
           onRequest: () => {},
           onAnswer: onEnd,
@@ -169,7 +192,7 @@ export class ListenStream {
     this.#options.clock.schedule(delayMs, () => {
       if (this.#isClosed || this.#open) return;
       // Changes of lists are worth no process; who uses the server again hears of them.
-      const isNeeded = this.#uris.size > 0;
+      const isNeeded = this.#uris.size + this.#tasks.size > 0;
       (isNeeded ? this.#options.reopen().then(() => this.#renew()) : this.#renew()).catch(() =>
         this.#retry(Math.min(maxRetryMs, delayMs * 2)),
       );
@@ -186,11 +209,15 @@ export class ListenStream {
   }
 }
 
-function honouredUris(bytes: Buffer): ReadonlySet<string> {
+function honouredIn(bytes: Buffer): Honoured {
   const frame = parseFrame(bytes);
   const notifications = frame.kind === 'notification' ? decodeParams(frame).notifications : undefined;
-  const uris = isObject(notifications) ? notifications.resourceSubscriptions : undefined;
-  return new Set(Array.isArray(uris) ? uris.filter(uri => typeof uri === 'string') : []);
+  const told = isObject(notifications) ? notifications : {};
+  return { uris: textsIn(told.resourceSubscriptions), tasks: textsIn(told.taskIds) };
+}
+
+function textsIn(list: unknown): ReadonlySet<string> {
+  return new Set(Array.isArray(list) ? list.filter(each => typeof each === 'string') : []);
 }
 
 function ended(): GatewayError {

@@ -168,6 +168,10 @@ export class ModernChannel implements Channel {
     return this.#listen.watchLists(isWatching);
   }
 
+  watchTask(taskId: string, isWatching: boolean): Promise<boolean> {
+    return this.#listen.watchTask(taskId, isWatching);
+  }
+
   async close(): Promise<void> {
     const state = this.#state;
     this.#state = { status: 'ended' };

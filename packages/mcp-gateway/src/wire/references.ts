@@ -61,6 +61,10 @@ function addResult(bytes: Buffer, members: Members, places: Places): void {
   for (const each of elementsOf(bytes, members?.get('contents'))) add(places.uris, each.members?.get('uri'));
   addMessages(bytes, members?.get('messages'), places);
   addMeta(bytes, members?.get('_meta'), places);
+  addQuestions(bytes, members, places);
+}
+
+function addQuestions(bytes: Buffer, members: Members, places: Places): void {
   const questions = membersIn(bytes, members?.get('inputRequests'));
   for (const question of questions?.values() ?? []) {
     const request = membersIn(bytes, question, { params: {} });
@@ -71,7 +75,10 @@ function addResult(bytes: Buffer, members: Members, places: Places): void {
 
 function addParams(bytes: Buffer, method: string, params: Members, places: Places): void {
   if (method === 'sampling/createMessage') addMessages(bytes, params?.get('messages'), places);
-  if (method.startsWith('notifications/tasks')) addTask(params, places);
+  if (method.startsWith('notifications/tasks')) {
+    addTasks(bytes, params, places);
+    addQuestions(bytes, params, places);
+  }
   if (method === 'notifications/resources/updated') add(places.uris, params?.get('uri'));
   addMeta(bytes, params?.get('_meta'), places);
 }
