@@ -154,6 +154,25 @@ describe('pages', () => {
     await expect(google().models.get({ model: 'chats' })).rejects.toMatchObject({ status: 404 });
   });
 
+  test("the list and one model in Vertex AI's shape, by the same SDK", async () => {
+    const vertex = new GoogleGenAI({
+      apiKey: gateway.key,
+      vertexai: true,
+      httpOptions: { baseUrl: gateway.url },
+    });
+    const names: (string | undefined)[] = [];
+    for await (const model of await vertex.models.list({ config: { pageSize: 2 } })) names.push(model.name);
+    expect(names).toContain('publishers/google/models/chat');
+    expect(new Set(names).size).toBe(names.length);
+    expect(await vertex.models.get({ model: 'chat' })).toMatchObject({
+      name: 'publishers/google/models/chat',
+    });
+    await expect(vertex.models.get({ model: 'nobody' })).rejects.toMatchObject({
+      name: 'ApiError',
+      status: 404,
+    });
+  });
+
   test('the key may stand in the query, and v1 answers a client of Google in its shape', async () => {
     const list = await fetch(`${gateway.url}/v1beta/models?key=${gateway.key}`);
     expect(await list.json()).toMatchObject({ models: [{ name: 'models/chat' }, {}, {}] });

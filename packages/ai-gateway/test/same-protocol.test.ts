@@ -27,6 +27,7 @@ beforeAll(async () => {
           ],
         },
         rank: { targets: [{ provider: 'cohere', model: 'rerank-v4.0-pro' }] },
+        'omni-moderation-latest': { targets: [{ provider: 'fake', model: 'omni-2026' }] },
         speak: { targets: [{ provider: 'fake', model: 'tts' }] },
       },
       attempts: { max_rounds: 1 },
@@ -49,6 +50,19 @@ test('embeddings by the official SDK, metered and priced', async () => {
   const [record] = await gateway.recorded(1);
   expect(record).toMatchObject({ operation: 'embeddings', usageSource: 'reported' });
   expect(record?.costNanoUsd).toBe(BigInt(answer.usage.prompt_tokens) * 1000n);
+});
+
+test('who names no model for moderation asks for the one that OpenAI would take', async () => {
+  upstream.use(jsonPlan({ id: 'modr-1', model: 'omni', results: [{ flagged: false }] }));
+  const sdk = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: gateway.key, maxRetries: 0 });
+  const answer = await sdk.moderations.create({ input: 'Hello' });
+  expect(answer.results).toEqual([{ flagged: false }]);
+  expect(JSON.parse(upstream.requests.at(-1)?.body().toString() ?? '')).toEqual({
+    model: 'omni-2026',
+    input: 'Hello',
+  });
+  const pictures = sdk.images.generate({ prompt: 'A cat' });
+  await expect(pictures).rejects.toMatchObject({ status: 404, message: /dall-e-2/ });
 });
 
 test('rerank', async () => {

@@ -34,6 +34,15 @@ afterAll(async () => {
 
 const sent = (upstream: FakeUpstream) => JSON.parse(upstream.requests.at(-1)?.body().toString() ?? '{}');
 
+test('a message has every member that the type of the SDK promises', async () => {
+  const answer = await post(gateway, '/v1/messages', messagesRequest({ model: 'chat' }));
+  const whole = JSON.parse(answer.body.toString());
+  const unknown = { container: null, stop_details: null, diagnostics: null };
+  const usage = { server_tool_use: null, service_tier: null, speed: null, inference_geo: null };
+  const reasoning = { output_tokens_details: { thinking_tokens: expect.any(Number) } };
+  expect(whole).toMatchObject({ ...unknown, usage: { ...usage, ...reasoning } });
+});
+
 test('headers name provider, model, attempts, usage, cost and what the gateway took', async () => {
   const answer = await post(gateway, '/v1/messages', messagesRequest({ model: 'chat' }));
   expect(answer.status).toBe(200);

@@ -14,6 +14,7 @@ export function vendorOf(path: string, headers: IncomingHttpHeaders): Vendor | u
   switch (first) {
     case 'v1beta':
     case 'v1beta1':
+    case 'upload':
       return 'google';
     case 'model':
       return 'aws';

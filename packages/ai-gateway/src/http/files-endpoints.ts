@@ -1,18 +1,24 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { openaiErrors } from '@strata/shared/errors/openai.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BatchLines, type FindBatchTarget } from '../domain/batch-requests.ts';
 import { type Form, formBody, formOf, formText } from '../domain/form.ts';
 import type { JsonObject } from '../domain/json-object.ts';
-import { ownerOf } from '../domain/owner.ts';
-import { type ObjectFacts, type ProviderObject, unknownObject } from '../domain/provider-object.ts';
+import { type Owner, ownerOf } from '../domain/owner.ts';
+import {
+  type ObjectFacts,
+  type ObjectPage,
+  type ProviderObject,
+  type ProviderObjectStore,
+  unknownObject,
+} from '../domain/provider-object.ts';
 import type { OpenSpool } from '../domain/spool.ts';
 import { openaiBatches } from '../pipeline/batch-apis.ts';
 import { contentHeaders } from '../pipeline/provider-api.ts';
 import type { ProviderObjects } from '../pipeline/provider-objects.ts';
 import type { BatchSettler } from '../pipeline/settle-batches.ts';
 import { asString } from '../protocols/read-json.ts';
-import { listOf, pageOf, type Query } from './object-lists.ts';
+import { type FileDialect, fileDialectOf } from './file-dialects.ts';
+import type { Query } from './object-lists.ts';
 
 export interface FilesEndpointsDeps {
   readonly objects: ProviderObjects;
@@ -25,10 +31,10 @@ export interface FilesEndpointsDeps {
 
 export const filesPath = '/v1/files';
 const base = filesPath;
-const protocol = 'openai-files';
-const options = { config: { access: 'caller', errors: openaiErrors } } as const;
+// Without a shape of errors: who asks decides.
+const options = { config: { access: 'caller' } } as const;
 
-/** OpenAI's files: each lies at one provider and belongs to who uploaded it. */
+/** Files of OpenAI and of Anthropic: each lies at one provider and belongs to who uploaded it. */
 export function addFilesEndpoints(app: FastifyInstance, deps: FilesEndpointsDeps): void {
   const { objects, settler } = deps;
   app.post(
@@ -41,46 +47,73 @@ export function addFilesEndpoints(app: FastifyInstance, deps: FilesEndpointsDeps
   );
   app.get(base, options, async (request, reply) => {
     reply.headers(await objects.admit(request.caller));
+    const dialect = fileDialectOf(request);
     const query = request.query as Query; // Fastify parses it into an object
-    const page = pageOf(query, { defaultLimit: 10_000, maxLimit: 10_000, after: query.after });
-    const found = await objects.store.list(ownerOf(request.caller), 'file', {
-      ...page,
-      limit: page.limit + 1,
+    const page = dialect.page(query);
+    const purpose = asString(query.purpose);
+    const files = await findFiles(objects.store, ownerOf(request.caller), {
+      page,
+      isWanted: file => dialect.keeps(file) && (purpose === undefined || file.object.purpose === purpose),
     });
-    const wanted = asString(query.purpose);
-    const files = found
-      .map(file => file.object)
-      .filter(file => wanted === undefined || file.purpose === wanted);
-    return listOf(files, page.limit);
+    return dialect.list(files, page.limit);
   });
   app.get(`${base}/:id`, options, async (request, reply) => {
     reply.headers(await objects.admit(request.caller));
-    return (await objects.refresh(await findFile(objects, request), protocol, request.gone)).object;
+    const { dialect, file } = await findFile(objects, request);
+    return (await objects.refresh(file, dialect.protocol, asking(dialect, request))).object;
   });
   app.delete(`${base}/:id`, options, async (request, reply) => {
     reply.headers(await objects.admit(request.caller));
-    const file = await findFile(objects, request);
-    const suffix = `/${file.id}`;
-    const answer = await objects.ask(file, protocol, { method: 'DELETE', suffix, signal: request.gone });
+    const { dialect, file } = await findFile(objects, request);
+    const asked = { ...asking(dialect, request), method: 'DELETE', suffix: `/${file.id}` } as const;
+    const answer = await objects.ask(file, dialect.protocol, asked);
     await objects.store.remove(file.owner, 'file', file.id);
     return answer;
   });
   app.get(`${base}/:id/content`, options, async (request, reply) => {
     reply.headers(await objects.admit(request.caller));
-    const file = await findFile(objects, request);
+    const { dialect, file } = await findFile(objects, request);
     // Whoever reads results has paid for them.
     const { batchId } = file.facts;
     const batch = batchId === undefined ? undefined : await objects.store.find(file.owner, 'batch', batchId);
     if (batch !== undefined) await settler.settle(openaiBatches, batch);
-    const suffix = `/${file.id}/content`;
-    const content = await objects.open(file, protocol, { method: 'GET', suffix, signal: request.gone });
+    const asked = { ...asking(dialect, request), method: 'GET', suffix: `/${file.id}/content` } as const;
+    const content = await objects.open(file, dialect.protocol, asked);
     return reply.headers(contentHeaders(content)).send(content.body);
   });
 }
 
-function findFile(objects: ProviderObjects, request: FastifyRequest): Promise<ProviderObject> {
+/** One more than a page of those that are wanted, if there are so many. */
+async function findFiles(
+  store: ProviderObjectStore,
+  owner: Owner,
+  { page, isWanted }: { readonly page: ObjectPage; isWanted(file: ProviderObject): boolean },
+): Promise<JsonObject[]> {
+  const limit = page.limit + 1;
+  const files: ProviderObject[] = [];
+  let { after } = page;
+  for (;;) {
+    const found = await store.list(owner, 'file', { ...page, after, limit });
+    files.push(...found.filter(isWanted));
+    after = found.at(-1)?.id;
+    if (files.length >= limit || found.length < limit)
+      return files.slice(0, limit).map(({ object }) => object);
+  }
+}
+
+async function findFile(
+  objects: ProviderObjects,
+  request: FastifyRequest,
+): Promise<{ dialect: FileDialect; file: ProviderObject }> {
+  const dialect = fileDialectOf(request);
   const { id } = request.params as { id: string }; // of these very paths
-  return objects.require(ownerOf(request.caller), 'file', id);
+  const file = await objects.require(ownerOf(request.caller), 'file', id);
+  if (!dialect.keeps(file)) throw unknownObject('file', id);
+  return { dialect, file };
+}
+
+function asking(dialect: FileDialect, request: FastifyRequest) {
+  return { headers: dialect.headers(request), signal: request.gone };
 }
 
 async function upload(
@@ -88,19 +121,20 @@ async function upload(
   request: FastifyRequest,
 ): Promise<JsonObject> {
   const { caller, headers } = request;
+  const dialect = fileDialectOf(request);
   const form = formOf(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0));
-  const isBatch = formText(form, 'purpose') === 'batch';
+  const isBatch = dialect.protocol === 'openai-files' && formText(form, 'purpose') === 'batch';
   const target = objects.targetFinder(caller, 'openai-batches');
   const lines = isBatch ? await withModels(form, { find: target.find, openSpool }) : undefined;
   const written = lines ?? { form, facts: {} };
-  const provider = target.provider() ?? objects.fileProvider(caller, filesProvider());
+  const provider = target.provider() ?? objects.fileProvider(caller, dialect.protocol, filesProvider());
   const [credential] = provider.credentials;
   const at = { provider: provider.name, credential: credential.id };
   const object = await objects
-    .ask(at, protocol, {
+    .ask(at, dialect.protocol, {
       method: 'POST',
       suffix: '',
-      headers: { 'content-type': headers['content-type'] ?? '' },
+      headers: { ...dialect.headers(request), 'content-type': headers['content-type'] ?? '' },
       body: formBody(written.form, []),
       signal: request.gone,
     })

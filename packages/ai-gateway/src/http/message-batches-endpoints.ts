@@ -69,7 +69,7 @@ export function addMessageBatchesEndpoints(app: FastifyInstance, deps: BatchesEn
     const found = await findBatch(objects, request);
     const batch = api.hasEnded(found.object)
       ? found
-      : await objects.refresh(found, api.protocol, request.gone);
+      : await objects.refresh(found, api.protocol, { signal: request.gone });
     await settler.settle(api, batch); // whoever reads results has paid for them
     const content = await objects.open(batch, api.protocol, {
       ...asked(request),

@@ -66,6 +66,15 @@ export const anthropicModels: ModelShape = {
   },
 };
 
+/** The same for clients of Vertex AI, which know less of a model. */
+export const vertexModels: ModelShape = {
+  list: ({ routes, hasMore }, sinceMs) => ({
+    publisherModels: routes.map(route => vertexModels.one(route, sinceMs)),
+    ...(hasMore && { nextPageToken: routes.at(-1)?.alias }),
+  }),
+  one: ({ alias }) => ({ name: `publishers/google/models/${alias}`, displayName: alias }),
+};
+
 const methods = ['generateContent', 'streamGenerateContent', 'countTokens'];
 
 export const geminiModels: ModelShape = {

@@ -8,6 +8,7 @@ import {
   type ModelPage,
   type ModelShape,
   openaiModels,
+  vertexModels,
 } from './model-shapes.ts';
 import type { Query } from './object-lists.ts';
 
@@ -43,13 +44,23 @@ const google: Dialect = {
     pageOf(routes, { limit: ['pageSize', pageSize], after: ['pageToken', pageToken] }),
 };
 
+const vertex: Dialect = { ...google, shape: vertexModels };
+
+const paths = [
+  '/v1/models',
+  '/v1beta/models',
+  '/v1/publishers/google/models',
+  '/v1beta1/publishers/google/models',
+];
+
 /**
- * `GET /v1/models` and one model, in the shape of the SDK that asks, and `GET /v1beta/models` in Google's; filtered by what the caller may use.
+ * `GET /v1/models` and one model, in the shape of the SDK that asks, and the paths of Gemini and of Vertex AI in theirs; filtered by what the
+ * caller may use.
  */
 export function addModelsEndpoint(app: FastifyInstance, deps: ModelsEndpointDeps): void {
   // Without a shape of errors: who asks decides.
   const options = { config: { access: 'caller', queryKey: 'key' } } as const;
-  for (const path of ['/v1/models', '/v1beta/models']) {
+  for (const path of paths) {
     app.get(path, options, async request => {
       const { shape, page } = dialectOf(request);
       const routes = visibleRoutes(deps.routes(), request.caller.scopes.models);
@@ -65,6 +76,7 @@ export function addModelsEndpoint(app: FastifyInstance, deps: ModelsEndpointDeps
 }
 
 function dialectOf({ url, headers }: FastifyRequest): Dialect {
+  if (url.includes('/publishers/google/models')) return vertex;
   switch (vendorOf(url, headers)) {
     case 'anthropic':
       return anthropic;

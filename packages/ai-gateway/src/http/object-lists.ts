@@ -16,8 +16,16 @@ export function pageOf(
   };
 }
 
+interface ObjectList {
+  readonly object: 'list';
+  readonly data: readonly object[];
+  readonly first_id: string | null;
+  readonly last_id: string | null;
+  readonly has_more: boolean;
+}
+
 /** A list as OpenAI and Anthropic write it. */
-export function listOf(objects: readonly object[], limit: number): object {
+export function listOf(objects: readonly object[], limit: number): ObjectList {
   const data = objects.slice(0, limit);
   const idOf = (item: object | undefined) => (item as { id?: string } | undefined)?.id ?? null; // provider objects have one
   return {

@@ -7,6 +7,7 @@ import type { BackgroundRun } from '../domain/background-run.ts';
 import type { JsonObject } from '../domain/json-object.ts';
 import { ownerOf } from '../domain/owner.ts';
 import { isUnderWay, type ResponseStore, type StoredResponse } from '../domain/stored-response.ts';
+import { conversationItems } from '../pipeline/conversation-items.ts';
 import { type BackgroundDeps, eventsExpired, followResponse } from './background-responses.ts';
 import { listOf, pageOf, type Query } from './object-lists.ts';
 
@@ -106,10 +107,16 @@ function unknownResponse(id: string): GatewayError {
   });
 }
 
+/** As a conversation would keep them; each answers by the same id however often it is asked for. */
+function namedItems(input: readonly JsonObject[]): JsonObject[] {
+  const named = input.map((item, index) => ({ id: `item_${index}`, ...item }));
+  return conversationItems(named, 0);
+}
+
 /** A page of what led to the response. */
 function pageOfItems(input: readonly JsonObject[], query: Query): object {
   const { after, limit, order } = pageOf(query, { defaultLimit: 20, maxLimit: 100, after: query.after });
-  const named = input.map((item, index) => ({ id: `item_${index}`, ...item }));
+  const named = namedItems(input);
   const ordered = order === 'asc' ? named : named.toReversed();
   const start = after === undefined ? 0 : ordered.findIndex(item => item.id === after) + 1;
   return listOf(ordered.slice(start, start + limit + 1), limit);

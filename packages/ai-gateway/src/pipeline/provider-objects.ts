@@ -60,8 +60,12 @@ export class ProviderObjects {
   }
 
   /** The object as its provider tells it now. */
-  async refresh(found: ProviderObject, protocol: string, signal: AbortSignal): Promise<ProviderObject> {
-    const object = await this.ask(found, protocol, { method: 'GET', suffix: `/${found.id}`, signal });
+  async refresh(
+    found: ProviderObject,
+    protocol: string,
+    asked: Pick<ProviderRequest, 'headers' | 'signal'>,
+  ): Promise<ProviderObject> {
+    const object = await this.ask(found, protocol, { ...asked, method: 'GET', suffix: `/${found.id}` });
     const seen = { ...found, object };
     await this.#deps.store.save(seen);
     return seen;
@@ -124,10 +128,10 @@ export class ProviderObjects {
     };
   }
 
-  /** Where files without a model go: to the named provider, else to the only one that has files. */
-  fileProvider(caller: Caller, named: string | undefined): ModelProvider {
-    const able = [...this.#deps.providers().values()].filter(each => each.speaks.has('openai-files'));
-    const provider = named === undefined ? onlyOne(able) : able.find(each => each.name === named);
+  /** Where files without a model go: to the named provider, else to the only one that has files of this API. */
+  fileProvider(caller: Caller, protocol: string, named: string | undefined): ModelProvider {
+    const able = [...this.#deps.providers().values()].filter(each => each.speaks.has(protocol));
+    const provider = able.find(each => each.name === named) ?? onlyOne(able);
     if (provider === undefined) throw noFiles();
     if (!this.#mayReach(caller, provider)) throw noFiles();
     return provider;

@@ -18,14 +18,20 @@ export interface CommonRequest {
 const maxModelLength = 256;
 
 /**
- * Scans a request body once. `content` names the members that hold the caller's own data, in which any key is fair.
+ * Scans a request body once. `content` names the members that hold the caller's own data, in which any key is fair; `defaultModel` is asked
+ * for by who names none.
  *
  * @throws GatewayError invalid_request.
  */
-export function readCommonRequest(body: Buffer, content: ReadonlySet<string>): CommonRequest {
+export function readCommonRequest(
+  body: Buffer,
+  content: ReadonlySet<string>,
+  defaultModel?: string,
+): CommonRequest {
   const scanned = scanBody(body);
   refuseUpstreamOverrides(body, scanned, content);
-  const model = stringAt(body, lastMember(scanned, 'model'));
+  const written = lastMember(scanned, 'model');
+  const model = written === undefined ? defaultModel : stringAt(body, written);
   return {
     body,
     scanned,

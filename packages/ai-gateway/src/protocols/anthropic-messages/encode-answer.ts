@@ -7,7 +7,7 @@ import type { BlockStart, FinishReason, NeutralAnswer, NeutralEvent } from '../.
 import type { MediaPart, Part } from '../../domain/neutral-request.ts';
 import type { Seal } from '../../domain/seal.ts';
 import { load, loadSeal } from '../carrier.ts';
-import { asObject, defined, parseObject } from '../read-json.ts';
+import { asObject, parseObject } from '../read-json.ts';
 import { writeCitation } from './citations.ts';
 import { messagesProtocol } from './decode-request.ts';
 
@@ -30,7 +30,7 @@ function stopName(reason: FinishReason, hasRefusal: boolean): string {
 }
 
 export function writeMessagesUsage(usage: Usage, serviceTier?: string): JsonObject {
-  return defined({
+  return {
     input_tokens: usage.input + (usage.audioInput ?? 0) + (usage.imageInput ?? 0),
     cache_creation_input_tokens: usage.cacheWrite + usage.cacheWrite1h,
     cache_read_input_tokens: usage.cacheRead,
@@ -39,11 +39,12 @@ export function writeMessagesUsage(usage: Usage, serviceTier?: string): JsonObje
       ephemeral_1h_input_tokens: usage.cacheWrite1h,
     },
     output_tokens: outputTokens(usage),
-    output_tokens_details: usage.reasoning > 0 ? { thinking_tokens: usage.reasoning } : undefined,
-    server_tool_use: usage.toolUnits === undefined ? undefined : { web_search_requests: usage.toolUnits },
-    service_tier:
-      serviceTier === 'priority' ? 'priority' : serviceTier === undefined ? undefined : 'standard',
-  });
+    output_tokens_details: { thinking_tokens: usage.reasoning },
+    server_tool_use: usage.toolUnits === undefined ? null : { web_search_requests: usage.toolUnits },
+    service_tier: serviceTier === 'priority' ? 'priority' : serviceTier === undefined ? null : 'standard',
+    speed: null,
+    inference_geo: null,
+  };
 }
 
 const noUsage: Usage = { input: 0, cacheRead: 0, cacheWrite: 0, cacheWrite1h: 0, output: 0, reasoning: 0 };
@@ -54,6 +55,9 @@ function messageHead(context: AnswerContext, model: string | undefined): JsonObj
     type: 'message',
     role: 'assistant',
     model: model ?? context.alias,
+    container: null,
+    stop_details: null,
+    diagnostics: null,
   };
 }
 

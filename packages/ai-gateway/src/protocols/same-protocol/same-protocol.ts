@@ -1,3 +1,4 @@
+import type { ErrorRenderer } from '@strata/shared/errors/error-renderer.ts';
 import { openaiErrorEvent, openaiErrors } from '@strata/shared/errors/openai.ts';
 import { splice } from '@strata/shared/json/splice.ts';
 import { setMember } from '../../domain/json-splice.ts';
@@ -26,7 +27,11 @@ const content = new Set([
 ]);
 
 /** An API with one JSON request that names a model: routed, metered and passed on, never translated. */
-function jsonApi(name: string, operation: string, renderError = openaiErrors): Protocol {
+function jsonApi(
+  name: string,
+  operation: string,
+  { renderError = openaiErrors, defaultModel }: { renderError?: ErrorRenderer; defaultModel?: string } = {},
+): Protocol {
   return {
     name,
     operation,
@@ -34,7 +39,7 @@ function jsonApi(name: string, operation: string, renderError = openaiErrors): P
     requestIdHeader: 'x-request-id',
     renderError,
     renderStreamError: openaiErrorEvent,
-    readRequest: body => ({ ...readCommonRequest(body, content), wantsStreamUsage: true }),
+    readRequest: body => ({ ...readCommonRequest(body, content, defaultModel), wantsStreamUsage: true }),
     writeRequest: (request, change) =>
       splice(request.body, setMember(request.scanned, 'model', JSON.stringify(change.model))),
     readAnswer(bytes) {
@@ -52,6 +57,7 @@ function jsonApi(name: string, operation: string, renderError = openaiErrors): P
 /** What goes on from long conversations in fewer words, which only their provider can read. */
 export const openaiCompact = jsonApi('openai-compact', 'compact');
 
+const ofCohere = { renderError: cohereErrors };
 const transcript = { readUsage: readTranscriptionUsage, openReader: () => new TranscriptReader() };
 const pictures = { readUsage: readAnyUsage, openReader: () => new AnyStreamReader() };
 
@@ -70,8 +76,14 @@ export interface SameProtocolApi {
 export const sameProtocolApis: readonly SameProtocolApi[] = [
   { path: '/v1/completions', protocol: openaiCompletions },
   { path: '/v1/embeddings', protocol: jsonApi('openai-embeddings', 'embeddings') },
-  { path: '/v1/moderations', protocol: jsonApi('openai-moderations', 'moderation') },
-  { path: '/v1/images/generations', protocol: jsonApi('openai-images', 'image_generation') },
+  {
+    path: '/v1/moderations',
+    protocol: jsonApi('openai-moderations', 'moderation', { defaultModel: 'omni-moderation-latest' }),
+  },
+  {
+    path: '/v1/images/generations',
+    protocol: jsonApi('openai-images', 'image_generation', { defaultModel: 'dall-e-2' }),
+  },
   form('/v1/images/edits', { ...pictures, name: 'openai-image-edits', operation: 'image_edit' }),
   form('/v1/images/variations', {
     ...pictures,
@@ -86,6 +98,6 @@ export const sameProtocolApis: readonly SameProtocolApi[] = [
   }),
   form('/v1/audio/translations', { ...transcript, name: 'openai-translations', operation: 'translation' }),
   { path: '/v1/rerank', protocol: jsonApi('rerank', 'rerank') },
-  { path: '/v2/rerank', protocol: jsonApi('cohere-rerank', 'rerank', cohereErrors) },
-  { path: '/v2/embed', protocol: jsonApi('cohere-embed', 'embeddings', cohereErrors) },
+  { path: '/v2/rerank', protocol: jsonApi('cohere-rerank', 'rerank', ofCohere) },
+  { path: '/v2/embed', protocol: jsonApi('cohere-embed', 'embeddings', ofCohere) },
 ];

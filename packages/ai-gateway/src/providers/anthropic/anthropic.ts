@@ -32,6 +32,7 @@ export const anthropic = defineProvider({
           mayAskStreamUsage: false,
         },
       ],
+      ['anthropic-files', { path: () => '/v1/files', mayAskStreamUsage: false }],
       ['anthropic-batches', { path: () => '/v1/messages/batches', mayAskStreamUsage: false }],
     ]),
     headers: { 'anthropic-version': options.version },
