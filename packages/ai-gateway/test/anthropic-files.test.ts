@@ -1,5 +1,6 @@
 import Anthropic, { toFile } from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
+import { allScopes } from '@strata/shared/identity/scopes.ts';
 import type { Plan, RequestFacts } from '@strata/shared/testing/fake-upstream/plan.ts';
 import { jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
@@ -83,7 +84,7 @@ test('[S-1] Anthropic’s client uploads, lists, reads and deletes its own files
   const stranger = await gateway.deps.createKey({
     tenant: 'other',
     principal: 'user:eve',
-    scopes: { models: ['*'] },
+    scopes: allScopes,
   });
   await expect(claude(stranger).beta.files.retrieveMetadata(id)).rejects.toMatchObject({
     status: 404,

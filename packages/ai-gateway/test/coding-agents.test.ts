@@ -400,4 +400,34 @@ describe.each(upstreams.map(({ name }) => name))('on %s', name => {
     expect(passed.session_id).toBeUndefined();
     expect(passed['x-codex-turn-metadata']).toBeUndefined();
   });
+
+  test('like Gemini CLI: it thinks at the temperature 0, and lets every token through', async () => {
+    const body = {
+      contents: [{ role: 'user', parts: [{ text: 'Good morning' }] }],
+      systemInstruction: { role: 'user', parts: [{ text: 'You are an agent.' }] },
+      tools: [
+        {
+          functionDeclarations: [
+            {
+              name: 'read_file',
+              description: 'Reads.',
+              parametersJsonSchema: { type: 'object', properties: {} },
+            },
+          ],
+        },
+      ],
+      generationConfig: {
+        ...{ temperature: 0, topP: 1, topK: 64 },
+        thinkingConfig: { includeThoughts: true, thinkingBudget: 8192 },
+      },
+    };
+    const headers = {
+      'x-goog-api-key': matrix.gateway.key,
+      'user-agent': 'GeminiCLI/0.20.0/my-model (linux; x64)',
+    };
+    const path = `/v1beta/models/${model}:streamGenerateContent?alt=sse`;
+    const answer = await post(matrix.gateway, path, body, headers);
+    expect(answer.status, answer.body.toString()).toBe(200);
+    expect(mistakesIn.gemini?.(answer.body, 'terminal')).toEqual([]);
+  });
 });

@@ -2,6 +2,7 @@ import type { EncodeTarget } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { Losses } from '../../domain/losses.ts';
 import type { NeutralRequest, Tool, ToolChoice } from '../../domain/neutral-request.ts';
+import { claudeSampling } from '../claude-sampling.ts';
 import { asObject, defined } from '../read-json.ts';
 import {
   budgetOf,
@@ -47,6 +48,8 @@ export function encodeMessagesRequest(
     losses,
   );
   const thinking = encodeThinking(request, { messages, choice, losses, target });
+  const isThinking = thinking.option !== undefined && thinking.option.type !== 'disabled';
+  const sampled = claudeSampling(sampling, isThinking, losses);
   return defined({
     ...reportUnknown(request, messagesProtocol, losses),
     model: target.model,
@@ -57,9 +60,9 @@ export function encodeMessagesRequest(
     tool_choice: choice,
     thinking: thinking.option,
     output_config: outputConfig(request, thinking.effort, losses),
-    temperature: temperatureOf(sampling.temperature, losses),
-    top_p: sampling.topP,
-    top_k: sampling.topK,
+    temperature: sampled.temperature,
+    top_p: sampled.topP,
+    top_k: sampled.topK,
     stop_sequences: sampling.stop && sampling.stop.length > 0 ? sampling.stop : undefined,
     metadata: request.user === undefined ? undefined : { user_id: request.user },
     service_tier: tierOf(request.serviceTier, losses),
@@ -73,13 +76,6 @@ function maxTokensOf(
   budget: number | undefined,
 ): number {
   return sampling.maxTokens ?? maxOutputTokens ?? defaultMaxTokens + (budget ?? 0);
-}
-
-/** 0 to 1 here, 0 to 2 elsewhere. */
-function temperatureOf(temperature: number | undefined, losses: Losses): number | undefined {
-  if (temperature === undefined || temperature <= 1) return temperature;
-  losses.changed('temperature');
-  return 1;
 }
 
 function tierOf(tier: string | undefined, losses: Losses): string | undefined {

@@ -2,6 +2,7 @@ import type { EncodeTarget } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { Losses } from '../../domain/losses.ts';
 import type { AnswerFormat, NeutralRequest, Tool } from '../../domain/neutral-request.ts';
+import { claudeSampling } from '../claude-sampling.ts';
 import { asObject, defined } from '../read-json.ts';
 import { budgetOf, reportDropped, reportUnknown, spokenMessages, withUserTurn } from '../request-losses.ts';
 import { ToolNames } from '../tool-names.ts';
@@ -39,16 +40,18 @@ export function encodeConverseRequest(
   const spoken = spokenMessages(request.messages, converseProtocol, losses);
   const messages = encodeMessages(spoken, { target, names, points, losses });
   const thinking = encodeThinking(request, target, { losses, messages });
+  const isThinking = asObject(thinking.fields.thinking)?.type === 'enabled';
+  const sampled = claudeSampling(sampling, isThinking, losses);
   const fields = defined({
     ...asObject(additionalModelRequestFields),
     ...thinking.fields,
     ...parallelField(request, target, losses),
-    top_k: topKOf(request, target, losses),
+    top_k: topKOf(sampled.topK, target, losses),
   });
   const inferenceConfig = defined({
     maxTokens: sampling.maxTokens,
-    temperature: temperatureOf(sampling.temperature, losses),
-    topP: sampling.topP,
+    temperature: sampled.temperature,
+    topP: isClaude(target) ? sampled.topP : sampling.topP,
     stopSequences: sampling.stop && sampling.stop.length > 0 ? sampling.stop : undefined,
   });
   const outputConfig = defined({ textFormat: encodeFormat(request.format), effort: thinking.effort });
@@ -69,13 +72,6 @@ function orAbsent(object: JsonObject): JsonObject | undefined {
   return Object.keys(object).length > 0 ? object : undefined;
 }
 
-/** 0 to 1 here, 0 to 2 elsewhere. */
-function temperatureOf(temperature: number | undefined, losses: Losses): number | undefined {
-  if (temperature === undefined || temperature <= 1) return temperature;
-  losses.changed('temperature');
-  return 1;
-}
-
 const tiers = new Set(['default', 'flex', 'priority', 'reserved']);
 
 function tierOf(tier: string | undefined, losses: Losses): JsonObject | undefined {
@@ -90,8 +86,8 @@ function isClaude(target: EncodeTarget): boolean {
   return target.model.includes('claude');
 }
 
-function topKOf({ sampling }: NeutralRequest, target: EncodeTarget, losses: Losses): number | undefined {
-  if (sampling.topK === undefined || isClaude(target)) return sampling.topK;
+function topKOf(topK: number | undefined, target: EncodeTarget, losses: Losses): number | undefined {
+  if (topK === undefined || isClaude(target)) return topK;
   losses.dropped('top_k');
   return undefined;
 }

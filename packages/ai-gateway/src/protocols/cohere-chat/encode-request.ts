@@ -65,7 +65,7 @@ export function encodeCohereRequest(
     thinking: encodeThinking(request, losses),
     max_tokens: sampling.maxTokens,
     temperature: sampling.temperature,
-    p: sampling.topP,
+    p: topPOf(sampling.topP, losses),
     k: sampling.topK,
     seed: sampling.seed,
     stop_sequences: stopsOf(sampling.stop, losses),
@@ -79,6 +79,14 @@ function stopsOf(stop: readonly string[] | undefined, losses: Losses): readonly 
   if (stop === undefined || stop.length === 0) return undefined;
   if (stop.length > maxStops) losses.changed('stop');
   return stop.slice(0, maxStops);
+}
+
+/** 0.01 to 0.99 here, 0 to 1 elsewhere. */
+function topPOf(topP: number | undefined, losses: Losses): number | undefined {
+  if (topP === undefined) return undefined;
+  const bounded = Math.min(0.99, Math.max(0.01, topP));
+  if (bounded !== topP) losses.changed('top_p');
+  return bounded;
 }
 
 /** 0 to 1 here, -2 to 2 elsewhere. */

@@ -99,6 +99,8 @@ const messagesShape = {
   ...promptShape,
   max_tokens: z.int().min(1),
   container: z.unknown().optional(),
+  mcp_servers: z.array(z.looseObject({ type: z.string() })).optional(),
+  thread: z.unknown().optional(),
   diagnostics: z.unknown().optional(),
   inference_geo: z.string().nullish(),
   metadata: z.strictObject({ user_id: z.string().nullish() }).optional(),
@@ -142,6 +144,12 @@ export function checkMessagesRequest(body: MessagesRequest): void {
   const isThinking = body.thinking?.type === 'enabled' || body.thinking?.type === 'adaptive';
   if (isThinking && (body.tool_choice?.type === 'any' || body.tool_choice?.type === 'tool'))
     throw invalid('Thinking may not be enabled when tool_choice forces tool use.');
+  if (isThinking && body.temperature !== undefined && body.temperature !== 1)
+    throw invalid('`temperature` may only be set to 1 when thinking is enabled.');
+  if (isThinking && body.top_k !== undefined)
+    throw invalid('`top_k` must be unset when thinking is enabled.');
+  if (isThinking && body.top_p !== undefined && body.top_p < 0.95)
+    throw invalid('`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled.');
 }
 
 /** What a schema cannot say about a prompt: order, pairing, empty texts, cache marks, signatures. */

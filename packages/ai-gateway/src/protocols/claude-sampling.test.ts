@@ -1,0 +1,19 @@
+import { expect, test } from 'vitest';
+import { describeLosses, Losses } from '../domain/losses.ts';
+import { claudeSampling } from './claude-sampling.ts';
+
+test.each([
+  ['a temperature of another scale', { temperature: 2 }, false, { temperature: 1 }, 'temperature=changed'],
+  ['both, of which one says nothing', { temperature: 0, topP: 1 }, false, { temperature: 0 }, ''],
+  ['a share alone', { topP: 1 }, false, { topP: 1 }, ''],
+  ['both', { temperature: 0.5, topP: 0.5, topK: 4 }, false, { temperature: 0.5, topP: 0.5, topK: 4 }, ''],
+  ['the only temperature while thinking', { temperature: 1 }, true, {}, ''],
+  ['another temperature while thinking', { temperature: 0 }, true, {}, 'temperature=dropped'],
+  ['the best while thinking', { topK: 4 }, true, {}, 'top_k=dropped'],
+  ['a small share while thinking', { topP: 0.5 }, true, { topP: 0.95 }, 'top_p=changed'],
+  ['a large share while thinking', { topP: 0.97 }, true, { topP: 0.97 }, ''],
+])('%s', (_name, sampling, isThinking, written, told) => {
+  const losses = new Losses();
+  expect(claudeSampling(sampling, isThinking, losses)).toEqual(written);
+  expect(describeLosses(losses.all)).toBe(told);
+});
