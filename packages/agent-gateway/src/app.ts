@@ -9,6 +9,7 @@ import type { AgentGatewayConfig } from './config.ts';
 import { nextTime } from './dsl/next-time.ts';
 import type { ApiDeps } from './http/api-deps.ts';
 import { addApprovalRoutes } from './http/approval-routes.ts';
+import { addArtifactRoutes } from './http/artifact-routes.ts';
 import { addCloudEventRoutes } from './http/cloud-event-routes.ts';
 import { addDocumentRoutes } from './http/document-routes.ts';
 import { addEventRoutes } from './http/event-routes.ts';
@@ -19,6 +20,7 @@ import { createRecordChange } from './http/record-change.ts';
 import { addRunListRoute } from './http/run-list-routes.ts';
 import { addRunRoutes } from './http/run-routes.ts';
 import { addScheduleRoutes } from './http/schedule-routes.ts';
+import { addStoreRoutes } from './http/store-routes.ts';
 import { addTimelineRoutes } from './http/timeline-routes.ts';
 import { addWebhookRoutes } from './http/webhook-routes.ts';
 import { addWorkflowRoutes } from './http/workflow-routes.ts';
@@ -29,9 +31,13 @@ import { openWorker } from './open-worker.ts';
 import { startRedelivery } from './pipeline/redelivery.ts';
 import { startRemoval } from './pipeline/remove-ended.ts';
 import { runWithEvent, type ScheduleDeps, startSchedules } from './pipeline/run-schedules.ts';
-import { limitsOf } from './run-limits.ts';
+import { artifactRoomOf, limitsOf, storeRoomOf } from './run-limits.ts';
 import { type ApprovalSchema, approvalMigrations } from './store/approval-schema.ts';
 import { createApprovals } from './store/approvals.ts';
+import { type ArtifactSchema, artifactMigrations } from './store/artifact-schema.ts';
+import { createArtifacts } from './store/artifacts.ts';
+import { type ItemSchema, itemMigrations } from './store/item-schema.ts';
+import { createItems } from './store/items.ts';
 import { type ScheduleSchema, scheduleMigrations } from './store/schedule-schema.ts';
 import { createSchedules } from './store/schedules.ts';
 import { taskTypes } from './tasks/registry.ts';
@@ -49,12 +55,12 @@ export async function createAgentGateway(
   const journal = await openJournal(current, deps);
   const language = openLanguage(config, deps);
   const { definitions, schemas, expressions, compileTrigger } = language;
-  const own = await openOwnTables<ApprovalSchema & ScheduleSchema, SharedSchema>(
-    deps.sql,
-    [approvalMigrations, scheduleMigrations],
-    clock,
-  );
+  const own = await openOwnTables<
+    ApprovalSchema & ScheduleSchema & ItemSchema & ArtifactSchema,
+    SharedSchema
+  >(deps.sql, [approvalMigrations, scheduleMigrations, itemMigrations, artifactMigrations], clock);
   const approvals = createApprovals({ sql: own, audit: deps.audit });
+  const items = createItems(own);
   const worker = openWorker(config, deps, { ...language, journal, approvals });
   const server = createGatewayServer({
     name: deps.name,
@@ -115,11 +121,18 @@ export async function createAgentGateway(
     addWorkflowRoutes(server.app, scheduleDeps);
     addCloudEventRoutes(server.app, api);
     addWebhookRoutes(server.app, { ...webhooks.routes, recordChange: api.recordChange });
+    addStoreRoutes(server.app, { items, clock, room: () => storeRoomOf(config.current) });
+    addArtifactRoutes(server.app, {
+      artifacts: createArtifacts(own),
+      clock,
+      room: () => artifactRoomOf(config.current),
+    });
     addDocumentRoutes(server.app);
   }
   if (current.role !== 'http') worker.start();
   const removal = startRemoval({
     journal,
+    items,
     approvals,
     clock,
     log: telemetry.log,

@@ -139,6 +139,12 @@ const stored = z
     event_bytes_per_tenant: count(256 * mebibyte, 64 * 1024 * mebibyte).describe(
       'Size of them together. Of more the oldest go.',
     ),
+    items_per_tenant: count(10_000).describe('Items of `/v1/store` that one tenant may have.'),
+    item_bytes_per_tenant: count(256 * mebibyte, 64 * 1024 * mebibyte).describe('Size of them together.'),
+    artifacts_per_tenant: count(10_000).describe('Artifacts that one tenant may have.'),
+    artifact_bytes_per_tenant: count(1024 * mebibyte, 1024 * 1024 * mebibyte).describe(
+      'Size of them together.',
+    ),
     schedules_per_tenant: count(1000, 100_000).describe('Schedules that one tenant may have.'),
   })
   .prefault({})

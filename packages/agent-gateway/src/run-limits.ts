@@ -18,3 +18,15 @@ export function limitsOf({ limits }: AgentGatewayConfig): RunLimits {
     maxRepeats: limits.repeats,
   };
 }
+
+export function storeRoomOf({ stored, limits }: AgentGatewayConfig) {
+  return {
+    most: stored.items_per_tenant,
+    mostBytes: stored.item_bytes_per_tenant,
+    valueBytes: limits.value_bytes,
+  };
+}
+
+export function artifactRoomOf({ stored }: AgentGatewayConfig) {
+  return { most: stored.artifacts_per_tenant, mostBytes: stored.artifact_bytes_per_tenant };
+}

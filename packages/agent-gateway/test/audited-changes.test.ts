@@ -188,6 +188,10 @@ const others: readonly string[] = [
   'POST /v1/workflows::validate',
   'POST /v1/workflows::graph',
   'POST /v1/approvals/:id',
+  'PUT /v1/store/:namespace/:key',
+  'DELETE /v1/store/:namespace/:key',
+  'POST /v1/artifacts',
+  'DELETE /v1/artifacts/:hash',
 ];
 
 test('[I18] every route that changes something is in the table below', () => {

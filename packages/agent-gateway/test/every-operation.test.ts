@@ -65,6 +65,15 @@ const things = {
     const { id } = await create('POST', '/v1/webhooks', { url: `http://127.0.0.1:9/${++made}` });
     return { id: id as string };
   },
+  async item() {
+    const key = `item-${++made}`;
+    await create('PUT', `/v1/store/test/${key}`, { value: made });
+    return { namespace: 'test', key };
+  },
+  async artifact() {
+    const { hash } = await create('POST', '/v1/artifacts', `made: ${++made}`);
+    return { hash };
+  },
 } satisfies Record<string, () => Promise<Record<string, string>>>;
 type Kind = keyof typeof things;
 
@@ -122,6 +131,11 @@ const rows: Readonly<Record<string, Row>> = {
   'POST /v1/webhooks/{id}:resume': { of: 'webhook', body: {} },
   'POST /v1/webhooks/{id}:rotate': { of: 'webhook', body: {} },
   'POST /v1/webhooks/{id}:redeliver': { of: 'webhook', body: {} },
+  'PUT /v1/store/{namespace}/{key}': { of: 'item', creates: true },
+  'GET /v1/store/{namespace}/{key}': { of: 'item' },
+  'DELETE /v1/store/{namespace}/{key}': { of: 'item' },
+  'GET /v1/artifacts/{hash}': { of: 'artifact' },
+  'DELETE /v1/artifacts/{hash}': { of: 'artifact' },
 };
 
 /** The lists, with the member that holds the page and the kind of what is in it. */
@@ -132,6 +146,8 @@ const lists: Readonly<Record<string, { readonly member: string; readonly of: Kin
   'GET /v1/approvals': { member: 'approvals', of: 'approval', by: 'id' },
   'GET /v1/queues': { member: 'queues', of: 'queue', by: 'key' },
   'GET /v1/webhooks': { member: 'webhooks', of: 'webhook', by: 'id' },
+  'GET /v1/store': { member: 'items', of: 'item', by: 'key' },
+  'GET /v1/artifacts': { member: 'artifacts', of: 'artifact', by: 'hash' },
 };
 
 const withoutPath = [
@@ -139,6 +155,7 @@ const withoutPath = [
   'POST /v1/runs:import',
   'POST /v1/events',
   'POST /v1/webhooks',
+  'POST /v1/artifacts',
   'POST /v1/workflows:validate',
   'POST /v1/workflows:graph',
 ];
@@ -164,7 +181,9 @@ const absentOf = (names: Readonly<Record<string, string>>) =>
       name,
       ['namespace', 'version'].includes(name)
         ? value
-        : value.replace(/.$/, last => (last === 'z' ? 'y' : 'z')),
+        : value.replace(/.$/, last =>
+            name === 'hash' ? (last === '0' ? '1' : '0') : last === 'z' ? 'y' : 'z',
+          ),
     ]),
   );
 
@@ -186,7 +205,7 @@ test('[S-2] without a key, and with one that is none, every operation answers 40
   for (const operation of documented()) {
     const [method, path] = splitOf(operation);
     for (const headers of [{}, { authorization: 'Bearer sk-strata-none' }]) {
-      const names = { id: 'x', name: 'x', namespace: 'x', version: '1.0.0' };
+      const names = { id: 'x', name: 'x', namespace: 'x', version: '1.0.0', key: 'x', hash: 'x' };
       const response = await fetch(gateway.url + fill(path, names), { method, headers });
       expect([operation, response.status]).toEqual([operation, 401]);
     }
@@ -199,7 +218,7 @@ test.each(Object.entries(rows).filter(([, row]) => !row.creates))(
     const [method, path] = splitOf(operation);
     const own = await things[of]();
     const absent = absentOf(own);
-    const foreigners = of === 'queue' ? [stranger] : [stranger, narrow];
+    const foreigners = of === 'queue' || of === 'artifact' ? [stranger] : [stranger, narrow];
     for (const key of foreigners) {
       const options = { key, ...(body !== undefined && { body }) };
       const foreign = essence(await gateway.call(method, fill(path, own), options), own);
@@ -222,6 +241,7 @@ test.each(Object.entries(rows).filter(([, row]) => row.creates))(
       workflow: { ...definitionOf([{ other: { set: { a: 1 } } }]), document: { dsl: '1.0.3', ...own } },
       schedule: { workflow: { namespace: 'x', name: 'y', version: '1.0.0' }, every: { days: 7 } },
       queue: { limit: 9 },
+      item: { value: 'theirs' },
     };
     const { status } = await gateway.call('PUT', place, { key: stranger, body: bodies[of] });
     expect(status).toBeLessThan(300);

@@ -154,6 +154,7 @@ describe.each([
     const removal = startRemoval({
       journal,
       approvals,
+      items: { removeExpired: async () => 0 },
       clock,
       log,
       keepMs: () => hourMs,

@@ -4,6 +4,7 @@ import { approvalOperations } from './operations/approval-operations.ts';
 import { queueOperations } from './operations/queue-operations.ts';
 import { runOperations } from './operations/run-operations.ts';
 import { scheduleOperations } from './operations/schedule-operations.ts';
+import { storeOperations } from './operations/store-operations.ts';
 import { webhookOperations } from './operations/webhook-operations.ts';
 import { workflowOperations } from './operations/workflow-operations.ts';
 
@@ -14,6 +15,7 @@ export const operations: readonly ApiOperation[] = [
   ...approvalOperations,
   ...queueOperations,
   ...webhookOperations,
+  ...storeOperations,
 ];
 
 /** `GET /v1/openapi.json`: every route of `/v1`, from the schemas that read its requests. */

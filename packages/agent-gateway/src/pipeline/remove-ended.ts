@@ -2,6 +2,7 @@ import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { Approvals } from '../domain/approval.ts';
 import type { Journal } from '../domain/journal.ts';
+import type { StoreItems } from '../domain/store-item.ts';
 
 export interface RemovalDeps {
   readonly journal: Pick<
@@ -9,6 +10,7 @@ export interface RemovalDeps {
     'removeEnded' | 'removeEvents' | 'trimEvents' | 'removeDefinitions' | 'getRun'
   >;
   readonly approvals: Pick<Approvals, 'over' | 'remove'>;
+  readonly items: Pick<StoreItems, 'removeExpired'>;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'warn'>;
   /** How long a run stays after its end; undefined for ever. */
@@ -58,7 +60,7 @@ export function startRemoval(deps: RemovalDeps): { stop(): Promise<void> } {
 
 /** Batch after batch, until none is left that is old enough. */
 async function removeEnded(
-  { journal, clock, keepMs, eventRoom }: RemovalDeps,
+  { journal, items, clock, keepMs, eventRoom }: RemovalDeps,
   signal: AbortSignal,
 ): Promise<void> {
   const nowMs = clock.now();
@@ -75,6 +77,9 @@ async function removeEnded(
     while (removed === eventBatch && !signal.aborted)
       removed = await journal.removeEvents({ beforeMs, limit: eventBatch });
   }
+  removed = eventBatch;
+  while (removed === eventBatch && !signal.aborted)
+    removed = await items.removeExpired({ nowMs, limit: eventBatch });
   removed = eventBatch;
   while (removed === eventBatch && !signal.aborted)
     removed = await journal.trimEvents({ ...eventRoom(), limit: eventBatch });

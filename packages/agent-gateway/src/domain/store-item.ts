@@ -1,0 +1,70 @@
+/** A value that outlives runs: what agents and people keep for one another. */
+export interface StoreItem extends ItemName {
+  /** Rises with every change: the ETag. */
+  readonly revision: number;
+  readonly value: unknown;
+  readonly expiresAtMs: number | undefined;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  /** Who wrote it last. */
+  readonly principal: string;
+}
+
+export type NewItem = Omit<StoreItem, 'revision' | 'createdAtMs'>;
+
+export interface ItemName {
+  readonly tenant: string;
+  readonly namespace: string;
+  readonly key: string;
+}
+
+/** What has to be so for a change to be made: there is one, or that very revision of one, or none. */
+export type Expected =
+  | { readonly type: 'any' }
+  | { readonly type: 'present' }
+  | { readonly type: 'absent' }
+  | { readonly type: 'revision'; readonly revision: number };
+
+export interface ItemRoom {
+  /** Of one tenant. */
+  readonly most: number;
+  readonly mostBytes: number;
+}
+
+export interface StoreItems {
+  get(name: ItemName, nowMs: number): Promise<StoreItem | undefined>;
+  /** `unexpected` when what is there is not what was expected, `full` when the tenant has no room for it. */
+  put(
+    item: NewItem,
+    options: { readonly expected: Expected; readonly room: ItemRoom },
+  ): Promise<StoreItem | 'unexpected' | 'full'>;
+  delete(
+    name: ItemName,
+    options: { readonly expected: Expected; readonly nowMs: number },
+  ): Promise<'deleted' | 'absent' | 'unexpected'>;
+  /** By namespace and key; those whose keys begin with `prefix`. */
+  list(page: {
+    readonly tenant: string;
+    readonly namespace: string | undefined;
+    readonly prefix: string;
+    readonly after: readonly [namespace: string, key: string] | undefined;
+    readonly limit: number;
+    readonly nowMs: number;
+  }): Promise<StoreItem[]>;
+  /** Gives how many. */
+  removeExpired(options: { readonly nowMs: number; readonly limit: number }): Promise<number>;
+}
+
+/** Whether what is there, if anything, is what was expected. */
+export function isExpected(expected: Expected, revision: number | undefined): boolean {
+  switch (expected.type) {
+    case 'any':
+      return true;
+    case 'absent':
+      return revision === undefined;
+    case 'present':
+      return revision !== undefined;
+    case 'revision':
+      return expected.revision === revision;
+  }
+}

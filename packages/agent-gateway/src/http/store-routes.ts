@@ -1,0 +1,145 @@
+import type { Clock } from '@strata/shared/clock.ts';
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import * as z from 'zod';
+import { requireWorkflowScope } from '../domain/authority.ts';
+import type { ItemName, ItemRoom, StoreItem, StoreItems } from '../domain/store-item.ts';
+import { maySee } from './find-run.ts';
+import { etagOf, readExpected, unexpected } from './preconditions.ts';
+import { checkFields, readFields } from './read-body.ts';
+
+const caller = { config: { access: 'caller' } } as const;
+const path = '/v1/store/:namespace/:key';
+const nameText = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine(text => !/\p{Cc}/u.test(text), 'no control characters');
+
+export const itemParams = z.object({ namespace: nameText, key: nameText });
+export const itemBody = z.strictObject({
+  value: z.unknown().refine(value => value !== undefined, 'expected any JSON'),
+  ttl_ms: z
+    .int()
+    .min(1)
+    .max(10 * 366 * 86_400_000)
+    .optional()
+    .describe('After so many milliseconds it is not there any more.'),
+});
+export const itemListQuery = z.strictObject({
+  namespace: nameText.optional(),
+  prefix: z.string().max(200).default('').describe('Beginning of the keys.'),
+  cursor: z.string().max(1000).optional(),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+});
+
+export interface StoreDeps {
+  readonly items: StoreItems;
+  readonly clock: Clock;
+  readonly room: () => ItemRoom & { readonly valueBytes: number };
+}
+
+interface WithName {
+  Params: { namespace: string; key: string };
+}
+
+/**
+ * `/v1/store`: values that outlive runs, by namespace and key, for whoever may use workflows of such a name. With `If-Match` a change is
+ * made only to the revision that was read, with `If-None-Match: *` only where there is nothing yet.
+ */
+export function addStoreRoutes(app: FastifyInstance, { items, clock, room }: StoreDeps): void {
+  app.put<WithName>(path, caller, async (request, reply) => {
+    const name = nameOf(request);
+    requireWorkflowScope(request.caller, { namespace: name.namespace, name: name.key });
+    const { value, ttl_ms } = readFields(request, itemBody);
+    requireSize(value, room().valueBytes);
+    const nowMs = clock.now();
+    const item = {
+      ...name,
+      value,
+      expiresAtMs: ttl_ms === undefined ? undefined : nowMs + ttl_ms,
+      updatedAtMs: nowMs,
+      principal: request.caller.principal,
+    };
+    const written = await items.put(item, { expected: readExpected(request), room: room() });
+    if (written === 'unexpected') throw unexpected();
+    if (written === 'full') throw noRoom();
+    const isNew = written.createdAtMs === nowMs && written.updatedAtMs === nowMs;
+    return reply
+      .code(isNew ? 201 : 200)
+      .header('etag', etagOf(written.revision))
+      .send(show(written));
+  });
+
+  app.get<WithName>(path, caller, async (request, reply) => {
+    const name = nameOf(request);
+    const item = mayReach(request, name) ? await items.get(name, clock.now()) : undefined;
+    if (item === undefined) throw absent();
+    return reply.header('etag', etagOf(item.revision)).send(show(item));
+  });
+
+  app.delete<WithName>(path, caller, async (request, reply) => {
+    const name = nameOf(request);
+    if (!mayReach(request, name)) throw absent();
+    const outcome = await items.delete(name, { expected: readExpected(request), nowMs: clock.now() });
+    if (outcome === 'absent') throw absent();
+    if (outcome === 'unexpected') throw unexpected();
+    return reply.code(204).send();
+  });
+
+  app.get('/v1/store', caller, async request => {
+    const { cursor, limit, namespace, prefix } = checkFields(request.query, itemListQuery);
+    const after = cursor === undefined ? undefined : readCursor(cursor);
+    const { tenant } = request.caller;
+    const page = await items.list({ tenant, namespace, prefix, after, limit, nowMs: clock.now() });
+    const last = page.length === limit ? page.at(-1) : undefined;
+    const shown = page.filter(item => mayReach(request, item)).map(show);
+    return { items: shown, ...(last !== undefined && { next_cursor: cursorOf(last) }) };
+  });
+}
+
+function nameOf(request: FastifyRequest): ItemName {
+  return { tenant: request.caller.tenant, ...checkFields(request.params, itemParams) };
+}
+
+const mayReach = ({ caller: by }: FastifyRequest, { namespace, key }: ItemName) =>
+  maySee(by, { namespace, name: key });
+
+const cursorOf = ({ namespace, key }: ItemName) => Buffer.from(`${namespace}\n${key}`).toString('base64url');
+
+function readCursor(cursor: string): readonly [string, string] {
+  const [namespace = '', key = ''] = Buffer.from(cursor, 'base64url').toString('utf8').split('\n');
+  return [namespace, key];
+}
+
+function requireSize(value: unknown, most: number): void {
+  const bytes = Buffer.byteLength(JSON.stringify(value));
+  if (bytes <= most) return;
+  throw new GatewayError('too_large', `The value has ${bytes} bytes; it may have ${most}.`, {
+    reason: 'value_too_large',
+    param: 'value',
+  });
+}
+
+function noRoom(): GatewayError {
+  return new GatewayError('conflict', 'The organisation has as much in its store as it may.', {
+    reason: 'store_full',
+  });
+}
+
+function absent(): GatewayError {
+  return new GatewayError('not_found', 'There is no such item.', { reason: 'item_not_found' });
+}
+
+function show({ namespace, key, revision, value, principal, ...at }: StoreItem) {
+  return {
+    namespace,
+    key,
+    revision,
+    value,
+    principal,
+    created_at: new Date(at.createdAtMs).toISOString(),
+    updated_at: new Date(at.updatedAtMs).toISOString(),
+    ...(at.expiresAtMs !== undefined && { expires_at: new Date(at.expiresAtMs).toISOString() }),
+  };
+}
