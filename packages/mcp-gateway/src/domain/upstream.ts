@@ -64,8 +64,8 @@ export interface Channel {
   readonly isReady: boolean;
   /** Opens the conversation if it is not open; all who wait share one attempt. @throws GatewayError upstream_failed, timeout */
   ready(signal: StopSignal): Promise<ServerHello>;
-  /** Passes a call on and reports to `call` until exactly one of `onAnswer` and `onFailure`. Open the channel first. */
-  forward(call: ForwardedCall): ForwardedHandle;
+  /** Passes a call on and reports until exactly one of `onAnswer` and `onFailure`. Open the channel first. */
+  forward(call: ForwardedCall, events: CallEvents): ForwardedHandle;
   /**
    * A request of the gateway's own, opening the channel if needed. `resources/subscribe`, `resources/unsubscribe` and
    * `logging/setLevel` work in both eras. @throws GatewayError
@@ -111,6 +111,10 @@ export interface ForwardedCall {
   render(id: number, form: MessageForm): Buffer;
   /** The client's progress token as raw JSON; notifications come back with it. */
   readonly progressToken: string | undefined;
+}
+
+/** What becomes of a call that was passed on. */
+export interface CallEvents {
   /** One line of JSON, ready to be passed on. */
   onNotification(method: string, bytes: Buffer): void;
   onRequest(channel: Channel, frame: RequestFrame): void;

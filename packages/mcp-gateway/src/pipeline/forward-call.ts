@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { ResponseFrame } from '../domain/frame.ts';
-import type { Channel, ForwardedHandle } from '../domain/upstream.ts';
+import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
+import type { CallEvents, Channel, ForwardedCall, ForwardedHandle, MessageForm } from '../domain/upstream.ts';
 import { renderForwarded } from '../wire/forward-request.ts';
 import { parseFrame } from '../wire/frame.ts';
 import { isInputRefused } from '../wire/modern/input-required.ts';
@@ -26,51 +26,115 @@ export function forwardCall(context: CallContext): Promise<ResponseFrame> {
 }
 
 function forwardOn(channel: Channel, context: CallContext): Promise<ResponseFrame> {
-  const { client, call, frame, upstream, edits } = context;
-  const signal = call.end;
-  const names = client.namesOf(upstream.name);
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    let handle: ForwardedHandle | undefined;
-    const onAbort = () => {
-      const isTimeout = signal.reason instanceof GatewayError && signal.reason.kind === 'timeout';
-      handle?.cancel('Nobody waits for the answer any more.', isTimeout);
-      reject(signal.reason);
-    };
-    const settle = (act: () => void) => {
-      signal.removeEventListener('abort', onAbort);
-      act();
-    };
-    signal.addEventListener('abort', onAbort);
-    handle = channel.forward({
-      method: frame.method,
-      get progressToken() {
-        return call.progressToken;
-      },
-      name: context.serverName,
-      paramHeaders: context.paramHeaders,
-      logLevel: client.logLevel === undefined ? undefined : JSON.stringify(client.logLevel),
-      takesInputRequired: client.era === 'modern',
-      isInputRefused: isInputRefused(frame),
-      digest: () => digestOf(frame),
-      render: (id, form) =>
-        renderForwarded(frame, id, { params: edits, traceparent: context.traceparent, form }),
-      onNotification: (method, bytes) => {
-        if (!client.wants(method, bytes)) return;
-        const named =
-          lossyMethods.has(method) && !bytes.includes(relatedTask) ? { bytes } : namedIn(bytes, names);
-        if (named) client.sendFor(call, named.bytes, lossyMethods.has(method));
-      },
-      onRequest: (asking, request) => {
-        const named = withNames(request, names);
-        if (named) client.ask(call, asking, named);
-        else asking.tell(refuse(copySpan(request.bytes, request.id), -32602, 'The question is not valid.'));
-      },
-      onPaused: () => call.exchange.pause?.(),
-      onAnswer: answer => settle(() => resolve(answer)),
-      onFailure: error => settle(() => reject(error)),
-    });
-  });
+  return new Promise((resolve, reject) => new Forwarding(context, { resolve, reject }).start(channel));
+}
+
+interface Outcome {
+  resolve(answer: ResponseFrame): void;
+  reject(reason: unknown): void;
+}
+
+/** A class, because it is made for every call: with accessors, or with a dozen closures, an object of its own form each time costs more than all it does. */
+class Forwarding implements ForwardedCall, CallEvents {
+  readonly #context: CallContext;
+  readonly #outcome: Outcome;
+  #handle: ForwardedHandle | undefined;
+
+  constructor(context: CallContext, outcome: Outcome) {
+    this.#context = context;
+    this.#outcome = outcome;
+  }
+
+  /** @throws the reason of the call's signal */
+  start(channel: Channel): void {
+    const { end } = this.#context.call;
+    end.throwIfAborted();
+    end.addEventListener('abort', this);
+    this.#handle = channel.forward(this, this);
+  }
+
+  /** Of the call's signal. */
+  handleEvent(): void {
+    const { reason } = this.#context.call.end;
+    const isTimeout = reason instanceof GatewayError && reason.kind === 'timeout';
+    this.#handle?.cancel('Nobody waits for the answer any more.', isTimeout);
+    this.#outcome.reject(reason);
+  }
+
+  get method(): string {
+    return this.#context.frame.method;
+  }
+
+  get name(): string | undefined {
+    return this.#context.serverName;
+  }
+
+  get paramHeaders(): Readonly<Record<string, string>> {
+    return this.#context.paramHeaders;
+  }
+
+  get logLevel(): string | undefined {
+    const { logLevel } = this.#context.client;
+    return logLevel === undefined ? undefined : JSON.stringify(logLevel);
+  }
+
+  get takesInputRequired(): boolean {
+    return this.#context.client.era === 'modern';
+  }
+
+  get isInputRefused(): boolean {
+    return isInputRefused(this.#context.frame);
+  }
+
+  get progressToken(): string | undefined {
+    return this.#context.call.progressToken;
+  }
+
+  digest(): string {
+    return digestOf(this.#context.frame);
+  }
+
+  render(id: number, form: MessageForm): Buffer {
+    const { frame, edits: params, traceparent } = this.#context;
+    return renderForwarded(frame, id, { params, traceparent, form });
+  }
+
+  onNotification(method: string, bytes: Buffer): void {
+    const { client, call } = this.#context;
+    if (!client.wants(method, bytes)) return;
+    const isLossy = lossyMethods.has(method);
+    const named = isLossy && !bytes.includes(relatedTask) ? { bytes } : namedIn(bytes, this.#names);
+    if (named) client.sendFor(call, named.bytes, isLossy);
+  }
+
+  onRequest(asking: Channel, request: RequestFrame): void {
+    const { client, call } = this.#context;
+    const named = withNames(request, this.#names);
+    if (named) client.ask(call, asking, named);
+    else asking.tell(refuse(copySpan(request.bytes, request.id), -32602, 'The question is not valid.'));
+  }
+
+  onPaused(): void {
+    this.#context.call.exchange.pause?.();
+  }
+
+  onAnswer(answer: ResponseFrame): void {
+    this.#leave();
+    this.#outcome.resolve(answer);
+  }
+
+  onFailure(error: GatewayError): void {
+    this.#leave();
+    this.#outcome.reject(error);
+  }
+
+  get #names(): ExposedNames {
+    return this.#context.client.namesOf(this.#context.upstream.name);
+  }
+
+  #leave(): void {
+    this.#context.call.end.removeEventListener('abort', this);
+  }
 }
 
 function namedIn(bytes: Buffer, names: ExposedNames): { readonly bytes: Buffer } | undefined {

@@ -3,7 +3,7 @@ import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { ServerHello } from '../domain/capabilities.ts';
 import type { ResponseFrame } from '../domain/frame.ts';
 import type { Era } from '../domain/protocol-versions.ts';
-import type { Channel, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
+import type { CallEvents, Channel, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
 import { isModernCode } from '../wire/modern/meta.ts';
 import type { EraQuestions, UpstreamEra } from './era.ts';
 
@@ -50,18 +50,23 @@ export class AdaptiveChannel implements Channel {
     }
   }
 
-  forward(call: ForwardedCall): ForwardedHandle {
+  forward(call: ForwardedCall, events: CallEvents): ForwardedHandle {
     const { channel } = this.#current ?? {};
     if (!channel) {
-      call.onFailure(this.#ended());
+      events.onFailure(this.#ended());
       return { cancel: () => {} };
     }
-    if (!this.#mayContradict) return channel.forward(call);
-    const onFailure = (error: GatewayError) => {
-      if (this.#isContradiction(error)) this.#isDoubtful = true;
-      call.onFailure(error);
-    };
-    return channel.forward({ ...call, onFailure });
+    if (!this.#mayContradict) return channel.forward(call, events);
+    return channel.forward(call, {
+      onNotification: (method, bytes) => events.onNotification(method, bytes),
+      onRequest: (asking, frame) => events.onRequest(asking, frame),
+      onPaused: () => events.onPaused(),
+      onAnswer: frame => events.onAnswer(frame),
+      onFailure: error => {
+        if (this.#isContradiction(error)) this.#isDoubtful = true;
+        events.onFailure(error);
+      },
+    });
   }
 
   async ask(

@@ -9,14 +9,20 @@ import {
 } from '../domain/capabilities.ts';
 import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import { isLegacyVersion, legacyVersionFor } from '../domain/protocol-versions.ts';
-import type { Channel, ChannelOwner, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
+import type {
+  CallEvents,
+  Channel,
+  ChannelOwner,
+  ForwardedCall,
+  ForwardedHandle,
+  Upstream,
+} from '../domain/upstream.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { rawText } from '../wire/frame.ts';
 import { renderNotification } from '../wire/render.ts';
-import { asInputRequired } from '../wire/url-elicitation.ts';
 import { askOn, SessionLost, showsLife } from './ask.ts';
-import { Connection, type Pending } from './connection.ts';
-import { inputRefused, missingCapability } from './input-errors.ts';
+import { Connection } from './connection.ts';
+import { type CallHost, LegacyCall } from './legacy-call.ts';
 import type { TransportFactory } from './transport.ts';
 
 const firstReviveMs = 500;
@@ -52,10 +58,19 @@ export class UpstreamChannel implements Channel {
   readonly #options: ChannelOptions;
   #state: State = { status: 'closed' };
   #probed: Connection | undefined;
+  readonly #host: CallHost;
 
   constructor(options: ChannelOptions) {
     this.upstream = options.upstream;
     this.#options = options;
+    const { elicitation } = options.hello.capabilities;
+    this.#host = {
+      channel: this,
+      canOpenPages: isObject(elicitation) && elicitation.url !== undefined,
+      reopen: lost => this.#reopen(lost),
+      lostError: () => this.#lost(),
+      suspect: connection => void this.#probe(connection), // never rejects
+    };
   }
 
   get isReady(): boolean {
@@ -66,56 +81,10 @@ export class UpstreamChannel implements Channel {
     return (await this.#opened(signal)).hello;
   }
 
-  forward(call: ForwardedCall): ForwardedHandle {
-    let current: { connection: Connection; id: number } | undefined;
-    let isOver = false;
-    const fail = (error: GatewayError) => {
-      if (!isOver) call.onFailure(error);
-      isOver = true;
-    };
-    const send = (connection: Connection, isRepeat: boolean) => {
-      const pending: Pending = {
-        get progressToken() {
-          return call.progressToken;
-        },
-        isForwarded: true,
-        onNotification: (method, bytes) => call.onNotification(method, bytes),
-        onRequest: frame => call.onRequest(this, frame),
-        onPaused: () => call.onPaused(),
-        onAnswer: frame => {
-          isOver = true;
-          const questions = call.takesInputRequired ? asInputRequired(frame) : undefined;
-          if (!questions) call.onAnswer(frame);
-          else if (this.#canOpenPages) call.onAnswer(questions);
-          else call.onAnswer(missingCapability(frame, { elicitation: { url: {} } }));
-        },
-        onFailure: fail,
-        onSessionLost: () => {
-          if (isRepeat) return fail(this.#lost());
-          this.#forget(connection);
-          this.#opened(new AbortController().signal).then(
-            again => isOver || send(again.connection, true),
-            (error: unknown) => fail(GatewayError.from(error)),
-          );
-        },
-      };
-      current = { connection, id: connection.send(id => call.render(id, {}), pending) };
-    };
-    if (call.isInputRefused) fail(inputRefused());
-    else if (this.#state.status === 'open') send(this.#state.connection, false);
-    else fail(this.#lost());
-    return {
-      cancel: (reason, isSuspect) => {
-        if (isOver) return;
-        isOver = true;
-        if (!current?.connection.abandon(current.id)) return;
-        current.connection.transport.send(
-          renderNotification('notifications/cancelled', { requestId: current.id, reason }),
-          undefined,
-        );
-        if (isSuspect) void this.#probe(current.connection); // never rejects
-      },
-    };
+  forward(call: ForwardedCall, events: CallEvents): ForwardedHandle {
+    const running = new LegacyCall(call, events, this.#host);
+    running.start(this.#state.status === 'open' ? this.#state.connection : undefined);
+    return running;
   }
 
   async ask(
@@ -151,9 +120,9 @@ export class UpstreamChannel implements Channel {
     if (state.status === 'open' || state.status === 'opening') await state.connection.close(error);
   }
 
-  get #canOpenPages(): boolean {
-    const { elicitation } = this.#options.hello.capabilities;
-    return isObject(elicitation) && elicitation.url !== undefined;
+  async #reopen(lost: Connection): Promise<Connection> {
+    this.#forget(lost);
+    return (await this.#opened(new AbortController().signal)).connection;
   }
 
   #opened(signal: StopSignal): Promise<Opened> {

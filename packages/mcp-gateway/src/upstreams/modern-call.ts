@@ -1,14 +1,14 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { randomText } from '@strata/shared/ids.ts';
 import type { NotificationFrame, ResponseFrame } from '../domain/frame.ts';
-import type { Channel, ForwardedCall, ForwardedHandle } from '../domain/upstream.ts';
+import type { CallEvents, Channel, ForwardedCall, ForwardedHandle } from '../domain/upstream.ts';
 import { errorCodeOf, idKey, parseFrame, rawText } from '../wire/frame.ts';
 import { requestHeaders } from '../wire/modern/headers.ts';
 import { inputRequestsOf, isInputRequired, requestStateOf } from '../wire/modern/input-required.ts';
 import { isModernCode } from '../wire/modern/meta.ts';
 import { renderNotification } from '../wire/render.ts';
 import { asUrlRequired } from '../wire/url-elicitation.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Pending } from './connection.ts';
 import { inputRefused } from './input-errors.ts';
 
 export interface ModernCallOptions {
@@ -33,8 +33,10 @@ let callCount = 0;
  * One call to a server of the revision 2026-07-28. Where the client cannot be answered `input_required`, the questions in
  * such an answer go to it as requests, and the call is made again with what it answered and the state the server wants back.
  */
-export class ModernCall implements ForwardedHandle {
+export class ModernCall implements Pending, ForwardedHandle {
+  readonly isForwarded = true;
   readonly #call: ForwardedCall;
+  readonly #events: CallEvents;
   readonly #options: ModernCallOptions;
   readonly #tag = ++callCount;
   readonly #asked = new Map<string, string>();
@@ -44,8 +46,9 @@ export class ModernCall implements ForwardedHandle {
   #id = 0;
   #isOver = false;
 
-  constructor(call: ForwardedCall, options: ModernCallOptions) {
+  constructor(call: ForwardedCall, events: CallEvents, options: ModernCallOptions) {
     this.#call = call;
+    this.#events = events;
     this.#options = options;
   }
 
@@ -54,18 +57,28 @@ export class ModernCall implements ForwardedHandle {
     const { connection, meta } = this.#options;
     this.#id = connection.send(
       id => call.render(id, params === undefined ? { meta } : { meta, params }),
-      {
-        progressToken: call.progressToken,
-        isForwarded: true,
-        onNotification: (method, bytes) => call.onNotification(method, bytes),
-        onRequest: () => {},
-        onAnswer: frame => this.#onAnswer(frame),
-        onFailure: error => this.#end(() => call.onFailure(error)),
-        onSessionLost: () => {},
-      },
+      this,
       requestHeaders(call.method, call.name, call.paramHeaders),
     );
   }
+
+  get progressToken(): string | undefined {
+    return this.#call.progressToken;
+  }
+
+  onNotification(method: string, bytes: Buffer): void {
+    this.#events.onNotification(method, bytes);
+  }
+
+  /** Servers of this era ask in answers. */
+  onRequest(): void {}
+
+  onFailure(error: GatewayError): void {
+    this.#end(() => this.#events.onFailure(error));
+  }
+
+  /** There are no sessions in this era. */
+  onSessionLost(): void {}
 
   cancel(reason: string): void {
     if (this.#isOver) return;
@@ -85,7 +98,7 @@ export class ModernCall implements ForwardedHandle {
     if (key === undefined) return false;
     this.#asked.delete(id);
     if (!frame.result) {
-      this.#end(() => this.#call.onFailure(inputRefused(errorCodeOf(frame))));
+      this.onFailure(inputRefused(errorCodeOf(frame)));
       return true;
     }
     this.#answers.set(key, rawText(frame.bytes, frame.result));
@@ -93,12 +106,12 @@ export class ModernCall implements ForwardedHandle {
     return true;
   }
 
-  #onAnswer(frame: ResponseFrame): void {
+  onAnswer(frame: ResponseFrame): void {
     const code = errorCodeOf(frame);
     if (code !== undefined && isModernCode(code) && code !== -32021) {
-      this.#end(() => this.#call.onFailure(disagreement(this.#options.channel.upstream.name, code)));
+      this.onFailure(disagreement(this.#options.channel.upstream.name, code));
     } else if (this.#call.takesInputRequired || !isInputRequired(frame)) {
-      this.#end(() => this.#call.onAnswer(frame));
+      this.#end(() => this.#events.onAnswer(frame));
     } else {
       this.#askClient(frame);
     }
@@ -108,7 +121,7 @@ export class ModernCall implements ForwardedHandle {
     const { channel } = this.#options;
     const requests = inputRequestsOf(frame);
     if (!requests || ++this.#round > maxRounds) {
-      this.#end(() => this.#call.onFailure(noProgress(channel.upstream.name)));
+      this.onFailure(noProgress(channel.upstream.name));
       return;
     }
     this.#state = requestStateOf(frame);
@@ -117,7 +130,7 @@ export class ModernCall implements ForwardedHandle {
     if (pages) {
       const inputResponses = requests.map(({ key }) => `${JSON.stringify(key)}:{"action":"accept"}`);
       this.#options.onPages?.({ inputResponses: `{${inputResponses.join(',')}}`, ...this.#stateParam() });
-      this.#end(() => this.#call.onAnswer(pages));
+      this.#end(() => this.#events.onAnswer(pages));
       return;
     }
     const questions = requests.map(({ key, request }) => {
@@ -129,8 +142,8 @@ export class ModernCall implements ForwardedHandle {
     for (const question of questions) {
       const parsed = parseFrame(Buffer.from(question));
       if (this.#isOver) return;
-      if (parsed.kind === 'request') this.#call.onRequest(channel, parsed);
-      else this.#end(() => this.#call.onFailure(noProgress(channel.upstream.name)));
+      if (parsed.kind === 'request') this.#events.onRequest(channel, parsed);
+      else this.onFailure(noProgress(channel.upstream.name));
     }
   }
 

@@ -10,7 +10,14 @@ import {
 } from '../domain/capabilities.ts';
 import type { NotificationFrame, ResponseFrame } from '../domain/frame.ts';
 import { modernVersion, newestLegacyVersion } from '../domain/protocol-versions.ts';
-import type { Channel, ChannelOwner, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
+import type {
+  CallEvents,
+  Channel,
+  ChannelOwner,
+  ForwardedCall,
+  ForwardedHandle,
+  Upstream,
+} from '../domain/upstream.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { parseFrame } from '../wire/frame.ts';
 import { nameMemberOf, requestHeaders } from '../wire/modern/headers.ts';
@@ -99,14 +106,14 @@ export class ModernChannel implements Channel {
     }
   }
 
-  forward(call: ForwardedCall): ForwardedHandle {
+  forward(call: ForwardedCall, events: CallEvents): ForwardedHandle {
     if (this.#state.status !== 'open') {
-      call.onFailure(this.#lost());
+      events.onFailure(this.#lost());
       return { cancel: () => {} };
     }
-    if (isOwnMethod(call.method)) return this.#answerOwn(call);
+    if (isOwnMethod(call.method)) return this.#answerOwn(call, events);
     const { connection } = this.#state;
-    const running: ModernCall = new ModernCall(call, {
+    const running: ModernCall = new ModernCall(call, events, {
       channel: this,
       connection,
       meta: this.#metaFor(call),
@@ -232,11 +239,11 @@ export class ModernChannel implements Channel {
     return level === undefined ? this.#rawMeta : { ...this.#rawMeta, [hopMeta.logLevel]: level };
   }
 
-  #answerOwn(call: ForwardedCall): ForwardedHandle {
+  #answerOwn(call: ForwardedCall, events: CallEvents): ForwardedHandle {
     let isOver = false;
     this.#doOwn(call.method, call.name ?? '').then(
-      frame => isOver || call.onAnswer(frame),
-      (error: unknown) => isOver || call.onFailure(GatewayError.from(error)),
+      frame => isOver || events.onAnswer(frame),
+      (error: unknown) => isOver || events.onFailure(GatewayError.from(error)),
     );
     return {
       cancel: () => {

@@ -15,12 +15,12 @@ export function isEventTooLarge(error: unknown): boolean {
   return error.reason === 'sse_line_too_long' || error.reason === 'sse_event_too_large';
 }
 
-/** Reads a whole body of at most `maxBytes`. @throws GatewayError too_large (`result_too_large`), and as the response's body */
-export async function readBody(response: DialResponse, maxBytes: number, server: string): Promise<Buffer> {
-  try {
-    return await response.readAll(maxBytes);
-  } catch (error) {
+/** Reads a whole body of at most `maxBytes`; at once where it has all come. @throws GatewayError too_large (`result_too_large`), and as the response's body */
+export function readBody(response: DialResponse, maxBytes: number, server: string): Promise<Buffer> | Buffer {
+  const body = response.readAll(maxBytes);
+  if (!(body instanceof Promise)) return body;
+  return body.catch((error: unknown) => {
     if (!(error instanceof GatewayError) || error.reason !== 'upstream_answer_too_large') throw error;
     throw resultTooLarge(server, maxBytes);
-  }
+  });
 }

@@ -64,8 +64,13 @@ export class AnswerBody {
     return this.#stream;
   }
 
-  /** Everything. A body that is larger than `maxBytes` is given up. */
-  readAll(maxBytes: number): Promise<Buffer> {
+  /** Everything, at once where it has all come. A body that is larger than `maxBytes` is given up. */
+  readAll(maxBytes: number): Promise<Buffer> | Buffer {
+    const isHere = this.#hasEnded && this.#error === undefined && this.#heldBytes <= maxBytes;
+    if (isHere && this.#reader === undefined) {
+      this.#reader = nobody;
+      return joined(this.#held, this.#heldBytes);
+    }
     return new Promise((resolve, reject) => {
       this.#source.willTakeAll();
       this.#attach(new Collector(this.#source, { maxBytes, resolve, reject }));
@@ -84,6 +89,14 @@ export class AnswerBody {
   }
 }
 
+/** Of a body that was given away. */
+const nobody: Reader = { push: () => true, destroy: () => {} };
+
+function joined(chunks: readonly Buffer[], bytes: number): Buffer {
+  const [first] = chunks;
+  return first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks, bytes);
+}
+
 class Collector implements Reader {
   readonly #source: BodySource;
   readonly #options: { maxBytes: number; resolve(bytes: Buffer): void; reject(error: unknown): void };
@@ -100,9 +113,7 @@ class Collector implements Reader {
 
   push(chunk: Buffer | null): boolean {
     if (chunk === null) {
-      const [first] = this.#chunks;
-      const isOne = this.#chunks.length === 1 && first !== undefined;
-      this.#options.resolve(isOne ? first : Buffer.concat(this.#chunks, this.#bytes));
+      this.#options.resolve(joined(this.#chunks, this.#bytes));
       return true;
     }
     this.#bytes += chunk.length;

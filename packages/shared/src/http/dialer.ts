@@ -20,6 +20,7 @@ export interface DialRequest {
   readonly method: string;
   /** Appended to the base path of the origin, with its query. Begins with a slash, or is empty for the base itself. */
   readonly path: string;
+  /** Frozen ones are looked through once: give the same object again where they stay the same. */
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body?: Uint8Array | string | Readable | null;
   /** Of a body that is a stream, where that is known. Without it the body goes out in chunks. */
@@ -134,8 +135,9 @@ export function createDialer(options: { config: NetworkConfig; clock: Clock; loo
     signal.throwIfAborted();
     const target = targetOf(origin);
     const path = joinBase(target.basePath, request.path);
-    const headers = sendable(request.headers);
-    if (request.bodyBytes !== undefined) headers['content-length'] = String(request.bodyBytes);
+    const known = knownHeaders(request.headers);
+    const { bodyBytes } = request;
+    const headers = bodyBytes === undefined ? known : { ...known, 'content-length': String(bodyBytes) };
     return {
       originName: origin.name,
       pool: poolOf(origin, target),
@@ -247,6 +249,15 @@ function makeRoom(pools: Map<string, ConnectionPool>, maxPools: number): void {
   if (key === undefined) return;
   pools.delete(key);
   pool?.retire();
+}
+
+const frozenHeaders = new WeakMap<DialRequest['headers'], Record<string, string>>();
+
+function knownHeaders(headers: DialRequest['headers']): Record<string, string> {
+  if (!Object.isFrozen(headers)) return sendable(headers);
+  const known = frozenHeaders.get(headers) ?? sendable(headers);
+  frozenHeaders.set(headers, known);
+  return known;
 }
 
 function sendable(headers: DialRequest['headers']): Record<string, string> {

@@ -13,8 +13,8 @@ export interface DialResponse {
   readonly headers: Readonly<Record<string, string | string[]>>;
   /** Must be read to its end or destroyed. Its errors are GatewayErrors, or the reason of the signal. */
   readonly body: Readable;
-  /** All of the body, in place of `body`. @throws GatewayError upstream_failed (`upstream_answer_too_large`), and as `body`. */
-  readAll(maxBytes: number): Promise<Buffer>;
+  /** All of the body, in place of `body`; at once where it has all come. @throws GatewayError upstream_failed (`upstream_answer_too_large`), and as `body`. */
+  readAll(maxBytes: number): Promise<Buffer> | Buffer;
 }
 
 export interface PhaseTimeouts {
@@ -283,7 +283,7 @@ class Answer implements DialResponse {
     return this.#body.stream();
   }
 
-  readAll(maxBytes: number): Promise<Buffer> {
+  readAll(maxBytes: number): Promise<Buffer> | Buffer {
     return this.#body.readAll(maxBytes);
   }
 }

@@ -10,6 +10,7 @@ import { renderRequest } from '../../wire/render.ts';
 import { isEventTooLarge, readBody, resultTooLarge } from '../result-size.ts';
 import type { Transport, TransportEvents } from '../transport.ts';
 import { givenUp } from '../transport.ts';
+import { SessionHeaders } from './session-headers.ts';
 
 export interface HttpTransportOptions {
   readonly server: string;
@@ -42,22 +43,22 @@ export class HttpTransport implements Transport {
   readonly #events: TransportEvents;
   readonly #closing = new AbortController();
   readonly #inFlight = new InFlightMap<number, Stopper>();
-  #sessionId: string | undefined;
-  #version: string | undefined;
+  readonly #headers: SessionHeaders;
   #probe: Promise<boolean> | undefined;
 
   constructor(options: HttpTransportOptions, events: TransportEvents) {
     this.#options = options;
     this.#events = events;
+    this.#headers = new SessionHeaders(options.headers);
   }
 
   get hasSession(): boolean {
-    return this.#sessionId !== undefined;
+    return this.#headers.hasSession;
   }
 
   /** 400 is what the specification asks for (2025-11-25, "Session Management"), 404 and 406 are seen. */
   async wantsSession(signal: AbortSignal): Promise<boolean> {
-    const response = await this.#request('GET', undefined, signal, {});
+    const response = await this.#request('GET', signal);
     response.body.destroy();
     return [400, 404, 406].includes(response.status);
   }
@@ -65,13 +66,14 @@ export class HttpTransport implements Transport {
   async start(): Promise<void> {}
 
   send(bytes: Buffer, request: number | undefined): void {
-    const sent = request === undefined ? this.#tell(bytes) : this.#ask(bytes, request);
-    sent.catch((error: unknown) => {
+    if (request !== undefined) {
+      void this.#ask(bytes, request); // never rejects
+      return;
+    }
+    this.#tell(bytes).catch((error: unknown) => {
       const { server, log } = this.#options;
-      if (request !== undefined) this.#events.onRequestFailed(request, GatewayError.from(error));
-      else if (!this.#closing.signal.aborted) {
-        log.warn({ server, err: error }, 'a message could not be delivered to the server');
-      }
+      if (this.#closing.signal.aborted) return;
+      log.warn({ server, err: error }, 'a message could not be delivered to the server');
     });
   }
 
@@ -80,7 +82,7 @@ export class HttpTransport implements Transport {
   }
 
   opened(protocolVersion: string): void {
-    this.#version = protocolVersion;
+    this.#headers.setVersion(protocolVersion);
     this.#listen().catch((error: unknown) => {
       this.#options.log.warn({ server: this.#options.server, err: error }, 'stopped listening to the server');
     });
@@ -90,10 +92,10 @@ export class HttpTransport implements Transport {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
     for (const stopper of this.#inFlight.values()) stopper.stop(givenUp());
-    if (this.#sessionId === undefined) return;
+    if (!this.#headers.hasSession) return;
     const signal = AbortSignal.timeout(goodbyeMs);
     try {
-      const response = await this.#request('DELETE', undefined, signal, {});
+      const response = await this.#request('DELETE', signal);
       response.body.destroy();
     } catch (error) {
       this.#options.log.debug(
@@ -104,7 +106,7 @@ export class HttpTransport implements Transport {
   }
 
   async #tell(bytes: Buffer): Promise<void> {
-    const response = await this.#request('POST', bytes, this.#closing.signal, {});
+    const response = await this.#post(bytes, this.#closing.signal);
     response.body.destroy();
     if (response.status >= 400) throw this.#refused(response.status);
   }
@@ -113,19 +115,30 @@ export class HttpTransport implements Transport {
     const stopper = new Stopper();
     this.#inFlight.set(request, stopper);
     try {
-      const response = await this.#request('POST', bytes, stopper, {});
-      if (response.status === 200) await this.#readAnswer(response, request, stopper);
-      else await this.#onRefusal(response, request);
+      const response = await this.#post(bytes, stopper);
+      const reading = this.#read(response, request, stopper);
+      if (reading !== undefined) await reading;
+    } catch (error) {
+      this.#events.onRequestFailed(request, GatewayError.from(error));
     } finally {
       this.#inFlight.take(request);
     }
   }
 
-  async #readAnswer(response: DialResponse, request: number, signal: StopSignal): Promise<void> {
-    this.#sessionId ??= headerOf(response, 'mcp-session-id');
+  /** Undefined where it is done: an answer in JSON comes with its head. */
+  #read(response: DialResponse, request: number, signal: StopSignal): Promise<void> | undefined {
+    if (response.status !== 200) return this.#onRefusal(response, request);
+    this.#headers.setSession(headerOf(response, 'mcp-session-id'));
     const type = headerOf(response, 'content-type') ?? '';
     if (type.startsWith('text/event-stream')) return this.#readStream(response.body, request, signal);
-    const body = await readBody(response, this.#options.maxMessageBytes, this.#options.server);
+    const body = readBody(response, this.#options.maxMessageBytes, this.#options.server);
+    if (body instanceof Promise) return body.then(bytes => this.#onAnswer(bytes, request));
+    this.#onAnswer(body, request);
+    return undefined;
+  }
+
+  /** @throws GatewayError upstream_failed (`server_stream_ended`) */
+  #onAnswer(body: Buffer, request: number): void {
     this.#events.onMessage(body, request);
     if (this.#events.isWaiting(request)) throw this.#broken('answered with something else than the answer');
   }
@@ -141,7 +154,7 @@ export class HttpTransport implements Transport {
       if (lastEventId === '') break;
       if (!read.isBroken) this.#events.onPaused(request);
       await this.#options.clock.sleep(read.retryMs ?? firstRetryMs, signal);
-      const again = await this.#request('GET', undefined, signal, { 'last-event-id': lastEventId });
+      const again = await this.#request('GET', signal, lastEventId);
       if (again.status !== 200) {
         again.body.destroy();
         break;
@@ -185,7 +198,7 @@ export class HttpTransport implements Transport {
   async #onRefusal(response: DialResponse, request: number): Promise<void> {
     response.body.destroy();
     const isLost =
-      this.#sessionId !== undefined &&
+      this.#headers.hasSession &&
       (response.status === 404 || (response.status === 400 && !(await this.#isSessionKnown())));
     if (isLost) this.#events.onSessionLost(request);
     else throw this.#refused(response.status);
@@ -193,7 +206,7 @@ export class HttpTransport implements Transport {
 
   /** Servers that answer 400 for a session they forgot are told apart from a bad request by one `ping` for all. */
   #isSessionKnown(): Promise<boolean> {
-    this.#probe ??= this.#request('POST', renderRequest(0, 'ping', {}), this.#closing.signal, {})
+    this.#probe ??= this.#post(renderRequest(0, 'ping', {}), this.#closing.signal)
       .then(response => {
         response.body.destroy();
         return response.status !== 400 && response.status !== 404;
@@ -217,12 +230,7 @@ export class HttpTransport implements Transport {
     let lastEventId = '';
     while (!signal.aborted) {
       try {
-        const response = await this.#request(
-          'GET',
-          undefined,
-          signal,
-          lastEventId === '' ? {} : { 'last-event-id': lastEventId },
-        );
+        const response = await this.#request('GET', signal, lastEventId);
         const isStream = (headerOf(response, 'content-type') ?? '').startsWith('text/event-stream');
         if (response.status !== 200 || !isStream) {
           response.body.destroy();
@@ -243,28 +251,20 @@ export class HttpTransport implements Transport {
     }
   }
 
-  #request(
-    method: 'POST' | 'GET' | 'DELETE',
-    body: Buffer | undefined,
-    signal: StopSignal,
-    extra: Readonly<Record<string, string>>,
-  ): Promise<DialResponse> {
-    const { dialer, origin, path, headers } = this.#options;
-    return dialer.request(origin, {
-      method,
-      path,
-      headers: {
-        ...headers,
-        accept: method === 'GET' ? 'text/event-stream' : 'application/json, text/event-stream',
-        ...(body && { 'content-type': 'application/json' }),
-        'mcp-session-id': this.#sessionId,
-        'mcp-protocol-version': this.#version,
-        ...extra,
-      },
-      body: body ?? null,
-      signal,
-      timeouts: untimed,
-    });
+  #post(body: Buffer, signal: StopSignal): Promise<DialResponse> {
+    const { dialer, origin, path } = this.#options;
+    const headers = this.#headers.ofPost();
+    return dialer.request(origin, { method: 'POST', path, headers, body, signal, timeouts: untimed });
+  }
+
+  #request(method: 'GET' | 'DELETE', signal: StopSignal, lastEventId = ''): Promise<DialResponse> {
+    const { dialer, origin, path } = this.#options;
+    const accept = method === 'GET' ? 'text/event-stream' : 'application/json, text/event-stream';
+    const headers = {
+      ...this.#headers.of(accept),
+      ...(lastEventId !== '' && { 'last-event-id': lastEventId }),
+    };
+    return dialer.request(origin, { method, path, headers, signal, timeouts: untimed });
   }
 
   #refused(status: number): GatewayError {

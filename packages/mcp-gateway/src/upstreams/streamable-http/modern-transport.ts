@@ -21,12 +21,19 @@ const maxErrorBytes = 64 * 1024;
 export class ModernHttpTransport implements Transport {
   readonly #options: HttpTransportOptions;
   readonly #events: TransportEvents;
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #inFlight = new InFlightMap<number, Stopper>();
   #isClosed = false;
 
   constructor(options: HttpTransportOptions, events: TransportEvents) {
     this.#options = options;
     this.#events = events;
+    this.#headers = {
+      ...options.headers,
+      accept: 'application/json, text/event-stream',
+      'content-type': 'application/json',
+      'mcp-protocol-version': modernVersion,
+    };
   }
 
   async start(): Promise<void> {}
@@ -35,9 +42,7 @@ export class ModernHttpTransport implements Transport {
     if (request === undefined || this.#isClosed) return; // this era has no messages to a server but requests
     const stopper = new Stopper();
     this.#inFlight.set(request, stopper);
-    this.#ask(bytes, request, headers, stopper)
-      .catch((error: unknown) => this.#events.onRequestFailed(request, GatewayError.from(error)))
-      .finally(() => this.#inFlight.take(request));
+    void this.#ask(bytes, request, headers, stopper); // never rejects
   }
 
   abandon(request: number): void {
@@ -57,24 +62,38 @@ export class ModernHttpTransport implements Transport {
     headers: Readonly<Record<string, string>>,
     signal: StopSignal,
   ): Promise<void> {
-    const { dialer, origin, path, headers: own, maxMessageBytes, server } = this.#options;
-    const response = await dialer.request(origin, {
-      method: 'POST',
-      path,
-      headers: {
-        ...own,
-        accept: 'application/json, text/event-stream',
-        'content-type': 'application/json',
-        'mcp-protocol-version': modernVersion,
-        ...headers,
-      },
-      body: bytes,
-      signal,
-      timeouts: untimed,
-    });
+    const { dialer, origin, path } = this.#options;
+    try {
+      const response = await dialer.request(origin, {
+        method: 'POST',
+        path,
+        headers: { ...this.#headers, ...headers },
+        body: bytes,
+        signal,
+        timeouts: untimed,
+      });
+      const reading = this.#read(response, request);
+      if (reading !== undefined) await reading;
+    } catch (error) {
+      this.#events.onRequestFailed(request, GatewayError.from(error));
+    } finally {
+      this.#inFlight.take(request);
+    }
+  }
+
+  /** Undefined where it is done: an answer in JSON comes with its head. */
+  #read(response: DialResponse, request: number): Promise<void> | undefined {
     if (response.status !== 200) return this.#onRefusal(response, request);
     if (mediaTypeOf(response).startsWith('text/event-stream')) return this.#readStream(response, request);
-    this.#events.onMessage(await readBody(response, maxMessageBytes, server), request);
+    const body = readBody(response, this.#options.maxMessageBytes, this.#options.server);
+    if (body instanceof Promise) return body.then(bytes => this.#onAnswer(bytes, request));
+    this.#onAnswer(body, request);
+    return undefined;
+  }
+
+  /** @throws GatewayError upstream_failed (`server_stream_ended`) */
+  #onAnswer(body: Buffer, request: number): void {
+    this.#events.onMessage(body, request);
     if (this.#events.isWaiting(request)) throw this.#broken('answered with something else than the answer');
   }
 
@@ -104,9 +123,8 @@ export class ModernHttpTransport implements Transport {
     const { status } = response;
     let code: number | undefined;
     if (mediaTypeOf(response).startsWith('application/json')) {
-      const body = await readBody(response, maxErrorBytes, server).catch(() => undefined);
-      const frame = body && parseFrame(body);
-      if (frame?.kind === 'response' && frame.error) {
+      const frame = parseFrame(await readError(response, server));
+      if (frame.kind === 'response' && frame.error) {
         this.#events.onMessage(frame.bytes, request);
         if (!this.#events.isWaiting(request)) return;
         code = errorCodeOf(frame);
@@ -133,6 +151,15 @@ export class ModernHttpTransport implements Transport {
       reason: 'server_stream_ended',
       details: { server },
     });
+  }
+}
+
+/** Nothing where it cannot be read: the status says enough. */
+async function readError(response: DialResponse, server: string): Promise<Buffer> {
+  try {
+    return await readBody(response, maxErrorBytes, server);
+  } catch {
+    return Buffer.alloc(0);
   }
 }
 
