@@ -25,7 +25,6 @@ import { openSessions } from './open-sessions.ts';
 import { bookCall } from './pipeline/book-call.ts';
 import { countCall } from './pipeline/count-call.ts';
 import { createDispatch } from './pipeline/dispatch.ts';
-import { forwardCall } from './pipeline/forward-call.ts';
 import { limitTime } from './pipeline/limit-time.ts';
 import { ModernPeers } from './pipeline/modern-peer.ts';
 import { recordCall } from './pipeline/record-call.ts';
@@ -135,13 +134,16 @@ function createRunCall(deps: GatewayDeps, { health }: Servers, onRepeated: (serv
   const { clock, telemetry, ledger, budgets, priceOverrides: prices } = deps;
   return compose(
     [
-      watchCalls([recordCall({ telemetry, clock, audit: deps.audit }), health.watchCalls()]),
+      watchCalls([
+        recordCall({ telemetry, clock, audit: deps.audit }),
+        health.watchCalls(),
+        limitTime(clock),
+      ]),
       ...(telemetry.isTracing ? [traceCall(telemetry)] : []),
       countCall(deps.limiter),
       bookCall({ ledger, budgets, prices, clock }),
-      limitTime(clock),
     ],
-    retrySafeCalls(forwardCall, onRepeated),
+    retrySafeCalls(onRepeated),
   );
 }
 

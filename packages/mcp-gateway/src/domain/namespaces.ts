@@ -15,9 +15,11 @@ export interface Namespace {
 /** The path below which each virtual server has its own. */
 export const endpointPath = '/mcp';
 
+const below = `${endpointPath}/`;
+
 /** The name of the virtual server that a route leads to; undefined for the endpoint of all servers. */
 export function namespaceOf(route: string): string | undefined {
-  return route.startsWith(`${endpointPath}/`) ? route.slice(endpointPath.length + 1) : undefined;
+  return route.startsWith(below) ? route.slice(below.length) : undefined;
 }
 
 /** The caller as the virtual server sees it: what it may use there is never more than what its key allows. */

@@ -84,7 +84,9 @@ async function refuseMethod(request: DirectRequest): Promise<void> {
 
 /** The path that was called, by one name: what a session is bound to besides its principal. */
 export function routeOf(request: DirectRequest): string {
-  const [path = ''] = request.url.split('?', 1);
+  const { url } = request;
+  const query = url.indexOf('?');
+  const path = query === -1 ? url : url.slice(0, query);
   return path.endsWith('/') ? path.slice(0, -1) : path;
 }
 
@@ -151,11 +153,11 @@ function take(
   { session, frames, isBatch, accepted }: Incoming,
   deps: McpEndpointDeps,
 ): Promise<void> {
-  const asked = frames.filter(frame => frame.kind === 'request');
-  const bad = frames.filter(frame => frame.kind === 'bad');
+  const asked = frames.filter(isRequest);
+  const bad = asked.length === frames.length ? noneBad : frames.filter(isBad);
   if (session.calls.size + asked.length > deps.settings().sessions.maxCalls) throw tooManyCalls();
   for (const frame of frames) {
-    if (frame.kind !== 'notification' && frame.kind !== 'response') continue;
+    if (isRequest(frame) || isBad(frame)) continue;
     if (!takeFromClient(session, frame)) deps.onIgnored();
   }
   if (asked.length + bad.length === 0) {
@@ -180,6 +182,16 @@ function take(
     );
   }
   return deliver(request, session, exchange, deps);
+}
+
+const noneBad: readonly BadFrame[] = [];
+
+function isRequest(frame: Frame | BadFrame): frame is RequestFrame {
+  return frame.kind === 'request';
+}
+
+function isBad(frame: Frame | BadFrame): frame is BadFrame {
+  return frame.kind === 'bad';
 }
 
 async function deliver(

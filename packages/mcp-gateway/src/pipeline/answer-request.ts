@@ -3,7 +3,7 @@ import { retryHeaders } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
-import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
+import type { LiveCall, LiveCalls } from '@strata/shared/identity/live-calls.ts';
 import { Stopper } from '@strata/shared/resilience/stop-signal.ts';
 import { type Call, type Carrier, failCall, isCancelledByClient } from '../domain/exchange.ts';
 import type { RequestFrame } from '../domain/frame.ts';
@@ -39,14 +39,8 @@ export interface SessionRequest {
  */
 export async function answerRequest(request: SessionRequest, deps: AnswerDeps): Promise<Buffer | undefined> {
   const { session, caller, frame, exchange, requestId } = request;
-  const call: Call = {
-    exchange,
-    rawId: copySpan(frame.bytes, frame.id),
-    idKey: idKey(frame.bytes, frame.id) ?? '',
-    progressToken: progressTokenOf(frame),
-    end: new Stopper(),
-  };
-  const live = deps.live.add({ caller, abort: reason => failCall(call, reason) });
+  const call = new SessionCall(frame, exchange, caller);
+  const live = deps.live.add(call);
   const place = session.calls.add(call);
   try {
     const trace = traceOfMessage(frame) ?? request.trace;
@@ -59,6 +53,7 @@ export async function answerRequest(request: SessionRequest, deps: AnswerDeps): 
       requestId,
       trace,
       traceparent,
+      headers: undefined,
     });
     return isCancelledByClient(call) ? undefined : result;
   } catch (error) {
@@ -70,5 +65,28 @@ export async function answerRequest(request: SessionRequest, deps: AnswerDeps): 
   } finally {
     place.leave();
     live.leave();
+  }
+}
+
+class SessionCall implements Call, LiveCall {
+  readonly exchange: Carrier;
+  readonly caller: Caller;
+  readonly rawId: Buffer;
+  readonly progressToken: string | undefined;
+  readonly end = new Stopper();
+
+  constructor(frame: RequestFrame, exchange: Carrier, caller: Caller) {
+    this.exchange = exchange;
+    this.caller = caller;
+    this.rawId = copySpan(frame.bytes, frame.id);
+    this.progressToken = progressTokenOf(frame);
+  }
+
+  get idKey(): string {
+    return idKey(this.rawId, { start: 0, end: this.rawId.length }) ?? '';
+  }
+
+  abort(reason: GatewayError): void {
+    failCall(this, reason);
   }
 }

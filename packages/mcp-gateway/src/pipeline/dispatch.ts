@@ -12,6 +12,7 @@ import { findHeaderMismatch, headersOfArguments } from '../wire/modern/param-hea
 import { answerEdits, type ExposedNames } from '../wire/references.ts';
 import { renderResult } from '../wire/render.ts';
 import { onOneLine } from '../wire/splice.ts';
+import type { CallContext } from './call-context.ts';
 import { isLogLevel } from './log-levels.ts';
 import { renderListPage } from './render-list.ts';
 import { type DispatchDeps, type Handler, type Request, type Target, unknownMethod } from './request.ts';
@@ -91,6 +92,10 @@ function cursorOf(frame: RequestFrame): string | undefined {
   return cursor;
 }
 
+const none: CallContext['edits'] = [];
+const noHeaders = {};
+const namePath = ['name'];
+
 function nameHandler(kind: 'tools' | 'prompts'): Handler {
   return (request, deps) => {
     const { client, caller, call, frame } = request;
@@ -102,11 +107,11 @@ function nameHandler(kind: 'tools' | 'prompts'): Handler {
       if (!entry) throw unknownName(kind, name);
       return passOn(request, deps, {
         server: entry.server,
-        exposedName: name,
+        exposedName: entry.exposed,
         serverName: entry.item.key,
         annotations: () => annotationsOf(entry.item),
-        edits: name === entry.item.key ? [] : [{ path: ['name'], text: entry.item.key }],
-        paramHeaders: kind === 'tools' ? paramHeadersFor(request, entry.item) : {},
+        edits: name === entry.item.key ? none : [{ path: namePath, text: entry.item.key }],
+        paramHeaders: kind === 'tools' ? paramHeadersFor(request, entry.item) : noHeaders,
       });
     };
     const known = catalog.knownName(kind, name, patterns);
@@ -238,8 +243,8 @@ async function passOn(
     exposedName: target.exposedName,
     serverName: target.serverName,
     annotations: target.annotations ?? noAnnotations,
-    edits: [...target.edits, ...client.requestEdits(target.server)],
-    paramHeaders: target.paramHeaders ?? {},
+    edits: joined(target.edits, client.requestEdits(target.server)),
+    paramHeaders: target.paramHeaders ?? noHeaders,
     requestId: request.requestId,
     trace: request.trace,
     traceparent: request.traceparent,
@@ -247,6 +252,10 @@ async function passOn(
   if (answer.error) onRefused?.();
   const edits = client.answerEdits(request.frame.method, target.server, answer);
   return renderAnswer(request, answer, edits, client.namesOf(target.server));
+}
+
+function joined(own: CallContext['edits'], clients: CallContext['edits']): CallContext['edits'] {
+  return clients.length === 0 ? own : [...own, ...clients];
 }
 
 function askPolicies({ caller, frame }: Request, { policy }: DispatchDeps, target: Target): void {

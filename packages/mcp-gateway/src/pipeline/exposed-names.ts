@@ -11,17 +11,33 @@ export function ownerOf(caller: { readonly tenant: string; readonly principal: s
   return `${caller.tenant}\0${caller.principal}`;
 }
 
-export function namesFor(options: {
+export function namesFor(options: NamesOptions): ExposedNames {
+  return new NamesOfServer(options);
+}
+
+interface NamesOptions {
   readonly catalog: SessionCatalog;
   readonly taskIds: TaskIds;
   readonly owner: string;
   readonly server: string;
-}): ExposedNames {
-  const { catalog, taskIds, owner, server } = options;
-  return {
-    uri: uri => catalog.routes.expose(server, uri),
-    taskId: taskId => taskIds.expose(owner, server, taskId),
-  };
+}
+
+class NamesOfServer implements ExposedNames {
+  readonly #options: NamesOptions;
+
+  constructor(options: NamesOptions) {
+    this.#options = options;
+  }
+
+  uri(uri: string): string {
+    const { catalog, server } = this.#options;
+    return catalog.routes.expose(server, uri);
+  }
+
+  taskId(taskId: string): string {
+    const { taskIds, owner, server } = this.#options;
+    return taskIds.expose(owner, server, taskId);
+  }
 }
 
 /** A server's message with the names its client knows. `undefined` when it cannot be told what it names: nobody gets it then. */

@@ -19,19 +19,32 @@ const lossyMethods = new Set(['notifications/progress', 'notifications/message']
  * The last step of a call: to its server and back. Ends with the server's answer, with its failure, or with the reason of
  * the call's signal; in that case the server is told, and what it still sends is dropped.
  */
-export function forwardCall(context: CallContext): Promise<ResponseFrame> {
+export function forwardCall(context: CallContext, again?: Again): Promise<ResponseFrame> {
   const channel = context.client.channels.channelOf(context.upstream);
-  if (channel.isReady) return forwardOn(channel, context);
-  return channel.ready(context.call.end).then(() => forwardOn(channel, context));
+  if (channel.isReady) return forwardOn(channel, context, again);
+  return channel.ready(context.call.end).then(
+    () => forwardOn(channel, context, again),
+    (error: unknown) => again?.(context, error) ?? Promise.reject(error),
+  );
 }
 
-function forwardOn(channel: Channel, context: CallContext): Promise<ResponseFrame> {
-  return new Promise((resolve, reject) => new Forwarding(context, { resolve, reject }).start(channel));
+/** What comes after a failure, where it is not the end. */
+type Again = (context: CallContext, error: unknown) => Promise<ResponseFrame> | undefined;
+
+function forwardOn(channel: Channel, context: CallContext, again: Again | undefined): Promise<ResponseFrame> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown) => {
+      const next = again?.(context, error);
+      if (next === undefined) reject(error);
+      else resolve(next);
+    };
+    new Forwarding(context, { resolve, fail }).start(channel);
+  });
 }
 
 interface Outcome {
   resolve(answer: ResponseFrame): void;
-  reject(reason: unknown): void;
+  fail(reason: unknown): void;
 }
 
 /** A class, because it is made for every call: with accessors, or with a dozen closures, an object of its own form each time costs more than all it does. */
@@ -58,7 +71,7 @@ class Forwarding implements ForwardedCall, CallEvents {
     const { reason } = this.#context.call.end;
     const isTimeout = reason instanceof GatewayError && reason.kind === 'timeout';
     this.#handle?.cancel('Nobody waits for the answer any more.', isTimeout);
-    this.#outcome.reject(reason);
+    this.#outcome.fail(reason);
   }
 
   get method(): string {
@@ -125,7 +138,7 @@ class Forwarding implements ForwardedCall, CallEvents {
 
   onFailure(error: GatewayError): void {
     this.#leave();
-    this.#outcome.reject(error);
+    this.#outcome.fail(error);
   }
 
   get #names(): ExposedNames {

@@ -2,11 +2,11 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { failCall } from '../domain/exchange.ts';
 import type { Upstream } from '../domain/upstream.ts';
-import type { CallStage } from './call-context.ts';
+import type { CallWatcher } from './watch-calls.ts';
 
-/** Cancels a call that takes longer than its tool or server may, or than whoever asked can wait for. */
-export function limitTime(clock: Clock): CallStage {
-  return (context, next) => {
+/** Cancels a call that takes longer than its tool or server may, or than whoever asked can wait for. Refuses one whose time is over. */
+export function limitTime(clock: Clock): CallWatcher {
+  return context => {
     const { caller, upstream, serverName, frame, call } = context;
     const toolLimit =
       frame.method === 'tools/call' ? upstream.policy.toolTimeoutsMs[serverName ?? ''] : undefined;
@@ -21,10 +21,7 @@ export function limitTime(clock: Clock): CallStage {
       else failCall(call, isOwnLimit ? tooSlow(upstream, limitMs) : deadlinePassed());
     };
     let timer = clock.schedule(Math.min(limitMs, leftMs), onTime);
-    const inTime = () => timer.cancel();
-    const running = next();
-    running.then(inTime, inTime);
-    return running;
+    return () => timer.cancel();
   };
 }
 

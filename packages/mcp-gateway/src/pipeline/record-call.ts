@@ -5,9 +5,12 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { HistogramSeries } from '@strata/shared/telemetry/histograms.ts';
 import { durationBuckets, metricNames } from '@strata/shared/telemetry/semantic-conventions.ts';
 import type { Telemetry } from '@strata/shared/telemetry/telemetry.ts';
+import type { Upstream } from '../domain/upstream.ts';
 import type { CallContext } from './call-context.ts';
 import { type CallOutcome, callOutcome } from './call-outcome.ts';
 import type { CallWatcher } from './watch-calls.ts';
+
+type SeriesByOutcome = Partial<Record<CallOutcome, HistogramSeries>>;
 
 /**
  * One record for each call that reached for a server: who, with which key, what, with which arguments (as a digest, never
@@ -25,22 +28,31 @@ export function recordCall(deps: {
     description: 'Duration of requests that were passed on to a server.',
     boundaries: durationBuckets,
   });
-  const series = new Map<string, HistogramSeries>();
-  const seriesOf = (method: string, server: string, outcome: CallOutcome): HistogramSeries => {
-    const key = `${method} ${server} ${outcome}`;
-    const known = series.get(key) ?? duration.series({ 'mcp.method.name': method, server, outcome });
-    series.set(key, known);
-    return known;
+  const series = new WeakMap<Upstream, Map<string, SeriesByOutcome>>();
+  const seriesOfMethod = (upstream: Upstream, method: string): SeriesByOutcome => {
+    const byMethod = series.get(upstream) ?? new Map<string, SeriesByOutcome>();
+    const found = byMethod.get(method) ?? {};
+    byMethod.set(method, found);
+    series.set(upstream, byMethod);
+    return found;
+  };
+  const seriesOf = ({ frame, upstream }: CallContext, outcome: CallOutcome): HistogramSeries => {
+    const { method } = frame;
+    const byOutcome = seriesOfMethod(upstream, method);
+    byOutcome[outcome] ??= duration.series({ 'mcp.method.name': method, server: upstream.name, outcome });
+    return byOutcome[outcome];
   };
   return context => {
     const startedMs = clock.monotonic();
     const finish = (outcome: CallOutcome, reason: string | undefined, resultBytes: number) => {
       const durationMs = clock.monotonic() - startedMs;
-      seriesOf(context.frame.method, context.upstream.name, outcome).record(durationMs / 1000);
-      const digest = argumentsDigest(context);
-      if (context.frame.method === 'tools/call')
+      seriesOf(context, outcome).record(durationMs / 1000);
+      const isLogged = telemetry.log.isLevelEnabled('info');
+      const isAudited = context.frame.method === 'tools/call';
+      const digest = isLogged || isAudited ? argumentsDigest(context) : undefined;
+      if (isAudited)
         audit.record(toolCallEvent(context, digest, { outcome, reason, durationMs, resultBytes }));
-      if (!telemetry.log.isLevelEnabled('info')) return;
+      if (!isLogged) return;
       telemetry.log.info(
         {
           call: recordOf(context, digest),

@@ -22,7 +22,7 @@ export interface Request {
   readonly trace: TraceContext;
   readonly traceparent: string;
   /** Headers of a request of the new era, which repeat some arguments. */
-  readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>> | undefined;
 }
 
 export interface DispatchDeps {

@@ -38,7 +38,7 @@ const maxResolved = 256;
 export class SessionCatalog {
   readonly #options: SessionCatalogOptions;
   readonly #shown = new Map<ListKind, { readonly patterns: readonly string[]; readonly view: CatalogView }>();
-  readonly #resolved = new Map<string, Resolved>();
+  readonly #resolved = { tools: new Map<string, Resolved>(), prompts: new Map<string, Resolved>() };
   #routes: UriRoutes | undefined;
   /** The globs of the key that asked last. */
   #lastPatterns: readonly string[] = [];
@@ -109,7 +109,7 @@ export class SessionCatalog {
     const candidates = usable.filter(upstream => hinted.includes(upstream.name));
     const held = this.#findHeld(kind, exposed, candidates);
     if (held) {
-      this.#remember(`${kind} ${exposed}`, { ...held, patterns });
+      this.#remember(this.#resolved[kind], exposed, { ...held, patterns });
       return held.entry;
     }
     const old = await this.#findNamed(kind, exposed, candidates, { signal, mayBeOld: true });
@@ -141,20 +141,21 @@ export class SessionCatalog {
     exposed: string,
     patterns: readonly string[],
   ): CatalogEntry<ListedItem> | undefined {
-    const known = this.#resolved.get(`${kind} ${exposed}`);
+    const known = this.#resolved[kind].get(exposed);
     if (known === undefined) return undefined;
     const isSame =
       known.patterns === patterns &&
       known.servers === this.#options.directory.list() &&
       known.parts.every(({ upstream, items }) => this.#options.listsOf(upstream).held(kind) === items);
     if (isSame) return known.entry;
-    this.#resolved.clear(); // what else is remembered may keep lists alive that are gone
+    this.#resolved.tools.clear(); // what else is remembered may keep lists alive that are gone
+    this.#resolved.prompts.clear();
     return undefined;
   }
 
-  #remember(name: string, resolved: Resolved): void {
-    if (this.#resolved.size >= maxResolved) this.#resolved.clear();
-    this.#resolved.set(name, resolved);
+  #remember(names: Map<string, Resolved>, name: string, resolved: Resolved): void {
+    if (names.size >= maxResolved) names.clear();
+    names.set(name, resolved);
   }
 
   async #findNamed(

@@ -25,8 +25,7 @@ export function parseFrames(
   bytes: Buffer,
   limits: ScanLimits = requestScanLimits,
 ): { isBatch: boolean; frames: (Frame | BadFrame)[] } {
-  const first = bytes.find(byte => byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09);
-  if (first !== 0x5b) return { isBatch: false, frames: [parseFrame(bytes, limits)] };
+  if (firstByte(bytes) !== 0x5b) return { isBatch: false, frames: [parseFrame(bytes, limits)] };
   if (!isUtf8(bytes)) return { isBatch: true, frames: [notUtf8] };
   try {
     const elements = scanElements(bytes, scanJson(bytes, undefined, limits), undefined, limits);
@@ -38,6 +37,15 @@ export function parseFrames(
   } catch (error) {
     return { isBatch: true, frames: [fromScanError(error)] };
   }
+}
+
+function firstByte(bytes: Buffer): number | undefined {
+  let at = 0;
+  for (; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) break;
+  }
+  return bytes[at];
 }
 
 /** Reads one message. Never throws on what the bytes hold. */
@@ -59,27 +67,41 @@ function classify(
   members: ReadonlyMap<string, ScannedValue>,
 ): Frame | BadFrame {
   const id = members.get('id');
-  const rawId = id && isUsableId(bytes, id) ? Buffer.from(bytes.subarray(id.start, id.end)) : undefined;
+  const bad = (message: string) => badEnvelope(message, usableId(bytes, id));
   if (stringAt(bytes, members.get('jsonrpc')) !== '2.0') {
-    return badEnvelope('`jsonrpc` must be "2.0".', rawId);
+    return bad('`jsonrpc` must be "2.0".');
   }
   const result = members.get('result');
   const error = members.get('error');
   const methodSpan = members.get('method');
   if (methodSpan === undefined) {
     if (id === undefined || (result === undefined) === (error === undefined)) {
-      return badEnvelope('A message needs a `method`, or an `id` with one of `result` and `error`.', rawId);
+      return bad('A message needs a `method`, or an `id` with one of `result` and `error`.');
     }
     return { kind: 'response', bytes, id, result, error };
   }
-  const method = stringAt(bytes, methodSpan);
-  if (method === undefined || method === '') return badEnvelope('`method` must be a string.', rawId);
-  if (result || error) return badEnvelope('A message cannot be a request and an answer.', rawId);
+  const method = methodAt(bytes, methodSpan);
+  if (method === undefined || method === '') return bad('`method` must be a string.');
+  if (result || error) return bad('A message cannot be a request and an answer.');
   const params = members.get('params');
-  if (params && !params.members) return badEnvelope('`params` must be an object.', rawId);
+  if (params && !params.members) return bad('`params` must be an object.');
   if (id === undefined) return { kind: 'notification', bytes, method, params };
-  if (rawId === undefined) return badEnvelope('`id` must be a string or a number of at most 1024 bytes.');
+  if (!isUsableId(bytes, id)) return badEnvelope('`id` must be a string or a number of at most 1024 bytes.');
   return { kind: 'request', bytes, id, method, params, whole };
+}
+
+/** Of the methods that are asked for all the time there is one text each: what is found by it later is found sooner. */
+const methods = new Map(
+  ['tools/call', 'tools/list', 'resources/read', 'prompts/get'].map(each => [each, each]),
+);
+
+function methodAt(bytes: Buffer, span: ScannedValue): string | undefined {
+  const method = stringAt(bytes, span);
+  return method && (methods.get(method) ?? method);
+}
+
+function usableId(bytes: Buffer, id: ScannedValue | undefined): Buffer | undefined {
+  return id && isUsableId(bytes, id) ? Buffer.from(bytes.subarray(id.start, id.end)) : undefined;
 }
 
 function isUsableId(bytes: Buffer, id: ScannedValue): boolean {

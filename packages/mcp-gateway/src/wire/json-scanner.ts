@@ -56,18 +56,34 @@ function readValue(reader: JsonReader, bytes: Buffer, shape: Shape | undefined):
 
 function readMembers(reader: JsonReader, bytes: Buffer, shape: Shape): Map<string, ScannedValue> {
   const members = new Map<string, ScannedValue>();
-  const folded = new Set<string>();
+  const folded = new FoldedKeys();
   reader.readObject((keyStart, keyEnd) => {
     const key = decodeString(bytes, keyStart, keyEnd);
     // Parsers differ on which of two equal keys wins, and some ignore case: what was checked here must be what
     // the server reads.
     const fold = foldOf(key);
-    if (folded.has(fold))
+    if (!folded.add(fold))
       throw new JsonScanError('ambiguous-key', keyStart, `The key '${key}' occurs twice.`);
-    folded.add(fold);
     members.set(key, readValue(reader, bytes, Object.hasOwn(shape, key) ? shape[key] : undefined));
   });
   return members;
+}
+
+const fewKeys = 16;
+
+/** The keys of one object. Those of most are few, and a list of them is made and searched sooner than a set. */
+class FoldedKeys {
+  readonly #few: string[] = [];
+  #many: Set<string> | undefined;
+
+  /** `false` when it is there already. */
+  add(fold: string): boolean {
+    if (this.#many?.has(fold) ?? this.#few.includes(fold)) return false;
+    if (this.#many === undefined && this.#few.length === fewKeys) this.#many = new Set(this.#few);
+    if (this.#many === undefined) this.#few.push(fold);
+    else this.#many.add(fold);
+    return true;
+  }
 }
 
 /** Most keys are those of the protocol: what they fold to is worked out once. */

@@ -138,8 +138,8 @@ function editsOf(bytes: Buffer, places: Places, names: ExposedNames): Edit[] {
       : [{ start: span.start, end: span.end, text: JSON.stringify(exposed) }];
   };
   return [
-    ...places.uris.flatMap(span => rename(span, names.uri)),
-    ...places.tasks.flatMap(span => rename(span, names.taskId)),
+    ...places.uris.flatMap(span => rename(span, own => names.uri(own))),
+    ...places.tasks.flatMap(span => rename(span, own => names.taskId(own))),
   ];
 }
 
