@@ -4,7 +4,7 @@ import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
 import type { GatewayServer } from '@strata/shared/http/server.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
-import { type EventLog, parseEventId, unknownEvent } from '../domain/event-log.ts';
+import type { EventLog } from '../domain/event-log.ts';
 import { type Exchange, failCall } from '../domain/exchange.ts';
 import type { BadFrame, Frame, RequestFrame } from '../domain/frame.ts';
 import { allowsBatches, modernVersion } from '../domain/protocol-versions.ts';
@@ -21,8 +21,8 @@ import { isEndedHere, streamLog } from './event-sink.ts';
 import { type ModernEndpointDeps, postModern, renderProblem } from './modern-endpoint.ts';
 import type { OriginCheck } from './origin-check.ts';
 import type { Relay } from './relay.ts';
-import { relayHeader, streamHeader } from './relay-headers.ts';
 import { sendEmpty, sendJson } from './send-json.ts';
+import { findSession, getStream, header, notAcceptable, streamHeaders } from './session-stream.ts';
 
 export interface McpEndpointDeps extends ModernEndpointDeps, OriginCheck {
   readonly sessions: SessionDirectory;
@@ -66,7 +66,7 @@ function answer(request: DirectRequest, deps: McpEndpointDeps): Promise<void> {
 function answerHere(request: DirectRequest, route: string, deps: McpEndpointDeps): Promise<void> {
   if (request.method === 'POST') return post(request, route, deps);
   if (isModern(request)) return refuseMethod(request);
-  return request.method === 'GET' ? get(request, route, deps) : end(request, route, deps);
+  return request.method === 'GET' ? getStream(request, route, deps) : end(request, route, deps);
 }
 
 /** The newest revision knows POST alone, and its clients learn from 405 that there is no other way (2026-07-28, "Transports"). */
@@ -230,81 +230,14 @@ function failWhenEndedHere(reason: unknown, session: LiveSession, exchange: Exch
   for (const call of session.calls) if (call.exchange === exchange) failCall(call, reason);
 }
 
-/** The session's own stream, or whichever the client lost. */
-async function get(request: DirectRequest, route: string, deps: McpEndpointDeps): Promise<void> {
-  if (!readAccept(header(request, 'accept')).stream) {
-    return sendJson(request, 406, renderError(undefined, notAcceptable('text/event-stream'), request.id));
-  }
-  const session = findSession(request, route, deps);
-  const lastEventId = header(request, 'last-event-id');
-  if (lastEventId === undefined || lastEventId === '') {
-    const log = session.standalone;
-    await streamLog(request, log, {
-      afterSeq: log.deliveredSeq,
-      isResumed: false,
-      endsByItself: false,
-      headers: streamHeaders(request, session, log, log.deliveredSeq),
-    });
-    return;
-  }
-  const position = parseEventId(lastEventId);
-  const log = position && (await session.streams.find(position.stream));
-  if (!position || !log) throw unknownEvent();
-  await streamLog(request, log, {
-    afterSeq: position.seq,
-    isResumed: true,
-    endsByItself: log !== session.standalone,
-    headers: streamHeaders(request, session, log, position.seq),
-  });
-}
-
-/** A replica that passes the stream on is told which it is, so that it can go on with it if this one dies. */
-function streamHeaders(
-  request: DirectRequest,
-  session: LiveSession,
-  log: EventLog,
-  afterSeq: number,
-): Record<string, string> {
-  const isRelayed = request.headers[relayHeader] !== undefined;
-  return {
-    'mcp-session-id': session.id,
-    ...(isRelayed && { [streamHeader]: `${log.id}.${afterSeq}` }),
-  };
-}
-
 async function end(request: DirectRequest, route: string, deps: McpEndpointDeps): Promise<void> {
   await deps.sessions.end(findSession(request, route, deps), 'client');
   sendEmpty(request, 204);
 }
 
-function findSession(request: DirectRequest, route: string, deps: McpEndpointDeps): LiveSession {
-  const id = header(request, 'mcp-session-id');
-  if (id !== undefined && id !== '') return deps.sessions.find(id, request.caller, route);
-  throw new GatewayError(
-    'invalid_request',
-    'The header `Mcp-Session-Id` is missing. Start with `initialize`.',
-    {
-      reason: 'session_id_missing',
-      param: 'mcp-session-id',
-    },
-  );
-}
-
-function header(request: DirectRequest, name: string): string | undefined {
-  const value = request.headers[name];
-  return typeof value === 'string' ? value : undefined;
-}
-
 function rawIdOf(frame: Frame | BadFrame | undefined): Buffer | undefined {
   if (frame?.kind === 'request') return copySpan(frame.bytes, frame.id);
   return frame?.kind === 'bad' ? frame.id : undefined;
-}
-
-function notAcceptable(types: string): GatewayError {
-  return new GatewayError('invalid_request', `The client must accept ${types}.`, {
-    reason: 'not_acceptable',
-    param: 'accept',
-  });
 }
 
 function tooManyCalls(): GatewayError {

@@ -1,5 +1,4 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { stringAt } from '@strata/shared/json/json-text.ts';
 import { JsonScanError } from '@strata/shared/json/scan-problem.ts';
 import { type Edit, splice } from '@strata/shared/json/splice.ts';
@@ -14,6 +13,7 @@ import { renderResult } from '../wire/render.ts';
 import { onOneLine } from '../wire/splice.ts';
 import type { CallContext } from './call-context.ts';
 import { isLogLevel } from './log-levels.ts';
+import { askPolicies, isStillAllowed } from './may-call.ts';
 import { renderListPage } from './render-list.ts';
 import { type DispatchDeps, type Handler, type Request, type Target, unknownMethod } from './request.ts';
 import { taskHandlers } from './task-calls.ts';
@@ -256,19 +256,6 @@ async function passOn(
 
 function joined(own: CallContext['edits'], clients: CallContext['edits']): CallContext['edits'] {
   return clients.length === 0 ? own : [...own, ...clients];
-}
-
-function askPolicies({ caller, frame }: Request, { policy }: DispatchDeps, target: Target): void {
-  const { server, exposedName: name } = target;
-  policy.require(caller, { kind: 'server', name: server }, frame.method);
-  if (frame.method !== 'tools/call') return;
-  policy.require(caller, { kind: 'tool', name, attributes: { server } }, frame.method);
-}
-
-function isStillAllowed({ caller, frame }: Request, target: Target): boolean {
-  if (!matchesScope(caller.scopes.servers, target.server)) return false;
-  const isNamed = frame.method === 'tools/call' || frame.method === 'prompts/get';
-  return !isNamed || matchesScope(caller.scopes.tools, target.exposedName);
 }
 
 function renderAnswer(

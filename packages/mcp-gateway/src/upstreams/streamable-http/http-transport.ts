@@ -2,14 +2,14 @@ import type { Readable } from 'node:stream';
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse, Origin } from '@strata/shared/http/dialer.ts';
-import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
 import { InFlightMap } from '@strata/shared/in-flight.ts';
 import { Stopper, type StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { renderRequest } from '../../wire/render.ts';
-import { isEventTooLarge, readBody, resultTooLarge } from '../result-size.ts';
+import { readBody } from '../result-size.ts';
 import type { Transport, TransportEvents } from '../transport.ts';
 import { givenUp } from '../transport.ts';
+import { type EventsRead, readEvents } from './read-events.ts';
 import { SessionHeaders } from './session-headers.ts';
 
 export interface HttpTransportOptions {
@@ -164,35 +164,15 @@ export class HttpTransport implements Transport {
     throw this.#broken('ended its stream before the answer');
   }
 
-  async #readEvents(
-    body: Readable,
-    request: number | undefined,
-  ): Promise<{ lastEventId: string; retryMs: number | undefined; isBroken: boolean }> {
+  #readEvents(body: Readable, request: number | undefined): Promise<EventsRead> {
     const { maxMessageBytes, server, log } = this.#options;
-    const scanner = new SseScanner({ maxLineBytes: maxMessageBytes, maxEventBytes: maxMessageBytes });
-    let lastEventId = '';
-    let retryMs: number | undefined;
-    let isBroken = false;
-    try {
-      for await (const chunk of body as AsyncIterable<Buffer>) {
-        for (const frame of scanner.push(chunk)) {
-          const data = frame.dataBytes();
-          const { id, retryMs: retry } =
-            data && data.length > 1024 ? { id: idOf(frame.bytes), retryMs: undefined } : frame.fields();
-          lastEventId = id ?? lastEventId;
-          retryMs = retry ?? retryMs;
-          if (data && data.length > 0) this.#events.onMessage(Buffer.from(data), request);
-        }
-        if (request !== undefined && !this.#events.isWaiting(request)) break;
-      }
-    } catch (error) {
-      if (isEventTooLarge(error)) throw resultTooLarge(server, maxMessageBytes);
-      isBroken = true;
-      log.debug({ server, err: error }, 'a stream of the server broke off');
-    } finally {
-      body.destroy();
-    }
-    return { lastEventId, retryMs, isBroken };
+    return readEvents(body, {
+      server,
+      log,
+      maxMessageBytes,
+      onMessage: bytes => this.#events.onMessage(bytes, request),
+      isDone: () => request !== undefined && !this.#events.isWaiting(request),
+    });
   }
 
   async #onRefusal(response: DialResponse, request: number): Promise<void> {
@@ -288,14 +268,6 @@ export class HttpTransport implements Transport {
       details: { server },
     });
   }
-}
-
-/** The id line of an event whose data is large: found without decoding the data. */
-function idOf(event: Buffer): string | undefined {
-  const at = event.subarray(0, 3).toString('latin1') === 'id:' ? 0 : event.indexOf('\nid:') + 1;
-  if (at === 0 && event[0] !== 0x69) return undefined;
-  const end = event.indexOf(0x0a, at);
-  return event.toString('utf8', at + 3, end === -1 ? event.length : end).trim();
 }
 
 function headerOf(response: DialResponse, name: string): string | undefined {
