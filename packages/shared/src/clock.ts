@@ -9,7 +9,7 @@ export interface Clock {
   monotonic(): number;
   /** Resolves after `ms`, or rejects with the signal's reason. */
   sleep(ms: number, signal?: StopSignal): Promise<void>;
-  /** Runs `callback` once after `ms`; from five seconds on it may be a tenth of a second late. Does not keep the process alive. */
+  /** Runs `callback` once after `ms`; from a tenth of a second on it may be a tenth of that late, but not by more than 100 ms. Does not keep the process alive. */
   schedule(ms: number, callback: () => void): Scheduled;
 }
 
@@ -17,8 +17,10 @@ export interface Scheduled {
   cancel(): void;
 }
 
-const coarseFromMs = 5000;
+const coarseFromMs = 1000;
 const coarse = new CoarseTimers();
+const fineFromMs = 100;
+const fine = new CoarseTimers(() => performance.now(), 10);
 
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -42,6 +44,7 @@ export const systemClock: Clock = {
     }),
   schedule: (ms, callback) => {
     if (ms >= coarseFromMs) return coarse.schedule(ms, callback);
+    if (ms >= fineFromMs) return fine.schedule(ms, callback);
     const timer = setTimeout(callback, ms);
     timer.unref();
     return { cancel: () => clearTimeout(timer) };

@@ -1,24 +1,26 @@
-/** How late a coarse timer may be. */
+/** How late a coarse timer may be, where nothing else is said. */
 export const coarsenessMs = 100;
 
 /**
- * Timers for limits that are rarely met: several of them are set and cancelled for every request. Those that are due in the same tenth of a second wait
+ * Timers for limits that are rarely met: several of them are set and cancelled for every request. Those that are due in the same moment wait
  * together, and only the first such moment has a timer of the system's; so setting and cancelling one costs about what it costs to put an object into a set
- * (a hashed timing wheel: Varghese and Lauck, 1987). None is early, and none is later than `coarsenessMs`, besides what the event loop takes.
+ * (a hashed timing wheel: Varghese and Lauck, 1987). None is early, and none is later than a moment lasts, besides what the event loop takes.
  */
 export class CoarseTimers {
   /** By the number of the moment. A moment that nobody waits for any more goes when its time comes. */
   readonly #moments = new Map<number, Set<CoarseTimer>>();
   readonly #now: () => number;
+  readonly #momentMs: number;
   #next: { readonly moment: number; readonly timer: NodeJS.Timeout } | undefined;
 
   /** `now`: milliseconds that never go back. */
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number = () => performance.now(), momentMs = coarsenessMs) {
     this.#now = now;
+    this.#momentMs = momentMs;
   }
 
   schedule(ms: number, callback: () => void): CoarseTimer {
-    const moment = Math.ceil((this.#now() + ms) / coarsenessMs);
+    const moment = Math.ceil((this.#now() + ms) / this.#momentMs);
     const waiting = this.#moments.get(moment) ?? this.#open(moment);
     const timer = new CoarseTimer(waiting, callback);
     waiting.add(timer);
@@ -39,7 +41,7 @@ export class CoarseTimers {
 
   #wakeAt(moment: number): void {
     clearTimeout(this.#next?.timer);
-    const leftMs = Math.max(0, moment * coarsenessMs - this.#now());
+    const leftMs = Math.max(0, moment * this.#momentMs - this.#now());
     const timer = setTimeout(() => this.#wake(), leftMs);
     timer.unref();
     this.#next = { moment, timer };
@@ -47,7 +49,7 @@ export class CoarseTimers {
 
   #wake(): void {
     this.#next = undefined;
-    const now = this.#now() / coarsenessMs;
+    const now = this.#now() / this.#momentMs;
     const inOrder = [...this.#moments].sort(([left], [right]) => left - right);
     const due: CoarseTimer[] = [];
     for (const [moment, waiting] of inOrder) {

@@ -65,7 +65,7 @@ export class DirectRequest {
     this.startedAtMs = startedAtMs;
     this.#life = life;
     this.replyHeaders = { 'x-request-id': this.id };
-    response.once('close', () => this.#closed());
+    response.on('close', () => this.#closed());
   }
 
   get method(): string {

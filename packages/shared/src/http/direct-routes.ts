@@ -35,6 +35,8 @@ export interface DirectRoutesDeps {
 export class DirectRoutes {
   readonly #deps: DirectRoutesDeps;
   readonly #router: ReturnType<typeof createRouter>;
+  /** Paths without a parameter, by themselves: most requests are to one of few. */
+  readonly #plain = new Map<string, Map<string, DirectMatch>>();
 
   constructor(deps: DirectRoutesDeps) {
     this.#deps = deps;
@@ -48,6 +50,10 @@ export class DirectRoutes {
 
   add(route: DirectRoute): void {
     this.#router.on([...route.methods], route.url, neverCalled, route);
+    if (/[:*]/.test(route.url)) return;
+    const byMethod = this.#plain.get(route.url) ?? new Map<string, DirectMatch>();
+    this.#plain.set(route.url, byMethod);
+    for (const method of route.methods) byMethod.set(method, { route, params: {}, query: {} });
   }
 
   /** False where the path is none of these; then nothing was done. */
@@ -73,6 +79,8 @@ export class DirectRoutes {
 
   #find(method: string, url: string): DirectMatch | undefined {
     if (method !== 'POST' && method !== 'GET' && method !== 'DELETE') return undefined;
+    const plain = this.#plain.get(url)?.get(method);
+    if (plain !== undefined) return plain;
     const found = this.#router.find(method, url);
     if (found === null) return undefined;
     return { route: found.store as DirectRoute, params: found.params, query: found.searchParams }; // `add` stores nothing else

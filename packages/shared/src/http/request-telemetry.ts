@@ -25,18 +25,22 @@ export function createRequestTelemetry(telemetry: Telemetry): RecordRequest {
     unit: 's',
     boundaries: durationBuckets,
   });
-  const seriesByRoute = new Map<string, HistogramSeries>();
+  const seriesByRoute = new Map<string, Map<string, Map<number, HistogramSeries>>>();
+  let count = 0;
 
   const seriesOf = (method: string, route: string, status: number): HistogramSeries => {
-    const key = `${method} ${route} ${status}`;
-    const known = seriesByRoute.get(key);
+    const known = seriesByRoute.get(route)?.get(method)?.get(status);
     if (known !== undefined) return known;
     const made = duration.series({
       [attributes.httpMethod]: method,
       [attributes.httpRoute]: route,
       [attributes.httpStatus]: status,
     });
-    if (seriesByRoute.size < maxSeries) seriesByRoute.set(key, made);
+    if (count >= maxSeries) return made;
+    count++;
+    const byMethod = seriesByRoute.get(route) ?? new Map<string, Map<number, HistogramSeries>>();
+    const byStatus = byMethod.get(method) ?? new Map<number, HistogramSeries>();
+    seriesByRoute.set(route, byMethod.set(method, byStatus.set(status, made)));
     return made;
   };
 

@@ -41,13 +41,17 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     return callerOf(envelope);
   }
 
-  async function byKey(secret: string): Promise<Caller> {
+  function byKey(secret: string): Promise<Caller> | Caller {
     if (!looksLikeVirtualKey(secret)) throw invalidKey();
-    const stale = watch.confirm();
-    if (stale !== undefined) await stale;
+    const stale = watch.confirm(); // not awaited where there is nothing to wait for, as for most requests
+    return stale === undefined ? byDigest(secret) : stale.then(() => byDigest(secret));
+  }
+
+  function byDigest(secret: string): Promise<Caller> | Caller {
     // The cache key is a digest of the WHOLE credential: a prefix would let one caller be taken for another (C5).
     const found = directory.bySecret(hash('sha256', secret, 'base64'), secret);
-    return requireUsable(found instanceof Promise ? await found : found, clock).caller;
+    if (found instanceof Promise) return found.then(known => requireUsable(known, clock).caller);
+    return requireUsable(found, clock).caller;
   }
 
   async function byToken(token: string, authenticator: TokenAuthenticator): Promise<Caller> {
@@ -55,20 +59,29 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     return authenticator.authenticate(token);
   }
 
-  return headers => {
+  function find(headers: IncomingHttpHeaders): Promise<Caller> | Caller {
     const token = headers[envelopeHeader];
     if (typeof token === 'string') return byEnvelope(token);
     const secret = credentialOf(headers);
-    if (secret !== undefined)
-      return tokens !== undefined && looksLikeToken(secret) ? byToken(secret, tokens) : byKey(secret);
-    return Promise.reject(
-      new GatewayError(
-        'unauthenticated',
-        'No key was sent. Send a Strata key as `Authorization: Bearer sk-strata-…`.',
-        { reason: 'key_missing' },
-      ),
-    );
+    if (secret === undefined) throw keyMissing();
+    return tokens !== undefined && looksLikeToken(secret) ? byToken(secret, tokens) : byKey(secret);
+  }
+
+  return headers => {
+    try {
+      return Promise.resolve(find(headers));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   };
+}
+
+function keyMissing(): GatewayError {
+  return new GatewayError(
+    'unauthenticated',
+    'No key was sent. Send a Strata key as `Authorization: Bearer sk-strata-…`.',
+    { reason: 'key_missing' },
+  );
 }
 
 function callerOf(envelope: Envelope): Caller {
