@@ -16,11 +16,13 @@ export function countCall(limiter: Limiter): CallStage {
   return (context, next) => {
     if (context.frame.method !== 'tools/call') return next();
     const { caller } = context;
+    const ofTool = limitsOfTool(context);
+    if (ofTool.length === 0 && limiter.isFree) return next();
     const admitted = limiter.admit({
       tenant: caller.tenant,
       subjects: [...subjectsOf(caller), ...toolSubjects(context)],
       amounts: countsOnce,
-      also: limitsOfTool(context),
+      also: ofTool,
     });
     return admitted instanceof Promise ? counted(admitted, context, next) : next(); // at once: no limit holds
   };

@@ -75,7 +75,7 @@ async function tasksOf(
   const channel = client.channels.channelOf(upstream);
   const { capabilities } = await channel.ready(signal);
   if (!isObject(capabilities.tasks) || capabilities.tasks.list === undefined) return [];
-  const { taskId } = client.namesOf(upstream.name);
+  const names = client.namesOf(upstream.name);
   const tasks: unknown[] = [];
   let cursor: unknown;
   for (let page = 0; page < maxPages && tasks.length < maxTasks; page++) {
@@ -83,7 +83,7 @@ async function tasksOf(
     const result: unknown = frame.result && JSON.parse(rawText(frame.bytes, frame.result));
     if (!isObject(result) || !Array.isArray(result.tasks)) break;
     for (const task of result.tasks.filter(isObject))
-      if (typeof task.taskId === 'string') tasks.push({ ...task, taskId: taskId(task.taskId) });
+      if (typeof task.taskId === 'string') tasks.push({ ...task, taskId: names.taskId(task.taskId) });
     cursor = result.nextCursor;
     if (typeof cursor !== 'string') break;
   }

@@ -57,7 +57,7 @@ function membersIn(record: Readonly<Record<string, string>> | undefined): readon
 /** What `_meta` has to hold on this hop, whatever the client wrote: raw JSON by key. */
 function metaOf(frame: RequestFrame, id: number, { traceparent, form }: ForwardEdits): Member[] {
   const wanted: Member[] = [];
-  if (traceparent !== undefined) wanted.push(['traceparent', JSON.stringify(traceparent)]);
+  if (traceparent !== undefined) wanted.push(['traceparent', `"${traceparent}"`]); // hexadecimal digits
   if (progressTokenOf(frame) !== undefined) wanted.push(['progressToken', String(id)]);
   for (const member of membersIn(form.meta)) wanted.push(member);
   return wanted;
@@ -99,7 +99,9 @@ function objectOf(members: readonly Member[]): string {
 }
 
 function membersOf(members: readonly Member[]): string {
-  return members.map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',');
+  let text = '';
+  for (const [key, value] of members) text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${value}`;
+  return text;
 }
 
 /** Inserts members at the beginning of an object whose members were recorded. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Caller } from './caller.ts';
-import { type Decision, decide, isSteady, type PolicySet, type Resource } from './policy.ts';
+import { type Decision, decide, decideByScopes, isSteady, type PolicySet, type Resource } from './policy.ts';
 
 /** The policies in force, asked by every gateway before it does anything for a caller. */
 export interface PolicyGuard {
@@ -41,7 +41,7 @@ export function createPolicyGuard(options: {
   }
 
   function decideOnce(caller: Caller, resource: Resource, operation: string): Decision {
-    if (policies.rules.length === 0) return decideNow(caller, resource, operation);
+    if (policies.rules.length === 0) return decideByScopes(caller, resource);
     const name = nameOf(resource);
     let decisions = kept.get(caller);
     const known = decisions?.get(name);

@@ -83,10 +83,10 @@ export function decide(
   resource: Resource,
   request: PolicyRequest,
 ): Decision {
-  const scope = scopeOf[resource.kind];
-  if (!matchesScope(caller.scopes[scope], resource.name)) return refuse('not_in_scopes', `scopes.${scope}`);
+  const byScopes = decideByScopes(caller, resource);
+  if (!byScopes.isAllowed) return byScopes;
   const rules = rulesAbout(policies, caller, resource);
-  if (rules.length === 0) return allow(`scopes.${scope}`);
+  if (rules.length === 0) return byScopes;
   const activation = activationOf(caller, resource, request);
   let missing: string | undefined;
   let granting: string | undefined;
@@ -97,8 +97,24 @@ export function decide(
     if (rule.effect === 'allow' && result !== 'holds') missing ??= rule.name;
   }
   if (granting === undefined && missing !== undefined) return refuse('no_policy_allows', missing);
-  return allow(granting ?? `scopes.${scope}`);
+  return granting === undefined ? byScopes : allow(granting);
 }
+
+/** What the scopes alone say. */
+export function decideByScopes(caller: Caller, { kind, name }: Resource): Decision {
+  const scope = scopeOf[kind];
+  return matchesScope(caller.scopes[scope], name)
+    ? allowedBy[scope]
+    : refuse('not_in_scopes', `scopes.${scope}`);
+}
+
+const allowedBy: Readonly<Record<ScopeKind, Decision>> = {
+  models: allow('scopes.models'),
+  servers: allow('scopes.servers'),
+  tools: allow('scopes.tools'),
+  agents: allow('scopes.agents'),
+  workflows: allow('scopes.workflows'),
+};
 
 /** The same decision, with how every rule saw it. For a dry run: it changes nothing and is not counted. */
 export function explainPolicy(

@@ -40,7 +40,9 @@ export function readScopes(written: Partial<Scopes>): Scopes {
 export function matchesScope(patterns: readonly string[], name: string): boolean {
   let isAllowed = false;
   for (const pattern of patterns) {
-    if (pattern.charCodeAt(0) === denyMark) {
+    if (pattern === '*') {
+      isAllowed = true;
+    } else if (pattern.charCodeAt(0) === denyMark) {
       if (matchesGlob(pattern, 1, name)) return false;
     } else {
       isAllowed ||= matchesGlob(pattern, 0, name);

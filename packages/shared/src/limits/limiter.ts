@@ -33,6 +33,8 @@ export interface Limiter {
     /** Limits beside those in force, such as a server's own. */
     readonly also?: readonly Limit[];
   }): Promise<Pass> | Pass;
+  /** Whether no limit of the configuration or the store holds for anybody. */
+  readonly isFree: boolean;
   /** Whether Redis is away and this replica counts by itself. */
   readonly isAlone: boolean;
   close(): Promise<void>;
@@ -193,6 +195,9 @@ export function createLimiter(options: {
       const found = [...inForce.find(tenant, subjects), ...also];
       const taken = takenOf(found, subjects, amounts);
       return taken.length === 0 ? freePass : enter(taken);
+    },
+    get isFree() {
+      return inForce.isEmpty;
     },
     get isAlone() {
       return isAlone;

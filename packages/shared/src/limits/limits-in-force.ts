@@ -10,6 +10,7 @@ import type { LimitRules } from './limit-rules.ts';
 export interface LimitsInForce {
   /** Those that stand on one of the subjects, each once. */
   find(tenant: string, subjects: readonly Subject[]): Limit[];
+  readonly isEmpty: boolean;
 }
 
 /** Limits that stay as they are. */
@@ -34,5 +35,11 @@ export async function openLimitsInForce(options: {
       index = new SubjectIndex([...configured, ...(await rules.all())], limit => limit);
     },
   });
-  return { find: (tenant, subjects) => index.find(tenant, subjects), close };
+  return {
+    find: (tenant, subjects) => index.find(tenant, subjects),
+    get isEmpty() {
+      return index.isEmpty;
+    },
+    close,
+  };
 }
