@@ -12,7 +12,7 @@ import type { CredentialHeaders } from '../domain/provider.ts';
 import { refusalError, reportedError } from '../domain/refusal-error.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
 import { givenServiceTier } from '../domain/spending.ts';
-import { readErrorMessage } from '../protocols/read-json.ts';
+import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
 import { chooseWay, type Protocols } from './choose-way.ts';
 import { sentBody } from './sent-body.ts';
 import { type HoldLimits, UpstreamStream } from './upstream-stream.ts';
@@ -81,10 +81,14 @@ interface Dialed extends Dialing {
 }
 
 function judge(deps: CallUpstreamDeps, dialed: Dialed): Promise<Answer> {
-  const { response, way, deadline } = dialed;
+  const { attempt, response, way, deadline } = dialed;
   if (response.status < 200 || response.status > 299) return refuse(deps, dialed);
-  dialed.attempt.hasBegun = true;
-  if (isEventStream(response, way.protocol)) return openStream(deps, dialed);
+  attempt.hasBegun = true;
+  if (isEventStream(response, way.protocol)) {
+    if (attempt.call.request.isStream || way.protocol.codec === undefined) return openStream(deps, dialed);
+    response.body.destroy();
+    return Promise.reject(malformed(attempt)); // who asked for one answer cannot read a stream
+  }
   deadline.lift();
   return readWhole(dialed);
 }
@@ -135,7 +139,9 @@ function requestHeaders({ call, target, trace }: Attempt, way: Way): Record<stri
 
 function isEventStream(response: DialResponse, protocol: Protocol): boolean {
   const type = response.headers['content-type'];
-  return typeof type === 'string' && type.startsWith(streamTypeOf(protocol));
+  if (typeof type !== 'string') return false;
+  const wanted = streamTypeOf(protocol);
+  return type.startsWith(wanted) || type.toLowerCase().startsWith(wanted);
 }
 
 async function refuse(deps: CallUpstreamDeps, { attempt, way, response, limits }: Dialed): Promise<Answer> {
@@ -148,14 +154,16 @@ async function refuse(deps: CallUpstreamDeps, { attempt, way, response, limits }
     readRetryAfter(headers, { nowMs: deps.clock.now(), capMs }) ??
     capped(way.protocol.readRetryAfterMs?.(body), capMs);
   const provider = attempt.target.provider.name;
+  // A page of some proxy in between is no error that a client of the protocol could read.
+  const isOfProtocol = way.isRaw && (way.protocol.codec === undefined || parseObject(body) !== undefined);
   const isShown = failureTable[failureClass].showUpstreamError;
-  const said = isShown && !way.isRaw ? readErrorMessage(body) : undefined;
+  const said = isShown && !isOfProtocol ? readErrorMessage(body) : undefined;
   const error = refusalError(failureClass, { provider, status, codes, retryAfterMs, said });
   const contentType = String(headers['content-type'] ?? 'application/json');
   throw new AttemptFailure(failureClass, error, {
     status,
     ...(isShown &&
-      way.isRaw && {
+      isOfProtocol && {
         refusal: { status, contentType, body, headers: picked(headers, way.protocol.errorHeaders) },
       }),
   });
@@ -188,7 +196,6 @@ async function openStream(
   { attempt, way, response, limits, deadline }: Dialed,
 ): Promise<Answer> {
   const { call } = attempt;
-  requireIdentity(response);
   const passage = way.openPassage(
     call.wantsCostComment ? () => costComment(attempt, passage.facts) : undefined,
   );
@@ -206,7 +213,6 @@ async function openStream(
 }
 
 async function readWhole({ attempt, way, response, limits }: Dialed): Promise<Answer> {
-  requireIdentity(response);
   const bytes = await response.readAll(limits.maxAnswerBytes);
   const read = way.readWhole(bytes, response.headers);
   if (read.type === 'answer') {
@@ -220,15 +226,17 @@ async function readWhole({ attempt, way, response, limits }: Dialed): Promise<An
     return { type: 'whole', attempt, body, contentType, headers, facts, costNanoUsd };
   }
   const provider = attempt.target.provider.name;
-  if (read.type === 'malformed') {
-    throw new GatewayError(
-      'upstream_failed',
-      `The answer of the provider '${provider}' is not one of its protocol.`,
-      { reason: 'upstream_answer_malformed' },
-    );
-  }
+  if (read.type === 'malformed') throw malformed(attempt);
   const { failure, error } = reportedError(provider, read.codes);
   throw new AttemptFailure(failure, error, { status: 200 });
+}
+
+function malformed({ target }: Attempt): GatewayError {
+  return new GatewayError(
+    'upstream_failed',
+    `The answer of the provider '${target.provider.name}' is not one of its protocol.`,
+    { reason: 'upstream_answer_malformed' },
+  );
 }
 
 /** A stream whose bytes are all here. */
@@ -255,18 +263,4 @@ export function attemptCost(attempt: Attempt, facts: AnswerFacts): bigint | unde
 function costComment(attempt: Attempt, facts: AnswerFacts): string | undefined {
   const cost = attemptCost(attempt, facts);
   return cost === undefined ? ': strata unpriced\n\n' : `: strata cost_nano_usd=${cost}\n\n`;
-}
-
-/** An upstream that compresses although it was told not to cannot be passed on unchanged (F32, F33). */
-function requireIdentity(response: DialResponse): void {
-  const encoding = response.headers['content-encoding'];
-  if (encoding === undefined || encoding === 'identity') return;
-  response.body.destroy();
-  throw new GatewayError(
-    'upstream_failed',
-    'The upstream compressed its answer although it was asked not to.',
-    {
-      reason: 'upstream_encoding_refused',
-    },
-  );
 }

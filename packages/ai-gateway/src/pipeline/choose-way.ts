@@ -15,14 +15,17 @@ export function chooseWay(attempt: Attempt, protocols: Protocols, nowMs: number)
   const { call, target } = attempt;
   const { speaks } = target.provider;
   const same = speaks.get(call.protocol.name);
-  if (same !== undefined) {
-    if (!mustTranslate(attempt, same)) return rawWay(attempt, same);
-    return translatedWay(attempt, { protocol: call.protocol, access: same, nowMs });
-  }
+  const inOwn = (access: ProtocolAccess) =>
+    translatedWay(attempt, { protocol: call.protocol, access, nowMs });
+  const options = (access: ProtocolAccess) => ({
+    tellAsStream: (body: Buffer) => inOwn(access).readWhole(body, {}),
+  });
+  if (same !== undefined)
+    return mustTranslate(attempt, same) ? inOwn(same) : rawWay(attempt, same, options(same));
   for (const [name, access] of speaks) {
     const hosted = protocols.get(name);
     if (hosted?.hosts === call.protocol.name && !mustTranslate(attempt, access)) {
-      return rawWay(attempt, access, hosted);
+      return rawWay(attempt, access, { ...options(access), hosted });
     }
   }
   return leastLoss(attempt, protocols, nowMs);

@@ -34,8 +34,15 @@ export interface Way {
   readWhole(body: Buffer, headers: AnswerHeaders): WholeRead;
 }
 
-/** Same protocol: bytes spliced and passed on (AI-2). `hosted`: the protocol in the form of somebody who hosts its models. */
-export function rawWay(attempt: Attempt, access: ProtocolAccess, hosted?: Protocol): Way {
+interface RawOptions {
+  /** The protocol in the form of somebody who hosts its models. */
+  readonly hosted?: Protocol;
+  /** Tells a whole answer to a client that asked for a stream. */
+  tellAsStream(body: Buffer): WholeRead;
+}
+
+/** Same protocol: bytes spliced and passed on (AI-2). */
+export function rawWay(attempt: Attempt, access: ProtocolAccess, { hosted, tellAsStream }: RawOptions): Way {
   const { call, target } = attempt;
   const { request } = call;
   const protocol = hosted ?? call.protocol;
@@ -63,7 +70,9 @@ export function rawWay(attempt: Attempt, access: ProtocolAccess, hosted?: Protoc
       }),
     readWhole(body, headers) {
       const read = protocol.readAnswer(body, headers);
-      return read.type === 'answer' ? { ...read, body, isStream: false } : read;
+      if (read.type !== 'answer') return read;
+      if (request.isStream && call.protocol.codec !== undefined) return tellAsStream(body);
+      return { ...read, body, isStream: false };
     },
   };
 }

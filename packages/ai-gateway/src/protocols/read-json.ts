@@ -1,7 +1,8 @@
-/** The members of a JSON object, or undefined when the text is anything else. Upstreams send all sorts of things. */
+/** The members of a JSON object, or undefined when the text is anything else. Upstreams send all sorts of things, a byte order mark among them. */
 export function parseObject(bytes: Buffer): Readonly<Record<string, unknown>> | undefined {
+  const text = bytes.toString('utf8');
   try {
-    return asObject(JSON.parse(bytes.toString('utf8')));
+    return asObject(JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text));
   } catch {
     return undefined; // not JSON is an answer here: the caller decides what it means
   }

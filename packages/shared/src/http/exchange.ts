@@ -216,14 +216,18 @@ class Exchange implements Seeker, BodySource, Dispatcher.DispatchHandler {
         reason: 'upstream_headers_too_large',
       });
     }
-    const encoding = headers['content-encoding'];
-    if (acceptsEncodings || encoding === undefined || encoding === 'identity') return undefined;
+    if (acceptsEncodings || isIdentity(headers['content-encoding'])) return undefined;
     return new GatewayError(
       'upstream_failed',
       `'${originName}' compressed its answer although it was asked not to.`,
       { reason: 'upstream_encoding_refused' },
     );
   }
+}
+
+/** Names of encodings are the same in any case (RFC 9110 section 8.4.1). */
+function isIdentity(encoding: string | string[] | undefined): boolean {
+  return encoding === undefined || (typeof encoding === 'string' && /^\s*(identity)?\s*$/i.test(encoding));
 }
 
 /** Watches for a silence that lasts too long, with one timer that is not touched when the silence is broken. */
