@@ -1,10 +1,16 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { noScopes } from '@strata/shared/identity/scopes.ts';
+import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
 import { sized } from '@strata/shared/testing/size.ts';
 import { expect, test } from 'vitest';
 import { createModernClient } from './modern-client.ts';
 import { startPermutingServer } from './permuting-server.ts';
 import { errorOf, openRawClient, resultText } from './raw-client.ts';
-import { startGateway } from './start-gateway.ts';
+import { startGatewayProcess } from './replica.ts';
 
 const clients = 100;
 const messages = sized({ ci: 6000, soak: 1_000_000 });
@@ -20,14 +26,23 @@ test(
       shared: { ...http, era: 'legacy', sharing: 'shared' },
       new: { ...http, era: 'modern' },
     };
-    const gateway = await startGateway({ servers }, { logLevel: 'error' });
+    const dataDir = mkdtempSync(join(tmpdir(), 'strata-crossing-'));
+    const { gateway, process: running } = await startGatewayProcess({
+      dataDir,
+      section: { servers },
+      logLevel: 'error',
+    });
+    const deps = await createTestDeps({ name: 'mcp-gateway', dataDir });
     const random = seededRandom(seed + 1);
     let delivered = 0;
     const misdelivered: string[] = [];
     /** A gateway or machine that is too busy may refuse a call and say so; it may not answer it with anything else. */
     const refused = new Map<string, number>();
     try {
-      const keys = await Promise.all(Array.from({ length: 10 }, (_, who) => gateway.createKey(`p${who}`)));
+      const scopes = { ...noScopes, servers: ['*'], tools: ['*'] };
+      const keys = await Promise.all(
+        Array.from({ length: 10 }, (_, who) => deps.createKey({ principal: `p${who}`, scopes })),
+      );
       const names = ['old__mark', 'shared__mark', 'new__mark'];
       await Promise.all(
         Array.from({ length: clients }, async (_, who) => {
@@ -58,8 +73,12 @@ test(
       expect(delivered + refusals).toBe(Math.ceil(messages / clients) * clients);
       expect(refusals).toBeLessThan(messages / 1000);
     } finally {
-      await gateway.close();
+      const ended = once(running, 'exit');
+      running.kill('SIGKILL');
+      await ended;
+      await deps.close();
       await server.close();
+      rmSync(dataDir, { recursive: true, force: true });
     }
   },
   sized({ ci: 180_000, soak: 7_200_000 }),

@@ -25,7 +25,17 @@ export async function startReplica(options: {
       ...options.section,
     },
   };
-  const child = spawn(node, [fixture('replica-process.ts'), JSON.stringify(given)], {
+  return startGatewayProcess(given);
+}
+
+/** A gateway in a process of its own, so that it has a processor to itself beside its clients and servers. */
+export async function startGatewayProcess(options: {
+  readonly dataDir: string;
+  readonly section: Record<string, unknown>;
+  readonly config?: Record<string, unknown>;
+  readonly logLevel?: 'debug' | 'error';
+}): Promise<Replica> {
+  const child = spawn(node, [fixture('replica-process.ts'), JSON.stringify(options)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout });
