@@ -3,12 +3,13 @@ import { limitUnits } from '@strata/shared/limits/limit.ts';
 import { usageGroups } from '@strata/shared/money/usage-groups.ts';
 import { Command, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
-import { exportAudit, parseMoment, verifyAudit } from './audit/command.ts';
+import { exportAudit, verifyAudit } from './audit/command.ts';
 import { changeBudget, createBudget, deleteBudget, showBudgets } from './budgets/command.ts';
 import { createKey, deleteKey, disableKey, listKeys, parseGraceMinutes, rotateKey } from './keys/command.ts';
 import { deleteLimit, setLimit, showLimits } from './limits/command.ts';
+import { parseMoment } from './moment.ts';
 import { importPrices, showPrices } from './prices/command.ts';
-import { startStack } from './start/command.ts';
+import { parsePort, startStack } from './start/command.ts';
 import { showTree } from './tree/command.ts';
 import {
   parseDays,
@@ -31,10 +32,11 @@ program
   .option(
     '--simulator-port <port>',
     'port of the provider simulator, used when no provider is configured',
-    '4900',
+    parsePort,
+    4900,
   )
-  .action(async (options: { simulatorPort: string }) => {
-    process.exitCode = await startStack({ simulatorPort: Number(options.simulatorPort) });
+  .action(async (options: { simulatorPort: number }) => {
+    process.exitCode = await startStack(options);
   });
 
 const keys = program.command('keys').description('Virtual keys in the configured store.');
@@ -168,6 +170,9 @@ audit
   .option('--to <moment>', 'entries before this date or moment', parseMoment)
   .option('--values', 'with the values that records hold as keyed hashes', false)
   .action(exportAudit);
+
+// Whoever reads has seen enough: `strata audit export | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
 try {
   await program.parseAsync();

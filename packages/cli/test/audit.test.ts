@@ -77,6 +77,8 @@ test('[S22] an export verifies, redacted or not, whole or in part; what somebody
   expect(checked(other)).toEqual(isNot(5, "entry 4: the value 'address' kept beside it changed"));
   expect(checked(['{"seq":1,"record":{"at_ms":"x"},"hash":"","seal":""}', two])[0]).toBe(1);
   expect(checked([''])).toEqual([1, 'The file holds no entry.']);
+  expect(checked([one, 'root:x:0:0'])).toEqual([1, 'Line 2 is no entry of an export.']);
+  expect(checked([one, '{"seq":2}'])).toEqual([1, 'Line 2 is no entry of an export.']);
 });
 
 test('what the command changes is entered too', () => {
@@ -113,6 +115,59 @@ test('a chain is intact until somebody changes it; then the entry is named and t
   const changed = strata('audit', 'verify');
   expect(changed.stdout).toMatch(/^acme: NOT INTACT, 5 entries, \d+ checkpoints\n {2}entry 3 changed\n/);
   expect(changed.status).toBe(1);
+});
+
+test('[S22] an organisation of which nothing is left is missed by a checkpoint that was kept', async () => {
+  deps.audit.record({ tenant: 'gone', category: 'tool_call', action: 'tool.call', outcome: 'succeeded' });
+  await deps.audit.flush();
+  const checkpoint = await writeCheckpoint(
+    { db: deps.sql.db, keys: deps.envelopeKeys, clock: deps.clock },
+    'gone',
+  );
+  writeFileSync(join(deps.dataDir, 'gone.txt'), `${checkpoint?.token}\n`);
+  const database = new DatabaseSync(join(deps.dataDir, 'strata.sqlite'));
+  database.exec('drop trigger audit_entries_refuses_delete; drop trigger audit_checkpoints_refuses_delete');
+  for (const table of ['audit_entries', 'audit_checkpoints', 'audit_heads'])
+    database.exec(`delete from ${table} where tenant = 'gone'`);
+  database.close();
+  const { status, stdout } = strata('audit', 'verify', '--checkpoints', 'gone.txt');
+  expect(status).toBe(1);
+  expect(stdout).toContain('gone: NOT INTACT, 0 entries, 1 checkpoints\n');
+  expect(stdout).toContain('  entry 1 cut off from the end\n');
+});
+
+test('a time after the last entry holds none; one that ends before it begins, and a name that nobody has, are refused', () => {
+  const later = strata('audit', 'verify', '--tenant', 'acme', '--from', '2999-01-01');
+  expect([later.status, later.stdout]).toEqual([0, 'acme: intact, 0 entries, 0 checkpoints\n']);
+  for (const command of [['audit', 'verify'], ['audit', 'export', '--tenant', 'acme'], ['usage']]) {
+    const { status, stdout, stderr } = strata(...command, '--from', '2026-02-01', '--to', '2026-02-01');
+    expect([status, stdout, stderr], command.join(' ')).toEqual([1, '', '`--from` must be before `--to`.\n']);
+  }
+  for (const command of ['verify', 'export']) {
+    const { status, stdout, stderr } = strata('audit', command, '--tenant', 'acne');
+    expect([status, stdout, stderr]).toEqual([1, '', "There is no log of 'acne'.\n"]);
+  }
+});
+
+test('whoever stops reading ends the command without a word', () => {
+  const script = '"$0" "$1" prices | head -c 10';
+  const { stdout, stderr } = spawnSync('bash', ['-c', script, process.execPath, main], {
+    encoding: 'utf8',
+    cwd: deps.dataDir,
+    env: { ...process.env, STRATA_DATA_DIR: deps.dataDir },
+  });
+  expect(stdout).toHaveLength(10);
+  expect(stderr).not.toContain('EPIPE');
+});
+
+test('a configuration file that was named must be there', () => {
+  const { status, stderr } = spawnSync(process.execPath, [main, 'keys', 'list'], {
+    encoding: 'utf8',
+    cwd: deps.dataDir,
+    env: { ...process.env, STRATA_DATA_DIR: deps.dataDir, STRATA_CONFIG: '/nowhere/strata.yaml' },
+  });
+  expect(status).toBe(2);
+  expect(stderr).toContain("there is no file '/nowhere/strata.yaml'");
 });
 
 test('a moment that is none is refused', () => {

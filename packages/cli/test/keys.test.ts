@@ -38,6 +38,8 @@ test('the life of a key: made, listed, rotated, disabled, deleted', async () => 
 test.each([
   [['rotate', 'key_unknown'], "There is no key 'key_unknown'."],
   [['delete', 'key_unknown'], "There is no key 'key_unknown'."],
+  [['create', '--name', '', '--principal', 'x'], 'name: '],
+  [['create', '--name', 'x', '--principal', 'x', '--models', ''], 'scopes.models.0: '],
   [['rotate', 'key_x', '--grace-minutes', 'soon'], 'Expected a whole number'],
 ])('%j is refused, saying why', (args, message) => {
   const { status, stderr } = strata(...args);

@@ -7,6 +7,7 @@ const main = resolve(import.meta.dirname, '../src/main.ts');
 let deps: TestDeps;
 beforeAll(async () => {
   deps = await createTestDeps();
+  await deps.createKey({ tenant: 'changes' });
 });
 afterAll(() => deps.close());
 
@@ -67,6 +68,15 @@ test('`strata limits` shows those of the configuration and those that were set',
   expect(stdout).toBe(
     'config:house\tacme\thouse\tteam:support\ttool_calls\t7\t3600\nlim_1\tacme\tcalls\tkey:*\trequests\t5\t60\nlim_2\tacme\troom\tkey:*\tconcurrency\t5\t\n',
   );
+});
+
+test('nothing is set for an organisation that nobody has', () => {
+  const budget = ['budgets', 'create', '--subject', 'team:support', '--limit', '5'];
+  const limit = ['limits', 'set', 'x', '--subject', 'key:*', '--unit', 'requests', '--amount', '5'];
+  for (const command of [budget, limit]) {
+    const { status, stderr } = strata(...command, '--tenant', 'acne');
+    expect([status, stderr]).toEqual([1, "There is no organisation 'acne'.\n"]);
+  }
 });
 
 const auditedChanges = async () => {

@@ -1,5 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Transaction } from 'kysely';
 import type { ChangedTarget } from './admin/admin-route.ts';
 import { createAuditKeys } from './audit/audit-keys.ts';
@@ -7,6 +6,7 @@ import type { AuditEvent } from './audit/audit-record.ts';
 import { recordBeside } from './audit/record-beside.ts';
 import { systemClock } from './clock.ts';
 import { loadConfig } from './config/load.ts';
+import { readConfigFile } from './config/read-config-file.ts';
 import { rootSchema, type SharedConfig } from './config/root-schema.ts';
 import { pepperOf } from './gateway-deps.ts';
 import { createKeyStore, type KeyStore, type VirtualKey } from './identity/key-store.ts';
@@ -18,9 +18,7 @@ import type { SqlStore } from './stores/sql.ts';
 
 /** The shared sections of the configuration in force. @throws ConfigError */
 export function loadSharedConfig(): SharedConfig {
-  const path = process.env.STRATA_CONFIG ?? 'strata.yaml';
-  const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
-  return loadConfig(rootSchema({}), { source: basename(path), text }, { env: process.env });
+  return loadConfig(rootSchema({}), readConfigFile(process.env), { env: process.env });
 }
 
 /** Makes the audit entry of a change, for the store to enter it in the same transaction. */

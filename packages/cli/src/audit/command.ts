@@ -9,7 +9,7 @@ import { verifyExport } from '@strata/shared/audit/verify-export.ts';
 import { pepperOf } from '@strata/shared/gateway-deps.ts';
 import { findStoredKey } from '@strata/shared/identity/envelope-keys.ts';
 import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
-import { InvalidArgumentError } from 'commander';
+import { requireOrder } from '../moment.ts';
 
 export interface VerifyOptions {
   readonly tenant?: string;
@@ -34,10 +34,12 @@ export async function verifyAudit(options: VerifyOptions): Promise<void> {
       tell(await verifyExport({ keys, signing }, linesOf(options.file), anchors));
       return;
     }
-    const tenants = options.tenant === undefined ? await auditedTenants(sql.db) : [options.tenant];
+    const range = rangeOf(options);
+    const named = anchors.map(tenantOf).filter(tenant => tenant !== undefined);
+    const audited = [...new Set([...(await auditedTenants(sql.db)), ...named])].sort(); // one that is gone as a whole too
+    const tenants = options.tenant === undefined ? audited : [requireLog(options.tenant, audited)];
     for (const tenant of tenants) {
-      const own = anchors.filter(each => isOf(each, tenant));
-      const range = { fromMs: options.from, toMs: options.to };
+      const own = anchors.filter(each => (tenantOf(each) ?? tenant) === tenant);
       tell(await verifyChain({ db: sql.db, keys, signing }, { tenant, ...range, anchors: own }));
     }
   });
@@ -61,21 +63,15 @@ export interface ExportOptions {
 }
 
 /** `strata audit export`: the chain of an organisation as JSON lines, without sensitive values unless they are asked for. */
-export async function exportAudit({ tenant, from, to, values }: ExportOptions): Promise<void> {
+export async function exportAudit(options: ExportOptions): Promise<void> {
+  const { tenant, values } = options;
   await withSqlStore(loadSharedConfig(), async sql => {
-    const lines = exportEntries(sql.db, { tenant, fromMs: from, toMs: to }, { withValues: values });
+    requireLog(tenant, await auditedTenants(sql.db));
+    const lines = exportEntries(sql.db, { tenant, ...rangeOf(options) }, { withValues: values });
     for await (const text of lines) {
       if (!process.stdout.write(text)) await new Promise(drained => process.stdout.once('drain', drained));
     }
   });
-}
-
-/** A date or a moment of RFC 3339, as milliseconds since the epoch. */
-export function parseMoment(text: string): number {
-  const atMs = /^\d{4}-\d{2}-\d{2}([Tt ].+)?$/.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(atMs))
-    throw new InvalidArgumentError('Expected a date such as 2026-11-01 or 2026-11-01T12:00:00Z.');
-  return atMs;
 }
 
 function auditKeys(config: ReturnType<typeof loadSharedConfig>): AuditKeys {
@@ -89,16 +85,26 @@ function readTokens(path: string): string[] {
     .filter(line => line !== '');
 }
 
-/** Whether a token speaks of the tenant. What cannot be read speaks of each, and is then a finding. */
-function isOf(token: string, tenant: string): boolean {
+/** Whom a token speaks of. What cannot be read speaks of each, and is then a finding. */
+function tenantOf(token: string): string | undefined {
   try {
     const payload: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
-    return (
-      typeof payload !== 'object' || payload === null || !('tenant' in payload) || payload.tenant === tenant
-    );
+    const isNamed = typeof payload === 'object' && payload !== null && 'tenant' in payload;
+    return isNamed && typeof payload.tenant === 'string' ? payload.tenant : undefined;
   } catch {
-    return true; // no JSON
+    return undefined; // no JSON
   }
+}
+
+/** A name that was mistyped must not be told to be intact. */
+function requireLog(tenant: string, audited: readonly string[]): string {
+  if (audited.includes(tenant)) return tenant;
+  throw new Error(`There is no log of '${tenant}'.`);
+}
+
+function rangeOf({ from, to }: Pick<VerifyOptions, 'from' | 'to'>) {
+  requireOrder(from, to);
+  return { fromMs: from, toMs: to };
 }
 
 function describe({ tenant, checked, checkpoints, findings, isComplete }: ChainReport): string {

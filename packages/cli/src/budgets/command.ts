@@ -6,6 +6,7 @@ import {
   writtenBudget,
 } from '@strata/shared/admin/resources/budgets.ts';
 import { systemClock } from '@strata/shared/clock.ts';
+import { createTreeStore } from '@strata/shared/identity/tree-store.ts';
 import { newId } from '@strata/shared/ids.ts';
 import type { Budget } from '@strata/shared/money/budget.ts';
 import { requireNotConfigured } from '@strata/shared/money/configured-budgets.ts';
@@ -14,6 +15,7 @@ import { createSqlBudgetStore, type SqlBudgetStore } from '@strata/shared/money/
 import { subjectText } from '@strata/shared/money/subject.ts';
 import { loadSharedConfig, withAuditedStore, withSqlStore } from '@strata/shared/with-key-store.ts';
 import { parseWritten } from '../parse-written.ts';
+import { requireOrganisation } from '../tree/require-organisation.ts';
 
 export interface BudgetOptions {
   readonly tenant?: string;
@@ -53,6 +55,7 @@ export async function createBudget(options: CreateBudgetOptions): Promise<void> 
     mode,
   });
   await withAuditedStore(loadSharedConfig(), async (sql, audited) => {
+    await requireOrganisation(createTreeStore({ sql, clock: systemClock }), options.tenant);
     const store = createSqlBudgetStore(sql, systemClock);
     const budget = toNewBudget(newId('bud', systemClock.now()), tenant, written);
     await show(store, await store.create(budget, audited<Budget>('budget.create', budgetTarget)));

@@ -1,7 +1,9 @@
+import { namedScopes } from '@strata/shared/admin/resources/keys.ts';
 import type { VirtualKey } from '@strata/shared/identity/key-store.ts';
 import { readScopes } from '@strata/shared/identity/scopes.ts';
 import { loadSharedConfig, withKeyStore } from '@strata/shared/with-key-store.ts';
 import { InvalidArgumentError } from 'commander';
+import { parseWritten } from '../parse-written.ts';
 
 export interface CreateKeyOptions {
   readonly name: string;
@@ -16,15 +18,18 @@ export interface CreateKeyOptions {
 
 /** `strata keys create`: prints the key once, then never again. */
 export async function createKey(options: CreateKeyOptions): Promise<void> {
-  const { models, tools, workflows, agents = workflows } = options;
+  const { name, models, tools, workflows, agents = workflows } = options;
+  const written = parseWritten(namedScopes, {
+    name,
+    scopes: readScopes({ models, tools, workflows, agents }),
+  });
   const made = await withKeyStore(loadSharedConfig(), (keys, audited) =>
     keys.create(
       {
-        name: options.name,
+        ...written,
         tenant: options.tenant,
         principal: options.principal,
         isAdmin: options.admin,
-        scopes: readScopes({ models, tools, workflows, agents }),
       },
       audited('key.create'),
     ),

@@ -1,5 +1,6 @@
 import { limitTarget } from '@strata/shared/admin/resources/limits.ts';
 import { systemClock } from '@strata/shared/clock.ts';
+import { createTreeStore } from '@strata/shared/identity/tree-store.ts';
 import { newId } from '@strata/shared/ids.ts';
 import type { Limit } from '@strata/shared/limits/limit.ts';
 import { createLimitRules, type LimitRule, type LimitRules } from '@strata/shared/limits/limit-rules.ts';
@@ -7,6 +8,7 @@ import { toLimit, toLimits, writtenLimit } from '@strata/shared/limits/limit-sec
 import { subjectText } from '@strata/shared/money/subject.ts';
 import { loadSharedConfig, withAuditedStore, withSqlStore } from '@strata/shared/with-key-store.ts';
 import { parseWritten } from '../parse-written.ts';
+import { requireOrganisation } from '../tree/require-organisation.ts';
 
 export interface LimitOptions {
   readonly tenant?: string;
@@ -36,6 +38,7 @@ export async function setLimit(name: string, options: SetLimitOptions): Promise<
   const written = parseWritten(writtenLimit, { ...rest, name, each: !shared, amount: Number(amount) });
   const wanted = toLimit(newId('lim', systemClock.now()), written);
   const rule = await withAuditedStore(loadSharedConfig(), async (sql, audited) => {
+    await requireOrganisation(createTreeStore({ sql, clock: systemClock }), options.tenant);
     const rules = createLimitRules({ sql, clock: systemClock });
     const known = await findByName(rules, wanted);
     if (known === undefined) return rules.create(wanted, audited('limit.create', limitTarget));

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { ConfigError } from '@strata/shared/config/problem.ts';
+import { InvalidArgumentError } from 'commander';
 import { createConsole } from './console.ts';
 import { createFirstKeys, type FirstKeys } from './first-keys.ts';
 import { providerDefaults } from './provider-defaults.ts';
@@ -44,6 +45,13 @@ export async function startStack(options: { simulatorPort: number }): Promise<nu
   await supervisor.stop();
   if (ended === 'stop') console.line('Stopped.');
   return typeof ended === 'number' ? ended : 0;
+}
+
+export function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535)
+    throw new InvalidArgumentError('Expected a port from 0 to 65535.');
+  return port;
 }
 
 function readConfigOrExplain(): StackConfig | undefined {

@@ -1,9 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { basename } from 'node:path';
 import { agentGatewaySection } from '@strata/agent-gateway/config.ts';
 import { aiGatewaySection } from '@strata/ai-gateway/config.ts';
 import { mcpGatewaySection } from '@strata/mcp-gateway/config.ts';
 import { loadConfig } from '@strata/shared/config/load.ts';
+import { readConfigFile } from '@strata/shared/config/read-config-file.ts';
 import { rootSchema } from '@strata/shared/config/root-schema.ts';
 
 /** The whole file: the shared sections and all three gateways, each strict. */
@@ -17,7 +16,5 @@ export type StackConfig = ReturnType<typeof loadStackConfig>;
 
 /** @throws ConfigError with every mistake of all sections. */
 export function loadStackConfig() {
-  const path = process.env.STRATA_CONFIG ?? 'strata.yaml';
-  const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
-  return loadConfig(stackSchema, { source: basename(path), text }, { env: process.env });
+  return loadConfig(stackSchema, readConfigFile(process.env), { env: process.env });
 }

@@ -2,6 +2,7 @@ import { systemClock } from '@strata/shared/clock.ts';
 import { type NodeKind, nodeKinds, type TreeNode } from '@strata/shared/identity/tree.ts';
 import { createTreeStore, type TreeStore } from '@strata/shared/identity/tree-store.ts';
 import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
+import { requireOrganisation } from './require-organisation.ts';
 
 export interface TreeOptions {
   readonly tenant?: string;
@@ -24,9 +25,7 @@ export async function showTree({ tenant }: TreeOptions): Promise<void> {
 }
 
 async function showOrganisation(tree: TreeStore, tenant: string): Promise<void> {
-  const organisation = await tree.find({ tenant, kind: 'organisation', id: tenant });
-  if (organisation === undefined) throw new Error(`There is no organisation '${tenant}'.`);
-  await showNode(tree, organisation);
+  await showNode(tree, await requireOrganisation(tree, tenant));
 }
 
 async function showNode(tree: TreeStore, node: TreeNode): Promise<void> {

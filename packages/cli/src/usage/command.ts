@@ -5,6 +5,7 @@ import { monthBounds, monthPattern } from '@strata/shared/money/usage-month.ts';
 import { reportUsage } from '@strata/shared/money/usage-report.ts';
 import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
 import { InvalidArgumentError } from 'commander';
+import { requireOrder } from '../moment.ts';
 
 export interface UsageOptions {
   readonly by: readonly UsageGroup[];
@@ -73,6 +74,7 @@ export async function showUsage(options: UsageOptions): Promise<void> {
 
 function spanOf({ month, timeZone, from, to, days }: UsageOptions, nowMs: number) {
   if (month !== undefined) return monthBounds(month, { timeZone, nowMs });
+  requireOrder(from, to);
   const toMs = to ?? nowMs + 1;
   return { fromMs: from ?? toMs - days * dayMs, toMs };
 }

@@ -31,7 +31,7 @@ interface ExportDeps {
  * Checks the chain in an export of one organisation: JSON lines, whole or from one moment to another, redacted or not. Where it begins
  * and ends only checkpoints can tell; what stands between is checked like the log itself.
  *
- * @throws SyntaxError, ZodError when a line is no entry.
+ * @throws Error naming the line that is no entry.
  */
 export async function verifyExport(
   deps: ExportDeps,
@@ -41,9 +41,11 @@ export async function verifyExport(
   let chain: { readonly tenant: string; readonly check: ChainCheck } | undefined;
   let signed: ReadonlyMap<number, string> = new Map();
   let last: ChainRow | undefined;
+  let number = 0;
   for await (const line of lines) {
+    number++;
     if (line.trim() === '') continue;
-    const row = rowOf(line);
+    const row = rowOf(line, number);
     if (chain === undefined) {
       const { tenant } = row;
       chain = { tenant, check: new ChainCheck({ tenant, keys: deps.keys, from: row.seq }) };
@@ -71,8 +73,8 @@ export async function verifyExport(
 }
 
 /** As it stands in the store. */
-function rowOf(line: string): ChainRow {
-  const { seq, hash, seal, record, values } = exportedEntry.parse(JSON.parse(line));
+function rowOf(line: string, number: number): ChainRow {
+  const { seq, hash, seal, record, values } = readEntry(line, number);
   const known = recordShape.safeParse(record);
   // One that the installation entered has this shape; of another nothing is looked at but its hash.
   const columns = known.success ? filterColumns(record as unknown as AuditRecord) : noColumns;
@@ -85,6 +87,14 @@ function rowOf(line: string): ChainRow {
     seal,
     named_values: values === undefined ? null : (textOf(values) ?? ''),
   };
+}
+
+function readEntry(line: string, number: number): z.output<typeof exportedEntry> {
+  try {
+    return exportedEntry.parse(JSON.parse(line));
+  } catch (error) {
+    throw new Error(`Line ${number} is no entry of an export.`, { cause: error });
+  }
 }
 
 const text = z.string();

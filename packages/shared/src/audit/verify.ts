@@ -99,7 +99,19 @@ async function placesOf(
           .orderBy('seq', 'desc')
           .limit(1)
           .executeTakeFirst();
-  return { from: first?.seq ?? 1, to: toMs === undefined ? undefined : (last?.seq ?? 0) };
+  const from = fromMs === undefined ? 1 : (first?.seq ?? (await lastPlace(db, tenant)) + 1);
+  return { from, to: toMs === undefined ? undefined : (last?.seq ?? 0) };
+}
+
+async function lastPlace(db: Kysely<AuditSchema>, tenant: string): Promise<number> {
+  const last = await db
+    .selectFrom('audit_entries')
+    .select('seq')
+    .where('tenant', '=', tenant)
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return last?.seq ?? 0;
 }
 
 async function hashAt({ db, keys }: VerifyDeps, tenant: string, seq: number): Promise<string | undefined> {

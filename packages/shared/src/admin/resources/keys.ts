@@ -19,6 +19,11 @@ const scopes = z.strictObject({
   workflows: globs.default([]),
 });
 
+const keyName = z.string().min(1).max(200);
+
+/** What the command writes of a key. */
+export const namedScopes = z.strictObject({ name: keyName, scopes });
+
 const keyAnswer = z.object({
   id: z.string(),
   name: z.string(),
@@ -128,7 +133,7 @@ function createKey({ keys }: AdminDeps): AdminRoute {
     changes: true,
     status: 201,
     body: z.strictObject({
-      name: z.string().min(1).max(200),
+      name: keyName,
       principal: nodeIdSchema,
       principal_kind: z.enum(principalKinds).default('user'),
       team: nodeIdSchema.optional(),
@@ -208,7 +213,7 @@ function changeKey(deps: AdminDeps): AdminRoute {
     params: idParams,
     body: z
       .strictObject({
-        name: z.string().min(1).max(200),
+        name: keyName,
         roles: z.array(z.enum(roles)).max(roles.length),
         scopes,
         tags,
