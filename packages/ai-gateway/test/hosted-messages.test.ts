@@ -2,6 +2,7 @@ import { AnthropicBedrock } from '@anthropic-ai/bedrock-sdk';
 import { AnthropicVertex } from '@anthropic-ai/vertex-sdk';
 import {
   BedrockRuntimeClient,
+  CountTokensCommand,
   InvokeModelCommand,
   InvokeModelWithResponseStreamCommand,
 } from '@aws-sdk/client-bedrock-runtime';
@@ -208,6 +209,22 @@ describe('InvokeModel of the AWS SDK', () => {
       for await (const { chunk } of stream.body ?? []) expect(chunk?.bytes?.length).toBeGreaterThan(0);
     };
     await expect(read()).rejects.toMatchObject({ name: 'ServiceUnavailableException' });
+  });
+});
+
+test.each(upstreams)('tokens of a body for Claude are counted by the AWS SDK, by %s', async modelId => {
+  const body = Buffer.from(
+    JSON.stringify({
+      anthropic_version: 'bedrock-2023-05-31',
+      max_tokens: 10,
+      messages: [{ role: 'user', content: 'Good morning' }],
+    }),
+  );
+  const counted = await aws.send(new CountTokensCommand({ modelId, input: { invokeModel: { body } } }));
+  expect(counted.inputTokens).toBeGreaterThan(0);
+  const other = { modelId, input: { invokeModel: { body: Buffer.from('{"inputText":"a"}') } } };
+  await expect(aws.send(new CountTokensCommand(other))).rejects.toMatchObject({
+    name: 'ValidationException',
   });
 });
 

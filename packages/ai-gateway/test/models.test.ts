@@ -235,6 +235,8 @@ describe('what there is not', () => {
     ['GET', '/v1/tunedModels', { 'x-goog-api-key': 'x' }, isGoogle],
     ['POST', '/model/chat/async-invoke', {}, isAws],
     ['GET', '/model/chat/converse', {}, isAws],
+    ['POST', '/guardrail/g/version/1/apply', {}, isAws],
+    ['POST', '/async-invoke', {}, isAws],
     ['GET', '/model', {}, isAws],
   ] as const)('%s %s is said in the words of who asks', async (method, path, headers, isTheirs) => {
     const response = await fetch(`${gateway.url}${path}`, {

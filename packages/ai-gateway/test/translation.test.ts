@@ -34,6 +34,15 @@ afterAll(async () => {
 
 const sent = (upstream: FakeUpstream) => JSON.parse(upstream.requests.at(-1)?.body().toString() ?? '{}');
 
+test.each([
+  ['/v1/chat/completions', chatRequest({ model: 'messages' })],
+  ['/v1/responses', { model: 'messages', input: 'Hi' }],
+])("%s tells the tier of Anthropic's answer in its own words", async (path, body) => {
+  anthropic.use(jsonPlan({ ...message, usage: { ...message.usage, service_tier: 'standard' } }));
+  const answer = await post(gateway, path, body);
+  expect(JSON.parse(answer.body.toString()).service_tier).toBe('default');
+});
+
 test('a message has every member that the type of the SDK promises', async () => {
   const answer = await post(gateway, '/v1/messages', messagesRequest({ model: 'chat' }));
   const whole = JSON.parse(answer.body.toString());

@@ -4,9 +4,10 @@ import type { DirectRequest, DirectRoute } from '@strata/shared/http/direct-requ
 import { isForClaude } from '../protocols/anthropic-hosted/as-messages.ts';
 import { InvokeEvents } from '../protocols/anthropic-hosted/invoke-events.ts';
 import { messagesByInvoke } from '../protocols/anthropic-hosted/messages-by-invoke.ts';
+import { messagesCounting } from '../protocols/anthropic-messages/anthropic-messages.ts';
 import { bedrockConverse } from '../protocols/bedrock-converse/bedrock-converse.ts';
 import { bedrockInvoke } from '../protocols/bedrock-invoke/bedrock-invoke.ts';
-import { asObject, parseObject } from '../protocols/read-json.ts';
+import { asObject, asString, parseObject } from '../protocols/read-json.ts';
 import { countHandler } from './count-endpoint.ts';
 import { type HostedMessagesDeps, hostedMessagesHandler } from './hosted-messages-endpoints.ts';
 import { type DirectServer, modelHandler, modelRoute } from './model-endpoint.ts';
@@ -24,7 +25,7 @@ export function addConverseEndpoints(server: DirectServer, deps: HostedMessagesD
   const handlers: Readonly<Record<Operation, DirectRoute['handle']>> = {
     converse,
     'converse-stream': converse,
-    'count-tokens': countHandler({ ...asked, prepare: unwrapCount }, deps),
+    'count-tokens': countTokensHandler(deps),
     invoke,
     'invoke-with-response-stream': invoke,
   };
@@ -87,12 +88,35 @@ function invokeShape(): StreamShape {
   };
 }
 
-/** What is counted by CountTokens. @throws GatewayError invalid_request for prompts in the words of a model: which they are, only Bedrock knows. */
-async function unwrapCount(body: Buffer): Promise<Buffer> {
-  const converse = asObject(asObject(parseObject(body)?.input)?.converse);
-  if (converse !== undefined) return Buffer.from(JSON.stringify(converse));
-  throw new GatewayError('invalid_request', 'What is counted must be in `input.converse`.', {
-    reason: 'input_missing',
-    param: 'input',
-  });
+/**
+ * What is counted is a request of Converse, or one of InvokeModel for Claude. @throws GatewayError invalid_request for prompts in the words of
+ * another model: which they are, only Bedrock knows.
+ */
+function countTokensHandler(deps: HostedMessagesDeps): DirectRoute['handle'] {
+  const converse = countHandler({ path, protocol: bedrockConverse, readPath }, deps);
+  const counting = { ...messagesByInvoke, counting: { ...messagesCounting, render: bedrockCount } };
+  const messages = countHandler({ path, protocol: counting, prepare: deps.prepare }, deps);
+  const claude = hostedMessagesHandler(messages, readPath);
+  return async request => {
+    const input = asObject(parseObject(request.body)?.input);
+    const asked = asObject(input?.converse);
+    if (asked !== undefined) {
+      request.body = Buffer.from(JSON.stringify(asked));
+      return converse(request);
+    }
+    const body = Buffer.from(asString(asObject(input?.invokeModel)?.body) ?? '', 'base64');
+    if (body.length === 0 || !isForClaude(body)) throw notCountable();
+    request.body = body;
+    return claude(request);
+  };
+}
+
+const bedrockCount = (inputTokens: number) => ({ inputTokens });
+
+function notCountable(): GatewayError {
+  return new GatewayError(
+    'invalid_request',
+    'What is counted must be in `input.converse`, or be a body for Claude in `input.invokeModel`.',
+    { reason: 'input_missing', param: 'input' },
+  );
 }

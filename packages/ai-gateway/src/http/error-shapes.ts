@@ -17,6 +17,8 @@ export function vendorOf(path: string, headers: IncomingHttpHeaders): Vendor | u
     case 'upload':
       return 'google';
     case 'model':
+    case 'async-invoke':
+    case 'guardrail':
       return 'aws';
     case 'v1':
       if (second === 'messages' || headers['anthropic-version'] !== undefined) return 'anthropic';

@@ -8,6 +8,7 @@ import type { Citation, Part, ReasoningPart } from '../../domain/neutral-request
 import type { Seal } from '../../domain/seal.ts';
 import { load, loadSeal } from '../carrier.ts';
 import { asObject, defined, parseObject } from '../read-json.ts';
+import { tierNamed } from '../service-tier.ts';
 import { writeCitation } from './citations.ts';
 import { converseProtocol } from './decode-request.ts';
 import { formatOf } from './media-formats.ts';
@@ -42,7 +43,7 @@ export function encodeConverseAnswer(answer: NeutralAnswer): JsonObject {
     ),
     usage: writeConverseUsage(answer.report?.usage ?? noUsage),
     metrics: { latencyMs: 0 },
-    serviceTier: answer.serviceTier === undefined ? undefined : { type: answer.serviceTier },
+    serviceTier: answer.serviceTier === undefined ? undefined : { type: tierNamed(answer.serviceTier) },
   });
 }
 

@@ -8,6 +8,7 @@ import type { Seal } from '../../domain/seal.ts';
 import { load } from '../carrier.ts';
 import { urlOfSource } from '../media.ts';
 import { defined } from '../read-json.ts';
+import { tierNamed } from '../service-tier.ts';
 import { asksByFunctions } from './functions.ts';
 
 const finishNames: Readonly<Record<FinishReason, string>> = {
@@ -93,7 +94,7 @@ export function encodeChatAnswer(answer: NeutralAnswer, context: AnswerContext):
       },
     ],
     usage: report && writeChatUsage(report.usage),
-    service_tier: answer.serviceTier,
+    service_tier: answer.serviceTier === undefined ? undefined : tierNamed(answer.serviceTier),
   });
 }
 

@@ -5,6 +5,7 @@ import type { FinishReason } from '../../domain/neutral-event.ts';
 import type { Citation, Part } from '../../domain/neutral-request.ts';
 import { load, loadSeal } from '../carrier.ts';
 import { asObject } from '../read-json.ts';
+import { tierNamed } from '../service-tier.ts';
 import { responsesProtocol } from './decode-request.ts';
 import { writeResponsesUsage } from './usage.ts';
 
@@ -130,7 +131,7 @@ export function responseObject(context: AnswerContext, state: ResponseState): Js
     prompt_cache_key: written.prompt_cache_key ?? null,
     reasoning: { effort: null, summary: null, ...asObject(written.reasoning) },
     safety_identifier: written.safety_identifier ?? null,
-    service_tier: state.serviceTier ?? 'default',
+    service_tier: tierNamed(state.serviceTier ?? 'default'),
     store: written.store !== false,
     temperature: written.temperature ?? 1,
     text: { format: { type: 'text' }, ...asObject(written.text) },
