@@ -108,6 +108,22 @@ test('[F51] a session that brings its process down again and again waits, and no
   expect(Number(resultText((await other.call('1', 'small__pid'))[0]))).toBeGreaterThan(0);
 });
 
+test('[F57] an answer of a process that is none fails its call at once, and no other', async () => {
+  const client = await openRawClient(gateway);
+  const lines = [
+    '{"jsonrpc":"2.0","id":$id}',
+    '{"jsonrpc":"2.0","id":$id,"result":{},"error":{"code":1,"message":"x"}}',
+    '{"id":$id,"result":{}}',
+    '{"jsonrpc":"2.0","id":$id,"result":7}',
+  ];
+  for (const line of lines) {
+    const running = client.call('1', 'bad__pid', { delayMs: 200 });
+    const [answer] = await client.call('2', 'bad__raw', { lines: [line] });
+    expect(errorOf(answer)?.data, line).toMatchObject({ reason: 'server_message_invalid' });
+    expect(Number(resultText((await running).at(-1))), line).toBeGreaterThan(0);
+  }
+});
+
 test('[M21] garbage is survived in small doses and ends the server in large ones', async () => {
   const client = await openRawClient(gateway);
   expect(resultText((await client.call('1', 'bad__garbage', { lines: 2 }))[0])).toBe('sorry');

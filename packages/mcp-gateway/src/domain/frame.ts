@@ -45,4 +45,6 @@ export interface BadFrame {
   readonly message: string;
   /** The raw id, when the message had a readable one. */
   readonly id: Buffer | undefined;
+  /** It names no method: with an id, it was to be an answer. */
+  readonly isAnswer: boolean;
 }

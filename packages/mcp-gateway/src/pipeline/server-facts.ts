@@ -80,7 +80,8 @@ export class ServerFacts {
   async check(upstream: Upstream): Promise<ServerHello> {
     const channel = upstream.createChannel(gatewayHello, silentOwner);
     try {
-      const hello = await channel.ready(AbortSignal.timeout(upstream.policy.openTimeoutMs));
+      // The conversation has a time of its own, after that for its era: its error says more than that of a signal.
+      const hello = await channel.ready(AbortSignal.timeout(upstream.policy.openTimeoutMs * 2));
       this.learn(upstream, hello);
       return hello;
     } finally {

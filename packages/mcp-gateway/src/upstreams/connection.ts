@@ -1,7 +1,7 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { InFlightMap } from '@strata/shared/in-flight.ts';
 import { splice } from '@strata/shared/json/splice.ts';
-import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
+import type { BadFrame, NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import { isReadable, parseFrame, parseFrames, rawText } from '../wire/frame.ts';
 import { answerScanLimits } from '../wire/json-scanner.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
@@ -147,10 +147,15 @@ export class Connection implements TransportEvents {
         return;
       case 'bad':
         this.#events.onStray();
-        if (request !== undefined) {
-          this.#pending.take(request)?.onFailure(this.#invalid());
-        }
+        this.#onBad(frame, request);
     }
+  }
+
+  /** On a pipe only the message itself says whose answer it was to be. */
+  #onBad({ id, isAnswer }: BadFrame, request: number | undefined): void {
+    const named = isAnswer && id ? Number(id.toString('latin1')) : undefined;
+    const failed = request ?? named;
+    if (failed !== undefined) this.#pending.take(failed)?.onFailure(this.#invalid());
   }
 
   #onAnswer(frame: ResponseFrame, request: number | undefined): void {

@@ -67,7 +67,10 @@ function classify(
   members: ReadonlyMap<string, ScannedValue>,
 ): Frame | BadFrame {
   const id = members.get('id');
-  const bad = (message: string) => badEnvelope(message, usableId(bytes, id));
+  const bad = (message: string): BadFrame => ({
+    ...badEnvelope(message, usableId(bytes, id)),
+    isAnswer: id !== undefined && !members.has('method'),
+  });
   if (stringAt(bytes, members.get('jsonrpc')) !== '2.0') {
     return bad('`jsonrpc` must be "2.0".');
   }
@@ -171,17 +174,25 @@ const notUtf8: BadFrame = {
   reason: 'frame_syntax',
   message: 'The message is not valid UTF-8.',
   id: undefined,
+  isAnswer: false,
 };
 
 function badEnvelope(message: string, id?: Buffer): BadFrame {
-  return { kind: 'bad', code: -32600, reason: 'frame_envelope', message, id };
+  return { kind: 'bad', code: -32600, reason: 'frame_envelope', message, id, isAnswer: false };
 }
 
 function fromScanError(error: unknown): BadFrame {
   if (!(error instanceof JsonScanError)) throw error;
   if (error.problem === 'syntax') {
-    return { kind: 'bad', code: -32700, reason: 'frame_syntax', message: error.message, id: undefined };
+    return {
+      kind: 'bad',
+      code: -32700,
+      reason: 'frame_syntax',
+      message: error.message,
+      id: undefined,
+      isAnswer: false,
+    };
   }
   const reason = error.problem === 'ambiguous-key' ? 'frame_ambiguous' : 'frame_limits';
-  return { kind: 'bad', code: -32600, reason, message: error.message, id: undefined };
+  return { kind: 'bad', code: -32600, reason, message: error.message, id: undefined, isAnswer: false };
 }
