@@ -69,7 +69,9 @@ export function createPipeline(
       return next();
     },
   ];
-  const tracing: AttemptStage[] = telemetry.isTracing ? [createTraceAttempt(telemetry)] : [];
+  const tracing: AttemptStage[] = telemetry.isTracing
+    ? [createTraceAttempt({ tracer: telemetry.tracer, clock })]
+    : [];
   const gates: Gate[] = [
     createAuthorize(deps.policy),
     createRefuseUnpriced(() => inForce().unpriced),

@@ -48,7 +48,7 @@ test('one span a request and one an attempt, in the trace of the caller, which g
       name: 'chat gpt-upstream',
       parent_span_id: request?.span_id,
       status: 'error',
-      attributes: { 'error.type': 'transient', 'strata.attempt': 1 },
+      attributes: { 'error.type': 'transient', 'http.response.status_code': 503, 'strata.attempt': 1 },
     },
     {
       name: 'chat gpt-upstream',
@@ -65,6 +65,20 @@ test('one span a request and one an attempt, in the trace of the caller, which g
   expect(upstream.requests.slice(-2).map(sent => sent.headers.traceparent)).toEqual(
     attempts.map(span => `00-${traceId}-${span.span_id}-01`),
   );
+});
+
+test('the span of a streamed attempt says when its first event was there, in seconds', async () => {
+  const streamed = '4bf92f3577b34da6a3ce929d0e0e4737';
+  upstream.use([eventStreamHead, { op: 'stall', ms: 20 }, { op: 'write', bytes: chatStream }]);
+  await post(gateway, '/v1/chat/completions', chatRequest({ stream: true }), {
+    traceparent: `00-${streamed}-00f067aa0ba902b7-01`,
+  });
+  const spans = gateway.deps.telemetry.recentSpans?.ofTrace(streamed) ?? [];
+  const attempt = spans.find(span => span.kind === 'client');
+  expect(attempt?.attributes['gen_ai.request.stream']).toBe(true);
+  const seconds = Number(attempt?.attributes['gen_ai.response.time_to_first_chunk']);
+  expect(seconds).toBeGreaterThan(0.01);
+  expect(seconds).toBeLessThan(10);
 });
 
 test('metrics: durations, tokens, cost; [A18] nothing that a caller wrote is a label', async () => {

@@ -1,4 +1,5 @@
 import { type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api';
+import type { Clock } from '@strata/shared/clock.ts';
 import { parentOf } from '@strata/shared/http/trace-context.ts';
 import { costOf } from '@strata/shared/money/price.ts';
 import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
@@ -9,12 +10,15 @@ import type { AnswerFacts } from '../domain/protocol.ts';
 import { givenServiceTier } from '../domain/spending.ts';
 
 /** One client span an attempt (GenAI semantic conventions). The upstream is told this span as its parent. */
-export function createTraceAttempt(deps: { tracer: Tracer }): AttemptStage {
+export function createTraceAttempt({ tracer, clock }: { tracer: Tracer; clock: Clock }): AttemptStage {
   return async <Result extends Brought>(attempt: Attempt, next: () => Promise<Result>) => {
-    const span = openSpan(deps.tracer, attempt);
+    const span = openSpan(tracer, attempt);
+    const startedMs = clock.monotonic();
     attempt.trace = span.spanContext();
     try {
       const answer = await next();
+      if (answer.type === 'stream' && answer.stream.hasContent)
+        span.setAttribute(attributes.timeToFirstChunk, (clock.monotonic() - startedMs) / 1000);
       const lasting = lastingOf(answer);
       if (lasting !== undefined) {
         lasting.onEnd(({ facts, failure, outcome }) => {
@@ -28,7 +32,9 @@ export function createTraceAttempt(deps: { tracer: Tracer }): AttemptStage {
       span.end();
       return answer;
     } catch (error) {
-      fail(span, isLeft(attempt.call) ? 'cancelled' : AttemptFailure.from(error).class);
+      const failure = AttemptFailure.from(error);
+      if (failure.status !== undefined) span.setAttribute(attributes.httpStatus, failure.status);
+      fail(span, isLeft(attempt.call) ? 'cancelled' : failure.class);
       span.end();
       throw error;
     }
@@ -45,6 +51,7 @@ function openSpan(tracer: Tracer, attempt: Attempt): Span {
         [attributes.operationName]: call.protocol.operation,
         [attributes.providerName]: target.provider.system,
         [attributes.requestModel]: target.model,
+        ...(call.request.isStream && { [attributes.requestStream]: true }),
         [attributes.serverAddress]: target.provider.origin.url.hostname,
         [attributes.serverPort]: portOf(target.provider.origin.url),
         [attributes.attempt]: attempt.number,
@@ -70,6 +77,7 @@ export function describe(span: Span, attempt: Attempt, facts: AnswerFacts): void
   span.setAttributes({
     [attributes.inputTokens]: inputTokens(usage),
     [attributes.outputTokens]: outputTokens(usage),
+    [attributes.reasoningTokens]: usage.reasoning,
     [attributes.cacheReadTokens]: usage.cacheRead,
     [attributes.cacheWriteTokens]: usage.cacheWrite + usage.cacheWrite1h,
   });

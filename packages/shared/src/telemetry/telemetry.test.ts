@@ -111,3 +111,34 @@ test('spans and metrics reach an OpenTelemetry collector with its headers', asyn
   expect(seen.every(each => each.key === 'k')).toBe(true);
   collector.close();
 });
+
+test('a collector that takes nothing is told about once, and harms nobody', async () => {
+  let lines = '';
+  const destination = new Writable({
+    write(chunk, _encoding, done) {
+      lines += String(chunk);
+      done();
+    },
+  });
+  const collector = createServer((request, response) => {
+    request.resume().on('end', () => response.writeHead(401).end());
+  });
+  await new Promise<void>(resolve => collector.listen(0, '127.0.0.1', resolve));
+  const { port } = collector.address() as AddressInfo;
+  const telemetry = createTelemetry({
+    service: 'test',
+    config: telemetrySection.parse({
+      otlp_endpoint: `http://127.0.0.1:${port}`,
+      otlp_headers: { authorization: 'canary' },
+    }),
+    log: createLogger({ service: 'test', level: 'info', destination }),
+  });
+  // More than one batch holds.
+  for (let index = 0; index < 1500; index++) telemetry.tracer.startSpan('refused').end();
+  await telemetry.shutdown();
+  collector.close();
+  const told = lines.split('\n').filter(line => line.includes('does not take spans'));
+  expect(told).toHaveLength(1);
+  expect(told[0]).toContain('/v1/traces');
+  expect(lines).not.toContain('canary');
+});

@@ -1,7 +1,5 @@
 import { type Meter, type SpanContext, type Tracer, trace } from '@opentelemetry/api';
-import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { type IMetricReader, MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import {
@@ -15,6 +13,7 @@ import { Histograms } from './histograms.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { RecentSpans } from './recent-spans.ts';
 import type { TelemetryConfig } from './telemetry-section.ts';
+import { ToldMetricExporter, ToldTraceExporter } from './told-exporters.ts';
 
 /** Logs, traces and metrics of one process. Made once in `main`, handed down; there are no globals. */
 export interface Telemetry {
@@ -54,7 +53,9 @@ export function createTelemetry(options: {
   if (recentSpans !== undefined) spanProcessors.push(recentSpans);
   if (endpoint !== undefined)
     spanProcessors.push(
-      new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url: `${endpoint}/v1/traces`, headers }) }),
+      new BatchSpanProcessor({
+        exporter: new ToldTraceExporter({ url: `${endpoint}/v1/traces`, headers, log }),
+      }),
     );
   const ratio = new TraceIdRatioBasedSampler(config.sample_ratio);
   const tracing =
@@ -63,7 +64,6 @@ export function createTelemetry(options: {
       : new TracerProvider({
           resource,
           spanProcessors,
-          // A trace that began here has a local parent (see `newTraceContext`); the ratio decides by the trace id, the same for all its spans.
           // A trace that began here has a local parent (see `newTraceContext`); the ratio decides by its id, the same for all spans.
           sampler: new ParentBasedSampler({ root: ratio, localParentSampled: ratio }),
         });
@@ -73,7 +73,7 @@ export function createTelemetry(options: {
   const prometheus = new PrometheusExporter({ preventServerStart: true, metricProducers });
   const readers: IMetricReader[] = [prometheus];
   if (endpoint !== undefined) {
-    const exporter = new OTLPMetricExporter({ url: `${endpoint}/v1/metrics`, headers });
+    const exporter = new ToldMetricExporter({ url: `${endpoint}/v1/metrics`, headers, log });
     readers.push(
       new PeriodicExportingMetricReader({
         exporter,
