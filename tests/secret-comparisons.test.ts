@@ -35,7 +35,7 @@ const allowed: Readonly<Record<string, string>> = {
     'digest of a request, without a key',
   'mcp-gateway/src/pipeline/reverse-requests.ts: waiting.progressToken !== token':
     'a name of the protocol, known to both',
-  'mcp-gateway/src/pipeline/session-catalog.ts: digestOf(left) === digestOf(right)': 'digests of lists',
+  'mcp-gateway/src/pipeline/catalog-view.ts: digestOf(left) === digestOf(right)': 'digests of lists',
   'mcp-gateway/src/upstreams/stdio/pinned-files.ts: (await digestOf(path)) !== expected': 'digest of a file',
   'shared/src/admin/idempotency.ts: found.digest !== request.digest': 'digest of a request, without a key',
   'shared/src/audit/checkpoints.ts: typ !== tokenType': 'the type of a token',
