@@ -21,6 +21,7 @@ import { addRunListRoute } from './http/run-list-routes.ts';
 import { addRunRoutes } from './http/run-routes.ts';
 import { addScheduleRoutes } from './http/schedule-routes.ts';
 import { addStoreRoutes } from './http/store-routes.ts';
+import { addThreadRoutes } from './http/thread-routes.ts';
 import { addTimelineRoutes } from './http/timeline-routes.ts';
 import { addWebhookRoutes } from './http/webhook-routes.ts';
 import { addWorkflowRoutes } from './http/workflow-routes.ts';
@@ -31,7 +32,7 @@ import { openWorker } from './open-worker.ts';
 import { startRedelivery } from './pipeline/redelivery.ts';
 import { startRemoval } from './pipeline/remove-ended.ts';
 import { runWithEvent, type ScheduleDeps, startSchedules } from './pipeline/run-schedules.ts';
-import { artifactRoomOf, limitsOf, storeRoomOf } from './run-limits.ts';
+import { artifactRoomOf, limitsOf, storeRoomOf, threadRoomOf } from './run-limits.ts';
 import { type ApprovalSchema, approvalMigrations } from './store/approval-schema.ts';
 import { createApprovals } from './store/approvals.ts';
 import { type ArtifactSchema, artifactMigrations } from './store/artifact-schema.ts';
@@ -40,6 +41,8 @@ import { type ItemSchema, itemMigrations } from './store/item-schema.ts';
 import { createItems } from './store/items.ts';
 import { type ScheduleSchema, scheduleMigrations } from './store/schedule-schema.ts';
 import { createSchedules } from './store/schedules.ts';
+import { type ThreadSchema, threadMigrations } from './store/thread-schema.ts';
+import { createThreads } from './store/threads.ts';
 import { taskTypes } from './tasks/registry.ts';
 
 /**
@@ -56,11 +59,16 @@ export async function createAgentGateway(
   const language = openLanguage(config, deps);
   const { definitions, schemas, expressions, compileTrigger } = language;
   const own = await openOwnTables<
-    ApprovalSchema & ScheduleSchema & ItemSchema & ArtifactSchema,
+    ApprovalSchema & ScheduleSchema & ItemSchema & ArtifactSchema & ThreadSchema,
     SharedSchema
-  >(deps.sql, [approvalMigrations, scheduleMigrations, itemMigrations, artifactMigrations], clock);
+  >(
+    deps.sql,
+    [approvalMigrations, scheduleMigrations, itemMigrations, artifactMigrations, threadMigrations],
+    clock,
+  );
   const approvals = createApprovals({ sql: own, audit: deps.audit });
   const items = createItems(own);
+  const threads = createThreads(own);
   const worker = openWorker(config, deps, { ...language, journal, approvals });
   const server = createGatewayServer({
     name: deps.name,
@@ -80,6 +88,7 @@ export async function createAgentGateway(
     policy: deps.policy,
     definitions,
     types: taskTypes,
+    threads,
     expressions,
     recordChange: createRecordChange(deps.audit),
     limits: () => limitsOf(config.current),
@@ -127,12 +136,14 @@ export async function createAgentGateway(
       clock,
       room: () => artifactRoomOf(config.current),
     });
+    addThreadRoutes(server.app, { threads, journal, clock, room: () => threadRoomOf(config.current) });
     addDocumentRoutes(server.app);
   }
   if (current.role !== 'http') worker.start();
   const removal = startRemoval({
     journal,
     items,
+    threads,
     approvals,
     clock,
     log: telemetry.log,

@@ -141,6 +141,7 @@ const stored = z
     ),
     items_per_tenant: count(10_000).describe('Items of `/v1/store` that one tenant may have.'),
     item_bytes_per_tenant: count(256 * mebibyte, 64 * 1024 * mebibyte).describe('Size of them together.'),
+    threads_per_tenant: count(10_000).describe('Threads that one tenant may have.'),
     artifacts_per_tenant: count(10_000).describe('Artifacts that one tenant may have.'),
     artifact_bytes_per_tenant: count(1024 * mebibyte, 1024 * 1024 * mebibyte).describe(
       'Size of them together.',

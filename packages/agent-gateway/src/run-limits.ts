@@ -30,3 +30,7 @@ export function storeRoomOf({ stored, limits }: AgentGatewayConfig) {
 export function artifactRoomOf({ stored }: AgentGatewayConfig) {
   return { most: stored.artifacts_per_tenant, mostBytes: stored.artifact_bytes_per_tenant };
 }
+
+export function threadRoomOf({ stored, limits }: AgentGatewayConfig) {
+  return { most: stored.threads_per_tenant, valueBytes: limits.value_bytes };
+}

@@ -192,6 +192,9 @@ const others: readonly string[] = [
   'DELETE /v1/store/:namespace/:key',
   'POST /v1/artifacts',
   'DELETE /v1/artifacts/:hash',
+  'POST /v1/threads',
+  'PATCH /v1/threads/:id',
+  'DELETE /v1/threads/:id',
 ];
 
 test('[I18] every route that changes something is in the table below', () => {

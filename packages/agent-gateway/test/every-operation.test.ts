@@ -70,6 +70,10 @@ const things = {
     await create('PUT', `/v1/store/test/${key}`, { value: made });
     return { namespace: 'test', key };
   },
+  async thread() {
+    const { id } = await create('POST', '/v1/threads', {});
+    return { id: id as string };
+  },
   async artifact() {
     const { hash } = await create('POST', '/v1/artifacts', `made: ${++made}`);
     return { hash };
@@ -134,6 +138,10 @@ const rows: Readonly<Record<string, Row>> = {
   'PUT /v1/store/{namespace}/{key}': { of: 'item', creates: true },
   'GET /v1/store/{namespace}/{key}': { of: 'item' },
   'DELETE /v1/store/{namespace}/{key}': { of: 'item' },
+  'GET /v1/threads/{id}': { of: 'thread' },
+  'PATCH /v1/threads/{id}': { of: 'thread', body: { metadata: {} } },
+  'DELETE /v1/threads/{id}': { of: 'thread' },
+  'GET /v1/threads/{id}/runs': { of: 'thread' },
   'GET /v1/artifacts/{hash}': { of: 'artifact' },
   'DELETE /v1/artifacts/{hash}': { of: 'artifact' },
 };
@@ -146,6 +154,7 @@ const lists: Readonly<Record<string, { readonly member: string; readonly of: Kin
   'GET /v1/approvals': { member: 'approvals', of: 'approval', by: 'id' },
   'GET /v1/queues': { member: 'queues', of: 'queue', by: 'key' },
   'GET /v1/webhooks': { member: 'webhooks', of: 'webhook', by: 'id' },
+  'GET /v1/threads': { member: 'threads', of: 'thread', by: 'id' },
   'GET /v1/store': { member: 'items', of: 'item', by: 'key' },
   'GET /v1/artifacts': { member: 'artifacts', of: 'artifact', by: 'hash' },
 };
@@ -156,6 +165,7 @@ const withoutPath = [
   'POST /v1/events',
   'POST /v1/webhooks',
   'POST /v1/artifacts',
+  'POST /v1/threads',
   'POST /v1/workflows:validate',
   'POST /v1/workflows:graph',
 ];

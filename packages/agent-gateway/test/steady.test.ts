@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Journal } from '../src/domain/journal.ts';
 import type { JournalRecord } from '../src/domain/run-events.ts';
 import { terminalStatuses } from '../src/domain/run-state.ts';
+import type { Threads } from '../src/domain/thread.ts';
 import type { Definition } from '../src/dsl/definitions.ts';
 import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
 import { startRemoval } from '../src/pipeline/remove-ended.ts';
@@ -155,6 +156,7 @@ describe.each([
       journal,
       approvals,
       items: { removeExpired: async () => 0 },
+      threads: { unsettled: async () => [] } as unknown as Threads, // there are none
       clock,
       log,
       keepMs: () => hourMs,

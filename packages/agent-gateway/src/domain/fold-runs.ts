@@ -67,6 +67,7 @@ export function createRun(state: RunState, event: EventOf<'run-created'>, atMs: 
   state.definition = event.definition;
   state.forkedTo = event.fork?.to ?? event.imported?.to ?? 0;
   state.input = event.input;
+  state.context = event.context ?? null;
   state.identity = event.identity;
   state.limits = event.limits;
   state.createdAtMs = atMs;

@@ -11,6 +11,11 @@ interface Effective {
   readonly aside?: RunState;
 }
 
+/** What a run began with from its thread. Whatever goes on with its records has to begin with it too. */
+export function initialContext([created]: readonly Pick<JournalRecord, 'event'>[]): unknown {
+  return created?.event.type === 'run-created' ? created.event.context : undefined;
+}
+
 /** Folds a whole journal. What a rewind put aside is history: it was paid for and counts, and is no part of the state. */
 export function replay(records: Iterable<JournalRecord>): RunState {
   let state = emptyRun();

@@ -103,6 +103,9 @@ export type RunEvent =
       /** When the right to act ends that the run was given. */
       readonly expiresAtMs?: number;
       readonly traceparent: string;
+      readonly thread?: string;
+      /** That of its thread. Without it there is none when it begins. */
+      readonly context?: unknown;
       /** The run that waits for this one. */
       readonly parent?: string;
       readonly queue?: QueuePlace;

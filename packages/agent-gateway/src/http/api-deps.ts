@@ -1,4 +1,5 @@
 import type { TaskTypes } from '../domain/task-type.ts';
+import type { Threads } from '../domain/thread.ts';
 import type { Definitions } from '../dsl/definitions.ts';
 import type { SubmitDeps } from '../pipeline/submit-run.ts';
 import type { RecordChange } from './record-change.ts';
@@ -7,6 +8,7 @@ import type { RecordChange } from './record-change.ts';
 export interface ApiDeps extends SubmitDeps {
   readonly definitions: Definitions;
   readonly types: TaskTypes;
+  readonly threads: Threads;
   readonly recordChange: RecordChange;
   /** Somebody asked something of a run. */
   readonly onAsked: (runId: string) => void;

@@ -5,6 +5,7 @@ import { queueOperations } from './operations/queue-operations.ts';
 import { runOperations } from './operations/run-operations.ts';
 import { scheduleOperations } from './operations/schedule-operations.ts';
 import { storeOperations } from './operations/store-operations.ts';
+import { threadOperations } from './operations/thread-operations.ts';
 import { webhookOperations } from './operations/webhook-operations.ts';
 import { workflowOperations } from './operations/workflow-operations.ts';
 
@@ -16,6 +17,7 @@ export const operations: readonly ApiOperation[] = [
   ...queueOperations,
   ...webhookOperations,
   ...storeOperations,
+  ...threadOperations,
 ];
 
 /** `GET /v1/openapi.json`: every route of `/v1`, from the schemas that read its requests. */

@@ -3,7 +3,7 @@ import { canonicalJson, digestOf } from '@strata/shared/json/canonical-json.ts';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import type { RunSummary } from '../domain/journal.ts';
-import { replay } from '../domain/replay.ts';
+import { initialContext, replay } from '../domain/replay.ts';
 import { planRewind } from '../domain/rewind.ts';
 import type { JournalRecord } from '../domain/run-events.ts';
 import type { RunState } from '../domain/run-state.ts';
@@ -51,6 +51,7 @@ export async function readFork(request: FastifyRequest, run: RunSummary, deps: A
     digest: digestOf(canonicalJson({ fork: run.id, task, to: plan.to, definition: workflow.hash })),
     caller: request.caller,
     trace: request.traceContext,
+    context: initialContext(records),
     fork: { run: run.id, task, to: plan.to, keptNanoUsd: paidBy(records, plan.to, state) },
   };
 }

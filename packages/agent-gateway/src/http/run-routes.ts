@@ -11,6 +11,7 @@ import { awaitRecords } from '../pipeline/await-run.ts';
 import { moveRun } from '../pipeline/export-run.ts';
 import { loadWorkflow } from '../pipeline/load-workflow.ts';
 import { readRecords } from '../pipeline/read-records.ts';
+import { submitInThread } from '../pipeline/submit-in-thread.ts';
 import { submitRun } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
@@ -22,6 +23,7 @@ import { checkFields, definitionMediaTypes } from './read-body.ts';
 import { readSignal, runVerbs } from './run-verbs.ts';
 import { showInDoubt, showPause, showRun, showSummary } from './run-view.ts';
 import { readSubmission } from './submission.ts';
+import { findThread } from './thread-routes.ts';
 
 const caller = { access: 'caller' } as const;
 /** How long an answer waits for what was asked to take effect. */
@@ -44,7 +46,12 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
     { config: { ...caller, mediaTypes: definitionMediaTypes } },
     async (request, reply) => {
       const { wait } = checkFields(request.query, submitQuery);
-      const { isNew, run } = await submitRun(await readSubmission(request, deps), deps);
+      const submission = await readSubmission(request, deps);
+      const { thread } = submission;
+      const { isNew, run } =
+        thread === undefined
+          ? await submitRun(submission, deps)
+          : await submitInThread(submission, await findThread(request, thread, deps), deps);
       if (!isNew) void reply.header('idempotency-replayed', 'true');
       const maxMs = Math.min(wait * 1000, deps.maxWaitMs());
       return answer(reply, await awaitRun(request, run, { maxMs, isDone: isAtRest }, deps), deps);

@@ -40,6 +40,7 @@ export function showRun(
   const last = records.last?.event;
   return {
     ...showSummary(run),
+    ...(created?.thread !== undefined && { thread: created.thread }),
     input: created?.input,
     ...(fork !== undefined && {
       forked_from: {

@@ -25,7 +25,12 @@ export const definitionFields = {
 
 /** Unknown fields are refused: a public run takes a reference and an input, and nothing can be slipped in beside (G15). */
 export const submissionBody = z
-  .strictObject({ ...definitionFields, input: z.unknown().optional(), limits: lowerFields.optional() })
+  .strictObject({
+    ...definitionFields,
+    input: z.unknown().optional(),
+    limits: lowerFields.optional(),
+    thread: z.string().min(1).max(100).optional().describe('The thread in whose context it begins.'),
+  })
   .refine(body => (body.definition === undefined) !== (body.workflow === undefined), {
     message: 'expected either `definition` or `workflow`',
   });
@@ -36,15 +41,23 @@ const keyPattern = /^[\x21-\x7e]{1,255}$/;
 export async function readSubmission(request: FastifyRequest, deps: ApiDeps): Promise<Submission> {
   const source = readSource(request);
   const body = checkFields(source.value, submissionBody);
-  const { input = {}, limits } = body;
+  const { input = {}, limits, thread } = body;
   const { workflow, document } = await readDefinition(request, source, body, deps);
   return {
     workflow,
     document,
     input,
     idempotencyKey: readKey(request),
-    digest: digestOf(canonicalJson({ definition: workflow.hash, input, ...(limits && { limits }) })),
+    digest: digestOf(
+      canonicalJson({
+        definition: workflow.hash,
+        input,
+        ...(limits && { limits }),
+        ...(thread && { thread }),
+      }),
+    ),
     limits: limits && readLowered(limits),
+    thread,
     caller: request.caller,
     trace: request.traceContext,
   };

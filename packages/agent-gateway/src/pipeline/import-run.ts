@@ -11,7 +11,7 @@ import { isHeld } from '../domain/held-run.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { firstTasks } from '../domain/live-tasks.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
-import { replay } from '../domain/replay.ts';
+import { initialContext, replay } from '../domain/replay.ts';
 import type { ChildOutcome, JournalRecord, RunEvent } from '../domain/run-events.ts';
 import { digestOfExport, type ExportedRun, type RunExport } from '../domain/run-export.ts';
 import type { RunState } from '../domain/run-state.ts';
@@ -148,6 +148,7 @@ async function newRun(
     : await queuePlaceOf(workflow, state.input, deps.expressions);
   const { namespace, name, version, definition } = run;
   const heldTasks = firstTasks(limits);
+  const context = initialContext(records);
   const { envelope } = caller;
   const traceparent = formatTraceparent(trace);
   const imported: RunEvent = {
@@ -188,6 +189,7 @@ async function newRun(
       type: 'run-created',
       definition,
       workflow: `${namespace}/${name}:${version}`,
+      ...(context !== undefined && { context }),
       input: state.input,
       identity: identityOf(caller),
       limits,

@@ -3,13 +3,13 @@ import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { Approvals } from '../domain/approval.ts';
 import type { Journal } from '../domain/journal.ts';
 import type { StoreItems } from '../domain/store-item.ts';
+import type { Threads } from '../domain/thread.ts';
+import { settleThreads } from './settle-thread.ts';
 
 export interface RemovalDeps {
-  readonly journal: Pick<
-    Journal,
-    'removeEnded' | 'removeEvents' | 'trimEvents' | 'removeDefinitions' | 'getRun'
-  >;
+  readonly journal: Journal;
   readonly approvals: Pick<Approvals, 'over' | 'remove'>;
+  readonly threads: Threads;
   readonly items: Pick<StoreItems, 'removeExpired'>;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'warn'>;
@@ -39,7 +39,8 @@ export function startRemoval(deps: RemovalDeps): { stop(): Promise<void> } {
   let looking: Promise<void> = Promise.resolve();
   let lastApproval = '';
   const look = () => {
-    looking = removeEnded(deps, stopped.signal)
+    looking = settleThreads(deps, stopped.signal)
+      .then(() => removeEnded(deps, stopped.signal))
       .then(async () => {
         lastApproval = await removeApprovals(deps, lastApproval);
       })

@@ -28,6 +28,11 @@ export interface Submission {
   readonly trace: SpanContext;
   /** What it may at most, beside what the configuration and the definition say. */
   readonly limits?: LimitOverrides | undefined;
+  /** The id that a thread was taken under. */
+  readonly id?: string;
+  readonly thread?: string | undefined;
+  /** What its `$context` is when it begins. */
+  readonly context?: unknown;
   /** It begins with records of another run of the tenant. */
   readonly fork?: Fork;
 }
@@ -53,7 +58,8 @@ export async function submitRun(
   submission: Submission,
   deps: SubmitDeps,
 ): Promise<{ isNew: boolean; run: RunSummary }> {
-  const { workflow, document, input, caller, idempotencyKey, digest, trace, fork } = submission;
+  const { workflow, document, input, caller, idempotencyKey, digest, trace, fork, thread, context } =
+    submission;
   requireWorkflowScope(caller, workflow);
   requireWorkflow(caller, workflow, deps.policy);
   requireAgents(caller, workflow, deps.policy);
@@ -78,7 +84,7 @@ export async function submitRun(
   // Both go to the writer at once and so into one transaction.
   const stored = deps.journal.putDefinition({ hash, document }, nowMs);
   const created = deps.journal.createRun({
-    id: newId('run', nowMs),
+    id: submission.id ?? newId('run', nowMs),
     tenant: caller.tenant,
     principal: caller.principal,
     definition: hash,
@@ -104,6 +110,8 @@ export async function submitRun(
       ...(expiresAtMs !== undefined && { expiresAtMs }),
       traceparent: formatTraceparent(trace),
       ...(queue !== undefined && { queue }),
+      ...(thread !== undefined && { thread }),
+      ...(context !== undefined && { context }),
       ...(fork !== undefined && { fork }),
       ...(heldTasks !== undefined && { heldTasks }),
     },

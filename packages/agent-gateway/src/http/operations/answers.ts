@@ -50,6 +50,7 @@ export const runSummary = z.object({
 });
 
 export const run = runSummary.extend({
+  thread: z.string().optional(),
   input: z.unknown().optional(),
   output: z.unknown().optional(),
   error: runError.optional(),

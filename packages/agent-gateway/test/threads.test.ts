@@ -1,0 +1,159 @@
+import { noScopes } from '@strata/shared/identity/scopes.ts';
+import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stores } from './support/both-stores.ts';
+import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
+import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
+
+/** Runs that follow one another and share a context. */
+
+let postgres: TestPostgres;
+beforeAll(async () => {
+  postgres = await openTestPostgres();
+});
+afterAll(() => postgres.close());
+
+/** Adds what it is given to what the thread has, and says what it found. */
+const remembers = definitionOf([
+  {
+    note: {
+      set: { found: '${ $context }', said: '${ .said }' },
+      export: { as: '${ { notes: (($context.notes // []) + [.said]) } }' },
+    },
+  },
+]);
+const waits = definitionOf([
+  { hear: { listen: { to: { one: { with: { type: 'go' } } } } } },
+  { over: { set: { done: true }, export: { as: '${ { notes: ["waited"] } }' } } },
+]);
+
+describe.each(stores)('%s', store => {
+  let gateway: TestGateway;
+  beforeAll(async () => {
+    const config = store === 'SQLite' ? {} : { store: { url: await postgres.server.createDatabase() } };
+    const deps = await createTestDeps({ name: 'agent-gateway', config });
+    gateway = await startGateway({ deps, config: { stored: { threads_per_tenant: 12 } } });
+  });
+  afterAll(async () => {
+    await gateway.close();
+    await gateway.deps.close();
+  });
+
+  const open = async (body: object = {}, key?: string) => {
+    const made = await gateway.call('POST', '/v1/threads', { body, ...(key !== undefined && { key }) });
+    expect(made.status, JSON.stringify(made.body)).toBe(201);
+    return made.body as { id: string };
+  };
+  const show = async (id: string) => (await gateway.call('GET', `/v1/threads/${id}`)).body;
+  const run = (thread: string, body: object, headers: Record<string, string> = {}, wait = 20) =>
+    gateway.call('POST', `/v1/runs?wait=${wait}`, { body: { thread, ...body }, headers });
+  const remember = (thread: string, said: string) => run(thread, { definition: remembers, input: { said } });
+
+  test('a run begins with what the one before has left, and only if that has completed', async () => {
+    const { id } = await open({ metadata: { for: 'ada' }, context: { notes: ['first'] } });
+    const one = await remember(id, 'a');
+    expect(one.body).toMatchObject({ thread: id, output: { found: { notes: ['first'] } } });
+    await run(id, {
+      definition: definitionOf([
+        { lost: { set: { x: 1 }, export: { as: '${ { notes: ["lost"] } }' } } },
+        { fail: { raise: { error: { type: 'https://example.com/no', status: 500 } } } },
+      ]),
+    });
+    const two = await remember(id, 'b');
+    expect(two.body.output.found).toEqual({ notes: ['first', 'a'] });
+    expect(await show(id)).toMatchObject({
+      status: 'idle',
+      context: { notes: ['first', 'a', 'b'] },
+      metadata: { for: 'ada' },
+    });
+    const { body } = await gateway.call('GET', `/v1/threads/${id}/runs`);
+    expect(body.runs.map(({ status }: { status: string }) => status)).toEqual([
+      'completed',
+      'failed',
+      'completed',
+    ]);
+    expect(body.runs[0].id).toBe(two.body.id);
+  });
+
+  test('one run at a time: of those who submit at once one gets it, the others are told which', async () => {
+    const { id } = await open();
+    const answers = await Promise.all([1, 2, 3, 4, 5].map(() => run(id, { definition: waits }, {}, 0)));
+    const taken = answers.filter(({ status }) => status === 202);
+    expect(taken.length).toBe(1);
+    expect(new Set(answers.filter(({ status }) => status !== 202).map(({ body }) => body.reason))).toEqual(
+      new Set(['thread_is_busy']),
+    );
+    const running = taken[0]?.body.id;
+    expect(await show(id)).toMatchObject({ status: 'busy', run: running });
+    const change = (body: object) => gateway.call('PATCH', `/v1/threads/${id}`, { body });
+    expect((await change({ context: 1 })).body.reason).toBe('thread_is_busy');
+    expect((await change({ metadata: { a: 1 } })).body.metadata).toEqual({ a: 1 });
+    expect((await gateway.call('DELETE', `/v1/threads/${id}`)).body.reason).toBe('thread_is_busy');
+    await gateway.call('POST', `/v1/runs/${running}/signals/go`, { body: {} });
+    await expect.poll(async () => (await show(id)).status, { timeout: 20_000 }).toBe('idle');
+    expect((await show(id)).context).toEqual({ notes: ['waited'] });
+  });
+
+  test('a run that is submitted again under its key is the same run, also while it goes on', async () => {
+    const { id } = await open();
+    const headers = { 'idempotency-key': `in ${store}`.replace(' ', '-') };
+    const first = await run(id, { definition: waits }, headers, 0);
+    const again = await run(id, { definition: waits }, headers, 0);
+    expect([again.status, again.body.id]).toEqual([202, first.body.id]);
+    const other = await run((await open()).id, { definition: waits }, headers, 0);
+    expect(other.body.reason).toBe('idempotency_key_reused');
+    await gateway.call('POST', `/v1/runs/${first.body.id}:terminate`, { body: {} });
+    expect(await show(id)).toMatchObject({ status: 'idle', context: null });
+  });
+
+  test('a submission that is refused leaves the thread free', async () => {
+    const { id } = await open();
+    const tooLarge = await run(id, { definition: remembers, input: 'x'.repeat(2 * 1024 * 1024) });
+    expect(tooLarge.body.reason).toBe('value_too_large');
+    expect((await remember(id, 'a')).body.status).toBe('completed');
+  });
+
+  test('a fork begins with what the run began with, and leaves the thread alone', async () => {
+    const { id } = await open({ context: { notes: ['first'] } });
+    const { body: source } = await remember(id, 'a');
+    const fork = await gateway.call('POST', `/v1/runs/${source.id}:fork`, { body: { task: '/do/0/note' } });
+    await expect
+      .poll(async () => (await gateway.call('GET', `/v1/runs/${fork.body.id}`)).body.output, {
+        timeout: 20_000,
+      })
+      .toEqual({ found: { notes: ['first'] }, said: 'a' });
+    expect((await show(id)).context).toEqual({ notes: ['first', 'a'] });
+  });
+
+  test('changes under `If-Match` are made to what was read', async () => {
+    const { id } = await open();
+    const read = await gateway.call('GET', `/v1/threads/${id}`);
+    const etag = String(read.headers.get('etag'));
+    const change = (headers: Record<string, string>) =>
+      gateway.call('PATCH', `/v1/threads/${id}`, { body: { context: [1] }, headers });
+    expect((await change({ 'if-match': etag })).body.context).toEqual([1]);
+    expect((await change({ 'if-match': etag })).body.reason).toBe('revision_mismatch');
+    const gone = (headers: Record<string, string>) =>
+      gateway.call('DELETE', `/v1/threads/${id}`, { headers });
+    expect((await gone({ 'if-match': etag })).status).toBe(412);
+    expect((await gone({})).status).toBe(204);
+    expect((await run(id, { definition: remembers })).body.reason).toBe('thread_not_found');
+  });
+
+  test('[S-1] it is for those who may use workflows of its namespace, and there are as many as may be', async () => {
+    const { id } = await open({ namespace: 'test' });
+    const scopes = { ...noScopes, workflows: ['else/*'] };
+    const narrow = await gateway.deps.createKey({ principal: 'narrow', scopes });
+    expect((await gateway.call('GET', `/v1/threads/${id}`, { key: narrow })).body.reason).toBe(
+      'thread_not_found',
+    );
+    const refused = await gateway.call('POST', '/v1/threads', { key: narrow, body: { namespace: 'test' } });
+    expect(refused.body.reason).toBe('workflow_not_allowed');
+    expect((await gateway.call('GET', '/v1/threads', { key: narrow })).body.threads).toEqual([]);
+    await open({ namespace: 'else' }, narrow);
+    let last = 0;
+    for (let n = 0; n < 12 && last !== 409; n++)
+      last = (await gateway.call('POST', '/v1/threads', { body: {} })).status;
+    expect(last).toBe(409);
+  });
+});
