@@ -124,6 +124,27 @@ test('a server that is drained finishes what runs, takes nothing new, and is the
   await until(async () => (await admin('GET', '/drained')).body.state === 'disabled', 'the end of the drain');
 });
 
+test('what runs at one replica is not cut when another was told to drain the server and is done first', async () => {
+  await admin('PUT', '/elsewhere', scripted);
+  await until(async () => (await toolsAt(two)).includes('elsewhere__pid'), 'the server at the other replica');
+  const client = await openRawClient({ ...two, userKey: one.userKey });
+  const running = client.call('2', 'elsewhere__echo', { delayMs: 1500 });
+  const health = async (gateway: TestGateway) => {
+    const url = new URL('/admin/v1/mcp/servers/elsewhere', gateway.url);
+    const answer = await fetch(url, { headers: { authorization: `Bearer ${one.adminKey}` } });
+    return (await answer.json()) as { state: string; health?: { running: number } };
+  };
+  await until(async () => (await health(two)).health?.running === 1, 'the call to run');
+  await admin('POST', '/elsewhere/drain');
+  await until(async () => (await health(two)).state === 'disabled', 'the end of the drain');
+  expect(errorOf((await client.call('3', 'elsewhere__pid'))[0])?.data).toMatchObject({
+    reason: 'unknown_tool',
+  });
+  expect(resultText((await running).at(-1))).toContain('echo');
+  await until(async () => (await health(two)).health === undefined, 'the server to be closed there too');
+  await admin('DELETE', '/elsewhere');
+});
+
 test('an entry of a registry becomes a server', async () => {
   const server = {
     name: 'io.github.someone/weather',

@@ -11,6 +11,7 @@ import {
   type StoredServer,
 } from '../domain/registered-server.ts';
 import type { Upstream } from '../domain/upstream.ts';
+import { Draining } from './draining.ts';
 import type { Health, ServerHealth } from './server-health.ts';
 
 /** Servers as the directory takes them. */
@@ -47,8 +48,6 @@ export interface ServerRegistryOptions {
 
 const channel = 'mcp:servers';
 const maxNameLength = 32;
-/** The end of a drain follows from its beginning, which was entered in the audit log. */
-const alreadyRecorded = async () => {};
 
 /**
  * Which servers there are: those of the configuration, and those an admin registered; and what the operator wants of each. Changes are
@@ -56,11 +55,17 @@ const alreadyRecorded = async () => {};
  */
 export class ServerRegistry {
   readonly #options: ServerRegistryOptions;
+  readonly #draining: Draining;
   #stored: readonly StoredServer[] = [];
   #unsubscribe: (() => Promise<void>) | undefined;
 
   constructor(options: ServerRegistryOptions) {
     this.#options = options;
+    this.#draining = new Draining({
+      ...options,
+      find: name => this.#upstream(name),
+      onFinished: name => void this.#finishDraining(name),
+    });
   }
 
   async start(): Promise<void> {
@@ -81,12 +86,16 @@ export class ServerRegistry {
   /** Reads the store again and puts it in force. */
   async reload(): Promise<void> {
     this.#stored = await this.#options.store.list();
+    const drained = this.#stored.filter(({ state }) => state === 'draining' || state === 'drained');
+    this.#draining.follow(drained.map(({ name }) => name));
     this.#options.apply(this.effective());
   }
 
   effective(): EffectiveServers {
-    const views = this.list().filter(({ state }) => state !== 'disabled');
-    const hidden = views.filter(({ state }) => state === 'draining').map(({ name }) => name);
+    const isOpen = ({ name, state }: ServerView) =>
+      state !== 'disabled' || (this.#storedAs(name)?.state === 'drained' && this.#draining.isBusy(name));
+    const views = this.list().filter(isOpen);
+    const hidden = views.filter(({ state }) => state !== 'enabled').map(({ name }) => name);
     return {
       configs: Object.fromEntries(views.map(({ name, config }) => [name, config])),
       hidden: new Set(hidden),
@@ -135,12 +144,14 @@ export class ServerRegistry {
     await this.#changed();
   }
 
-  /** A draining server keeps what runs, is offered no more, and is disabled when nothing runs or its time is over. */
+  /**
+   * A draining server keeps what runs, is offered no more, and is disabled when nothing runs or its time is over: at each replica, whichever
+   * was told to drain it.
+   */
   async setState(name: string, state: ServerState, record: RecordChange): Promise<ServerView> {
     this.get(name);
     await this.#options.store.put({ name, config: this.#storedAs(name)?.config, state }, record);
     await this.#changed();
-    if (state === 'draining') this.#finishDraining(name);
     return this.get(name);
   }
 
@@ -151,17 +162,16 @@ export class ServerRegistry {
     return upstream && this.#options.health.check(upstream);
   }
 
-  #finishDraining(name: string): void {
-    const upstream = this.#upstream(name);
-    const { health, drainMs, log } = this.#options;
-    const idle = upstream ? health.idle(upstream, drainMs()) : Promise.resolve();
-    idle
-      .then(() =>
-        this.get(name).state === 'draining' ? this.setState(name, 'disabled', alreadyRecorded) : undefined,
-      )
-      .catch((error: unknown) =>
-        log.error({ server: name, err: error }, 'a drained server was not disabled'),
-      );
+  /** The first replica that is done says so for all; the others keep what still runs on them. */
+  async #finishDraining(name: string): Promise<void> {
+    const { store, apply, log } = this.#options;
+    try {
+      const isFirst = this.#storedAs(name)?.state === 'draining' && (await store.finishDraining(name));
+      if (isFirst) await this.#changed();
+      else apply(this.effective());
+    } catch (error) {
+      log.error({ server: name, err: error }, 'a drained server was not disabled');
+    }
   }
 
   async #changed(): Promise<void> {
@@ -175,7 +185,7 @@ export class ServerRegistry {
     return {
       name,
       source,
-      state: stored?.state ?? 'enabled',
+      state: stored?.state === 'drained' ? 'disabled' : (stored?.state ?? 'enabled'),
       revision: stored?.revision ?? 0,
       config,
       health: upstream && this.#options.health.of(upstream),

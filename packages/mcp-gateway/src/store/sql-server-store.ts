@@ -2,7 +2,7 @@ import type { Clock } from '@strata/shared/clock.ts';
 import type { ServerSchema } from '@strata/shared/registry/server-schema.ts';
 import type { Sealer } from '@strata/shared/sealer.ts';
 import type { SqlStore } from '@strata/shared/stores/sql.ts';
-import type { ServerState, ServerStore } from '../domain/registered-server.ts';
+import type { ServerStore, StoredState } from '../domain/registered-server.ts';
 
 /** Definitions hold credentials and are sealed; whoever reads the database alone does not get them. */
 export function createSqlServerStore(deps: {
@@ -22,7 +22,7 @@ export function createSqlServerStore(deps: {
       return rows.map(({ name, config, state, revision }) => ({
         name,
         config: open(name, config),
-        state: state as ServerState, // written by `put` only
+        state: state as StoredState, // written here only
         revision,
       }));
     },
@@ -45,6 +45,19 @@ export function createSqlServerStore(deps: {
           .execute();
         await record(transaction);
       });
+    },
+    async finishDraining(name) {
+      const { numUpdatedRows } = await sql.db
+        .updateTable('mcp_servers')
+        .set(({ eb }) => ({
+          state: 'drained',
+          revision: eb('revision', '+', 1),
+          changed_at_ms: clock.now(),
+        }))
+        .where('name', '=', name)
+        .where('state', '=', 'draining')
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
     },
     async remove(name, record) {
       await sql.db.transaction().execute(async transaction => {
