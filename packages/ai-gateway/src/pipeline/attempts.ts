@@ -8,10 +8,12 @@ import {
   type AttemptPolicy,
   type AttemptsDeps,
   type Failed,
+  hedgeOf,
   type Progress,
   quotaKey,
   takeQuota,
-  tryPlaces,
+  tryPlace,
+  tryTwoPlaces,
 } from './try-places.ts';
 
 /** An upstream's own refusal, which the client gets in place of an answer. */
@@ -32,14 +34,7 @@ export function createAttempts<Result extends Brought>(
   deps: AttemptsDeps<Result>,
 ): (call: Call) => Promise<Result | Refusal> {
   const turns: Turns = new WeakMap();
-  return async call => {
-    const ended = deps.budget.begin();
-    try {
-      return await goRounds(deps, call, turns);
-    } finally {
-      ended();
-    }
-  };
+  return call => goRounds(deps, call, turns);
 }
 
 async function goRounds<Result extends Brought>(
@@ -54,25 +49,27 @@ async function goRounds<Result extends Brought>(
     number: 0,
     paid: undefined,
   };
-  for (let round = 0; round < policy.maxRounds; round++) {
-    if (state.places.length === 0 || state.number >= policy.maxAttempts) break;
-    const ended = round === 0 ? firstRound : await mayGoOn(deps, policy, { call, round, state });
-    if (ended === undefined) break;
-    try {
-      const answer = await goRound(deps, policy, call, state);
-      if (answer !== undefined) {
-        deps.quota.succeeded(state.paid?.key ?? quotaKey(answer.attempt), state.paid?.cost);
-        return answer;
+  const callEnded = deps.budget.begin();
+  let retryEnded: (() => void) | undefined; // the first round is no retry: there is nothing to give back
+  try {
+    for (let round = 0; round < policy.maxRounds; round++) {
+      if (state.places.length === 0 || state.number >= policy.maxAttempts) break;
+      if (round > 0) {
+        retryEnded = await mayGoOn(deps, policy, { call, round, state });
+        if (retryEnded === undefined) break;
       }
-    } finally {
-      ended();
+      const answer = await goRound(deps, policy, call, state);
+      retryEnded?.();
+      if (answer === undefined) continue;
+      deps.quota.succeeded(state.paid?.key ?? quotaKey(answer.attempt), state.paid?.cost);
+      return answer;
     }
+  } finally {
+    retryEnded?.();
+    callEnded();
   }
   return answerFailure(call, state.last);
 }
-
-/** The first round is no retry: there is nothing to give back. */
-const firstRound = () => {};
 
 /** Tries the places in order. Undefined when none answered; then `state` says who may be asked again. */
 async function goRound<Result extends Brought>(
@@ -87,7 +84,13 @@ async function goRound<Result extends Brought>(
   for (let place = waiting.shift(); place !== undefined; place = waiting.shift()) {
     if (state.number >= policy.maxAttempts) break;
     if (place.target === passedBy) continue;
-    for (const tried of await tryPlaces(deps, policy, { call, state, place, waiting })) {
+    const trying = { call, state, place, waiting };
+    const when = hedgeOf(trying);
+    const outcomes =
+      when === undefined
+        ? [await tryPlace(deps, policy, trying)]
+        : await tryTwoPlaces(deps, policy, { ...trying, when });
+    for (const tried of outcomes) {
       const { attempt, result } = tried;
       if (!(result instanceof AttemptFailure)) return result;
       state.last = moreTelling(state.last, { attempt, failure: result });

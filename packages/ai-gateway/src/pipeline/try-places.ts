@@ -6,6 +6,7 @@ import type { RetryQuota } from '@strata/shared/resilience/retry-quota.ts';
 import { Stopper } from '@strata/shared/resilience/stop-signal.ts';
 import { type Attempt, type Brought, type Call, discard, maySafelyRepeat } from '../domain/call.ts';
 import { AttemptFailure, failureTable } from '../domain/failure.ts';
+import type { Hedge } from '../domain/route.ts';
 import { hedge, type Started } from './hedge.ts';
 import type { Place } from './places.ts';
 
@@ -54,7 +55,7 @@ export interface Tried<Result extends Brought> {
   readonly result: Result | AttemptFailure;
 }
 
-interface Trying {
+export interface Trying {
   readonly call: Call;
   readonly state: Progress;
   readonly place: Place;
@@ -62,15 +63,18 @@ interface Trying {
   readonly waiting: Place[];
 }
 
-/** What came of the place, and of the one after it when the route would not wait any longer. */
-export async function tryPlaces<Result extends Brought>(
+/** How the place after this one may be asked too while this one is silent; undefined where it may not. */
+export function hedgeOf({ call, waiting }: Trying): Hedge | undefined {
+  return waiting.length > 0 && maySafelyRepeat(call) ? call.route.hedge : undefined;
+}
+
+/** What came of the place, and of the one after it when the first was silent for too long. */
+export async function tryTwoPlaces<Result extends Brought>(
   deps: AttemptsDeps<Result>,
   policy: AttemptPolicy,
-  { call, state, place, waiting }: Trying,
+  { call, state, place, waiting, when }: Trying & { readonly when: Hedge },
 ): Promise<readonly Tried<Result>[]> {
-  const { hedge: when, alias } = call.route;
-  if (when === undefined || waiting.length === 0 || !maySafelyRepeat(call))
-    return [await tryPlace(deps, policy, { call, state, place })];
+  const { alias } = call.route;
   deps.hedges.asked(alias, when.maxShare);
   return hedge({
     clock: deps.clock,
@@ -116,26 +120,29 @@ function start<Result extends Brought>(
   };
 }
 
-async function tryPlace<Result extends Brought>(
+export async function tryPlace<Result extends Brought>(
   deps: AttemptsDeps<Result>,
   policy: AttemptPolicy,
   { call, state, place }: Omit<Trying, 'waiting'>,
 ): Promise<Tried<Result>> {
-  let attempt = openAttempt(call, place, ++state.number);
-  let result = await tryOnce(deps, attempt);
-  if (
-    isRepeatable(result) &&
-    state.number < policy.maxAttempts &&
-    takeQuota(deps, state, attempt, 'failure')
-  ) {
-    attempt = openAttempt(call, place, ++state.number);
-    result = await tryOnce(deps, attempt);
+  const attempt = openAttempt(call, place, ++state.number);
+  let failure: AttemptFailure;
+  try {
+    return { place, attempt, result: await deps.perform(attempt) };
+  } catch (error) {
+    failure = noteFailure(attempt, error);
   }
-  return { place, attempt, result };
-}
-
-function isRepeatable(result: Brought | AttemptFailure): boolean {
-  return result instanceof AttemptFailure && failureTable[result.class].repeatAtOnce;
+  const isRepeated =
+    failureTable[failure.class].repeatAtOnce &&
+    state.number < policy.maxAttempts &&
+    takeQuota(deps, state, attempt, 'failure');
+  if (!isRepeated) return { place, attempt, result: failure };
+  const again = openAttempt(call, place, ++state.number);
+  return {
+    place,
+    attempt: again,
+    result: await deps.perform(again).catch(error => noteFailure(again, error)),
+  };
 }
 
 function openAttempt(call: Call, { target, credential }: Place, number: number): Attempt {
@@ -143,25 +150,18 @@ function openAttempt(call: Call, { target, credential }: Place, number: number):
   return { call, target, credential, number, id, trace: call.trace, losses: [] };
 }
 
-async function tryOnce<Result extends Brought>(
-  deps: AttemptsDeps<Result>,
-  attempt: Attempt,
-): Promise<Result | AttemptFailure> {
-  const { call, target } = attempt;
-  try {
-    return await deps.perform(attempt);
-  } catch (error) {
-    const failure = AttemptFailure.from(error);
-    call.failures.push({
-      provider: target.provider.name,
-      model: target.model,
-      status: failure.status,
-      failure: failure.class,
-      reason: failure.error.reason,
-    });
-    if (call.signal.aborted) throw GatewayError.from(call.signal.reason);
-    return failure;
-  }
+/** @throws GatewayError when nobody waits for another attempt. */
+function noteFailure({ call, target }: Attempt, error: unknown): AttemptFailure {
+  const failure = AttemptFailure.from(error);
+  call.failures.push({
+    provider: target.provider.name,
+    model: target.model,
+    status: failure.status,
+    failure: failure.class,
+    reason: failure.error.reason,
+  });
+  if (call.signal.aborted) throw GatewayError.from(call.signal.reason);
+  return failure;
 }
 
 export function quotaKey({ call, target }: Attempt): string {

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock, Scheduled } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { Stopper, type StopSignal } from './stop-signal.ts';
 
@@ -13,29 +13,55 @@ export interface Deadline {
   close(): void;
 }
 
+interface DeadlineOptions {
+  readonly clock: Clock;
+  readonly ms: number;
+  readonly reason: string;
+  readonly parent?: StopSignal;
+}
+
 /** An end to a piece of work, on the clock that never goes back. A parent's end is never outlived. */
-export function createDeadline(options: {
-  clock: Clock;
-  ms: number;
-  reason: string;
-  parent?: StopSignal;
-}): Deadline {
-  const { clock, ms, reason, parent } = options;
-  const end = new Stopper();
-  const endsAt = clock.monotonic() + ms;
-  const timer = clock.schedule(ms, () => {
-    end.stop(new GatewayError('timeout', `This took longer than ${ms} ms.`, { reason }));
-  });
-  const onParent = () => end.stop(parent?.reason);
-  if (parent?.aborted) onParent();
-  parent?.addEventListener('abort', onParent);
-  return {
-    signal: end,
-    remainingMs: () => Math.max(0, endsAt - clock.monotonic()),
-    lift: () => timer.cancel(),
-    close() {
-      timer.cancel();
-      parent?.removeEventListener('abort', onParent);
-    },
-  };
+export function createDeadline(options: DeadlineOptions): Deadline {
+  return new TimedEnd(options);
+}
+
+/** One object for what every request has several of: the signal, its timer and its listener. */
+class TimedEnd extends Stopper implements Deadline {
+  readonly #options: DeadlineOptions;
+  readonly #endsAtMs: number;
+  readonly #timer: Scheduled;
+
+  constructor(options: DeadlineOptions) {
+    super();
+    const { clock, ms, reason, parent } = options;
+    this.#options = options;
+    this.#endsAtMs = clock.monotonic() + ms;
+    this.#timer = clock.schedule(ms, () =>
+      this.stop(new GatewayError('timeout', `This took longer than ${ms} ms.`, { reason })),
+    );
+    if (parent?.aborted) this.handleEvent();
+    parent?.addEventListener('abort', this);
+  }
+
+  get signal(): StopSignal {
+    return this;
+  }
+
+  /** Of the parent. */
+  handleEvent(): void {
+    this.stop(this.#options.parent?.reason);
+  }
+
+  remainingMs(): number {
+    return Math.max(0, this.#endsAtMs - this.#options.clock.monotonic());
+  }
+
+  lift(): void {
+    this.#timer.cancel();
+  }
+
+  close(): void {
+    this.#timer.cancel();
+    this.#options.parent?.removeEventListener('abort', this);
+  }
 }

@@ -51,7 +51,11 @@ export class Stopper implements StopSignal {
   }
 
   removeEventListener(_type: 'abort', listener: StopListener): void {
-    const at = this.#listeners.indexOf(listener);
-    if (at !== -1) this.#listeners.splice(at, 1);
+    const listeners = this.#listeners;
+    const at = listeners.indexOf(listener);
+    if (at === -1) return;
+    if (at === listeners.length - 1)
+      listeners.pop(); // most leave in the order opposite to that in which they came
+    else listeners.splice(at, 1);
   }
 }
