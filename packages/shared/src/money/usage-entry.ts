@@ -44,10 +44,27 @@ const names = [
 ] satisfies readonly (keyof LedgerEntry)[];
 
 /**
- * The entry with names that every engine can hold. Callers and upstreams choose some of them: one that could not be stored would keep all that wait
- * with it from being booked.
+ * The entries with names that every engine can hold. Callers and upstreams choose some of them: one that could not be stored would keep all that wait
+ * with it from being booked. Most entries have the names of the one before.
  */
-export function storableEntry(entry: LedgerEntry): LedgerEntry {
+export function storableEntries(entries: readonly LedgerEntry[]): LedgerEntry[] {
+  let kept: LedgerEntry | undefined; // the last one that could be stored as it was
+  return entries.map(entry => {
+    if (kept !== undefined && haveSameNames(kept, entry)) return entry;
+    const storable = storableEntry(entry);
+    if (storable === entry) kept = entry;
+    return storable;
+  });
+}
+
+/** Whether all that says whose entries they are, and what was called, is the same. */
+export function haveSameNames(one: LedgerEntry, other: LedgerEntry): boolean {
+  if (one.tags !== other.tags) return false;
+  for (const name of names) if (one[name] !== other[name]) return false;
+  return true;
+}
+
+function storableEntry(entry: LedgerEntry): LedgerEntry {
   let storable = entry;
   for (const name of names) {
     const text = entry[name];

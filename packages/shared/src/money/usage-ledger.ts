@@ -10,7 +10,7 @@ import type { ChargeOutcome } from './budget-store.ts';
 import type { MoneySchema } from './money-schema.ts';
 import type { LedgerSection } from './money-section.ts';
 import type { SqlBudgetStore } from './sql-budget-store.ts';
-import { type LedgerEntry, storableEntry, toLedgerRow } from './usage-entry.ts';
+import { type LedgerEntry, storableEntries, toLedgerRow } from './usage-entry.ts';
 import { addToRollups } from './usage-rollups.ts';
 
 /**
@@ -97,7 +97,7 @@ export function createUsageLedger(deps: {
     const until = recorded;
     try {
       while (stored < until) {
-        const batch = pending.slice(0, Math.min(maxBatch, until - stored)).map(storableEntry);
+        const batch = storableEntries(pending.slice(0, Math.min(maxBatch, until - stored)));
         const { charges, outcome } = await store(batch);
         pending.splice(0, batch.length);
         stored += batch.length;

@@ -3,7 +3,7 @@ import type { Transaction } from 'kysely';
 import { RowInsert } from '../stores/row-insert.ts';
 import type { MoneySchema } from './money-schema.ts';
 import { callNames, personNames, type RollupKind, type RollupTables } from './rollup-schema.ts';
-import { audioOf, imageOf, type LedgerEntry } from './usage-entry.ts';
+import { audioOf, haveSameNames, imageOf, type LedgerEntry } from './usage-entry.ts';
 
 type RollupRow = RollupTables['usage_rollups'];
 
@@ -56,7 +56,7 @@ const rollups = new RowInsert<MoneySchema, RollupRow>((transaction, rows) =>
 export function rollUp(entries: readonly LedgerEntry[]): RollupRow[] {
   const rows = new Map<string, RollupRow>();
   for (const { entry, own } of alike(entries)) {
-    const hour = Math.floor(entry.atMs / hourMs);
+    const hour = hourOf(entry);
     const day = Math.floor(entry.atMs / dayMs);
     const names = namesOf(entry);
     const shared = { ...names, ...noPerson };
@@ -89,17 +89,35 @@ interface Alike {
   readonly own: Sums;
 }
 
-/** What belongs in the same rows all over is added up first: most entries of a batch do. */
+/** What belongs in the same rows all over is added up first: most entries of a batch do, and most with the one before. */
 function alike(entries: readonly LedgerEntry[]): Iterable<Alike> {
   const groups = new Map<string, Alike>();
+  let last: Alike | undefined;
   for (const entry of entries) {
-    const hour = Math.floor(entry.atMs / hourMs);
-    const key = JSON.stringify([hour, Object.values(namesOf(entry)), entry.runId, entry.tags]);
-    const known = groups.get(key);
-    if (known === undefined) groups.set(key, { entry, own: sumsOf(entry) });
-    else addTo(known.own, sumsOf(entry));
+    const isLikeLast =
+      last !== undefined && isSameHour(last.entry, entry) && haveSameNames(last.entry, entry);
+    const group: Alike | undefined = isLikeLast ? last : groups.get(keyOf(entry));
+    if (group === undefined) {
+      last = { entry, own: sumsOf(entry) };
+      groups.set(keyOf(entry), last);
+    } else {
+      addTo(group.own, sumsOf(entry));
+      last = group;
+    }
   }
   return groups.values();
+}
+
+function keyOf(entry: LedgerEntry): string {
+  return JSON.stringify([hourOf(entry), Object.values(namesOf(entry)), entry.runId, entry.tags]);
+}
+
+function isSameHour(one: LedgerEntry, other: LedgerEntry): boolean {
+  return one.gateway === other.gateway && hourOf(one) === hourOf(other);
+}
+
+function hourOf({ atMs }: LedgerEntry): number {
+  return Math.floor(atMs / hourMs);
 }
 
 type Sums = ReturnType<typeof sumsOf>;
@@ -134,11 +152,20 @@ function add(rows: Map<string, RollupRow>, place: Place, own: Sums): void {
   else addTo(known, own);
 }
 
+/** Written out: called for every entry, where a loop over names costs several times as much. */
 function addTo(known: Pick<RollupRow, keyof Sums>, own: Sums): void {
-  for (const name of sums) {
-    if (name === 'cost_nano_usd') known[name] = BigInt(known[name]) + own[name];
-    else known[name] += own[name];
-  }
+  known.requests += own.requests;
+  known.input += own.input;
+  known.cache_read += own.cache_read;
+  known.cache_write += own.cache_write;
+  known.cache_write_1h += own.cache_write_1h;
+  known.audio += own.audio;
+  known.image += own.image;
+  known.output += own.output;
+  known.reasoning += own.reasoning;
+  known.tool_units += own.tool_units;
+  known.cost_nano_usd = BigInt(known.cost_nano_usd) + own.cost_nano_usd;
+  known.without_cost += own.without_cost;
 }
 
 function sumsOf({ usage, costNanoUsd }: LedgerEntry) {
