@@ -9,6 +9,7 @@ import { createKey, deleteKey, disableKey, listKeys, parseGraceMinutes, rotateKe
 import { deleteLimit, setLimit, showLimits } from './limits/command.ts';
 import { parseMoment } from './moment.ts';
 import { importPrices, showPrices } from './prices/command.ts';
+import { retireKey, showSigningKeys } from './signing-keys/command.ts';
 import { parsePort, startStack } from './start/command.ts';
 import { showTree } from './tree/command.ts';
 import {
@@ -64,6 +65,15 @@ keys
   .action(rotateKey);
 keys.command('delete <id>').description('Remove a key for good.').action(deleteKey);
 keys.command('disable <id>').description('Stop a key from working.').action(disableKey);
+
+const signingKeys = program
+  .command('signing-keys')
+  .description('Keys with which gateways sign envelopes: id, gateway, since when, state.')
+  .action(showSigningKeys);
+signingKeys
+  .command('retire <id>')
+  .description('Accept nothing any more that was signed with it, anywhere, within a second.')
+  .action(retireKey);
 
 const prices = program
   .command('prices [pattern]')

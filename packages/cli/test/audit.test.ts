@@ -96,6 +96,20 @@ test('what the command changes is entered too', () => {
   );
 });
 
+test('a retired signing key is listed so and entered; what it signed before stays good', () => {
+  const [id = '', gateway] = strata('signing-keys').stdout.split('\t');
+  expect(gateway).toBe('ai-gateway');
+  expect(strata('signing-keys', 'retire', id).status).toBe(0);
+  expect(strata('signing-keys').stdout).toMatch(/\tretired 20[^\t]+Z\n$/);
+  const again = strata('signing-keys', 'retire', id);
+  expect([again.status, again.stderr]).toEqual([1, `There is no signing key '${id}' in use.\n`]);
+  const entries = strata('audit', 'export', '--tenant', 'the installation').stdout;
+  expect(entries).toContain(`"target":{"id":"${id}","type":"signing_key"}`);
+  expect(strata('audit', 'verify', '--tenant', 'acme').stdout).toBe(
+    'acme: intact, 5 entries, 1 checkpoints\n',
+  );
+});
+
 test('a chain is intact until somebody changes it; then the entry is named and the command fails', async () => {
   const intact = strata('audit', 'verify', '--tenant', 'acme', '--from', '2020-01-01');
   expect(intact.stdout).toMatch(/^acme: intact, 5 entries, \d+ checkpoints\n$/);

@@ -19,6 +19,7 @@ import {
   createEnvelopeVerifier,
   type EnvelopeIssuer,
 } from './identity/envelope-token.ts';
+import { followChanges } from './identity/follow-changes.ts';
 import { openIdentityControl } from './identity/identity-control.ts';
 import type { KeyStore } from './identity/key-store.ts';
 import type { LiveCaller, LiveCalls } from './identity/live-calls.ts';
@@ -138,6 +139,13 @@ export async function openGatewayDeps(options: {
     envelopes: createEnvelopeVerifier({ audience: name, keys: envelopeKeys, clock }),
     log: telemetry.log,
   });
+  const unfollowSigningKeys = await followChanges({
+    watch: identity.watch,
+    kind: 'signing-key',
+    read: async () => envelopeKeys.forget(),
+    clock,
+    log: telemetry.log,
+  });
   const audit = createAuditLog({
     sql,
     keys: createAuditKeys(pepper),
@@ -204,6 +212,7 @@ export async function openGatewayDeps(options: {
     async close() {
       await priceOverrides.close();
       await limits.close();
+      await unfollowSigningKeys();
       await identity.close();
       await dialer.close();
       await limiter.close();

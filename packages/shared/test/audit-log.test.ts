@@ -56,7 +56,9 @@ function auditLogTests(name: string, emptyDatabase: () => Promise<string>): void
     test('an admin change does not happen when its entry cannot be stored', async () => {
       await takeTableAway();
       const change = bench.store.db.transaction().execute(async transaction => {
-        await sql`insert into envelope_keys values ('k', 'x', '{}', 0)`.execute(transaction);
+        await sql`insert into envelope_keys (key_id, issuer, public_jwk, created_at_ms) values ('k', 'x', '{}', 0)`.execute(
+          transaction,
+        );
         await bench.log.appendIn(transaction, toolCall());
       });
       await expect(change).rejects.toThrow();

@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Envelope, GatewayName } from '@strata/shared/identity/envelope.ts';
 import {
   envelopeHeader,
@@ -8,6 +10,7 @@ import {
 import { createEnvelopeVerifier } from '@strata/shared/identity/envelope-token.ts';
 import { keyDigest } from '@strata/shared/identity/key-format.ts';
 import { allScopes, matchesScope, noScopes } from '@strata/shared/identity/scopes.ts';
+import { retireSigningKey } from '@strata/shared/identity/signing-keys.ts';
 import { Secret } from '@strata/shared/secret.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
@@ -204,6 +207,24 @@ test('what no gateway of ours would sign is refused, even with a key of ours: tw
   ];
   for (const claims of wrong)
     expect(await verify(claims), JSON.stringify(claims).slice(0, 60)).toBe('envelope_invalid');
+});
+
+test('[A12] what was signed with a retired key is refused within a second; its gateway starts again with another', async () => {
+  const { agent, ai, clock } = await pair();
+  const token = await agent.envelopes.issue(envelope, 'ai-gateway');
+  const verify = (each: string) => reasonOf(ai.authenticate({ [envelopeHeader]: each }));
+  expect(await verify(token)).toBe('accepted');
+  const { keyId } = await agent.envelopeKeys.signingKey();
+  const writer = { sql: agent.sql, clock };
+  expect((await retireSigningKey(writer, keyId)).gateway).toBe('agent-gateway');
+  await clock.advance(1000);
+  expect(await verify(token)).toBe('envelope_invalid');
+  await expect(retireSigningKey(writer, keyId)).rejects.toMatchObject({ reason: 'unknown_key' });
+  const again = () => open({ name: 'agent-gateway', clock, dataDir: agent.dataDir });
+  await expect(again()).rejects.toThrow('was retired');
+  rmSync(join(agent.dataDir, 'secrets/agent-gateway-envelope.jwk'));
+  const renewed = await again();
+  expect(await verify(await renewed.envelopes.issue(envelope, 'ai-gateway'))).toBe('accepted');
 });
 
 test('an envelope dies with the key it came from', async () => {

@@ -31,9 +31,9 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const { directory, watch, revocation, envelopes, tokens, clock } = options;
 
   async function byEnvelope(token: string): Promise<Caller> {
+    await watch.confirm(); // first: a key that signs may have been retired
     const envelope = await envelopes.verify(token);
     const { tenant, subject: principal, keyId, runId } = envelope;
-    await watch.confirm();
     if (runId !== undefined && revocation.isRunCancelled(tenant, runId)) throw runCancelled();
     if (envelope.isForeign) return callerOf(envelope);
     if (keyId !== undefined) requireUsable(await directory.byId(keyId), clock);

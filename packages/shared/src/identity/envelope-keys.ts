@@ -30,6 +30,8 @@ export interface EnvelopeKeys {
   signingKey(): Promise<{ keyId: string; privateKey: CryptoKey }>;
   /** The gateway's key with this id; undefined when no gateway published it. */
   publicKey(keyId: string): Promise<EnvelopeKey | undefined>;
+  /** Keys of the store are read anew: one of them was retired. */
+  forget(): void;
   /** What this gateway publishes at `/.well-known/jwks.json` (RFC 7517). */
   jwks(): Promise<JSONWebKeySet>;
 }
@@ -69,6 +71,10 @@ export async function openEnvelopeKeys(options: {
     })
     .onConflict(conflict => conflict.column('key_id').doNothing())
     .execute();
+  if ((await findStoredKey(sql, keyId))?.isRetired === true)
+    throw new Error(
+      `The signing key of this gateway was retired. Remove secrets/${name}-envelope.jwk from its data_dir; the next start makes another.`,
+    );
 
   const known = new Map<string, EnvelopeKey>();
   const unknownUntil = new Map<string, number>();
@@ -81,8 +87,8 @@ export async function openEnvelopeKeys(options: {
       if (cached !== undefined) return cached;
       if ((unknownUntil.get(wanted) ?? 0) > clock.monotonic()) return undefined;
       const found = await findStoredKey(sql, wanted);
-      if (found === undefined) {
-        const foreign = await findForeign(trusted, wanted);
+      if (found === undefined || found.isRetired) {
+        const foreign = found === undefined ? await findForeign(trusted, wanted) : undefined;
         if (foreign !== undefined) return foreign; // kept by its key set, which follows what is published
         if (unknownUntil.size >= maxUnknownKeys) unknownUntil.clear();
         unknownUntil.set(wanted, clock.monotonic() + unknownKeyRecheckMs);
@@ -91,6 +97,7 @@ export async function openEnvelopeKeys(options: {
       known.set(wanted, found);
       return found;
     },
+    forget: () => known.clear(),
   };
 }
 
@@ -98,7 +105,7 @@ export async function openEnvelopeKeys(options: {
 export async function findStoredKey(
   sql: SqlStore<IdentitySchema>,
   keyId: string,
-): Promise<EnvelopeKey | undefined> {
+): Promise<(EnvelopeKey & { readonly isRetired: boolean }) | undefined> {
   const row = await sql.db
     .selectFrom('envelope_keys')
     .selectAll()
@@ -107,7 +114,7 @@ export async function findStoredKey(
   const issuer = gatewayNames.find(each => each === row?.issuer);
   if (row === undefined || issuer === undefined) return undefined;
   const publicKey = await importKey(JSON.parse(row.public_jwk) as JWK); // written by `openEnvelopeKeys`
-  return { issuer, publicKey, organisations: undefined };
+  return { issuer, publicKey, organisations: undefined, isRetired: row.retired_at_ms !== null };
 }
 
 async function findForeign(

@@ -6,10 +6,10 @@ import type { NodeKind } from './tree.ts';
 
 export type IdentityTransaction = Transaction<IdentitySchema>;
 
-/** What a change concerns: a key, a node of the tree, a run that was cancelled, a limit, or prices (of the installation: their tenant is `*`). */
+/** What a change concerns: a key, a node of the tree, a run that was cancelled, a limit, prices or a signing key (both of the installation: their tenant is `*`). */
 export interface ChangedSubject {
   readonly tenant: string;
-  readonly kind: 'key' | 'run' | 'price' | 'limit' | NodeKind;
+  readonly kind: 'key' | 'run' | 'price' | 'limit' | 'signing-key' | NodeKind;
   readonly id: string;
 }
 

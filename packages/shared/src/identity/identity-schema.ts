@@ -57,6 +57,8 @@ export interface IdentitySchema {
     issuer: string;
     public_jwk: string;
     created_at_ms: number;
+    /** Since when no envelope that it signed is accepted. Checkpoints that it signed before stay good. */
+    retired_at_ms: number | null;
   };
 }
 
@@ -107,6 +109,10 @@ export const identityMigrations: MigrationSet = {
         `update virtual_keys set roles = '["owner"]' where is_admin = 1`,
         'create index virtual_keys_by_principal on virtual_keys (tenant, principal)',
       ],
+    },
+    {
+      name: '0004-retired-signing-keys',
+      statements: ({ timeMs }) => [`alter table envelope_keys add column retired_at_ms ${timeMs}`],
     },
   ],
 };
