@@ -18,6 +18,8 @@ test.each([
   ['no object', '42', -32600],
   ['no version', '{"id":1,"method":"ping"}', -32600],
   ['another version', '{"jsonrpc":"1.0","id":1,"method":"ping"}', -32600],
+  ['a version that is no text', '{"jsonrpc":[2.0],"id":1,"method":"ping"}', -32600],
+  ['a version that is a number', '{"jsonrpc":12.03,"id":1,"method":"ping"}', -32600],
   ['null id', '{"jsonrpc":"2.0","id":null,"method":"ping"}', -32600],
   ['object id', '{"jsonrpc":"2.0","id":{},"method":"ping"}', -32600],
   ['huge id', `{"jsonrpc":"2.0","id":"${'x'.repeat(2000)}","method":"ping"}`, -32600],

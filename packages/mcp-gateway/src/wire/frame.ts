@@ -11,9 +11,11 @@ import type {
 } from '../domain/frame.ts';
 import { requestScanLimits, type Shape, scanElements, scanJson } from './json-scanner.ts';
 import { relatedTask } from './modern/meta.ts';
+import { protocolWord } from './protocol-words.ts';
 
 const maxIdBytes = 1024;
 const nullByte = 0x6e;
+const quote = 0x22;
 const frameShape: Shape = {
   params: { _meta: {}, ref: {}, inputResponses: {} },
   error: {},
@@ -71,7 +73,7 @@ function classify(
     ...badEnvelope(message, usableId(bytes, id)),
     isAnswer: id !== undefined && !members.has('method'),
   });
-  if (stringAt(bytes, members.get('jsonrpc')) !== '2.0') {
+  if (wordAt(bytes, members.get('jsonrpc')) !== '2.0') {
     return bad('`jsonrpc` must be "2.0".');
   }
   const result = members.get('result');
@@ -83,7 +85,7 @@ function classify(
     }
     return { kind: 'response', bytes, id, result, error };
   }
-  const method = methodAt(bytes, methodSpan);
+  const method = wordAt(bytes, methodSpan);
   if (method === undefined || method === '') return bad('`method` must be a string.');
   if (result || error) return bad('A message cannot be a request and an answer.');
   const params = members.get('params');
@@ -93,14 +95,10 @@ function classify(
   return { kind: 'request', bytes, id, method, params, whole };
 }
 
-/** Of the methods that are asked for all the time there is one text each: what is found by it later is found sooner. */
-const methods = new Map(
-  ['tools/call', 'tools/list', 'resources/read', 'prompts/get'].map(each => [each, each]),
-);
-
-function methodAt(bytes: Buffer, span: ScannedValue): string | undefined {
-  const method = stringAt(bytes, span);
-  return method && (methods.get(method) ?? method);
+/** The text, when the value is a string; most are words of the protocol. */
+function wordAt(bytes: Buffer, span: ScannedValue | undefined): string | undefined {
+  if (span === undefined || bytes[span.start] !== quote) return undefined;
+  return protocolWord(bytes, span.start + 1, span.end - 1) ?? stringAt(bytes, span);
 }
 
 function usableId(bytes: Buffer, id: ScannedValue | undefined): Buffer | undefined {

@@ -2,6 +2,7 @@ import { JsonReader } from '@strata/shared/json/json-reader.ts';
 import { decodeString, type Span } from '@strata/shared/json/json-text.ts';
 import { JsonScanError, type ScanLimits } from '@strata/shared/json/scan-problem.ts';
 import type { ScannedValue } from '../domain/frame.ts';
+import { protocolWord } from './protocol-words.ts';
 
 /** Where the members of a few named objects lie, so that an envelope can be read and changed in place. */
 
@@ -58,7 +59,7 @@ function readMembers(reader: JsonReader, bytes: Buffer, shape: Shape): Map<strin
   const members = new Map<string, ScannedValue>();
   const folded = new FoldedKeys();
   reader.readObject((keyStart, keyEnd) => {
-    const key = decodeString(bytes, keyStart, keyEnd);
+    const key = protocolWord(bytes, keyStart + 1, keyEnd - 1) ?? decodeString(bytes, keyStart, keyEnd);
     // Parsers differ on which of two equal keys wins, and some ignore case: what was checked here must be what
     // the server reads.
     const fold = foldOf(key);
