@@ -52,6 +52,8 @@ export class SqliteDatabase {
         // To become a write-ahead log takes the whole file for a moment: of several first starters, some must wait.
         await opened.#patiently(() => database.exec('pragma journal_mode = wal'));
         database.exec(`pragma synchronous = normal; pragma journal_size_limit = ${walSizeLimitBytes}`);
+        // Before each statement of many rows the engine keeps the pages that it changes: of a file, two writes a page.
+        database.exec('pragma temp_store = memory');
         await opened.#patiently(() => database.exec('begin immediate; commit')); // now there is a log
         await opened.#openLog(path);
       }
