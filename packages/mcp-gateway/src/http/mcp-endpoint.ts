@@ -176,11 +176,9 @@ function take(
   if (!accepted.json || deps.settings().streams.streamAfterMs === 0) exchange.stream();
   for (const frame of bad) exchange.settle(renderBadFrame(frame, request.id));
   const { caller, id: requestId, traceContext: trace } = request;
-  for (const frame of asked) {
-    void answerRequest({ session, caller, frame, exchange, requestId, trace }, deps).then(answer =>
-      exchange.settle(answer),
-    );
-  }
+  const settle = (answer: Buffer | undefined) => exchange.settle(answer);
+  for (const frame of asked)
+    void answerRequest({ session, caller, frame, exchange, requestId, trace, settle }, deps);
   return deliver(request, session, exchange, deps);
 }
 

@@ -164,8 +164,8 @@ async function receive(
     },
   };
   const { caller, id: requestId, traceContext: trace } = request;
-  const answer = await answerRequest({ session, caller, frame, exchange, requestId, trace }, deps);
-  if (answer) say(answer);
+  const settle = (answer: Buffer | undefined) => answer && say(answer);
+  await answerRequest({ session, caller, frame, exchange, requestId, trace, settle }, deps);
 }
 
 /** Opens the session; from here on its own log is what goes out on the stream, in one order. */

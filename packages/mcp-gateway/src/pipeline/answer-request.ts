@@ -31,21 +31,24 @@ export interface SessionRequest {
   readonly exchange: Carrier;
   readonly requestId: string;
   readonly trace: SpanContext;
+  /** Takes the answer; undefined when the client cancelled the request. */
+  settle(answer: Buffer | undefined): void;
 }
 
 /**
- * Runs one request of a session to its one answer, which may be an error; undefined when the client cancelled it. Never rejects, and
+ * Runs one request of a session to its one answer, which may be an error. Never rejects, and
  * outlives the HTTP request: a client that is cut off can fetch the answer later.
  */
-export async function answerRequest(request: SessionRequest, deps: AnswerDeps): Promise<Buffer | undefined> {
+export async function answerRequest(request: SessionRequest, deps: AnswerDeps): Promise<void> {
   const { session, caller, frame, exchange, requestId } = request;
   const call = new SessionCall(frame, exchange, caller);
   const live = deps.live.add(call);
   const place = session.calls.add(call);
+  let answer: Buffer | undefined;
   try {
     const trace = traceOfMessage(frame) ?? request.trace;
     const traceparent = formatTraceparent(trace);
-    const result = await deps.dispatch({
+    answer = await deps.dispatch({
       client: session,
       caller,
       call,
@@ -55,17 +58,24 @@ export async function answerRequest(request: SessionRequest, deps: AnswerDeps): 
       traceparent,
       headers: undefined,
     });
-    return isCancelledByClient(call) ? undefined : result;
   } catch (error) {
-    if (isCancelledByClient(call)) return undefined;
-    if (!(error instanceof GatewayError)) deps.onUnforeseen(error, requestId);
-    const known = GatewayError.from(error);
-    exchange.addHeaders?.(retryHeaders(known));
-    return renderError(call.rawId, known, requestId);
-  } finally {
-    place.leave();
-    live.leave();
+    if (!isCancelledByClient(call)) answer = renderFailure(request, call, error, deps);
   }
+  place.leave();
+  live.leave();
+  request.settle(isCancelledByClient(call) ? undefined : answer);
+}
+
+function renderFailure(
+  { exchange, requestId }: SessionRequest,
+  call: Call,
+  error: unknown,
+  deps: AnswerDeps,
+): Buffer {
+  if (!(error instanceof GatewayError)) deps.onUnforeseen(error, requestId);
+  const known = GatewayError.from(error);
+  exchange.addHeaders?.(retryHeaders(known));
+  return renderError(call.rawId, known, requestId);
 }
 
 class SessionCall implements Call, LiveCall {
