@@ -125,3 +125,30 @@ test('arbitrary bytes never throw anything but a scan error', () => {
     { numRuns: 3000 },
   );
 });
+
+test('of words of the protocol and others, in any case and with escapes, no two may be the same', () => {
+  const written = (key: string) => `"${key}"`;
+  const escaped = (key: string) => `"${key.replace(/e/, '\\u0065')}"`;
+  const key = fc.constantFrom(
+    'name',
+    'Name',
+    'NAME',
+    'uri',
+    'method',
+    'Method',
+    'theme',
+    'THEME',
+    'id',
+    'ıd',
+    'x',
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(key, fc.constantFrom(written, escaped)), { maxLength: 6 }), keys => {
+      const folds = keys.map(([each]) => each.toUpperCase().toLowerCase());
+      const text = `{${keys.map(([each, write]) => `${write(each)}:1`).join(',')}}`;
+      const scan = () => scanJson(Buffer.from(text), {});
+      if (new Set(folds).size < folds.length) expect(scan).toThrow('occurs twice');
+      else expect([...(scan().members?.keys() ?? [])]).toEqual(keys.map(([each]) => each));
+    }),
+  );
+});

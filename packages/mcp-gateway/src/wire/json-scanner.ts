@@ -2,7 +2,7 @@ import { JsonReader } from '@strata/shared/json/json-reader.ts';
 import { decodeString, type Span } from '@strata/shared/json/json-text.ts';
 import { JsonScanError, type ScanLimits } from '@strata/shared/json/scan-problem.ts';
 import type { ScannedValue } from '../domain/frame.ts';
-import { protocolWord } from './protocol-words.ts';
+import { protocolWord, protocolWords } from './protocol-words.ts';
 
 /** Where the members of a few named objects lie, so that an envelope can be read and changed in place. */
 
@@ -57,33 +57,41 @@ function readValue(reader: JsonReader, bytes: Buffer, shape: Shape | undefined):
 
 function readMembers(reader: JsonReader, bytes: Buffer, shape: Shape): Map<string, ScannedValue> {
   const members = new Map<string, ScannedValue>();
-  const folded = new FoldedKeys();
+  const keys = new Keys(members);
   reader.readObject((keyStart, keyEnd) => {
-    const key = protocolWord(bytes, keyStart + 1, keyEnd - 1) ?? decodeString(bytes, keyStart, keyEnd);
+    const word = protocolWord(bytes, keyStart + 1, keyEnd - 1);
+    const key = word ?? decodeString(bytes, keyStart, keyEnd);
     // Parsers differ on which of two equal keys wins, and some ignore case: what was checked here must be what
     // the server reads.
-    const fold = foldOf(key);
-    if (!folded.add(fold))
+    if (word === undefined ? keys.hasOther(key) : keys.hasWord(word))
       throw new JsonScanError('ambiguous-key', keyStart, `The key '${key}' occurs twice.`);
     members.set(key, readValue(reader, bytes, Object.hasOwn(shape, key) ? shape[key] : undefined));
   });
   return members;
 }
 
-const fewKeys = 16;
+/** Which keys an object has, whatever their case. Words of the protocol are looked for among its members; most objects have no others. */
+class Keys {
+  readonly #members: ReadonlyMap<string, ScannedValue>;
+  /** What the others fold to. */
+  #others: Set<string> | undefined;
 
-/** The keys of one object. Those of most are few, and a list of them is made and searched sooner than a set. */
-class FoldedKeys {
-  readonly #few: string[] = [];
-  #many: Set<string> | undefined;
+  constructor(members: ReadonlyMap<string, ScannedValue>) {
+    this.#members = members;
+  }
 
-  /** `false` when it is there already. */
-  add(fold: string): boolean {
-    if (this.#many?.has(fold) ?? this.#few.includes(fold)) return false;
-    if (this.#many === undefined && this.#few.length === fewKeys) this.#many = new Set(this.#few);
-    if (this.#many === undefined) this.#few.push(fold);
-    else this.#many.add(fold);
-    return true;
+  hasWord(word: string): boolean {
+    return this.#members.has(word) || (this.#others?.has(foldOf(word)) ?? false);
+  }
+
+  /** Whether there is such a key; from now on there is. */
+  hasOther(key: string): boolean {
+    const fold = foldOf(key);
+    const word = wordsByFold.get(fold);
+    if ((word !== undefined && this.#members.has(word)) || this.#others?.has(fold)) return true;
+    this.#others ??= new Set();
+    this.#others.add(fold);
+    return false;
   }
 }
 
@@ -99,3 +107,5 @@ function foldOf(key: string): string {
   if (folds.size < maxFolds && key.length <= maxFoldLength) folds.set(key, fold);
   return fold;
 }
+
+const wordsByFold = new Map(protocolWords.map(word => [foldOf(word), word]));

@@ -1,4 +1,4 @@
-import * as fc from 'fast-check';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { protocolWord, protocolWords } from './protocol-words.ts';
 
@@ -9,6 +9,7 @@ const find = (text: string) => {
 
 test('every word is found by itself: no two have one shape', () => {
   expect(protocolWords.map(find)).toEqual(protocolWords);
+  expect(new Set(protocolWords.map(word => word.toLowerCase())).size).toBe(protocolWords.length);
 });
 
 test('any other text is none, however much like one it looks', () => {

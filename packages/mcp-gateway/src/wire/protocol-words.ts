@@ -52,5 +52,5 @@ function shapeOf(length: number, first: number, last: number): number {
   return (length << 16) | (first << 8) | last;
 }
 
-/** For the test. */
+/** All of them. No two are the same but for their case. */
 export const protocolWords: readonly string[] = words;
