@@ -1,4 +1,5 @@
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { SseLimits } from '@strata/shared/http/sse-scanner.ts';
 import type { JsonObject } from './json-object.ts';
 import type { Losses } from './losses.ts';
 import type { NeutralAnswer, NeutralEvent } from './neutral-event.ts';
@@ -60,7 +61,8 @@ export interface Codec {
   decodeRequest(body: JsonObject, hints: { model: string; isStream: boolean }): NeutralRequest;
   /** The body for an upstream. Everything that is not sent as it was meant is told to `losses`. */
   encodeRequest(request: NeutralRequest, target: EncodeTarget, losses: Losses): JsonObject;
-  openDecoder(request: NeutralRequest): StreamDecoder;
+  /** `limits`: of its events, where they may be larger than text is. */
+  openDecoder(request: NeutralRequest, limits?: SseLimits): StreamDecoder;
   /** A whole answer as events, `error` among them (F40). */
   decodeAnswer(body: JsonObject, request: NeutralRequest): readonly NeutralEvent[];
   openEncoder(context: AnswerContext): StreamEncoder;

@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { DirectRequest, DirectRoute } from '@strata/shared/http/direct-request.ts';
-import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
+import { openOwnFrames } from '../domain/own-frames.ts';
 import { gemini } from '../protocols/gemini/gemini.ts';
 import { passedMethods } from '../protocols/gemini/passed-methods.ts';
 import { asObject, parseObject, without } from '../protocols/read-json.ts';
@@ -83,7 +83,7 @@ function wantsSse(request: DirectRequest): boolean {
 
 /** Without `alt=sse` a stream is one JSON array that grows. */
 function jsonArrayShape(): StreamShape {
-  const scanner = new SseScanner();
+  const scanner = openOwnFrames();
   let count = 0;
   return {
     headers: { 'content-type': 'application/json', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' },

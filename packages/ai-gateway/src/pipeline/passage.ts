@@ -1,7 +1,7 @@
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { AwsEventReader } from '@strata/shared/http/aws-event-stream.ts';
 import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
-import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
+import { type SseLimits, SseScanner } from '@strata/shared/http/sse-scanner.ts';
 import type { AnswerFacts, AwsStreamReader, FrameRole, StreamReader } from '../domain/protocol.ts';
 
 /** What one piece of an upstream's stream becomes for the client. */
@@ -31,6 +31,8 @@ export interface Passage {
 export interface RawPassageOptions {
   /** Cuts the frames out of what a host puts around them. */
   unwrapper?: { push(chunk: Buffer): Buffer; end(): void } | undefined;
+  /** Of its events, where they may be larger than text is. */
+  limits?: SseLimits | undefined;
   renderError(error: GatewayError): string | Buffer;
   /** What goes in front of the terminal event, if anything. */
   beforeTerminal?: () => string | undefined;
@@ -49,7 +51,7 @@ interface Reader<Frame> extends Omit<StreamReader, 'read'> {
 export function openRawPassage(reader: StreamReader | AwsStreamReader, options: RawPassageOptions): Passage {
   if ('frames' in reader) return new RawPassage(awsScanner(), reader, options);
   if (options.unwrapper !== undefined) return new RawPassage(unwrapping(options.unwrapper), reader, options);
-  return new RawPassage(new SseScanner(), reader, options);
+  return new RawPassage(new SseScanner(options.limits), reader, options);
 }
 
 function unwrapping(unwrapper: NonNullable<RawPassageOptions['unwrapper']>): Scanner<SseFrame> {

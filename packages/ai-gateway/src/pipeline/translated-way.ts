@@ -1,3 +1,4 @@
+import type { SseLimits } from '@strata/shared/http/sse-scanner.ts';
 import type { Attempt, Call } from '../domain/call.ts';
 import type { AnswerContext, Codec, Lack } from '../domain/codec.ts';
 import { foldAnswer } from '../domain/fold-answer.ts';
@@ -10,6 +11,7 @@ import { applyQuirks } from '../domain/quirks.ts';
 import type { SealOrigin } from '../domain/seal.ts';
 import { parseObject } from '../protocols/read-json.ts';
 import { adaptRequest, isAdapted } from './adapt-request.ts';
+import { eventLimits } from './event-limits.ts';
 import { type EventAdapter, FactsReader, orderEvents } from './neutral-answers.ts';
 import { TranslatedPassage } from './translated-passage.ts';
 import type { Way, WholeRead } from './way.ts';
@@ -61,7 +63,8 @@ export function translatedWay(
     body: Buffer.from(JSON.stringify(body)),
     losses: losses.all,
     isRaw: false,
-    openPassage: beforeTerminal => openPassage(translation, beforeTerminal),
+    openPassage: beforeTerminal =>
+      openPassage(translation, { beforeTerminal, limits: eventLimits(call.request, protocol) }),
     readWhole: bytes => readWhole(translation, bytes),
   };
 }
@@ -98,10 +101,13 @@ function neutralRequest(call: Call, codec: Codec): NeutralRequest {
 
 function openPassage(
   { from, to, request, adapter, context }: Translation,
-  beforeTerminal: (() => string | undefined) | undefined,
+  {
+    beforeTerminal,
+    limits,
+  }: { beforeTerminal?: (() => string | undefined) | undefined; limits?: SseLimits | undefined },
 ): TranslatedPassage {
   return new TranslatedPassage({
-    decoder: to.openDecoder(request),
+    decoder: to.openDecoder(request, limits),
     encoder: from.openEncoder(context),
     adapter,
     origin: context.origin,
@@ -132,7 +138,7 @@ function readWhole(translation: Translation, bytes: Buffer): WholeRead {
 
 /** An upstream that answered whole although a stream was asked for: the client gets its stream all the same. */
 function streamOf(translation: Translation, body: JsonObject): WholeRead {
-  const passage = openPassage(translation, undefined);
+  const passage = openPassage(translation, {});
   const passed = passage.translate(translation.to.decodeAnswer(body, translation.request));
   if (passed.end === undefined) return { type: 'malformed' };
   return { type: 'answer', body: Buffer.concat(passed.bytes), facts: passage.facts, isStream: true };

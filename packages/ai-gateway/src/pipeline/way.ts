@@ -4,6 +4,7 @@ import { type Loss, Losses } from '../domain/losses.ts';
 import type { AnswerFacts, AnswerHeaders, Protocol } from '../domain/protocol.ts';
 import type { ProtocolAccess } from '../domain/provider.ts';
 import { applyRawQuirks } from '../domain/quirks.ts';
+import { eventLimits } from './event-limits.ts';
 import { openRawPassage, type Passage } from './passage.ts';
 
 /** A whole answer, as the client will get it. */
@@ -65,6 +66,7 @@ export function rawWay(attempt: Attempt, access: ProtocolAccess, { hosted, tellA
     openPassage: beforeTerminal =>
       openRawPassage(protocol.openReader(request), {
         unwrapper: hosted?.openUnwrapper?.(),
+        limits: eventLimits(request, protocol),
         renderError: error => protocol.renderStreamError(error, { requestId: call.requestId }),
         ...(beforeTerminal && { beforeTerminal }),
       }),

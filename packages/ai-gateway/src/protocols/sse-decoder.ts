@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
-import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
+import { type SseLimits, SseScanner } from '@strata/shared/http/sse-scanner.ts';
 import type { StreamDecoder } from '../domain/codec.ts';
 import type { JsonObject } from '../domain/json-object.ts';
 import type { NeutralEvent } from '../domain/neutral-event.ts';
@@ -15,8 +15,8 @@ export interface JsonEventReader {
 }
 
 /** Server-sent events whose data is JSON. Data that is not breaks the stream: nobody knows what it would have said (F30). */
-export function sseDecoder(reader: JsonEventReader): StreamDecoder {
-  const scanner = new SseScanner();
+export function sseDecoder(reader: JsonEventReader, limits?: SseLimits): StreamDecoder {
+  const scanner = new SseScanner(limits);
   const readFrame = (frame: SseFrame) => readData(frame, reader);
   return {
     push: chunk => scanner.push(chunk).flatMap(readFrame),

@@ -24,6 +24,7 @@ const isError: Readonly<Record<string, (body: JsonObject) => boolean>> = {
     type === 'error' && typeof (error as JsonObject | undefined)?.message === 'string',
   gemini: ({ error }) => typeof (error as JsonObject | undefined)?.code === 'number',
   'bedrock-converse': ({ message }) => typeof message === 'string',
+  'cohere-chat': ({ message }) => typeof message === 'string',
   // Cohere's own refusals pass.
   'cohere-rerank': ({ error, message }) =>
     typeof ((error as JsonObject | undefined)?.message ?? message) === 'string',

@@ -189,7 +189,47 @@ const streamed = (body: (model: string) => Record<string, unknown>) => (model: s
   stream: true,
 });
 
+const cohere = (model: string) => ({
+  model,
+  messages: [
+    { role: 'system', content: 'a' },
+    {
+      role: 'user',
+      content: [
+        { type: 'text', text: 'Read /a/b.txt' },
+        { type: 'image_url', image_url: { url: `data:image/png;base64,${png}`, detail: 'low' } },
+        { type: 'document', document: { data: { a: 'b' }, id: 'd' } },
+      ],
+    },
+    {
+      role: 'assistant',
+      tool_plan: 'p',
+      content: [{ type: 'thinking', thinking: 't' }],
+      tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }],
+      citations: [{ start: 0, end: 1, text: 'a', sources: [] }],
+    },
+    { role: 'tool', tool_call_id: 'c', content: [{ type: 'text', text: 'r' }] },
+  ],
+  tools: [{ type: 'function', function: { name: 'f', description: 'd', parameters: schema } }],
+  tool_choice: 'REQUIRED',
+  response_format: { type: 'json_object', json_schema: schema },
+  documents: [{ data: { a: 'b' } }, 'x'],
+  citation_options: { mode: 'fast' },
+  thinking: { type: 'enabled', token_budget: 1024 },
+  stop_sequences: ['x'],
+  max_tokens: 10,
+  temperature: 0.5,
+  p: 0.5,
+  k: 4,
+});
+
 export const richRequests: readonly RichRequest[] = [
+  {
+    name: 'chat of Cohere',
+    protocol: 'cohere-chat',
+    path: () => '/v2/chat',
+    body: cohere,
+  },
   { name: 'chat', protocol: 'openai-chat', path: () => '/v1/chat/completions', body: chat },
   {
     name: 'chat, streamed',
@@ -255,8 +295,86 @@ export const richRequests: readonly RichRequest[] = [
   },
 ];
 
+const hosted = (version: string) => (model: string) => {
+  const { model: _model, stream: _stream, ...body } = messages(model) as Record<string, unknown>;
+  return { anthropic_version: version, anthropic_beta: ['context-1m-2025-08-07'], ...body };
+};
+const byInvoke = hosted('bedrock-2023-05-31');
+const embedded = {
+  content: { parts: [{ text: 'a' }] },
+  taskType: 'RETRIEVAL_QUERY',
+  outputDimensionality: 8,
+};
+
+/** Protocols in the form of another cloud, and what only some provider has words for. */
+const inOtherForms: readonly RichRequest[] = [
+  {
+    name: 'rawPredict',
+    protocol: 'anthropic-messages',
+    path: model => `/v1/projects/p/locations/l/publishers/anthropic/models/${model}:rawPredict`,
+    body: hosted('vertex-2023-10-16'),
+  },
+  {
+    name: 'streamRawPredict',
+    protocol: 'anthropic-messages',
+    path: model => `/v1/projects/p/locations/l/publishers/anthropic/models/${model}:streamRawPredict`,
+    body: hosted('vertex-2023-10-16'),
+  },
+  {
+    name: 'invoke',
+    protocol: 'bedrock-converse',
+    path: model => `/model/${model}/invoke`,
+    body: byInvoke,
+  },
+  {
+    name: 'invoke-with-response-stream',
+    protocol: 'bedrock-converse',
+    path: model => `/model/${model}/invoke-with-response-stream`,
+    body: byInvoke,
+  },
+  {
+    name: 'count-tokens',
+    protocol: 'bedrock-converse',
+    path: model => `/model/${model}/count-tokens`,
+    body: model => ({
+      input: { invokeModel: { body: Buffer.from(JSON.stringify(byInvoke(model))).toString('base64') } },
+    }),
+  },
+  {
+    name: 'a deployment of Azure',
+    protocol: 'openai-chat',
+    path: model => `/openai/deployments/${model}/chat/completions?api-version=2026-06-01`,
+    body: chat,
+  },
+  {
+    name: 'batchEmbedContents',
+    protocol: 'gemini',
+    path: model => `/v1beta/models/${model}:batchEmbedContents`,
+    body: model => ({ requests: [{ model: `models/${model}`, ...embedded }] }),
+  },
+  {
+    name: 'embedContent',
+    protocol: 'gemini',
+    path: model => `/v1beta/models/${model}:embedContent`,
+    body: model => ({ model: `models/${model}`, ...embedded }),
+  },
+  {
+    name: 'predict',
+    protocol: 'gemini',
+    path: model => `/v1beta1/publishers/google/models/${model}:predict`,
+    body: () => ({ instances: [{ content: 'a', task_type: 'x' }], parameters: { outputDimensionality: 8 } }),
+  },
+  {
+    name: 'embed of Cohere',
+    protocol: 'cohere-chat',
+    path: () => '/v2/embed',
+    body: model => ({ model, texts: ['a'], input_type: 'search_query', embedding_types: ['float'] }),
+  },
+];
+
 /** Endpoints that only pass on: the model in the body, an answer of the same protocol. */
 export const samePassed: readonly RichRequest[] = [
+  ...inOtherForms,
   {
     name: 'embeddings',
     protocol: 'openai-chat',

@@ -1,6 +1,6 @@
 import { formatAwsEvent } from '@strata/shared/http/aws-event-stream.ts';
-import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
+import { openOwnFrames } from '../../domain/own-frames.ts';
 import { asObject, asString, parseObject } from '../read-json.ts';
 
 /** Anthropic's types of errors as the exceptions of InvokeModelWithResponseStream. */
@@ -22,7 +22,7 @@ const metricsMember = 'amazon-bedrock-invocationMetrics';
 
 /** Anthropic's events as InvokeModelWithResponseStream sends them: each in base64 inside a binary message, with the usage in the last. */
 export class InvokeEvents {
-  readonly #frames = new SseScanner();
+  readonly #frames = openOwnFrames();
   readonly #metrics: Record<string, unknown> = {};
 
   push(bytes: Buffer): Buffer {

@@ -1,3 +1,4 @@
+import type { SseLimits } from '@strata/shared/http/sse-scanner.ts';
 import type { StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralEvent } from '../../domain/neutral-event.ts';
@@ -31,9 +32,9 @@ export const geminiFinishReasons: FinishNames = {
 };
 
 /** Reads chunks of generateContent (spec/llm-protocols 6.4): each holds new parts, and nothing but the end says that it is the end. */
-export function openGeminiDecoder(request: NeutralRequest): StreamDecoder {
+export function openGeminiDecoder(request: NeutralRequest, limits?: SseLimits): StreamDecoder {
   const reader = new GeminiReader(request);
-  return sseDecoder({ read: chunk => reader.read(chunk), end: () => reader.end() });
+  return sseDecoder({ read: chunk => reader.read(chunk), end: () => reader.end() }, limits);
 }
 
 /** A whole answer is the only chunk. */

@@ -14,6 +14,7 @@ const content = new Set(['contents', 'systemInstruction', 'system_instruction', 
 export const gemini: Protocol = {
   name: geminiProtocol,
   operation: 'chat',
+  maxEventBytes: 12 * 1024 * 1024,
   requestHeaders: ['x-goog-api-client'],
   requestIdHeader: 'x-request-id',
   renderError: geminiErrors,

@@ -1,3 +1,4 @@
+import type { SseLimits } from '@strata/shared/http/sse-scanner.ts';
 import type { StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralEvent } from '../../domain/neutral-event.ts';
@@ -20,13 +21,16 @@ export const chatFinishReasons: FinishNames = {
 };
 
 /** Reads chat completion chunks (spec/llm-protocols 6.1). Only the first choice exists in other protocols. */
-export function openChatDecoder(request: NeutralRequest): StreamDecoder {
+export function openChatDecoder(request: NeutralRequest, limits?: SseLimits): StreamDecoder {
   const reader = new ChatReader(request);
-  return sseDecoder({
-    read: chunk => reader.read(chunk, 'delta'),
-    readWord: word => (word === '[DONE]' ? reader.end() : undefined),
-    end: () => reader.end(),
-  });
+  return sseDecoder(
+    {
+      read: chunk => reader.read(chunk, 'delta'),
+      readWord: word => (word === '[DONE]' ? reader.end() : undefined),
+      end: () => reader.end(),
+    },
+    limits,
+  );
 }
 
 /** A whole completion is one chunk with a `message` for a `delta`. */

@@ -1,3 +1,4 @@
+import type { SseLimits } from '@strata/shared/http/sse-scanner.ts';
 import type { StreamDecoder } from '../../domain/codec.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, NeutralEvent } from '../../domain/neutral-event.ts';
@@ -12,9 +13,9 @@ import { readResponsesErrorCodes } from './errors.ts';
 import { readResponsesUsage } from './usage.ts';
 
 /** Reads response events (spec/llm-protocols 6.2). What they do not say, the item's `done` event says. */
-export function openResponsesDecoder(request: NeutralRequest): StreamDecoder {
+export function openResponsesDecoder(request: NeutralRequest, limits?: SseLimits): StreamDecoder {
   const reader = new ResponsesReader(request);
-  return sseDecoder({ read: (data, name) => reader.read(data, name), end: () => [] });
+  return sseDecoder({ read: (data, name) => reader.read(data, name), end: () => [] }, limits);
 }
 
 export function decodeResponsesAnswer(body: JsonObject, request: NeutralRequest): readonly NeutralEvent[] {

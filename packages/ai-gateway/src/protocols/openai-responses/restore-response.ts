@@ -1,5 +1,5 @@
-import { SseScanner } from '@strata/shared/http/sse-scanner.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
+import { openOwnFrames } from '../../domain/own-frames.ts';
 import { asObject, asString, parseObject } from '../read-json.ts';
 
 /** One event of a stream, read. */
@@ -12,14 +12,16 @@ export interface ResponseEvent {
 
 /** The events in bytes that hold whole frames only. Comments are left out. */
 export function readResponseEvents(bytes: Buffer): ResponseEvent[] {
-  return new SseScanner().push(bytes).flatMap(frame => {
-    const data = frame.dataBytes();
-    const read = data && parseObject(data);
-    const type = asString(read?.type);
-    return read === undefined || type === undefined
-      ? []
-      : [{ type, data: read, response: asObject(read.response) }];
-  });
+  return openOwnFrames()
+    .push(bytes)
+    .flatMap(frame => {
+      const data = frame.dataBytes();
+      const read = data && parseObject(data);
+      const type = asString(read?.type);
+      return read === undefined || type === undefined
+        ? []
+        : [{ type, data: read, response: asObject(read.response) }];
+    });
 }
 
 export function writeResponseEvent(data: JsonObject & { readonly type: string }): string {
@@ -34,13 +36,15 @@ export function restoreResponse(body: Buffer, members: JsonObject): Buffer {
 
 /** The same for the responses in whole frames of a stream. Frames without one stay as they are. */
 export function restoreFrames(bytes: Buffer, members: JsonObject): Buffer {
-  const frames = new SseScanner().push(bytes).map(frame => {
-    const data = frame.dataBytes();
-    const event = data?.includes('"response"') ? parseObject(data) : undefined;
-    const type = asString(event?.type);
-    const response = asObject(event?.response);
-    if (event === undefined || type === undefined || response === undefined) return frame.bytes;
-    return Buffer.from(writeResponseEvent({ ...event, type, response: { ...response, ...members } }));
-  });
+  const frames = openOwnFrames()
+    .push(bytes)
+    .map(frame => {
+      const data = frame.dataBytes();
+      const event = data?.includes('"response"') ? parseObject(data) : undefined;
+      const type = asString(event?.type);
+      const response = asObject(event?.response);
+      if (event === undefined || type === undefined || response === undefined) return frame.bytes;
+      return Buffer.from(writeResponseEvent({ ...event, type, response: { ...response, ...members } }));
+    });
   return Buffer.concat(frames);
 }

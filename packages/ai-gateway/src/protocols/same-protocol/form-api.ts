@@ -10,6 +10,9 @@ import { readErrorCodes } from '../openai-chat/errors.ts';
 import { asString, parseObject } from '../read-json.ts';
 import { requireModel } from '../read-request.ts';
 
+/** Pictures come in one event each. */
+const maxEventBytes = 64 * 1024 * 1024;
+
 export interface FormApi {
   readonly name: string;
   readonly operation: string;
@@ -28,6 +31,7 @@ export function formApi({ name, operation, readUsage, openReader }: FormApi): Pr
     operation,
     requestHeaders: ['content-type', 'accept', 'openai-beta'],
     requestIdHeader: 'x-request-id',
+    maxEventBytes,
     renderError: openaiErrors,
     renderStreamError: openaiErrorEvent,
     readRequest(body, path) {

@@ -26,6 +26,9 @@ const content = new Set([
   'metadata',
 ]);
 
+/** Pictures and sound come in one event each. */
+const maxMediaBytes = 64 * 1024 * 1024;
+
 /** An API with one JSON request that names a model: routed, metered and passed on, never translated. */
 function jsonApi(
   name: string,
@@ -37,6 +40,7 @@ function jsonApi(
     operation,
     requestHeaders: ['openai-beta'],
     requestIdHeader: 'x-request-id',
+    maxEventBytes: maxMediaBytes,
     renderError,
     renderStreamError: openaiErrorEvent,
     readRequest: body => ({ ...readCommonRequest(body, content, defaultModel), wantsStreamUsage: true }),
