@@ -31,7 +31,7 @@ import { createFailureMeter, createMeter } from './policies/meter.ts';
 import { createRateLimit } from './policies/rate-limit.ts';
 import { createRefuseUnpriced } from './policies/refuse-unpriced.ts';
 import { createRequireLedger } from './policies/require-ledger.ts';
-import { createRest } from './policies/rest.ts';
+import { createRests } from './policies/rest.ts';
 import { createTraceAttempt } from './policies/trace-attempt.ts';
 import { createTraceCall } from './policies/trace-call.ts';
 import { protocols } from './protocols/registry.ts';
@@ -72,10 +72,11 @@ export function createPipeline(
   const tracing: AttemptStage[] = telemetry.isTracing
     ? [createTraceAttempt({ tracer: telemetry.tracer, clock })]
     : [];
+  const rests = createRests({ clock });
   const gates: Gate[] = [
     createAuthorize(deps.policy),
     createRefuseUnpriced(() => inForce().unpriced),
-    createRest({ clock }),
+    rests.gate,
     createConcurrency({ clock, options: concurrencyOptions(config.current) }),
     createBreakerGate({ breaker: new Breaker(breakerOptions(config.current), clock) }),
   ];
@@ -84,6 +85,7 @@ export function createPipeline(
     policy: () => inForce().policy,
     budget: new RetryBudget(),
     quota: new RetryQuota({ ...defaultRetryQuota, capacity: retryQuotaCapacity }),
+    restMs: rests.leftMs,
     hedges: new HedgeBudget(),
     random: Math.random,
   };

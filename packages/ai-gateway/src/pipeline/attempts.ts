@@ -44,7 +44,7 @@ async function goRounds<Result extends Brought>(
 ): Promise<Result | Refusal> {
   const policy = deps.policy();
   const state: Progress = {
-    places: placesOf(orderTargets(call.targets, deps.random), turns),
+    places: placesOf(orderTargets(call.targets, deps.random), { turns, restMs: deps.restMs }),
     last: undefined,
     number: 0,
     paid: undefined,

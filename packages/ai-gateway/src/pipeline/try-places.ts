@@ -8,7 +8,7 @@ import { type Attempt, type Brought, type Call, discard, maySafelyRepeat } from 
 import { AttemptFailure, failureTable } from '../domain/failure.ts';
 import type { Hedge } from '../domain/route.ts';
 import { hedge, type Started } from './hedge.ts';
-import type { Place } from './places.ts';
+import type { Place, RestMs } from './places.ts';
 
 export interface AttemptPolicy {
   /** Over all targets of a call. */
@@ -29,6 +29,8 @@ export interface AttemptsDeps<Result extends Brought> {
   readonly budget: RetryBudget;
   /** Bounds them over time, for each tenant at each provider: what keeps failing is asked little more than clients ask (F36). */
   readonly quota: RetryQuota;
+  /** A credential of a pool that rests is not even tried. */
+  readonly restMs: RestMs;
   /** Bounds what is asked of two places at once. */
   readonly hedges: HedgeBudget;
   /** From 0 up to 1, for jitter. */
