@@ -26,7 +26,7 @@ import { bookCall } from './pipeline/book-call.ts';
 import { countCall } from './pipeline/count-call.ts';
 import { createDispatch } from './pipeline/dispatch.ts';
 import { limitTime } from './pipeline/limit-time.ts';
-import { ModernPeers } from './pipeline/modern-peer.ts';
+import { ModernPeers } from './pipeline/modern-peers.ts';
 import { recordCall } from './pipeline/record-call.ts';
 import { retrySafeCalls } from './pipeline/retry-safe-calls.ts';
 import { traceCall } from './pipeline/trace-call.ts';
@@ -70,6 +70,7 @@ export async function createMcpGateway(
     instance,
     onDropped: counters.onDropped,
     isDraining: () => server.isDraining,
+    onDraining: () => peers.endListening(),
   });
   const { sessions, relay } = open;
   await open.start();

@@ -21,6 +21,15 @@ test('[M1] a command is a list, never a line for a shell', () => {
   expect(problems({ servers: { a: { type: 'stdio', command: [] } } })).toHaveLength(1);
 });
 
+test('a header that could not be sent is a mistake of the configuration, not of every call', () => {
+  const remote = (headers: object) =>
+    problems({ servers: { a: { type: 'streamable-http', url: 'https://a.example/', headers } } });
+  expect(remote({ authorization: 'Bearer x', 'X-Caf\u00e9': 'x' })).toHaveLength(1);
+  expect(remote({ 'X-Key': 'a\r\nb: c' })).toHaveLength(1);
+  expect(remote({ 'X-Key': '\u{1f511}' })).toHaveLength(1);
+  expect(remote({ authorization: 'Bearer x', 'X-Key': 'caf\u00e9' })).toEqual([]);
+});
+
 test('[M3] variables that change which code runs are refused', () => {
   for (const name of ['NODE_OPTIONS', 'LD_PRELOAD', 'DYLD_INSERT_LIBRARIES', 'BASH_ENV']) {
     expect(problems({ servers: { a: { ...stdio, env: { [name]: 'x' } } } }), name).toHaveLength(1);

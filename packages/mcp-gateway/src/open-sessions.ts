@@ -13,7 +13,11 @@ import { createHotSessionStore } from './store/hot-session-store.ts';
 export function openSessions(
   config: ConfigSource<McpGatewayConfig>,
   deps: GatewayDeps,
-  world: Omit<SessionWorld, 'store'> & { readonly isDraining: () => boolean },
+  world: Omit<SessionWorld, 'store'> & {
+    readonly isDraining: () => boolean;
+    /** Every second while the gateway drains. */
+    readonly onDraining: () => void;
+  },
 ) {
   const { clock, hot, dialer } = deps;
   const { log, meter } = deps.telemetry;
@@ -34,7 +38,13 @@ export function openSessions(
         });
   const sessions = createSessionDirectory(
     { ...world, store },
-    { isDraining, onDraining: () => relay?.endAll() },
+    {
+      isDraining,
+      onDraining() {
+        relay?.endAll();
+        world.onDraining();
+      },
+    },
   );
   const replicas =
     store &&

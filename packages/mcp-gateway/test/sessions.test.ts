@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createModernClient } from './modern-client.ts';
 import { errorOf, eventsOf, messagesOf, openRawClient, resultText, until } from './raw-client.ts';
 import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
 
@@ -152,6 +153,15 @@ test('the end of a session answers its calls and ends its servers', async () => 
   ended = client.end();
   expect((await ended).status).toBe(404);
 });
+
+test('a gateway that drains ends the streams of clients without sessions in order, and waits for none of them', async () => {
+  const draining = await startGateway({ listen: { port: 0, drain_timeout_ms: 60_000 } });
+  const listening = await createModernClient(draining).listen({});
+  const closing = draining.close();
+  await until(() => listening.messages.some(({ result }) => result !== undefined), 'the end', 20_000);
+  expect(listening.messages.at(-1)?.result).toMatchObject({ resultType: 'complete' });
+  await closing;
+}, 50_000);
 
 test('a gateway that drains ends open streams at once, and answers what still runs when its time is over', async () => {
   const draining = await startGateway({

@@ -14,7 +14,8 @@ import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import type { Dispatch } from '../pipeline/dispatch.ts';
 import { describeToModern } from '../pipeline/initialize.ts';
 import { endOfListening, listen } from '../pipeline/modern-listen.ts';
-import type { ModernPeer, ModernPeers } from '../pipeline/modern-peer.ts';
+import type { ModernPeer } from '../pipeline/modern-peer.ts';
+import type { ModernPeers } from '../pipeline/modern-peers.ts';
 import { statusOfCode } from '../pipeline/modern-results.ts';
 import {
   type Failure,
@@ -156,20 +157,24 @@ class Answering {
   async #listen(peer: ModernPeer, route: string): Promise<void> {
     const { frame } = this.#read;
     const { gone, caller } = this.#request;
-    const stop = await listen({
+    let isOver = false;
+    let stop = () => {};
+    const end = () => {
+      isOver = true;
+      stop();
+      this.#settle(Buffer.from(endOfListening(frame)), 200);
+    };
+    stop = await listen({
       peer,
       frame,
       directory: this.#deps.directoryOf(route),
       patterns: caller.scopes.tools,
       send: message => this.#exchange.emit(Buffer.from(message), false),
       signal: gone,
+      onDraining: end,
     });
-    const onGone = () => {
-      stop();
-      this.#settle(Buffer.from(endOfListening(frame)), 200);
-    };
-    if (gone.aborted) onGone();
-    else gone.addEventListener('abort', onGone, { once: true });
+    if (gone.aborted || isOver) end();
+    else gone.addEventListener('abort', end, { once: true });
   }
 
   async #call(peer: ModernPeer, route: string): Promise<void> {

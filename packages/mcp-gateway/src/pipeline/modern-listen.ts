@@ -18,6 +18,8 @@ export interface ListenOptions {
   /** One message for the client, on the stream of its request. */
   readonly send: (message: string) => void;
   readonly signal: StopSignal;
+  /** The gateway stops, and the stream has to end. */
+  readonly onDraining: () => void;
 }
 
 const flags: Readonly<Record<string, readonly ListKind[]>> = {
@@ -68,6 +70,7 @@ export async function listen(options: ListenOptions): Promise<() => void> {
         notify('notifications/resources/updated', `,"uri":${JSON.stringify(shown)}`);
       }
     },
+    onDraining: options.onDraining,
     onTask: (_server, message) => {
       if (tasks.has(textParam(message, 'taskId') ?? '')) tell(withSubscription(message, subscriptionId));
     },

@@ -7,12 +7,22 @@ import * as z from 'zod';
 const reservedHeader =
   /^(host|content-length|content-type|accept|connection|transfer-encoding|mcp-.*|last-event-id)$/i;
 
+/** RFC 9110, sections 5.1 and 5.5. */
+const headerName = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
+const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
+
 /** What every kind of server that is reached over HTTP can be told. */
 export const remoteOptions = {
   headers: z
     .record(
-      z.string().refine(name => !reservedHeader.test(name), 'this header is set by the gateway itself'),
-      secretString(),
+      z
+        .string()
+        .regex(headerName, 'this is no name of a header')
+        .refine(name => !reservedHeader.test(name), 'this header is set by the gateway itself'),
+      secretString().refine(
+        value => headerValue.test(value.reveal()),
+        'a header holds no line break and no character past U+00FF',
+      ),
     )
     .default({})
     .describe(
