@@ -152,6 +152,47 @@ describe("in Gemini's words", () => {
   });
 });
 
+test('[$-1] [$-2] a model with a price of its input alone is paid out of a hard budget', async () => {
+  const own = await startGateway({
+    shared: {
+      budgets: [
+        { name: 'all', tenant: 'acme', window: 'total', subject: 'principal:user:ada', limit_usd: '0.01' },
+      ],
+    },
+    section: {
+      providers: {
+        openai: {
+          type: 'openai',
+          base_url: `${upstream.url}/v1`,
+          api_key: 'sk-provider',
+          allow_private: true,
+        },
+      },
+      models: {
+        embed: {
+          targets: [{ provider: 'openai', model: 'text-embedding-3-small', prices: { input: '0.02' } }],
+        },
+      },
+    },
+  });
+  try {
+    const usage = { prompt_tokens: 100, total_tokens: 100 };
+    upstream.use(
+      jsonPlan({ object: 'list', data: [{ object: 'embedding', index: 0, embedding: values }], usage }),
+    );
+    const answer = await post(own, '/v1/embeddings', { model: 'embed', input: 'one' });
+    expect(answer.status, answer.body.toString()).toBe(200);
+    expect(answer.headers['x-strata-cost-nano-usd']).toBe('2000');
+    const text = await post(own, '/v1/chat/completions', {
+      model: 'embed',
+      messages: [{ role: 'user', content: 'Hi' }],
+    });
+    expect(text.status).toBeGreaterThanOrEqual(400);
+  } finally {
+    await own.close();
+  }
+});
+
 describe('by InvokeModel', () => {
   const counted = { 'x-amzn-bedrock-input-token-count': '5', 'x-amzn-requestid': 'r-1' };
 

@@ -38,11 +38,16 @@ async function answerWithin(
   return answer.type === 'stream' ? { ...answer, stream: counted(answer.stream, spending) } : answer;
 }
 
+/** Operations whose answers are made of no tokens. */
+const writesNothing = new Set(['embeddings', 'rerank', 'moderation']);
+
 function mostOf(attempt: Attempt): bigint | undefined {
   const { request, protocol } = attempt.call;
   const { prices, provider } = attempt.target;
   if (asksNoModel(protocol, provider)) return 0n;
-  return worstCaseCost(prices, tokenBounds(request, prices), askedServiceTier(request));
+  const bounds = tokenBounds(request, prices);
+  const most = writesNothing.has(protocol.operation) ? { ...bounds, output: 0 } : bounds;
+  return worstCaseCost(prices, most, askedServiceTier(request));
 }
 
 /** Counts what goes to the client, for the estimate where the upstream does not say. */

@@ -50,6 +50,9 @@ test('[$-1] [$-2] property: nothing within the bounds costs more than the worst 
 
 test('[$-2] without a price for input or output nobody knows the worst case', () => {
   expect(worstCaseCost(undefined, { input: 1, output: 1 })).toBeUndefined();
+  const embedding = { version: 'test', base: { input: 2_000_000n }, tiers: [] };
+  expect(worstCaseCost(embedding, { input: 3, output: 1 })).toBeUndefined();
+  expect(worstCaseCost(embedding, { input: 3, output: 0 })).toBe(6n);
   expect(
     worstCaseCost({ version: 't', base: { input: 1n }, tiers: [] }, { input: 1, output: 1 }),
   ).toBeUndefined();

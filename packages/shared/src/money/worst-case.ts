@@ -13,7 +13,7 @@ const outputBuckets: readonly UsageBucket[] = ['output', 'reasoning', 'imageOutp
 
 /**
  * The most that a request of so many tokens, seconds and uses of tools can cost, whichever buckets they turn out to be in and however few they are. Undefined when input or output has
- * no price at all ($-2), or the tier of service that is asked for has none. Rounded up.
+ * no price at all ($-2), of what there can be some of, or the tier of service that is asked for has none. Rounded up.
  */
 export function worstCaseCost(
   list: PriceList | undefined,
@@ -42,7 +42,8 @@ export function worstCaseCost(
       ? undefined
       : BigInt(Math.ceil(tokens.audioSeconds)) * second;
   // What is charged by its length alone has no price of tokens.
-  if ((input === undefined || output === undefined) && length === undefined) return undefined;
+  const isOutputUnknown = output === undefined && tokens.output > 0;
+  if ((input === undefined || isOutputUnknown) && length === undefined) return undefined;
   const total =
     BigInt(Math.ceil(tokens.input)) * (input ?? 0n) +
     BigInt(Math.ceil(tokens.output)) * (output ?? 0n) +
