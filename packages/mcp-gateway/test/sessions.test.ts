@@ -1,6 +1,15 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createModernClient } from './modern-client.ts';
-import { errorOf, eventsOf, messagesOf, openRawClient, resultText, until } from './raw-client.ts';
+import {
+  errorOf,
+  eventsOf,
+  headersFor,
+  initializeBody,
+  messagesOf,
+  openRawClient,
+  resultText,
+  until,
+} from './raw-client.ts';
 import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
 
 let gateway: TestGateway;
@@ -160,6 +169,29 @@ test('a gateway that drains ends the streams of clients without sessions in orde
   const closing = draining.close();
   await until(() => listening.messages.some(({ result }) => result !== undefined), 'the end', 20_000);
   expect(listening.messages.at(-1)?.result).toMatchObject({ resultType: 'complete' });
+  await closing;
+}, 50_000);
+
+test('a gateway that drains lets calls of the first revision finish: their answers have no other way than its stream', async () => {
+  const draining = await startGateway({
+    listen: { port: 0, drain_timeout_ms: 60_000 },
+    servers: { one: { type: 'stdio', command: [node, fixture('scripted-server.ts')], sharing: 'shared' } },
+  });
+  const headers = headersFor(draining);
+  const stream = await fetch(new URL('/sse', draining.url), {
+    headers: { ...headers, accept: 'text/event-stream' },
+  });
+  const events = eventsOf(stream);
+  const path = String((await events.next()).value?.data);
+  const post = async (body: string) =>
+    (await fetch(new URL(path, draining.url), { method: 'POST', headers, body })).status;
+  const next = async () => JSON.parse(String((await events.next()).value?.data));
+  await post(initializeBody({ version: '2024-11-05' }));
+  await next();
+  expect(await post(slowCall('1', 3000))).toBe(202);
+  const closing = draining.close();
+  expect((await next()).result.content).toHaveLength(1);
+  expect((await events.next()).done).toBe(true);
   await closing;
 }, 50_000);
 

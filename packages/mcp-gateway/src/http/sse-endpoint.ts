@@ -184,6 +184,7 @@ async function initialize(
     const result = await describeGateway({ hello, caller, directory, facts: deps.facts, signal });
     peer.session = deps.sessions.create(caller, route, hello);
     const session = await peer.session;
+    session.answersOnItsStream = true;
     await session.standalone.attach(sinkOf(peer), 0, true);
     session.standalone.append(renderResult(idOf(frame), result).toString());
   } catch (error) {

@@ -84,6 +84,8 @@ export class LiveSession implements ClientSide {
   readonly reverse: ReverseRequests;
   readonly streams: SessionStreams;
   readonly calls = new InFlightSet<Call>();
+  /** Whether its stream carries answers too, and cannot be gone on with (2024-11-05). */
+  answersOnItsStream = false;
   readonly #world: SessionWorld;
   readonly #createdAtMs: number;
   readonly #keeping: SessionKeeping;

@@ -86,7 +86,7 @@ export function createSessionDirectory(
     for (const session of sessions.values()) {
       session.tick();
       if (!isOpen(session.state)) endQuietly(session, 'expired');
-      else if (isDraining) session.standalone.detach(); // or open streams would hold up the drain
+      else if (isDraining) letGo(session);
     }
     if (isDraining) options.onDraining();
     timer = world.clock.schedule(tickEveryMs, tick);
@@ -158,6 +158,12 @@ export function createSessionDirectory(
       await Promise.all([...sessions.values()].map(session => end(session, 'shutdown')));
     },
   };
+}
+
+/** Open streams would hold up the drain. One that carries answers waits for those. */
+function letGo({ standalone, calls, answersOnItsStream }: LiveSession): void {
+  if (!answersOnItsStream) standalone.detach();
+  else if (calls.size === 0) standalone.pause();
 }
 
 function isOfPrincipal({ binding }: LiveSession, caller: Caller): boolean {
