@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { AnthropicBedrock } from '@anthropic-ai/bedrock-sdk';
 import { AnthropicVertex } from '@anthropic-ai/vertex-sdk';
 import {
@@ -6,14 +7,18 @@ import {
   InvokeModelCommand,
   InvokeModelWithResponseStreamCommand,
 } from '@aws-sdk/client-bedrock-runtime';
+import { eventStreamHead } from '@strata/shared/testing/fake-upstream/plans.ts';
+import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import { type Simulator, startSimulator } from '@strata/shared/testing/simulator/simulator.ts';
 import { OAuth2Client } from 'google-auth-library';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { post, type RunningGateway, startGateway } from './harness.ts';
+import { messageEvents } from './recordings.ts';
 
 /** Claude as the clients of other clouds ask for it, InvokeModel and rawPredict: answered by any provider. */
 
 let simulator: Simulator;
+let upstream: FakeUpstream;
 let gateway: RunningGateway;
 let aws: BedrockRuntimeClient;
 
@@ -21,6 +26,7 @@ const prices = { input: '1', output: '2', cache_read: '0.1', cache_write: '1' };
 
 beforeAll(async () => {
   simulator = await startSimulator({ keys: ['sk-provider'] });
+  upstream = await startFakeUpstream({ plan: [] });
   const own = { api_key: 'sk-provider', allow_private: true };
   const bedrock = { ...own, type: 'bedrock', region: 'us-east-1', base_url: `${simulator.url}/bedrock` };
   const target = (provider: string, model: string) => ({ targets: [{ provider, model, prices }] });
@@ -33,6 +39,7 @@ beforeAll(async () => {
         openai: { ...own, type: 'openai', base_url: `${simulator.url}/openai/v1` },
         gemini: { ...own, type: 'gemini', base_url: `${simulator.url}/gemini/v1beta` },
         cohere: { ...own, type: 'cohere', base_url: `${simulator.url}/cohere` },
+        slow: { ...own, type: 'anthropic', base_url: upstream.url },
       },
       models: {
         anthropic: target('anthropic', 'claude-sonnet-5'),
@@ -41,6 +48,7 @@ beforeAll(async () => {
         openai: target('openai', 'gpt-5-mini'),
         gemini: target('gemini', 'gemini-2.5-flash'),
         cohere: target('cohere', 'command-a-reasoning-08-2025'),
+        slow: target('slow', 'claude-sonnet-5'),
       },
       attempts: { max_rounds: 1 },
     },
@@ -56,6 +64,7 @@ beforeAll(async () => {
 afterAll(async () => {
   aws.destroy();
   await gateway.close();
+  await upstream.close();
   await simulator.close();
 });
 
@@ -234,6 +243,34 @@ test('tokens are counted by the SDK of Vertex AI', async () => {
     messages: [{ role: 'user', content: 'Good morning' }],
   });
   expect(counted.input_tokens).toBeGreaterThan(0);
+});
+
+describe('[AI-4] a client that leaves stops the upstream', () => {
+  test.each([
+    ['invoke', '/model/slow/invoke-with-response-stream'],
+    ['rawPredict', '/v1/projects/p/locations/l/publishers/anthropic/models/slow:streamRawPredict'],
+  ])('of %s', async (_name, path) => {
+    const begun = messageEvents.slice(0, -2).join('');
+    upstream.use([eventStreamHead, { op: 'write', bytes: begun }, { op: 'stall' }]);
+    const before = upstream.requests.length;
+    gateway.records.length = 0;
+    const body = JSON.stringify({
+      anthropic_version: 'bedrock-2023-05-31',
+      max_tokens: 100,
+      messages: [{ role: 'user', content: 'Hi' }],
+    });
+    const left = request(`${gateway.url}${path}`, {
+      method: 'POST',
+      agent: false,
+      headers: { authorization: `Bearer ${gateway.key}`, 'content-type': 'application/json' },
+    });
+    left.on('response', response => response.once('data', () => left.destroy()));
+    left.on('error', () => {}); // it has left
+    left.end(body);
+    const [record] = await gateway.recorded(1);
+    expect(record).toMatchObject({ outcome: 'cancelled', alias: 'slow' });
+    await upstream.closed(before + 1);
+  });
 });
 
 test('a method that no model has is unknown', async () => {
