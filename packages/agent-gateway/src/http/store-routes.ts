@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { requireWorkflowScope } from '../domain/authority.ts';
 import type { ItemName, ItemRoom, StoreItem, StoreItems } from '../domain/store-item.ts';
 import { maySee } from './find-run.ts';
+import { nameCursor, readNameCursor } from './name-cursor.ts';
 import { etagOf, readExpected, unexpected } from './preconditions.ts';
 import { checkFields, readFields } from './read-body.ts';
 
@@ -94,7 +95,7 @@ export function addStoreRoutes(app: FastifyInstance, { items, clock, room }: Sto
     const page = await items.list({ tenant, namespace, prefix, after, limit, nowMs: clock.now() });
     const last = page.length === limit ? page.at(-1) : undefined;
     const shown = page.filter(item => mayReach(request, item)).map(show);
-    return { items: shown, ...(last !== undefined && { next_cursor: cursorOf(last) }) };
+    return { items: shown, ...(last !== undefined && { next_cursor: nameCursor(last.namespace, last.key) }) };
   });
 }
 
@@ -105,10 +106,8 @@ function nameOf(request: FastifyRequest): ItemName {
 const mayReach = ({ caller: by }: FastifyRequest, { namespace, key }: ItemName) =>
   maySee(by, { namespace, name: key });
 
-const cursorOf = ({ namespace, key }: ItemName) => Buffer.from(`${namespace}\n${key}`).toString('base64url');
-
 function readCursor(cursor: string): readonly [string, string] {
-  const [namespace = '', key = ''] = Buffer.from(cursor, 'base64url').toString('utf8').split('\n');
+  const [namespace = '', key = ''] = readNameCursor(cursor).split('\n');
   return [namespace, key];
 }
 

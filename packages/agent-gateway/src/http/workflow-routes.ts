@@ -9,6 +9,7 @@ import { requireRoom } from '../pipeline/schedule-room.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { putScheduleOf, readScheduleOf, scheduleNameOf } from './document-schedule.ts';
 import { maySee } from './find-run.ts';
+import { nameCursor, readNameCursor } from './name-cursor.ts';
 import { checkFields, definitionMediaTypes, readSource } from './read-body.ts';
 
 const caller = { access: 'caller' } as const;
@@ -134,11 +135,10 @@ export function addWorkflowRoutes(app: FastifyInstance, deps: ApiDeps & Schedule
 
   app.get('/v1/workflows', { config: caller }, async request => {
     const { cursor, limit } = checkFields(request.query, workflowListQuery);
-    const after = cursor === undefined ? undefined : Buffer.from(cursor, 'base64url').toString('utf8');
+    const after = cursor === undefined ? undefined : readNameCursor(cursor);
     const page = await journal.listWorkflows(request.caller.tenant, { after, limit });
     const last = page.length === limit ? page.at(-1) : undefined;
-    const next =
-      last && Buffer.from(`${last.namespace}\n${last.name}\n${last.version}`).toString('base64url');
+    const next = last && nameCursor(last.namespace, last.name, last.version);
     const workflows = page.filter(each => maySee(request.caller, each)).map(show);
     return { workflows, ...(next !== undefined && { next_cursor: next }) };
   });

@@ -4,7 +4,9 @@ import type { Authenticate, Caller } from '../identity/caller.ts';
 import type { GuessGuard } from './guess-guard.ts';
 import type { LoadShedder } from './load-shedder.ts';
 import { jsonOnly, requireMediaType } from './media-type.ts';
+import { pathInvalid } from './not-found.ts';
 import { credentialHeaders } from './query-key.ts';
+import type { Access } from './route-access.ts';
 
 export interface DoorDeps {
   readonly shedder: LoadShedder;
@@ -42,11 +44,17 @@ export function addDoor(app: FastifyInstance, deps: DoorDeps): void {
       caller => {
         request.caller = caller;
         deps.onCaller(request);
-        done(access === 'admin' && !caller.isAdmin ? adminOnly() : undefined);
+        done(problemOf(request, access));
       },
       (error: unknown) => done(GatewayError.from(error)),
     );
   });
+}
+
+/** Admin routes say themselves which of their names holds U+0000, which no store of texts has to take. */
+function problemOf({ caller, url }: FastifyRequest, access: Access): GatewayError | undefined {
+  if (access === 'admin' && !caller.isAdmin) return adminOnly();
+  return access === 'caller' && url.includes('%00') ? pathInvalid() : undefined;
 }
 
 async function callerOf(request: FastifyRequest, { authenticate, guesses }: DoorDeps): Promise<Caller> {

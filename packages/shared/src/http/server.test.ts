@@ -124,7 +124,12 @@ test('a path that cannot be read is refused in the shape of its neighbours', asy
       async () => ({}),
     ),
   );
-  for (const path of ['/v1/models/%zz', `/v1/models/${'x'.repeat(300)}`]) {
+  for (const path of [
+    '/v1/models/%zz',
+    '/v1/models/a%00b',
+    '/v1/models/a?q=%00',
+    `/v1/models/${'x'.repeat(300)}`,
+  ]) {
     const answer = await fetch(url + path, { headers: { authorization: 'Bearer user' } });
     expect(answer.status).toBe(400);
     expect(answer.headers.get('x-request-id')).toMatch(/^req_/);
