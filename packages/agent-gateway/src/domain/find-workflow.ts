@@ -15,6 +15,8 @@ export async function findWorkflow(
   tenant: string,
   id: WorkflowId,
 ): Promise<StoredWorkflow | undefined> {
+  // No workflow has such a name, and not every store can look for one.
+  if ([id.namespace, id.name, id.version].some(text => text.includes('\0'))) return undefined;
   if (id.version !== 'latest') return journal.getWorkflow(tenant, id);
   let latest: StoredWorkflow | undefined;
   let after = `${id.namespace}\n${id.name}\n`;

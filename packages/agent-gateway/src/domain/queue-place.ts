@@ -23,7 +23,7 @@ export async function queuePlaceOf(
   const value = await evaluateTemplate(key, { data: input, variables }, expressions);
   const isKey = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
   const text = isKey ? String(value) : '';
-  if (text !== '' && text.length <= maxNameLength) return { name: text, limit };
+  if (text !== '' && text.length <= maxNameLength && !/\p{Cc}/u.test(text)) return { name: text, limit };
   throw new GatewayError(
     'invalid_request',
     `The concurrency key of a run is a text of 1 to ${maxNameLength} characters, or a number; this input gives none.`,

@@ -1,17 +1,24 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
+import { eventTextProblem } from '../domain/event-texts.ts';
 import type { CloudEvent } from '../domain/run-events.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { readFields } from './read-body.ts';
+
+const eventText = (name: 'id' | 'source' | 'type') =>
+  z.string().superRefine((text, context) => {
+    const message = eventTextProblem(name, text);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
 
 /** CloudEvents 1.0.2, JSON format. */
 export const eventSchema = z
   .looseObject({
     specversion: z.literal('1.0'),
-    id: z.string().min(1).max(255),
-    source: z.string().min(1).max(2048),
-    type: z.string().min(1).max(255),
+    id: eventText('id'),
+    source: eventText('source'),
+    type: eventText('type'),
   })
   .refine(event => Object.keys(event).every(name => /^[a-z0-9_]{1,64}$/.test(name)), {
     message: 'attributes have small letters and digits only',

@@ -29,7 +29,11 @@ export const submissionBody = z
     ...definitionFields,
     input: z.unknown().optional(),
     limits: lowerFields.optional(),
-    thread: z.string().min(1).max(100).optional().describe('The thread in whose context it begins.'),
+    thread: z
+      .string()
+      .regex(/^[\x21-\x7e]{1,100}$/, 'expected the id of a thread')
+      .optional()
+      .describe('The thread in whose context it begins.'),
   })
   .refine(body => (body.definition === undefined) !== (body.workflow === undefined), {
     message: 'expected either `definition` or `workflow`',

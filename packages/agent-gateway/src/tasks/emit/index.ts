@@ -1,5 +1,7 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { newId } from '@strata/shared/ids.ts';
 import * as z from 'zod';
+import { eventProblem } from '../../domain/event-texts.ts';
 import type { CloudEvent } from '../../domain/run-events.ts';
 import { defineTask } from '../../domain/task-type.ts';
 import type { Template } from '../../domain/workflow.ts';
@@ -45,6 +47,12 @@ export const emitTask = defineTask<{ readonly attributes: Template }, { readonly
       source: toText(given.source),
       type: toText(given.type),
     };
+    const problem = eventProblem(event);
+    if (problem !== undefined) {
+      throw new GatewayError('invalid_request', `The event cannot be published: ${problem}.`, {
+        reason: 'data_invalid',
+      });
+    }
     return { event };
   },
   plan({ arguments: { event }, hasEmitted }) {

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { eventTextProblem } from '../../domain/event-texts.ts';
 import type { CompileContext } from '../../domain/task-type.ts';
 import { checkShape } from '../check-shape.ts';
 
@@ -46,6 +47,9 @@ export function compileFilter(
   const shape = checkShape(filterSchema, { value, pointer }, context);
   if (shape === undefined) return undefined;
   const { type } = shape.with;
+  const literal = typeof type === 'string' && !patternLike.test(type) ? type : undefined;
+  const problem = literal === undefined ? undefined : eventTextProblem('type', literal);
+  if (problem !== undefined) context.mistake(`${pointer}/with/type`, `There is no such event: ${problem}.`);
   return {
     condition: Object.entries(shape.with)
       .map(([name, wanted]) => conditionOf({ name, wanted, pointer: `${pointer}/with/${name}` }, context))
@@ -58,7 +62,7 @@ export function compileFilter(
           ? undefined
           : expectationOf(expect, `${pointer}/correlate/${key}/expect`, context),
     })),
-    types: typeof type === 'string' && !patternLike.test(type) ? [type] : ['*'],
+    types: [literal ?? '*'],
   };
 }
 
