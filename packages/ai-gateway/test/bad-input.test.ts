@@ -169,6 +169,9 @@ test('property: no body whatever brings the gateway down or gets a 500', async (
     fc.asyncProperty(body, async bytes => {
       const answer = await post(gateway, chatPath, bytes);
       expect(answer.status).toBeLessThan(500);
+      const type = String(answer.headers['content-type']);
+      // Some of them are good requests, and ask for a stream.
+      if (answer.status === 200 && type.startsWith('text/event-stream')) return;
       expect(() => read(answer)).not.toThrow();
     }),
     { numRuns: 300 },
