@@ -2,7 +2,6 @@ import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { randomText } from '@strata/shared/ids.ts';
 import type { Edit } from '@strata/shared/json/splice.ts';
-import { Stopper } from '@strata/shared/resilience/stop-signal.ts';
 import type { ParkedRuns } from '../bridge/parked-runs.ts';
 import type { InputResponses, ParkedPlace, ParkedRun, Viewer } from '../bridge/viewer.ts';
 import { type Call, cancelledByClient, failCall } from '../domain/exchange.ts';
@@ -20,6 +19,7 @@ import type { ModernPeer } from './modern-peer.ts';
 import { modernEdits, stateOf, statusOfCode } from './modern-results.ts';
 import { neededCapability, refuse } from './reverse-requests.ts';
 import { invalidAnswer, isAnswer, superseded, withId } from './run-answers.ts';
+import { RunCall } from './run-call.ts';
 
 export interface ModernRunOptions {
   readonly peer: ModernPeer;
@@ -62,12 +62,9 @@ const maxQuestions = 100;
 export class ModernRun implements ClientSide, ParkedRun {
   readonly era = 'modern';
   readonly id = randomText(20);
-  readonly call: Call;
   readonly #options: ModernRunOptions;
   readonly #questions = new Map<string, Question>();
-  readonly #stopper = new Stopper();
-  #viewer: Viewer | undefined;
-  #rawId: Buffer = Buffer.from('null');
+  readonly call = new RunCall(this.#questions);
   #round = 0;
   #asked = 0;
   #isParking = false;
@@ -78,27 +75,6 @@ export class ModernRun implements ClientSide, ParkedRun {
 
   constructor(options: ModernRunOptions) {
     this.#options = options;
-    const run = this;
-    this.call = {
-      exchange: {
-        get canCarryMessages() {
-          return run.#viewer?.carrier.canCarryMessages ?? false;
-        },
-        emit: (message, mayBeLost) => run.#viewer?.carrier.emit(message, mayBeLost) ?? false,
-        addHeaders: headers => run.#viewer?.carrier.addHeaders?.(headers),
-      },
-      get rawId() {
-        return run.#rawId;
-      },
-      idKey: '',
-      get progressToken() {
-        return run.#viewer?.progressToken;
-      },
-      end: this.#stopper,
-      get isWaitingForClient() {
-        return run.#questions.size > 0;
-      },
-    };
   }
 
   get tag() {
@@ -120,7 +96,7 @@ export class ModernRun implements ClientSide, ParkedRun {
     return this.#options.peer.principal;
   }
   get canAsk() {
-    return this.#outcome === undefined && !this.#stopper.aborted;
+    return this.#outcome === undefined && !this.call.end.aborted;
   }
 
   /** Runs to the one answer, which goes to whoever views the call then. */
@@ -135,7 +111,7 @@ export class ModernRun implements ClientSide, ParkedRun {
       if (error === cancelledByClient) this.#end();
       else {
         const { body, status } = fail(error);
-        this.#finish(body(this.#rawId), status);
+        this.#finish(body(this.call.rawId), status);
       }
     } finally {
       place.leave();
@@ -151,7 +127,7 @@ export class ModernRun implements ClientSide, ParkedRun {
   }
 
   sendFor(_call: Call, message: Buffer, mayBeLost: boolean): void {
-    this.#viewer?.carrier.emit(onOneLine(message), mayBeLost);
+    this.call.viewer?.carrier.emit(onOneLine(message), mayBeLost);
   }
 
   /** @throws GatewayError invalid_request (`invalid_state`) when the state that came back is another server's */
@@ -222,16 +198,16 @@ export class ModernRun implements ClientSide, ParkedRun {
   }
 
   leave(viewer: Viewer): void {
-    if (this.#viewer !== viewer) return;
-    this.#viewer = undefined;
-    this.#stopper.stop(cancelledByClient);
+    if (this.call.viewer !== viewer) return;
+    this.call.viewer = undefined;
+    this.call.end.stop(cancelledByClient);
   }
 
   #attach(viewer: Viewer): void {
     this.#expiry?.cancel();
-    const before = this.#viewer;
-    this.#viewer = viewer;
-    this.#rawId = viewer.rawId;
+    const before = this.call.viewer;
+    this.call.viewer = viewer;
+    this.call.rawId = viewer.rawId;
     this.#parkedBody = undefined;
     before?.settle(superseded(before.rawId), 200);
   }
@@ -242,13 +218,13 @@ export class ModernRun implements ClientSide, ParkedRun {
     this.#isParking = true;
     setImmediate(() => {
       this.#isParking = false;
-      if (this.#viewer && this.#questions.size > 0 && !this.#outcome) this.#park();
+      if (this.call.viewer && this.#questions.size > 0 && !this.#outcome) this.#park();
     });
   }
 
   #park(): void {
     const { clock, parked, inputTimeoutMs, instance } = this.#options;
-    const viewer = this.#viewer;
+    const viewer = this.call.viewer;
     if (!viewer) return;
     const round = ++this.#round;
     const state = this.#seal({ parked: { owner: instance, id: this.id, round } });
@@ -257,7 +233,7 @@ export class ModernRun implements ClientSide, ParkedRun {
     this.#parkedBody = renderResult(viewer.rawId, result);
     parked.add(this);
     this.#expiry = clock.schedule(inputTimeoutMs, () => this.#expire());
-    this.#viewer = undefined;
+    this.call.viewer = undefined;
     viewer.settle(this.#parkedBody, 200);
   }
 
@@ -271,8 +247,8 @@ export class ModernRun implements ClientSide, ParkedRun {
 
   #finish(body: Buffer, status: number): void {
     this.#outcome = { body, status };
-    this.#viewer?.settle(body, status);
-    this.#viewer = undefined;
+    this.call.viewer?.settle(body, status);
+    this.call.viewer = undefined;
     this.#questions.clear();
     this.#expiry?.cancel();
     if (this.#round === 0) return;
