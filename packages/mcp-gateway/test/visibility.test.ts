@@ -60,7 +60,7 @@ test('[S-2] a key without tools sees none, and nothing of the servers', async ()
 
 test('a call for somebody is held to what the envelope leaves: scopes, deadline, and the record says who', async () => {
   const scopes = { ...allScopes, tools: ['one__*'] };
-  const envelope = await gateway.issueEnvelope({ scopes, runId: 'run_7', deadlineAtMs: Date.now() + 500 });
+  const envelope = await gateway.issueEnvelope({ scopes, runId: 'run_7', deadlineAtMs: Date.now() + 4000 });
   const client = await openRawClient(gateway, { envelope });
   expect(resultText((await client.call('1', 'one__pid'))[0])).toMatch(/^\d+$/);
   expect(errorOf((await client.call('2', 'two__pid'))[0])?.data).toMatchObject({ reason: 'unknown_tool' });
