@@ -133,3 +133,22 @@ test('[F36] the circuit of one key of a pool leaves the others alone', async () 
   expect(statuses.filter(status => status !== 200)).toHaveLength(2); // those that opened it
   expect(statuses.slice(4)).toEqual(new Array(8).fill(200));
 });
+
+test('[F36] open circuits cost no attempt: the last of many targets still answers', async () => {
+  await gateway.close();
+  const { providers } = sectionFor({ openai: upstream.url }) as { providers: object };
+  const names = ['m1', 'm2', 'm3', 'm4', 'm5', 'm6'];
+  const targets = names.map(model => ({ provider: 'fake-openai', model }));
+  gateway = await startGateway({
+    section: {
+      ...{ providers, models: { chat: { targets } } },
+      ...{ breaker: { failures: 1, open_ms: 60_000 }, attempts: { max_rounds: 1, max_attempts: 2 } },
+    },
+    clock,
+  });
+  upstream.use(request => ((request.json() as { model: string }).model === 'm6' ? good : broken));
+  const statuses: number[] = [];
+  for (let index = 0; index < 4; index++) statuses.push((await ask()).status);
+  expect(statuses).toEqual([502, 502, 200, 200]);
+  expect(await requestsDuring(good, 3)).toBe(3);
+});

@@ -242,17 +242,20 @@ export class AttemptFailure extends Error {
   readonly status: number | undefined;
   readonly error: GatewayError;
   readonly refusal: UpstreamRefusal | undefined;
+  /** Whether anything was asked of the target. What was not costs no attempt. */
+  readonly wasAsked: boolean;
 
   constructor(
     failureClass: FailureClass,
     error: GatewayError,
-    options: { status?: number; refusal?: UpstreamRefusal } = {},
+    options: { status?: number; refusal?: UpstreamRefusal; wasAsked?: boolean } = {},
   ) {
     super(error.message, { cause: error });
     this.class = failureClass;
     this.error = error;
     this.status = options.status;
     this.refusal = options.refusal;
+    this.wasAsked = options.wasAsked ?? true;
   }
 
   /** What the dialer or a stream threw: no answer came. Whatever this gateway itself refuses is not tried again. */

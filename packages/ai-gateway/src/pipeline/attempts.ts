@@ -8,6 +8,7 @@ import {
   type AttemptPolicy,
   type AttemptsDeps,
   type Failed,
+  hasNoneLeft,
   hedgeOf,
   type Progress,
   quotaKey,
@@ -47,13 +48,14 @@ async function goRounds<Result extends Brought>(
     places: placesOf(orderTargets(call.targets, deps.random), { turns, restMs: deps.restMs }),
     last: undefined,
     number: 0,
+    unasked: 0,
     paid: undefined,
   };
   const callEnded = deps.budget.begin();
   let retryEnded: (() => void) | undefined; // the first round is no retry: there is nothing to give back
   try {
     for (let round = 0; round < policy.maxRounds; round++) {
-      if (state.places.length === 0 || state.number >= policy.maxAttempts) break;
+      if (state.places.length === 0 || hasNoneLeft(state, policy)) break;
       if (round > 0) {
         retryEnded = await mayGoOn(deps, policy, { call, round, state });
         if (retryEnded === undefined) break;
@@ -82,7 +84,7 @@ async function goRound<Result extends Brought>(
   const waiting = [...state.places];
   let passedBy: Target | undefined;
   for (let place = waiting.shift(); place !== undefined; place = waiting.shift()) {
-    if (state.number >= policy.maxAttempts) break;
+    if (hasNoneLeft(state, policy)) break;
     if (place.target === passedBy) continue;
     const trying = { call, state, place, waiting };
     const when = hedgeOf(trying);

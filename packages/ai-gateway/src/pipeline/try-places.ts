@@ -42,6 +42,8 @@ export interface Progress {
   places: readonly Place[];
   last: Failed | undefined;
   number: number;
+  /** How many of them asked nothing of a target: they do not count. */
+  unasked: number;
   /** What the last retry took from the quota; it comes back when the retry succeeds. */
   paid: { readonly key: string; readonly cost: number } | undefined;
 }
@@ -83,7 +85,7 @@ export async function tryTwoPlaces<Result extends Brought>(
     afterMs: when.afterMs,
     first: start(deps, policy, { call, state, place }),
     startSecond() {
-      if (state.number >= policy.maxAttempts || call.signal.aborted || !deps.hedges.tryHedge(alias)) return;
+      if (hasNoneLeft(state, policy) || call.signal.aborted || !deps.hedges.tryHedge(alias)) return;
       const [next] = waiting.splice(0, 1);
       if (next === undefined) return;
       call.replyHeaders['x-strata-hedged'] = 'true';
@@ -122,6 +124,11 @@ function start<Result extends Brought>(
   };
 }
 
+/** Whether no further attempt may be made. */
+export function hasNoneLeft({ number, unasked }: Progress, { maxAttempts }: AttemptPolicy): boolean {
+  return number - unasked >= maxAttempts;
+}
+
 export async function tryPlace<Result extends Brought>(
   deps: AttemptsDeps<Result>,
   policy: AttemptPolicy,
@@ -133,10 +140,11 @@ export async function tryPlace<Result extends Brought>(
     return { place, attempt, result: await deps.perform(attempt) };
   } catch (error) {
     failure = noteFailure(attempt, error);
+    if (!failure.wasAsked) state.unasked++;
   }
   const isRepeated =
     failureTable[failure.class].repeatAtOnce &&
-    state.number < policy.maxAttempts &&
+    !hasNoneLeft(state, policy) &&
     takeQuota(deps, state, attempt, 'failure');
   if (!isRepeated) return { place, attempt, result: failure };
   const again = openAttempt(call, place, ++state.number);

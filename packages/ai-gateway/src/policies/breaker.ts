@@ -41,5 +41,5 @@ function resting(provider: string, retryAfterMs: number): AttemptFailure {
       retryAfterMs,
     },
   );
-  return new AttemptFailure('not-asked', error);
+  return new AttemptFailure('not-asked', error, { wasAsked: false });
 }

@@ -64,7 +64,7 @@ async function enter(place: AdaptiveConcurrency, { call }: Attempt): Promise<Lea
     return await place.enter(priorityOf(call), call.signal);
   } catch (error) {
     if (call.signal.aborted) throw error;
-    throw new AttemptFailure('not-asked', GatewayError.from(error));
+    throw new AttemptFailure('not-asked', GatewayError.from(error), { wasAsked: false });
   }
 }
 

@@ -77,10 +77,11 @@ function stillResting(
   provider: string,
   { why, leftMs }: { why: Rest['why']; leftMs: number },
 ): AttemptFailure {
-  if (why !== 'rate-limited') return new AttemptFailure(why, refusalError(why, { provider, status: 0 }));
+  if (why !== 'rate-limited')
+    return new AttemptFailure(why, refusalError(why, { provider, status: 0 }), { wasAsked: false });
   const error = new GatewayError('rate_limited', `The provider '${provider}' asked for a pause.`, {
     reason: 'upstream_rate_limited',
     retryAfterMs: leftMs,
   });
-  return new AttemptFailure(why, error);
+  return new AttemptFailure(why, error, { wasAsked: false });
 }
