@@ -280,7 +280,30 @@ test('a tool that fails fails its `call: mcp`', async () => {
   );
   expect(body).toMatchObject({
     status: 'failed',
-    error: { reason: 'tool_failed', detail: 'Error: out of order', instance: '/do/0/use' },
+    error: {
+      type: 'https://serverlessworkflow.io/spec/1.0.0/errors/runtime',
+      reason: 'tool_failed',
+      detail: 'Error: out of order',
+      instance: '/do/0/use',
+    },
+  });
+});
+
+test('what an MCP server refuses is a runtime error, as the specification says of the MCP call', async () => {
+  const stack = await start(() => ({ say: '' }));
+  const body = await run(
+    stack,
+    definitionOf([
+      { use: { call: 'mcp', with: { method: 'tools/call', parameters: { name: 'math__nothing' } } } },
+    ]),
+  );
+  expect(body).toMatchObject({
+    status: 'failed',
+    error: {
+      type: 'https://serverlessworkflow.io/spec/1.0.0/errors/runtime',
+      reason: 'mcp_error',
+      instance: '/do/0/use',
+    },
   });
 });
 

@@ -157,3 +157,20 @@ describe.each(stores)('%s', store => {
     expect(last).toBe(409);
   });
 });
+
+test('what a run has left is taken over before the run is removed, whoever is there then', async () => {
+  const deps = await createTestDeps({ name: 'agent-gateway' });
+  const before = await startGateway({ deps });
+  const { body: thread } = await before.call('POST', '/v1/threads', { body: {} });
+  const body = { thread: thread.id, definition: remembers, input: { said: 'kept' } };
+  const { body: run } = await before.call('POST', '/v1/runs?wait=20', { body });
+  expect(run.status).toBe('completed');
+  await before.close();
+  const after = await startGateway({ deps, config: { journal: { keep_ended_ms: 1 } } });
+  await expect
+    .poll(async () => (await after.call('GET', `/v1/runs/${run.id}`)).status, { timeout: 30_000 })
+    .toBe(404);
+  expect((await after.call('GET', `/v1/threads/${thread.id}`)).body.context).toEqual({ notes: ['kept'] });
+  await after.close();
+  await deps.close();
+});

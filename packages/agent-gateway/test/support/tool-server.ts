@@ -90,8 +90,14 @@ export async function startToolServer(tools: readonly Tool[]): Promise<ToolServe
   function answerCall(message: Message, response: ServerResponse): void {
     const { name = '', arguments: input = {} } = message.params ?? {};
     const tool = tools.find(each => each.name === name);
+    if (tool === undefined) {
+      const error = { code: -32602, message: `Unknown tool: ${name}` };
+      const refused = { jsonrpc: '2.0', id: message.id, error };
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(refused));
+      return;
+    }
     try {
-      const output = tool?.run(input);
+      const output = tool.run(input);
       send(response, message, { content: [{ type: 'text', text: JSON.stringify(output) }] });
     } catch (error) {
       send(response, message, { content: [{ type: 'text', text: String(error) }], isError: true });
