@@ -204,7 +204,14 @@ describe.each(stores)('%s', store => {
       'artifacts_full',
     ]);
     expect((await gateway.call('GET', '/v1/artifacts')).body.artifacts.length).toBe(3);
-    expect((await gateway.call('DELETE', `/v1/artifacts/${hash}`)).status).toBe(204);
+    const narrow = { scopes: { ...noScopes, workflows: ['notes/*'] } };
+    const [colleague, same] = [
+      await gateway.deps.createKey({ ...narrow, principal: 'colleague' }),
+      await gateway.deps.createKey(narrow),
+    ];
+    const refused = await gateway.call('DELETE', `/v1/artifacts/${hash}`, { key: colleague });
+    expect([refused.status, refused.body.reason]).toEqual([403, 'workflow_not_allowed']);
+    expect((await gateway.call('DELETE', `/v1/artifacts/${hash}`, { key: same })).status).toBe(204);
     expect((await send(Buffer.from('b'))).status).toBe(201);
     expect((await send(Buffer.from('x'), 'application/x-sh')).status).toBe(415);
     expect((await gateway.call('GET', '/v1/artifacts/sha256:1')).status).toBe(400);

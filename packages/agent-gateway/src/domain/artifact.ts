@@ -25,6 +25,7 @@ export interface Artifacts {
     artifact: Artifact,
     room: ArtifactRoom,
   ): Promise<{ readonly isNew: boolean; readonly artifact: ArtifactSummary } | 'full'>;
+  find(tenant: string, hash: string): Promise<ArtifactSummary | undefined>;
   get(tenant: string, hash: string): Promise<Artifact | undefined>;
   /** By hash. */
   list(page: {

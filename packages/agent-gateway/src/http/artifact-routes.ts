@@ -46,11 +46,16 @@ export interface ArtifactDeps {
   readonly room: () => ArtifactRoom;
 }
 
+const anyWorkflow = { namespace: '*', name: '*' };
+
 interface WithHash {
   Params: { hash: string };
 }
 
-/** `/v1/artifacts`: bytes by their SHA-256. Whoever of the organisation knows it may have them; the list is for those who may use every workflow. */
+/**
+ * `/v1/artifacts`: bytes by their SHA-256. Whoever of the organisation knows it may have them; the list is for those who may use every workflow, and
+ * they and whoever kept the bytes first may delete them.
+ */
 export function addArtifactRoutes(app: FastifyInstance, { artifacts, clock, room }: ArtifactDeps): void {
   app.post('/v1/artifacts', { config: { ...caller, mediaTypes: artifactTypes } }, async (request, reply) => {
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
@@ -91,12 +96,16 @@ export function addArtifactRoutes(app: FastifyInstance, { artifacts, clock, room
 
   app.delete<WithHash>('/v1/artifacts/:hash', { config: caller }, async (request, reply) => {
     const hash = hashOf(request);
-    if (!(await artifacts.delete(request.caller.tenant, hash))) throw absent();
+    const { tenant, principal } = request.caller;
+    const found = await artifacts.find(tenant, hash);
+    if (found === undefined) throw absent();
+    if (found.principal !== principal) requireWorkflowScope(request.caller, anyWorkflow);
+    if (!(await artifacts.delete(tenant, hash))) throw absent();
     return reply.code(204).send();
   });
 
   app.get('/v1/artifacts', { config: caller }, async request => {
-    requireWorkflowScope(request.caller, { namespace: '*', name: '*' });
+    requireWorkflowScope(request.caller, anyWorkflow);
     const { cursor, limit } = checkFields(request.query, artifactListQuery);
     const page = await artifacts.list({ tenant: request.caller.tenant, after: cursor, limit });
     const last = page.length === limit ? page.at(-1) : undefined;

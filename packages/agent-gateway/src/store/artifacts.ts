@@ -7,7 +7,7 @@ const columns = ['tenant', 'hash', 'media_type', 'bytes', 'created_at_ms', 'prin
 
 /** Artifacts in the store that the gateways share. */
 export function createArtifacts({ db }: Pick<SqlStore<ArtifactSchema>, 'db'>): Artifacts {
-  const summaryOf = async (tenant: string, hash: string) => {
+  const find = async (tenant: string, hash: string) => {
     const row = await db
       .selectFrom('artifacts')
       .select(columns)
@@ -18,8 +18,9 @@ export function createArtifacts({ db }: Pick<SqlStore<ArtifactSchema>, 'db'>): A
   };
 
   return {
+    find,
     async put(artifact, { most, mostBytes }) {
-      const found = await summaryOf(artifact.tenant, artifact.hash);
+      const found = await find(artifact.tenant, artifact.hash);
       if (found !== undefined) return { isNew: false, artifact: found };
       const { count, bytes } = await db
         .selectFrom('artifacts')
@@ -35,7 +36,7 @@ export function createArtifacts({ db }: Pick<SqlStore<ArtifactSchema>, 'db'>): A
         .values(toRow(artifact))
         .onConflict(conflict => conflict.doNothing())
         .executeTakeFirst();
-      const kept = await summaryOf(artifact.tenant, artifact.hash);
+      const kept = await find(artifact.tenant, artifact.hash);
       return { isNew: numInsertedOrUpdatedRows === 1n, artifact: kept ?? artifact };
     },
     async get(tenant, hash) {

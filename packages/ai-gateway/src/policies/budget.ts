@@ -35,7 +35,9 @@ async function answerWithin(
   attempt.spending = spending;
   const answer = await next();
   if (answer.type === 'whole') spending.answerBytes = answer.body.length;
-  return answer.type === 'stream' ? { ...answer, stream: counted(answer.stream, spending) } : answer;
+  return answer.type === 'stream'
+    ? { ...answer, stream: new CountedStream(answer.stream, spending) }
+    : answer;
 }
 
 /** Operations whose answers are made of no tokens. */
@@ -51,23 +53,33 @@ function mostOf(attempt: Attempt): bigint | undefined {
 }
 
 /** Counts what goes to the client, for the estimate where the upstream does not say. */
-function counted(stream: AnswerStream, spending: Spending): AnswerStream {
-  return {
-    get hasContent() {
-      return stream.hasContent;
-    },
-    onEnd: listener => stream.onEnd(listener),
-    flow(sink) {
-      const counting: StreamSink = {
-        write(bytes) {
-          spending.answerBytes += Buffer.byteLength(bytes);
-          return sink.write(bytes);
-        },
-        onDrain: listener => sink.onDrain(listener),
-        end: () => sink.end(),
-        destroy: () => sink.destroy(),
-      };
-      stream.flow(counting);
-    },
-  };
+class CountedStream implements AnswerStream {
+  readonly #stream: AnswerStream;
+  readonly #spending: Spending;
+
+  constructor(stream: AnswerStream, spending: Spending) {
+    this.#stream = stream;
+    this.#spending = spending;
+  }
+
+  get hasContent() {
+    return this.#stream.hasContent;
+  }
+
+  onEnd(listener: Parameters<AnswerStream['onEnd']>[0]): void {
+    this.#stream.onEnd(listener);
+  }
+
+  flow(sink: StreamSink): void {
+    const spending = this.#spending;
+    this.#stream.flow({
+      write(bytes) {
+        spending.answerBytes += Buffer.byteLength(bytes);
+        return sink.write(bytes);
+      },
+      onDrain: listener => sink.onDrain(listener),
+      end: () => sink.end(),
+      destroy: () => sink.destroy(),
+    });
+  }
 }
