@@ -318,13 +318,13 @@ describe('workflows under a name', () => {
     expect((await gateway.call('GET', '/v1/workflows/test/paged/3.0.0', { key: foreign })).status).toBe(404);
   });
 
-  test('[G15] a run of a stored workflow takes a reference and an input, and nothing beside', async () => {
+  test('[G15] a run of a stored workflow takes a reference and an input, and nothing that changes what it does', async () => {
     await put(document);
     const run = await gateway.call('POST', '/v1/runs?wait=20', { body: { workflow: 'test/flow@1.0.0' } });
     expect(run.body).toMatchObject({ status: 'completed', output: { x: 1 } });
     for (const body of [
       { workflow: 'test/flow@1.0.0', definition: document },
-      { workflow: 'test/flow@1.0.0', limits: { steps: 1_000_000 } },
+      { workflow: 'test/flow@1.0.0', env: { HOME: '/' } },
       {},
       { workflow: 'no-slashes' },
     ]) {

@@ -64,7 +64,7 @@ function addRoute(app: FastifyInstance, route: AdminRoute, routeDeps: RouteDeps)
   app.route({
     method: route.method,
     url: `${adminPrefix}${route.path}`,
-    config: { access: 'caller', holdOffGuesses: true, errors: problemErrors },
+    config: { access: 'caller', holdOffGuesses: true, errors: problemErrors, checksTexts: true },
     // Before the body is read, as everything that can be refused.
     onRequest: async request => requireRole(route, request.caller),
     handler: async (request, reply) => {

@@ -24,13 +24,7 @@ export function errorHeaders(error: GatewayError, contentType: string): Record<s
     ...challengeHeaders(error),
   };
   if (!error.retryable) headers['x-should-retry'] = 'false';
-  if (error.status === 401) headers['www-authenticate'] = challengeOf(error);
   return headers;
-}
-
-/** RFC 6750, section 3: what a client without a credential is told, and one whose credential is not good. */
-function challengeOf({ reason }: GatewayError): string {
-  return reason === 'key_missing' ? 'Bearer realm="strata"' : 'Bearer realm="strata", error="invalid_token"';
 }
 
 /** `Retry-After` (RFC 9110, section 10.2.3), for an error that passes with time. */
@@ -42,5 +36,6 @@ export function retryHeaders({ retryAfterMs }: GatewayError): Record<string, str
 /** `WWW-Authenticate` (RFC 9110 section 11.6.1), with why the credential was not taken, if one was sent (RFC 6750 section 3). */
 function challengeHeaders({ kind, reason }: GatewayError): Record<string, string> {
   if (kind !== 'unauthenticated') return {};
-  return { 'www-authenticate': reason === 'key_missing' ? 'Bearer' : 'Bearer error="invalid_token"' };
+  const bearer = 'Bearer realm="strata"';
+  return { 'www-authenticate': reason === 'key_missing' ? bearer : `${bearer}, error="invalid_token"` };
 }

@@ -34,8 +34,8 @@ test.each(Object.entries(renderers))('%s: an unforeseen error shows nothing of i
 test.each(Object.entries(renderers))('%s: who is not known is told how to say it', (_name, render) => {
   const challengeOf = (kind: ErrorKind, reason: string) =>
     render(new GatewayError(kind, 'no', { reason }), context).headers['www-authenticate'];
-  expect(challengeOf('unauthenticated', 'key_missing')).toBe('Bearer');
-  expect(challengeOf('unauthenticated', 'key_invalid')).toBe('Bearer error="invalid_token"');
+  expect(challengeOf('unauthenticated', 'key_missing')).toBe('Bearer realm="strata"');
+  expect(challengeOf('unauthenticated', 'key_invalid')).toBe('Bearer realm="strata", error="invalid_token"');
   expect(challengeOf('permission_denied', 'role_required')).toBeUndefined();
 });
 

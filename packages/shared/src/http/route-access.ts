@@ -15,6 +15,8 @@ declare module 'fastify' {
     holdOffGuesses?: boolean;
     /** The query parameter in which a client may send its key, for APIs whose clients do. It is never logged. */
     queryKey?: string | undefined;
+    /** Whether the route says itself which of its fields holds U+0000, which no store of texts has to take. */
+    checksTexts?: boolean;
     /** Exact media types of bodies that the route takes. `application/json` otherwise. */
     mediaTypes?: readonly string[];
   }
