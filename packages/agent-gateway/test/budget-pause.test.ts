@@ -91,6 +91,27 @@ test('[$-1] a resumed run for which nothing was done is paused again, and a canc
     .toBe('cancelled');
 });
 
+test('[$-1] a refusal that was on its way when the run was resumed does not pause it again', async () => {
+  const late = Promise.withResolvers<void>();
+  const model = await startModel(async (_body, turn) => {
+    if (turn === 2) await late.promise;
+    return turn <= 2 ? refused : { say: 'done' };
+  });
+  opened.push(model);
+  const gateway = await start({ ai_gateway: model.url });
+  const both = definitionOf([{ all: { fork: { branches: [{ one: ask('one') }, { two: ask('two') }] } } }]);
+  const { body } = await submit(gateway, both);
+  expect(body.status).toBe('paused');
+  await expect.poll(() => model.received.length, { timeout: 20_000 }).toBe(2);
+  await gateway.call('POST', `/v1/runs/${body.id}:resume`, { body: {} });
+  await expect.poll(() => model.received.length, { timeout: 20_000 }).toBe(3);
+  late.resolve();
+  await expect
+    .poll(async () => (await gateway.call('GET', `/v1/runs/${body.id}`)).body.status, { timeout: 20_000 })
+    .toBe('completed');
+  expect(model.received).toHaveLength(4);
+});
+
 test('[$-1] the time of a task stands still while its run waits for money', async () => {
   let isShort = true;
   const model = await startModel(() => (isShort ? refused : { say: 'done' }));

@@ -2,7 +2,8 @@ import type { RunError } from './run-error.ts';
 
 /** How it stands with one call of a task. */
 export type CallState =
-  | { readonly status: 'started'; readonly attempt: number }
+  /** `isEarlier`: the run was resumed since, and no budget that refuses the call says how it stands now. */
+  | { readonly status: 'started'; readonly attempt: number; readonly isEarlier?: true }
   | { readonly status: 'completed'; readonly result: unknown }
   | { readonly status: 'retrying'; readonly attempt: number; readonly retryAtMs: number }
   | { readonly status: 'failed'; readonly error: RunError }

@@ -18,10 +18,12 @@ export function applyCall(state: RunState, event: CallEvent): void {
   if (event.type === 'call-completed') book(state, event.costNanoUsd, event.usage);
 }
 
-/** The run goes on: what no budget paid for is asked for again. */
+/** The run goes on: what no budget paid for is asked for again, and so is what is under way should it be refused yet. */
 export function releaseHeldCalls({ calls }: OpenTask): void {
-  for (const [id, call] of calls)
+  for (const [id, call] of calls) {
     if (call.status === 'held') calls.set(id, { status: 'released', attempt: call.attempt });
+    if (call.status === 'started') calls.set(id, { ...call, isEarlier: true });
+  }
 }
 
 /** The task is over, and with it what its calls waited for. */
@@ -43,7 +45,9 @@ function callAfter(event: CallEvent, before: CallState | undefined): CallState {
         : { status: 'retrying', attempt, retryAtMs };
     }
     case 'call-held':
-      return { status: 'held', attempt, error: event.error };
+      return before?.status === 'started' && before.isEarlier === true
+        ? { status: 'released', attempt }
+        : { status: 'held', attempt, error: event.error };
     case 'call-in-doubt':
       return { status: 'in-doubt', attempt };
     case 'call-parked':
