@@ -144,6 +144,35 @@ describe('budgets of one process', () => {
     expect(await store.totals('run:1')).toMatchObject({ spentNanoUsd: 150n });
   });
 
+  test('[$-1] a run that is given more is heard at once, whatever it was refused a moment ago', async () => {
+    const { clock, budgets } = await setUp();
+    const run = { id: 'run:1', runId: 'run_1', starter: spender };
+    const inRun = { ...spender, runBudgetId: 'run:1' };
+    await budgets.openRun({ ...run, limitNanoUsd: 100n });
+    await expect(budgets.reserve(inRun, () => 101n)).rejects.toMatchObject({ reason: 'budget_exceeded' });
+    await budgets.openRun({ ...run, limitNanoUsd: 300n });
+    await clock.advance(1);
+    await book(budgets, await budgets.reserve(inRun, () => 101n), 101n);
+    await budgets.close();
+  });
+
+  test('[$-1] one refusal answers for all that wait for it', async () => {
+    const { store, budgets } = await setUp();
+    let draws = 0;
+    const draw = store.draw;
+    store.draw = request => {
+      draws++;
+      return draw(request);
+    };
+    await budgets.openRun({ id: 'run:1', runId: 'run_1', limitNanoUsd: 100n, starter: spender });
+    const inRun = { ...spender, runBudgetId: 'run:1' };
+    const asked = Array.from({ length: 50 }, async () => budgets.reserve(inRun, () => 101n));
+    const answers = await Promise.allSettled(asked);
+    expect(answers.every(({ status }) => status === 'rejected')).toBe(true);
+    expect(draws).toBe(1);
+    await budgets.close();
+  });
+
   test('[$-1] runs with a limit carry their budget, are refused what their starter has not, and give back what is left when they end', async () => {
     const { clock, budgets, totals } = await setUp();
     const ended = new Set<string>();

@@ -61,6 +61,8 @@ export interface BudgetsOptions {
 }
 
 const maxWaitMs = 5000;
+/** For how long a refusal of the store stands without asking again. */
+const refusalMs = 10;
 const maxTries = 10;
 const tickMs = 1000;
 /** Other clocks may be ahead by this much before what a living process holds is taken for lost. */
@@ -100,13 +102,14 @@ export function createBudgets({ store, clock, log, leaseMs }: BudgetsOptions): B
 
   /** Waits for its turn at the store; whoever is before draws for the whole line. */
   async function refill(budgets: readonly Budget[], nanoUsd: bigint): Promise<readonly HeldGrant[]> {
-    for (const grant of box.grantsOf(budgets)) requireNotJustRefused(grant, nanoUsd);
+    const cameAtMs = clock.monotonic();
+    for (const grant of box.grantsOf(budgets)) requireNotJustRefused(grant, nanoUsd, cameAtMs);
     const leaveLine = box.waitFor(budgets, nanoUsd);
     const release = await turns.take().finally(leaveLine);
     try {
       const grants = box.grantsOf(budgets); // meanwhile a window may have ended
       if (box.reserve(grants, nanoUsd)) return grants;
-      for (const grant of grants) requireNotJustRefused(grant, nanoUsd);
+      for (const grant of grants) requireNotJustRefused(grant, nanoUsd, cameAtMs);
       let outcome = await box.drawAndReserve(grants, nanoUsd);
       // Requests that needed no draw may have taken meanwhile what was free before.
       for (let tries = 1; outcome.type === 'taken-by-others' && tries < maxTries; tries++) {
@@ -139,9 +142,13 @@ export function createBudgets({ store, clock, log, leaseMs }: BudgetsOptions): B
     return reservationOf({ grants, soft, nanoUsd, box, clock });
   }
 
-  /** One refusal of the store answers for the burst of requests around it. */
-  function requireNotJustRefused(grant: HeldGrant, nanoUsd: bigint): void {
-    const availableNanoUsd = box.knownShortage(grant, nanoUsd);
+  /**
+   * One refusal of the store answers for the burst of requests around it. That of a run answers for those alone that waited for it: whoever was paused
+   * by it and given more is heard at once.
+   */
+  function requireNotJustRefused(grant: HeldGrant, nanoUsd: bigint, cameAtMs: number): void {
+    const sinceMs = grant.budget.subject.kind === 'run' ? cameAtMs : cameAtMs - refusalMs;
+    const availableNanoUsd = box.knownShortage(grant, nanoUsd, sinceMs);
     if (availableNanoUsd !== undefined) throw refusedBy(grant, nanoUsd, availableNanoUsd);
   }
 

@@ -19,7 +19,7 @@ export interface HeldGrant {
   usedAtMs: number;
   /** The store may believe that this process holds more than it does: it must be told. */
   isUnsure: boolean;
-  refused: { readonly atMs: number; readonly availableNanoUsd: bigint } | undefined;
+  refused: { readonly askedAtMs: number; readonly availableNanoUsd: bigint } | undefined;
 }
 
 export type BoxOutcome =
@@ -31,9 +31,6 @@ const soonMs = 1000;
 const lateMs = 10_000;
 /** What is not used for so long is given back. */
 const idleMs = 5000;
-/** For how long a refusal of the store stands without asking again. */
-const refusalMs = 50;
-
 /**
  * The grants of one process. Reserving, settling and reporting are arithmetic in memory; `drawAndReserve` and `maintain` ask the store, one at a
  * time. Nothing is reserved once the lease has ended in which the store believes in this process.
@@ -134,9 +131,9 @@ export class GrantBox {
     }
   }
 
-  /** What the store had left when it refused as much a moment ago. */
-  knownShortage({ purse, refused }: HeldGrant, nanoUsd: bigint): bigint | undefined {
-    if (refused === undefined || this.#clock.monotonic() - refused.atMs > refusalMs) return undefined;
+  /** What the store had left when it was asked at `sinceMs` or later, monotonic, and refused as much. */
+  knownShortage({ purse, refused }: HeldGrant, nanoUsd: bigint, sinceMs: number): bigint | undefined {
+    if (refused === undefined || refused.askedAtMs < sinceMs) return undefined;
     return nanoUsd - freeIn(purse) > refused.availableNanoUsd ? refused.availableNanoUsd : undefined;
   }
 
@@ -201,7 +198,7 @@ export class GrantBox {
         const grant = grants.find(each => each.budget.id === outcome.budgetId);
         if (grant === undefined) return { type: 'unknown-budget' };
         const { availableNanoUsd } = outcome;
-        grant.refused = { atMs: this.#clock.monotonic(), availableNanoUsd };
+        grant.refused = { askedAtMs: atMs, availableNanoUsd };
         return {
           type: 'refused',
           grant,
