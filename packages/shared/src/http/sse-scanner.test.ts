@@ -87,6 +87,12 @@ describe('limits', () => {
     ['a line over the limit that has not ended', 'data: 67890', 'upstream_failed/sse_line_too_long'],
     ['an event at the limit', 'data: 67\ndata: 67\ndata:\n\n', 'accepted'],
     ['an event one byte over', 'data: 67\ndata: 67\ndata: \n\n', 'upstream_failed/sse_event_too_large'],
+    ['an event at the limit, ended by CR LF', 'data: 67\ndata: 6\ndata:\r\n\r\n', 'accepted'],
+    [
+      'an event one byte over, ended by CR LF',
+      'data: 67\ndata: 67\ndata:\r\n\r\n',
+      'upstream_failed/sse_event_too_large',
+    ],
     [
       'an event over the limit that has not ended',
       'a\nb\nc\n'.repeat(5),

@@ -101,8 +101,9 @@ export class SseScanner {
     return isCr && bytes[lineEnd + 1] === lf ? lineEnd + 2 : lineEnd + 1;
   }
 
+  /** The LF of a blank line's CR LF does not count: in a chunk of its own it would not be part of the event. */
   #takeFrame(tail: Buffer): SseFrame {
-    this.#checkEventSize(tail.length);
+    this.#checkEventSize(tail.at(-1) === lf && tail.at(-2) === cr ? tail.length - 1 : tail.length);
     let bytes = tail;
     if (this.#held.bytes > 0) {
       this.#held.add(tail);
