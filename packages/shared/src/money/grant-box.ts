@@ -31,6 +31,7 @@ const soonMs = 1000;
 const lateMs = 10_000;
 /** What is not used for so long is given back. */
 const idleMs = 5000;
+
 /**
  * The grants of one process. Reserving, settling and reporting are arithmetic in memory; `drawAndReserve` and `maintain` ask the store, one at a
  * time. Nothing is reserved once the lease has ended in which the store believes in this process.
