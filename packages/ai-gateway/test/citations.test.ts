@@ -1,6 +1,6 @@
 import Anthropic from '@anthropic-ai/sdk';
 import {
-  BedrockRuntimeClient,
+  type BedrockRuntimeClient,
   ConverseCommand,
   ConverseStreamCommand,
 } from '@aws-sdk/client-bedrock-runtime';
@@ -9,6 +9,7 @@ import { jsonPlan, ssePlan } from '@strata/shared/testing/fake-upstream/plans.ts
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningGateway, startGateway } from './harness.ts';
+import { bedrockClient } from './support/bedrock-client.ts';
 
 /** Places in documents that an answer cites, between the two protocols that have them, whole and streamed. */
 
@@ -34,12 +35,7 @@ beforeAll(async () => {
     },
   });
   anthropic = new Anthropic({ baseURL: gateway.url, apiKey: gateway.key, maxRetries: 0 });
-  bedrock = new BedrockRuntimeClient({
-    region: 'us-east-1',
-    endpoint: gateway.url,
-    token: { token: gateway.key },
-    authSchemePreference: ['httpBearerAuth'],
-  });
+  bedrock = bedrockClient(gateway);
 });
 afterAll(async () => {
   bedrock.destroy();

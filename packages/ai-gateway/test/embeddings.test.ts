@@ -1,7 +1,7 @@
 import { createAmazonBedrock } from '@ai-sdk/amazon-bedrock';
 import { createGoogleGenerativeAI } from '@ai-sdk/google';
 import {
-  BedrockRuntimeClient,
+  type BedrockRuntimeClient,
   InvokeModelCommand,
   InvokeModelWithResponseStreamCommand,
 } from '@aws-sdk/client-bedrock-runtime';
@@ -13,6 +13,7 @@ import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fak
 import { embedMany } from 'ai';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { post, type RunningGateway, startGateway } from './harness.ts';
+import { bedrockClient } from './support/bedrock-client.ts';
 
 /** Embeddings in the own words of Gemini, Vertex AI and Bedrock, by their SDKs. */
 
@@ -43,13 +44,7 @@ beforeAll(async () => {
       attempts: { max_rounds: 1 },
     },
   });
-  aws = new BedrockRuntimeClient({
-    region: 'us-east-1',
-    endpoint: gateway.url,
-    token: { token: gateway.key },
-    authSchemePreference: ['httpBearerAuth'],
-    maxAttempts: 1,
-  });
+  aws = bedrockClient(gateway);
 });
 afterAll(async () => {
   aws.destroy();

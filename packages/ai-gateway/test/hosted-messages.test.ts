@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import { AnthropicBedrock } from '@anthropic-ai/bedrock-sdk';
 import { AnthropicVertex } from '@anthropic-ai/vertex-sdk';
 import {
-  BedrockRuntimeClient,
+  type BedrockRuntimeClient,
   CountTokensCommand,
   InvokeModelCommand,
   InvokeModelWithResponseStreamCommand,
@@ -14,6 +14,7 @@ import { OAuth2Client } from 'google-auth-library';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { post, type RunningGateway, startGateway } from './harness.ts';
 import { messageEvents } from './recordings.ts';
+import { bedrockClient } from './support/bedrock-client.ts';
 
 /** Claude as the clients of other clouds ask for it, InvokeModel and rawPredict: answered by any provider. */
 
@@ -53,13 +54,7 @@ beforeAll(async () => {
       attempts: { max_rounds: 1 },
     },
   });
-  aws = new BedrockRuntimeClient({
-    region: 'us-east-1',
-    endpoint: gateway.url,
-    token: { token: gateway.key },
-    authSchemePreference: ['httpBearerAuth'],
-    maxAttempts: 1,
-  });
+  aws = bedrockClient(gateway);
 });
 afterAll(async () => {
   aws.destroy();

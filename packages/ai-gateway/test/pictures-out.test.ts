@@ -1,9 +1,5 @@
 import Anthropic from '@anthropic-ai/sdk';
-import {
-  BedrockRuntimeClient,
-  ConverseCommand,
-  ConverseStreamCommand,
-} from '@aws-sdk/client-bedrock-runtime';
+import { ConverseCommand, ConverseStreamCommand } from '@aws-sdk/client-bedrock-runtime';
 import { GoogleGenAI } from '@google/genai';
 import { formatAwsEvent } from '@strata/shared/http/aws-event-stream.ts';
 import type { Plan } from '@strata/shared/testing/fake-upstream/plan.ts';
@@ -12,6 +8,7 @@ import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fak
 import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RunningGateway, startGateway } from './harness.ts';
+import { bedrockClient } from './support/bedrock-client.ts';
 
 /** Pictures that a model makes beside its text, from each protocol that has them to each SDK, whole and streamed. */
 
@@ -142,12 +139,7 @@ const clients: Readonly<Record<string, Ask>> = {
     return found;
   },
   async '@aws-sdk/client-bedrock-runtime'(model, isStream) {
-    const sdk = new BedrockRuntimeClient({
-      region: 'us-east-1',
-      endpoint: gateway.url,
-      token: { token: gateway.key },
-      authSchemePreference: ['httpBearerAuth'],
-    });
+    const sdk = bedrockClient(gateway);
     const asked = { modelId: model, messages: [{ role: 'user' as const, content: [{ text: 'x' }] }] };
     const found = [];
     if (isStream) {

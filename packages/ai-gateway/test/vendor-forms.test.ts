@@ -1,5 +1,5 @@
 import Anthropic from '@anthropic-ai/sdk';
-import { BedrockRuntimeClient, CountTokensCommand } from '@aws-sdk/client-bedrock-runtime';
+import { CountTokensCommand } from '@aws-sdk/client-bedrock-runtime';
 import { formatAwsEvent } from '@strata/shared/http/aws-event-stream.ts';
 import { jsonPlan, slicedStreamPlan, ssePlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
@@ -7,6 +7,7 @@ import OpenAI from 'openai';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { chatRequest, messagesRequest, post, type RunningGateway, startGateway } from './harness.ts';
 import { chatCompletion, message, messageStream } from './recordings.ts';
+import { bedrockClient } from './support/bedrock-client.ts';
 
 /** What a vendor or a host does differently from the protocol it speaks, on requests whose bytes pass and on those that are written anew. */
 
@@ -315,13 +316,7 @@ describe('counting by hosts', () => {
       input_tokens: 19,
     });
     expect(upstream.requests.at(-1)?.path).toBe('/model/claude-m/count-tokens');
-    const sdk = new BedrockRuntimeClient({
-      region: 'eu-central-1',
-      endpoint: gateway.url,
-      token: { token: gateway.key },
-      authSchemePreference: ['httpBearerAuth'],
-      maxAttempts: 1,
-    });
+    const sdk = bedrockClient(gateway);
     const converse = { messages: [{ role: 'user' as const, content: [{ text: 'Hi.' }] }] };
     const counted = await sdk.send(new CountTokensCommand({ modelId: 'converse', input: { converse } }));
     expect(counted.inputTokens).toBe(19);

@@ -1,7 +1,6 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { ServiceUnavailableError } from '@anthropic-ai/sdk/error';
 import {
-  BedrockRuntimeClient,
   BedrockRuntimeServiceException,
   ConverseCommand,
   ConverseStreamCommand,
@@ -16,6 +15,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { APICallError, generateText, RetryError, streamText } from 'ai';
 import OpenAI from 'openai';
 import { expect } from 'vitest';
+import { bedrockClient } from '../support/bedrock-client.ts';
 import { aiSdkProviders } from './ai-sdk-clients.ts';
 import type { Server } from './client.ts';
 import { langChainModels } from './langchain-clients.ts';
@@ -124,14 +124,7 @@ const openaiOf = ({ server, retries }: Asked) =>
   new OpenAI({ baseURL: `${server.url}/v1`, apiKey: server.key, maxRetries: retries });
 
 const bedrockOf = ({ server, retries }: Asked) =>
-  new BedrockRuntimeClient({
-    region: 'us-east-1',
-    endpoint: server.url,
-    token: { token: server.key },
-    authSchemePreference: ['httpBearerAuth'],
-    maxAttempts: retries + 1,
-    requestHandler: new NodeHttpHandler(),
-  });
+  bedrockClient(server, { maxAttempts: retries + 1, requestHandler: new NodeHttpHandler() });
 
 const official: readonly FailingSdk[] = [
   {
