@@ -112,3 +112,29 @@ test.each(['SQLite', 'PostgreSQL'])(
     await deps.close();
   },
 );
+
+test.each(['SQLite', 'PostgreSQL'])(
+  '[F80] a thread whose run cannot be read keeps what it had, and goes on (%s)',
+  async store => {
+    const { deps, damage } = await open(store);
+    const gateway = await startGateway({ deps });
+    const context = { notes: ['before'] };
+    const { body: thread } = await gateway.call('POST', '/v1/threads', { body: { context } });
+    const say = (said: string) => {
+      const note = { set: { said }, export: { as: '${ { notes: [.said] } }' } };
+      const body = { definition: definitionOf([{ note }]), thread: thread.id };
+      return gateway.call('POST', '/v1/runs?wait=20', { body });
+    };
+    expect((await say('lost')).body.status).toBe('completed');
+    await damage(
+      "update journal set payload = replace(payload, 'lost', 'lies') where kind = 'task-completed'",
+    );
+    const show = async () => (await gateway.call('GET', `/v1/threads/${thread.id}`)).body;
+    expect(await show()).toMatchObject({ status: 'idle', context });
+    expect((await gateway.call('GET', '/v1/threads')).status).toBe(200);
+    await say('after');
+    expect(await show()).toMatchObject({ context: { notes: ['after'] } });
+    await gateway.close();
+    await deps.close();
+  },
+);

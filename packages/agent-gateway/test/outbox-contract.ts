@@ -221,6 +221,12 @@ export function outboxContract(name: string, open: () => Promise<Journal>): void
       await announce(journal, claims[0], 1, 'a', 'b io.serverlessworkflow.workflow.started.v1');
       const waiting = async (id: string) => (await outbox.get('t', id))?.waiting;
       expect([await waiting('all'), await waiting('named'), await waiting('both')]).toEqual([1, 1, 2]);
+      // What is published has one name: a schedule that any event starts hears of it.
+      await outbox.put({ ...webhook, id: 'trigger:t:any', types: ['*'], schedule: 'any' });
+      const published = event('e1', 'io.serverlessworkflow.workflow.started.v1');
+      await journal.publish('t', published, { by: 'p', atMs: 3 });
+      const due = await outbox.claim({ nowMs: 10, leaseMs: 1000, limit: 10 });
+      expect(due.filter(({ webhook: { schedule } }) => schedule === 'any')).toHaveLength(1);
       await journal.close();
     });
 

@@ -131,5 +131,5 @@ export function createMemoryOutbox(): MemoryOutbox {
   };
 }
 
-const typesFor = ({ type }: CloudEvent, { types }: Webhook) =>
-  type.startsWith(lifecyclePrefix) ? types.filter(each => each !== '*') : types;
+const typesFor = ({ type }: CloudEvent, { types, schedule }: Webhook) =>
+  schedule === undefined && type.startsWith(lifecyclePrefix) ? types.filter(each => each !== '*') : types;

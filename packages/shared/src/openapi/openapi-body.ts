@@ -86,17 +86,28 @@ function isType(mediaType: string, type: string): boolean {
   return mediaType.split(';', 1)[0]?.trim().toLowerCase() === type;
 }
 
+const textTypes = /^(text\/|application\/(.+\+)?xml\b|\*\/\*|application\/x-www-form)/i;
+/** Types of which a schema that says `string` means their bytes. */
+const byteTypes = /^(image|audio|video|font)\/|^application\/(octet-stream|pdf|zip|gzip)\b/i;
+
 function isBinaryBody(mediaType: string, schema: unknown): boolean {
-  return (
-    isBinary(schema) || !/^(text\/|application\/(.+\+)?xml\b|\*\/\*|application\/x-www-form)/i.test(mediaType)
-  );
+  if (isBinary(schema)) return true;
+  if (textTypes.test(mediaType)) return false;
+  return !isText(schema) || byteTypes.test(mediaType);
 }
 
-/** `format: binary` of 3.0, which is `contentMediaType` in 3.1. */
+/** `format: binary` of 3.0, which is `contentMediaType` in 3.1, where that is no type of a text. */
 function isBinary(schema: unknown): boolean {
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return false;
   const { format, contentMediaType, contentEncoding } = schema as Record<string, unknown>;
-  return format === 'binary' || (typeof contentMediaType === 'string' && contentEncoding === undefined);
+  if (format === 'binary') return true;
+  if (typeof contentMediaType !== 'string' || contentEncoding !== undefined) return false;
+  return !textTypes.test(contentMediaType) && !isJson(contentMediaType);
+}
+
+function isText(schema: unknown): boolean {
+  const { type } = (schema ?? {}) as { readonly type?: unknown };
+  return type === 'string' || (Array.isArray(type) && type.includes('string'));
 }
 
 function base64(schema: unknown): object {
@@ -113,9 +124,11 @@ function itemsOf(schema: unknown): unknown {
   return (schema as { readonly items?: unknown } | undefined)?.items;
 }
 
+/** What cannot stand there, found in one pass: a caller writes the text. */
+const notBase64 = /[^A-Za-z0-9+/_=\s-]|=\s*=\s*=|=\s*[^=\s]/;
+
 function fromBase64(name: string, value: unknown): Buffer {
-  if (typeof value === 'string' && /^[A-Za-z0-9+/_\s-]*={0,2}\s*$/.test(value))
-    return Buffer.from(value, 'base64');
+  if (typeof value === 'string' && !notBase64.test(value)) return Buffer.from(value, 'base64');
   throw new GatewayError('invalid_request', `'${name}' must be bytes in base64.`, {
     reason: 'openapi_argument_invalid',
     param: name,

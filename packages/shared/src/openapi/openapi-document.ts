@@ -150,10 +150,8 @@ function readOperation({ document, path, method, item }: Place): OpenapiOperatio
   const at = `has a mistake at ${method.toUpperCase()} ${path}`;
   const found = check(operationSchema, inlineReferences(rest, document), at);
   const inherited = check(z.array(parameterSchema), inlineReferences(shared, document), at);
-  const isOverridden = (each: { name: string; in: string }) =>
-    found.parameters.some(other => other.name === each.name && other.in === each.in);
   const body = bodyOf(found.requestBody);
-  const declared = [...inherited.filter(each => !isOverridden(each)), ...found.parameters];
+  const declared = lastOfEach([...inherited, ...found.parameters]);
   return {
     id: found.operationId ?? `${method}_${path.replace(/[^A-Za-z0-9]+/g, '_').replace(/^_|_$/g, '')}`,
     method: method.toUpperCase(),
@@ -169,6 +167,11 @@ function readOperation({ document, path, method, item }: Place): OpenapiOperatio
 
 type Declared = z.output<typeof parameterSchema>;
 
+/** A parameter is its name in its place; an operation's own stand for those of its path ("Path Item Object"). */
+function lastOfEach(declared: readonly Declared[]): Declared[] {
+  return [...new Map(declared.map(each => [`${each.in} ${each.name}`, each])).values()];
+}
+
 /** What stands in the path and was forgotten in the list of parameters. */
 function undeclared(path: string, declared: readonly Declared[]): Declared[] {
   const names = [...path.matchAll(/\{([^{}]+)\}/g)].map(([, name = '']) => name);
@@ -182,7 +185,8 @@ function undeclared(path: string, declared: readonly Declared[]): Declared[] {
 function namedApart(declared: readonly Declared[], hasBody: boolean): (Declared & { argument: string })[] {
   const taken = new Set(hasBody ? [bodyArgument] : []);
   return declared.map(each => {
-    const argument = taken.has(each.name) ? `${each.in}_${each.name}` : each.name;
+    let argument = each.name;
+    while (taken.has(argument)) argument = `${each.in}_${argument}`;
     taken.add(argument);
     return { ...each, argument };
   });
