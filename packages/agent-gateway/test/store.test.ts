@@ -104,6 +104,10 @@ describe.each(stores)('%s', store => {
     expect(await keys(`namespace=notes&prefix=${encodeURIComponent('p%')}`)).toEqual(['p%5']);
     expect(await keys('namespace=else')).toEqual([]);
     expect((await keys('limit=3')).length).toBe(3);
+    const { value, ...summary } = (await get('p_1')).body;
+    expect(value).toBe('p_1');
+    const { body } = await gateway.call('GET', '/v1/store?prefix=p_1');
+    expect(body.items, 'names without values').toEqual([summary]);
   });
 
   test('[S-1] whoever may use no workflows of that name finds nothing there and puts nothing there', async () => {

@@ -106,6 +106,19 @@ describe.each(stores)('%s', store => {
     expect(await show(id)).toMatchObject({ status: 'idle', context: null });
   });
 
+  test('a list says how they stand, without what is in them', async () => {
+    const idle = await open({ metadata: { a: 1 }, context: { large: 'x'.repeat(1000) } });
+    const used = await open();
+    await remember(used.id, 'a');
+    const { body } = await gateway.call('GET', '/v1/threads?limit=200');
+    const listed = (id: string) => body.threads.find((each: { id: string }) => each.id === id);
+    for (const { id } of [idle, used]) {
+      const { metadata: _about, context: _context, ...summary } = await show(id);
+      expect(listed(id)).toEqual(summary);
+    }
+    expect(listed(used.id)).toMatchObject({ status: 'idle' });
+  });
+
   test('a submission that is refused leaves the thread free', async () => {
     const { id } = await open();
     const tooLarge = await run(id, { definition: remembers, input: 'x'.repeat(2 * 1024 * 1024) });

@@ -1,13 +1,16 @@
 /** A value that outlives runs: what agents and people keep for one another. */
-export interface StoreItem extends ItemName {
+export interface ItemSummary extends ItemName {
   /** Rises with every change: the ETag. */
   readonly revision: number;
-  readonly value: unknown;
   readonly expiresAtMs: number | undefined;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
   /** Who wrote it last. */
   readonly principal: string;
+}
+
+export interface StoreItem extends ItemSummary {
+  readonly value: unknown;
 }
 
 export type NewItem = Omit<StoreItem, 'revision' | 'createdAtMs'>;
@@ -50,7 +53,7 @@ export interface StoreItems {
     readonly after: readonly [namespace: string, key: string] | undefined;
     readonly limit: number;
     readonly nowMs: number;
-  }): Promise<StoreItem[]>;
+  }): Promise<ItemSummary[]>;
   /** Gives how many. */
   removeExpired(options: { readonly nowMs: number; readonly limit: number }): Promise<number>;
 }

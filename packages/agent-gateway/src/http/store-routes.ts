@@ -3,7 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { requireWorkflowScope } from '../domain/authority.ts';
-import type { ItemName, ItemRoom, StoreItem, StoreItems } from '../domain/store-item.ts';
+import type { ItemName, ItemRoom, ItemSummary, StoreItem, StoreItems } from '../domain/store-item.ts';
 import { maySee } from './find-run.ts';
 import { nameCursor, readNameCursor } from './name-cursor.ts';
 import { etagOf, readExpected, unexpected } from './preconditions.ts';
@@ -94,7 +94,7 @@ export function addStoreRoutes(app: FastifyInstance, { items, clock, room }: Sto
     const { tenant } = request.caller;
     const page = await items.list({ tenant, namespace, prefix, after, limit, nowMs: clock.now() });
     const last = page.length === limit ? page.at(-1) : undefined;
-    const shown = page.filter(item => mayReach(request, item)).map(show);
+    const shown = page.filter(item => mayReach(request, item)).map(showSummary);
     return { items: shown, ...(last !== undefined && { next_cursor: nameCursor(last.namespace, last.key) }) };
   });
 }
@@ -130,12 +130,15 @@ function absent(): GatewayError {
   return new GatewayError('not_found', 'There is no such item.', { reason: 'item_not_found' });
 }
 
-function show({ namespace, key, revision, value, principal, ...at }: StoreItem) {
+function show({ value, ...item }: StoreItem) {
+  return { ...showSummary(item), value };
+}
+
+function showSummary({ namespace, key, revision, principal, ...at }: ItemSummary) {
   return {
     namespace,
     key,
     revision,
-    value,
     principal,
     created_at: new Date(at.createdAtMs).toISOString(),
     updated_at: new Date(at.updatedAtMs).toISOString(),

@@ -4,13 +4,13 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { requireWorkflowScope } from '../domain/authority.ts';
 import { isExpected } from '../domain/store-item.ts';
-import type { Thread } from '../domain/thread.ts';
+import type { Thread, ThreadSummary } from '../domain/thread.ts';
 import { settleThread, type ThreadDeps } from '../pipeline/settle-thread.ts';
 import { threadIsBusy } from '../pipeline/submit-in-thread.ts';
 import { maySee } from './find-run.ts';
 import { etagOf, readExpected, unexpected } from './preconditions.ts';
 import { checkFields, readFields } from './read-body.ts';
-import { showSummary } from './run-view.ts';
+import { showSummary as showRunSummary } from './run-view.ts';
 
 const caller = { config: { access: 'caller' } } as const;
 const metadata = z.record(z.string().max(200), z.unknown());
@@ -109,22 +109,26 @@ export function addThreadRoutes(app: FastifyInstance, deps: ThreadRouteDeps): vo
     const { cursor, limit } = checkFields(request.query, threadListQuery);
     const page = await threads.list({ tenant: request.caller.tenant, after: cursor, limit });
     const last = page.length === limit ? page.at(-1) : undefined;
-    const mine = page.filter(thread => mayUse(request, thread));
-    const settled = await Promise.all(mine.map(thread => settleThread(thread, deps)));
-    return { threads: settled.map(show), ...(last !== undefined && { next_cursor: last.id }) };
+    const settled: ThreadSummary[] = [];
+    // One after the other: settling reads the whole journal of a run.
+    for (const thread of page.filter(each => mayUse(request, each))) {
+      const current = await settleSummary(thread, deps);
+      if (current !== undefined) settled.push(current);
+    }
+    return { threads: settled.map(showSummary), ...(last !== undefined && { next_cursor: last.id }) };
   });
 
   app.get<WithId>('/v1/threads/:id/runs', caller, async request => {
     const { runs, tenant } = await findThread(request, request.params.id, deps);
     const found = await Promise.all(runs.map(id => journal.getRun(tenant, id)));
     const there = found.filter(run => run !== undefined).filter(run => maySee(request.caller, run));
-    return { runs: there.map(showSummary) };
+    return { runs: there.map(showRunSummary) };
   });
 }
 
 const maxAttempts = 10;
 
-const mayUse = (request: FastifyRequest, { namespace, id }: Thread) =>
+const mayUse = (request: FastifyRequest, { namespace, id }: ThreadSummary) =>
   maySee(request.caller, { namespace, name: id });
 
 /** As it is now. What a caller may not see is answered like what is not there (S-2). */
@@ -136,6 +140,13 @@ export async function findThread(request: FastifyRequest, id: string, deps: Thre
   return settleThread(thread, deps);
 }
 
+/** Undefined when it is gone meanwhile. */
+async function settleSummary(thread: ThreadSummary, deps: ThreadDeps): Promise<ThreadSummary | undefined> {
+  if (thread.run === undefined) return thread;
+  const whole = await deps.threads.get(thread.tenant, thread.id);
+  return whole && settleThread(whole, deps);
+}
+
 function requireSize(value: unknown, most: number): void {
   const bytes = Buffer.byteLength(JSON.stringify(value));
   if (bytes <= most) return;
@@ -144,15 +155,17 @@ function requireSize(value: unknown, most: number): void {
   });
 }
 
-function show({ id, namespace, revision, metadata: about, context, run, principal, ...at }: Thread) {
+function show({ metadata: about, context, ...thread }: Thread) {
+  return { ...showSummary(thread), metadata: about, context };
+}
+
+function showSummary({ id, namespace, revision, run, principal, ...at }: ThreadSummary) {
   return {
     id,
     namespace,
     revision,
     status: run === undefined ? 'idle' : 'busy',
     ...(run !== undefined && { run }),
-    metadata: about,
-    context,
     principal,
     created_at: new Date(at.createdAtMs).toISOString(),
     updated_at: new Date(at.updatedAtMs).toISOString(),

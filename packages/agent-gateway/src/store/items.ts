@@ -4,6 +4,7 @@ import {
   type Expected,
   type ItemName,
   type ItemRoom,
+  type ItemSummary,
   isExpected,
   type NewItem,
   type StoreItem,
@@ -12,6 +13,16 @@ import {
 import type { ItemSchema } from './item-schema.ts';
 
 type Row = ItemSchema['store_items'];
+const columns = [
+  'tenant',
+  'namespace',
+  'item_key',
+  'revision',
+  'expires_at_ms',
+  'created_at_ms',
+  'updated_at_ms',
+  'principal',
+] as const;
 
 /** Items in the store that the gateways share. What has expired is not there, though its row may be. */
 export function createItems({ db }: Pick<SqlStore<ItemSchema>, 'db'>): StoreItems {
@@ -43,7 +54,7 @@ export function createItems({ db }: Pick<SqlStore<ItemSchema>, 'db'>): StoreItem
     async list({ tenant, namespace, prefix, after: [afterNamespace, afterKey] = ['', ''], limit, nowMs }) {
       const rows = await db
         .selectFrom('store_items')
-        .selectAll()
+        .select(columns)
         .where('tenant', '=', tenant)
         .where(either =>
           either.or([either('expires_at_ms', 'is', null), either('expires_at_ms', '>', nowMs)]),
@@ -59,7 +70,7 @@ export function createItems({ db }: Pick<SqlStore<ItemSchema>, 'db'>): StoreItem
         .orderBy('item_key')
         .limit(limit)
         .execute();
-      return rows.map(fromRow);
+      return rows.map(toSummary);
     },
     async removeExpired({ nowMs, limit }) {
       const { numDeletedRows } = await db
@@ -160,12 +171,15 @@ function toRow(
 }
 
 function fromRow(row: Row): StoreItem {
+  return { ...toSummary(row), value: JSON.parse(row.value) }; // by `toRow`
+}
+
+function toSummary(row: Pick<Row, (typeof columns)[number]>): ItemSummary {
   return {
     tenant: row.tenant,
     namespace: row.namespace,
     key: row.item_key,
     revision: Number(row.revision),
-    value: JSON.parse(row.value), // by `toRow`
     expiresAtMs: row.expires_at_ms === null ? undefined : Number(row.expires_at_ms),
     createdAtMs: Number(row.created_at_ms),
     updatedAtMs: Number(row.updated_at_ms),

@@ -1,8 +1,18 @@
 import type { SqlStore } from '@strata/shared/stores/sql.ts';
-import type { Thread, Threads } from '../domain/thread.ts';
+import type { Thread, ThreadSummary, Threads } from '../domain/thread.ts';
 import type { ThreadSchema } from './thread-schema.ts';
 
 type Row = ThreadSchema['threads'];
+const columns = [
+  'id',
+  'tenant',
+  'namespace',
+  'revision',
+  'run_id',
+  'created_at_ms',
+  'updated_at_ms',
+  'principal',
+] as const;
 type Body = Pick<Thread, 'metadata' | 'context' | 'runs'>;
 
 /** Threads in the store that the gateways share. */
@@ -31,13 +41,13 @@ export function createThreads({ db }: Pick<SqlStore<ThreadSchema>, 'db'>): Threa
     async list({ tenant, after, limit }) {
       const rows = await db
         .selectFrom('threads')
-        .selectAll()
+        .select(columns)
         .where('tenant', '=', tenant)
         .where('id', '>', after)
         .orderBy('id')
         .limit(limit)
         .execute();
-      return rows.map(fromRow);
+      return rows.map(toSummary);
     },
     async change(thread, atMs) {
       const changed = { ...thread, revision: thread.revision + 1, updatedAtMs: atMs };
@@ -87,8 +97,11 @@ function toRow({ id, tenant, namespace, revision, run, principal, ...thread }: T
 }
 
 function fromRow(row: Row): Thread {
+  return { ...toSummary(row), ...(JSON.parse(row.body) as Body) }; // by `toRow`
+}
+
+function toSummary(row: Omit<Row, 'body'>): ThreadSummary {
   return {
-    ...(JSON.parse(row.body) as Body), // by `toRow`
     id: row.id,
     tenant: row.tenant,
     namespace: row.namespace,

@@ -4,16 +4,16 @@ import { artifactListQuery, artifactParams, artifactTypes } from '../artifact-ro
 import { itemBody, itemListQuery, itemParams } from '../store-routes.ts';
 import { moment, nextCursor } from './answers.ts';
 
-const item = z.object({
+const itemSummary = z.object({
   namespace: z.string(),
   key: z.string(),
   revision: z.int().describe('Rises with every change: the ETag.'),
-  value: z.unknown(),
   principal: z.string().describe('Who wrote it last.'),
   created_at: moment,
   updated_at: moment,
   expires_at: moment.optional(),
 });
+const item = itemSummary.extend({ value: z.unknown() });
 const artifact = z.object({
   hash: z.string(),
   media_type: z.string(),
@@ -37,9 +37,9 @@ export const storeOperations: readonly ApiOperation[] = [
     method: 'get',
     path: '/v1/store',
     id: 'item.list',
-    summary: 'What is kept, by namespace and key',
+    summary: 'What is kept, without the values, by namespace and key',
     query: itemListQuery,
-    answers: { 200: { schema: z.object({ items: z.array(item), ...nextCursor }) } },
+    answers: { 200: { schema: z.object({ items: z.array(itemSummary), ...nextCursor }) } },
   },
   {
     method: 'put',

@@ -5,17 +5,19 @@ import { moment, nextCursor, runSummary } from './answers.ts';
 import { ifMatch } from './store-operations.ts';
 
 const params = z.object({ id: z.string() });
-const thread = z.object({
+const threadSummary = z.object({
   id: z.string(),
   namespace: z.string(),
   revision: z.int().describe('Rises with every change: the ETag.'),
   status: z.enum(['idle', 'busy']),
   run: z.string().optional().describe('The run that goes on in it.'),
-  metadata: z.record(z.string(), z.unknown()),
-  context: z.unknown().describe('What its next run begins with as `$context`.'),
   principal: z.string(),
   created_at: moment,
   updated_at: moment,
+});
+const thread = threadSummary.extend({
+  metadata: z.record(z.string(), z.unknown()),
+  context: z.unknown().describe('What its next run begins with as `$context`.'),
 });
 
 export const threadOperations: readonly ApiOperation[] = [
@@ -23,9 +25,9 @@ export const threadOperations: readonly ApiOperation[] = [
     method: 'get',
     path: '/v1/threads',
     id: 'thread.list',
-    summary: 'Threads, the oldest first',
+    summary: 'Threads without what is in them, the oldest first',
     query: threadListQuery,
-    answers: { 200: { schema: z.object({ threads: z.array(thread), ...nextCursor }) } },
+    answers: { 200: { schema: z.object({ threads: z.array(threadSummary), ...nextCursor }) } },
   },
   {
     method: 'post',
