@@ -30,7 +30,7 @@ export const itemBody = z.strictObject({
 export const itemListQuery = z.strictObject({
   namespace: nameText.optional(),
   prefix: z.string().max(200).default('').describe('Beginning of the keys.'),
-  cursor: z.string().max(1000).optional(),
+  cursor: z.string().max(2000).optional(), // two names of 200 characters, in base64
   limit: z.coerce.number().int().min(1).max(200).default(50),
 });
 

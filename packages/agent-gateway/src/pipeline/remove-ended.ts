@@ -39,8 +39,9 @@ export function startRemoval(deps: RemovalDeps): { stop(): Promise<void> } {
   let looking: Promise<void> = Promise.resolve();
   let lastApproval = '';
   const look = () => {
+    const nowMs = deps.clock.now(); // what ends while threads are settled is for the next look
     looking = settleThreads(deps, stopped.signal)
-      .then(() => removeEnded(deps, stopped.signal))
+      .then(() => removeEnded(deps, { nowMs, signal: stopped.signal }))
       .then(async () => {
         lastApproval = await removeApprovals(deps, lastApproval);
       })
@@ -61,10 +62,9 @@ export function startRemoval(deps: RemovalDeps): { stop(): Promise<void> } {
 
 /** Batch after batch, until none is left that is old enough. */
 async function removeEnded(
-  { journal, items, clock, keepMs, eventRoom }: RemovalDeps,
-  signal: AbortSignal,
+  { journal, items, keepMs, eventRoom }: RemovalDeps,
+  { nowMs, signal }: { readonly nowMs: number; readonly signal: AbortSignal },
 ): Promise<void> {
-  const nowMs = clock.now();
   let removed = batch;
   while (removed === batch && !signal.aborted)
     removed = await journal.removeEnded({ beforeMs: nowMs, limit: batch, isOwn: true });

@@ -1,5 +1,6 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import type { Journal } from '../domain/journal.ts';
+import { isUnreadable } from '../domain/journal-errors.ts';
 import { replay } from '../domain/replay.ts';
 import { terminalStatuses } from '../domain/run-state.ts';
 import type { Thread, Threads } from '../domain/thread.ts';
@@ -24,12 +25,21 @@ export async function settleThread(thread: Thread, deps: ThreadDeps): Promise<Th
   const run = await journal.getRun(thread.tenant, thread.run);
   if (run === undefined && clock.now() - thread.updatedAtMs < beginMs) return thread;
   if (run !== undefined && !terminalStatuses.has(run.status)) return thread;
-  const context =
-    run?.status === 'completed' ? replay(await readRecords(run.id, journal)).context : thread.context;
+  const context = run?.status === 'completed' ? await contextLeftBy(run.id, thread, journal) : thread.context;
   const settled = await threads.change({ ...thread, run: undefined, context }, clock.now());
   if (settled !== undefined) return settled;
   const current = await threads.get(thread.tenant, thread.id);
   return current === undefined ? { ...thread, run: undefined } : settleThread(current, deps);
+}
+
+/** A run that cannot be read has left nothing (F80). */
+async function contextLeftBy(runId: string, thread: Thread, journal: Journal): Promise<unknown> {
+  try {
+    return replay(await readRecords(runId, journal)).context;
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return thread.context;
+  }
 }
 
 const batch = 100;

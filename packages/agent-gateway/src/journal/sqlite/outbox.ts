@@ -46,7 +46,7 @@ export function announce(
     select id, ?, ?, ?, ? from webhooks
     where tenant = ? and kind = ? and exists (select 1 from json_each(webhooks.types) where ? glob value and (value <> '*' or ?))`;
   for (const event of of.events) {
-    const isFirstName = event.type.startsWith(lifecyclePrefix) ? 0 : 1;
+    const isFirstName = of.kind === 'webhook' && event.type.startsWith(lifecyclePrefix) ? 0 : 1;
     const wanted = [of.tenant, of.kind, event.type, isFirstName];
     sql.run(text, of.runId, of.workflow, JSON.stringify(event), of.atMs, ...wanted);
   }
