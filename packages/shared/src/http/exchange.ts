@@ -227,7 +227,8 @@ class Exchange implements Seeker, BodySource, Dispatcher.DispatchHandler {
 
 /** Names of encodings are the same in any case (RFC 9110 section 8.4.1). */
 function isIdentity(encoding: string | string[] | undefined): boolean {
-  return encoding === undefined || (typeof encoding === 'string' && /^\s*(identity)?\s*$/i.test(encoding));
+  if (Array.isArray(encoding)) return false;
+  return ['', 'identity'].includes(encoding?.trim().toLowerCase() ?? '');
 }
 
 /** Watches for a silence that lasts too long, with one timer that is not touched when the silence is broken. */

@@ -172,6 +172,16 @@ const odd = {
     },
     '/bytes': { post: bodyOf('bytes', 'application/octet-stream', { type: 'string', format: 'binary' }) },
     '/text': { post: bodyOf('text', 'text/plain', { type: 'string' }) },
+    '/crossed/{id}/{query_id}': {
+      get: {
+        operationId: 'crossed',
+        parameters: [
+          { name: 'query_id', in: 'path', required: true, schema: { type: 'boolean' } },
+          { name: 'id', in: 'path', required: true, schema: { type: 'string' } },
+          { name: 'id', in: 'query', schema: { type: 'integer' } },
+        ],
+      },
+    },
     '/bad': { get: { operationId: 'bad', parameters: [{ $ref: '#/nowhere' }] } },
     '/one': { get: { operationId: 'twice' } },
     '/other': { get: { operationId: 'twice' } },
@@ -187,7 +197,16 @@ function bodyOf(operationId: string, mediaType: string, schema: object) {
 
 test('a mistake in one operation takes away that operation and says why', () => {
   const { operations, problems, servers } = read(odd);
-  expect([...operations.keys()]).toEqual(['find', 'forgotten', 'form', 'upload', 'bytes', 'text', 'answers']);
+  expect([...operations.keys()]).toEqual([
+    'find',
+    'forgotten',
+    'form',
+    'upload',
+    'bytes',
+    'text',
+    'crossed',
+    'answers',
+  ]);
   expect([...problems].map(([where, { message }]) => [where, message])).toEqual([
     ['GET /bad', expect.stringContaining("'#/nowhere'")],
     ['twice', expect.stringContaining('two operations')],
@@ -206,6 +225,77 @@ test('parameters of one name in two places are two arguments, and one that was f
     headers: { 'x-point': 'a,1,b,2' },
   });
   expect(buildOpenapiRequest(operation('forgotten', odd), { name: 'n' }).path).toBe('/forgotten/n');
+});
+
+test('an argument whose name another has is called by one that nobody has', () => {
+  expect(argumentsSchemaOf(operation('crossed', odd))).toMatchObject({
+    properties: {
+      query_id: { type: 'boolean' },
+      id: { type: 'string' },
+      query_query_id: { type: 'integer' },
+    },
+  });
+  const args = { query_id: true, id: 'a', query_query_id: 5 };
+  expect(buildOpenapiRequest(operation('crossed', odd), args).path).toBe('/crossed/a/true?id=5');
+});
+
+const typed = (mediaType: string, schema: object) => ({
+  ...odd,
+  paths: { '/typed': { post: bodyOf('typed', mediaType, schema) } },
+});
+
+test.each([
+  ['application/yaml', { type: 'string' }],
+  ['application/graphql', { type: ['string', 'null'] }],
+  ['application/sql', { type: 'string', contentEncoding: 'quoted-printable' }],
+  ['application/x-ndjson', { type: 'string', contentMediaType: 'application/json' }],
+  ['text/csv', { type: 'string', contentMediaType: 'text/csv' }],
+])('a body of %s is text where its schema says so', (mediaType, schema) => {
+  const made = operation('typed', typed(mediaType, schema));
+  expect(buildOpenapiRequest(made, { body: 'a: é!' }).body).toBe('a: é!');
+  expect(argumentsSchemaOf(made)).toEqual(expect.objectContaining({ properties: { body: schema } }));
+});
+
+test.each([
+  ['application/yaml', { type: 'string', format: 'binary' }],
+  ['application/vnd.tool', {}],
+  ['application/octet-stream', { type: 'string' }],
+  ['application/pdf', { type: 'string' }],
+  ['image/png', { type: 'string' }],
+  ['application/x-ndjson', { type: 'string', contentMediaType: 'image/png' }],
+])('a body of %s is bytes in base64 where nothing says text', (mediaType, schema) => {
+  const made = operation('typed', typed(mediaType, schema));
+  expect(buildOpenapiRequest(made, { body: 'aGk=' }).body).toEqual(Buffer.from('hi'));
+});
+
+test('a part is text where its content is JSON or text', () => {
+  const members = {
+    config: { type: 'string', contentMediaType: 'application/json' },
+    note: { type: 'string', contentMediaType: 'text/plain' },
+  };
+  const made = operation('typed', typed('multipart/form-data', { type: 'object', properties: members }));
+  const body = Buffer.from(
+    buildOpenapiRequest(made, { body: { config: '{"a":1}', note: 'hé!' } }).body as Uint8Array,
+  ).toString();
+  expect(body).toContain('{"a":1}');
+  expect(body).toContain('hé!');
+  expect(body).not.toContain('filename');
+});
+
+test('[A3] what is no base64 is found in one pass over what a caller wrote', () => {
+  const made = operation('bytes', odd);
+  for (const body of [
+    `${' '.repeat(1e6)}!`,
+    `${'= '.repeat(5e5)}!`,
+    `=${' '.repeat(1e6)}a`,
+    'aGk===',
+    'a=b',
+  ]) {
+    const startedMs = process.cpuUsage().user / 1000;
+    expect(() => buildOpenapiRequest(made, { body })).toThrow('bytes in base64');
+    expect(process.cpuUsage().user / 1000 - startedMs).toBeLessThan(2000);
+  }
+  expect(buildOpenapiRequest(made, { body: ' aG\nk=\n' }).body).toEqual(Buffer.from('hi'));
 });
 
 test('bodies are what their media type says: forms, parts, bytes, text', async () => {
