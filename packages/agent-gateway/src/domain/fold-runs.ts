@@ -70,6 +70,7 @@ export function createRun(state: RunState, event: EventOf<'run-created'>, atMs: 
   state.context = event.context ?? null;
   state.identity = event.identity;
   state.limits = event.limits;
+  state.lowered = event.lowered;
   state.createdAtMs = atMs;
   state.deadlineAtMs = event.deadlineAtMs;
   state.expiresAtMs = event.expiresAtMs ?? Number.POSITIVE_INFINITY;

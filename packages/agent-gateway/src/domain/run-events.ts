@@ -1,7 +1,7 @@
 import type { QueuePlace } from './queue.ts';
 import type { RunError } from './run-error.ts';
 import type { RunIdentity, RunLimits } from './run-terms.ts';
-import type { Next } from './workflow.ts';
+import type { LimitOverrides, Next } from './workflow.ts';
 
 export interface Usage {
   readonly inputTokens: number;
@@ -99,6 +99,8 @@ export type RunEvent =
       readonly input: unknown;
       readonly identity: RunIdentity;
       readonly limits: RunLimits;
+      /** What its submission asked for, whatever else there was to lower them: for what goes on with its records. */
+      readonly lowered?: LimitOverrides;
       readonly deadlineAtMs: number;
       /** When the right to act ends that the run was given. */
       readonly expiresAtMs?: number;

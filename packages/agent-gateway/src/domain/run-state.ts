@@ -5,7 +5,7 @@ import type { QueuePlace } from './queue.ts';
 import type { RunError } from './run-error.ts';
 import type { AgentFee, ChildOutcome, CompensationStep, ReceivedEvent } from './run-events.ts';
 import type { RunIdentity, RunLimits } from './run-terms.ts';
-import type { Next } from './workflow.ts';
+import type { LimitOverrides, Next } from './workflow.ts';
 
 export const runStatuses = [
   'pending',
@@ -140,6 +140,8 @@ export interface RunState {
   error: RunError | undefined;
   identity: RunIdentity;
   limits: RunLimits;
+  /** What its submission, or that of the run that it comes of, asked for. */
+  lowered: LimitOverrides | undefined;
   createdAtMs: number;
   /** When the run has taken as long as its limit says; it is paused then. */
   deadlineAtMs: number;
@@ -255,6 +257,7 @@ export function emptyRun(): RunState {
       maxRepeats: 0,
       maxRunMs: 0,
     },
+    lowered: undefined,
     createdAtMs: 0,
     deadlineAtMs: 0,
     expiresAtMs: Number.POSITIVE_INFINITY,

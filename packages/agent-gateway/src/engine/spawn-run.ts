@@ -32,7 +32,7 @@ export async function planChildRun(
   { journal, policy, expressions, loadWorkflow }: SpawnDeps,
 ): Promise<NewRun> {
   const { namespace, name } = workflow;
-  const { identity, limits } = state;
+  const { identity, limits, lowered } = state;
   const caller = runCaller({ runId, state });
   const stored = await findWorkflow(journal, identity.tenant, workflow);
   requireWorkflow(caller, stored ?? workflow, policy);
@@ -82,6 +82,7 @@ export async function planChildRun(
         spendsOf: isDetached ? undefined : (identity.spendsOf ?? runId),
       },
       limits,
+      ...(lowered !== undefined && { lowered }),
       deadlineAtMs: Math.min(
         nowMs + limits.maxRunMs,
         isDetached ? Number.POSITIVE_INFINITY : state.deadlineAtMs,

@@ -51,6 +51,7 @@ export async function readFork(request: FastifyRequest, run: RunSummary, deps: A
     digest: digestOf(canonicalJson({ fork: run.id, task, to: plan.to, definition: workflow.hash })),
     caller: request.caller,
     trace: request.traceContext,
+    limits: state.lowered,
     context: initialContext(records),
     fork: { run: run.id, task, to: plan.to, keptNanoUsd: paidBy(records, plan.to, state) },
   };

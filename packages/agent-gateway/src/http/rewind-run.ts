@@ -1,5 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { RunSummary } from '../domain/journal.ts';
+import { replay } from '../domain/replay.ts';
 import { planRewind, type RewindTarget } from '../domain/rewind.ts';
 import { terminalStatuses } from '../domain/run-state.ts';
 import { readRecords } from '../pipeline/read-records.ts';
@@ -15,13 +16,13 @@ import type { Asked } from './asked.ts';
 export async function askRewind(
   run: RunSummary,
   target: RewindTarget,
-  { journal, clock, limits }: ApiDeps,
+  { journal, clock }: ApiDeps,
 ): Promise<Asked> {
   requireEnd(run, target);
   const records = await readRecords(run.id, journal);
   const plan = planRewind(records, target);
   if ('refusal' in plan) throw refusals[plan.refusal]();
-  const deadlineAtMs = clock.now() + limits().maxRunMs;
+  const deadlineAtMs = clock.now() + replay(records).limits.maxRunMs;
   const payload = { ...plan, verb: target.verb, position: records.length, deadlineAtMs };
   return { kind: 'rewind', payload };
 }

@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { reservedSignals } from '../domain/approval.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
+import type { RunLimits } from '../domain/run-terms.ts';
 import { readRecords } from '../pipeline/read-records.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
@@ -45,12 +46,12 @@ export const runVerbs: Readonly<
   terminate: (request, run) => ({ kind: 'terminate', payload: reasonOf(request, run) }),
   pause: (request, run) => ({ kind: 'pause', payload: reasonOf(request, run) }),
   /** A run that met a limit goes on when it is granted a higher one; time is granted from now on. */
-  async resume(request, run, { clock, journal, limits: configured }) {
+  async resume(request, run, { clock, journal }) {
     const { limits: given } = readFields(request, resumeBody);
     const { cost_usd, ...limits } = given;
-    const runMs = limits.run_ms ?? configured().maxRunMs;
-    const deadlineAtMs = clock.now() + runMs;
-    const costNanoUsd = cost_usd === undefined ? undefined : await topUp(request, run, { cost_usd, journal });
+    const { limits: own } = replay(await readRecords(run.id, journal));
+    const deadlineAtMs = clock.now() + (limits.run_ms ?? own.maxRunMs);
+    const costNanoUsd = cost_usd === undefined ? undefined : topUp(request, cost_usd, own);
     return { kind: 'resume', payload: { limits: namedLimits(limits), costNanoUsd, deadlineAtMs } };
   },
   resolve(request) {
@@ -69,14 +70,13 @@ export const runVerbs: Readonly<
   },
 };
 
-async function topUp(
+function topUp(
   request: FastifyRequest,
-  run: RunSummary,
-  { cost_usd: text, journal }: { readonly cost_usd: string } & Pick<ApiDeps, 'journal'>,
-): Promise<string> {
+  text: string,
+  { maxCostNanoUsd: before }: Pick<RunLimits, 'maxCostNanoUsd'>,
+): string {
   requireRole({ roles: moneyRoles }, request.caller);
   const limitNanoUsd = parseUsd(text) ?? 0n;
-  const { maxCostNanoUsd: before } = replay(await readRecords(run.id, journal)).limits;
   if (before !== undefined && limitNanoUsd > BigInt(before)) return limitNanoUsd.toString();
   const problem =
     before === undefined

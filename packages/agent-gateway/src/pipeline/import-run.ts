@@ -10,6 +10,7 @@ import { outcomeOf } from '../domain/child-outcome.ts';
 import { isHeld } from '../domain/held-run.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { firstTasks } from '../domain/live-tasks.ts';
+import { checkLowered } from '../domain/lowered-limits.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import { initialContext, replay } from '../domain/replay.ts';
 import type { ChildOutcome, JournalRecord, RunEvent } from '../domain/run-events.ts';
@@ -122,7 +123,8 @@ async function read(
 
 function fold(records: readonly JournalRecord[]): RunState {
   try {
-    return replay(records);
+    const state = replay(records);
+    return { ...state, lowered: checkLowered(state.lowered) };
   } catch (error) {
     throw invalid(`Its records do not fit together: ${error instanceof Error ? error.message : ''}`);
   }
@@ -140,7 +142,8 @@ async function newRun(
   deps: ImportDeps,
 ): Promise<NewRun> {
   const { readings, bundle, caller, trace, nowMs } = of;
-  const limits = lower(deps.limits(), workflow.limits);
+  const { lowered } = state;
+  const limits = lower(lower(deps.limits(), workflow.limits), lowered ?? {});
   const newIds = Object.fromEntries(readings.map(each => [each.run.id, each.id]));
   const parent = state.parent && newIds[state.parent];
   const queue = state.queue?.isShared
@@ -193,6 +196,7 @@ async function newRun(
       input: state.input,
       identity: identityOf(caller),
       limits,
+      ...(lowered !== undefined && { lowered }),
       deadlineAtMs: state.deadlineAtMs,
       ...(envelope?.deadlineAtMs !== undefined && { expiresAtMs: envelope.deadlineAtMs }),
       traceparent,

@@ -75,7 +75,8 @@ export async function submitRun(
       },
     );
   }
-  const limits = lower(lower(configured, workflow.limits), submission.limits ?? {});
+  const { limits: lowered } = submission;
+  const limits = lower(lower(configured, workflow.limits), lowered ?? {});
   const queue = await queuePlaceOf(workflow, input, deps.expressions);
   const heldTasks = firstTasks(limits);
   const expiresAtMs = caller.envelope?.deadlineAtMs;
@@ -106,6 +107,7 @@ export async function submitRun(
       input,
       identity: identityOf(caller),
       limits,
+      ...(lowered !== undefined && { lowered }),
       deadlineAtMs: nowMs + limits.maxRunMs,
       ...(expiresAtMs !== undefined && { expiresAtMs }),
       traceparent: formatTraceparent(trace),
