@@ -112,6 +112,33 @@ describe('AzureOpenAI', () => {
     expect(await (sent.get('file') as File).text()).toBe('\r\n--x sound'); // a file was sent
   });
 
+  const formTo = (parts: string) =>
+    fetch(`${gateway.url}/openai/deployments/team%2Fscribe/audio/transcriptions?api-version=2026-06-01`, {
+      method: 'POST',
+      headers: { 'api-key': gateway.key, 'content-type': 'multipart/form-data; boundary=B' },
+      body: parts,
+    });
+  const field = (name: string, text: string) =>
+    `Content-Disposition: form-data; name="${name}"\r\n\r\n${text}\r\n`;
+
+  test('[S-1] what stands in front of a form names no model', async () => {
+    upstream.use(jsonPlan({ text: 'hello', duration: 2 }));
+    const clean = await formTo(`a preamble\r\n--B\r\n${field('language', 'en')}--B--\r\n`);
+    expect(clean.status).toBe(200);
+    const sent = upstream.requests.at(-1)?.body().toString();
+    expect(sent).toBe(
+      `a preamble\r\n--B\r\n${field('model', 'whisper-1')}--B\r\n${field('language', 'en')}--B--\r\n`,
+    );
+    const before = upstream.requests.length;
+    for (const lead of ['x', '\n', '\r', '']) {
+      const smuggled = `${lead}--B\r\n${field('model', 'other')}--B\r\n${field('language', 'en')}--B--\r\n`;
+      const answer = await formTo(smuggled);
+      if (lead === '') expect(upstream.requests.at(-1)?.body().toString()).not.toContain('other');
+      else expect(await answer.json()).toMatchObject({ error: { code: 'form_invalid' } });
+    }
+    expect(upstream.requests.length).toBe(before + 1);
+  });
+
   test('what there is not is said as OpenAI says it', async () => {
     const unknown = azure().chat.completions.create({ model: 'nobody', messages });
     await expect(unknown).rejects.toMatchObject({ status: 404, code: 'model_not_found' });

@@ -4,7 +4,7 @@ import { FormScanner } from './form-scanner.ts';
 
 const type = 'multipart/form-data; boundary=cut';
 /** What looks like a delimiter and is none, at every place. */
-const file = Buffer.from(`${'\r\n--cu\r'.repeat(3)}\r\n\r\n--\0\xff\r`, 'latin1');
+const file = Buffer.from(`${'\r\n--cu\r'.repeat(3)}x--cut\r\n\r\n--\0\xff\r`, 'latin1');
 const form = Buffer.concat([
   Buffer.from('a preamble\r\n--cut\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'),
   file,
@@ -68,9 +68,47 @@ test.each([
     Buffer.from('--cut\r\ncontent-disposition: form-data; name=a; name=b\r\n\r\n\r\n--cut--'),
   ],
   [
+    'with a boundary in its preamble',
+    Buffer.from(
+      'x--cut\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--cut\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--cut--',
+    ),
+  ],
+  ...['\r\n', '\n', '\r'].map(
+    end =>
+      [
+        `with a boundary behind ${JSON.stringify(end)} that some take for one`,
+        Buffer.concat([
+          form.subarray(0, form.indexOf(file)),
+          Buffer.from(`${end === '\r\n' ? '' : `sound${end}`}--cut${end}`),
+          form.subarray(form.indexOf(file)),
+        ]),
+      ] as const,
+  ),
+  [
+    'with half a line end in the head of a part',
+    Buffer.from(
+      '--cut\r\nX: y\ncontent-disposition: form-data; name=model\r\ncontent-disposition: form-data; name=a\r\n\r\n\r\n--cut--',
+    ),
+  ],
+  [
+    'with a boundary in the head of a part',
+    Buffer.from(
+      '--cut\r\nX: y\r\n--cut\r\ncontent-disposition: form-data; name=a\r\n\r\n\r\n--cut--',
+    ),
+  ],
+  [
     'whose texts are too large',
     Buffer.concat([form.subarray(0, form.indexOf('scribe')), Buffer.alloc(5_000_000)]),
   ],
 ])('a form %s is refused', (_name, bytes) => {
   expect(() => scan([bytes])).toThrow(/form cannot be read/);
+});
+
+test.each([
+  'multipart/form-data; boundary=cut; boundary=other',
+  'multipart/form-data; x="; boundary=cut"; boundary=other',
+  'multipart/form-data; boundary=cut; boundary*=utf-8\'\'other',
+  'multipart/form-data; boundary*0=ot; boundary*1=her; boundary=cut',
+])('the content type %s, whose boundary is read in two ways, is refused', contentType => {
+  expect(() => new FormScanner(contentType)).toThrow(/boundary/);
 });

@@ -7,6 +7,8 @@ const maxTextBytes = 4 * 1024 * 1024;
 const lineEnd = Buffer.from('\r\n');
 const headEnd = Buffer.from('\r\n\r\n');
 const dash = 0x2d;
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
 const empty = Buffer.alloc(0);
 
 type State = 'preamble' | 'delimited' | 'head' | 'value' | 'epilogue';
@@ -22,6 +24,8 @@ interface OpenField extends Pick<FormField, 'name' | 'isFile'> {
  */
 export class FormScanner {
   readonly #delimiter: Buffer;
+  /** The delimiter without its line end. */
+  readonly #opening: Buffer;
   readonly #fields: FormField[] = [];
   readonly #text: Buffer[] = [];
   #textBytes = 0;
@@ -32,7 +36,8 @@ export class FormScanner {
 
   /** @throws GatewayError invalid_request (`form_invalid`). */
   constructor(contentType: string | undefined) {
-    this.#delimiter = Buffer.from(`\r\n--${boundaryOf(contentType)}`);
+    this.#opening = Buffer.from(`--${boundaryOf(contentType)}`);
+    this.#delimiter = Buffer.concat([lineEnd, this.#opening]);
   }
 
   /** The bytes of files in the chunk. @throws GatewayError invalid_request (`form_invalid`). */
@@ -68,7 +73,7 @@ export class FormScanner {
 
   /** A preamble is allowed and says nothing (RFC 2046 section 5.1.1). */
   #readPreamble(): boolean {
-    const opening = this.#delimiter.subarray(lineEnd.length);
+    const opening = this.#opening;
     if (this.#rest.length < opening.length) return false;
     if (this.#rest.subarray(0, opening.length).equals(opening)) {
       this.#keep(opening.length);
@@ -78,6 +83,7 @@ export class FormScanner {
         if (this.#rest.length > maxHeadBytes) throw invalidForm('It has no first part.');
         return false;
       }
+      if (this.#rest.indexOf(opening) < at) throw invalidForm('In front of its first part is a boundary.');
       this.#keep(at + this.#delimiter.length);
     }
     this.#state = 'delimited';
@@ -106,7 +112,9 @@ export class FormScanner {
       throw invalidForm('The headers of a part are missing, too long, or do not end.');
     }
     if (blank === -1) return false;
-    const disposition = dispositionOf(this.#rest.toString('utf8', 0, blank));
+    const head = this.#rest.subarray(0, blank);
+    if (head.includes(this.#opening)) throw invalidForm('The headers of a part have a boundary.');
+    const disposition = dispositionOf(head.toString('utf8'));
     this.#keep(blank + headEnd.length);
     this.#open = {
       name: nameOf(disposition),
@@ -119,7 +127,7 @@ export class FormScanner {
   }
 
   #readValue(ofFiles: Buffer[]): boolean {
-    const at = this.#rest.indexOf(this.#delimiter);
+    const at = this.#findDelimiter();
     // What may be the beginning of a delimiter waits for the rest of it.
     const bytes = at === -1 ? Math.max(0, this.#rest.length - this.#delimiter.length + 1) : at;
     if (this.#open?.isFile) this.#handOn(bytes, ofFiles);
@@ -129,6 +137,24 @@ export class FormScanner {
     this.#keep(this.#delimiter.length);
     this.#state = 'delimited';
     return true;
+  }
+
+  /** A boundary with half a line end in front of it, or with the one of the part's head, is one to some readers and none to others. */
+  #findDelimiter(): number {
+    for (let at = this.#rest.indexOf(this.#opening); at !== -1; ) {
+      const last = this.#rest[at - 1];
+      if (last === lineFeed && this.#rest[at - 2] === carriageReturn) return at - lineEnd.length;
+      if ((at === 0 && this.#isAtStart()) || last === lineFeed || last === carriageReturn) {
+        throw invalidForm('A boundary inside a part is not behind a whole line end.');
+      }
+      at = this.#rest.indexOf(this.#opening, at + 1);
+    }
+    return -1;
+  }
+
+  /** Whether nothing of the part that is read has been handed on. */
+  #isAtStart(): boolean {
+    return this.#open?.start === this.#textBytes && this.#open.fileStart === this.#fileBytes;
   }
 
   #close(): void {
@@ -157,18 +183,21 @@ export class FormScanner {
   }
 }
 
+/** @throws GatewayError invalid_request (`form_invalid`) when there is none, or one that two readers could read in two ways. */
 export function boundaryOf(contentType: string | undefined): string {
   const match = /;\s*boundary=(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType ?? '');
   const boundary = match?.[1] ?? match?.[2];
   if (boundary === undefined) throw invalidForm('Its content type names no boundary.');
+  const named = contentType?.match(/[\s;"]boundary[\s*\d]*=/gi)?.length;
+  if (named !== 1) throw invalidForm('Its content type names more than one boundary.');
   return boundary;
 }
 
 function dispositionOf(head: string): string {
   const lines = head.split('\r\n');
   const found = lines.filter(line => /^content-disposition\s*:/i.test(line));
-  const isFolded = lines.some(line => /^[ \t]/.test(line));
-  if (found.length !== 1 || isFolded)
+  const isUnclear = lines.some(line => /^[ \t]|[\r\n]/.test(line));
+  if (found.length !== 1 || isUnclear)
     throw invalidForm('A part has no name that every reader would read alike.');
   return found[0] ?? '';
 }

@@ -12,7 +12,9 @@ export function withFormField(
   const { text, fields } = form;
   if (fields.some(({ name, isFile }) => name === field.name && !isFile)) return body;
   const delimiter = `--${boundaryOf(contentType)}`;
-  const at = text.indexOf(delimiter);
+  // Only at the beginning of a line: in a preamble it says nothing.
+  const isFirst = text.subarray(0, delimiter.length).equals(Buffer.from(delimiter));
+  const at = isFirst ? 0 : text.indexOf(`\r\n${delimiter}`) + 2;
   const head = Buffer.from(`${delimiter}\r\nContent-Disposition: form-data; name="${field.name}"\r\n\r\n`);
   const part = Buffer.concat([head, Buffer.from(`${field.text}\r\n`)]);
   const value = { start: at + head.length, end: at + part.length - 2 };

@@ -2,7 +2,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { openaiErrorEvent, openaiErrors } from '@strata/shared/errors/openai.ts';
 import { splice } from '@strata/shared/json/splice.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
-import { type Form, formBody, formOf, formText } from '../../domain/form.ts';
+import { type Form, formBody, formOf, formText, invalidForm } from '../../domain/form.ts';
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { Protocol, StreamReader } from '../../domain/protocol.ts';
 import { refuseOverrideField } from '../../domain/upstream-overrides.ts';
@@ -36,7 +36,10 @@ export function formApi({ name, operation, readUsage, openReader }: FormApi): Pr
     renderStreamError: openaiErrorEvent,
     readRequest(body, path) {
       const form = formOf(body);
-      for (const field of form.fields) refuseOverrideField(field.name);
+      for (const field of form.fields) {
+        refuseOverrideField(field.name);
+        if (field.name === 'model' && field.isFile) throw invalidForm('The field `model` is a file.');
+      }
       return {
         body,
         scanned: { members: [], inside: 0 },
