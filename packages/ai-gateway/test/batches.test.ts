@@ -313,6 +313,23 @@ test('what a budget has not left is not begun, and is given back when the provid
   expect(await totals()).toMatchObject({ openNanoUsd: 0n, spentNanoUsd: 0n });
 });
 
+test('[$-1] a batch of embeddings sets no output aside, and is begun for nothing else', async () => {
+  await start(budgetOf('0.1')); // at 8 USD a million, the longest answer alone would cost more
+  const embed = (url = '/v1/embeddings') => ({
+    ...{ custom_id: 'a', method: 'POST', url },
+    body: { model: 'small', input: 'Grüße' },
+  });
+  const input_file_id = await uploadBatch(embed(), embed());
+  const asked = { completion_window: '24h', input_file_id } as const;
+  const count = batches.size;
+  const other = openai().batches.create({ ...asked, endpoint: '/v1/chat/completions' });
+  await expect(other).rejects.toMatchObject({ status: 400, code: 'batch_input_invalid' });
+  await expect(uploadBatch(embed(), embed('/v1/chat/completions'))).rejects.toMatchObject({ status: 400 });
+  expect(batches.size).toBe(count);
+  const batch = await openai().batches.create({ ...asked, endpoint: '/v1/embeddings' });
+  expect(batch.status).toBe('in_progress');
+});
+
 test('a batch whose owner never comes back is looked after, and booked', async () => {
   const clock = createManualClock();
   await start(budgetOf('1'), clock);

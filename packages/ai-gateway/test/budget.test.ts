@@ -130,6 +130,21 @@ test('[$-1] [A6] a client that leaves in the middle is charged an estimate that 
   expect(BigInt(entry?.cost_nano_usd ?? 0)).toBe((await totals()).spent);
 });
 
+test('[$-1] [A8] a whole answer that tells no usage is charged what passed through, and no more than was set aside', async () => {
+  const { usage: _untold, ...untold } = chatCompletion as Record<string, unknown>;
+  const text = 'word '.repeat(40);
+  const answer = { ...untold, choices: [{ index: 0, message: { role: 'assistant', content: text } }] };
+  await start([{ subject: 'organisation:acme', limit_usd: '1' }], jsonPlan(answer));
+  for (const max_tokens of [1000, 10]) {
+    expect((await post(gateway, '/v1/chat/completions', request({ max_tokens }))).status).toBe(200);
+  }
+  await gateway.deps.ledger.flush();
+  const [wide, narrow] = await entries();
+  expect(wide?.usage_source).toBe('estimated');
+  expect(Number(wide?.output)).toBeGreaterThanOrEqual(text.length / 4);
+  expect(Number(narrow?.output)).toBe(10);
+});
+
 test('[$-2] a model without a price cannot spend from a budget', async () => {
   await start([{ subject: 'model:free', limit_usd: '1' }]);
   await gateway.close();

@@ -188,6 +188,46 @@ test('[$-1] [$-2] a model with a price of its input alone is paid out of a hard 
   }
 });
 
+test.each([
+  ['/v1/embeddings', { input: 'one' }],
+  ['/v1/moderations', { input: 'one' }],
+  ['/v1/rerank', { query: 'one', documents: ['two'] }],
+  ['/v2/embed', { texts: ['one'] }],
+  ['/v1beta/models/embed:embedContent', { content: { parts: [{ text: 'one' }] } }],
+])('[$-1] %s whose answer tells no usage is charged no output, however dear that is', async (path, body) => {
+  const at = { base_url: upstream.url, api_key: 'sk-provider', allow_private: true };
+  const provider = path.startsWith('/v1beta')
+    ? { ...at, type: 'gemini' }
+    : path.startsWith('/v2')
+      ? { ...at, type: 'cohere' }
+      : { ...at, type: 'openai-compatible', base_url: `${upstream.url}/v1` };
+  const prices = { input: '1', output: '1000' };
+  const own = await startGateway({
+    keepsRecords: false,
+    shared: {
+      budgets: [{ name: 'all', tenant: 'acme', window: 'total', subject: 'model:embed', limit_usd: '0.01' }],
+    },
+    section: {
+      providers: { only: provider },
+      models: { embed: { targets: [{ provider: 'only', model: 'm', prices }] } },
+    },
+  });
+  try {
+    upstream.use(jsonPlan({ data: values, results: [], text: 'long'.repeat(1000) }));
+    const answer = await post(own, path, { model: 'embed', ...body });
+    expect(answer.status, answer.body.toString()).toBe(200);
+    await own.deps.ledger.flush();
+    const [entry] = await own.deps.sql.db.selectFrom('usage_ledger').selectAll().execute();
+    expect([entry?.usage_source, Number(entry?.output)]).toEqual(['estimated', 0]);
+    const { spentNanoUsd = 0n } = (await own.deps.budgets.store.totals('config:all')) ?? {};
+    expect(spentNanoUsd).toBe(BigInt(entry?.cost_nano_usd ?? 0));
+    expect(spentNanoUsd).toBeGreaterThan(1_000_000n);
+    expect(spentNanoUsd).toBeLessThan(1_100_000n);
+  } finally {
+    await own.close();
+  }
+});
+
 describe('by InvokeModel', () => {
   const counted = { 'x-amzn-bedrock-input-token-count': '5', 'x-amzn-requestid': 'r-1' };
 

@@ -23,10 +23,15 @@ export interface BatchInput {
   /** Of all of them together; undefined: not known. */
   readonly worstCaseNanoUsd: bigint | undefined;
   readonly count: number;
+  /** The only one for which the worst case holds, where it does not for others. */
+  readonly endpoint: string | undefined;
 }
 
 /** Finds where an alias goes. @throws GatewayError when the caller has no such model, or the batch cannot be done there. */
 export type FindBatchTarget = (alias: string) => BatchTarget;
+
+/** Endpoints whose answers are made of no tokens. */
+const tokenless = new Set(['/v1/embeddings', '/v1/moderations']);
 
 const maxRequests = 100_000;
 const batchTier = 'batch';
@@ -75,8 +80,9 @@ export class BatchLines {
   #rewrite(text: Buffer): Buffer {
     const where = `line ${++this.#line}`;
     if (isBlank(text, 0, text.length)) return text;
-    const body = requireMember(scanLine(text, where), 'body', where);
-    return splice(text, this.#sum.add(text, body, where));
+    const line = scanLine(text, where);
+    const body = requireMember(line, 'body', where);
+    return splice(text, this.#sum.add(text, body, { where, url: stringAt(text, lastMember(line, 'url')) }));
   }
 }
 
@@ -94,7 +100,7 @@ export function readBatchBody(bytes: Buffer, find: FindBatchTarget): BatchInput 
     const at = `requests[${index}]`;
     const text = bytes.subarray(element.start, element.end);
     const params = requireMember(scanLine(text, at), 'params', at);
-    edits.push(...shifted(sum.add(text, params, at), element.start));
+    edits.push(...shifted(sum.add(text, params, { where: at, url: undefined }), element.start));
   });
   return sum.close(splice(bytes, edits));
 }
@@ -104,6 +110,7 @@ class BatchSum {
   readonly #targets = new Map<string, BatchTarget>();
   #worst: bigint | undefined = 0n;
   #count = 0;
+  readonly #endpoints = new Set<string | undefined>();
 
   constructor(find: FindBatchTarget) {
     this.#find = find;
@@ -114,7 +121,7 @@ class BatchSum {
   }
 
   /** The edits that put the provider's model in the place of the alias, inside `text`. */
-  add(text: Buffer, span: Span, where: string): Edit[] {
+  add(text: Buffer, span: Span, { where, url }: { where: string; url: string | undefined }): Edit[] {
     if (++this.#count > maxRequests) throw invalid(`It has more than ${maxRequests} requests.`);
     const body = text.subarray(span.start, span.end);
     const scanned = scanLine(body, where);
@@ -122,7 +129,10 @@ class BatchSum {
     if (alias === undefined) throw invalid(`${where} names no model.`);
     const target = this.#targets.get(alias) ?? this.#find(alias);
     this.#targets.set(alias, target);
-    const request = { body, scanned, model: alias, isStream: false, wantsStreamUsage: false };
+    const writesNoTokens = url !== undefined && tokenless.has(url);
+    this.#endpoints.add(writesNoTokens ? url : undefined);
+    if (this.#endpoints.size > 1) throw invalid('All lines of a batch must have one `url`.');
+    const request = { body, scanned, model: alias, isStream: false, wantsStreamUsage: false, writesNoTokens };
     const cost = worstCaseCost(target.prices, tokenBounds(request, target.prices), batchTier);
     this.#worst = cost === undefined || this.#worst === undefined ? undefined : this.#worst + cost;
     return shifted(setMember(scanned, 'model', JSON.stringify(target.model)), span.start);
@@ -130,7 +140,8 @@ class BatchSum {
 
   close(bytes: Buffer): BatchInput {
     if (this.#count === 0) throw invalid('It has no requests.');
-    return { bytes, targets: this.targets, worstCaseNanoUsd: this.#worst, count: this.#count };
+    const [endpoint] = this.#endpoints;
+    return { bytes, targets: this.targets, worstCaseNanoUsd: this.#worst, count: this.#count, endpoint };
   }
 }
 

@@ -58,7 +58,7 @@ test('however it is cut, it reads the same', () => {
   }
 });
 
-test.each([
+test.each<[string, Buffer]>([
   ['that ends early', form.subarray(0, form.length - 12)],
   ['without a first part', Buffer.alloc(20_000, 'x')],
   ['whose headers do not end', Buffer.from(`--cut\r\n${'x'.repeat(20_000)}`)],
@@ -73,17 +73,14 @@ test.each([
       'x--cut\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--cut\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--cut--',
     ),
   ],
-  ...['\r\n', '\n', '\r'].map(
-    end =>
-      [
-        `with a boundary behind ${JSON.stringify(end)} that some take for one`,
-        Buffer.concat([
-          form.subarray(0, form.indexOf(file)),
-          Buffer.from(`${end === '\r\n' ? '' : `sound${end}`}--cut${end}`),
-          form.subarray(form.indexOf(file)),
-        ]),
-      ] as const,
-  ),
+  ...['\r\n', '\n', '\r'].map((end): [string, Buffer] => [
+    `with a boundary behind ${JSON.stringify(end)} that some take for one`,
+    Buffer.concat([
+      form.subarray(0, form.indexOf(file)),
+      Buffer.from(`${end === '\r\n' ? '' : `sound${end}`}--cut${end}`),
+      form.subarray(form.indexOf(file)),
+    ]),
+  ]),
   [
     'with half a line end in the head of a part',
     Buffer.from(
@@ -92,9 +89,7 @@ test.each([
   ],
   [
     'with a boundary in the head of a part',
-    Buffer.from(
-      '--cut\r\nX: y\r\n--cut\r\ncontent-disposition: form-data; name=a\r\n\r\n\r\n--cut--',
-    ),
+    Buffer.from('--cut\r\nX: y\r\n--cut\r\ncontent-disposition: form-data; name=a\r\n\r\n\r\n--cut--'),
   ],
   [
     'whose texts are too large',
@@ -107,7 +102,7 @@ test.each([
 test.each([
   'multipart/form-data; boundary=cut; boundary=other',
   'multipart/form-data; x="; boundary=cut"; boundary=other',
-  'multipart/form-data; boundary=cut; boundary*=utf-8\'\'other',
+  "multipart/form-data; boundary=cut; boundary*=utf-8''other",
   'multipart/form-data; boundary*0=ot; boundary*1=her; boundary=cut',
 ])('the content type %s, whose boundary is read in two ways, is refused', contentType => {
   expect(() => new FormScanner(contentType)).toThrow(/boundary/);

@@ -17,6 +17,8 @@ export interface ModelRequest {
   readonly isStream: boolean;
   /** Whether the client itself asked for the usage inside the stream. */
   readonly wantsStreamUsage: boolean;
+  /** What it asks for is made of no tokens: vectors, ranks, verdicts. */
+  readonly writesNoTokens?: boolean;
   /** Where the body is a form and no JSON; `body` is then all but its files. */
   readonly form?: Form;
 }

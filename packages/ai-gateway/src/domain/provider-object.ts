@@ -30,6 +30,8 @@ export interface ObjectFacts {
   readonly models?: readonly BatchModel[];
   /** Of an input file: the most that its requests can cost, nano-USD as text; absent: not known. */
   readonly worstCaseNanoUsd?: string;
+  /** Of an input file: the only endpoint for which that holds, where it does not for others. */
+  readonly endpoint?: string;
   /** Of a batch: the budget in which that is set aside. */
   readonly hold?: string;
   readonly payer?: BatchPayer;

@@ -129,7 +129,9 @@ export function givenServiceTier(request: ModelRequest, facts: AnswerFacts | und
   return facts?.serviceTier ?? askedServiceTier(request);
 }
 
-function askedOutput({ body, scanned }: ModelRequest): { limit: number | undefined; answers: number } {
+function askedOutput(request: ModelRequest): { limit: number | undefined; answers: number } {
+  const { body, scanned } = request;
+  if (request.writesNoTokens) return { limit: 0, answers: 1 };
   const numberAt = (name: string) => asCount(valueAt(body, lastMember(scanned, name)));
   const flat = outputLimits.map(numberAt).filter(each => each !== undefined);
   let answers = numberAt('n') ?? 1;

@@ -57,10 +57,12 @@ async function create(deps: BatchesEndpointsDeps, request: FastifyRequest): Prom
   const { objects, settler } = deps;
   const { caller } = request;
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const fileId = asString(parseObject(body)?.input_file_id) ?? '';
+  const asked = parseObject(body);
+  const fileId = asString(asked?.input_file_id) ?? '';
   const input = await objects.require(ownerOf(caller), 'file', fileId);
-  const { models, worstCaseNanoUsd } = input.facts;
+  const { models, worstCaseNanoUsd, endpoint } = input.facts;
   if (models === undefined) throw notForBatches(fileId);
+  if (endpoint !== undefined && asked?.endpoint !== endpoint) throw isFor(endpoint);
   requireModels(
     objects,
     request,
@@ -138,6 +140,13 @@ async function claimFile(
     isSettled: true,
     object,
     facts,
+  });
+}
+
+function isFor(endpoint: string): GatewayError {
+  return new GatewayError('invalid_request', `The lines of the file are for '${endpoint}'.`, {
+    reason: 'batch_input_invalid',
+    param: 'endpoint',
   });
 }
 

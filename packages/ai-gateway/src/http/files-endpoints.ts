@@ -177,12 +177,15 @@ async function withModels(
     for await (const chunk of form.spool.read(only.file)) {
       for (const line of lines.push(chunk)) await append(line);
     }
-    const { bytes: last, targets, worstCaseNanoUsd } = lines.end();
+    const { bytes: last, targets, worstCaseNanoUsd, endpoint } = lines.end();
     await append(last);
     const fields = form.fields.map(field => (field === only ? { ...field, file: { start: 0, end } } : field));
     const models = targets.map(({ alias, model }) => ({ alias, model }));
     const worst = worstCaseNanoUsd === undefined ? {} : { worstCaseNanoUsd: String(worstCaseNanoUsd) };
-    return { form: { ...form, fields, fileBytes: end, spool }, facts: { models, ...worst } };
+    return {
+      form: { ...form, fields, fileBytes: end, spool },
+      facts: { models, ...worst, ...(endpoint !== undefined && { endpoint }) },
+    };
   } catch (error) {
     await spool.close();
     throw error;

@@ -34,22 +34,16 @@ async function answerWithin(
   const spending: Spending = { reservation, answerBytes: 0 };
   attempt.spending = spending;
   const answer = await next();
-  if (answer.type === 'whole') spending.answerBytes = answer.body.length;
   return answer.type === 'stream'
     ? { ...answer, stream: new CountedStream(answer.stream, spending) }
     : answer;
 }
 
-/** Operations whose answers are made of no tokens. */
-const writesNothing = new Set(['embeddings', 'rerank', 'moderation']);
-
 function mostOf(attempt: Attempt): bigint | undefined {
   const { request, protocol } = attempt.call;
   const { prices, provider } = attempt.target;
   if (asksNoModel(protocol, provider)) return 0n;
-  const bounds = tokenBounds(request, prices);
-  const most = writesNothing.has(protocol.operation) ? { ...bounds, output: 0 } : bounds;
-  return worstCaseCost(prices, most, askedServiceTier(request));
+  return worstCaseCost(prices, tokenBounds(request, prices), askedServiceTier(request));
 }
 
 /** Counts what goes to the client, for the estimate where the upstream does not say. */

@@ -30,7 +30,10 @@ export function createMeter(deps: { clock: Clock; sink: UsageSink }): Gate {
       sink.record(usageRecord(attempt, ending, { startedAtMs, durationMs: clock.monotonic() - started }));
     return {
       answered(answer) {
-        if (answer.type !== 'stream') return record(wholeEnding(answer));
+        if (answer.type !== 'stream') {
+          if (answer.type === 'whole' && attempt.spending) attempt.spending.answerBytes = answer.body.length;
+          return record(wholeEnding(answer));
+        }
         const firstEventMs = answer.stream.hasContent ? clock.monotonic() - started : undefined;
         answer.stream.onEnd(({ outcome, failure, facts }) =>
           record({

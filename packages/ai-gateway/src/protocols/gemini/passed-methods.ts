@@ -16,6 +16,7 @@ const content = new Set(['content', 'contents', 'requests', 'instances']);
 
 /** A method of Gemini's models that only they have: routed and metered, and its bytes pass but for the names of the model in them. */
 function passedMethod(name: string, operation: string): Protocol {
+  const writesNoTokens = operation === 'embeddings';
   return {
     name,
     operation,
@@ -23,7 +24,7 @@ function passedMethod(name: string, operation: string): Protocol {
     requestIdHeader: 'x-request-id',
     renderError: geminiErrors,
     renderStreamError: geminiErrorEvent,
-    readRequest: (body, path) => readPathRequest(body, path, content),
+    readRequest: (body, path) => ({ ...readPathRequest(body, path, content), writesNoTokens }),
     writeRequest: (request, { model }) => {
       const text = JSON.stringify(`models/${model}`);
       return splice(

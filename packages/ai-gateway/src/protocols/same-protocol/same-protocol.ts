@@ -29,12 +29,16 @@ const content = new Set([
 /** Pictures and sound come in one event each. */
 const maxMediaBytes = 64 * 1024 * 1024;
 
+/** Operations whose answers are made of no tokens. */
+const tokenless = new Set(['embeddings', 'rerank', 'moderation']);
+
 /** An API with one JSON request that names a model: routed, metered and passed on, never translated. */
 function jsonApi(
   name: string,
   operation: string,
   { renderError = openaiErrors, defaultModel }: { renderError?: ErrorRenderer; defaultModel?: string } = {},
 ): Protocol {
+  const always = { wantsStreamUsage: true, writesNoTokens: tokenless.has(operation) };
   return {
     name,
     operation,
@@ -43,7 +47,7 @@ function jsonApi(
     maxEventBytes: maxMediaBytes,
     renderError,
     renderStreamError: openaiErrorEvent,
-    readRequest: body => ({ ...readCommonRequest(body, content, defaultModel), wantsStreamUsage: true }),
+    readRequest: body => ({ ...readCommonRequest(body, content, defaultModel), ...always }),
     writeRequest: (request, change) =>
       splice(request.body, setMember(request.scanned, 'model', JSON.stringify(change.model))),
     readAnswer(bytes) {
