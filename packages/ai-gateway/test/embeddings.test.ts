@@ -24,8 +24,9 @@ let aws: BedrockRuntimeClient;
 beforeAll(async () => {
   upstream = await startFakeUpstream({ plan: [] });
   const own = { base_url: upstream.url, allow_private: true, api_key: 'sk-provider' };
+  const service_tiers = { flex: { multiplier: '0.5' }, priority: { multiplier: '2' } };
   const target = (provider: string, model: string) => ({
-    targets: [{ provider, model, prices: { input: '1', output: '2' } }],
+    targets: [{ provider, model, prices: { input: '1', output: '2', service_tiers } }],
   });
   gateway = await startGateway({
     section: {
@@ -250,6 +251,29 @@ describe('by InvokeModel', () => {
       'x-amzn-bedrock-input-token-count': '5',
       'x-strata-input-tokens': '5',
     });
+  });
+
+  test('[$-1] no header and no member gives another tier of service, nor its price; what Bedrock says counts', async () => {
+    upstream.use(jsonPlan({ embedding: values }, { headers: counted }));
+    const headers = {
+      'x-amzn-bedrock-service-tier': 'priority',
+      'x-amzn-bedrock-performanceconfig-latency': 'optimized',
+    };
+    const body = { inputText: 'one', service_tier: 'flex' };
+    expect((await post(gateway, '/model/titan/invoke', body, headers)).status).toBe(200);
+    for (const name of Object.keys(headers)) expect(upstream.requests.at(-1)?.headers).not.toHaveProperty(name);
+    const given = { ...counted, 'x-amzn-bedrock-service-tier': 'priority' };
+    upstream.use(jsonPlan({ embedding: values }, { headers: given }));
+    await post(gateway, '/model/titan/invoke', body);
+    const last = { 'amazon-bedrock-invocationMetrics': { inputTokenCount: 2, outputTokenCount: 3 } };
+    upstream.use(stream(chunk(last)));
+    await post(gateway, '/model/titan/invoke-with-response-stream', body);
+    const told = (await gateway.recorded(3)).map(record => [record.serviceTier, record.costNanoUsd]);
+    expect(told).toEqual([
+      ['default', 5000n],
+      ['priority', 10_000n],
+      ['default', 8000n],
+    ]);
   });
 
   test('where Bedrock does not count, the body of the model tells', async () => {

@@ -3,9 +3,9 @@ import { awsEventStreamType } from '@strata/shared/http/aws-event-stream.ts';
 import type { Protocol } from '../../domain/protocol.ts';
 import { bedrockConverse } from '../bedrock-converse/bedrock-converse.ts';
 import { exceptionFrame } from '../bedrock-converse/encode-answer.ts';
-import { parseObject } from '../read-json.ts';
+import { asString, parseObject } from '../read-json.ts';
 import { readPathRequest } from '../read-request.ts';
-import { InvokeStreamReader } from './stream-reader.ts';
+import { InvokeStreamReader, ordinaryTier } from './stream-reader.ts';
 import { readInvokeUsage } from './usage.ts';
 
 /** Members with the caller's own data: the bodies of models are of all kinds. */
@@ -18,13 +18,12 @@ const content = new Set(['inputText', 'texts', 'prompt', 'messages', 'system', '
 export const bedrockInvoke: Protocol = {
   name: 'bedrock-invoke',
   operation: 'invoke_model',
+  // Without those that ask for another tier of service: that would have another price.
   requestHeaders: [
     'accept',
     'x-amzn-bedrock-accept',
     'x-amzn-bedrock-guardrailidentifier',
     'x-amzn-bedrock-guardrailversion',
-    'x-amzn-bedrock-performanceconfig-latency',
-    'x-amzn-bedrock-service-tier',
     'x-amzn-bedrock-trace',
   ],
   requestIdHeader: 'x-amzn-requestid',
@@ -43,7 +42,8 @@ export const bedrockInvoke: Protocol = {
   writeRequest: request => request.body,
   readAnswer(bytes, headers) {
     const report = readInvokeUsage(headers, parseObject(bytes));
-    return { type: 'answer', facts: { model: undefined, finishReason: undefined, report } };
+    const serviceTier = asString(headers['x-amzn-bedrock-service-tier']) ?? ordinaryTier;
+    return { type: 'answer', facts: { model: undefined, finishReason: undefined, report, serviceTier } };
   },
   readErrorCodes: bedrockConverse.readErrorCodes,
   openReader: () => new InvokeStreamReader(),

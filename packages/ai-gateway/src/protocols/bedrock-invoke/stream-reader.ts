@@ -5,6 +5,9 @@ import { errorCode } from '../bedrock-converse/errors.ts';
 import { asObject, asString, parseObject } from '../read-json.ts';
 import { readInvocationMetrics } from './usage.ts';
 
+/** No member of a body asks for another: it would be the model's own, and mean something else. */
+export const ordinaryTier = 'default';
+
 /** Reads along a stream of chunks in a model's own words for what Bedrock adds to the last of them. Its end is the end of the body. */
 export class InvokeStreamReader implements AwsStreamReader {
   readonly frames = 'aws-event-stream';
@@ -12,7 +15,12 @@ export class InvokeStreamReader implements AwsStreamReader {
   #report: UsageReport | undefined;
 
   get facts(): AnswerFacts {
-    return { model: undefined, finishReason: undefined, report: this.#report };
+    return {
+      model: undefined,
+      finishReason: undefined,
+      report: this.#report,
+      serviceTier: ordinaryTier,
+    };
   }
 
   read({ messageType, type, payload }: AwsEvent): FrameRole {
