@@ -152,3 +152,31 @@ test('[F36] open circuits cost no attempt: the last of many targets still answer
   expect(statuses).toEqual([502, 502, 200, 200]);
   expect(await requestsDuring(good, 3)).toBe(3);
 });
+
+test.each([
+  ['too dear', { prices: { input: '1000', output: '1000' } }, ['0.01'], {}],
+  ['without a price', {}, [], { unpriced: 'block' }],
+])(
+  'targets that are %s cost no attempt: the last of many still answers',
+  async (_why, dear, limits, more) => {
+    await gateway.close();
+    const { providers } = sectionFor({ openai: upstream.url }) as { providers: object };
+    const passedBy = ['x1', 'x2', 'x3', 'x4'].map(model => ({ provider: 'fake-openai', model, ...dear }));
+    const cheap = { provider: 'fake-openai', model: 'x5', prices: { input: '0.01', output: '0.01' } };
+    gateway = await startGateway({
+      shared: {
+        budgets: limits.map(limit_usd => ({ name: 'all', tenant: 'acme', subject: 'model:chat', limit_usd })),
+      },
+      section: {
+        ...{ providers, models: { chat: { targets: [...passedBy, cheap] } } },
+        ...{ attempts: { max_rounds: 1, max_attempts: 1 }, ...more },
+      },
+      clock,
+    });
+    upstream.use(good);
+    const before = upstream.requests.length;
+    const answer = await post(gateway, '/v1/chat/completions', chatRequest({ max_tokens: 100 }));
+    expect(answer.status, answer.body.toString()).toBe(200);
+    expect(upstream.requests.length).toBe(before + 1);
+  },
+);

@@ -261,7 +261,8 @@ describe('by InvokeModel', () => {
     };
     const body = { inputText: 'one', service_tier: 'flex' };
     expect((await post(gateway, '/model/titan/invoke', body, headers)).status).toBe(200);
-    for (const name of Object.keys(headers)) expect(upstream.requests.at(-1)?.headers).not.toHaveProperty(name);
+    for (const name of Object.keys(headers))
+      expect(upstream.requests.at(-1)?.headers).not.toHaveProperty(name);
     const given = { ...counted, 'x-amzn-bedrock-service-tier': 'priority' };
     upstream.use(jsonPlan({ embedding: values }, { headers: given }));
     await post(gateway, '/model/titan/invoke', body);

@@ -280,7 +280,7 @@ export class AttemptFailure extends Error {
 /** What no budget bears at one target may be cheap enough at the next. Any other error stays what it is. */
 export function tooDear(error: unknown): unknown {
   const isTooDear = error instanceof GatewayError && error.kind === 'budget_exceeded';
-  return isTooDear ? new AttemptFailure('quota', error) : error;
+  return isTooDear ? new AttemptFailure('quota', error, { wasAsked: false }) : error;
 }
 
 /** An address that the dialer refuses is the operator's mistake, which no client should read as a refusal of its key. */

@@ -62,6 +62,7 @@ async function goRounds<Result extends Brought>(
       }
       const answer = await goRound(deps, policy, call, state);
       retryEnded?.();
+      retryEnded = undefined;
       if (answer === undefined) continue;
       deps.quota.succeeded(state.paid?.key ?? quotaKey(answer.attempt), state.paid?.cost);
       return answer;

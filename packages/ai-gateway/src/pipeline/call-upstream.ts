@@ -97,7 +97,7 @@ function judge(deps: CallUpstreamDeps, dialed: Dialed): Promise<Answer> {
 function findWay(deps: CallUpstreamDeps, attempt: Attempt, limits: UpstreamLimits): Way {
   const way = chooseWay(attempt, deps.protocols, deps.clock.now());
   if (limits.onUnsupported === 'report' || way.losses.length === 0) return way;
-  throw new AttemptFailure('model-gone', lossesRefused(way.losses, attempt.target.id));
+  throw new AttemptFailure('model-gone', lossesRefused(way.losses, attempt.target.id), { wasAsked: false });
 }
 
 function dial(dialer: Dialer, { attempt, way, limits, deadline }: Dialing): Promise<DialResponse> {
@@ -183,7 +183,7 @@ async function proven(authorized: Promise<CredentialHeaders>): Promise<Credentia
   try {
     return await authorized;
   } catch (error) {
-    throw new AttemptFailure('credential', GatewayError.from(error));
+    throw new AttemptFailure('credential', GatewayError.from(error), { wasAsked: false });
   }
 }
 

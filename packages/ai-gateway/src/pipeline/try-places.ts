@@ -139,8 +139,7 @@ export async function tryPlace<Result extends Brought>(
   try {
     return { place, attempt, result: await deps.perform(attempt) };
   } catch (error) {
-    failure = noteFailure(attempt, error);
-    if (!failure.wasAsked) state.unasked++;
+    failure = noteFailure(attempt, state, error);
   }
   const isRepeated =
     failureTable[failure.class].repeatAtOnce &&
@@ -151,7 +150,7 @@ export async function tryPlace<Result extends Brought>(
   return {
     place,
     attempt: again,
-    result: await deps.perform(again).catch(error => noteFailure(again, error)),
+    result: await deps.perform(again).catch(error => noteFailure(again, state, error)),
   };
 }
 
@@ -161,8 +160,9 @@ function openAttempt(call: Call, { target, credential }: Place, number: number):
 }
 
 /** @throws GatewayError when nobody waits for another attempt. */
-function noteFailure({ call, target }: Attempt, error: unknown): AttemptFailure {
+function noteFailure({ call, target }: Attempt, state: Progress, error: unknown): AttemptFailure {
   const failure = AttemptFailure.from(error);
+  if (!failure.wasAsked) state.unasked++;
   call.failures.push({
     provider: target.provider.name,
     model: target.model,

@@ -17,7 +17,7 @@ export function createAuthorize(policy: Pick<PolicyGuard, 'require'>): Gate {
     try {
       policy.require(caller, { kind: 'model', name: route.alias, attributes }, protocol.name);
     } catch (error) {
-      throw new AttemptFailure('credential', GatewayError.from(error));
+      throw new AttemptFailure('credential', GatewayError.from(error), { wasAsked: false });
     }
     return undefined;
   };
@@ -28,5 +28,5 @@ function notAllowed(alias: string): AttemptFailure {
     reason: 'model_not_allowed',
     param: 'model',
   });
-  return new AttemptFailure('caller-fault', error);
+  return new AttemptFailure('caller-fault', error, { wasAsked: false });
 }

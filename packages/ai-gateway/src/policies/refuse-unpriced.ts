@@ -15,6 +15,6 @@ export function createRefuseUnpriced(mode: () => 'warn' | 'block'): Gate {
       `The model '${call.route.alias}' has no price for what is asked, and unpriced models are blocked. Ask the operator to set its \`prices\`.`,
       { reason: 'model_unpriced', param: 'model' },
     );
-    throw new AttemptFailure('model-gone', error);
+    throw new AttemptFailure('model-gone', error, { wasAsked: false });
   };
 }
