@@ -104,6 +104,42 @@ describe.each(stores)('%s', store => {
     expect(other.body.reason).toBe('idempotency_key_reused');
     await gateway.call('POST', `/v1/runs/${first.body.id}:terminate`, { body: {} });
     expect(await show(id)).toMatchObject({ status: 'idle', context: null });
+    expect((await gateway.call('DELETE', `/v1/threads/${id}`)).status).toBe(204);
+    const later = await run(id, { definition: waits }, headers, 0);
+    expect([later.status, later.body.id], 'also when the thread is gone').toEqual([200, first.body.id]);
+  });
+
+  test('of those who submit the same at once under one key each gets the one run', async () => {
+    const { id } = await open();
+    const headers = { 'idempotency-key': `at-once-${store}` };
+    const answers = await Promise.all([1, 2, 3, 4, 5].map(() => run(id, { definition: waits }, headers, 0)));
+    expect(answers.map(({ status }) => status)).toEqual([202, 202, 202, 202, 202]);
+    expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
+    expect(answers.filter(({ headers: given }) => given.has('idempotency-replayed')).length).toBe(4);
+    await gateway.call('POST', `/v1/runs/${answers[0]?.body.id}:terminate`, { body: {} });
+  });
+
+  test('whoever changes its metadata meanwhile stands in the way of nobody', async () => {
+    const { id } = await open({ namespace: 'else' });
+    const scopes = { ...noScopes, workflows: ['else/*'] };
+    const narrow = await gateway.deps.createKey({ principal: 'narrow', scopes });
+    const patch = (n: number) =>
+      gateway.call('PATCH', `/v1/threads/${id}`, { body: { metadata: { [`n${n}`]: n } } });
+    for (let round = 0; round < 5; round++) {
+      const changes = Promise.all([1, 2, 3].map(patch));
+      expect((await remember(id, `${round}`)).body.status).toBe('completed');
+      expect((await changes).map(({ status }) => status)).toEqual([200, 200, 200]);
+      const body = { thread: id, definition: remembers };
+      const [refused] = await Promise.all([
+        gateway.call('POST', '/v1/runs', { key: narrow, body }),
+        ...[1, 2, 3].map(patch),
+      ]);
+      expect(refused.body.reason).toBe('workflow_not_allowed');
+      expect(await show(id), 'a refused submission leaves it free').toMatchObject({ status: 'idle' });
+    }
+    const { body } = await gateway.call('GET', `/v1/threads/${id}/runs`);
+    expect(body.runs.length).toBe(5);
+    expect((await gateway.call('DELETE', `/v1/threads/${id}`)).status).toBe(204);
   });
 
   test('a list says how they stand, without what is in them', async () => {

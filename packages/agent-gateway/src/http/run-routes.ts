@@ -12,7 +12,7 @@ import { moveRun } from '../pipeline/export-run.ts';
 import { loadWorkflow } from '../pipeline/load-workflow.ts';
 import { readRecords } from '../pipeline/read-records.ts';
 import { submitInThread } from '../pipeline/submit-in-thread.ts';
-import { submitRun } from '../pipeline/submit-run.ts';
+import { type Submission, submitRun } from '../pipeline/submit-run.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
 import { findRun } from './find-run.ts';
@@ -47,11 +47,7 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
     async (request, reply) => {
       const { wait } = checkFields(request.query, submitQuery);
       const submission = await readSubmission(request, deps);
-      const { thread } = submission;
-      const { isNew, run } =
-        thread === undefined
-          ? await submitRun(submission, deps)
-          : await submitInThread(submission, await findThread(request, thread, deps), deps);
+      const { isNew, run } = await submit(request, submission, deps);
       if (!isNew) void reply.header('idempotency-replayed', 'true');
       const maxMs = Math.min(wait * 1000, deps.maxWaitMs());
       return answer(reply, await awaitRun(request, run, { maxMs, isDone: isAtRest }, deps), deps);
@@ -113,6 +109,13 @@ export function addRunRoutes(app: FastifyInstance, deps: ApiDeps): void {
       return reply.code(202).send({ run: run.id, signal: name, id: asked.id });
     },
   );
+}
+
+function submit(request: FastifyRequest, submission: Submission, deps: ApiDeps) {
+  const { thread } = submission;
+  if (thread === undefined) return submitRun(submission, deps);
+  const find = () => findThread(request, thread, deps);
+  return submitInThread(submission, { find, signal: request.gone }, deps);
 }
 
 /** The router cannot tell a parameter from a colon that follows it. */

@@ -2,40 +2,81 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { newId } from '@strata/shared/ids.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { maxThreadRuns, type Thread } from '../domain/thread.ts';
-import { settleThread, type ThreadDeps } from './settle-thread.ts';
+import type { ThreadDeps } from './settle-thread.ts';
 import { type Submission, type SubmitDeps, submitRun } from './submit-run.ts';
+
+const maxAttempts = 10;
+const beginWaitMs = 50;
 
 /**
  * Creates a run that begins with the context of a thread. The thread is taken first, under the id that the run will have: of two who
- * submit at the same moment one gets it.
+ * submit at the same moment one gets it. `find` gives the thread as it is now, and throws when there is none: a run that was submitted
+ * before under its key is there all the same.
  *
- * @throws GatewayError conflict (`thread_is_busy`), and what `submitRun` throws.
+ * @throws GatewayError conflict (`thread_is_busy`), and what `find` and `submitRun` throw.
  */
 export async function submitInThread(
   submission: Submission,
-  thread: Thread,
+  { find, signal }: { readonly find: () => Promise<Thread>; readonly signal: AbortSignal },
   deps: SubmitDeps & ThreadDeps,
 ): Promise<{ isNew: boolean; run: RunSummary }> {
-  if (await isRepeated(submission, deps)) return submitRun(submission, deps);
-  const settled = await settleThread(thread, deps);
-  const id = newId('run', deps.clock.now());
-  const runs = [id, ...settled.runs].slice(0, maxThreadRuns);
-  const taken =
-    settled.run === undefined
-      ? await deps.threads.change({ ...settled, run: id, runs }, deps.clock.now())
-      : undefined;
-  if (taken === undefined) throw threadIsBusy(settled.run);
-  const leave = () => deps.threads.change({ ...taken, run: undefined, runs: settled.runs }, deps.clock.now());
+  let busyWith: string | undefined;
+  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    if (await isRepeated(submission, deps)) return submitRun(submission, deps);
+    const thread = await find();
+    busyWith = thread.run;
+    if (busyWith === undefined) {
+      const taken = await take(thread, deps);
+      if (taken !== undefined) return beginIn(taken, submission, deps);
+      continue;
+    }
+    if (submission.idempotencyKey === undefined) break;
+    // What goes on may be this very submission, which was made at the same moment.
+    const isThere = (await deps.journal.getRun(thread.tenant, busyWith)) !== undefined;
+    if (await isRepeated(submission, deps)) return submitRun(submission, deps);
+    if (isThere) break;
+    await deps.clock.sleep(beginWaitMs, signal);
+  }
+  throw threadIsBusy(busyWith);
+}
+
+interface Taken extends Thread {
+  readonly run: string;
+}
+
+/** Undefined when somebody has changed it since it was found. */
+async function take(thread: Thread, { threads, clock }: ThreadDeps): Promise<Taken | undefined> {
+  const run = newId('run', clock.now());
+  const runs = [run, ...thread.runs].slice(0, maxThreadRuns);
+  const taken = await threads.change({ ...thread, run, runs }, clock.now());
+  return taken && { ...taken, run };
+}
+
+async function beginIn(
+  thread: Taken,
+  submission: Submission,
+  deps: SubmitDeps & ThreadDeps,
+): Promise<{ isNew: boolean; run: RunSummary }> {
   try {
-    const { context } = settled;
-    const submitted = await submitRun({ ...submission, id, thread: thread.id, context }, deps);
-    if (!submitted.isNew) await leave();
+    const { run, context } = thread;
+    const submitted = await submitRun({ ...submission, id: run, thread: thread.id, context }, deps);
+    if (!submitted.isNew) await leave(thread, deps);
     return submitted;
   } catch (error) {
     // One that may be there all the same is looked for when the thread is settled.
     const isRefused = error instanceof GatewayError && error.kind !== 'overloaded';
-    if (isRefused) await leave();
+    if (isRefused) await leave(thread, deps);
     throw error;
+  }
+}
+
+/** No run came of it. Whatever else was changed meanwhile stays. */
+async function leave({ tenant, id, run }: Taken, { threads, clock }: ThreadDeps): Promise<void> {
+  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    const current = await threads.get(tenant, id);
+    if (current?.run !== run) return;
+    const runs = current.runs.filter(each => each !== run);
+    if ((await threads.change({ ...current, run: undefined, runs }, clock.now())) !== undefined) return;
   }
 }
 
