@@ -174,6 +174,22 @@ describe.each(stores)('%s', store => {
     expect((await show(id)).context).toEqual({ notes: ['first', 'a'] });
   });
 
+  test('a run that goes on after its end leaves nothing there, whoever has looked', async () => {
+    const { id } = await open({ context: { notes: ['before'] } });
+    const { body } = await run(id, { definition: waits }, {}, 0);
+    const ask = (verb: string, asked: object = {}) =>
+      gateway.call('POST', `/v1/runs/${body.id}${verb}`, { body: asked });
+    const statusOf = async () => (await gateway.call('GET', `/v1/runs/${body.id}`)).body.status;
+    await expect.poll(statusOf, { timeout: 20_000 }).toBe('waiting');
+    await ask(':terminate');
+    await expect.poll(statusOf, { timeout: 20_000 }).toBe('terminated');
+    expect((await ask(':rewind', { task: '/do/0/hear' })).status).toBeLessThan(300);
+    await expect.poll(statusOf, { timeout: 20_000 }).toBe('waiting');
+    await ask('/signals/go');
+    await expect.poll(statusOf, { timeout: 20_000 }).toBe('completed');
+    expect(await show(id)).toMatchObject({ status: 'idle', context: { notes: ['before'] } });
+  });
+
   test('changes under `If-Match` are made to what was read', async () => {
     const { id } = await open();
     const read = await gateway.call('GET', `/v1/threads/${id}`);

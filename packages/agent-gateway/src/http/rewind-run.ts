@@ -2,8 +2,10 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
 import { planRewind, type RewindTarget } from '../domain/rewind.ts';
+import type { JournalRecord } from '../domain/run-events.ts';
 import { terminalStatuses } from '../domain/run-state.ts';
 import { readRecords } from '../pipeline/read-records.ts';
+import { settleThread, type ThreadDeps } from '../pipeline/settle-thread.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
 
@@ -13,18 +15,27 @@ import type { Asked } from './asked.ts';
  *
  * @throws GatewayError conflict (`run_has_not_ended`, `run_has_moved`, `run_has_not_failed`, `run_was_undone`), invalid_request (`task_not_begun`).
  */
-export async function askRewind(
-  run: RunSummary,
-  target: RewindTarget,
-  { journal, clock }: ApiDeps,
-): Promise<Asked> {
+export async function askRewind(run: RunSummary, target: RewindTarget, deps: ApiDeps): Promise<Asked> {
   requireEnd(run, target);
+  const { journal, clock } = deps;
   const records = await readRecords(run.id, journal);
+  await settleThreadOf(run, records, deps);
   const plan = planRewind(records, target);
   if ('refusal' in plan) throw refusals[plan.refusal]();
   const deadlineAtMs = clock.now() + replay(records).limits.maxRunMs;
   const payload = { ...plan, verb: target.verb, position: records.length, deadlineAtMs };
   return { kind: 'rewind', payload };
+}
+
+/** With what the run left when it ended, whoever has looked since: what it does from now on is no part of its thread. */
+async function settleThreadOf(
+  { tenant }: RunSummary,
+  [created]: readonly JournalRecord[],
+  deps: ThreadDeps,
+): Promise<void> {
+  const id = created?.event.type === 'run-created' ? created.event.thread : undefined;
+  const thread = id === undefined ? undefined : await deps.threads.get(tenant, id);
+  if (thread !== undefined) await settleThread(thread, deps);
 }
 
 function requireEnd({ status }: RunSummary, { verb }: RewindTarget): void {
