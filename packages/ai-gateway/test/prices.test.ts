@@ -62,6 +62,24 @@ test('prices in the configuration win over the catalog, under a version of their
   expect(record?.priceVersion).toMatch(/^config\/[0-9a-f]{12}$/);
 });
 
+test('prices in the configuration hold by the length of the input', async () => {
+  const tier = {
+    above_input_tokens: 1,
+    input: '2000',
+    output: '3000',
+    cache_read: '2000',
+    reasoning: '3000',
+  };
+  await start([{ ...known, prices: { input: '1000', output: '1000', tiers: [tier] } }]);
+  await post(gateway, '/v1/chat/completions', chatRequest());
+  const [record] = await gateway.recorded(1);
+  const { input = 0, cacheRead = 0, output = 0, reasoning = 0 } = record?.usage ?? {};
+  expect(input + cacheRead).toBeGreaterThan(1);
+  expect(record?.costNanoUsd).toBe(
+    BigInt((input + cacheRead) * 2_000_000 + (output + reasoning) * 3_000_000),
+  );
+});
+
 test('[$-2] an unpriced model is answered and marked, never booked as free', async () => {
   await start([unknown]);
   const answer = await post(gateway, '/v1/chat/completions', chatRequest());

@@ -97,6 +97,10 @@ await adminSuite('reports of the admin API', suite => {
     });
     const both = await call({ path: `${month}&from=2026-10-01T00:00:00Z` });
     expect(both.body).toMatchObject({ status: 400, reason: 'admin_request_invalid' });
+    for (const report of ['usage', 'audit']) {
+      const mixedUp = await call({ path: `/${report}?from=2026-10-02T00:00:00Z&to=2026-10-01T00:00:00Z` });
+      expect(mixedUp.body).toMatchObject({ status: 400, reason: 'admin_request_invalid', param: 'from' });
+    }
     const prices = await call({ path: '/prices?pattern=claude&limit=3' });
     expect(prices.body).toMatchObject({ source: expect.any(String), next_cursor: expect.any(String) });
   });

@@ -1,4 +1,4 @@
-import { servicePrices, writtenBuckets } from '@strata/shared/money/price-catalog.ts';
+import { lengthTiers, servicePrices, writtenBuckets } from '@strata/shared/money/price-catalog.ts';
 import * as z from 'zod';
 import { features, modalities } from '../domain/capabilities.ts';
 
@@ -14,6 +14,7 @@ export const name = z
 const prices = z
   .strictObject({
     ...writtenBuckets,
+    tiers: lengthTiers,
     service_tiers: servicePrices
       .optional()
       .describe(

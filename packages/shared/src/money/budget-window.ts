@@ -70,6 +70,8 @@ function calendarBounds(unit: 'day' | 'week' | 'month', timeZone: string, nowMs:
   }
 }
 
+/** Each takes some 30 KB, and zones have more names than anybody counts: `europe/berlin`, `+02:01`. */
+const maxFormatters = 600;
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
 function formatterOf(timeZone: string): Intl.DateTimeFormat {
@@ -87,6 +89,8 @@ function formatterOf(timeZone: string): Intl.DateTimeFormat {
     minute: 'numeric',
     second: 'numeric',
   });
+  const [oldest] = formatters.keys();
+  if (formatters.size >= maxFormatters && oldest !== undefined) formatters.delete(oldest);
   formatters.set(timeZone, made);
   return made;
 }

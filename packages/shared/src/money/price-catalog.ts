@@ -41,7 +41,8 @@ export const writtenBuckets = {
   requests: price('requests, beside what they use'),
 };
 
-const lengthTiers = z
+/** Prices by the length of the input, as they are written. */
+export const lengthTiers = z
   .array(
     z.strictObject({
       above_input_tokens: z.int().positive().describe('The length of the input above which they hold.'),

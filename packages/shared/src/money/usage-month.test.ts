@@ -20,6 +20,6 @@ test.each([
   expect(bounds(month, timeZone)).toEqual([from, to]);
 });
 
-test.each(['2026-13', '2026-00', 'next', '2026-1', ''])('%j is no month', text => {
+test.each(['2026-13', '2026-00', 'next', '2026-1', '', '0000-01', '9999-12'])('%j is no month', text => {
   expect(monthPattern.test(text)).toBe(false);
 });

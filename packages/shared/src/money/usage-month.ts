@@ -1,7 +1,7 @@
 import { viewAt } from './budget-window.ts';
 
-/** How a calendar month is asked for: `2026-10`, or seen from now. */
-export const monthPattern = /^(this|last|\d{4}-(0[1-9]|1[0-2]))$/;
+/** How a calendar month is asked for: `2026-10`, or seen from now. None is before the epoch. */
+export const monthPattern = /^(this|last|(19[7-9]\d|2\d{3})-(0[1-9]|1[0-2]))$/;
 
 /** From the first midnight of a month up to, not including, that of the next, in a time zone (IANA name). */
 export function monthBounds(

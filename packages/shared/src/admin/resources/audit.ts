@@ -4,7 +4,7 @@ import { auditCategories, auditOutcomes, installationTenant } from '../../audit/
 import type { AdminDeps } from '../admin-deps.ts';
 import { type AdminContext, type AdminRoute, defineRoute } from '../admin-route.ts';
 import { absent } from '../route-access.ts';
-import { moment, pageOf, pageQuery, readPage, showMoment } from './list-page.ts';
+import { moment, pageOf, pageQuery, readPage, requireOrder, showMoment } from './list-page.ts';
 
 const text = z.string().max(512).optional();
 const chain = z
@@ -90,10 +90,13 @@ function listAudit({ sql }: AdminDeps): AdminRoute {
 }
 
 function filterOf(query: z.output<typeof filterSchema>, context: AdminContext) {
+  const fromMs = query.from === undefined ? undefined : Date.parse(query.from);
+  const toMs = query.to === undefined ? undefined : Date.parse(query.to);
+  requireOrder(fromMs, toMs);
   return {
     tenant: chainOf(query.chain, context),
-    fromMs: query.from === undefined ? undefined : Date.parse(query.from),
-    toMs: query.to === undefined ? undefined : Date.parse(query.to),
+    fromMs,
+    toMs,
     category: query.category,
     action: query.action,
     outcome: query.outcome,

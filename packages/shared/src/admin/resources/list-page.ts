@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { GatewayError } from '../../errors/gateway-error.ts';
 import type { AdminContext } from '../admin-route.ts';
 
 /** What every list takes. */
@@ -39,4 +40,17 @@ export function showMoment(ms: number): string;
 export function showMoment(ms: number | undefined): string | undefined;
 export function showMoment(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : new Date(ms).toISOString();
+}
+
+/**
+ * Nothing lies between a moment and one before it: whoever asks has mixed them up.
+ *
+ * @throws GatewayError invalid_request (`admin_request_invalid`).
+ */
+export function requireOrder(fromMs: number | undefined, toMs: number | undefined): void {
+  if (fromMs === undefined || toMs === undefined || fromMs < toMs) return;
+  throw new GatewayError('invalid_request', '`from` must be before `to`.', {
+    reason: 'admin_request_invalid',
+    param: 'from',
+  });
 }

@@ -1,9 +1,9 @@
 import * as z from 'zod';
 import { listedOverride, listedPrices } from '../../money/listed-prices.ts';
 import { litellmModels } from '../../money/litellm-prices.ts';
-import { builtInPrices, splitPriceId, type WrittenPrices, writtenPrices } from '../../money/price-catalog.ts';
+import { builtInPrices, splitPriceId } from '../../money/price-catalog.ts';
 import { overrideVersion, type PriceChange } from '../../money/price-store.ts';
-import { isUsePrice, useKindOf } from '../../money/use-prices.ts';
+import { pricedModel } from '../../money/priced-model.ts';
 import type { AdminDeps } from '../admin-deps.ts';
 import { type AdminRoute, defineRoute } from '../admin-route.ts';
 import { absent } from '../route-access.ts';
@@ -23,11 +23,6 @@ const shownPrice = z.object({
 });
 
 const idParams = z.object({ id: z.string().max(400).describe('`vendor/model`, its slashes as `%2F`.') });
-
-const notLimits = (prices: WrittenPrices) =>
-  Object.keys(prices).some(
-    name => !['context_tokens', 'max_output_tokens', 'tiers', 'service_tiers'].includes(name),
-  );
 
 /**
  * The prices that requests are counted with where the configuration of a target says nothing else. What is set here is of the whole
@@ -92,27 +87,7 @@ function setPrice(deps: AdminDeps): AdminRoute {
     installationOnly: true,
     changes: true,
     status: 201,
-    body: z
-      .strictObject({
-        vendor: z
-          .string()
-          .regex(/^[^/]{1,100}$/)
-          .describe(
-            'As in the snapshot; of a provider without a vendor, its name in the configuration. `tool:SERVER` and `agent:NAMESPACE` for what is charged by the use.',
-          ),
-        model: z
-          .string()
-          .min(1)
-          .max(200)
-          .describe(
-            "Of a tool the server's own name for it, of an agent its name; there `*` stands for any characters.",
-          ),
-        prices: writtenPrices.refine(notLimits, 'expected at least one price'),
-      })
-      .refine(({ vendor, prices }) => useKindOf(vendor) === undefined || isUsePrice(prices), {
-        path: ['prices'],
-        message: 'expected `tool_units` alone, USD per million uses: tools and agents are charged by the use',
-      }),
+    body: pricedModel,
     answer: shownPrice,
     handle: async ({ body }, context) => {
       const set = await deps.priceStore.set(body, context.change(describeChange));
@@ -130,7 +105,7 @@ function importPrices(deps: AdminDeps): AdminRoute {
     path: '/prices/import',
     operation: 'price.import',
     summary:
-      'Set the prices of all models of a list in the format of LiteLLM’s `model_prices_and_context_window.json`, at once. Models without a price for input and output are left out; what is in force already stays.',
+      'Set the prices of all models of a list in the format of LiteLLM’s `model_prices_and_context_window.json`, at once. Models without a price for input and output, or with one that cannot be read, are left out; what is in force already stays.',
     roles: ['owner'],
     installationOnly: true,
     changes: true,
@@ -145,7 +120,7 @@ function importPrices(deps: AdminDeps): AdminRoute {
     handle: async ({ body }, context) => {
       const prices = Object.entries(litellmModels(body)).map(([id, each]) => ({
         ...splitPriceId(id),
-        prices: writtenPrices.parse(each),
+        prices: each,
       }));
       const { version, changed } = await deps.priceStore.setAll(prices, {
         record: context.change(describeChange).record,

@@ -8,7 +8,7 @@ import { monthBounds, monthPattern } from '../../money/usage-month.ts';
 import { reportUsage } from '../../money/usage-report.ts';
 import type { AdminDeps } from '../admin-deps.ts';
 import { type AdminContext, type AdminRoute, defineRoute } from '../admin-route.ts';
-import { moment, showMoment } from './list-page.ts';
+import { moment, requireOrder, showMoment } from './list-page.ts';
 
 const dayMs = 86_400_000;
 const filters = usageGroups.filter(group => group !== 'day' && group !== 'tenant');
@@ -113,7 +113,9 @@ interface WrittenSpan {
 function spanOf({ from, to, month, time_zone: timeZone }: WrittenSpan, nowMs: number) {
   if (month === undefined) {
     const toMs = to === undefined ? nowMs + 1 : Date.parse(to);
-    return { fromMs: from === undefined ? toMs - 30 * dayMs : Date.parse(from), toMs };
+    const fromMs = from === undefined ? toMs - 30 * dayMs : Date.parse(from);
+    requireOrder(fromMs, toMs);
+    return { fromMs, toMs };
   }
   if (from === undefined && to === undefined) return monthBounds(month, { timeZone, nowMs });
   throw new GatewayError('invalid_request', 'Give `month`, or `from` and `to`: not both.', {
