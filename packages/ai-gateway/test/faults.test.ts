@@ -1,3 +1,4 @@
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { inOrder, type Plan } from '@strata/shared/testing/fake-upstream/plan.ts';
 import {
   compressionBombPlan,
@@ -145,6 +146,48 @@ test("the caller's own fault is answered with the upstream's own words, and nobo
     expect(answer.headers['x-should-retry']).toBe('false');
   });
   expect(requests).toEqual([1, 0]);
+});
+
+const compressions = { gzip: gzipSync, br: brotliCompressSync, zstd: zstdCompressSync, deflate: deflateSync };
+const compressed = (encoding: keyof typeof compressions, code: string | null, status = 400): Plan => [
+  { op: 'status', status },
+  { op: 'headers', headers: { 'content-type': 'application/json', 'content-encoding': encoding } },
+  { op: 'write', bytes: compressions[encoding](JSON.stringify({ error: { message: 'said', code } })) },
+];
+
+test.each(['gzip', 'br', 'zstd', 'deflate'] as const)('what a refusal in %s says decides', async encoding => {
+  first.use(compressed(encoding, null));
+  const requests = await requestsDuring(async () => {
+    const answer = await chat();
+    expect(answer.status).toBe(400);
+    expect(answer.headers).not.toHaveProperty('content-encoding');
+    expect(JSON.parse(answer.body.toString()).error.message).toBe('said');
+    const translated = await messages({ model: 'single' });
+    expect(translated.status).toBe(400);
+    expect(JSON.parse(translated.body.toString()).error.message).toContain('said');
+  });
+  expect(requests).toEqual([2, 0]);
+  first.use(compressed(encoding, 'insufficient_quota', 429));
+  second.use(good);
+  expect(await requestsDuring(chat), 'no other try where there is no quota').toEqual([1, 1]);
+});
+
+test('an answer that is compressed although nobody asked for it is passed on as it was', async () => {
+  const head = {
+    op: 'headers',
+    headers: { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' },
+  } as const;
+  first.use([head, { op: 'write', bytes: gzipSync(chatStream) }]);
+  expect((await chat({ stream: true })).body.toString()).toBe(chatStreamWithoutUsage.toString());
+  first.use([
+    { op: 'headers', headers: { 'content-type': 'application/json', 'content-encoding': 'br' } },
+    { op: 'write', bytes: brotliCompressSync(JSON.stringify(chatCompletion)) },
+  ]);
+  const answer = await post(gateway, '/v1/chat/completions', chatRequest(), { 'accept-encoding': 'br' });
+  expect(answer.headers).not.toHaveProperty('content-encoding');
+  expect(answer.body.toString()).toBe(JSON.stringify(chatCompletion));
+  const records = await gateway.recorded(2);
+  expect(records.map(({ outcome }) => outcome)).toEqual(['answered', 'answered']);
 });
 
 test('a context that is too long everywhere: the last upstream says so itself', async () => {

@@ -118,7 +118,7 @@ class Collector implements Reader {
     }
     this.#bytes += chunk.length;
     if (this.#bytes > this.#options.maxBytes) {
-      this.#options.reject(tooLarge(this.#options.maxBytes));
+      this.#options.reject(answerTooLarge(this.#options.maxBytes));
       this.#source.left();
       return true;
     }
@@ -165,7 +165,7 @@ class BodyStream extends Readable {
   }
 }
 
-function tooLarge(maxBytes: number): GatewayError {
+export function answerTooLarge(maxBytes: number): GatewayError {
   return new GatewayError('upstream_failed', `The upstream's answer is larger than ${maxBytes} bytes.`, {
     reason: 'upstream_answer_too_large',
   });

@@ -8,12 +8,14 @@ import type { AddressPolicy } from './address-guard.ts';
 import { type Connect, createConnect } from './connect.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import { toDialError } from './dial-errors.ts';
-import { type DialResponse, type ExchangeOptions, exchange, type PhaseTimeouts } from './exchange.ts';
+import type { DialResponse } from './dial-response.ts';
+import { type ExchangeOptions, exchange, type PhaseTimeouts } from './exchange.ts';
 import type { NetworkConfig } from './network-section.ts';
 import { joinBase, type Origin, requireDialable } from './origin.ts';
 import { createResolver, createServerLookup, type Resolve, systemLookup } from './resolve.ts';
 
-export type { DialResponse, PhaseTimeouts } from './exchange.ts';
+export type { DialResponse } from './dial-response.ts';
+export type { PhaseTimeouts } from './exchange.ts';
 export type { Origin } from './origin.ts';
 
 export interface DialRequest {
@@ -32,8 +34,8 @@ export interface DialRequest {
 
 /**
  * The only way out of a gateway (S-3). Whatever is dialled is resolved once, every address is checked, and the connection
- * goes to the address that was checked. Redirects are answers, not instructions. Nothing is decompressed, retried or cached
- * here; an answer that is compressed although nobody asked for it is refused.
+ * goes to the address that was checked. Redirects are answers, not instructions. Nothing is retried or cached here. Answers are
+ * asked for as they are; one that is compressed all the same is read, and refused where that is not possible within bounds (F32).
  */
 export interface Dialer {
   /** @throws GatewayError: see `toDialError` and `exchange`; `destination_not_allowed`, `path_not_allowed`. */
@@ -142,7 +144,6 @@ export function createDialer(options: { config: NetworkConfig; clock: Clock; loo
       originName: origin.name,
       pool: poolOf(origin, target),
       dispatch: { method, path, headers, body },
-      acceptsEncodings: headers['accept-encoding'] !== 'identity',
       signal,
       timeouts: timeouts === undefined ? defaults : { ...defaults, ...timeouts },
       clock,

@@ -5,17 +5,9 @@ import { GatewayError } from '../errors/gateway-error.ts';
 import type { StopSignal } from '../resilience/stop-signal.ts';
 import { AnswerBody, type BodySource } from './answer-body.ts';
 import type { Connection, ConnectionPool, Seeker } from './connection-pool.ts';
+import { codingOf, DecodedAnswer, encodingRefused } from './decoded-answer.ts';
 import { brokenConnection, isUnsendable, toDialError } from './dial-errors.ts';
-
-export interface DialResponse {
-  readonly status: number;
-  /** Lower-case names. */
-  readonly headers: Readonly<Record<string, string | string[]>>;
-  /** Must be read to its end or destroyed. Its errors are GatewayErrors, or the reason of the signal. */
-  readonly body: Readable;
-  /** All of the body, in place of `body`; at once where it has all come. @throws GatewayError upstream_failed (`upstream_answer_too_large`), and as `body`. */
-  readAll(maxBytes: number): Promise<Buffer> | Buffer;
-}
+import type { DialResponse } from './dial-response.ts';
 
 export interface PhaseTimeouts {
   /** From the last byte of the request to the head of the answer. 0: no limit. */
@@ -30,7 +22,6 @@ export interface ExchangeOptions {
   readonly originName: string;
   readonly pool: ConnectionPool;
   readonly dispatch: Dispatcher.DispatchOptions;
-  readonly acceptsEncodings: boolean;
   readonly signal: StopSignal;
   readonly timeouts: PhaseTimeouts;
   readonly clock: Clock;
@@ -109,14 +100,17 @@ class Exchange implements Seeker, BodySource, Dispatcher.DispatchHandler {
     headers: Record<string, string | string[] | undefined>,
   ): void {
     if (this.#isOver || status < 200) return;
-    const refusal = this.#refusal(headers);
-    if (refusal !== undefined) {
-      this.#fail(refusal);
+    const coding = codingOf(headers['content-encoding']);
+    if (coding === undefined || isTooMany(headers)) {
+      const { originName } = this.#options;
+      this.#fail(coding === undefined ? encodingRefused(originName) : tooManyHeaders(originName));
       return;
     }
     this.#limitSilence(this.#options.timeouts.bodyMs, bodyTimeout);
     this.#body = new AnswerBody(this);
-    this.#resolve(new Answer(status, headers as DialResponse['headers'], this.#body)); // undici sets no undefined ones
+    const answer = new Answer(status, headers as DialResponse['headers'], this.#body); // undici sets no undefined ones
+    const { originName } = this.#options;
+    this.#resolve(coding === 'identity' ? answer : new DecodedAnswer(answer, { coding, originName }));
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -206,29 +200,12 @@ class Exchange implements Seeker, BodySource, Dispatcher.DispatchHandler {
     this.#fail(this.#toSilenceError(this.#options.originName));
     return true;
   }
-
-  #refusal(headers: Record<string, string | string[] | undefined>): GatewayError | undefined {
-    const { acceptsEncodings, originName } = this.#options;
-    let count = 0;
-    for (const _name in headers) count++;
-    if (count > maxResponseHeaders) {
-      return new GatewayError('upstream_failed', `'${originName}' sent too many headers.`, {
-        reason: 'upstream_headers_too_large',
-      });
-    }
-    if (acceptsEncodings || isIdentity(headers['content-encoding'])) return undefined;
-    return new GatewayError(
-      'upstream_failed',
-      `'${originName}' compressed its answer although it was asked not to.`,
-      { reason: 'upstream_encoding_refused' },
-    );
-  }
 }
 
-/** Names of encodings are the same in any case (RFC 9110 section 8.4.1). */
-function isIdentity(encoding: string | string[] | undefined): boolean {
-  if (Array.isArray(encoding)) return false;
-  return ['', 'identity'].includes(encoding?.trim().toLowerCase() ?? '');
+function isTooMany(headers: Record<string, unknown>): boolean {
+  let count = 0;
+  for (const _name in headers) count++;
+  return count > maxResponseHeaders;
 }
 
 /** Watches for a silence that lasts too long, with one timer that is not touched when the silence is broken. */
@@ -298,6 +275,12 @@ function keptConnectionClosed(originName: string, cause: unknown): GatewayError 
   return new GatewayError('upstream_failed', `'${originName}' closed a kept connection as it was used.`, {
     reason: 'upstream_kept_connection_closed',
     cause,
+  });
+}
+
+function tooManyHeaders(originName: string): GatewayError {
+  return new GatewayError('upstream_failed', `'${originName}' sent too many headers.`, {
+    reason: 'upstream_headers_too_large',
   });
 }
 
