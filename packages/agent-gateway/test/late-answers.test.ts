@@ -5,7 +5,7 @@ import { replay } from '../src/domain/replay.ts';
 import { stores, useBothStores } from './support/both-stores.ts';
 import { runOf } from './support/engine.ts';
 import { definitionOf } from './support/gateway.ts';
-import { until } from './support/until.ts';
+import { createPace } from './support/pace.ts';
 
 /** Answers of tools that come when the step that asked is over. */
 
@@ -31,8 +31,9 @@ const document = definitionOf([
 test.each(stores)(
   '[F85] %s: mcp-gateway answers after the timeout of the step, while the next attempt waits: the answer is that of nobody',
   async store => {
-    const journal = await engines.openJournal(store);
     const clock = createManualClock();
+    const pace = createPace(clock);
+    const journal = pace.watch(await engines.openJournal(store));
     const definition = await engines.read(document);
     await journal.putDefinition(
       { hash: definition.workflow.hash, document: definition.document },
@@ -61,19 +62,13 @@ test.each(stores)(
       pollMs: 500,
     });
     worker.start();
-    const pass = (isDone: () => boolean | Promise<boolean>) =>
-      until(async () => {
-        if (await isDone()) return true;
-        await clock.advance(100);
-        return false;
-      });
-    await pass(() => asked.length === 2);
+    await pace.until(() => asked.length === 2);
     const before = await journal.read('run_1', 0, 1000);
     asked[0]?.answer('late');
-    await clock.advance(1000);
+    await pace.pass(1000);
     expect(await journal.read('run_1', 0, 1000)).toEqual(before);
     asked[1]?.answer('in time');
-    await pass(async () => (await journal.getRun('default', 'run_1'))?.endedAtMs !== undefined);
+    await pace.until(async () => (await journal.getRun('default', 'run_1'))?.endedAtMs !== undefined);
 
     const records = await journal.read('run_1', 0, 1000);
     expect(replay(records).output).toMatchObject({ content: [{ text: 'in time' }] });

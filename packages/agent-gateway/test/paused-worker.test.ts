@@ -207,11 +207,14 @@ describe.each(Object.keys(stores))('%s', name => {
         { finish: { set: { paid: true } } },
       ]);
       const ids = await Promise.all(Array.from({ length: runCount }, () => submit(workflow)));
-      await vi.waitFor(() => expect(far.keys).toHaveLength(runCount), { timeout: waitMs, interval: 50 });
+      const asked = (from: number) => new Set(far.keys.slice(from)).size;
+      await vi.waitFor(() => expect(asked(0)).toBe(runCount), { timeout: waitMs, interval: 50 });
       await stop(first);
+      const before = far.keys.length;
       second = await processes.start('worker');
-      await vi.waitFor(() => expect(far.keys).toHaveLength(2 * runCount), { timeout: waitMs, interval: 50 });
-      expect(new Set(far.keys).size).toBe(runCount); // again under the same keys
+      await vi.waitFor(() => expect(asked(before)).toBe(runCount), { timeout: waitMs, interval: 50 });
+      expect(asked(0)).toBe(runCount); // again under the same keys
+      const { length } = far.keys;
       far.isHolding = false;
       far.answerHeld(); // to both: the one that stands still will read its answers when it wakes up
       first.child.kill('SIGCONT');
@@ -219,7 +222,7 @@ describe.each(Object.keys(stores))('%s', name => {
       await doSomethingElse(first, second);
       expect(tools.calls.map(each => each.name)).toEqual(ids.map(() => 'bank__pay'));
       expect(new Set(tools.calls.map(({ key }) => key)).size).toBe(runCount);
-      expect(far.keys).toHaveLength(2 * runCount);
+      expect(far.keys).toHaveLength(length);
       for (const id of ids) {
         // An epoch never follows a later one, so nothing that a stale worker wrote is in the journal.
         const epochs = await store.epochsOf(id);
