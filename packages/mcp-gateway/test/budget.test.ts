@@ -120,6 +120,25 @@ test('[I7] calls of a tool are limited for every principal, whatever the server;
   ]);
 });
 
+test('[I7] calls of one run are limited together, and no other', async () => {
+  await start({
+    limits: [{ name: 'loop', subject: 'run:*', unit: 'tool_calls', amount: 2, per: 'day' }],
+  });
+  const answersOf = async (runId: string) => {
+    const envelope = await gateway.issueEnvelope({ runId });
+    const client = await openRawClient(gateway, { envelope });
+    const answers: unknown[] = [];
+    for (const id of ['1', '2', '3']) {
+      const [answer = ''] = await client.call(id, 'tools__echo');
+      answers.push(errorOf(answer)?.data?.reason);
+    }
+    return answers;
+  };
+  const twice = [undefined, undefined, 'rate_limit_exceeded'];
+  expect(await answersOf('run_1')).toEqual(twice);
+  expect(await answersOf('run_2')).toEqual(twice);
+});
+
 test('[I7] a call that a budget refuses counts in no limit', async () => {
   const client = await start({
     budgets: [{ name: 'none', subject: 'tool:tools__pid', limit_usd: '0.1', window: 'total' }],

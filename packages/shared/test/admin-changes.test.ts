@@ -134,6 +134,7 @@ await adminSuite('changes over the admin API', suite => {
     ['POST', '/keys', { name: 'x', principal: 'y', expires_at: 'tomorrow' }, 'expires_at'],
     ['POST', '/budgets', { subject: 'team:a', limit_usd: 5, window: { type: 'day' } }, 'limit_usd'],
     ['POST', '/budgets', { subject: 'planet:a', limit_usd: '5', window: { type: 'day' } }, 'subject'],
+    ['POST', '/budgets', { subject: 'run:run_1', limit_usd: '5', window: { type: 'total' } }, 'subject'],
     ['POST', '/keys', { name: 'a\0b', principal: 'y' }, 'name'],
     ['POST', '/keys', { name: 'a', principal: 'y', metadata: { at: { '\0': 1 } } }, 'metadata.at'],
     ['POST', '/policy/explain', { key_id: '\0', kind: 'model', name: 'x' }, 'key_id'],

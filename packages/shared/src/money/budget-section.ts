@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { isTimeZone } from './budget-window.ts';
 import { parseUsd } from './nano-usd.ts';
-import { parseSubject, subjectKinds } from './subject.ts';
+import { budgetSubjectKinds, wrongBudgetSubject } from './subject.ts';
 
 const budget = z.strictObject({
   name: z
@@ -11,9 +11,12 @@ const budget = z.strictObject({
   tenant: z.string().min(1).max(200).default('default').describe('The organisation.'),
   subject: z
     .string()
-    .refine(text => parseSubject(text) !== undefined, `expected a subject such as 'team:support'`)
+    .superRefine((text, context) => {
+      const wrong = wrongBudgetSubject(text);
+      if (wrong !== undefined) context.addIssue(wrong);
+    })
     .describe(
-      `What the budget is for: one of ${subjectKinds.map(kind => `\`${kind}:\``).join(' ')} and an id, in which \`*\` stands for any characters.`,
+      `What the budget is for: one of ${budgetSubjectKinds.map(kind => `\`${kind}:\``).join(' ')} and an id, in which \`*\` stands for any characters.`,
     ),
   limit_usd: z
     .string()

@@ -4,11 +4,11 @@ import type { Subject } from './subject.ts';
 
 const paths = new WeakMap<Caller, readonly Subject[]>();
 
-/** The caller's place in the tree, its key and its tags. Made once a caller. */
+/** The caller's place in the tree, its key, its tags and its run. Made once a caller. */
 export function subjectsOf(caller: Caller): readonly Subject[] {
   const known = paths.get(caller);
   if (known !== undefined) return known;
-  const { tenant, team, project, principal, keyId, tags } = caller;
+  const { tenant, team, project, principal, keyId, tags, envelope } = caller;
   const path: Subject[] = [
     { kind: 'organisation', id: tenant },
     { kind: 'team', id: team },
@@ -16,6 +16,7 @@ export function subjectsOf(caller: Caller): readonly Subject[] {
     { kind: 'principal', id: principal },
     ...(keyId === undefined ? [] : [{ kind: 'key', id: keyId } as const]),
     ...tags.map(id => ({ kind: 'tag', id }) as const),
+    ...(envelope?.runId === undefined ? [] : [{ kind: 'run', id: envelope.runId } as const]),
   ];
   paths.set(caller, path);
   return path;

@@ -37,6 +37,17 @@ export function parseSubject(text: string): Subject | undefined {
   return kind === undefined || id === '' ? undefined : { kind, id };
 }
 
+/** What budgets are made on: all but runs, whose budget is their own limit and covers the runs that they start. */
+export const budgetSubjectKinds = subjectKinds.filter(kind => kind !== 'run');
+
+/** What is wrong with the text as the subject of a budget; undefined when nothing is. */
+export function wrongBudgetSubject(text: string): string | undefined {
+  const kind = parseSubject(text)?.kind;
+  if (kind === undefined) return `expected one of ${budgetSubjectKinds.join(', ')}, a colon and an id`;
+  if (kind !== 'run') return undefined;
+  return "a run's budget is its limit `cost_usd`: of the configuration, of its submission, or of `:resume`";
+}
+
 /**
  * Things found by the subjects that they stand on. An id that holds `*` stands for every id that fits; others are found at the cost of one
  * look a subject.

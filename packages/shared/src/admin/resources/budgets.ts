@@ -5,7 +5,7 @@ import type { BudgetChange, NewBudget } from '../../money/budget-store.ts';
 import { type BudgetWindow, isTimeZone } from '../../money/budget-window.ts';
 import { requireNotConfigured } from '../../money/configured-budgets.ts';
 import { parseUsd, usdText } from '../../money/nano-usd.ts';
-import { parseSubject, subjectKinds, subjectText } from '../../money/subject.ts';
+import { parseSubject, subjectText, wrongBudgetSubject } from '../../money/subject.ts';
 import type { AdminDeps } from '../admin-deps.ts';
 import { type AdminContext, type AdminRoute, defineRoute } from '../admin-route.ts';
 import { absent } from '../route-access.ts';
@@ -34,10 +34,9 @@ const subject = z
   .string()
   .max(300)
   .transform((text, context) => {
-    const parsed = parseSubject(text);
-    if (parsed === undefined)
-      context.addIssue(`expected one of ${subjectKinds.join(', ')}, a colon and an id`);
-    return parsed ?? { kind: 'organisation' as const, id: '' };
+    const wrong = wrongBudgetSubject(text);
+    if (wrong !== undefined) context.addIssue(wrong);
+    return parseSubject(text) ?? { kind: 'organisation' as const, id: '' };
   })
   .describe('What the budget is for: `team:support`.');
 
