@@ -41,7 +41,7 @@ const section = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'The provider, by its name, to which files go that are for no model. By default the only one that has files. Files of batches go where their model is.',
+      'The provider, by its name, to which files go that are for no model. By default, and for clients of an API that it does not have, the only one that has files. Files of batches go where their model is.',
     ),
   conversations,
   realtime,

@@ -3,6 +3,9 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { JsonObject } from './json-object.ts';
 import type { Owner } from './owner.ts';
 
+/** APIs in which files lie at a provider. */
+export const fileApis = ['openai-files', 'anthropic-files'] as const;
+
 /** `intent`: a batch that is about to be begun; nobody sees it. */
 export type ObjectKind = 'file' | 'batch' | 'message-batch' | 'intent';
 

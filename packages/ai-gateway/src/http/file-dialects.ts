@@ -1,13 +1,13 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyRequest } from 'fastify';
 import type { JsonObject } from '../domain/json-object.ts';
-import type { ObjectPage, ProviderObject } from '../domain/provider-object.ts';
+import type { fileApis, ObjectPage, ProviderObject } from '../domain/provider-object.ts';
 import { vendorOf } from './error-shapes.ts';
 import { listOf, pageOf, type Query } from './object-lists.ts';
 
 /** How one vendor's clients speak of files. */
 export interface FileDialect {
-  readonly protocol: 'openai-files' | 'anthropic-files';
+  readonly protocol: (typeof fileApis)[number];
   /** Whether it is this vendor that keeps the file. */
   keeps(file: ProviderObject): boolean;
   page(query: Query): ObjectPage;

@@ -3,14 +3,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BatchLines, type FindBatchTarget } from '../domain/batch-requests.ts';
 import { type Form, formBody, formOf, formText } from '../domain/form.ts';
 import type { JsonObject } from '../domain/json-object.ts';
-import { type Owner, ownerOf } from '../domain/owner.ts';
-import {
-  type ObjectFacts,
-  type ObjectPage,
-  type ProviderObject,
-  type ProviderObjectStore,
-  unknownObject,
-} from '../domain/provider-object.ts';
+import { ownerOf } from '../domain/owner.ts';
+import { type ObjectFacts, type ProviderObject, unknownObject } from '../domain/provider-object.ts';
 import type { OpenSpool } from '../domain/spool.ts';
 import { openaiBatches } from '../pipeline/batch-apis.ts';
 import { contentHeaders } from '../pipeline/provider-api.ts';
@@ -18,6 +12,7 @@ import type { ProviderObjects } from '../pipeline/provider-objects.ts';
 import type { BatchSettler } from '../pipeline/settle-batches.ts';
 import { asString } from '../protocols/read-json.ts';
 import { type FileDialect, fileDialectOf } from './file-dialects.ts';
+import { findFiles } from './find-files.ts';
 import type { Query } from './object-lists.ts';
 
 export interface FilesEndpointsDeps {
@@ -81,24 +76,6 @@ export function addFilesEndpoints(app: FastifyInstance, deps: FilesEndpointsDeps
     const content = await objects.open(file, dialect.protocol, asked);
     return reply.headers(contentHeaders(content)).send(content.body);
   });
-}
-
-/** One more than a page of those that are wanted, if there are so many. */
-async function findFiles(
-  store: ProviderObjectStore,
-  owner: Owner,
-  { page, isWanted }: { readonly page: ObjectPage; isWanted(file: ProviderObject): boolean },
-): Promise<JsonObject[]> {
-  const limit = page.limit + 1;
-  const files: ProviderObject[] = [];
-  let { after } = page;
-  for (;;) {
-    const found = await store.list(owner, 'file', { ...page, after, limit });
-    files.push(...found.filter(isWanted));
-    after = found.at(-1)?.id;
-    if (files.length >= limit || found.length < limit)
-      return files.slice(0, limit).map(({ object }) => object);
-  }
 }
 
 async function findFile(

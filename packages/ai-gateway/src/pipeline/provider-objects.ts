@@ -9,6 +9,7 @@ import type { JsonObject } from '../domain/json-object.ts';
 import type { Owner } from '../domain/owner.ts';
 import type { ModelProvider } from '../domain/provider.ts';
 import {
+  fileApis,
   type ObjectKind,
   type ProviderObject,
   type ProviderObjectStore,
@@ -128,12 +129,19 @@ export class ProviderObjects {
     };
   }
 
-  /** Where files without a model go: to the named provider, else to the only one that has files of this API. */
+  /**
+   * Where files without a model go: to the named provider, else to the only one that has files of this API.
+   *
+   * @throws GatewayError invalid_request (`files_provider_unknown`).
+   */
   fileProvider(caller: Caller, protocol: string, named: string | undefined): ModelProvider {
-    const able = [...this.#deps.providers().values()].filter(each => each.speaks.has(protocol));
-    const provider = able.find(each => each.name === named) ?? onlyOne(able);
-    if (provider === undefined) throw noFiles();
-    if (!this.#mayReach(caller, provider)) throw noFiles();
+    const providers = this.#deps.providers();
+    const configured = named === undefined ? undefined : providers.get(named);
+    if (configured !== undefined && !fileApis.some(api => configured.speaks.has(api)))
+      throw noFilesAt(configured.name);
+    const able = [...providers.values()].filter(each => each.speaks.has(protocol));
+    const provider = able.find(each => each === configured) ?? onlyOne(able);
+    if (provider === undefined || !this.#mayReach(caller, provider)) throw noFiles();
     return provider;
   }
 
@@ -174,6 +182,14 @@ function noFiles(): GatewayError {
   return new GatewayError(
     'invalid_request',
     'It is not clear which provider the file is for. Ask the operator to set `files_provider`.',
+    { reason: 'files_provider_unknown' },
+  );
+}
+
+function noFilesAt(provider: string): GatewayError {
+  return new GatewayError(
+    'invalid_request',
+    `\`files_provider\` names '${provider}', which takes no files. Ask the operator to name one that does.`,
     { reason: 'files_provider_unknown' },
   );
 }
