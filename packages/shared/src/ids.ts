@@ -16,6 +16,17 @@ export function newId(prefix: string, nowMs: number = Date.now()): string {
   return `${prefix}_${last.text}${randomText(16)}`;
 }
 
+/** When an id of `newId` was made, in milliseconds. NaN when it is none. */
+export function idTimeMs(id: string): number {
+  let ms = 0;
+  const at = id.indexOf('_') + 1;
+  for (const letter of id.slice(at, at + timeLength).padEnd(timeLength)) {
+    const value = alphabet.indexOf(letter);
+    ms = value === -1 ? Number.NaN : ms * 32 + value;
+  }
+  return ms;
+}
+
 /** A secret handle with no time in it: `length` characters, 5 random bits each. */
 export function randomText(length: number): string {
   const bytes = takeRandomBytes(length); // nobody else is given them, so they may become the letters

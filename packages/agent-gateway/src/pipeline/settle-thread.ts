@@ -1,4 +1,5 @@
 import type { Clock } from '@strata/shared/clock.ts';
+import { idTimeMs } from '@strata/shared/ids.ts';
 import type { Journal } from '../domain/journal.ts';
 import { isUnreadable } from '../domain/journal-errors.ts';
 import { replay } from '../domain/replay.ts';
@@ -23,7 +24,7 @@ export async function settleThread(thread: Thread, deps: ThreadDeps): Promise<Th
   const { threads, journal, clock } = deps;
   if (thread.run === undefined) return thread;
   const run = await journal.getRun(thread.tenant, thread.run);
-  if (run === undefined && clock.now() - thread.updatedAtMs < beginMs) return thread;
+  if (run === undefined && clock.now() - idTimeMs(thread.run) < beginMs) return thread;
   if (run !== undefined && !terminalStatuses.has(run.status)) return thread;
   const context = run?.status === 'completed' ? await contextLeftBy(run.id, thread, journal) : thread.context;
   const settled = await threads.change({ ...thread, run: undefined, context }, clock.now());

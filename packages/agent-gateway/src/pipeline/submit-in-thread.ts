@@ -6,7 +6,9 @@ import type { ThreadDeps } from './settle-thread.ts';
 import { type Submission, type SubmitDeps, submitRun } from './submit-run.ts';
 
 const maxAttempts = 10;
-const beginWaitMs = 50;
+/** How long whoever submits the same waits for the run that its thread was taken for, and how often it looks. */
+const beginWaitMs = 10_000;
+const lookEveryMs = 50;
 
 /**
  * Creates a run that begins with the context of a thread. The thread is taken first, under the id that the run will have: of two who
@@ -20,24 +22,25 @@ export async function submitInThread(
   { find, signal }: { readonly find: () => Promise<Thread>; readonly signal: AbortSignal },
   deps: SubmitDeps & ThreadDeps,
 ): Promise<{ isNew: boolean; run: RunSummary }> {
-  let busyWith: string | undefined;
-  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+  const { journal, clock } = deps;
+  const untilMs = clock.monotonic() + beginWaitMs;
+  for (let lost = 0; lost < maxAttempts; ) {
     if (await isRepeated(submission, deps)) return submitRun(submission, deps);
     const thread = await find();
-    busyWith = thread.run;
-    if (busyWith === undefined) {
+    if (thread.run === undefined) {
       const taken = await take(thread, deps);
       if (taken !== undefined) return beginIn(taken, submission, deps);
+      lost++;
       continue;
     }
-    if (submission.idempotencyKey === undefined) break;
     // What goes on may be this very submission, which was made at the same moment.
-    const isThere = (await deps.journal.getRun(thread.tenant, busyWith)) !== undefined;
+    const isThere = (await journal.getRun(thread.tenant, thread.run)) !== undefined;
     if (await isRepeated(submission, deps)) return submitRun(submission, deps);
-    if (isThere) break;
-    await deps.clock.sleep(beginWaitMs, signal);
+    const mayBeSame = submission.idempotencyKey !== undefined && !isThere && clock.monotonic() < untilMs;
+    if (!mayBeSame) throw threadIsBusy(thread.run);
+    await clock.sleep(lookEveryMs, signal);
   }
-  throw threadIsBusy(busyWith);
+  throw threadIsBusy(undefined);
 }
 
 interface Taken extends Thread {
