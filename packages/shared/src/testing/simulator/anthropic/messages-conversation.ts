@@ -1,4 +1,5 @@
 import type { ModelEntry } from '../http/protocol.ts';
+import { asText } from '../model/as-text.ts';
 import type {
   CacheMark,
   Conversation,
@@ -69,7 +70,7 @@ function resultOf(block: Extract<MessageBlock, { type: 'tool_result' }>): ToolRe
 function textOf(content: string | readonly { readonly type: string }[]): string {
   if (typeof content === 'string') return content;
   return content
-    .flatMap(part => (part.type === 'text' && 'text' in part ? [String(part.text)] : []))
+    .flatMap(part => (part.type === 'text' && 'text' in part ? [asText(part.text)] : []))
     .join('\n');
 }
 

@@ -9,6 +9,7 @@ import {
   type Reply,
   sseFrame,
 } from '../http/protocol.ts';
+import { asText } from '../model/as-text.ts';
 import { piecesOf, tokensOf } from '../model/compose-answer.ts';
 import type { Conversation, Turn } from '../model/conversation.ts';
 import { type ChatRequest, parseChat } from './chat-request.ts';
@@ -173,5 +174,5 @@ function turnOf(message: ChatRequest['messages'][number]): Turn[] {
 
 function textOf(content: string | readonly { readonly type: string }[]): string {
   if (typeof content === 'string') return content;
-  return content.flatMap(part => ('text' in part ? [String(part.text)] : [])).join('\n');
+  return content.flatMap(part => ('text' in part ? [asText(part.text)] : [])).join('\n');
 }

@@ -157,7 +157,7 @@ function answer(parts: {
     return operation.handle(apiRequest, desk);
   } catch (error) {
     if (error instanceof ApiError) return protocol.renderError(error, desk);
-    throw error;
+    return protocol.renderError(new ApiError(500, `The simulator failed: ${(error as Error).message}`), desk);
   }
 }
 

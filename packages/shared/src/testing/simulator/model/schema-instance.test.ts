@@ -32,5 +32,17 @@ describe('an instance of a schema', () => {
   it('ends where a schema does not', () => {
     const endless = { $ref: '#/$defs/a', $defs: { a: { $ref: '#/$defs/a' } } };
     expect(instanceOf(endless)).toBeNull();
+    const wide = {
+      type: 'object',
+      properties: Object.fromEntries([...'abcdefgh'].map(name => [name, { $ref: '#' }])),
+    };
+    expect(JSON.stringify(instanceOf(wide)).length).toBeLessThan(1_000_000);
+    expect(instanceOf({ type: 'array', items: {}, minItems: 1e9 })).toHaveLength(1000);
+    expect(instanceOf({ type: 'string', minLength: 1e12 })).toHaveLength(100_000);
+  });
+
+  it('reads what is no schema', () => {
+    expect(instanceOf({ type: 'object', required: [{ toString: null }, 'a', 1] })).toEqual({ a: null });
+    expect(instanceOf({ type: 'string', format: 'toString' })).toBe('text');
   });
 });

@@ -1,14 +1,23 @@
 import type { JsonSchema } from './conversation.ts';
 
 const maxDepth = 12;
+const maxItems = 1000;
+const maxTextLength = 100_000;
+/** Of a value: a schema can multiply at each depth. */
+const maxParts = 10_000;
+
+interface Root {
+  readonly schema: JsonSchema;
+  parts: number;
+}
 
 /** The smallest value that a JSON schema (or the OpenAPI subset that Gemini takes, with upper-case types) accepts. */
 export function instanceOf(schema: JsonSchema): unknown {
-  return build(schema, schema, 0);
+  return build(schema, { schema, parts: 0 }, 0);
 }
 
-function build(schema: unknown, root: JsonSchema, depth: number): unknown {
-  if (!isObject(schema) || depth > maxDepth) return null;
+function build(schema: unknown, root: Root, depth: number): unknown {
+  if (!isObject(schema) || depth > maxDepth || ++root.parts > maxParts) return null;
   if (typeof schema.$ref === 'string') return build(resolve(schema.$ref, root), root, depth + 1);
   if ('const' in schema) return schema.const;
   if (Array.isArray(schema.enum)) return schema.enum[0];
@@ -41,20 +50,21 @@ function typeOf(schema: JsonSchema): string {
   return schema.items === undefined ? 'string' : 'array';
 }
 
-function buildObject(schema: JsonSchema, root: JsonSchema, depth: number): Record<string, unknown> {
+function buildObject(schema: JsonSchema, root: Root, depth: number): Record<string, unknown> {
   const properties = isObject(schema.properties) ? schema.properties : {};
-  const names = Array.isArray(schema.required) ? schema.required.map(String) : Object.keys(properties);
+  const required = Array.isArray(schema.required) ? schema.required : Object.keys(properties);
+  const names = required.filter(name => typeof name === 'string');
   const value: Record<string, unknown> = {};
   for (const name of names) value[name] = build(properties[name], root, depth + 1);
   return value;
 }
 
-function buildArray(schema: JsonSchema, root: JsonSchema, depth: number): unknown[] {
+function buildArray(schema: JsonSchema, root: Root, depth: number): unknown[] {
   const prefix = Array.isArray(schema.prefixItems) ? schema.prefixItems : [];
   // One item shows what items look like; deep down, where a schema may hold itself, none will do.
   const usual = depth < maxDepth / 2 ? 1 : 0;
-  const most = numberIn(schema.maxItems) ?? Number.POSITIVE_INFINITY;
-  const length = Math.min(Math.max(numberIn(schema.minItems) ?? usual, prefix.length), most);
+  const most = numberIn(schema.maxItems) ?? maxItems;
+  const length = Math.min(Math.max(numberIn(schema.minItems) ?? usual, prefix.length), most, maxItems);
   return Array.from({ length }, (_, index) => build(prefix[index] ?? schema.items, root, depth + 1));
 }
 
@@ -75,27 +85,29 @@ function numberOf(schema: JsonSchema): number {
   return to === undefined ? 1.5 : to - 0.5;
 }
 
-const formats: Readonly<Record<string, string>> = {
-  date: '2026-01-01',
-  time: '12:00:00Z',
-  'date-time': '2026-01-01T12:00:00Z',
-  duration: 'PT1H',
-  email: 'ada@example.com',
-  hostname: 'example.com',
-  uri: 'https://example.com/',
-  uuid: '00000000-0000-4000-a000-000000000000',
-  ipv4: '192.0.2.1',
-  ipv6: '2001:db8::1',
-};
+const formats: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    date: '2026-01-01',
+    time: '12:00:00Z',
+    'date-time': '2026-01-01T12:00:00Z',
+    duration: 'PT1H',
+    email: 'ada@example.com',
+    hostname: 'example.com',
+    uri: 'https://example.com/',
+    uuid: '00000000-0000-4000-a000-000000000000',
+    ipv4: '192.0.2.1',
+    ipv6: '2001:db8::1',
+  }),
+);
 
 function stringOf(schema: JsonSchema): string {
-  const known = typeof schema.format === 'string' ? formats[schema.format] : undefined;
+  const known = typeof schema.format === 'string' ? formats.get(schema.format) : undefined;
   if (known !== undefined) return known;
-  const text = 'text'.padEnd(numberIn(schema.minLength) ?? 0, '.');
+  const text = 'text'.padEnd(Math.min(numberIn(schema.minLength) ?? 0, maxTextLength), '.');
   return text.slice(0, numberIn(schema.maxLength) ?? text.length);
 }
 
-function merge(schema: JsonSchema, parts: readonly unknown[], root: JsonSchema): JsonSchema {
+function merge(schema: JsonSchema, parts: readonly unknown[], root: Root): JsonSchema {
   const merged: Record<string, unknown> = { ...schema, allOf: undefined };
   for (const given of parts) {
     const part =
@@ -112,8 +124,8 @@ function merge(schema: JsonSchema, parts: readonly unknown[], root: JsonSchema):
 }
 
 /** Only references into the schema itself (`#/$defs/x`) lead anywhere. */
-function resolve(reference: string, root: JsonSchema): JsonSchema {
-  let at: unknown = root;
+function resolve(reference: string, root: Root): JsonSchema {
+  let at: unknown = root.schema;
   for (const step of reference.replace(/^#\/?/, '').split('/').filter(Boolean))
     at = isObject(at) ? at[step.replaceAll('~1', '/').replaceAll('~0', '~')] : undefined;
   return asObject(at);

@@ -1,4 +1,5 @@
 import type { ModelEntry } from '../http/protocol.ts';
+import { asText } from '../model/as-text.ts';
 import type { AnswerFormat, Conversation, OfferedTool, ToolChoice, Turn } from '../model/conversation.ts';
 import { type ChatRequest, chosenTools } from './chat-request.ts';
 
@@ -60,7 +61,7 @@ function callOf(call: NonNullable<Extract<Message, { role: 'assistant' }>['tool_
 
 function textOf(content: Message['content']): string {
   if (typeof content === 'string') return content;
-  return (content ?? []).flatMap(part => ('text' in part ? [String(part.text)] : [])).join('\n');
+  return (content ?? []).flatMap(part => ('text' in part ? [asText(part.text)] : [])).join('\n');
 }
 
 function mediaIn(content: Message['content']): number {

@@ -1,4 +1,5 @@
 import type { ModelEntry } from '../http/protocol.ts';
+import { asText } from '../model/as-text.ts';
 import type { AnswerFormat, Conversation, OfferedTool, ToolChoice, Turn } from '../model/conversation.ts';
 import type { InputItem, ResponsesRequest } from './responses-request.ts';
 
@@ -37,14 +38,14 @@ function turnOf(item: InputItem): Turn[] {
     if (item.role === 'user') return [{ role: 'user', text, media: mediaIn(item.content) }];
     return item.role === 'assistant' ? [{ role: 'assistant', text, calls: [] }] : [];
   }
-  const callId = String('call_id' in item ? item.call_id : '');
+  const callId = asText('call_id' in item ? item.call_id : '');
   switch (item.type) {
     case 'function_call':
       return [
         {
           role: 'assistant',
           text: '',
-          calls: [{ id: callId, name: String(item.name), arguments: String(item.arguments) }],
+          calls: [{ id: callId, name: asText(item.name), arguments: asText(item.arguments) }],
         },
       ];
     case 'custom_tool_call':
@@ -52,7 +53,7 @@ function turnOf(item: InputItem): Turn[] {
         {
           role: 'assistant',
           text: '',
-          calls: [{ id: callId, name: String(item.name), arguments: String(item.input) }],
+          calls: [{ id: callId, name: asText(item.name), arguments: asText(item.input) }],
         },
       ];
     case 'function_call_output':
@@ -82,12 +83,12 @@ function joinCalls(turns: readonly Turn[]): Turn[] {
 function textOf(content: unknown): string {
   if (typeof content === 'string') return content;
   const parts: readonly object[] = Array.isArray(content) ? content : [];
-  return parts.flatMap(part => ('text' in part ? [String(part.text)] : [])).join('\n');
+  return parts.flatMap(part => ('text' in part ? [asText(part.text)] : [])).join('\n');
 }
 
 function mediaIn(content: unknown): number {
   const parts: readonly object[] = Array.isArray(content) ? content : [];
-  return parts.filter(part => 'type' in part && /^input_(image|file|audio)$/.test(String(part.type))).length;
+  return parts.filter(part => 'type' in part && /^input_(image|file|audio)$/.test(asText(part.type))).length;
 }
 
 function offered(tool: NonNullable<ResponsesRequest['tools']>[number]): OfferedTool[] {
@@ -105,7 +106,7 @@ function choiceOf(choice: ResponsesRequest['tool_choice']): ToolChoice {
   if (choice === undefined) return { type: 'auto' };
   if (typeof choice === 'string') return { type: choice };
   if (choice.type === 'function' || choice.type === 'custom')
-    return { type: 'named', names: ['name' in choice ? String(choice.name) : ''] };
+    return { type: 'named', names: ['name' in choice ? asText(choice.name) : ''] };
   if (choice.type === 'allowed_tools' && 'mode' in choice && choice.mode === 'required') {
     const tools = choice.tools as readonly { readonly name?: string }[]; // As above.
     return { type: 'named', names: tools.map(tool => tool.name ?? '') };

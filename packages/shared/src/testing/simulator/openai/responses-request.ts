@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { ApiError } from '../http/protocol.ts';
+import { asText } from '../model/as-text.ts';
 
 const jsonObject = z.record(z.string(), z.unknown());
 const name = z.string().regex(/^[a-zA-Z0-9_-]{1,128}$/, "string does not match pattern '^[a-zA-Z0-9_-]+$'");
@@ -137,12 +138,12 @@ export const encryptedPrefix = 'gAAAAAsim';
 export function checkInput(items: readonly InputItem[]): void {
   const open = new Set<string>();
   for (const entry of items) {
-    if (isType(entry, 'function_call', 'custom_tool_call')) open.add(String(entry.call_id));
+    if (isType(entry, 'function_call', 'custom_tool_call')) open.add(asText(entry.call_id));
     else if (isType(entry, 'function_call_output', 'custom_tool_call_output')) {
-      if (!open.delete(String(entry.call_id)))
+      if (!open.delete(asText(entry.call_id)))
         throw new ApiError(
           400,
-          `No tool call found for function call output with call_id ${String(entry.call_id)}.`,
+          `No tool call found for function call output with call_id ${asText(entry.call_id)}.`,
           {
             param: 'input',
           },
@@ -160,5 +161,5 @@ export function checkInput(items: readonly InputItem[]): void {
 }
 
 function isType(entry: InputItem, ...types: readonly string[]): boolean {
-  return types.includes(String(entry.type));
+  return types.includes(asText(entry.type));
 }
