@@ -36,3 +36,11 @@ test('whatever arrives, a valid header leaves', () => {
   );
   expect(newTraceContext().traceId).not.toBe(newTraceContext().traceId);
 });
+
+test('traces that begin here are in the order of their beginning, and random behind it', () => {
+  const [first, same, later] = [newTraceContext(1), newTraceContext(1), newTraceContext(0xffff_ffff_ffff)];
+  expect(first.traceId).toMatch(/^000000000001[0-9a-f]{20}$/);
+  expect(later.traceId).toMatch(/^f{12}[0-9a-f]{20}$/);
+  expect(same.traceId.slice(12)).not.toBe(first.traceId.slice(12));
+  expect(same.spanId).not.toBe(first.spanId);
+});

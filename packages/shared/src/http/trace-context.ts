@@ -24,12 +24,18 @@ export function traceContextOf(header: string | undefined): SpanContext {
   return parseTraceparent(header) ?? newTraceContext();
 }
 
-/** A trace that begins here. Its context is local, so that the sampling ratio and not a caller decides whether it is recorded. */
-export function newTraceContext(): SpanContext {
-  const random = takeRandomBytes(24).toString('hex');
+/**
+ * A trace that begins here. Its context is local, so that the sampling ratio and not a caller decides whether it is recorded.
+ * Its id begins with the time, as our other ids do, so that entries of one moment lie together in an index of traces; the rest is random
+ * (80 bits, where W3C Trace Context level 2 asks for the last 56).
+ */
+export function newTraceContext(nowMs: number = Date.now()): SpanContext {
+  const bytes = takeRandomBytes(24); // nobody else is given them, so the time may be written into them
+  bytes.writeUIntBE(nowMs, 0, 6);
+  const text = bytes.toString('hex');
   return {
-    traceId: random.slice(0, 32),
-    spanId: random.slice(32),
+    traceId: text.slice(0, 32),
+    spanId: text.slice(32),
     traceFlags: TraceFlags.SAMPLED,
     isRemote: false,
   };
