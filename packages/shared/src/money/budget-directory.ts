@@ -57,6 +57,11 @@ export class BudgetDirectory {
     return run?.budget.tenant === spender.tenant ? this.#of(spender, run) : this.#findLater(spender, ageMs);
   }
 
+  /** To be called now and then, so that nobody has to ask before a change is seen. */
+  look(): Promise<void> {
+    return this.#check();
+  }
+
   /** Sees at once what this process itself has changed. */
   forget(): void {
     this.#checkedAtMs = Number.NEGATIVE_INFINITY;

@@ -78,6 +78,7 @@ export function createBudgets({ store, clock, log, leaseMs }: BudgetsOptions): B
 
   let lastReapMs = clock.monotonic();
   const tick = async () => {
+    void directory.look().catch(() => {}); // whoever must wait for it is told
     const release = await turns.take();
     try {
       await box.maintain();
