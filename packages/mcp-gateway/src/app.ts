@@ -11,6 +11,7 @@ import type { Secret } from '@strata/shared/secret.ts';
 import { ParkedRuns } from './bridge/parked-runs.ts';
 import type { McpGatewayConfig } from './config.ts';
 import { createCounters } from './create-counters.ts';
+import { createSettings } from './create-settings.ts';
 import { createCursors } from './domain/cursor.ts';
 import { endpointPath } from './domain/namespaces.ts';
 import { createSealer } from './domain/sealer.ts';
@@ -31,7 +32,6 @@ import { recordCall } from './pipeline/record-call.ts';
 import { retrySafeCalls } from './pipeline/retry-safe-calls.ts';
 import { traceCall } from './pipeline/trace-call.ts';
 import { watchCalls } from './pipeline/watch-calls.ts';
-import { createSettings } from './read-settings.ts';
 
 /**
  * What a message goes through, in order: the server's hooks (limits, host, key), the endpoint (origin, era, session), the
@@ -64,6 +64,7 @@ export async function createMcpGateway(
   const { directory, facts, shared, joined } = servers;
   const { directoryOf, callerAt } = servers.routes;
   const world = { directoryOf, facts, shared, joined, clock, log, settings, taskIds };
+  const peers = new ModernPeers(world);
   const open = openSessions(config, deps, {
     ...world,
     hot,
@@ -74,7 +75,6 @@ export async function createMcpGateway(
   });
   const { sessions, relay } = open;
   await open.start();
-  const peers = new ModernPeers(world);
   const parked = new ParkedRuns({ hot, clock, log, instance });
   const dispatch = createDispatch({
     clock,
@@ -87,20 +87,20 @@ export async function createMcpGateway(
     policy: deps.policy,
   });
   const endpoint: McpEndpointDeps = {
-    ...{
-      clock,
-      live: deps.live,
-      settings,
-      sessions,
-      relay,
-      peers,
-      parked,
-      sealer,
-      instance,
-      facts,
-      dispatch,
-    },
-    ...{ directoryOf, callerAt },
+    clock,
+    live: deps.live,
+    settings,
+    sessions,
+    relay,
+    peers,
+    parked,
+    sealer,
+    instance,
+    facts,
+    dispatch,
+    policy: deps.policy,
+    directoryOf,
+    callerAt,
     ...createOriginCheck({
       listenHost: config.current.listen.host,
       allowedOrigins: () => config.current.allowed_origins,

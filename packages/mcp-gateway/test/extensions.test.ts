@@ -145,6 +145,69 @@ test('[tasks] how they go on is told to those who listen, under their own names,
   for (const each of [listening, stranger, plain]) each.close();
 });
 
+test('[S-2] [tasks] a key hears of no task of a server that another key of its principal may use', async () => {
+  const wide = createModernClient(gateway, { capabilities: tasks, key: await gateway.createKey('alice') });
+  const narrowKey = await gateway.createKey('alice', ['*'], ['m']);
+  const narrow = createModernClient(gateway, { capabilities: tasks, key: narrowKey });
+  const ids = await Promise.all(
+    ['m', 'n'].map(async each => (await wide.call(`${each}__slow`)).result.taskId),
+  );
+  const all = await wide.listen({ taskIds: ids });
+  const some = await narrow.listen({ taskIds: ids });
+  expect([all.acknowledged, some.acknowledged]).toEqual([{ taskIds: ids }, { taskIds: [ids[0]] }]);
+  servers.n.tellTask('completed');
+  await all.next('notifications/tasks');
+  servers.m.tellTask('working');
+  await some.next('notifications/tasks');
+  expect(some.messages.filter(isTask).map(({ params }) => params?.taskId)).toEqual([ids[0]]);
+  for (const each of [all, some]) each.close();
+});
+
+test('[S-2] [tasks] of a server that a policy forbids are told no more than they are read, and so are its resources', async () => {
+  const http = ({ url }: ExtensionsServer) => ({ type: 'streamable-http', url, allow_private: true });
+  const when = 'request.operation == "tasks/get" || request.operation == "resources/subscribe"';
+  const policies = [{ name: 'no-news', effect: 'deny', kinds: ['server'], names: ['n'], when }];
+  const guarded = await startGateway(
+    { servers: { m: http(servers.m), n: http(servers.n) } },
+    { config: { identity: { policies } } },
+  );
+  const client = createModernClient(guarded, { capabilities: tasks });
+  const ids = await Promise.all(
+    ['m', 'n'].map(async each => (await client.call(`${each}__slow`)).result.taskId),
+  );
+  const uris = ['m+doc://shared', 'n+doc://shared'];
+  await client.ask('1', 'resources/list');
+  const listening = await client.listen({ taskIds: ids, resourceSubscriptions: uris });
+  expect(listening.acknowledged).toEqual({ taskIds: [ids[0]], resourceSubscriptions: [uris[0]] });
+  listening.close();
+  await guarded.close();
+});
+
+test('[tasks] are acknowledged to everybody or to nobody: what their server refuses is told to no second listener', async () => {
+  const client = createModernClient(gateway, { capabilities: tasks });
+  const { taskId } = (await client.call('m__slow')).result;
+  servers.m.tellsTasks = false;
+  const listen = () => client.listen({ taskIds: [taskId] });
+  const refused = await Promise.all([listen(), listen()]);
+  expect(refused.map(each => each.acknowledged)).toEqual([{ taskIds: [] }, { taskIds: [] }]);
+  servers.m.tellsTasks = true;
+  const told = await Promise.all([listen(), listen()]);
+  expect(told.map(each => each.acknowledged)).toEqual([{ taskIds: [taskId] }, { taskIds: [taskId] }]);
+  for (const each of [...refused, ...told]) each.close();
+});
+
+test('[tasks] many are watched together, and acknowledged each once in the order they are asked', async () => {
+  const client = createModernClient(gateway, { capabilities: tasks });
+  const ids: unknown[] = [];
+  for (let each = 0; each < 40; each++)
+    ids.push((await client.call('m__slow', { taskId: `t${each}` })).result.taskId);
+  const listening = await client.listen({ taskIds: [...ids, ids[0]] });
+  expect(listening.acknowledged).toEqual({ taskIds: ids });
+  const opened = servers.m.requests.filter(({ method }) => method === 'subscriptions/listen');
+  expect(opened.length).toBeLessThanOrEqual(3);
+  listening.close();
+});
+
 const isTask = ({ method }: { method?: string }) => method === 'notifications/tasks';
 
 test('[tasks] are never bridged in silence: neither offered nor made where the eras differ', async () => {

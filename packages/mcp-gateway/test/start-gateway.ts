@@ -24,7 +24,7 @@ export interface TestGateway {
   readonly userKey: string;
   /** A key for the admin routes. */
   readonly adminKey: string;
-  createKey(principal: string, tools?: readonly string[]): Promise<string>;
+  createKey(principal: string, tools?: readonly string[], servers?: readonly string[]): Promise<string>;
   /** The token another gateway would send when it calls for somebody. */
   issueEnvelope(change: Partial<Envelope>): Promise<string>;
   /** Reloads with this section. */
@@ -97,8 +97,8 @@ export async function startGateway(
     },
     userKey: own.userKey,
     adminKey: own.adminKey,
-    createKey: (principal, tools = ['*']) =>
-      own.createKey({ principal, scopes: { ...noScopes, servers: ['*'], tools } }),
+    createKey: (principal, tools = ['*'], servers = ['*']) =>
+      own.createKey({ principal, scopes: { ...noScopes, servers, tools } }),
     issueEnvelope: change =>
       own.envelopes.issue(
         {

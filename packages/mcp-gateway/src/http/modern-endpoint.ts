@@ -25,6 +25,7 @@ import {
   type SealedState,
   statePurpose,
 } from '../pipeline/modern-run.ts';
+import type { DispatchDeps } from '../pipeline/request.ts';
 import type { ServerFacts } from '../pipeline/server-facts.ts';
 import { progressTokenOf } from '../wire/forward-request.ts';
 import { errorCodeOf, parseFrame, rawText, textParam } from '../wire/frame.ts';
@@ -49,6 +50,7 @@ export interface ModernEndpointDeps {
   readonly directoryOf: (route: string) => UpstreamDirectory;
   readonly facts: ServerFacts;
   readonly dispatch: Dispatch;
+  readonly policy: DispatchDeps['policy'];
   readonly peers: ModernPeers;
   readonly parked: ParkedRuns;
   readonly sealer: Sealer;
@@ -168,7 +170,8 @@ class Answering {
       peer,
       frame,
       directory: this.#deps.directoryOf(route),
-      patterns: caller.scopes.tools,
+      caller,
+      policy: this.#deps.policy,
       send: message => this.#exchange.emit(Buffer.from(message), false),
       signal: gone,
       onDraining: end,

@@ -1,4 +1,7 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Caller } from '@strata/shared/identity/caller.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
+import type { RequestFrame } from '../domain/frame.ts';
 import type { DispatchDeps, Request, Target } from './request.ts';
 
 /** @throws GatewayError permission_denied (`policy_denied`) */
@@ -14,4 +17,23 @@ export function isStillAllowed({ caller, frame }: Request, target: Target): bool
   if (!matchesScope(caller.scopes.servers, target.server)) return false;
   const isNamed = frame.method === 'tools/call' || frame.method === 'prompts/get';
   return !isNamed || matchesScope(caller.scopes.tools, target.exposedName);
+}
+
+interface Asking {
+  readonly caller: Caller;
+  readonly frame: RequestFrame;
+  readonly policy: DispatchDeps['policy'];
+}
+
+/** Whether a caller may be told what happens at a server: by the method it asks with, and by the one that would ask for each. */
+export function mayHearOf({ caller, frame, policy }: Asking, server: string, method: string): boolean {
+  if (!matchesScope(caller.scopes.servers, server)) return false;
+  try {
+    for (const operation of [frame.method, method])
+      policy.require(caller, { kind: 'server', name: server }, operation);
+    return true;
+  } catch (error) {
+    if (GatewayError.from(error).reason === 'policy_denied') return false;
+    throw error;
+  }
 }

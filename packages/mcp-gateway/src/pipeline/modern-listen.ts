@@ -1,5 +1,5 @@
+import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
-import { hasTasks } from '../domain/capabilities.ts';
 import type { ListKind } from '../domain/catalog.ts';
 import type { RequestFrame } from '../domain/frame.ts';
 import type { Upstream } from '../domain/upstream.ts';
@@ -7,13 +7,18 @@ import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { decodeParams, rawText, textParam } from '../wire/frame.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
-import { withSubscription } from '../wire/modern/subscription.ts';
+import { textsIn, withSubscription } from '../wire/modern/subscription.ts';
+import { HeldMessages } from './held-messages.ts';
+import { mayHearOf } from './may-call.ts';
 import type { ModernPeer } from './modern-peer.ts';
+import type { DispatchDeps } from './request.ts';
+import { WatchedTasks } from './watched-tasks.ts';
 
 export interface ListenOptions {
   readonly peer: ModernPeer;
   readonly directory: UpstreamDirectory;
-  readonly patterns: readonly string[];
+  readonly caller: Caller;
+  readonly policy: DispatchDeps['policy'];
   readonly frame: RequestFrame;
   /** One message for the client, on the stream of its request. */
   readonly send: (message: string) => void;
@@ -42,24 +47,23 @@ const confirmMs = 10_000;
  * own era; the acknowledgement names what they really do. Returns what ends it.
  */
 export async function listen(options: ListenOptions): Promise<() => void> {
-  const { peer, frame, send, signal, patterns } = options;
+  const { peer, frame, send, signal, caller } = options;
   const subscriptionId = rawText(frame.bytes, frame.id);
   const meta = `"_meta":{${JSON.stringify(hopMeta.subscriptionId)}:${subscriptionId}}`;
-  /** What happens before the acknowledgement, which is the first message. */
-  let early: string[] | undefined = [];
-  const tell = (message: string) => (early ? void early.push(message) : send(message));
+  /** The acknowledgement is the first message. */
+  const messages = new HeldMessages(send);
   const notification = (method: string, params = '') =>
     `{"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":{${meta}${params}}}`;
-  const notify = (method: string, params?: string) => tell(notification(method, params));
+  const notify = (method: string, params?: string) => messages.tell(notification(method, params));
 
   const asked = decodeParams(frame).notifications;
   const filter = (typeof asked === 'object' && asked !== null ? asked : {}) as Record<string, unknown>;
   const honouredFlags = await honoured(options, filter);
   const kinds = new Set(honouredFlags.flatMap(flag => flags[flag] ?? []));
   const subscribed = new Map<string, { upstream: Upstream; uri: string }>();
-  const uris = textsIn(filter.resourceSubscriptions);
-  const askedTasks = textsIn(filter.taskIds);
-  const tasks = new Map<string, WatchedTask>();
+  const uris = namesIn(filter.resourceSubscriptions);
+  const askedTasks = namesIn(filter.taskIds);
+  const tasks = new WatchedTasks(options, confirmMs);
 
   const listening = peer.addListener({
     onListsChanged: changed => tellLists(kinds, changed, notify),
@@ -72,39 +76,36 @@ export async function listen(options: ListenOptions): Promise<() => void> {
     },
     onDraining: options.onDraining,
     onTask: (_server, message) => {
-      if (tasks.has(textParam(message, 'taskId') ?? '')) tell(withSubscription(message, subscriptionId));
+      const isWatched = tasks.has(textParam(message, 'taskId') ?? '');
+      if (isWatched) messages.tell(withSubscription(message, subscriptionId));
     },
   });
+  const stop = () => {
+    listening.stop();
+    for (const { upstream, uri } of subscribed.values()) unsubscribe(peer, upstream, uri);
+    tasks.stop();
+  };
   try {
     await withSignal(listening.heard, AbortSignal.timeout(confirmMs)).catch(() => {}); // it is told later then
     // What later changes are told against: the lists as they are now.
-    await Promise.all([...kinds].map(kind => peer.catalog.show(kind, patterns, signal)));
+    await Promise.all([...kinds].map(kind => peer.catalog.show(kind, caller.scopes.tools, signal)));
     for (const uri of uris) {
       const target = await subscribe(options, uri);
       if (target) subscribed.set(uri, target);
     }
-    for (const exposed of askedTasks) {
-      const task = await watchTask(options, exposed);
-      if (task) tasks.set(exposed, task);
-    }
+    const taskIds = await tasks.watch(askedTasks);
+    const acknowledged = {
+      ...Object.fromEntries(honouredFlags.map(flag => [flag, true])),
+      ...(uris.length > 0 && { resourceSubscriptions: [...subscribed.keys()] }),
+      ...(askedTasks.length > 0 && { taskIds }),
+    };
+    const honouredNames = `,"notifications":${JSON.stringify(acknowledged)}`;
+    messages.begin(notification('notifications/subscriptions/acknowledged', honouredNames));
   } catch (error) {
-    listening.stop();
+    stop();
     throw error;
   }
-  const acknowledged = {
-    ...Object.fromEntries(honouredFlags.map(flag => [flag, true])),
-    ...(uris.length > 0 && { resourceSubscriptions: [...subscribed.keys()] }),
-    ...(askedTasks.length > 0 && { taskIds: [...tasks.keys()] }),
-  };
-  const honouredNames = `,"notifications":${JSON.stringify(acknowledged)}`;
-  send(notification('notifications/subscriptions/acknowledged', honouredNames));
-  for (const message of early) send(message);
-  early = undefined;
-  return () => {
-    listening.stop();
-    for (const { upstream, uri } of subscribed.values()) unsubscribe(peer, upstream, uri);
-    for (const task of tasks.values()) forgetTask(peer, task);
-  };
+  return stop;
 }
 
 /** The result with which a stream ends that the gateway ends. */
@@ -150,12 +151,14 @@ async function honoured(
 }
 
 async function subscribe(
-  { peer, directory, patterns, signal }: ListenOptions,
+  options: ListenOptions,
   exposed: string,
 ): Promise<{ upstream: Upstream; uri: string } | undefined> {
-  const resolved = await peer.catalog.resolveUri(exposed, patterns, signal).catch(() => undefined);
+  const { peer, directory, caller, signal } = options;
+  const resolved = await peer.catalog.resolveUri(exposed, caller.scopes.tools, signal).catch(() => undefined);
   const upstream = resolved && directory.get(resolved.server);
   if (!resolved || !upstream) return undefined;
+  if (!mayHearOf(options, resolved.server, 'resources/subscribe')) return undefined;
   const channel = peer.channels.channelOf(upstream);
   try {
     const { capabilities } = await channel.ready(signal);
@@ -181,39 +184,7 @@ function unsubscribe(peer: ModernPeer, upstream: Upstream, uri: string): void {
     .catch(() => {}); // a server that is gone has forgotten it
 }
 
-interface WatchedTask {
-  readonly upstream: Upstream;
-  readonly taskId: string;
-}
-
-/** A task of this principal, at a server that tells how it goes on (SEP-2663). `undefined`: it is not acknowledged. */
-async function watchTask(
-  { peer, directory, signal }: ListenOptions,
-  exposed: string,
-): Promise<WatchedTask | undefined> {
-  const found = peer.taskOf(exposed);
-  const upstream = found && directory.get(found.server);
-  const isTold = hasTasks(peer.hello.capabilities) && upstream?.policy.sharing === 'session';
-  if (!found || !upstream || !isTold) return undefined;
-  const task = { upstream, taskId: found.taskId };
-  const channel = peer.channels.channelOf(upstream);
-  const isReady = await channel.ready(signal).then(
-    () => true,
-    () => false, // one that cannot be reached tells nothing
-  );
-  if (!isReady) return undefined;
-  const isFirst = peer.hold(upstream, 'task', found.taskId);
-  if (!isFirst || (await channel.watchTask(found.taskId, true))) return task;
-  peer.release(upstream, 'task', found.taskId);
-  return undefined;
-}
-
-function forgetTask(peer: ModernPeer, { upstream, taskId }: WatchedTask): void {
-  if (peer.release(upstream, 'task', taskId)) {
-    void peer.channels.channelOf(upstream).watchTask(taskId, false); // never rejects
-  }
-}
-
-function textsIn(list: unknown): string[] {
-  return Array.isArray(list) ? list.filter(each => typeof each === 'string').slice(0, maxNames) : [];
+/** Each once. */
+function namesIn(list: unknown): string[] {
+  return [...textsIn(list)].slice(0, maxNames);
 }

@@ -3,6 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { isObject, type JsonObject } from '../domain/capabilities.ts';
 import { decodeParams, parseFrame } from '../wire/frame.ts';
 import { requestHeaders } from '../wire/modern/headers.ts';
+import { textsIn } from '../wire/modern/subscription.ts';
 import { renderNotification, renderRequest } from '../wire/render.ts';
 import type { Connection } from './connection.ts';
 
@@ -49,6 +50,8 @@ export class ListenStream {
   #open: Open | undefined;
   #honoured = nothing;
   #renewing: Promise<void> = Promise.resolve();
+  /** The renewal that has not begun. */
+  #next: Promise<void> | undefined;
 
   constructor(options: ListenStreamOptions) {
     this.#options = options;
@@ -90,6 +93,7 @@ export class ListenStream {
       if (this.#tasks.delete(taskId)) void this.#renewSoon();
       return false;
     }
+    if (this.#tasks.has(taskId) && this.#honoured.tasks.has(taskId)) return true;
     this.#tasks.add(taskId);
     await this.#renew().catch(() => {}); // then it is not honoured
     const isHonoured = this.#honoured.tasks.has(taskId);
@@ -126,11 +130,16 @@ export class ListenStream {
     return this.#renew().catch(() => this.#retry(firstRetryMs));
   }
 
-  /** One after the other; each takes what is wanted when its turn comes. */
+  /** One after the other; the next takes all that is wanted when its turn comes, so there is never more than one. */
   #renew(): Promise<void> {
-    const turn = this.#renewing.then(() => this.#renewNow());
-    this.#renewing = turn.catch(() => {});
-    return turn;
+    if (this.#next) return this.#next;
+    const next = this.#renewing.then(() => {
+      this.#next = undefined;
+      return this.#renewNow();
+    });
+    this.#next = next;
+    this.#renewing = next.catch(() => {});
+    return next;
   }
 
   async #renewNow(): Promise<void> {
@@ -214,10 +223,6 @@ function honouredIn(bytes: Buffer): Honoured {
   const notifications = frame.kind === 'notification' ? decodeParams(frame).notifications : undefined;
   const told = isObject(notifications) ? notifications : {};
   return { uris: textsIn(told.resourceSubscriptions), tasks: textsIn(told.taskIds) };
-}
-
-function textsIn(list: unknown): ReadonlySet<string> {
-  return new Set(Array.isArray(list) ? list.filter(each => typeof each === 'string') : []);
 }
 
 function ended(): GatewayError {

@@ -1,0 +1,79 @@
+import { hasTasks } from '../domain/capabilities.ts';
+import type { Upstream } from '../domain/upstream.ts';
+import { withSignal } from '../domain/with-signal.ts';
+import { mayHearOf } from './may-call.ts';
+import type { ListenOptions } from './modern-listen.ts';
+import type { ModernPeer } from './modern-peer.ts';
+
+interface WatchedTask {
+  readonly upstream: Upstream;
+  readonly taskId: string;
+}
+
+/** Tasks of one principal that one listener hears of (SEP-2663), by the ids that its client knows. */
+export class WatchedTasks {
+  readonly #options: ListenOptions;
+  readonly #confirmMs: number;
+  readonly #tasks = new Map<string, WatchedTask>();
+
+  constructor(options: ListenOptions, confirmMs: number) {
+    this.#options = options;
+    this.#confirmMs = confirmMs;
+  }
+
+  has(exposed: string): boolean {
+    return this.#tasks.has(exposed);
+  }
+
+  /** Resolves with those that their servers confirm, in the order they are asked. Never rejects. */
+  async watch(asked: readonly string[]): Promise<string[]> {
+    await Promise.all(asked.map(exposed => this.#watch(exposed)));
+    return asked.filter(exposed => this.#tasks.has(exposed));
+  }
+
+  stop(): void {
+    for (const exposed of [...this.#tasks.keys()]) this.#forget(exposed);
+  }
+
+  async #watch(exposed: string): Promise<void> {
+    const { peer } = this.#options;
+    const task = await this.#find(exposed);
+    if (task === undefined) return;
+    peer.hold(task.upstream, 'task', task.taskId);
+    this.#tasks.set(exposed, task); // what is told together with the confirmation is heard as well
+    const confirmed = peer.channels.channelOf(task.upstream).watchTask(task.taskId, true);
+    const isTold = await withSignal(confirmed, AbortSignal.timeout(this.#confirmMs)).catch(() => false);
+    if (!isTold) this.#forget(exposed);
+  }
+
+  /** A task at a server that can be asked, and that this caller may use. */
+  async #find(exposed: string): Promise<WatchedTask | undefined> {
+    const { peer, directory, signal } = this.#options;
+    const found = peer.taskOf(exposed);
+    const upstream = found && directory.get(found.server);
+    const isTold = hasTasks(peer.hello.capabilities) && upstream?.policy.sharing === 'session';
+    if (!found || !upstream || !isTold) return undefined;
+    if (!mayHearOf(this.#options, found.server, 'tasks/get')) return undefined;
+    const isReady = await peer.channels
+      .channelOf(upstream)
+      .ready(signal)
+      .then(
+        () => true,
+        () => false, // one that cannot be reached tells nothing
+      );
+    return isReady ? { upstream, taskId: found.taskId } : undefined;
+  }
+
+  #forget(exposed: string): void {
+    const task = this.#tasks.get(exposed);
+    if (task === undefined) return;
+    this.#tasks.delete(exposed);
+    forgetTask(this.#options.peer, task);
+  }
+}
+
+function forgetTask(peer: ModernPeer, { upstream, taskId }: WatchedTask): void {
+  if (peer.release(upstream, 'task', taskId)) {
+    void peer.channels.channelOf(upstream).watchTask(taskId, false); // never rejects
+  }
+}
