@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,6 +30,18 @@ paths:
         required: true
         content: { application/json: { schema: { $ref: "#/components/schemas/Pet" } } }
       responses: { "201": { description: made } }
+  /me:
+    servers: [{ url: /v2 }]
+    get:
+      operationId: whoAmI
+      parameters:
+        - { name: Authorization, in: header, required: true, schema: { type: string } }
+        - { name: Accept, in: header, required: true, schema: { type: string } }
+        - { name: X-Tenant, in: header, required: true, schema: { type: string } }
+        - { name: session, in: cookie, required: true, schema: { type: string } }
+        - { name: api_key, in: query, required: true, schema: { type: string } }
+        - { name: full, in: query, schema: { type: boolean } }
+      responses: { "200": { description: ok } }
   /answers/{kind}:
     get: { operationId: answer, responses: { "200": { description: ok } } }
     put: { operationId: broken, parameters: [{ $ref: "#/nowhere" }] }
@@ -60,6 +72,7 @@ let gateway: TestGateway;
 let client: RawClient;
 let folder: string;
 let seen: Seen[] = [];
+let heads: IncomingHttpHeaders[] = [];
 
 beforeAll(async () => {
   api = createServer((request, response) => {
@@ -68,6 +81,7 @@ beforeAll(async () => {
     request.on('end', () => {
       const { method = '', url = '', headers } = request;
       if (url === '/openapi.yaml') return void response.end(document);
+      heads.push(headers);
       seen.push({
         method,
         url,
@@ -92,7 +106,7 @@ beforeAll(async () => {
       pets: {
         ...common,
         document: `${at}/openapi.yaml`,
-        headers: { authorization: 'Bearer of-the-operator' },
+        headers: { authorization: 'Bearer of-the-operator', 'x-tenant': 'acme' },
         query: { api_key: 'k&1' },
       },
       slim: {
@@ -166,6 +180,30 @@ test('arguments go where the operation wants them, with the credential of the op
     },
     { method: 'GET', url: '/other/pets/7', authorization: undefined, body: '' },
   ]);
+});
+
+test('what the operator says, or nobody may say, is asked of no caller and heard of none', async () => {
+  const [listed] = await client.ask('{"jsonrpc":"2.0","id":1,"method":"tools/list"}');
+  const tools = JSON.parse(listed ?? '').result.tools as { name: string; inputSchema: object }[];
+  const schema = tools.find(({ name }) => name === 'pets__whoAmI')?.inputSchema;
+  expect(schema).toMatchObject({ properties: { full: { type: 'boolean' } }, required: [] });
+  expect(Object.keys((schema as { properties: object }).properties)).toEqual(['full']);
+  [seen, heads] = [[], []];
+  await client.call('1', 'pets__whoAmI');
+  const odd = {
+    Authorization: 'me',
+    session: 's',
+    api_key: 'mine',
+    'X-Tenant': 'other',
+    Accept: 'text/html',
+  };
+  await client.call('2', 'pets__whoAmI', { full: true, ...odd });
+  expect(seen.map(({ url }) => url)).toEqual(['/v2/me?api_key=k%261', '/v2/me?full=true&api_key=k%261']);
+  const operators = { authorization: 'Bearer of-the-operator', 'x-tenant': 'acme' };
+  for (const headers of heads) {
+    expect(headers).toMatchObject({ ...operators, accept: 'application/json, */*;q=0.5' });
+    expect(headers.cookie).toBeUndefined();
+  }
 });
 
 test('answers of every kind are content: none, bytes, other charsets, pages of errors', async () => {

@@ -28,7 +28,7 @@ export interface OpenapiOperation {
   readonly body: OpenapiBody | undefined;
   /** JSON Schema of a successful JSON answer, if it says one. */
   readonly resultSchema: unknown;
-  /** Overrides those of the service when it is not empty. */
+  /** Its own, else those of its path; they override those of the service when they are not empty. */
   readonly servers: readonly string[];
 }
 
@@ -161,7 +161,7 @@ function readOperation({ document, path, method, item }: Place): OpenapiOperatio
     parameters: namedApart([...declared, ...undeclared(path, declared)], body !== undefined).map(toParameter),
     body,
     resultSchema: resultSchemaOf(responses, document),
-    servers: found.servers,
+    servers: found.servers.length > 0 ? found.servers : servers.catch([]).parse(item.servers),
   };
 }
 

@@ -1,9 +1,9 @@
 import { secretString } from '@strata/shared/config/secret-string.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
-import type { OpenapiService } from '@strata/shared/openapi/openapi-document.ts';
+import type { OpenapiOperation, OpenapiService } from '@strata/shared/openapi/openapi-document.ts';
 import * as z from 'zod';
-import { remoteOptions, remoteServer } from '../remote-server.ts';
+import { type RemoteServer, remoteOptions, remoteServer } from '../remote-server.ts';
 import type { Transport } from '../transport.ts';
 import { defineUpstream, type UpstreamPluginDeps, upstreamOptions } from '../upstream-plugin.ts';
 import { apiTool } from './api-tools.ts';
@@ -18,13 +18,18 @@ const options = z.object({
     .describe('Path or `http(s)` address of the OpenAPI document (3.1, 3.0 or 2.0), JSON or YAML.'),
   url: z
     .url({ protocol: /^https?$/ })
+    .refine(url => URL.parse(url)?.search === '', 'what every request has in its query belongs to `query`')
     .optional()
-    .describe('Where the API is; without it, the first of the `servers` of the document.'),
+    .describe(
+      'Where the API is; without it, the first of the `servers` of the operation, its path or the document.',
+    ),
   ...remoteOptions,
   query: z
     .record(z.string(), secretString())
     .default({})
-    .describe('Appended to every request, such as an API key that the API wants in the query.'),
+    .describe(
+      'Appended to every request, such as an API key that the API wants in the query. Parameters of these names, and of those in `headers`, are not asked of callers.',
+    ),
   operations: z
     .array(z.string().min(1))
     .default(['*'])
@@ -39,17 +44,17 @@ export const openApiUpstream = defineUpstream({
   options,
   create(settings, deps) {
     const open = new Set<Transport>();
+    const query = Object.fromEntries(
+      Object.entries(settings.query).map(([name, value]) => [name, value.reveal()]),
+    );
     let loading: Promise<OpenApi> | undefined;
     const load = () => {
-      loading ??= loadApi(settings, deps).catch((error: unknown) => {
+      loading ??= loadApi(settings, query, deps).catch((error: unknown) => {
         loading = undefined; // the next who needs it tries again
         throw error;
       });
       return loading;
     };
-    const query = Object.fromEntries(
-      Object.entries(settings.query).map(([name, value]) => [name, value.reveal()]),
-    );
     return {
       kind: 'tcp',
       era: 'legacy',
@@ -67,7 +72,11 @@ export const openApiUpstream = defineUpstream({
   },
 });
 
-async function loadApi(settings: Settings, deps: UpstreamPluginDeps): Promise<OpenApi> {
+async function loadApi(
+  settings: Settings,
+  query: Readonly<Record<string, string>>,
+  deps: UpstreamPluginDeps,
+): Promise<OpenApi> {
   const document = await loadDocument({
     server: deps.name,
     location: settings.document,
@@ -77,29 +86,35 @@ async function loadApi(settings: Settings, deps: UpstreamPluginDeps): Promise<Op
   for (const [operation, problem] of document.problems) {
     deps.log.warn({ server: deps.name, operation, problem: problem.message }, 'an operation is left out');
   }
-  const { headers, allow_private } = settings;
-  const url = settings.url ?? addressIn(document, settings.document);
-  if (url === undefined) {
-    throw new GatewayError(
-      'upstream_failed',
-      `Nothing says where the API of '${deps.name}' is. Set \`url\`.`,
-      {
-        reason: 'openapi_document_invalid',
-        details: { server: deps.name },
-      },
-    );
-  }
+  const addresses = new Map<string, RemoteServer>();
+  const remoteOf = (operation: OpenapiOperation): RemoteServer => {
+    const url = settings.url ?? addressIn(document, operation, settings.document);
+    if (url === undefined) throw addressMissing(deps.name);
+    const known = addresses.get(url) ?? remoteServer(deps.name, { ...settings, url });
+    addresses.set(url, known);
+    return known;
+  };
   const offered = [...document.operations.values()].filter(({ id }) => matchesScope(settings.operations, id));
   return {
     info: { name: document.title || deps.name, version: document.version },
-    remote: remoteServer(deps.name, { url, headers, allow_private }),
-    tools: new Map(offered.map(operation => [operation.id, apiTool(operation)])),
+    tools: new Map(offered.map(each => [each.id, apiTool(each, { remote: remoteOf(each), query })])),
   };
 }
 
-/** An address without a host is relative to that of the document. */
-function addressIn({ servers }: OpenapiService, location: string): string | undefined {
+/** An operation's own stands for that of all. An address without a host is relative to that of the document. */
+function addressIn(
+  document: OpenapiService,
+  { servers }: OpenapiOperation,
+  location: string,
+): string | undefined {
   const base = /^https?:/.test(location) ? location : undefined;
-  const parsed = URL.parse(servers[0] ?? '/', base);
-  return parsed && /^https?:$/.test(parsed.protocol) ? parsed.href : undefined;
+  const parsed = URL.parse(servers[0] ?? document.servers[0] ?? '/', base);
+  return parsed && /^https?:$/.test(parsed.protocol) ? parsed.origin + parsed.pathname : undefined;
+}
+
+function addressMissing(server: string): GatewayError {
+  return new GatewayError('upstream_failed', `Nothing says where the API of '${server}' is. Set \`url\`.`, {
+    reason: 'openapi_document_invalid',
+    details: { server },
+  });
 }

@@ -5,7 +5,6 @@ import { buildOpenapiRequest } from '@strata/shared/openapi/openapi-request.ts';
 import { Stopper } from '@strata/shared/resilience/stop-signal.ts';
 import { isObject, type JsonObject } from '../../domain/capabilities.ts';
 import { newestLegacyVersion } from '../../domain/protocol-versions.ts';
-import type { RemoteServer } from '../remote-server.ts';
 import { readBody } from '../result-size.ts';
 import type { Transport, TransportEvents } from '../transport.ts';
 import { givenUp } from '../transport.ts';
@@ -15,8 +14,6 @@ import { renderResponse } from './render-response.ts';
 /** An API that is ready to be called. */
 export interface OpenApi {
   readonly info: { readonly name: string; readonly version: string };
-  /** Where its paths begin; headers hold the operator's credential. */
-  readonly remote: RemoteServer;
   readonly tools: ReadonlyMap<string, ApiTool>;
 }
 
@@ -93,28 +90,27 @@ export class OpenApiTransport implements Transport {
         return { result: { tools: [...(api?.tools.values() ?? [])].map(({ shown }) => shown) } };
       case 'tools/call': {
         const tool = typeof params?.name === 'string' ? api?.tools.get(params.name) : undefined;
-        if (!api || !tool) return { error: { code: -32602, message: 'There is no such tool.' } };
-        return { result: await this.#call(api, tool, params?.arguments, request) };
+        if (!tool) return { error: { code: -32602, message: 'There is no such tool.' } };
+        return { result: await this.#call(tool, params?.arguments, request) };
       }
       default:
         return { error: { code: -32601, message: 'An API has tools only.' } };
     }
   }
 
-  async #call(api: OpenApi, { operation }: ApiTool, args: unknown, request: number): Promise<JsonObject> {
+  async #call(tool: ApiTool, args: unknown, request: number): Promise<JsonObject> {
     const stopper = new Stopper();
     this.#inFlight.set(request, stopper);
     try {
-      const built = buildOpenapiRequest(operation, isObject(args) ? args : {});
+      const { operation, operators, remote } = tool;
+      const given = Object.entries(isObject(args) ? args : {}).filter(([name]) => !operators.has(name));
+      const built = buildOpenapiRequest(operation, Object.fromEntries(given));
       const { server, dialer, maxResultBytes } = this.#options;
-      const response = await dialer.request(api.remote.origin, {
+      const path = remote.path.replace(/\/$/, '') + built.path;
+      const response = await dialer.request(remote.origin, {
         method: built.method,
-        path: this.#withQuery(api.remote.path.replace(/\/$/, '') + built.path),
-        headers: {
-          accept: 'application/json, */*;q=0.5',
-          ...withoutCredentials(built.headers),
-          ...api.remote.headers,
-        },
+        path: this.#withQuery(path),
+        headers: { accept: 'application/json, */*;q=0.5', ...built.headers, ...remote.headers },
         body: built.body,
         signal: stopper,
         timeouts: untimed,
@@ -124,7 +120,7 @@ export class OpenApiTransport implements Transport {
         status: response.status,
         contentType: headerText(response.headers['content-type']),
         body,
-        url: new URL(api.remote.path.replace(/\/$/, '') + built.path, api.remote.origin.url).href,
+        url: new URL(path, remote.origin.url).href,
       });
     } catch (error) {
       // Wrong arguments are the tool's error, which the model can read and repair (2025-11-25, "Error Handling").
@@ -140,12 +136,6 @@ export class OpenApiTransport implements Transport {
     if (more === '') return path;
     return `${path}${path.includes('?') ? '&' : '?'}${more}`;
   }
-}
-
-/** Who calls the API is the operator's to say, and nothing a caller can argue about. */
-function withoutCredentials(headers: Readonly<Record<string, string>>): Record<string, string> {
-  const { authorization: _authorization, cookie: _cookie, ...rest } = headers;
-  return rest;
 }
 
 function headerText(value: string | string[] | undefined): string {
