@@ -54,7 +54,7 @@ export function openServers(
     apply,
     drainMs: () => config.current.server_drain_ms,
   });
-  const stopListening = config.onChange(() => apply(registry.effective()));
+  let stopListening = () => {};
 
   return {
     directory,
@@ -67,6 +67,7 @@ export function openServers(
     /** `onServersChanged` is told of every change, with the servers that are there no more. */
     async start(onServersChanged: (removed: readonly Upstream[]) => void) {
       onChanged = onServersChanged;
+      stopListening = config.onChange(() => apply(registry.effective()));
       await registry.start();
       health.checkEvery(() => config.current.health_check_ms, directory.list);
     },

@@ -124,6 +124,22 @@ test('a server that is drained finishes what runs, takes nothing new, and is the
   await until(async () => (await admin('GET', '/drained')).body.state === 'disabled', 'the end of the drain');
 });
 
+test('a server can be drained again: as it is, after it was enabled, and with another definition', async () => {
+  const drain = async () => {
+    expect((await admin('POST', '/again/drain')).status).toBe(200);
+    await until(async () => (await admin('GET', '/again')).body.state === 'disabled', 'the end of the drain');
+  };
+  await admin('PUT', '/again', scripted);
+  await drain();
+  await drain();
+  await admin('POST', '/again/enable');
+  await until(async () => (await toolsAt(two)).includes('again__pid'), 'the return');
+  await drain();
+  await admin('PUT', '/again', { ...scripted, sharing: 'session' });
+  await drain();
+  await admin('DELETE', '/again');
+});
+
 test('what runs at one replica is not cut when another was told to drain the server and is done first', async () => {
   await admin('PUT', '/elsewhere', scripted);
   await until(async () => (await toolsAt(two)).includes('elsewhere__pid'), 'the server at the other replica');

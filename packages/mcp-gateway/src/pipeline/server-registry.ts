@@ -87,7 +87,7 @@ export class ServerRegistry {
   async reload(): Promise<void> {
     this.#stored = await this.#options.store.list();
     const drained = this.#stored.filter(({ state }) => state === 'draining' || state === 'drained');
-    this.#draining.follow(drained.map(({ name }) => name));
+    this.#draining.follow(drained);
     this.#options.apply(this.effective());
   }
 
