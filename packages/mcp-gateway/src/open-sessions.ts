@@ -13,7 +13,7 @@ import { createHotSessionStore } from './store/hot-session-store.ts';
 export function openSessions(
   config: ConfigSource<McpGatewayConfig>,
   deps: GatewayDeps,
-  world: Omit<SessionWorld, 'store'> & {
+  world: Omit<SessionWorld, 'store' | 'policy'> & {
     readonly isDraining: () => boolean;
     /** Every second while the gateway drains. */
     readonly onDraining: () => void;
@@ -37,7 +37,7 @@ export function openSessions(
           }),
         });
   const sessions = createSessionDirectory(
-    { ...world, store },
+    { ...world, store, policy: deps.policy },
     {
       isDraining,
       onDraining() {

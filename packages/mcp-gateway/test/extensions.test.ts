@@ -1,7 +1,15 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type ExtensionsServer, startExtensionsServer } from './fixtures/extensions-server.ts';
 import { createModernClient, textOf } from './modern-client.ts';
-import { errorOf, eventsOf, openRawClient, type RawClient, resultText, until } from './raw-client.ts';
+import {
+  errorOf,
+  eventsOf,
+  messagesOf,
+  openRawClient,
+  type RawClient,
+  resultText,
+  until,
+} from './raw-client.ts';
 import { startGateway, type TestGateway } from './start-gateway.ts';
 
 /** Tasks, pages to open, pages of apps, and resources in questions: two servers of each era that use the same ids and URIs. */
@@ -74,6 +82,32 @@ test('[tasks] of sessions: ids of two servers do not meet, lead back, and are no
     expect(refused.error).toMatchObject({ code: -32602, data: { reason: 'unknown_task' } });
   }
   expect(servers.a.requests.filter(({ method }) => method === 'tasks/get')).toHaveLength(1);
+});
+
+test('[S-2] [tasks] of a server of which a key may use nothing are none for it, whoever’s session it is', async () => {
+  const client = await openRawClient(gateway);
+  const ids: string[] = [];
+  for (const server of ['a', 'b']) {
+    const params = { name: `${server}__slow`, arguments: {}, task: { ttl: 1000 } };
+    ids.push((await ask(client, 'tools/call', params)).result.task.taskId);
+  }
+  for (const [tools, names] of [
+    [['b__*'], ['*']],
+    [['*'], ['b']],
+  ] as const) {
+    const authorization = `Bearer ${await gateway.createKey('tester', tools, names)}`;
+    const narrow = async (method: string, params: object) => {
+      const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
+      return JSON.parse(
+        (await messagesOf(await client.post(body, { headers: { authorization } }))).at(-1) ?? '',
+      );
+    };
+    const { tasks } = (await narrow('tasks/list', {})).result;
+    expect(tasks.map(({ taskId }: { taskId: string }) => taskId)).toEqual([ids[1]]);
+    const refused = await narrow('tasks/get', { taskId: ids[0] });
+    expect(refused.error).toMatchObject({ code: -32602, data: { reason: 'unknown_task' } });
+    expect((await narrow('tasks/get', { taskId: ids[1] })).result).toMatchObject({ taskId: ids[1] });
+  }
 });
 
 test('[tasks] of the extension: the same, with the outcome inline, and its resources under the names the client knows', async () => {

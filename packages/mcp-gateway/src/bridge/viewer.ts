@@ -31,4 +31,6 @@ export interface ParkedPlace {
   readonly owner: string;
   readonly id: string;
   readonly round: number;
+  /** Which server asks. */
+  readonly server: string;
 }

@@ -3,7 +3,6 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
 import type { GatewayServer } from '@strata/shared/http/server.ts';
-import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { EventLog } from '../domain/event-log.ts';
 import { type Exchange, failCall } from '../domain/exchange.ts';
 import type { BadFrame, Frame, RequestFrame } from '../domain/frame.ts';
@@ -28,8 +27,6 @@ export interface McpEndpointDeps extends ModernEndpointDeps, OriginCheck {
   readonly sessions: SessionDirectory;
   /** The way to other replicas, where there are any. */
   readonly relay: Relay | undefined;
-  /** What is left of a caller's scopes under a route. @throws GatewayError not_found (`unknown_namespace`) */
-  readonly callerAt: (caller: Caller, route: string) => Caller;
   /** A message of a client that concerns nothing that is going on. */
   readonly onIgnored: () => void;
 }

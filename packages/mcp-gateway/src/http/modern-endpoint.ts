@@ -3,7 +3,6 @@ import { retryHeaders } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
-import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
 import type { ParkedRuns } from '../bridge/parked-runs.ts';
 import type { InputResponses, Viewer } from '../bridge/viewer.ts';
 import { Exchange, failCall, type MessageStream } from '../domain/exchange.ts';
@@ -13,6 +12,7 @@ import type { GatewaySettings } from '../domain/settings.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import type { Dispatch } from '../pipeline/dispatch.ts';
 import { describeToModern } from '../pipeline/initialize.ts';
+import { mayGoOn } from '../pipeline/may-call.ts';
 import { endOfListening, listen } from '../pipeline/modern-listen.ts';
 import type { ModernPeer } from '../pipeline/modern-peer.ts';
 import type { ModernPeers } from '../pipeline/modern-peers.ts';
@@ -35,6 +35,7 @@ import { traceOfMessage } from '../wire/trace-meta.ts';
 import type { Accepted } from './accept.ts';
 import { openDirectStream } from './direct-stream.ts';
 import { isEndedHere } from './event-sink.ts';
+import { type FollowDeps, followKey } from './follow-key.ts';
 import {
   isProblem,
   type ModernProblem,
@@ -44,7 +45,7 @@ import {
 } from './modern-request.ts';
 import { sendEmpty, sendJson } from './send-json.ts';
 
-export interface ModernEndpointDeps {
+export interface ModernEndpointDeps extends FollowDeps {
   readonly clock: Clock;
   readonly settings: () => GatewaySettings;
   readonly directoryOf: (route: string) => UpstreamDirectory;
@@ -55,8 +56,6 @@ export interface ModernEndpointDeps {
   readonly parked: ParkedRuns;
   readonly sealer: Sealer;
   readonly instance: string;
-  /** Calls end with the key they were made with. */
-  readonly live: LiveCalls;
   readonly onDropped: () => void;
   readonly onUnforeseen: (error: unknown, requestId: string) => void;
 }
@@ -166,6 +165,8 @@ class Answering {
       stop();
       this.#settle(Buffer.from(endOfListening(frame)), 200);
     };
+    // Its client listens again, to what is left.
+    followKey(this.#request, { route, onChanged: end }, this.#deps);
     stop = await listen({
       peer,
       frame,
@@ -183,7 +184,7 @@ class Answering {
   async #call(peer: ModernPeer, route: string): Promise<void> {
     const { frame, logLevel } = this.#read;
     const { caller, gone, id: requestId, traceContext, headers } = this.#request;
-    const { clock, sealer, parked, instance, settings, dispatch } = this.#deps;
+    const { clock, sealer, parked, instance, settings, dispatch, policy } = this.#deps;
     const binding = () => JSON.stringify([caller.tenant, caller.principal, route, digestOf(frame)]);
     const state = this.#openState(binding);
     const viewer: Viewer = {
@@ -192,7 +193,10 @@ class Answering {
       carrier: this.#exchange,
       settle: (body, status) => this.#settle(body, status),
     };
-    if (state && 'parked' in state) return parked.resume(state.parked, inputResponses(frame), viewer, gone);
+    if (state && 'parked' in state) {
+      if (!mayGoOn({ caller, frame, policy }, state.parked.server)) throw invalidState();
+      return parked.resume(state.parked, inputResponses(frame), viewer, gone);
+    }
     const run = new ModernRun({
       peer,
       clock,

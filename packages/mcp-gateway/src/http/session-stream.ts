@@ -6,10 +6,11 @@ import type { SessionDirectory } from '../pipeline/session-directory.ts';
 import { renderError } from '../wire/render.ts';
 import { readAccept } from './accept.ts';
 import { streamLog } from './event-sink.ts';
+import { type FollowDeps, followKey } from './follow-key.ts';
 import { relayHeader, streamHeader } from './relay-headers.ts';
 import { sendJson } from './send-json.ts';
 
-interface Deps {
+interface Deps extends FollowDeps {
   readonly sessions: SessionDirectory;
 }
 
@@ -22,6 +23,7 @@ export async function getStream(request: DirectRequest, route: string, deps: Dep
   const lastEventId = header(request, 'last-event-id');
   if (lastEventId === undefined || lastEventId === '') {
     const log = session.standalone;
+    read(request, session, deps);
     await streamLog(request, log, {
       afterSeq: log.deliveredSeq,
       isResumed: false,
@@ -33,12 +35,19 @@ export async function getStream(request: DirectRequest, route: string, deps: Dep
   const position = parseEventId(lastEventId);
   const log = position && (await session.streams.find(position.stream));
   if (!position || !log) throw unknownEvent();
+  if (log === session.standalone) read(request, session, deps);
   await streamLog(request, log, {
     afterSeq: position.seq,
     isResumed: true,
     endsByItself: log !== session.standalone,
     headers: streamHeaders(request, session, log, position.seq),
   });
+}
+
+/** From now on this key decides what the session's own stream tells. */
+function read(request: DirectRequest, { reader, binding }: LiveSession, deps: Deps): void {
+  reader.isNow(request.caller);
+  followKey(request, { route: binding.route, onChanged: now => reader.spoke(now) }, deps);
 }
 
 /** A replica that passes the stream on is told which it is, so that it can go on with it if this one dies. */
@@ -56,7 +65,11 @@ export function streamHeaders(
 }
 
 /** @throws GatewayError invalid_request (`session_id_missing`), not_found (`unknown_session`) */
-export function findSession(request: DirectRequest, route: string, deps: Deps): LiveSession {
+export function findSession(
+  request: DirectRequest,
+  route: string,
+  deps: Pick<Deps, 'sessions'>,
+): LiveSession {
   const id = header(request, 'mcp-session-id');
   if (id !== undefined && id !== '') return deps.sessions.find(id, request.caller, route);
   throw new GatewayError(

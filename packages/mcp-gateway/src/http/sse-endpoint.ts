@@ -15,6 +15,7 @@ import { describeGateway, readClientHello } from '../pipeline/initialize.ts';
 import type { LiveSession } from '../pipeline/live-session.ts';
 import { parseFrames } from '../wire/frame.ts';
 import { copySpan, renderBadFrame, renderError, renderResult } from '../wire/render.ts';
+import { followKey } from './follow-key.ts';
 import type { McpEndpointDeps } from './mcp-endpoint.ts';
 import { sendEmpty } from './send-json.ts';
 
@@ -23,7 +24,8 @@ const maxPeers = 20_000;
 
 /** A client of the first revision: its stream is open, and once it has initialised it has a session. */
 interface Peer {
-  readonly caller: Caller;
+  /** Who reads the stream. */
+  caller: Caller;
   readonly path: string;
   readonly stream: EventStream;
   session: Promise<LiveSession> | undefined;
@@ -88,6 +90,11 @@ async function open(request: DirectRequest, peers: Map<string, Peer>, deps: McpE
   const abandoned = deps.clock.schedule(deps.settings().sessions.pendingMs, () => {
     if (peer.session === undefined) stream.end().catch(() => {}); // it is gone already
   });
+  const onChanged = (now: Caller) => {
+    peer.caller = now;
+    peer.session?.then(({ reader }) => reader.isNow(now)).catch(() => {}); // who opens it hears of that
+  };
+  followKey(request, { route: routeOf(request), onChanged }, deps);
   const announced = announce(id, peer, deps);
   request.onClose(() => {
     abandoned.cancel();
@@ -185,6 +192,7 @@ async function initialize(
     peer.session = deps.sessions.create(caller, route, hello);
     const session = await peer.session;
     session.answersOnItsStream = true;
+    session.reader.isNow(peer.caller);
     await session.standalone.attach(sinkOf(peer), 0, true);
     session.standalone.append(renderResult(idOf(frame), result).toString());
   } catch (error) {

@@ -16,7 +16,7 @@ import { isLogLevel } from './log-levels.ts';
 import { askPolicies, isStillAllowed } from './may-call.ts';
 import { renderListPage } from './render-list.ts';
 import { type DispatchDeps, type Handler, type Request, type Target, unknownMethod } from './request.ts';
-import { taskHandlers } from './task-calls.ts';
+import { taskHandlers, unknownTask } from './task-calls.ts';
 
 /** Answers a request: the whole answer, under the id the client wrote. @throws GatewayError, or the reason of the call's signal */
 export type Dispatch = (request: Request) => Promise<Buffer>;
@@ -207,13 +207,7 @@ async function resourceTarget(request: Request, path: readonly string[] = ['uri'
   if (uri === undefined)
     throw invalidParams(path.join('.'), `\`params.${path.join('.')}\` must be a string.`);
   const found = await client.catalog.resolveUri(uri, caller.scopes.tools, call.end);
-  if (!found) {
-    throw new GatewayError('not_found', `There is no resource '${uri.slice(0, 200)}'.`, {
-      reason: 'unknown_resource',
-      param: path.join('.'),
-      details: { uri: uri.slice(0, 2000) },
-    });
-  }
+  if (!found) throw unknownResource(uri, path.join('.'));
   return {
     server: found.server,
     exposedName: uri,
@@ -232,7 +226,7 @@ async function passOn(
   const { client, caller, call } = request;
   const upstream = deps.directory.get(target.server);
   // The server may have been removed since its list was read; a key's globs are looked at for the name that is called.
-  if (!upstream || !isStillAllowed(request, target)) throw unknownName('tools', target.exposedName);
+  if (!upstream || !isStillAllowed(request, upstream, target)) throw unknownTarget(request, target);
   askPolicies(request, deps, target);
   const answer = await deps.runCall({
     client,
@@ -282,6 +276,22 @@ function nameEdits(method: string, answer: ResponseFrame, names: ExposedNames): 
 
 function invalidParams(param: string, message: string): GatewayError {
   return new GatewayError('invalid_request', message, { reason: 'invalid_params', param });
+}
+
+/** Something of a server that is not there, or not for this caller: as if it had never been. */
+function unknownTarget({ frame }: Request, { exposedName }: Target): GatewayError {
+  const [family = ''] = frame.method.split('/');
+  if (family === 'tasks') return unknownTask();
+  if (family === 'resources') return unknownResource(exposedName, 'uri');
+  return unknownName(family === 'tools' ? 'tools' : 'prompts', exposedName);
+}
+
+function unknownResource(uri: string, param: string): GatewayError {
+  return new GatewayError('not_found', `There is no resource '${uri.slice(0, 200)}'.`, {
+    reason: 'unknown_resource',
+    param,
+    details: { uri: uri.slice(0, 2000) },
+  });
 }
 
 function unknownName(kind: 'tools' | 'prompts', name: string): GatewayError {

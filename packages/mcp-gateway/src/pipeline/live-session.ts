@@ -1,14 +1,14 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { InFlightSet } from '@strata/shared/in-flight.ts';
-import { type Edit, splice } from '@strata/shared/json/splice.ts';
+import type { Edit } from '@strata/shared/json/splice.ts';
 import type { Hot } from '@strata/shared/stores/hot.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ClientHello } from '../domain/capabilities.ts';
 import { changeOfKind, type ListKind, listKinds } from '../domain/catalog.ts';
 import type { EventLog } from '../domain/event-log.ts';
 import { type Call, failCall } from '../domain/exchange.ts';
-import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
+import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import { wantsPrimingEvent } from '../domain/protocol-versions.ts';
 import {
   isOpen,
@@ -23,20 +23,21 @@ import { type GatewaySettings, savedAgainMs } from '../domain/settings.ts';
 import type { TaskIds } from '../domain/task-ids.ts';
 import type { Channel, Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
-import { textParam } from '../wire/frame.ts';
 import type { ExposedNames } from '../wire/references.ts';
-import { copySpan } from '../wire/render.ts';
 import { onOneLine } from '../wire/splice.ts';
 import type { ClientSide } from './client-side.ts';
-import { namesFor, ownerOf, withNames } from './exposed-names.ts';
+import { namesFor, ownerOf } from './exposed-names.ts';
 import type { JoinedLists } from './joined-lists.ts';
 import { ListChanges } from './list-changes.ts';
-import { legacyEdits, withoutHopMeta } from './modern-results.ts';
-import { ReverseRequests, refuse } from './reverse-requests.ts';
+import { legacyEdits } from './modern-results.ts';
+import type { DispatchDeps } from './request.ts';
+import { ReverseRequests } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
 import { SessionChannels } from './session-channels.ts';
 import { SessionKeeping } from './session-keeping.ts';
+import { sessionNews } from './session-news.ts';
+import { SessionReader } from './session-reader.ts';
 import { ownerLost, SessionStreams } from './session-streams.ts';
 import type { SharedChannels } from './shared-channels.ts';
 
@@ -54,6 +55,7 @@ export interface SessionWorld {
   /** Where sessions are kept for other replicas; undefined when there are none. */
   readonly store: SessionStore | undefined;
   readonly taskIds: TaskIds;
+  readonly policy: DispatchDeps['policy'];
   readonly onDropped: () => void;
 }
 
@@ -81,6 +83,7 @@ export class LiveSession implements ClientSide {
   readonly hello: ClientHello;
   readonly channels: SessionChannels;
   readonly catalog: SessionCatalog;
+  readonly reader: SessionReader;
   readonly reverse: ReverseRequests;
   readonly streams: SessionStreams;
   readonly calls = new InFlightSet<Call>();
@@ -108,6 +111,7 @@ export class LiveSession implements ClientSide {
     this.#savedAtMs = this.#usedAtMs;
     this.#createdAtMs = takenOver?.createdAtMs ?? world.clock.now();
     this.#state = openSession(world.clock.monotonic() - (world.clock.now() - this.#createdAtMs));
+    this.reader = new SessionReader(world.policy);
     this.#keeping = new SessionKeeping({
       ...world,
       tag,
@@ -146,7 +150,11 @@ export class LiveSession implements ClientSide {
       facts: world.facts,
       log: world.log,
       clock: world.clock,
-      events: this.#channelEvents(),
+      events: sessionNews({
+        session: this,
+        onListsChanged: (kinds, saidBy) => this.#onListsChanged(kinds, saidBy),
+        save: () => this.#save(),
+      }),
     });
     void this.channels.watchLists(true); // never rejects
     this.catalog = new SessionCatalog({
@@ -298,33 +306,5 @@ export class LiveSession implements ClientSide {
 
   #apply(event: SessionEvent): void {
     this.#state = nextSessionState(this.#state, event, this.#world.settings().sessions);
-  }
-
-  #channelEvents() {
-    return {
-      onListsChanged: (kinds: readonly ListKind[], saidBy?: Upstream) => this.#onListsChanged(kinds, saidBy),
-      onResourceUpdated: (upstream: Upstream, frame: NotificationFrame) => this.#sendUpdate(upstream, frame),
-      onMessage: (channel: Channel, frame: NotificationFrame) => {
-        const named = withNames(frame, this.namesOf(channel.upstream.name));
-        if (named) this.sendFor(undefined, named.bytes, frame.method !== 'notifications/tasks/status');
-      },
-      onRequest: (channel: Channel, frame: RequestFrame) => {
-        const named = withNames(frame, this.namesOf(channel.upstream.name));
-        if (named) this.reverse.ask(channel, named, bytes => this.sendFor(undefined, bytes, false));
-        else channel.tell(refuse(copySpan(frame.bytes, frame.id), -32602, 'The question is not valid.'));
-      },
-      onCancelled: (channel: Channel, frame: NotificationFrame) => this.reverse.cancel(channel, frame),
-      onTask: () => {}, // of an extension that sessions do not have
-      onLost: (channel: Channel) => {
-        this.reverse.forget(channel);
-      },
-      onSettingsChanged: () => this.#save(),
-    };
-  }
-
-  #sendUpdate(upstream: Upstream, frame: NotificationFrame): void {
-    const named = withNames(frame, this.namesOf(upstream.name));
-    if (!named?.params || textParam(named, 'uri') === undefined) return;
-    this.sendFor(undefined, splice(named.bytes, withoutHopMeta(named.bytes, named.params)), false);
   }
 }

@@ -158,7 +158,7 @@ async function subscribe(
   const resolved = await peer.catalog.resolveUri(exposed, caller.scopes.tools, signal).catch(() => undefined);
   const upstream = resolved && directory.get(resolved.server);
   if (!resolved || !upstream) return undefined;
-  if (!mayHearOf(options, resolved.server, 'resources/subscribe')) return undefined;
+  if (!mayHearOf(options, upstream, 'resources/subscribe')) return undefined;
   const channel = peer.channels.channelOf(upstream);
   try {
     const { capabilities } = await channel.ready(signal);

@@ -227,7 +227,8 @@ export class ModernRun implements ClientSide, ParkedRun {
     const viewer = this.call.viewer;
     if (!viewer) return;
     const round = ++this.#round;
-    const state = this.#seal({ parked: { owner: instance, id: this.id, round } });
+    const [server = ''] = [...this.#questions.values()].map(({ channel }) => channel.upstream.name);
+    const state = this.#seal({ parked: { owner: instance, id: this.id, round, server } });
     const requests = [...this.#questions].map(([key, { request }]) => `${JSON.stringify(key)}:${request}`);
     const result = `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":${JSON.stringify(state)}}`;
     this.#parkedBody = renderResult(viewer.rawId, result);

@@ -34,7 +34,7 @@ export interface DispatchDeps {
   readonly taskIds: TaskIds;
   /** Whether any server offers tasks to clients of this era. */
   readonly haveTasks: (era: Era) => boolean;
-  readonly policy: Pick<PolicyGuard, 'require'>;
+  readonly policy: Pick<PolicyGuard, 'require' | 'decide'>;
 }
 
 /** The step of one method. */

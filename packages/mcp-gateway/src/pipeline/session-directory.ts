@@ -128,7 +128,9 @@ export function createSessionDirectory(
       const binding = { tenant: caller.tenant, principal: caller.principal, route };
       const nothing = { logLevel: undefined, subscriptions: [] };
       const lease = await claim(tag, { binding, hello, createdAtMs: world.clock.now(), ...nothing });
-      return keep(new LiveSession({ id, tag, binding, hello, lease, takenOver: undefined }, world));
+      const session = keep(new LiveSession({ id, tag, binding, hello, lease, takenOver: undefined }, world));
+      session.reader.isNow(caller);
+      return session;
     },
     adopt({ id, tag, lease, takenOver }) {
       const { binding, hello } = takenOver;
@@ -144,6 +146,7 @@ export function createSessionDirectory(
       sessions.delete(id); // at the end again: the first ones in the map are those unused for longest
       sessions.set(id, session);
       session.touch();
+      session.reader.spoke(caller);
       return session;
     },
     peek,

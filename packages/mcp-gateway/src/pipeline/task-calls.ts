@@ -6,6 +6,7 @@ import { rawText, textParam } from '../wire/frame.ts';
 import { renderResult } from '../wire/render.ts';
 import { onOneLine } from '../wire/splice.ts';
 import { metaKeys } from './gateway-identity.ts';
+import { mayHearOf } from './may-call.ts';
 import {
   type DispatchDeps,
   type Handler,
@@ -39,19 +40,24 @@ function targetOf({ client, frame }: Request, { taskIds, haveTasks }: DispatchDe
   const found = exposed === undefined ? undefined : taskIds.resolve(client.owner, exposed);
   if (!found || exposed === undefined) {
     if (!haveTasks(client.era)) throw unknownMethod(frame.method);
-    throw new GatewayError('not_found', 'There is no such task.', {
-      reason: 'unknown_task',
-      param: 'taskId',
-    });
+    throw unknownTask();
   }
   const { server, taskId } = found;
   return { server, exposedName: exposed, serverName: taskId, edits: [{ path: ['taskId'], text: taskId }] };
 }
 
+export function unknownTask(): GatewayError {
+  return new GatewayError('not_found', 'There is no such task.', { reason: 'unknown_task', param: 'taskId' });
+}
+
 /** The tasks of this session's own conversations, which is where its tasks are; the newest thousand of each server on one page. */
-async function listTasks({ client, call, frame }: Request, { haveTasks }: DispatchDeps): Promise<Buffer> {
+async function listTasks(request: Request, { haveTasks, policy }: DispatchDeps): Promise<Buffer> {
+  const { client, caller, call, frame } = request;
   if (!haveTasks(client.era)) throw unknownMethod(frame.method);
-  const servers = client.channels.upstreams().filter(({ policy }) => policy.sharing === 'session');
+  const servers = client.channels
+    .upstreams()
+    .filter(upstream => upstream.policy.sharing === 'session')
+    .filter(upstream => mayHearOf({ caller, frame, policy }, upstream, 'tasks/get'));
   const signal = call.end;
   const missing: { server: string; reason: string }[] = [];
   const lists = await Promise.all(

@@ -1,22 +1,35 @@
+import type { Caller } from '@strata/shared/identity/caller.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import { hasTasks } from '../domain/capabilities.ts';
+import type { RequestFrame } from '../domain/frame.ts';
 import type { Upstream } from '../domain/upstream.ts';
+import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { mayHearOf } from './may-call.ts';
-import type { ListenOptions } from './modern-listen.ts';
 import type { ModernPeer } from './modern-peer.ts';
+import type { DispatchDeps } from './request.ts';
 
 interface WatchedTask {
   readonly upstream: Upstream;
   readonly taskId: string;
 }
 
+interface WatchedTasksOptions {
+  readonly peer: ModernPeer;
+  readonly directory: UpstreamDirectory;
+  readonly caller: Caller;
+  readonly policy: DispatchDeps['policy'];
+  readonly frame: RequestFrame;
+  readonly signal: StopSignal;
+}
+
 /** Tasks of one principal that one listener hears of (SEP-2663), by the ids that its client knows. */
 export class WatchedTasks {
-  readonly #options: ListenOptions;
+  readonly #options: WatchedTasksOptions;
   readonly #confirmMs: number;
   readonly #tasks = new Map<string, WatchedTask>();
 
-  constructor(options: ListenOptions, confirmMs: number) {
+  constructor(options: WatchedTasksOptions, confirmMs: number) {
     this.#options = options;
     this.#confirmMs = confirmMs;
   }
@@ -53,7 +66,7 @@ export class WatchedTasks {
     const upstream = found && directory.get(found.server);
     const isTold = hasTasks(peer.hello.capabilities) && upstream?.policy.sharing === 'session';
     if (!found || !upstream || !isTold) return undefined;
-    if (!mayHearOf(this.#options, found.server, 'tasks/get')) return undefined;
+    if (!mayHearOf(this.#options, upstream, 'tasks/get')) return undefined;
     const isReady = await peer.channels
       .channelOf(upstream)
       .ready(signal)

@@ -8,6 +8,8 @@ export interface LiveCall {
   /** `envelope.runId` says for which run. */
   readonly caller: LiveCaller;
   abort(reason: GatewayError): void;
+  /** The key is another now, or may be: for what goes on for so long that it has to follow what the key allows. */
+  onKeyChanged?(caller: Caller): void;
 }
 
 export interface LiveCaller extends Pick<Caller, 'tenant' | 'principal' | 'keyId'> {
@@ -37,6 +39,19 @@ export class LiveCalls {
   abortCaller(stopped: LiveCaller, reason: GatewayError): void {
     const wanted = identityOf(stopped);
     this.#abort(caller => identityOf(caller) === wanted, reason);
+  }
+
+  /** Keys that something follows. */
+  followedKeys(): Set<string> {
+    const followed = new Set<string>();
+    for (const { caller, onKeyChanged } of this.#calls)
+      if (onKeyChanged && caller.keyId !== undefined) followed.add(caller.keyId);
+    return followed;
+  }
+
+  /** Tells those who follow the key of this caller how it is now. */
+  tellChange(now: Caller): void {
+    for (const call of this.#calls) if (call.caller.keyId === now.keyId) call.onKeyChanged?.(now);
   }
 
   abortRun(tenant: string, runId: string, reason: GatewayError): void {

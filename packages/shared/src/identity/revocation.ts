@@ -31,7 +31,7 @@ const sweepMs = 500;
 
 /**
  * Stops calls that are under way when their key, their principal or anything above is disabled, ends or is deleted, and when their run is
- * cancelled. Fed by the log of changes that all processes follow.
+ * cancelled; tells those who follow a key when it is changed. Fed by the log of changes that all processes follow.
  */
 export async function openRevocation(options: {
   sql: SqlStore<IdentitySchema>;
@@ -45,11 +45,27 @@ export async function openRevocation(options: {
   const cancelledRuns = new Map<string, number>();
   let timer: Scheduled | undefined;
   let isClosed = false;
+  /** Keys may have changed since those who follow them were told. */
+  let hasNews = false;
 
   const cancel = ({ tenant, id, atMs }: Pick<IdentityChange, 'tenant' | 'id' | 'atMs'>) => {
     cancelledRuns.set(runKey(tenant, id), atMs + rememberRunMs);
     live.abortRun(tenant, id, runCancelled());
   };
+
+  async function tellChanges(): Promise<void> {
+    if (!hasNews) return;
+    hasNews = false;
+    try {
+      for (const keyId of live.followedKeys()) {
+        const known = await directory.byId(keyId);
+        if (known !== undefined) live.tellChange(known.caller);
+      }
+    } catch (error) {
+      hasNews = true;
+      throw error;
+    }
+  }
 
   async function sweep(): Promise<void> {
     // Whoever was admitted a moment ago has been added to the live calls by then.
@@ -57,6 +73,7 @@ export async function openRevocation(options: {
     for (const caller of live.callers()) {
       if (!(await isUsable(directory, caller, clock))) live.abortCaller(caller, keyRevoked());
     }
+    await tellChanges();
     for (const [run, untilMs] of cancelledRuns) {
       if (untilMs > clock.now()) break;
       cancelledRuns.delete(run);
@@ -72,6 +89,7 @@ export async function openRevocation(options: {
 
   watch.onChange(changes => {
     for (const change of changes ?? []) if (change.kind === 'run') cancel(change);
+    hasNews ||= changes?.some(({ kind }) => kind === 'key') ?? true;
     sweep().catch(onFailure);
   });
   for (const run of await recentlyCancelled(options.sql, clock.now() - rememberRunMs)) cancel(run);
