@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
 import { journalContract } from './journal-contract.ts';
+import { oldEventsContract } from './old-events-contract.ts';
 import { outboxContract } from './outbox-contract.ts';
 import { queueContract } from './queue-contract.ts';
 import { createMemoryJournal } from './support/memory-journal.ts';
@@ -18,10 +19,12 @@ const openSqlite = () => openSqliteJournal(join(folder, `journal-${count++}.sqli
 journalContract('SQLite', openSqlite);
 queueContract('queues in SQLite', openSqlite);
 outboxContract('outbox in SQLite', openSqlite);
+oldEventsContract('old events in SQLite', openSqlite);
 
 journalContract('memory, for the simulator', async () => createMemoryJournal());
 queueContract('queues in memory', async () => createMemoryJournal());
 outboxContract('outbox in memory', async () => createMemoryJournal());
+oldEventsContract('old events in memory', async () => createMemoryJournal());
 
 describe('with a server', () => {
   let postgres: TestPostgres;
@@ -32,4 +35,5 @@ describe('with a server', () => {
   journalContract('PostgreSQL', () => postgres.openJournal());
   queueContract('queues in PostgreSQL', () => postgres.openJournal());
   outboxContract('outbox in PostgreSQL', () => postgres.openJournal());
+  oldEventsContract('old events in PostgreSQL', () => postgres.openJournal());
 });

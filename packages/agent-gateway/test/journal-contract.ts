@@ -142,44 +142,6 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
       await journal.close();
     });
 
-    test('of a tenant that has published too many events, or too large ones, the oldest go, and of others nothing', async () => {
-      const journal = await openWithRun();
-      const eventOf = (id: string, data = 'ü') => ({
-        specversion: '1.0' as const,
-        id,
-        source: 's',
-        type: 'made',
-        data,
-      });
-      const publish = (id: string, tenant: string, data?: string) =>
-        journal.publish(tenant, eventOf(id, data), { by: 'p', atMs: 5 });
-      for (const id of ['1', '2', '3', '4']) await publish(id, 't');
-      await publish('5', 'u', 'x'.repeat(1000));
-      const bytes = Buffer.byteLength(JSON.stringify(eventOf('1')));
-      const roomy = 1_000_000;
-      expect(await journal.trimEvents({ most: 4, mostBytes: roomy, limit: 10 })).toBe(0);
-      expect(await journal.trimEvents({ most: 3, mostBytes: roomy, limit: 10 })).toBe(1);
-      expect(await journal.trimEvents({ most: 1, mostBytes: roomy, limit: 1 })).toBe(1); // a few at a time
-      expect(await journal.trimEvents({ most: 10, mostBytes: bytes * 2, limit: 10 })).toBe(1); // the large one
-      expect(await journal.trimEvents({ most: 10, mostBytes: bytes * 2 - 1, limit: 10 })).toBe(1);
-      const claim = (await claimOne(journal, 'a', 10)) as Claim;
-      const records = [record('listens')];
-      await journal.append({
-        claim,
-        position: 1,
-        records,
-        progress,
-        atMs: 11,
-        isFinal: false,
-        subscribe: ['made'],
-      });
-      const left = (await journal.requests('run_1')).map(
-        ({ payload }) => (payload as { event: { id: string } }).event.id,
-      );
-      expect(left).toEqual(['4']);
-      await journal.close();
-    });
-
     test('a list of runs is narrowed by all that is asked, and goes on where a page ended', async () => {
       const journal = await open();
       await journal.putDefinition(definition, 1);
@@ -245,27 +207,6 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
       const all = { tenant: 't', limit: 10 };
       expect((await journal.listRuns(all)).map(({ id }) => id).sort()).toEqual(['run_1', 'run_2']);
       expect(await journal.removeEnded({ beforeMs: 21, limit: 10 })).toBe(2);
-      await journal.close();
-    });
-
-    test('events are removed when they are old and no open run of the tenant could still listen to them', async () => {
-      const journal = await openWithRun();
-      const publish = (id: string, atMs: number, tenant = 't') =>
-        journal.publish(tenant, { specversion: '1.0', id, source: 's', type: 'made' }, { by: 'p', atMs });
-      await publish('before the run', 0);
-      await publish('since', 5);
-      await publish('of others', 5, 'u');
-      expect(await journal.removeEvents({ beforeMs: 1000, limit: 1 })).toBe(1);
-      expect(await journal.removeEvents({ beforeMs: 1000, limit: 10 })).toBe(1);
-      const claim = (await claimOne(journal, 'a', 10)) as Claim; // claimed just before
-      const write = { claim, position: 1, records: [record('x')], progress, atMs: 20 };
-      await journal.append({ ...write, isFinal: false, subscribe: ['made'] });
-      expect((await journal.requests('run_1')).map(({ payload }) => payload)).toMatchObject([
-        { event: { id: 'since' } },
-      ]);
-      await journal.append({ ...write, position: 2, isFinal: true });
-      expect(await journal.removeEvents({ beforeMs: 5, limit: 10 })).toBe(0);
-      expect(await journal.removeEvents({ beforeMs: 1000, limit: 10 })).toBe(1);
       await journal.close();
     });
 

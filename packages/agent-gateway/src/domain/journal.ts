@@ -76,9 +76,27 @@ export interface RemoveEnded {
   readonly isOwn?: boolean;
 }
 
+/** So many events of a tenant, its newest, that may stay. */
+export interface HeldEvents {
+  /** The oldest of them. */
+  readonly id: number;
+  readonly count: number;
+  readonly bytes: number;
+}
+
 export interface TrimEvents {
+  readonly tenant: string;
   readonly most: number;
   readonly mostBytes: number;
+  /** So many are looked at, and so many go, at a time. */
+  readonly limit: number;
+  /** What the last look gave. */
+  readonly held?: HeldEvents | undefined;
+}
+
+export interface RemoveEvents {
+  readonly tenant: string;
+  readonly beforeMs: number;
   readonly limit: number;
 }
 
@@ -183,13 +201,18 @@ export interface Journal {
    * many.
    */
   removeEnded(options: RemoveEnded): Promise<number>;
+  /** The first tenant by name after this one of whose events some are kept. */
+  nextPublisher(after: string): Promise<string | undefined>;
   /**
-   * Removes events that were published before then, and before every run of their tenant that has not ended: none of those can still begin
+   * Removes events of a tenant that were published before then, and before every run of it that has not ended: none of those can still begin
    * to listen to them. Gives how many.
    */
-  removeEvents(options: { beforeMs: number; limit: number }): Promise<number>;
-  /** Removes the oldest events of tenants that have more than so many, or larger ones together than so much. Gives how many. */
-  trimEvents(options: TrimEvents): Promise<number>;
+  removeEvents(options: RemoveEvents): Promise<number>;
+  /**
+   * Looks at events of a tenant, the newest first, and removes the oldest if there are more than so many, or larger ones together than so
+   * much. Gives what the next look is to know; undefined when none is needed.
+   */
+  trimEvents(options: TrimEvents): Promise<HeldEvents | undefined>;
   /**
    * Looks at so many definitions after this hash and removes those that no run and no workflow names and that nobody has put since then.
    * Gives the last that it looked at; undefined when there are no more.

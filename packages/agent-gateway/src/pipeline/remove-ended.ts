@@ -1,7 +1,7 @@
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { Approvals } from '../domain/approval.ts';
-import type { Journal } from '../domain/journal.ts';
+import type { HeldEvents, Journal } from '../domain/journal.ts';
 import type { StoreItems } from '../domain/store-item.ts';
 import type { Threads } from '../domain/thread.ts';
 import { settleThreads } from './settle-thread.ts';
@@ -74,17 +74,36 @@ async function removeEnded(
     removed = batch;
     while (removed === batch && !signal.aborted)
       removed = await journal.removeEnded({ beforeMs, limit: batch });
-    removed = eventBatch;
-    while (removed === eventBatch && !signal.aborted)
-      removed = await journal.removeEvents({ beforeMs, limit: eventBatch });
   }
   removed = eventBatch;
   while (removed === eventBatch && !signal.aborted)
     removed = await items.removeExpired({ nowMs, limit: eventBatch });
-  removed = eventBatch;
-  while (removed === eventBatch && !signal.aborted)
-    removed = await journal.trimEvents({ ...eventRoom(), limit: eventBatch });
+  let tenant = await journal.nextPublisher('');
+  while (tenant !== undefined && !signal.aborted) {
+    const beforeMs = kept === undefined ? undefined : nowMs - kept;
+    await removeEvents(journal, { tenant, beforeMs, room: eventRoom(), signal });
+    tenant = await journal.nextPublisher(tenant);
+  }
   await removeDefinitions(journal, { beforeMs: nowMs - unusedDefinitionMs, signal });
+}
+
+/** Of a tenant, those that are too old and those that are too many. */
+async function removeEvents(
+  journal: Pick<Journal, 'removeEvents' | 'trimEvents'>,
+  of: {
+    readonly tenant: string;
+    readonly beforeMs: number | undefined;
+    readonly room: ReturnType<RemovalDeps['eventRoom']>;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { tenant, beforeMs, room, signal } = of;
+  let removed = beforeMs === undefined ? 0 : eventBatch;
+  while (beforeMs !== undefined && removed === eventBatch && !signal.aborted)
+    removed = await journal.removeEvents({ tenant, beforeMs, limit: eventBatch });
+  let held: HeldEvents | undefined;
+  do held = await journal.trimEvents({ tenant, ...room, limit: eventBatch, held });
+  while (held !== undefined && !signal.aborted);
 }
 
 async function removeDefinitions(

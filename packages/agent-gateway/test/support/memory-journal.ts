@@ -341,25 +341,22 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     request: async (tenant, runId, asked) => request(tenant, runId, asked),
     requests: async runId => [...(runs.get(runId)?.inbox ?? [])],
     publish: async (tenant, event, published) => publish(tenant, event, published),
-    async trimEvents({ most, mostBytes, limit }) {
-      const isTooMuch = (event: (typeof events)[number]) => {
-        const newer = events.slice(events.indexOf(event)).filter(({ tenant }) => tenant === event.tenant);
-        return (
-          newer.length > most || newer.reduce((sum, { payload }) => sum + sizeOf(payload), 0) > mostBytes
-        );
-      };
-      const gone = events.filter(isTooMuch).slice(0, limit);
+    nextPublisher: async after =>
+      [...new Set(events.map(({ tenant }) => tenant))].sort().find(tenant => tenant > after),
+    async trimEvents({ tenant, most, mostBytes, limit }) {
+      const own = events.filter(each => each.tenant === tenant);
+      const isTooMuch = (_: unknown, index: number) =>
+        own.length - index > most || sizeOf(own.slice(index)) > mostBytes;
+      const gone = own.filter(isTooMuch).slice(0, limit);
       for (const each of gone) events.splice(events.indexOf(each), 1);
-      return gone.length;
+      return gone.length === limit ? { id: 0, count: 0, bytes: 0 } : undefined;
     },
-    async removeEvents({ beforeMs, limit }) {
-      const isOld = ({ tenant, atMs }: (typeof events)[number]) =>
-        atMs < beforeMs &&
-        ![...runs.values()].some(
-          ({ summary }) =>
-            summary.tenant === tenant && summary.endedAtMs === undefined && summary.createdAtMs <= atMs,
-        );
-      const old = events.filter(isOld).slice(0, limit);
+    async removeEvents({ tenant, beforeMs, limit }) {
+      const open = [...runs.values()].filter(
+        ({ summary }) => summary.tenant === tenant && summary.endedAtMs === undefined,
+      );
+      const untilMs = Math.min(beforeMs, ...open.map(({ summary }) => summary.createdAtMs));
+      const old = events.filter(each => each.tenant === tenant && each.atMs < untilMs).slice(0, limit);
       for (const each of old) events.splice(events.indexOf(each), 1);
       return old.length;
     },
@@ -413,5 +410,9 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
 const matches = (run: RunSummary, field: string, value: string | undefined) =>
   value === undefined || run[field as keyof RunSummary] === value;
 
-const sizeOf = (payload: unknown) =>
-  Buffer.byteLength(JSON.stringify((payload as { event: CloudEvent }).event)); // by `publish`
+/** By `publish`. */
+const sizeOf = (events: readonly { readonly payload: unknown }[]) =>
+  events.reduce(
+    (sum, { payload }) => sum + Buffer.byteLength(JSON.stringify((payload as { event: CloudEvent }).event)),
+    0,
+  );

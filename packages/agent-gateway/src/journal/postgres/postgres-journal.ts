@@ -5,7 +5,6 @@ import { queueText, toQueueSummary } from '../queue-rows.ts';
 import { joinRecord } from '../record-rows.ts';
 import { type Row, toSummary, toWorkflow } from '../rows.ts';
 import { runListStatement } from '../run-list.ts';
-import { oversizeText } from '../trim-events.ts';
 import { appendBatch } from './append-batch.ts';
 import { removeRuns } from './blobs.ts';
 import { claimRuns, serverNow } from './claims.ts';
@@ -15,6 +14,7 @@ import { GroupCommit } from './group-commit.ts';
 import { Hints } from './hints.ts';
 import { insertRun, isManifold } from './insert-run.ts';
 import { reserveTasks } from './live-tasks.ts';
+import { createOldEvents } from './old-events.ts';
 import { createPostgresOutbox } from './outbox.ts';
 import { publishEvent, putRequest } from './outgoing.ts';
 import { changeQueue } from './queues.ts';
@@ -165,13 +165,7 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       hints.tellDue();
     },
 
-    async removeEvents({ beforeMs, limit }) {
-      return (await query('remove-events', oldEventsText, [beforeMs, limit])).length;
-    },
-    async trimEvents({ most, mostBytes, limit }) {
-      const text = `delete from events where id in (${oversizeText('$1', '$2', '$3')}) returning 1`;
-      return (await query('trim-events', text, [most, mostBytes, limit])).length;
-    },
+    ...createOldEvents(query),
     removeDefinitions: options => definitions.remove(options),
     removeEnded: ({ beforeMs, limit, isOwn }) =>
       connection.transaction(async inside => {
@@ -219,13 +213,6 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
 const runText = 'select * from runs where id = $1 and tenant = $2';
 
 /** One that was asked to go on is due, and stays; so does one that another process is removing. */
-const oldEventsText = `
-  delete from events where id in (
-    select id from events where at_ms < $1 and at_ms < coalesce(
-      (select min(created_at_ms) from runs where runs.tenant = events.tenant and ended_at_ms is null), at_ms + 1
-    ) order by at_ms limit $2
-  ) returning 1`;
-
 const overText = `select id from runs where keep_ms is not null and ended_at_ms + keep_ms < $1 and wake_at_ms is null
   order by ended_at_ms limit $2 for update skip locked`;
 

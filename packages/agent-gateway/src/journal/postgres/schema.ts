@@ -174,6 +174,8 @@ export const schemaSteps: readonly string[] = [
   `alter table events add column bytes bigint not null default 0;
   update events set bytes = octet_length(payload);
   create index events_by_tenant on events (tenant, id, bytes)`,
+  `drop index events_by_age;
+  create index events_by_age on events (tenant, at_ms)`,
 ];
 
 export const schemaName = 'strata_agent';

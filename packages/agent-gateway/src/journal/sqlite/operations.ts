@@ -3,6 +3,7 @@ import type {
   ClaimOptions,
   ReleaseOptions,
   RemoveDefinitions,
+  RemoveEvents,
   StoredDefinition,
   StoredWorkflow,
   TrimEvents,
@@ -44,12 +45,13 @@ export type Operation =
       readonly leaseMs: number;
     }
   | {
-      readonly type: 'remove-ended' | 'remove-events';
+      readonly type: 'remove-ended';
       readonly beforeMs: number;
       readonly limit: number;
       readonly isOwn?: boolean;
     }
   | ({ readonly type: 'remove-definitions' } & RemoveDefinitions)
+  | ({ readonly type: 'remove-events' } & RemoveEvents)
   | ({ readonly type: 'trim-events' } & TrimEvents)
   | {
       readonly type: 'publish';

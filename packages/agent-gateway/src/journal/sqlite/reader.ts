@@ -7,6 +7,7 @@ import { queueText, toQueueSummary } from '../queue-rows.ts';
 import { joinRecord } from '../record-rows.ts';
 import { toSummary, toWorkflow } from '../rows.ts';
 import { runListStatement } from '../run-list.ts';
+import { nextPublisherText } from '../trim-events.ts';
 import { Statements } from './statements.ts';
 
 const readText = `
@@ -104,6 +105,11 @@ export class SqliteReader {
       owner,
     );
     return row && Number(row.wake_at_ms);
+  }
+
+  nextPublisher(after: string): string | undefined {
+    const row = this.statements.get(nextPublisherText('?'), after);
+    return row && String(row.tenant);
   }
 
   listQueues(tenant: string, after: string | undefined, limit: number): QueueSummary[] {

@@ -1,22 +1,38 @@
-import type { RemoveDefinitions, RemoveEnded, TrimEvents } from '../../domain/journal.ts';
-import { oversizeText } from '../trim-events.ts';
+import type {
+  HeldEvents,
+  RemoveDefinitions,
+  RemoveEnded,
+  RemoveEvents,
+  TrimEvents,
+} from '../../domain/journal.ts';
+import {
+  holdAll,
+  holdSome,
+  newestSumText,
+  newestText,
+  nothingHeld,
+  removeOldestText,
+  removeOldText,
+} from '../trim-events.ts';
 import { removeRuns } from './records.ts';
 import type { Statements } from './statements.ts';
 
-const oldEventsText = `
-  delete from events where id in (
-    select id from events where at_ms < ? and at_ms < coalesce(
-      (select min(created_at_ms) from runs where runs.tenant = events.tenant and ended_at_ms is null), at_ms + 1
-    ) order by at_ms limit ?
-  )`;
+const oldText = removeOldText('?1', '?2', '?3');
+const sumText = newestSumText('?', '?', '?');
+const lookText = newestText('?', '?', '?');
+const oldestText = removeOldestText('?', '?', '?');
 
-export function removeEvents({ beforeMs, limit }: RemoveEnded, statements: Statements): number {
-  return statements.run(oldEventsText, beforeMs, limit);
+export function removeEvents({ tenant, beforeMs, limit }: RemoveEvents, statements: Statements): number {
+  return statements.run(oldText, tenant, beforeMs, limit);
 }
 
-export function trimEvents({ most, mostBytes, limit }: TrimEvents, statements: Statements): number {
-  const text = `delete from events where id in (${oversizeText('?', '?', '?')})`;
-  return statements.run(text, most, mostBytes, limit);
+export function trimEvents(options: TrimEvents, statements: Statements): HeldEvents | undefined {
+  const { tenant, limit, held: { id } = nothingHeld } = options;
+  const sum = statements.get(sumText, tenant, id, limit);
+  const all = holdAll(sum, options);
+  if (all !== undefined) return Number(sum?.count) === limit ? all : undefined;
+  const { held, tooMuch = 0 } = holdSome(statements.all(lookText, tenant, id, limit), options);
+  return statements.run(oldestText, tenant, tooMuch, limit) === limit ? held : undefined;
 }
 
 /** One that was asked to go on is due, and stays. */

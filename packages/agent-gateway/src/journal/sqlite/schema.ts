@@ -179,4 +179,6 @@ export const schemaSteps: readonly string[] = [
   `alter table events add column bytes integer not null default 0;
   update events set bytes = length(cast(payload as blob));
   create index events_by_tenant on events (tenant, id, bytes);`,
+  `drop index events_by_age;
+  create index events_by_age on events (tenant, at_ms);`,
 ];

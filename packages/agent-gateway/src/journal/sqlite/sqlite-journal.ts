@@ -64,6 +64,7 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
     countMessages: async runId => reader.countMessages(runId),
     publish: (tenant, event, options) => writer.apply({ type: 'publish', tenant, event, ...options }),
     removeEnded: options => writer.apply({ type: 'remove-ended', ...options }),
+    nextPublisher: async after => reader.nextPublisher(after),
     trimEvents: options => writer.apply({ type: 'trim-events', ...options }),
     removeEvents: options => writer.apply({ type: 'remove-events', ...options }),
     removeDefinitions: options => writer.apply({ type: 'remove-definitions', ...options }),
