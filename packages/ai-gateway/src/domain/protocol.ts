@@ -23,6 +23,9 @@ export interface ModelRequest {
   readonly form?: Form;
 }
 
+/** Of one event that holds a picture or sound. Of text it is what `SseScanner` takes by default. */
+export const maxMediaEventBytes = 64 * 1024 * 1024;
+
 /** What changes on the way to one target. Everything else stays as the client wrote it (AI-2). */
 export interface RequestChange {
   /** The provider's name of the model. */
@@ -101,7 +104,7 @@ export interface Protocol {
   readonly answerHeaders?: readonly string[];
   /** Its errors are its own, while its answers are those of another protocol, so an upstream's refusal is said in its words too. */
   readonly hasOwnErrors?: boolean;
-  /** Of one event of a stream, where models of the protocol make pictures without being asked for them in so many words. */
+  /** Of one event of a stream, where models of the protocol make pictures or sound without being asked for them in so many words. */
   readonly maxEventBytes?: number;
   /** The media type of its streams, where it has no codec. Server-sent events by default. */
   readonly streamType?: string;

@@ -10,12 +10,11 @@ import { readErrorCodes } from '../openai-chat/errors.ts';
 import { asString, parseObject } from '../read-json.ts';
 import { requireModel } from '../read-request.ts';
 
-/** Pictures come in one event each. */
-const maxEventBytes = 64 * 1024 * 1024;
-
 export interface FormApi {
   readonly name: string;
   readonly operation: string;
+  /** Of a stream's events, where they hold more than text. */
+  readonly maxEventBytes?: number;
   /** Of a whole answer in JSON; other forms of it say nothing about themselves. */
   readUsage(body: JsonObject): UsageReport | undefined;
   openReader(): StreamReader;
@@ -25,13 +24,13 @@ export interface FormApi {
  * An API whose request is a form with a model among its fields: its files pass as they are, only the model's name is put in the place of the
  * alias. The files are kept aside until the request is answered, because another target may have to be sent them again.
  */
-export function formApi({ name, operation, readUsage, openReader }: FormApi): Protocol {
+export function formApi({ name, operation, maxEventBytes, readUsage, openReader }: FormApi): Protocol {
   return {
     name,
     operation,
     requestHeaders: ['content-type', 'accept', 'openai-beta'],
     requestIdHeader: 'x-request-id',
-    maxEventBytes,
+    ...(maxEventBytes !== undefined && { maxEventBytes }),
     renderError: openaiErrors,
     renderStreamError: openaiErrorEvent,
     readRequest(body, path) {

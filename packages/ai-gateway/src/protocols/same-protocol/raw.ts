@@ -1,6 +1,11 @@
 import { problemErrors } from '@strata/shared/errors/problem.ts';
 import { findForm, formBody } from '../../domain/form.ts';
-import type { ModelRequest, PathRequest, Protocol } from '../../domain/protocol.ts';
+import {
+  type ModelRequest,
+  maxMediaEventBytes,
+  type PathRequest,
+  type Protocol,
+} from '../../domain/protocol.ts';
 import { readErrorCodes } from '../openai-chat/errors.ts';
 import { asString, parseObject } from '../read-json.ts';
 import { AnyStreamReader } from './any-stream-reader.ts';
@@ -12,6 +17,7 @@ export const raw: Protocol = {
   operation: 'passthrough',
   requestHeaders: ['content-type', 'accept', 'openai-beta', 'anthropic-version', 'anthropic-beta'],
   requestIdHeader: 'x-request-id',
+  maxEventBytes: maxMediaEventBytes,
   renderError: problemErrors,
   renderStreamError: () => '',
   readRequest,

@@ -2,7 +2,7 @@ import type { ErrorRenderer } from '@strata/shared/errors/error-renderer.ts';
 import { openaiErrorEvent, openaiErrors } from '@strata/shared/errors/openai.ts';
 import { splice } from '@strata/shared/json/splice.ts';
 import { setMember } from '../../domain/json-splice.ts';
-import type { Protocol } from '../../domain/protocol.ts';
+import { maxMediaEventBytes, type Protocol } from '../../domain/protocol.ts';
 import { cohereErrors } from '../cohere-chat/cohere-chat.ts';
 import { readErrorCodes } from '../openai-chat/errors.ts';
 import { asString, parseObject } from '../read-json.ts';
@@ -27,7 +27,7 @@ const content = new Set([
 ]);
 
 /** Pictures and sound come in one event each. */
-const maxMediaBytes = 64 * 1024 * 1024;
+const media = { maxEventBytes: maxMediaEventBytes };
 
 /** Operations whose answers are made of no tokens. */
 const tokenless = new Set(['embeddings', 'rerank', 'moderation']);
@@ -36,7 +36,11 @@ const tokenless = new Set(['embeddings', 'rerank', 'moderation']);
 function jsonApi(
   name: string,
   operation: string,
-  { renderError = openaiErrors, defaultModel }: { renderError?: ErrorRenderer; defaultModel?: string } = {},
+  {
+    renderError = openaiErrors,
+    defaultModel,
+    ...limits
+  }: { renderError?: ErrorRenderer; defaultModel?: string; maxEventBytes?: number } = {},
 ): Protocol {
   const always = { wantsStreamUsage: true, writesNoTokens: tokenless.has(operation) };
   return {
@@ -44,7 +48,7 @@ function jsonApi(
     operation,
     requestHeaders: ['openai-beta'],
     requestIdHeader: 'x-request-id',
-    maxEventBytes: maxMediaBytes,
+    ...limits,
     renderError,
     renderStreamError: openaiErrorEvent,
     readRequest: body => ({ ...readCommonRequest(body, content, defaultModel), ...always }),
@@ -67,7 +71,7 @@ export const openaiCompact = jsonApi('openai-compact', 'compact');
 
 const ofCohere = { renderError: cohereErrors };
 const transcript = { readUsage: readTranscriptionUsage, openReader: () => new TranscriptReader() };
-const pictures = { readUsage: readAnyUsage, openReader: () => new AnyStreamReader() };
+const pictures = { ...media, readUsage: readAnyUsage, openReader: () => new AnyStreamReader() };
 
 function form(path: string, api: FormApi): SameProtocolApi {
   return { path, protocol: formApi(api), mediaTypes: ['multipart/form-data'] };
@@ -90,7 +94,7 @@ export const sameProtocolApis: readonly SameProtocolApi[] = [
   },
   {
     path: '/v1/images/generations',
-    protocol: jsonApi('openai-images', 'image_generation', { defaultModel: 'dall-e-2' }),
+    protocol: jsonApi('openai-images', 'image_generation', { ...media, defaultModel: 'dall-e-2' }),
   },
   form('/v1/images/edits', { ...pictures, name: 'openai-image-edits', operation: 'image_edit' }),
   form('/v1/images/variations', {
@@ -98,7 +102,7 @@ export const sameProtocolApis: readonly SameProtocolApi[] = [
     name: 'openai-image-variations',
     operation: 'image_variation',
   }),
-  { path: '/v1/audio/speech', protocol: jsonApi('openai-speech', 'speech') },
+  { path: '/v1/audio/speech', protocol: jsonApi('openai-speech', 'speech', media) },
   form('/v1/audio/transcriptions', {
     ...transcript,
     name: 'openai-transcriptions',
