@@ -26,7 +26,7 @@ function rowOf(name: string): string {
   const cells = [
     `\`${config.type}\``,
     chat.join(', '),
-    others.map(shortName).join(', '),
+    [...new Set(others.map(shortName))].join(', '),
     addressOf(provider),
     differences(provider),
   ];

@@ -31,7 +31,11 @@ test.each<[string, object, number | undefined]>([
   ['sound', { modalities: ['text', 'audio'] }, 64],
   ['a form of picture', { image_config: { aspect_ratio: '1:1' } }, 64],
   ['a tool that makes pictures', { tools: [{ type: 'image_generation' }] }, 64],
-  ['a function of that description', { tools: [{ name: 'x', description: 'image_generation' }] }, undefined],
+  [
+    'a function of that description',
+    { tools: [{ name: 'x', description: 'draws by image_generation' }] },
+    undefined,
+  ],
   ['of Gemini', { generationConfig: { responseModalities: ['IMAGE'] } }, 64],
 ])('%s', (_what, asked, expected) => {
   expect(mebibytes(openaiChat, asked)).toBe(expected);

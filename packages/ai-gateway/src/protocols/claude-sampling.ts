@@ -7,23 +7,25 @@ const leastTopPWhileThinking = 0.95;
 
 /**
  * How Claude may be told to sample: temperatures go from 0 to 1 here, to 2 elsewhere. While it thinks, it takes no temperature but 1, no
- * `top_k`, and a `top_p` of 0.95 or more (https://docs.claude.com/en/docs/build-with-claude/extended-thinking). Newer models take one of
- * temperature and `top_p`: one that lets everything through says nothing and goes.
+ * `top_k`, and a `top_p` of 0.95 or more (https://docs.claude.com/en/docs/build-with-claude/extended-thinking). Since Opus 4.1 its models
+ * refuse a temperature beside a `top_p`: the one that is what it would be anyway, 1, says nothing and goes; of two that say something the
+ * temperature stays.
  */
-export function claudeSampling(
-  { temperature, topP, topK }: Sampling,
-  isThinking: boolean,
-  losses: Losses,
-): Sampling {
-  if (!isThinking) {
-    const isTooHot = temperature !== undefined && temperature > 1;
-    if (isTooHot) losses.changed('temperature');
-    return {
-      temperature: isTooHot ? 1 : temperature,
-      topP: topP === 1 && temperature !== undefined ? undefined : topP,
-      topK,
-    };
-  }
+export function claudeSampling(sampling: Sampling, isThinking: boolean, losses: Losses): Sampling {
+  return isThinking ? whileThinking(sampling, losses) : oneOfTwo(sampling, losses);
+}
+
+function oneOfTwo({ temperature: asked, topP, topK }: Sampling, losses: Losses): Sampling {
+  const isTooHot = asked !== undefined && asked > 1;
+  if (isTooHot) losses.changed('temperature');
+  const temperature = isTooHot ? 1 : asked;
+  if (temperature === undefined || topP === undefined) return { temperature, topP, topK };
+  if (topP !== 1 && temperature === 1) return { temperature: undefined, topP, topK };
+  if (topP !== 1) losses.dropped('top_p');
+  return { temperature, topP: undefined, topK };
+}
+
+function whileThinking({ temperature, topP, topK }: Sampling, losses: Losses): Sampling {
   if (temperature !== undefined && temperature !== 1) losses.dropped('temperature');
   if (topK !== undefined) losses.dropped('top_k');
   const isTooNarrow = topP !== undefined && topP < leastTopPWhileThinking;

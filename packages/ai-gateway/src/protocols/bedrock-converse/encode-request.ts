@@ -41,7 +41,7 @@ export function encodeConverseRequest(
   const messages = encodeMessages(spoken, { target, names, points, losses });
   const thinking = encodeThinking(request, target, { losses, messages });
   const isThinking = asObject(thinking.fields.thinking)?.type === 'enabled';
-  const sampled = claudeSampling(sampling, isThinking, losses);
+  const sampled = isClaude(target) ? claudeSampling(sampling, isThinking, losses) : within(sampling, losses);
   const fields = defined({
     ...asObject(additionalModelRequestFields),
     ...thinking.fields,
@@ -51,7 +51,7 @@ export function encodeConverseRequest(
   const inferenceConfig = defined({
     maxTokens: sampling.maxTokens,
     temperature: sampled.temperature,
-    topP: isClaude(target) ? sampled.topP : sampling.topP,
+    topP: sampled.topP,
     stopSequences: sampling.stop && sampling.stop.length > 0 ? sampling.stop : undefined,
   });
   const outputConfig = defined({ textFormat: encodeFormat(request.format), effort: thinking.effort });
@@ -84,6 +84,13 @@ function tierOf(tier: string | undefined, losses: Losses): JsonObject | undefine
 /** Fields that Claude takes beside Converse's own. */
 function isClaude(target: EncodeTarget): boolean {
   return target.model.includes('claude');
+}
+
+/** Converse has temperatures from 0 to 1. */
+function within({ temperature, topP, topK }: NeutralRequest['sampling'], losses: Losses) {
+  const isTooHot = temperature !== undefined && temperature > 1;
+  if (isTooHot) losses.changed('temperature');
+  return { temperature: isTooHot ? 1 : temperature, topP, topK };
 }
 
 function topKOf(topK: number | undefined, target: EncodeTarget, losses: Losses): number | undefined {
