@@ -216,7 +216,8 @@ describe('what there is not', () => {
     type === 'error' && 'type' in (error as object);
   const isGoogle = ({ error }: Record<string, unknown>) =>
     typeof (error as { code?: unknown }).code === 'number';
-  const isAws = ({ message }: Record<string, unknown>) => typeof message === 'string';
+  /** Of AWS and of Cohere. */
+  const isMessageAlone = ({ message }: Record<string, unknown>) => typeof message === 'string';
 
   test.each([
     ['GET', '/v1/nothing', {}, isOpenai],
@@ -224,7 +225,7 @@ describe('what there is not', () => {
     ['PUT', '/v1/chat/completions', {}, isOpenai],
     ['DELETE', '/v1/models/chat', {}, isOpenai],
     ['POST', '/v1/fine_tuning/jobs', {}, isOpenai],
-    ['POST', '/v2/generate', {}, isAws],
+    ['POST', '/v2/generate', {}, isMessageAlone],
     ['GET', '/v1/messages', {}, isAnthropic],
     ['POST', '/v1/messages/nothing', {}, isAnthropic],
     ['POST', '/v1/complete', anthropic, isAnthropic],
@@ -233,11 +234,11 @@ describe('what there is not', () => {
     ['POST', '/v1beta/models/chat:predictLongRunning', {}, isGoogle],
     ['DELETE', '/v1beta/models/chat', {}, isGoogle],
     ['GET', '/v1/tunedModels', { 'x-goog-api-key': 'x' }, isGoogle],
-    ['POST', '/model/chat/async-invoke', {}, isAws],
-    ['GET', '/model/chat/converse', {}, isAws],
-    ['POST', '/guardrail/g/version/1/apply', {}, isAws],
-    ['POST', '/async-invoke', {}, isAws],
-    ['GET', '/model', {}, isAws],
+    ['POST', '/model/chat/async-invoke', {}, isMessageAlone],
+    ['GET', '/model/chat/converse', {}, isMessageAlone],
+    ['POST', '/guardrail/g/version/1/apply', {}, isMessageAlone],
+    ['POST', '/async-invoke', {}, isMessageAlone],
+    ['GET', '/model', {}, isMessageAlone],
   ] as const)('%s %s is said in the words of who asks', async (method, path, headers, isTheirs) => {
     const response = await fetch(`${gateway.url}${path}`, {
       method,

@@ -89,6 +89,23 @@ test.each([
   },
 );
 
+test('[AI-6] what was left out of the request is named there too', async () => {
+  const own = { api_key: 'sk-provider', allow_private: true };
+  const together = await startGateway({
+    section: {
+      providers: { together: { ...own, type: 'together', base_url: `${upstream.url}/v1` } },
+      models: { chat: { targets: [{ provider: 'together', model: 'm' }] } },
+    },
+  });
+  upstream.use(answer(completion));
+  for (const ask of [{ stream: true }, {}]) {
+    const more = { ...ask, metadata: { a: 'b' } };
+    const { status, headers } = await post(together, '/v1/chat/completions', chatRequest(more));
+    expect([status, headers['x-strata-changed']]).toEqual([200, 'metadata=dropped']);
+  }
+  await together.close();
+});
+
 test('a stream for who asked for one answer is none', async () => {
   upstream.use(answer(stream, { type: 'text/event-stream' }));
   const { status, body } = await post(gateway, '/v1/chat/completions', chatRequest());

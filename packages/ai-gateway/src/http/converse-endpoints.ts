@@ -8,6 +8,7 @@ import { messagesCounting } from '../protocols/anthropic-messages/anthropic-mess
 import { bedrockConverse } from '../protocols/bedrock-converse/bedrock-converse.ts';
 import { bedrockInvoke } from '../protocols/bedrock-invoke/bedrock-invoke.ts';
 import { asObject, asString, parseObject } from '../protocols/read-json.ts';
+import { scanBody } from '../protocols/read-request.ts';
 import { countHandler } from './count-endpoint.ts';
 import { type HostedMessagesDeps, hostedMessagesHandler } from './hosted-messages-endpoints.ts';
 import { type DirectServer, modelHandler, modelRoute } from './model-endpoint.ts';
@@ -52,7 +53,10 @@ function invokeHandler(deps: HostedMessagesDeps): DirectRoute['handle'] {
   const messages = { path, protocol: messagesByInvoke, prepare, reshape: messagesShape };
   const claude = hostedMessagesHandler(modelHandler(messages, deps), readPath);
   const other = modelHandler({ path, protocol: bedrockInvoke, readPath, reshape: () => invokeShape() }, deps);
-  return async request => (isForClaude(request.body) ? claude : other)(request);
+  return async request => {
+    const scanned = scanBody(request.body);
+    return isForClaude(scanned) ? claude(request, scanned) : other(request);
+  };
 }
 
 function readPath(request: DirectRequest) {
@@ -105,9 +109,10 @@ function countTokensHandler(deps: HostedMessagesDeps): DirectRoute['handle'] {
       return converse(request);
     }
     const body = Buffer.from(asString(asObject(input?.invokeModel)?.body) ?? '', 'base64');
-    if (body.length === 0 || !isForClaude(body)) throw notCountable();
+    const scanned = body.length === 0 ? undefined : scanBody(body);
+    if (scanned === undefined || !isForClaude(scanned)) throw notCountable();
     request.body = body;
-    return claude(request);
+    return claude(request, scanned);
   };
 }
 

@@ -1,5 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { DirectRequest, DirectRoute } from '@strata/shared/http/direct-request.ts';
+import type { ScannedObject } from '../domain/json-scan.ts';
 import type { PathRequest } from '../domain/protocol.ts';
 import { asMessages } from '../protocols/anthropic-hosted/as-messages.ts';
 import { anthropicMessages } from '../protocols/anthropic-messages/anthropic-messages.ts';
@@ -43,13 +44,13 @@ function readModelPath(request: DirectRequest): PathRequest {
   });
 }
 
-/** `answer` takes Messages; this takes them in the form of a host, whose path says what their body does not. */
+/** `answer` takes Messages; this takes them in the form of a host, whose path says what their body does not. A body may have been scanned. */
 export function hostedMessagesHandler(
   answer: DirectRoute['handle'],
   readPath: (request: DirectRequest) => PathRequest,
-): DirectRoute['handle'] {
-  return async request => {
-    const { body, betas } = asMessages(request.body, readPath(request));
+): (request: DirectRequest, scanned?: ScannedObject) => Promise<void> {
+  return async (request, scanned) => {
+    const { body, betas } = asMessages(request.body, readPath(request), scanned);
     request.body = body;
     if (betas.length > 0) request.headers['anthropic-beta'] = withBetas(request, betas);
     await answer(request);

@@ -75,8 +75,10 @@ export function addModelsEndpoint(app: FastifyInstance, deps: ModelsEndpointDeps
   }
 }
 
+const ofVertex = /^\/v1(beta1)?\/publishers\/google\/models(?=[/?]|$)/;
+
 function dialectOf({ url, headers }: FastifyRequest): Dialect {
-  if (url.includes('/publishers/google/models')) return vertex;
+  if (ofVertex.test(url)) return vertex;
   switch (vendorOf(url, headers)) {
     case 'anthropic':
       return anthropic;

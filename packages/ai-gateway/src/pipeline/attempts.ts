@@ -17,6 +17,9 @@ import {
   tryTwoPlaces,
 } from './try-places.ts';
 
+/** The first round is no retry: there is nothing to give back. */
+const noRetry = () => {};
+
 /** An upstream's own refusal, which the client gets in place of an answer. */
 type Refusal = Extract<Answer, { type: 'refusal' }>;
 
@@ -52,23 +55,22 @@ async function goRounds<Result extends Brought>(
     paid: undefined,
   };
   const callEnded = deps.budget.begin();
-  let retryEnded: (() => void) | undefined; // the first round is no retry: there is nothing to give back
   try {
     for (let round = 0; round < policy.maxRounds; round++) {
       if (state.places.length === 0 || hasNoneLeft(state, policy)) break;
-      if (round > 0) {
-        retryEnded = await mayGoOn(deps, policy, { call, round, state });
-        if (retryEnded === undefined) break;
+      const ended = round === 0 ? noRetry : await mayGoOn(deps, policy, { call, round, state });
+      if (ended === undefined) break;
+      let answer: Result | Refusal | undefined;
+      try {
+        answer = await goRound(deps, policy, call, state);
+      } finally {
+        ended();
       }
-      const answer = await goRound(deps, policy, call, state);
-      retryEnded?.();
-      retryEnded = undefined;
       if (answer === undefined) continue;
       deps.quota.succeeded(state.paid?.key ?? quotaKey(answer.attempt), state.paid?.cost);
       return answer;
     }
   } finally {
-    retryEnded?.();
     callEnded();
   }
   return answerFailure(call, state.last);

@@ -1,5 +1,5 @@
 import { splice } from '@strata/shared/json/splice.ts';
-import { lastMember, valueAt } from '../../domain/json-scan.ts';
+import { lastMember, type ScannedObject, valueAt } from '../../domain/json-scan.ts';
 import { removeMembers } from '../../domain/json-splice.ts';
 import type { PathRequest } from '../../domain/protocol.ts';
 import { scanBody } from '../read-request.ts';
@@ -7,9 +7,9 @@ import { scanBody } from '../read-request.ts';
 /** What a host's clients write into the body and Anthropic's own have elsewhere, and what the path says. */
 const hostsOwn = new Set(['anthropic_version', 'anthropic_beta', 'model', 'stream']);
 
-/** Whether a body for any of a host's models is one for Claude. @throws GatewayError invalid_request. */
-export function isForClaude(body: Buffer): boolean {
-  return lastMember(scanBody(body), 'anthropic_version') !== undefined;
+/** Whether a body for any of a host's models is one for Claude. */
+export function isForClaude(scanned: ScannedObject): boolean {
+  return lastMember(scanned, 'anthropic_version') !== undefined;
 }
 
 /**
@@ -21,8 +21,8 @@ export function isForClaude(body: Buffer): boolean {
 export function asMessages(
   body: Buffer,
   { model, isStream }: PathRequest,
+  scanned: ScannedObject = scanBody(body),
 ): { readonly body: Buffer; readonly betas: readonly string[] } {
-  const scanned = scanBody(body);
   const betas = valueAt(body, lastMember(scanned, 'anthropic_beta'));
   const isEmpty = scanned.members.every(({ key }) => hostsOwn.has(key));
   const members = `"model":${JSON.stringify(model)}${isStream ? ',"stream":true' : ''}`;

@@ -36,7 +36,7 @@ export class InvokeEvents {
 
   #wrap(data: Buffer): Buffer {
     const event = parseObject(data);
-    if (event?.type === 'error') return exceptionFrame(event);
+    if (event?.type === 'error') return formatException(event);
     this.#count(asObject(asObject(event?.message)?.usage) ?? asObject(event?.usage));
     const isLast = event?.type === 'message_stop' && event[metricsMember] === undefined;
     const whole = isLast ? Buffer.from(JSON.stringify({ ...event, [metricsMember]: this.#metrics })) : data;
@@ -55,7 +55,7 @@ export class InvokeEvents {
   }
 }
 
-function exceptionFrame(event: JsonObject): Buffer {
+function formatException(event: JsonObject): Buffer {
   const error = asObject(event.error);
   const type = exceptions.get(error?.type) ?? 'modelStreamErrorException';
   const message = asString(error?.message) ?? 'The model reported an error inside its stream.';

@@ -4,7 +4,7 @@ import { asNumber, asObject, asString, parseObject } from '../read-json.ts';
 import { readPathRequest } from '../read-request.ts';
 import { converseCodec } from './codec.ts';
 import { converseProtocol } from './decode-request.ts';
-import { exceptionFrame } from './encode-answer.ts';
+import { formatException } from './encode-answer.ts';
 import { errorCode, readErrorCodes } from './errors.ts';
 import { ConverseStreamReader } from './stream-reader.ts';
 import { readConverseUsage } from './usage.ts';
@@ -20,7 +20,7 @@ export const bedrockConverse: Protocol = {
   requestIdHeader: 'x-amzn-requestid',
   errorHeaders: ['x-amzn-errortype'],
   renderError: bedrockErrors,
-  renderStreamError: exceptionFrame,
+  renderStreamError: formatException,
   readRequest: (body, path) => readPathRequest(body, path, content),
   writeRequest: request => request.body,
   readAnswer(bytes) {

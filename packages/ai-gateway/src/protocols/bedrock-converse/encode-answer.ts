@@ -132,7 +132,7 @@ export class ConverseStreamEncoder implements StreamEncoder {
   }
 
   fail(error: GatewayError): Buffer {
-    return exceptionFrame(error);
+    return formatException(error);
   }
 
   #open(block: BlockStart): Buffer {
@@ -221,7 +221,7 @@ function frame(type: string, payload: object): Buffer {
 }
 
 /** The SDK throws it under this name. Only the exceptions that the operation knows may be there. */
-export function exceptionFrame(error: GatewayError): Buffer {
+export function formatException(error: GatewayError): Buffer {
   return formatAwsEvent({
     messageType: 'exception',
     type: streamException(bedrockErrorType(error)),

@@ -2,7 +2,7 @@ import { bedrockErrors } from '@strata/shared/errors/bedrock.ts';
 import { awsEventStreamType } from '@strata/shared/http/aws-event-stream.ts';
 import type { Protocol } from '../../domain/protocol.ts';
 import { bedrockConverse } from '../bedrock-converse/bedrock-converse.ts';
-import { exceptionFrame } from '../bedrock-converse/encode-answer.ts';
+import { formatException } from '../bedrock-converse/encode-answer.ts';
 import { asString, parseObject } from '../read-json.ts';
 import { readPathRequest } from '../read-request.ts';
 import { InvokeStreamReader, ordinaryTier } from './stream-reader.ts';
@@ -37,7 +37,7 @@ export const bedrockInvoke: Protocol = {
   ],
   streamType: awsEventStreamType,
   renderError: bedrockErrors,
-  renderStreamError: exceptionFrame,
+  renderStreamError: formatException,
   readRequest: (body, path) => readPathRequest(body, path, content),
   writeRequest: request => request.body,
   readAnswer(bytes, headers) {
