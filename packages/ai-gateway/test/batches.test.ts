@@ -4,12 +4,13 @@ import type { Plan, RequestFacts } from '@strata/shared/testing/fake-upstream/pl
 import { jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
-import OpenAI, { toFile } from 'openai';
+import OpenAI, { AzureOpenAI, toFile } from 'openai';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { post, type RunningGateway, startGateway } from './harness.ts';
 
 /** What lies at the providers. Batches end when the test says so. */
 const files = new Map<string, { purpose: string; content: string }>();
+let filesMade = 0;
 const batches = new Map<string, Record<string, unknown>>();
 const messageBatches = new Map<string, Record<string, unknown>>();
 let results = '';
@@ -40,7 +41,7 @@ function answerAboutFiles(request: RequestFacts, id = '', action = ''): Plan {
     const text = request.body().toString('utf8');
     const purpose = /name="purpose"\r\n\r\n([^\r]*)/.exec(text)?.[1] ?? '';
     const content = /filename="[^"]*"[\s\S]*?\r\n\r\n([\s\S]*?)\r\n--/.exec(text)?.[1] ?? '';
-    const made = `file-${files.size + 1}`;
+    const made = `file-${++filesMade}`;
     files.set(made, { purpose, content });
     return jsonPlan(fileObject(made));
   }
@@ -159,7 +160,7 @@ const answered = (input: number, output: number) => ({
 });
 
 function endBatch(id: string, ...rows: object[]): string {
-  const output = `file-${files.size + 1}`;
+  const output = `file-${++filesMade}`;
   files.set(output, { purpose: 'batch_output', content: lines(...rows) });
   Object.assign(batches.get(id) ?? {}, { status: 'completed', output_file_id: output });
   return output;
@@ -209,6 +210,31 @@ test('a batch by the official SDK: uploaded under the alias, booked once at the 
     },
   ]);
   expect(await totals()).toMatchObject({ spentNanoUsd: 1_620_000n });
+});
+
+test.each([
+  ['of a deployment', { deployment: 'small' }, undefined],
+  ['of none', {}, undefined],
+  ['whose address is a deployment', {}, '/openai/deployments/small'],
+])('a batch by the client of Azure %s', async (_what, more, below) => {
+  await start();
+  const address = below === undefined ? { endpoint: gateway.url } : { baseURL: `${gateway.url}${below}` };
+  const options = { apiKey: gateway.key, apiVersion: '2026-06-01', maxRetries: 0 };
+  const sdk = new AzureOpenAI({ ...options, ...more, ...address });
+  const file = await toFile(Buffer.from(`${lines(ask('a'))}\n \r\n`), 'batch.jsonl');
+  const input = await sdk.files.create({ file, purpose: 'batch' });
+  expect(files.get(input.id)?.content).toContain('"gpt-small"');
+  const { id } = await sdk.batches.create({
+    input_file_id: input.id,
+    endpoint: '/v1/chat/completions',
+    completion_window: '24h',
+  });
+  const output = endBatch(id, answered(1000, 10));
+  expect(await sdk.batches.retrieve(id)).toMatchObject({ status: 'completed', output_file_id: output });
+  expect(await (await sdk.files.content(output)).text()).toBe(files.get(output)?.content);
+  expect((await sdk.batches.list()).data.map(each => each.id)).toContain(id);
+  expect((await sdk.files.list()).data.map(each => each.id)).toEqual([output, input.id]);
+  expect(await sdk.files.delete(input.id)).toMatchObject({ deleted: true });
 });
 
 test('files: listed, read and deleted by whoever uploaded them', async () => {

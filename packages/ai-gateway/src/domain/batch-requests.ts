@@ -195,7 +195,7 @@ const closeBracket = 0x5d;
 function isBlank(bytes: Buffer, start: number, end: number): boolean {
   for (let at = start; at < end; at++) {
     const byte = bytes[at];
-    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) return false;
+    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d && byte !== newLine) return false;
   }
   return true;
 }

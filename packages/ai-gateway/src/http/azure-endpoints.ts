@@ -15,10 +15,15 @@ import {
 
 const deployments = '/openai/deployments/';
 
+/** Files and batches belong to no deployment, but the clients of one ask below it. */
+const objectsOfDeployment = /^\/openai\/deployments\/[^/?]+(?=\/(?:files|batches)(?:[/?]|$))/;
+
 /** Azure OpenAI has OpenAI's paths below its own, in the v1 API with the version and in the older one without. */
 export function azureUrl(url: string): string {
-  if (!url.startsWith('/openai/') || url.startsWith(deployments)) return url;
-  const path = url.slice('/openai'.length);
+  if (!url.startsWith('/openai/')) return url;
+  const prefix = url.startsWith(deployments) ? objectsOfDeployment.exec(url)?.[0] : '/openai';
+  if (prefix === undefined) return url;
+  const path = url.slice(prefix.length);
   return path.startsWith('/v1/') ? path : `/v1${path}`;
 }
 
