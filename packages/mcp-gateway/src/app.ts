@@ -112,7 +112,7 @@ export async function createMcpGateway(
   addMcpEndpoint(server, endpointPath, endpoint);
   addMcpEndpoint(server, `${endpointPath}/:namespace`, endpoint);
   addSseEndpoint(server, endpoint);
-  addResourceMetadata(server, deps.issuers);
+  addResourceMetadata(server, { issuers: deps.issuers, publicUrl: config.current.public_url });
   addAdminApi(server.app, deps, serverRoutes(servers.registry));
   await servers.start(removed => {
     for (const each of [...sessions.all(), ...peers.all()]) each.onServersChanged(removed);

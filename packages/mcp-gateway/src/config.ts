@@ -95,6 +95,13 @@ const namespaces = z
 export const mcpGatewaySection = z
   .strictObject({
     listen: listenSchema({ port: 4200, maxConnections: 25_000, maxRequestsInFlight: 25_000 }),
+    public_url: z
+      .url({ protocol: /^https?$/ })
+      .refine(url => URL.parse(url)?.search === '', 'an address without a query')
+      .optional()
+      .describe(
+        'Address at which clients reach the gateway, such as `https://tools.example.com`: OAuth clients are told it. Without it, they are told `http` and the host that they asked; what a proxy says about itself in headers is not believed, because anybody can say it. At start.',
+      ),
     allowed_origins: z
       .array(z.string().min(1))
       .default([])

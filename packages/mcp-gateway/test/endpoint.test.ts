@@ -66,12 +66,17 @@ test('identity providers are named where clients look for them (RFC 9728)', asyn
       bearer_methods_supported: ['header'],
     });
     expect(await told('')).toMatchObject({ resource: `${origin}/mcp` });
-    expect(await told('/mcp/readers', { 'x-forwarded-proto': 'https' })).toMatchObject({
-      resource: `https://${other.url.host}/mcp/readers`,
-    });
+    const claims = { 'x-forwarded-proto': 'https', 'x-forwarded-host': 'evil.example.com' };
+    expect(await told('/mcp/readers', claims)).toMatchObject({ resource: `${origin}/mcp/readers` });
   } finally {
     await other.close();
   }
+  const section = { public_url: 'https://tools.example.com/' };
+  const known = await startGateway(section, { config: { identity: { issuers: [issuer] } } });
+  const url = new URL('/.well-known/oauth-protected-resource/mcp', known.url);
+  const { resource } = (await (await fetch(url)).json()) as { resource: string };
+  expect(resource).toBe('https://tools.example.com/mcp');
+  await known.close();
 });
 
 test.each([
