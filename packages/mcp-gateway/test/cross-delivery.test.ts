@@ -19,26 +19,34 @@ test(
   '[S-1] a hundred clients of both eras with equal ids, answers permuted and delayed: none is misdelivered',
   async () => {
     const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
-    const server = await startPermutingServer(seededRandom(seed));
-    const http = { type: 'streamable-http', url: server.url, allow_private: true };
-    const servers = {
-      old: { ...http, era: 'legacy' },
-      shared: { ...http, era: 'legacy', sharing: 'shared' },
-      new: { ...http, era: 'modern' },
-    };
     const dataDir = mkdtempSync(join(tmpdir(), 'strata-crossing-'));
-    const { gateway, process: running } = await startGatewayProcess({
-      dataDir,
-      section: { servers },
-      logLevel: 'error',
-    });
-    const deps = await createTestDeps({ name: 'mcp-gateway', dataDir });
-    const random = seededRandom(seed + 1);
-    let delivered = 0;
-    const misdelivered: string[] = [];
-    /** A gateway or machine that is too busy may refuse a call and say so; it may not answer it with anything else. */
-    const refused = new Map<string, number>();
+    const undo: (() => unknown)[] = [() => rmSync(dataDir, { recursive: true, force: true })];
     try {
+      const server = await startPermutingServer(seededRandom(seed));
+      undo.push(() => server.close());
+      const http = { type: 'streamable-http', url: server.url, allow_private: true };
+      const servers = {
+        old: { ...http, era: 'legacy' },
+        shared: { ...http, era: 'legacy', sharing: 'shared' },
+        new: { ...http, era: 'modern' },
+      };
+      const { gateway, process: running } = await startGatewayProcess({
+        dataDir,
+        section: { servers },
+        logLevel: 'error',
+      });
+      undo.push(async () => {
+        const ended = once(running, 'exit');
+        running.kill('SIGKILL');
+        await ended;
+      });
+      const deps = await createTestDeps({ name: 'mcp-gateway', dataDir });
+      undo.push(() => deps.close());
+      const random = seededRandom(seed + 1);
+      let delivered = 0;
+      const misdelivered: string[] = [];
+      /** A gateway or machine that is too busy may refuse a call and say so; it may not answer it with anything else. */
+      const refused = new Map<string, number>();
       const scopes = { ...noScopes, servers: ['*'], tools: ['*'] };
       const keys = await Promise.all(
         Array.from({ length: 10 }, (_, who) => deps.createKey({ principal: `p${who}`, scopes })),
@@ -73,12 +81,7 @@ test(
       expect(delivered + refusals).toBe(Math.ceil(messages / clients) * clients);
       expect(refusals).toBeLessThan(messages / 1000);
     } finally {
-      const ended = once(running, 'exit');
-      running.kill('SIGKILL');
-      await ended;
-      await deps.close();
-      await server.close();
-      rmSync(dataDir, { recursive: true, force: true });
+      for (const each of undo.reverse()) await each();
     }
   },
   sized({ ci: 180_000, soak: 7_200_000 }),

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { sized } from '@strata/shared/testing/size.ts';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { isAlive, openRawClient, resultText, until } from './raw-client.ts';
 import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
 
@@ -34,6 +34,7 @@ test(
   async () => {
     for (let round = 0; round < kills; round++) {
       const started = await startProcess();
+      onTestFinished(() => void started.process.kill('SIGKILL'));
       const client = await openRawClient(started.gateway as TestGateway);
       const names = Array.from({ length: childCount }, (_, index) => [
         `s${index}__pid`,
@@ -43,6 +44,7 @@ test(
         names.map(async name => Number(resultText((await client.call('1', name)).at(-1)))),
       );
       expect(pids.every(pid => pid > 0 && isAlive(pid))).toBe(true);
+      expect(new Set(pids).size, 'a process each').toBe(2 * childCount);
       started.process.kill('SIGKILL');
       await until(
         async () => (await Promise.all(pids.map(isRunning))).every(alive => !alive),
