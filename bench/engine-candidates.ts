@@ -110,8 +110,7 @@ async function openStrata(journal: Journal, steps: number): Promise<EngineCandid
     const id = `run_${process.pid}_${count++}`;
     const isBegun = new Promise<void>(resolve => begun.set(id, resolve));
     const isEnded = new Promise<void>(resolve => ended.set(id, resolve));
-    await journal.createRun(runOf(definition, { id, input: {}, atMs: systemClock.now() }));
-    worker.scan();
+    await worker.create(runOf(definition, { id, input: {}, atMs: systemClock.now() }));
     return { isBegun, isEnded };
   };
   return {

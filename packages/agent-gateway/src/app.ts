@@ -92,6 +92,7 @@ export async function createAgentGateway(
     expressions,
     recordChange: createRecordChange(deps.audit),
     limits: () => limitsOf(config.current),
+    createRun: worker.createRun,
     onCreated: worker.onCreated,
     onAsked: worker.onAsked,
     maxWaitMs: () => config.current.max_wait_ms,

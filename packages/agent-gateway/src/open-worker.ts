@@ -6,6 +6,7 @@ import { createRunBudgets } from '@strata/shared/money/run-budgets.ts';
 import { agentPricesOf } from './agents/agent-prices.ts';
 import type { AgentGatewayConfig } from './config.ts';
 import { createEffects } from './create-effects.ts';
+import type { NewRun } from './domain/append.ts';
 import type { Approvals } from './domain/approval.ts';
 import type { Journal } from './domain/journal.ts';
 import type { RunStatus } from './domain/run-state.ts';
@@ -72,6 +73,7 @@ export function openWorker(
     .createObservableGauge('strata.agent.active_runs', { description: 'Runs that this process works on.' })
     .addCallback(result => result.observe(worker.activeRuns));
   return {
+    createRun: (run: NewRun) => worker.create(run),
     onCreated: () => worker.scan(),
     onAsked: (runId: string) => worker.ask(runId),
     start() {

@@ -65,6 +65,28 @@ export function journalContract(name: string, open: () => Promise<Journal>): voi
       await journal.close();
     });
 
+    test('a run that is made with a lease is held from then on: the claim writes, and nobody else gets it before it has passed', async () => {
+      const journal = await open();
+      await journal.putDefinition(definition, 1);
+      const lease = { owner: 'a', nowMs: 10, leaseMs: 1000 };
+      const { claim, run } = await journal.createRun(newRun('run_1', 'k'), lease);
+      expect([claim?.runId, claim?.tenant, claim?.isQueued, run.wakeAtMs]).toEqual([
+        ...['run_1', 't', false],
+        undefined,
+      ]);
+      expect((await journal.createRun(newRun('run_2', 'k'), lease)).claim).toBeUndefined();
+      expect((await journal.createRun(newRun('run_1', 'k'), lease)).claim).toBeUndefined();
+      expect(await claimOne(journal, 'b', 500)).toBeUndefined();
+      expect(await append(journal, claim as Claim, 1, 'from the first')).toBe(true); // compared above
+      const second = await claimOne(journal, 'b', 2000);
+      expect(second?.epoch).toBeGreaterThan(claim?.epoch ?? Number.NaN);
+      expect(await append(journal, claim as Claim, 2, 'late')).toBe(false);
+      const queue = { name: 'q', limit: 5 };
+      expect((await journal.createRun({ ...newRun('run_3'), queue }, lease)).claim).toBeUndefined();
+      expect((await claimOne(journal, 'b', 2000))?.runId).toBe('run_3');
+      await journal.close();
+    });
+
     test('one worker holds a run; another gets it when the lease has passed, and nobody before', async () => {
       const journal = await openWithRun();
       const first = await claimOne(journal, 'a', 10);

@@ -3,6 +3,7 @@ import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
 import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
 import { sized } from '@strata/shared/testing/size.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { NewRun } from '../src/domain/append.ts';
 import type { Journal } from '../src/domain/journal.ts';
 import { replay } from '../src/domain/replay.ts';
 import type { Definition } from '../src/dsl/definitions.ts';
@@ -58,10 +59,11 @@ interface Process {
   state: 'alive' | 'dead' | 'standing';
   resume(): void;
   gone: Promise<void>;
+  create(run: NewRun): Promise<unknown>;
 }
 
 function createProcess(): Process {
-  return { state: 'alive', resume: () => {}, gone: Promise.resolve() };
+  return { state: 'alive', resume: () => {}, gone: Promise.resolve(), create: () => forever };
 }
 
 const forever = new Promise<never>(() => {});
@@ -131,6 +133,7 @@ async function simulate({ seed, hours, isFenced }: Scenario): Promise<string[]> 
       pollMs: 600_000,
     });
     worker.start();
+    process.create = run => worker.create(run);
     return process;
   };
   const processes = [start(), start(), start()];
@@ -146,7 +149,8 @@ async function simulate({ seed, hours, isFenced }: Scenario): Promise<string[]> 
     if (definition !== undefined && runs < hours * 2) {
       const id = `run_${String(runs++).padStart(5, '0')}`;
       const queue = runs % 2 === 0 ? undefined : { name: `key-${runs % 3}`, limit: queueLimit };
-      await journal.createRun(runOf(definition, { id, input: { n: runs }, atMs: clock.now(), queue }));
+      const run = runOf(definition, { id, input: { n: runs }, atMs: clock.now(), queue });
+      await submit(run, processes[Math.floor(random() * 6)], { journal, random });
       await journal.request('default', id, {
         kind: 'signal',
         payload: { id: 's', name: 'go', data: {} },
@@ -162,6 +166,22 @@ async function simulate({ seed, hours, isFenced }: Scenario): Promise<string[]> 
   for (let tries = 0; tries < 200 && openRuns(journal) > 0; tries++) await clock.advance(10 * 60_000);
   for (const process of processes) process.state = 'dead';
   return [...log.violations, ...crowded, ...problemsOf(journal)];
+}
+
+/** To a process, which may die before it has heard that the run was made, or to one that works on none. */
+async function submit(
+  run: NewRun,
+  process: Process | undefined,
+  { journal, random }: { journal: MemoryJournal; random: () => number },
+): Promise<void> {
+  if (process?.state !== 'alive') {
+    await journal.createRun(run);
+    return;
+  }
+  const made = process.create(run);
+  if (random() < 0.2) process.state = 'dead';
+  else await made;
+  while (!journal.runs.has(run.id)) await Promise.resolve();
 }
 
 function disturb(

@@ -34,6 +34,13 @@ export interface NewRun {
   readonly fork?: { readonly runId: string; readonly to: number; readonly record: NewRecord } | undefined;
 }
 
+/** Who holds a run from now on, and for how long before others may take it. */
+export interface Lease {
+  readonly owner: string;
+  readonly nowMs: number;
+  readonly leaseMs: number;
+}
+
 /** What a worker holds: the right to append while nobody else has claimed the run since. */
 export interface Claim {
   readonly runId: string;

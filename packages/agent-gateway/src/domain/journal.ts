@@ -1,4 +1,4 @@
-import type { Append, Claim, NewRun, ReserveTasks, RunRequest, Told } from './append.ts';
+import type { Append, Claim, Lease, NewRun, ReserveTasks, RunRequest, Told } from './append.ts';
 import type { QueueChange, QueueSummary } from './queue.ts';
 import type { CloudEvent, JournalRecord } from './run-events.ts';
 import type { RunStatus } from './run-state.ts';
@@ -51,10 +51,14 @@ export interface StoredWorkflow extends WorkflowId {
   readonly createdAtMs: number;
 }
 
-export interface ClaimOptions {
-  readonly owner: string;
-  readonly nowMs: number;
-  readonly leaseMs: number;
+export interface MadeRun {
+  readonly isNew: boolean;
+  readonly run: RunSummary;
+  /** Only of one that was made with a lease, and now. */
+  readonly claim?: Claim | undefined;
+}
+
+export interface ClaimOptions extends Lease {
   readonly limit: number;
   readonly active?: Readonly<Record<string, number>>;
 }
@@ -146,16 +150,16 @@ export interface Journal {
     options: { readonly after: string | undefined; readonly limit: number },
   ): Promise<StoredWorkflow[]>;
 
-  /** Creates the run and its first record; gives the existing run when the tenant has used the key before. */
-  createRun(run: NewRun): Promise<{ readonly isNew: boolean; readonly run: RunSummary }>;
+  /**
+   * Creates the run and its first record; gives the existing run when the tenant has used the key before. With a lease it is claimed in
+   * the same transaction, unless it has a queue, which says when it begins.
+   */
+  createRun(run: NewRun, lease?: Lease): Promise<MadeRun>;
   /**
    * Creates these runs and what was asked of them, all or none; none when the tenant has used the key of the first before. Gives the
    * first.
    */
-  importRuns(
-    runs: readonly NewRun[],
-    asked: readonly Told[],
-  ): Promise<{ readonly isNew: boolean; readonly run: RunSummary }>;
+  importRuns(runs: readonly NewRun[], asked: readonly Told[]): Promise<MadeRun>;
   getRun(tenant: string, runId: string): Promise<RunSummary | undefined>;
   listRuns(filter: RunFilter): Promise<RunSummary[]>;
   read(runId: string, afterSeq: number, limit: number): Promise<JournalRecord[]>;

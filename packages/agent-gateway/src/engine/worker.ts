@@ -1,6 +1,7 @@
 import type { Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Claim } from '../domain/append.ts';
+import type { Claim, NewRun } from '../domain/append.ts';
+import type { MadeRun } from '../domain/journal.ts';
 import type { DriverDeps } from './run-context.ts';
 import { RunDriver } from './run-driver.ts';
 
@@ -31,6 +32,11 @@ export class Worker {
   #poll: Scheduled | undefined;
   #scan: Promise<void> | undefined;
   #isScanWanted = false;
+  /** Runs may be due that came before those that are made now. */
+  #isBehind = true;
+  /** What a claim that is under way may bring. */
+  #claiming = 0;
+  readonly #arriving = new Set<Promise<MadeRun>>();
   #isStarted = false;
   #isStopped = false;
 
@@ -47,6 +53,35 @@ export class Worker {
     this.#isStarted = true;
     this.#beat();
     this.scan();
+  }
+
+  /**
+   * Makes a run and drives it from the same moment, claimed in the transaction that makes it: what begins here need not be looked for. A
+   * run for which there is no room, or before which others come, is left to whoever claims it.
+   */
+  async create(run: NewRun): Promise<MadeRun> {
+    if (!this.#isStarted || this.#isStopped || this.#isBehind || this.#room <= 0) {
+      const made = await this.#deps.journal.createRun(run);
+      if (made.isNew) this.scan();
+      return made;
+    }
+    const arriving = this.#createHeld(run);
+    this.#arriving.add(arriving);
+    return arriving.finally(() => this.#arriving.delete(arriving));
+  }
+
+  async #createHeld(run: NewRun): Promise<MadeRun> {
+    const { journal, clock } = this.#deps;
+    const { owner, leaseMs } = this.#options;
+    const made = await journal.createRun(run, { owner, leaseMs, nowMs: clock.now() });
+    const { claim, isNew } = made;
+    if (claim !== undefined) this.#drive(new RunDriver(claim, this.#deps), claim);
+    else if (isNew) this.scan();
+    return made;
+  }
+
+  get #room(): number {
+    return this.#options.maxActiveRuns - this.#active.size - this.#arriving.size - this.#claiming;
   }
 
   /** Something may be due. */
@@ -79,7 +114,7 @@ export class Worker {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#poll?.cancel();
-    await this.#scan;
+    await Promise.allSettled([this.#scan, ...this.#arriving]);
     for (const { driver } of this.#active.values()) driver.stop();
     const ended = Promise.all([...this.#active.values()].map(each => each.ended));
     const patience = new AbortController();
@@ -95,20 +130,33 @@ export class Worker {
 
   async #claimDue(): Promise<void> {
     const { journal, clock } = this.#deps;
-    const { owner, leaseMs, maxActiveRuns, pollMs } = this.#options;
+    const { owner, pollMs } = this.#options;
     this.#poll?.cancel();
     for (;;) {
-      const limit = Math.min(100, maxActiveRuns - this.#active.size);
+      const limit = Math.min(100, this.#room);
+      this.#isBehind ||= limit <= 0;
       if (limit <= 0 || this.#isStopped) break;
-      const active = this.#activeByTenant();
-      const claims = await journal.claim({ owner, nowMs: clock.now(), leaseMs, limit, active });
+      const claims = await this.#claim(limit);
       for (const claim of claims) this.#drive(new RunDriver(claim, this.#deps), claim);
-      if (claims.length < limit) break;
+      this.#isBehind = claims.length >= limit;
+      if (!this.#isBehind) break;
     }
     if (this.#isStopped || this.#isScanWanted) return;
     const wakeAtMs = await journal.nextWakeAt(owner);
     const waitMs = Math.min(pollMs, Math.max(1, (wakeAtMs ?? Number.POSITIVE_INFINITY) - clock.now()));
     this.#poll = clock.schedule(waitMs, () => this.scan());
+  }
+
+  async #claim(limit: number): Promise<Claim[]> {
+    const { journal, clock } = this.#deps;
+    const { owner, leaseMs } = this.#options;
+    this.#claiming = limit;
+    try {
+      const active = this.#activeByTenant();
+      return await journal.claim({ owner, nowMs: clock.now(), leaseMs, limit, active });
+    } finally {
+      this.#claiming = 0;
+    }
   }
 
   #activeByTenant(): Record<string, number> {

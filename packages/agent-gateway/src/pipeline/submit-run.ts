@@ -9,7 +9,7 @@ import { smaller } from '@strata/shared/money/nano-usd.ts';
 import type { NewRun } from '../domain/append.ts';
 import { type Policy, requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
 import type { Expressions } from '../domain/expressions.ts';
-import type { Journal, RunSummary } from '../domain/journal.ts';
+import type { Journal, MadeRun, RunSummary } from '../domain/journal.ts';
 import { firstTasks } from '../domain/live-tasks.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import type { Fork, RunEvent } from '../domain/run-events.ts';
@@ -43,7 +43,9 @@ export interface SubmitDeps {
   readonly policy: Policy;
   readonly expressions: Pick<Expressions, 'evaluate'>;
   readonly limits: () => RunLimits;
-  /** A run was created: somebody should claim it. */
+  /** Writes it down and sees to it that somebody works on it, this process if it has room. */
+  readonly createRun: (run: NewRun) => Promise<MadeRun>;
+  /** Runs may be due: somebody should claim them. */
   readonly onCreated: () => void;
 }
 
@@ -84,7 +86,7 @@ export async function submitRun(
   const { namespace, name, version, hash } = workflow;
   // Both go to the writer at once and so into one transaction.
   const stored = deps.journal.putDefinition({ hash, document }, nowMs);
-  const created = deps.journal.createRun({
+  const created = deps.createRun({
     id: submission.id ?? newId('run', nowMs),
     tenant: caller.tenant,
     principal: caller.principal,
@@ -125,7 +127,6 @@ export async function submitRun(
       param: 'idempotency-key',
     });
   }
-  if (result.isNew) deps.onCreated();
   return result;
 }
 

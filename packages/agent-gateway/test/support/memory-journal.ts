@@ -267,9 +267,16 @@ export function createMemoryJournal({ isFenced = true }: { isFenced?: boolean } 
     },
     getWorkflow: async () => undefined,
     listWorkflows: async () => [],
-    async createRun(made) {
-      const run = createRun(made);
-      return { isNew: run.id === made.id, run };
+    async createRun(made, lease) {
+      const isMade = !runs.has(made.id);
+      const summary = createRun(made);
+      const isNew = summary.id === made.id;
+      const run = runs.get(made.id);
+      if (!isMade || !isNew || run === undefined || lease === undefined || made.queue !== undefined)
+        return { isNew, run: summary };
+      Object.assign(run, { owner: lease.owner, wakeAtMs: lease.nowMs + lease.leaseMs, epoch: 1 });
+      const claim = { runId: made.id, tenant: made.tenant, isQueued: false, epoch: 1 };
+      return { isNew, run: summary, claim };
     },
     async importRuns(made, asked) {
       const [first] = made;

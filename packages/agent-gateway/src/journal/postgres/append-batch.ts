@@ -11,8 +11,8 @@ import { sendOut } from './outgoing.ts';
  */
 const appendText = `
   with given as (
-    select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[],
-      $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::integer[], $26::bigint[])
+    select * from unnest(string_to_array($1, E'\\n'), $2::bigint[], $3::bigint[], $4::bigint[], string_to_array($5, E'\\n'),
+      $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::integer[], $26::bigint[])
       as t (run_id, epoch, position, next_position, status, cost, unpriced, input_tokens, output_tokens, at_ms, is_final, consumed, held)
   ), moved as (
     update runs set position = next_position, status = given.status, cost_nano_usd = cost, unpriced_calls = unpriced,
@@ -26,8 +26,8 @@ const appendText = `
     returning id, is_final, runs.status, tenant, namespace || '/' || name as workflow
   ), written as (
     insert into journal (run_id, seq, kind, payload, at_ms, epoch, refs, checksum)
-    select r.* from unnest($13::text[], $14::bigint[], $15::text[], string_to_array($16, E'\\n'), $17::bigint[], $18::bigint[],
-      $24::text[], $25::bigint[]) as r (run_id, seq, kind, payload, at_ms, epoch, refs, checksum) join moved on moved.id = r.run_id
+    select r.* from unnest(string_to_array($13, E'\\n'), $14::bigint[], string_to_array($15, E'\\n'), string_to_array($16, E'\\n'),
+      $17::bigint[], $18::bigint[], string_to_array($24, E'\\n', ''), $25::bigint[]) as r (run_id, seq, kind, payload, at_ms, epoch, refs, checksum) join moved on moved.id = r.run_id
   ), answered as (
     delete from inbox using moved
     where inbox.run_id = moved.id and ((moved.is_final and moved.status <> 'moved') or inbox.id = any ($19::bigint[]))
@@ -82,31 +82,31 @@ async function writeBatch(
   appended: readonly (readonly AppendedRow[])[],
   query: Query,
 ): Promise<Set<string>> {
-  const column = <Value>(of: (append: Append) => Value) => batch.map(of);
+  const column = (of: (append: Append) => Plain) => literalOf(batch.map(of));
   const records = appended.flat();
   const rows = await query('append', appendText, [
-    column(({ claim }) => claim.runId),
+    batch.map(({ claim }) => claim.runId).join('\n'),
     column(({ claim }) => claim.epoch),
     column(({ position }) => position),
     column(({ position, records: own }) => position + own.length),
-    column(({ progress }) => progress.status),
-    column(({ progress }) => progress.costNanoUsd.toString()),
+    batch.map(({ progress }) => progress.status).join('\n'),
+    column(({ progress }) => progress.costNanoUsd),
     column(({ progress }) => progress.unpricedCalls),
     column(({ progress }) => progress.inputTokens),
     column(({ progress }) => progress.outputTokens),
     column(({ atMs }) => atMs),
     column(({ isFinal }) => isFinal),
     column(({ consumed }) => consumed?.length ?? 0),
-    records.map(each => each.runId),
-    records.map(each => each.seq),
-    records.map(each => each.kind),
+    records.map(each => each.runId).join('\n'),
+    literalOf(records.map(each => each.seq)),
+    records.map(each => each.kind).join('\n'),
     records.map(each => each.payload).join('\n'), // JSON in one line each: as an array, every quote of it would be escaped
-    records.map(each => each.atMs),
-    records.map(each => each.epoch),
-    batch.flatMap(({ consumed }) => consumed ?? []),
+    literalOf(records.map(each => each.atMs)),
+    literalOf(records.map(each => each.epoch)),
+    literalOf(batch.flatMap(({ consumed }) => consumed ?? [])),
     ...announcedColumns(batch),
-    records.map(each => each.refs),
-    records.map(each => each.checksum),
+    records.map(each => each.refs ?? '').join('\n'),
+    literalOf(records.map(each => each.checksum)),
     column(({ progress }) => progress.heldTasks),
   ]);
   const written = new Set(rows.map(row => String(row.id)));
@@ -114,6 +114,11 @@ async function writeBatch(
   for (const append of repeats) if (await wasWritten(append, query)) written.add(append.claim.runId);
   return written;
 }
+
+type Plain = number | bigint | boolean;
+
+/** As PostgreSQL writes an array. The driver would quote each value by itself. */
+const literalOf = (values: readonly Plain[]) => `{${values.join(',')}}`;
 
 async function wasWritten({ claim, position, records }: Append, query: Query): Promise<boolean> {
   const text = 'select 1 from runs where id = $1 and epoch = $2 and position = $3';

@@ -58,6 +58,6 @@ export async function claimRuns(
   });
 }
 
-function toClaim({ id, tenant, slot, epoch }: Row): Claim {
+export function toClaim({ id, tenant, slot, epoch }: Row): Claim {
   return { runId: String(id), tenant: String(tenant), isQueued: slot === 'waiting', epoch: Number(epoch) };
 }

@@ -1,8 +1,9 @@
-import type { NewRecord, NewRun } from '../../domain/append.ts';
+import type { Lease, NewRecord, NewRun } from '../../domain/append.ts';
 import { defaultPriority, queuedUntil, rankOf } from '../../domain/queue.ts';
 import { blobThreshold, splitRecord } from '../record-rows.ts';
 import type { Row } from '../rows.ts';
 import { copyBlobRefs, putBlobs } from './blobs.ts';
+import { serverNow } from './claims.ts';
 import type { Query } from './connection.ts';
 import { enterQueue } from './queues.ts';
 
@@ -10,8 +11,10 @@ const createText = `
   with made as (
     insert into runs (id, tenant, principal, definition, namespace, name, version, status, position, wake_at_ms,
       idempotency_key, request_digest, trace_id, created_at_ms, updated_at_ms, priority, queue, queue_limit, queue_rank, keep_ms,
-      root_run, held_tasks)
-    values ($1, $2, $3, $4, $5, $6, $7, 'pending', $13::bigint + 1, $20, $9, $10, $11, $8, $8, $16, $17, $18, $19, $23, $24, $25)
+      root_run, held_tasks, lease_owner, epoch)
+    values ($1, $2, $3, $4, $5, $6, $7, 'pending', $13::bigint + 1,
+      case when $26::text is null then $20 else coalesce($27::bigint, ${serverNow}) + $28::bigint end,
+      $9, $10, $11, $8, $8, $16, $17, $18, $19, $23, $24, $25, $26, case when $26::text is null then 0 else 1 end)
     on conflict do nothing returning *
   ), copied as (
     insert into journal (run_id, seq, kind, payload, at_ms, epoch, refs, checksum)
@@ -24,15 +27,18 @@ const createText = `
     insert into journal (run_id, seq, kind, payload, at_ms, epoch, refs, checksum)
     select id, 1, 'run-created', $12, $8, 0, $21, $22::bigint from made
   )
-  select * from made`;
+  select made.*, true as is_made from made`;
 
 /** Whether making it takes more than one statement, and so a transaction. */
 export function isManifold({ queue, fork, records, event }: NewRun): boolean {
   return (queue ?? fork ?? records) !== undefined || JSON.stringify(event).length > blobThreshold;
 }
 
-/** Gives the row of the run: the new one, or the one that the tenant's key stands for. */
-export async function insertRun(run: NewRun, query: Query): Promise<Row | undefined> {
+/** By the server's clock, unless it says what time it is. */
+export type RowLease = Omit<Lease, 'nowMs'> & { readonly nowMs: number | null };
+
+/** Gives the row of the run: the new one, or the one that the tenant's key stands for. The lease is for one without a queue. */
+export async function insertRun(run: NewRun, query: Query, lease?: RowLease): Promise<Row | undefined> {
   const { id, tenant, principal, definition, namespace, name, version, atMs, idempotencyKey } = run;
   const identity = [id, tenant, principal, definition, namespace, name, version, atMs];
   const { payload, refs, checksum, blobs } = splitRecord(JSON.stringify(run.event));
@@ -50,6 +56,7 @@ export async function insertRun(run: NewRun, query: Query): Promise<Row | undefi
     await query('keep-source', 'select 1 from runs where id = $1 for share', [run.fork.runId]);
   const record = [refs, checksum, run.keepEndedMs ?? null];
   const tree = [run.event.rootRun ?? null, run.event.heldTasks ?? 0];
+  const held = [lease?.owner ?? null, lease?.nowMs ?? null, lease?.leaseMs ?? null];
   const [made] = await query('create-run', createText, [
     ...identity,
     ...rest,
@@ -57,6 +64,7 @@ export async function insertRun(run: NewRun, query: Query): Promise<Row | undefi
     ...place,
     ...record,
     ...tree,
+    ...held,
   ]);
   if (made !== undefined) {
     await putBlobs([{ runId: id, blobs }], query);

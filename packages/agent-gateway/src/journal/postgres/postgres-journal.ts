@@ -7,7 +7,7 @@ import { type Row, toSummary, toWorkflow } from '../rows.ts';
 import { runListStatement } from '../run-list.ts';
 import { appendBatch } from './append-batch.ts';
 import { removeRuns } from './blobs.ts';
-import { claimRuns, serverNow } from './claims.ts';
+import { claimRuns, serverNow, toClaim } from './claims.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { createDefinitionRows } from './definitions.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -72,18 +72,18 @@ export async function openPostgresJournal(options: PostgresJournalOptions): Prom
       return (await query('list-workflows', text, [tenant, namespace, name, version, limit])).map(toWorkflow);
     },
 
-    async createRun(run) {
+    async createRun(run, lease) {
       await definitions.isPut(run.definition);
+      const held = run.queue === undefined && lease ? { ...lease, nowMs: nowOf(lease.nowMs) } : undefined;
       const row = !isManifold(run)
-        ? await insertRun(run, query)
-        : await connection.transaction(inside => insertRun(run, inside));
+        ? await insertRun(run, query, held)
+        : await connection.transaction(inside => insertRun(run, inside, held));
       if (row === undefined) throw new Error(`Run ${run.id} was written and is not there`);
       const isNew = row.id === run.id;
-      if (isNew) {
-        tell(run.id);
-        hints.tellDue();
-      }
-      return { isNew, run: toSummary(row) };
+      const claim = held !== undefined && row.is_made === true ? toClaim(row) : undefined;
+      if (isNew) tell(run.id);
+      if (isNew && claim === undefined) hints.tellDue();
+      return { isNew, run: toSummary(row), claim };
     },
     async importRuns(runs, asked) {
       const [first] = runs;

@@ -1,4 +1,4 @@
-import type { Claim } from '../../domain/append.ts';
+import type { Claim, Lease } from '../../domain/append.ts';
 import type { ClaimOptions } from '../../domain/journal.ts';
 import { chooseFairly } from '../../domain/queue.ts';
 import type { Row } from '../rows.ts';
@@ -7,7 +7,7 @@ import type { Statements } from './statements.ts';
 
 /** Takes all that is due when there is room for it; else tenants take turns. */
 export function claimRuns(options: ClaimOptions, statements: Statements): Claim[] {
-  const { owner, nowMs, leaseMs, limit, active = {} } = options;
+  const { nowMs, limit, active = {} } = options;
   const due = statements.all(
     'select id from runs where wake_at_ms <= ? order by wake_at_ms limit ?',
     nowMs,
@@ -15,22 +15,18 @@ export function claimRuns(options: ClaimOptions, statements: Statements): Claim[
   );
   const chosen =
     due.length <= limit ? due : chooseFairly(contenders(nowMs, limit, statements), { active, limit });
-  return chosen.flatMap(({ id }) =>
-    statements
-      .all(
-        `update runs set lease_owner = ?, wake_at_ms = ?, epoch = epoch + 1 where id = ?
-         returning id, tenant, slot, epoch`,
-        owner,
-        nowMs + leaseMs,
-        String(id),
-      )
-      .map(row => ({
-        runId: String(row.id),
-        tenant: String(row.tenant),
-        isQueued: row.slot === 'waiting',
-        epoch: Number(row.epoch),
-      })),
-  );
+  return chosen.flatMap(({ id }) => claimRun(String(id), options, statements));
+}
+
+export function claimRun(id: string, { owner, nowMs, leaseMs }: Lease, statements: Statements): Claim[] {
+  const text = `update runs set lease_owner = ?, wake_at_ms = ?, epoch = epoch + 1 where id = ?
+    returning id, tenant, slot, epoch`;
+  return statements.all(text, owner, nowMs + leaseMs, id).map(row => ({
+    runId: String(row.id),
+    tenant: String(row.tenant),
+    isQueued: row.slot === 'waiting',
+    epoch: Number(row.epoch),
+  }));
 }
 
 /** Those due longest of every tenant and priority: a look into the index for each of these, however many runs they have. */

@@ -1,22 +1,37 @@
+import type { Claim } from '../../domain/append.ts';
 import { defaultPriority, rankOf } from '../../domain/queue.ts';
+import { claimRun } from './claims.ts';
 import { putRequest } from './mail.ts';
 import type { Operation } from './operations.ts';
 import { enterQueue } from './queues.ts';
 import { copyRecords, insertRecord } from './records.ts';
 import type { Statements } from './statements.ts';
 
+type CreateRun = Extract<Operation, { type: 'create-run' }>;
+
+/** What has a queue waits for that, whoever would have it. */
+export function createRun(
+  operation: CreateRun,
+  statements: Statements,
+): { id: string; claim: Claim | undefined } {
+  const { id, isMade } = insertRun(operation, statements);
+  const { lease, run } = operation;
+  if (!isMade || lease === undefined || run.queue !== undefined) return { id, claim: undefined };
+  return { id, claim: claimRun(id, lease, statements)[0] };
+}
+
 /** Gives the id of the run: the new one, or the one that the tenant's key stands for. */
 export function insertRun(
-  { run, untilMs, tree, payload }: Extract<Operation, { type: 'create-run' }>,
+  { run, untilMs, tree, payload }: CreateRun,
   statements: Statements,
-): string {
+): { id: string; isMade: boolean } {
   if (run.idempotencyKey !== undefined) {
     const known = statements.get(
       'select id from runs where tenant = ? and idempotency_key = ?',
       run.tenant,
       run.idempotencyKey,
     );
-    if (known !== undefined) return String(known.id);
+    if (known !== undefined) return { id: String(known.id), isMade: false };
   }
   const { priority = defaultPriority, queue } = run;
   statements.run(
@@ -53,11 +68,11 @@ export function insertRun(
   run.records?.forEach((record, index) => {
     insertRecord({ ...of, seq: index + 2 }, record, statements);
   });
-  if (run.fork === undefined) return run.id;
+  if (run.fork === undefined) return { id: run.id, isMade: true };
   const { runId, to, record } = run.fork;
   copyRecords({ from: runId, to, runId: run.id }, statements);
   insertRecord({ ...of, seq: to + 1 }, record, statements);
-  return run.id;
+  return { id: run.id, isMade: true };
 }
 
 export function importRuns(
@@ -66,7 +81,7 @@ export function importRuns(
 ): string {
   if (first === undefined) throw new Error('Nothing to import');
   const { tenant, atMs } = first.run;
-  const id = insertRun(first, statements);
+  const { id } = insertRun(first, statements);
   if (id !== first.run.id) return id;
   for (const each of others) insertRun(each, statements);
   for (const { runId, kind, payload, by } of asked)

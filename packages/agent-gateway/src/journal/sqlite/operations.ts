@@ -1,4 +1,4 @@
-import type { Append, Claim, NewRun, ReserveTasks, RunRequest, Told } from '../../domain/append.ts';
+import type { Append, Claim, Lease, NewRun, ReserveTasks, RunRequest, Told } from '../../domain/append.ts';
 import type {
   ClaimOptions,
   ReleaseOptions,
@@ -30,6 +30,7 @@ export type Operation =
       readonly untilMs: number;
       readonly tree: Pick<NewRun['event'], 'rootRun' | 'heldTasks'>;
       readonly payload: string;
+      readonly lease?: Lease | undefined;
     }
   | {
       readonly type: 'import-runs';

@@ -2,8 +2,8 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import type { Append, Claim, NewRun, Told } from '../../domain/append.ts';
-import type { Journal, RunSummary } from '../../domain/journal.ts';
+import type { Append, Claim, Lease, NewRun, Told } from '../../domain/append.ts';
+import type { Journal, MadeRun } from '../../domain/journal.ts';
 import { createOperation, type FromWriter, type Operation, type ToWriter } from './operations.ts';
 import { createSqliteOutbox } from './outbox.ts';
 import { SqliteReader } from './reader.ts';
@@ -43,7 +43,7 @@ export async function openSqliteJournal(path: string): Promise<Journal> {
     deleteWorkflow: (tenant, id) => writer.apply({ type: 'delete-workflow', tenant, id }),
     getWorkflow: async (tenant, id) => reader.getWorkflow(tenant, id),
     listWorkflows: async (tenant, { after, limit }) => reader.listWorkflows(tenant, after, limit),
-    createRun: run => createRun(run, { writer, reader, tell }),
+    createRun: (run, lease) => createRun({ run, lease }, { writer, reader, tell }),
     importRuns: (runs, asked) => importRuns({ runs, asked }, { writer, reader, tell }),
     getRun: async (tenant, runId) => reader.getRun(tenant, runId),
     listRuns: async filter => reader.listRuns(filter),
@@ -97,17 +97,13 @@ interface Parts {
 async function importRuns(
   { runs, asked }: { runs: readonly NewRun[]; asked: readonly Told[] },
   { writer, reader, tell }: Parts,
-): Promise<{ isNew: boolean; run: RunSummary }> {
+): Promise<MadeRun> {
   const operations = runs.map(createOperation);
   const id = await writer.apply<string>({ type: 'import-runs', runs: operations, asked });
   return madeRun(runs[0], id, { reader, tell });
 }
 
-function madeRun(
-  wanted: NewRun | undefined,
-  id: string,
-  { reader, tell }: Omit<Parts, 'writer'>,
-): { isNew: boolean; run: RunSummary } {
+function madeRun(wanted: NewRun | undefined, id: string, { reader, tell }: Omit<Parts, 'writer'>): MadeRun {
   const run = wanted && reader.getRun(wanted.tenant, id);
   if (run === undefined) throw new Error(`Run ${id} was written and is not there`);
   const isNew = id === wanted?.id;
@@ -116,10 +112,12 @@ function madeRun(
 }
 
 async function createRun(
-  run: NewRun,
+  { run, lease }: { run: NewRun; lease: Lease | undefined },
   { writer, ...parts }: Parts,
-): Promise<{ isNew: boolean; run: RunSummary }> {
-  return madeRun(run, await writer.apply<string>(createOperation(run)), parts);
+): Promise<MadeRun> {
+  const operation = { ...createOperation(run), lease };
+  const { id, claim } = await writer.apply<{ id: string; claim: Claim | undefined }>(operation);
+  return { ...madeRun(run, id, parts), claim };
 }
 
 class WriterClient {

@@ -2,7 +2,7 @@ import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { definitionIsFreshMs } from '../definition-age.ts';
 import { appendRecords } from './append.ts';
 import { claimRuns, releaseRun, renewLeases } from './claims.ts';
-import { importRuns, insertRun } from './insert-run.ts';
+import { createRun, importRuns } from './insert-run.ts';
 import { reserveTasks } from './live-tasks.ts';
 import { publishEvent, putRequest } from './mail.ts';
 import type { Operation } from './operations.ts';
@@ -92,7 +92,7 @@ export class SqliteWriter {
       case 'delete-workflow':
         return deleteWorkflow(operation, this.#statements);
       case 'create-run':
-        return insertRun(operation, this.#statements);
+        return createRun(operation, this.#statements);
       case 'claim':
         return claimRuns(operation, this.#statements);
       case 'renew':
