@@ -1,4 +1,5 @@
 import { lifecycleEventOf, withoutDetail } from './lifecycle-event.ts';
+import type { NotUndone } from './run-error.ts';
 import type { CloudEvent, RunEvent } from './run-events.ts';
 import type { RunState } from './run-state.ts';
 
@@ -34,6 +35,9 @@ export function announcementsOf(event: RunEvent, told: Told): readonly CloudEven
   return [runEventOf(event, told), ...(lifecycle === undefined ? [] : [lifecycle])];
 }
 
+const toldOf = (notUndone: readonly NotUndone[]) =>
+  notUndone.map(({ path, error }) => ({ task: path, error: withoutDetail(error) }));
+
 function runEventOf(event: RunEvent, { runId, state, atMs }: Told): CloudEvent {
   const type = announcedTypes[event.type as keyof typeof announcedTypes]; // `announcementsOf` has looked it up
   return {
@@ -53,6 +57,7 @@ function runEventOf(event: RunEvent, { runId, state, atMs }: Told): CloudEvent {
       cost: { nano_usd: state.costNanoUsd.toString(), unpriced_calls: state.unpricedCalls },
       ...(state.parent !== undefined && { parent: state.parent }),
       ...('error' in event && event.error !== undefined && { error: withoutDetail(event.error) }),
+      ...('notUndone' in event && event.notUndone !== undefined && { not_undone: toldOf(event.notUndone) }),
       ...('by' in event && { by: event.by }),
       ...('path' in event && { task: event.path }),
     },

@@ -28,9 +28,12 @@ const engine = 'engine';
  */
 export function decideRun(state: RunState, options: DecideOptions): Command | undefined {
   if (terminalStatuses.has(state.status)) return { type: 'stop' };
-  if (state.isCancelRequested && !hasWorkLeft(state)) return record({ type: 'run-cancelled' });
-  if (state.failure !== undefined) return record({ type: 'run-failed', error: state.failure });
-  if (options.nowMs >= state.expiresAtMs) return record({ type: 'run-failed', error: expired() });
+  if (state.isCancelRequested && !hasWorkLeft(state))
+    return record({ type: 'run-cancelled', ...undoing(state) });
+  if (state.failure !== undefined)
+    return record({ type: 'run-failed', error: state.failure, ...undoing(state) });
+  if (options.nowMs >= state.expiresAtMs)
+    return record({ type: 'run-failed', error: expired(), ...undoing(state) });
   if (state.pause !== undefined) return { type: 'wait', untilMs: state.expiresAtMs };
   if (options.nowMs >= state.deadlineAtMs && !state.isCancelRequested)
     return pause(limitReached('', `The run has taken longer than ${state.limits.maxRunMs} ms.`));
@@ -41,8 +44,11 @@ export function decideRun(state: RunState, options: DecideOptions): Command | un
     if (least !== undefined) return { type: 'reserve', path: '', least };
     return { type: 'begin', node: root, visit: 1, input: state.input, branch: undefined };
   }
-  return record({ type: 'run-completed', output: state.output ?? null });
+  return record({ type: 'run-completed', output: state.output ?? null, ...undoing(state) });
 }
+
+/** What could not be undone is said with the end, also where the failure that it was undone for was answered. */
+const undoing = ({ notUndone }: RunState) => (notUndone.length === 0 ? {} : { notUndone: [...notUndone] });
 
 /** What a task or a list that is open wants. */
 export function decideUnit(state: RunState, unit: OpenTask | Branch, options: DecideOptions): Command {

@@ -1,5 +1,6 @@
 import { forgetCalls } from './fold-calls.ts';
 import { corruptJournal } from './journal-errors.ts';
+import type { RunError } from './run-error.ts';
 import type { RunEvent } from './run-events.ts';
 import {
   type Branch,
@@ -96,7 +97,10 @@ export function endBranch(
   owner.open.delete(branch.id);
   branches.open--;
   state.touched.add(owner);
-  if (branch.undone !== undefined) return;
+  if (branch.undone !== undefined) {
+    if (result.status === 'failed') keepNotUndone(state, branch.undone, result.error);
+    return;
+  }
   const outcome: BranchOutcome = { index, list, endedAtMs: atMs, result };
   branches.last = outcome;
   if (result.status === 'failed') branches.failed = outcome;
@@ -104,6 +108,14 @@ export function endBranch(
   branches.completed++;
   branches.first ??= outcome;
   if (branch.isCollected) branches.outputs[index] = result.output;
+}
+
+const mostNotUndone = 100;
+
+/** The others are undone all the same; this one is told with the end of the run. */
+function keepNotUndone({ notUndone }: RunState, { first }: Compensation, error: RunError): void {
+  const path = first?.slice(0, first.lastIndexOf('/metadata/gateway/compensate/')) ?? '';
+  if (notUndone.length < mostNotUndone) notUndone.push({ path, error });
 }
 
 /** `then: end`: whatever is open is over, and the run ends with this output. */

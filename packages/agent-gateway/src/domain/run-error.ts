@@ -15,6 +15,12 @@ export interface RunError {
   readonly budget?: BudgetShortage;
 }
 
+/** A task that was to be undone, which failed: what it did is still there. */
+export interface NotUndone {
+  readonly path: string;
+  readonly error: RunError;
+}
+
 /** What a budget has too little of, in nano-USD as text. */
 export interface BudgetShortage {
   /** Whose budget: `team:support`, `run:run_…`. */

@@ -1,5 +1,5 @@
 import type { QueuePlace } from './queue.ts';
-import type { RunError } from './run-error.ts';
+import type { NotUndone, RunError } from './run-error.ts';
 import type { RunIdentity, RunLimits } from './run-terms.ts';
 import type { LimitOverrides, Next } from './workflow.ts';
 
@@ -229,9 +229,9 @@ export type RunEvent =
     }
   /** At once, with nothing undone. */
   | { readonly type: 'run-terminated'; readonly by: string; readonly detail?: string }
-  | { readonly type: 'run-completed'; readonly output: unknown }
-  | { readonly type: 'run-failed'; readonly error: RunError }
-  | { readonly type: 'run-cancelled' }
+  | { readonly type: 'run-completed'; readonly output: unknown; readonly notUndone?: readonly NotUndone[] }
+  | { readonly type: 'run-failed'; readonly error: RunError; readonly notUndone?: readonly NotUndone[] }
+  | { readonly type: 'run-cancelled'; readonly notUndone?: readonly NotUndone[] }
   /** The records before are those of another run; here this one begins. */
   | {
       readonly type: 'run-forked';

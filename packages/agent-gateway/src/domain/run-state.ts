@@ -2,7 +2,7 @@ import { noScopes } from '@strata/shared/identity/scopes.ts';
 import type { CallState } from './call-state.ts';
 import { corruptJournal } from './journal-errors.ts';
 import type { QueuePlace } from './queue.ts';
-import type { RunError } from './run-error.ts';
+import type { NotUndone, RunError } from './run-error.ts';
 import type { AgentFee, ChildOutcome, CompensationStep, ReceivedEvent } from './run-events.ts';
 import type { RunIdentity, RunLimits } from './run-terms.ts';
 import type { LimitOverrides, Next } from './workflow.ts';
@@ -157,6 +157,8 @@ export interface RunState {
   readonly lists: Map<number, Branch>;
   lastBranch: number;
   root: OpenTask | undefined;
+  /** The first hundred. */
+  readonly notUndone: NotUndone[];
   /** Set when the root has failed and nothing is left to undo. */
   failure: RunError | undefined;
   /** Events that came and that no task has taken, by receipt. */
@@ -269,6 +271,7 @@ export function emptyRun(): RunState {
     lists: new Map(),
     lastBranch: 0,
     root: undefined,
+    notUndone: [],
     failure: undefined,
     mailbox: new Map(),
     lastReceipt: 0,

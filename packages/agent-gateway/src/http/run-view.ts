@@ -1,4 +1,5 @@
 import type { RunSummary } from '../domain/journal.ts';
+import type { NotUndone } from '../domain/run-error.ts';
 import type { JournalRecord, RunEvent } from '../domain/run-events.ts';
 import type { RunState } from '../domain/run-state.ts';
 
@@ -52,6 +53,9 @@ export function showRun(
     }),
     ...(last?.type === 'run-completed' && { output: last.output }),
     ...(last?.type === 'run-failed' && { error: last.error }),
+    ...(last !== undefined &&
+      'notUndone' in last &&
+      last.notUndone !== undefined && { not_undone: showNotUndone(last.notUndone) }),
     timings: {
       started_at: iso(startedAtMs),
       queued_ms: startedAtMs === undefined ? undefined : startedAtMs - run.createdAtMs,
@@ -68,6 +72,9 @@ export function showInDoubt(state: RunState) {
       .map(([call]) => ({ task: path, visit, call, arguments: prepared })),
   );
 }
+
+const showNotUndone = (notUndone: readonly NotUndone[]) =>
+  notUndone.map(({ path, error }) => ({ task: path, error }));
 
 /** Why a run is paused, and by whom. */
 export function showPause({ pause }: RunState) {
@@ -102,11 +109,13 @@ const names: Readonly<Record<string, string>> = {
   costNanoUsd: 'cost_nano_usd',
   retryAtMs: 'retry_at',
   deadlineAtMs: 'deadline_at',
+  notUndone: 'not_undone',
 };
 
 const values: Readonly<Record<string, (value: unknown) => unknown>> = {
   retryAtMs: value => iso(Number(value)),
   deadlineAtMs: value => iso(Number(value)),
+  notUndone: value => showNotUndone(value as readonly NotUndone[]), // of the end of a run
   usage: value => {
     const { inputTokens, outputTokens } = value as { inputTokens: number; outputTokens: number }; // of `call-completed`
     return { input_tokens: inputTokens, output_tokens: outputTokens };

@@ -54,6 +54,10 @@ export const run = runSummary.extend({
   input: z.unknown().optional(),
   output: z.unknown().optional(),
   error: runError.optional(),
+  not_undone: z
+    .array(z.object({ task: z.string(), error: runError }))
+    .optional()
+    .describe('Tasks whose compensation failed, the first hundred: what they did is still there.'),
   timings: z
     .object({
       started_at: moment.optional(),

@@ -3,7 +3,8 @@ import pg from 'pg';
 import { type Connection, type ConnectionOptions, clientSettings } from './connection.ts';
 
 const channel = 'strata_agent_hints';
-const gatherMs = 50;
+/** Between two of them. */
+const gatherMs = 20;
 const reconnectMs = 1000;
 /** NOTIFY takes at most 8000 bytes. */
 const maxRuns = 200;
@@ -25,7 +26,8 @@ export interface HintListeners {
 
 /**
  * Tells other processes that it may be worth looking (LISTEN/NOTIFY). Nothing depends on it: whoever hears nothing looks by
- * himself a second later. Hints are gathered, because a commit with NOTIFY in it waits for every other such commit.
+ * himself a second later. The first goes out at once; those that follow are gathered, because a commit with NOTIFY in it waits for every
+ * other such commit.
  */
 export class Hints {
   readonly #connection: Connection;
@@ -36,6 +38,7 @@ export class Hints {
   readonly #runs = new Set<string>();
   readonly #asked = new Set<string>();
   #isDue = false;
+  #nextAtMs = 0;
   #sending: Scheduled | undefined;
   #client: pg.Client | undefined;
   #reconnect: Scheduled | undefined;
@@ -101,8 +104,10 @@ export class Hints {
 
   #gather(): void {
     if (this.#isClosed) return;
-    this.#sending ??= this.#clock.schedule(gatherMs, () => {
+    const waitMs = Math.min(gatherMs, Math.max(0, this.#nextAtMs - this.#clock.now()));
+    this.#sending ??= this.#clock.schedule(waitMs, () => {
       this.#sending = undefined;
+      this.#nextAtMs = this.#clock.now() + gatherMs;
       const runs = [...this.#runs].slice(0, maxRuns / 2);
       const asked = [...this.#asked].slice(0, maxRuns / 2);
       const hint: Hint = { from: this.#name, due: this.#isDue, runs, asked };
