@@ -114,6 +114,7 @@ test('a submission that is repeated while its run is on its way into the journal
         policy: { require: () => {} },
         expressions: { evaluate: async () => null },
         limits: () => limits,
+        createRun: run => journal.createRun(run),
         onCreated: () => {},
       },
     );
