@@ -29,6 +29,7 @@ import { openJournal } from './open-journal.ts';
 import { openLanguage } from './open-language.ts';
 import { openWebhooks } from './open-webhooks.ts';
 import { openWorker } from './open-worker.ts';
+import { createApprovalStandings } from './pipeline/approval-standing.ts';
 import { startRedelivery } from './pipeline/redelivery.ts';
 import { startRemoval } from './pipeline/remove-ended.ts';
 import { runWithEvent, type ScheduleDeps, startSchedules } from './pipeline/run-schedules.ts';
@@ -100,7 +101,8 @@ export async function createAgentGateway(
     maxWorkflows: () => config.current.stored.workflows_per_tenant,
     isDraining: () => server.isDraining,
   };
-  const approvalDeps = { approvals, journal, schemas, clock, onAsked: api.onAsked };
+  const standings = createApprovalStandings({ journal, clock });
+  const approvalDeps = { approvals, standings, journal, schemas, clock, onAsked: api.onAsked };
   const redelivery = startRedelivery(approvalDeps, telemetry.log);
   const scheduleDeps: ApiDeps & ScheduleDeps = {
     ...api,

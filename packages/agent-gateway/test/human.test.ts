@@ -254,6 +254,7 @@ test('nor is a decision taken that a run which goes on does not wait for any mor
     headers: { authorization: `Bearer ${gateway.deps.userKey}` },
   });
   for await (const chunk of stream.body ?? []) if (Buffer.from(chunk).includes('/do/0/race"')) break;
+  expect((await gateway.call('GET', '/v1/approvals', { key: lead })).body.approvals).toEqual([]);
   const late = await decide(gateway, asked.id, { decision: 'approved', digest: asked.digest }, lead);
   expect([late.status, late.body.reason]).toEqual([409, 'approval_not_awaited']);
   expect((await gateway.call('GET', `/v1/approvals/${asked.id}`, { key: lead })).body.status).toBe('void');

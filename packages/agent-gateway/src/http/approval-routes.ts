@@ -2,7 +2,6 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
 import { type Approval, type ApprovalStatus, isAssigned } from '../domain/approval.ts';
-import { isRunOpen, standingOf } from '../pipeline/approval-standing.ts';
 import { type ApprovalDeps, approvalNotFound, decideApproval } from '../pipeline/decide-approval.ts';
 import { checkFields, readFields } from './read-body.ts';
 
@@ -30,7 +29,7 @@ const decideVerb = ':decide';
 
 /** `/v1/approvals`: the inbox of those who are asked, and `:decide`. */
 export function addApprovalRoutes(app: FastifyInstance, deps: ApprovalDeps): void {
-  const { approvals, journal, clock } = deps;
+  const { approvals, standings } = deps;
 
   app.get('/v1/approvals', { config: caller }, async request => {
     const { tenant } = request.caller;
@@ -38,11 +37,14 @@ export function addApprovalRoutes(app: FastifyInstance, deps: ApprovalDeps): voi
     const page = await approvals.list({ tenant, status, after: cursor, limit });
     const last = page.length === limit ? page.at(-1) : undefined;
     const mine = page.filter(each => isAssigned(each, request.caller));
-    const open = await Promise.all(mine.map(each => each.status !== 'pending' || isRunOpen(each, journal)));
+    const shown: ReturnType<typeof show>[] = [];
+    // One after the other: it may take all the records of a run.
+    for (const each of mine) {
+      const standing = await standings.of(each);
+      if (standing !== 'void' || status === 'void') shown.push(show(each, standing));
+    }
     return {
-      approvals: mine
-        .filter((_, index) => open[index])
-        .map(each => show(each, isLate(each, clock.now()) ? 'expired' : each.status)),
+      approvals: shown,
       ...(last !== undefined && { next_cursor: last.id }),
     };
   });
@@ -50,7 +52,7 @@ export function addApprovalRoutes(app: FastifyInstance, deps: ApprovalDeps): voi
   app.get<WithId>('/v1/approvals/:id', { config: caller }, async request => {
     const approval = await approvals.get(request.caller.tenant, request.params.id);
     if (approval === undefined || !isAssigned(approval, request.caller)) throw approvalNotFound();
-    return show(approval, await standingOf(approval, deps));
+    return show(approval, await standings.of(approval));
   });
 
   app.post<WithId>('/v1/approvals/:id', { config: caller }, async request => {
@@ -68,9 +70,6 @@ export function addApprovalRoutes(app: FastifyInstance, deps: ApprovalDeps): voi
     return show(decided, decided.status);
   });
 }
-
-const isLate = ({ status, deadlineAtMs }: Approval, nowMs: number) =>
-  status === 'pending' && deadlineAtMs <= nowMs;
 
 function show(approval: Approval, status: ApprovalStatus) {
   const { decision, deadlineAtMs } = approval;

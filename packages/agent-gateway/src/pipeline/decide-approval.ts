@@ -11,10 +11,11 @@ import {
 } from '../domain/approval.ts';
 import { type DataSchemas, firstProblem } from '../domain/data-schemas.ts';
 import type { Journal } from '../domain/journal.ts';
-import { standingOf } from './approval-standing.ts';
+import type { ApprovalStandings } from './approval-standing.ts';
 
 export interface ApprovalDeps {
   readonly approvals: Approvals;
+  readonly standings: ApprovalStandings;
   readonly journal: Journal;
   readonly schemas: DataSchemas;
   readonly clock: Clock;
@@ -40,7 +41,7 @@ export async function decideApproval(
   { id, verdict, caller }: { id: string; verdict: Verdict; caller: Caller },
   deps: ApprovalDeps,
 ): Promise<Approval> {
-  const { approvals, clock } = deps;
+  const { approvals, standings, clock } = deps;
   const approval = await approvals.get(caller.tenant, id);
   // Whom it is not put to learns nothing about it.
   if (approval === undefined || !isAssigned(approval, caller)) throw approvalNotFound();
@@ -53,7 +54,7 @@ export async function decideApproval(
       },
     );
   }
-  const standing = await standingOf(approval, deps);
+  const standing = await standings.of(approval);
   if (standing === 'void') throw nobodyWaits();
   if (standing !== 'pending') throw alreadyDecided();
   await requireForm(approval, verdict, deps);
