@@ -167,6 +167,7 @@ test.each([
     'expected a time zone',
   ],
   [['budgets', 'create', '--subject', 'team:a', '--limit', '1', '--window', 'rolling'], 'window.hours'],
+  [['budgets', 'change', 'bud_1'], 'Say what to change'],
 ])('%j is refused, saying why', (args, message) => {
   const { status, stderr } = strata(...args);
   expect(status).not.toBe(0);

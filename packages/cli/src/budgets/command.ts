@@ -14,6 +14,7 @@ import { usdText } from '@strata/shared/money/nano-usd.ts';
 import { createSqlBudgetStore, type SqlBudgetStore } from '@strata/shared/money/sql-budget-store.ts';
 import { subjectText } from '@strata/shared/money/subject.ts';
 import { loadSharedConfig, withAuditedStore, withSqlStore } from '@strata/shared/with-key-store.ts';
+import { InvalidArgumentError } from 'commander';
 import { parseWritten } from '../parse-written.ts';
 import { requireOrganisation } from '../tree/require-organisation.ts';
 
@@ -65,6 +66,8 @@ export async function createBudget(options: CreateBudgetOptions): Promise<void> 
 /** `strata budgets change ID`: another limit or mode. What was granted before stays granted. */
 export async function changeBudget(id: string, options: { limit?: string; mode?: string }): Promise<void> {
   requireNotConfigured(id);
+  if (options.limit === undefined && options.mode === undefined)
+    throw new InvalidArgumentError('Say what to change: `--limit` or `--mode`.');
   const change = toBudgetChange(parseWritten(budgetChange, { limit_usd: options.limit, mode: options.mode }));
   await withAuditedStore(loadSharedConfig(), async (sql, audited) => {
     const store = createSqlBudgetStore(sql, systemClock);

@@ -7,7 +7,7 @@ import { builtInPrices, readPriceCatalog, type WrittenPrices } from '@strata/sha
 import { createPriceStore } from '@strata/shared/money/price-store.ts';
 import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
 
-/** `strata prices import FILE`: the catalog on standard output. */
+/** `strata prices import FILE`: the catalog on standard output. @throws Error when the file is no list of models. */
 export function importPrices(file: string): void {
   const asOf = new Date().toISOString().slice(0, 10);
   const text = fromLitellm(readFileSync(file, 'utf8'), { source: basename(file), asOf });

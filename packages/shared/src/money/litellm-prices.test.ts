@@ -52,6 +52,11 @@ test('a file in the format of LiteLLM becomes a catalog: vendors, exact prices, 
   expect(costOf({ ...usage, cacheWrite1h: 0 }, catalog.find('google', 'flash-x'))).toBe(105_000n);
 });
 
+test.each(['[]', 'null', '"x"'])('a file that holds %s is refused in words', text => {
+  const read = () => fromLitellm(text, { source: 'test', asOf: '2026-11-27' });
+  expect(read).toThrow('Expected an object that has an entry for each model.');
+});
+
 test('what a request costs by itself is kept', () => {
   expect(costOf({ ...usage, cacheWrite1h: 0 }, catalog.find('perplexity', 'sonar-x'))).toBe(6_100_000n);
 });

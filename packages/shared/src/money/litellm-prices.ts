@@ -50,13 +50,15 @@ const vendors: ReadonlyMap<string, string> = new Map([
  * A price snapshot (what `readPriceCatalog` takes) from a file in LiteLLM's format. Models without a price for input and output are left out: 0
  * there means as often "not known" as "free" ($-2). So is a model with a price that cannot be read or cannot be.
  *
- * @throws SyntaxError, ZodError when the text is not a JSON object.
+ * @throws SyntaxError when the text is no JSON, TypeError when that is no object.
  */
 export function fromLitellm(
   text: string,
   options: { readonly source: string; readonly asOf: string },
 ): string {
-  const models = litellmModels(z.record(z.string(), z.unknown()).parse(JSON.parse(text)));
+  const file = z.record(z.string(), z.unknown()).safeParse(JSON.parse(text));
+  if (!file.success) throw new TypeError('Expected an object that has an entry for each model.');
+  const models = litellmModels(file.data);
   return JSON.stringify({ source: options.source, licence: 'MIT', as_of: options.asOf, models }, null, 1);
 }
 
