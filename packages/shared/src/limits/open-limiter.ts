@@ -4,6 +4,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { createLimiter, type Limiter } from './limiter.ts';
 import type { LimitsInForce } from './limits-in-force.ts';
 import { openRedisLimitStore } from './redis-limit-store.ts';
+import { createSteadyClock } from './steady-clock.ts';
 
 /** Shared through Redis where there is one, else counted by this process. */
 export async function openLimiter(options: {
@@ -12,7 +13,8 @@ export async function openLimiter(options: {
   readonly clock: Clock;
   readonly log: Logger;
 }): Promise<Limiter> {
-  const { limits, hot, clock, log } = options;
+  const { limits, hot, log } = options;
+  const clock = createSteadyClock(options.clock);
   const { url } = hot;
   const shared = url === undefined ? undefined : await openRedisLimitStore({ ...hot, url }, clock);
   return createLimiter({ limits, shared, clock, log });
