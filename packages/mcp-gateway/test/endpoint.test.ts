@@ -83,6 +83,7 @@ test.each([
   ['not JSON', '{"jsonrpc":', 400, -32700, null],
   ['not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), 400, -32700, null],
   ['no message', '42', 400, -32600, null],
+  ['an empty batch', '[]', 400, -32600, null],
   ['no version', '{"id":3,"method":"ping"}', 400, -32600, 3],
   [
     'nested too deep',

@@ -103,7 +103,9 @@ test('the elements of a batch are read each by itself', () => {
   );
   expect(batch.isBatch).toBe(true);
   expect(batch.frames.map(frame => frame.kind)).toEqual(['request', 'bad', 'notification']);
-  expect(parseFrames(Buffer.from('[]')).frames[0]).toMatchObject({ kind: 'bad', code: -32600 });
+  // One error, not a list of one (JSON-RPC 2.0, section 6).
+  const { isBatch, frames } = parseFrames(Buffer.from('[]'));
+  expect([isBatch, frames[0]]).toMatchObject([false, { kind: 'bad', code: -32600 }]);
 });
 
 test('names are read decoded', () => {

@@ -31,7 +31,7 @@ export function parseFrames(
   if (!isUtf8(bytes)) return { isBatch: true, frames: [notUtf8] };
   try {
     const elements = scanElements(bytes, scanJson(bytes, undefined, limits), undefined, limits);
-    if (elements.length === 0) return { isBatch: true, frames: [badEnvelope('The batch is empty.')] };
+    if (elements.length === 0) return { isBatch: false, frames: [badEnvelope('The batch is empty.')] };
     return {
       isBatch: true,
       frames: elements.map(element => parseFrame(bytes.subarray(element.start, element.end), limits)),

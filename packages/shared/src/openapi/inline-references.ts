@@ -1,11 +1,14 @@
 import { GatewayError } from '../errors/gateway-error.ts';
 
 const maxNodes = 50_000;
-const maxDepth = 40;
+const maxDepth = 60;
+/** Where a reference is not followed any more, because nobody reads so much. */
+const enoughNodes = 5000;
+const enoughDepth = 20;
 
 /**
  * Puts what local references (`#/…`, RFC 6901) name in their place, so that a part can be read on its own. A reference to itself becomes
- * an empty schema, which allows everything; a reference to another document is refused, because nothing is fetched on its word.
+ * an empty schema, which allows everything, and so does one that leads deeper than anybody reads; a reference to another document is refused, because nothing is fetched on its word.
  *
  * @throws GatewayError invalid_request (`openapi_invalid`).
  */
@@ -18,7 +21,7 @@ export function inlineReferences(part: unknown, document: unknown): unknown {
     if (typeof node !== 'object' || node === null) return node;
     if ('$ref' in node && typeof node.$ref === 'string') {
       const { $ref } = node;
-      if (inside.includes($ref)) return {};
+      if (inside.includes($ref) || nodes > enoughNodes || depth > enoughDepth) return {};
       return visit(lookUp($ref, document), [...inside, $ref], depth + 1);
     }
     return Object.fromEntries(

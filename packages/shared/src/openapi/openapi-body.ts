@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { isJson, type OpenapiBody } from './openapi-document.ts';
+import { queryPairs, toText, type ValueStyle } from './parameter-styles.ts';
 
 export interface EncodedBody {
   readonly contentType: string;
@@ -13,16 +14,12 @@ export interface EncodedBody {
  *
  * @throws GatewayError invalid_request (`openapi_argument_invalid`).
  */
-export function encodeBody({ mediaType, schema }: OpenapiBody, value: unknown): EncodedBody {
+export function encodeBody({ mediaType, schema, encoding }: OpenapiBody, value: unknown): EncodedBody {
   const as = (bytes: string | Uint8Array) => ({ contentType: mediaType, bytes });
   if (isJson(mediaType)) return as(JSON.stringify(value));
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
   if (isObject && isType(mediaType, 'application/x-www-form-urlencoded')) {
-    return as(
-      new URLSearchParams(
-        fieldsOf(value).map(([name, each]): [string, string] => [name, toText(each)]),
-      ).toString(),
-    );
+    return as(formOf(value, encoding));
   }
   if (isObject && isType(mediaType, 'multipart/form-data')) return multipart(fieldsOf(value), schema);
   return as(isBinaryBody(mediaType, schema) ? fromBase64('body', value) : toText(value));
@@ -39,11 +36,18 @@ export function shownBody({ mediaType, schema }: OpenapiBody): unknown {
   return isBinaryBody(mediaType, schema) ? base64(schema) : schema;
 }
 
-/** A value as text, as the styles of OpenAPI write it. */
-export function toText(value: unknown): string {
-  if (typeof value === 'string') return value;
-  if (Array.isArray(value)) return value.map(toText).join(',');
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+/** Members as their encoding says ("Encoding Object"): lists are several fields, objects are JSON, where nothing else is said. Spaces are as in HTML's forms. */
+function formOf(value: object, encoding: OpenapiBody['encoding']): string {
+  const pairs = Object.entries(value).flatMap(([name, member]: [string, unknown]) => {
+    const { style = 'form', explode = style === 'form' } = encoding[name] ?? {};
+    if (Object.hasOwn(encoding, name) && member !== null) return queryPairs({ name, style, explode }, member);
+    return fieldsOf({ [name]: member }).flatMap(([, each]) => queryPairs(asText(name), toText(each)));
+  });
+  return pairs.join('&').replaceAll('%20', '+');
+}
+
+function asText(name: string): ValueStyle {
+  return { name, style: 'form', explode: true };
 }
 
 /** Members of a list are fields of their own ("Encoding Object", `explode`). */

@@ -26,8 +26,6 @@ export interface OpenapiOperation {
   readonly description: string | undefined;
   readonly parameters: readonly OpenapiParameter[];
   readonly body: OpenapiBody | undefined;
-  /** JSON Schema of a successful JSON answer, if it says one. */
-  readonly resultSchema: unknown;
   /** Its own, else those of its path; they override those of the service when they are not empty. */
   readonly servers: readonly string[];
 }
@@ -51,13 +49,17 @@ export interface OpenapiBody {
   readonly mediaType: string;
   readonly required: boolean;
   readonly schema: unknown;
+  /** How members of a form are written, of which something is said ("Encoding Object"). */
+  readonly encoding: Readonly<Record<string, { readonly style?: string; readonly explode?: boolean }>>;
 }
 
 /** The argument that is the whole body. */
 export const bodyArgument = 'body';
 
-const maxBytes = 4 * 1024 * 1024;
-const maxOperations = 1000;
+const maxBytes = 16 * 1024 * 1024;
+/** Which takes far longer to read. */
+const maxYamlBytes = 4 * 1024 * 1024;
+const maxOperations = 3000;
 const methods = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'] as const;
 
 const text = z.string().optional().catch(undefined);
@@ -76,7 +78,21 @@ const servers = z
       url.replace(/\{([^{}]+)\}/g, (written, name: string) => variables[name]?.default ?? written),
     ),
   );
-const content = z.record(z.string(), z.looseObject({ schema: z.unknown().optional() })).default({});
+const memberEncoding = z
+  .looseObject({ style: z.string().exactOptional(), explode: z.boolean().exactOptional() })
+  .catch({});
+/** Of those that say how an array or object is written; `contentType` is for parts. */
+const encoding = z
+  .record(z.string(), memberEncoding)
+  .catch({})
+  .transform(all =>
+    Object.fromEntries(
+      Object.entries(all).filter(([, { style, explode }]) => style !== undefined || explode !== undefined),
+    ),
+  );
+const content = z
+  .record(z.string(), z.looseObject({ schema: z.unknown().optional(), encoding: encoding.prefault({}) }))
+  .default({});
 const parameterSchema = z.looseObject({
   name: z.string().min(1),
   in: z.enum(['path', 'query', 'header', 'cookie']),
@@ -95,7 +111,6 @@ const operationSchema = z.looseObject({
   requestBody: z.looseObject({ required: z.boolean().default(false), content }).optional(),
   servers,
 });
-const responsesSchema = z.record(z.string(), z.looseObject({ content }));
 const documentSchema = z.looseObject({
   openapi: z.string(),
   info: z.looseObject({ title: z.string().catch(''), version: z.string().catch('') }),
@@ -146,7 +161,7 @@ interface Place {
 
 function readOperation({ document, path, method, item }: Place): OpenapiOperation {
   const shared = Array.isArray(item.parameters) ? item.parameters : [];
-  const { responses, ...rest } = looseObject(item[method]);
+  const { responses: _responses, callbacks: _callbacks, ...rest } = looseObject(item[method]);
   const at = `has a mistake at ${method.toUpperCase()} ${path}`;
   const found = check(operationSchema, inlineReferences(rest, document), at);
   const inherited = check(z.array(parameterSchema), inlineReferences(shared, document), at);
@@ -160,7 +175,6 @@ function readOperation({ document, path, method, item }: Place): OpenapiOperatio
     description: found.description,
     parameters: namedApart([...declared, ...undeclared(path, declared)], body !== undefined).map(toParameter),
     body,
-    resultSchema: resultSchemaOf(responses, document),
     servers: found.servers.length > 0 ? found.servers : servers.catch([]).parse(item.servers),
   };
 }
@@ -218,19 +232,8 @@ function bodyOf(body: z.output<typeof operationSchema>['requestBody']): OpenapiB
   const mediaType =
     types.find(isJson) ?? types.find(type => type.startsWith('application/x-www-form')) ?? types[0];
   if (mediaType === undefined) return undefined;
-  return { mediaType, required: body.required, schema: body.content[mediaType]?.schema ?? {} };
-}
-
-/** Nobody needs it to make the call: one that cannot be read is none. */
-function resultSchemaOf(responses: unknown, document: unknown): unknown {
-  try {
-    const read = responsesSchema.parse(inlineReferences(responses ?? {}, document));
-    const [, success] = Object.entries(read).find(([status]) => /^2/.test(status)) ?? [];
-    const [, answer] = Object.entries(success?.content ?? {}).find(([type]) => isJson(type)) ?? [];
-    return answer?.schema;
-  } catch {
-    return undefined;
-  }
+  const { schema = {}, encoding = {} } = body.content[mediaType] ?? {};
+  return { mediaType, required: body.required, schema, encoding };
 }
 
 /** `application/json` and everything with the suffix of RFC 6839. */
@@ -240,6 +243,8 @@ export function isJson(mediaType: string): boolean {
 
 function parse(bytes: Buffer): unknown {
   if (/^\s*\{/.test(bytes.toString('utf8', 0, 1024))) return parseJson(bytes);
+  if (bytes.length > maxYamlBytes)
+    throw invalid(`is YAML of more than ${maxYamlBytes} bytes; give it as JSON`);
   const document = parseDocument(bytes.toString('utf8'), {
     schema: 'core',
     merge: false,

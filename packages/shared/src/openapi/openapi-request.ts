@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors/gateway-error.ts';
-import { type EncodedBody, encodeBody, shownBody, toText } from './openapi-body.ts';
+import { type EncodedBody, encodeBody, shownBody } from './openapi-body.ts';
 import { bodyArgument, type OpenapiOperation, type OpenapiParameter } from './openapi-document.ts';
+import { headerText, pathText, queryPairs, toText } from './parameter-styles.ts';
 
 /** A request as an operation wants it. */
 export interface OpenapiRequest {
@@ -38,7 +39,7 @@ export function buildOpenapiRequest(
   given: Readonly<Record<string, unknown>>,
 ): OpenapiRequest {
   const rest = new Map(Object.entries(given).filter(([, value]) => value !== undefined && value !== null));
-  const query = new URLSearchParams();
+  const query: string[] = [];
   const headers: Record<string, string> = {};
   const cookies: string[] = [];
   let { path } = operation;
@@ -50,19 +51,16 @@ export function buildOpenapiRequest(
       continue;
     }
     const value = parameter.isJson ? JSON.stringify(given) : given;
-    if (parameter.in === 'query') addToQuery(query, parameter, value);
+    if (parameter.in === 'query') query.push(...queryPairs(parameter, value));
     else if (parameter.in === 'path')
-      path = path.replaceAll(
-        `{${parameter.name}}`,
-        encodeSegment(parameter.argument, simple(parameter, value)),
-      );
-    else if (parameter.in === 'header') headers[parameter.name.toLowerCase()] = simple(parameter, value);
+      path = path.replaceAll(`{${parameter.name}}`, () => segmentOf(parameter, value));
+    else if (parameter.in === 'header') headers[parameter.name.toLowerCase()] = headerText(parameter, value);
     else cookies.push(`${parameter.name}=${encodeURIComponent(toText(value))}`);
   }
   if (cookies.length > 0) headers.cookie = cookies.join('; ');
   const body = bodyOf(operation, rest);
   if (body !== null) headers['content-type'] = body.contentType;
-  const search = query.toString();
+  const search = query.join('&');
   return {
     method: operation.method,
     path: search === '' ? path : `${path}?${search}`,
@@ -89,45 +87,18 @@ function bodyOf(operation: OpenapiOperation, rest: ReadonlyMap<string, unknown>)
   return encodeBody(body, value);
 }
 
-/** OpenAPI 3.1, "Style Values": `form` with or without `explode`, `spaceDelimited`, `pipeDelimited`, `deepObject`. */
-function addToQuery(
-  query: URLSearchParams,
-  { name, style, explode }: OpenapiParameter,
-  value: unknown,
-): void {
-  if (Array.isArray(value)) {
-    const separator = style === 'spaceDelimited' ? ' ' : style === 'pipeDelimited' ? '|' : ',';
-    if (explode) for (const each of value) query.append(name, toText(each));
-    else query.append(name, value.map(toText).join(separator));
-    return;
-  }
-  if (typeof value !== 'object' || value === null) {
-    query.append(name, toText(value));
-    return;
-  }
-  const entries = Object.entries(value);
-  if (style === 'deepObject')
-    for (const [key, each] of entries) query.append(`${name}[${key}]`, toText(each));
-  else if (explode) for (const [key, each] of entries) query.append(key, toText(each));
-  else query.append(name, entries.flatMap(([key, each]) => [key, toText(each)]).join(','));
-}
-
 /** A segment of its own. `.` and `..` lead out of it however they are encoded (WHATWG URL, "dot path segment"), so they are refused, and so is an empty one, which is another address. */
-function encodeSegment(name: string, text: string): string {
-  if (/^(\.|%2e){0,2}$/i.test(text)) {
-    throw new GatewayError('invalid_request', `'${text}' cannot be the path argument '${name}'.`, {
+function segmentOf(parameter: OpenapiParameter, value: unknown): string {
+  const text = pathText(parameter, value, each => each);
+  if (!/^(\.|%2e){0,2}$/i.test(text)) return pathText(parameter, value);
+  throw new GatewayError(
+    'invalid_request',
+    `'${text}' cannot be the path argument '${parameter.argument}'.`,
+    {
       reason: 'openapi_argument_invalid',
-      param: name,
-    });
-  }
-  return encodeURIComponent(text);
-}
-
-/** The style of paths and headers: `1,2` and `a,1,b,2`, or `a=1,b=2` when exploded. */
-function simple({ explode }: OpenapiParameter, value: unknown): string {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return toText(value);
-  const entries = Object.entries(value).map(([key, each]) => [key, toText(each)]);
-  return entries.map(entry => entry.join(explode ? '=' : ',')).join(',');
+      param: parameter.argument,
+    },
+  );
 }
 
 function missing(operation: OpenapiOperation, name: string): GatewayError {

@@ -73,9 +73,8 @@ test('operations are found with their parameters, references put in their place,
     required: ['petId'],
     additionalProperties: false,
   });
-  expect(operation('getPet').resultSchema).toEqual({
-    type: 'object',
-    properties: { name: { type: 'string' }, parent: {} },
+  expect(argumentsSchemaOf(operation('savePet'))).toMatchObject({
+    properties: { body: { type: 'object', properties: { name: { type: 'string' }, parent: {} } } },
   });
   expect(argumentsSchemaOf(operation('savePet'))).toMatchObject({ required: ['petId', 'body'] });
 });
@@ -108,7 +107,7 @@ test('arguments go where the operation wants them', () => {
     buildOpenapiRequest(operation('getPet'), { petId: 7, fields: ['a b', 'c'], 'X-Trace': 't' }),
   ).toEqual({
     method: 'GET',
-    path: '/pets/7?fields=a+b&fields=c',
+    path: '/pets/7?fields=a%20b&fields=c',
     headers: { 'x-trace': 't' },
     body: null,
   });
@@ -221,7 +220,7 @@ test('parameters of one name in two places are two arguments, and one that was f
   });
   const args = { id: 'a', query_id: 5, tags: ['x', 'y'], by: { z: 1 }, 'X-Point': { a: 1, b: 2 } };
   expect(buildOpenapiRequest(operation('find', odd), args)).toMatchObject({
-    path: `/things/a?id=5&tags=x%2Cy&by=${encodeURIComponent('{"z":1}')}`,
+    path: `/things/a?id=5&tags=x,y&by=${encodeURIComponent('{"z":1}')}`,
     headers: { 'x-point': 'a,1,b,2' },
   });
   expect(buildOpenapiRequest(operation('forgotten', odd), { name: 'n' }).path).toBe('/forgotten/n');
@@ -237,6 +236,72 @@ test('an argument whose name another has is called by one that nobody has', () =
   });
   const args = { query_id: true, id: 'a', query_query_id: 5 };
   expect(buildOpenapiRequest(operation('crossed', odd), args).path).toBe('/crossed/a/true?id=5');
+});
+
+const styled = (parameter: object, path = '/s') => ({
+  ...petStore,
+  paths: { [path]: { get: { operationId: 's', parameters: [{ name: 'v', schema: {}, ...parameter }] } } },
+});
+const list = ['a b', 'c,d', '/e'];
+const object = { r: 1, 'g h': 'x&y' };
+
+/** OpenAPI 3.1, "Style Values"; RFC 6570, sections 3.2.2 and 3.2.5 to 3.2.9. */
+test.each([
+  [{ in: 'path' }, 5, '/s/5'],
+  [{ in: 'path' }, list, '/s/a%20b,c%2Cd,%2Fe'],
+  [{ in: 'path', explode: true }, object, '/s/r=1,g%20h=x%26y'],
+  [{ in: 'path', style: 'label' }, list, '/s/.a%20b,c%2Cd,%2Fe'],
+  [{ in: 'path', style: 'label', explode: true }, object, '/s/.r=1.g%20h=x%26y'],
+  [{ in: 'path', style: 'matrix' }, 5, '/s/;v=5'],
+  [{ in: 'path', style: 'matrix' }, object, '/s/;v=r,1,g%20h,x%26y'],
+  [{ in: 'path', style: 'matrix', explode: true }, list, '/s/;v=a%20b;v=c%2Cd;v=%2Fe'],
+  [{ in: 'path', style: 'matrix', explode: true }, object, '/s/;r=1;g%20h=x%26y'],
+  [{ in: 'query', explode: false }, list, '/s?v=a%20b,c%2Cd,%2Fe'],
+  [{ in: 'query', style: 'spaceDelimited', explode: false }, ['1', '2'], '/s?v=1%202'],
+  [{ in: 'query', style: 'pipeDelimited', explode: false }, ['1', '2'], '/s?v=1%7C2'],
+  [{ in: 'query' }, object, '/s?r=1&g%20h=x%26y'],
+  [{ in: 'query' }, [], '/s'],
+  [{ in: 'query', style: 'deepObject', explode: true }, ['a', 'b'], '/s?v%5B0%5D=a&v%5B1%5D=b'],
+  [{ in: 'query', style: 'deepObject' }, { a: { b: [1, null] } }, '/s?v%5Ba%5D%5Bb%5D%5B0%5D=1'],
+])('%j writes %j as %s', (parameter, value, path) => {
+  const made = operation('s', styled(parameter, parameter.in === 'path' ? '/s/{v}' : '/s'));
+  expect(buildOpenapiRequest(made, { v: value }).path).toBe(path);
+});
+
+test.each([
+  ['simple', ['..']],
+  ['label', ''],
+  ['label', '.'],
+])('[A3] no dot segment comes of the style %s with %j', (style, value) => {
+  const made = operation('s', styled({ in: 'path', style }, '/s/{v}'));
+  expect(() => buildOpenapiRequest(made, { v: value })).toThrow('cannot be the path argument');
+});
+
+test('members of a form are written as their encoding says', () => {
+  const encoding = { deep: { style: 'deepObject', explode: true }, joined: { explode: false }, odd: 7 };
+  const content = { 'application/x-www-form-urlencoded': { schema: { type: 'object' }, encoding } };
+  const document = {
+    ...petStore,
+    paths: { '/f': { post: { operationId: 'f', requestBody: { content } } } },
+  };
+  const body = { deep: { a: { b: 'x y' }, c: [1, 2] }, joined: [1, 2], plain: { z: 1 }, many: ['p', 'q'] };
+  const { body: text } = buildOpenapiRequest(operation('f', document), { body });
+  expect(String(text)).toBe(
+    'deep%5Ba%5D%5Bb%5D=x+y&deep%5Bc%5D%5B0%5D=1&deep%5Bc%5D%5B1%5D=2&joined=1,2&plain=%7B%22z%22%3A1%7D&many=p&many=q',
+  );
+});
+
+test('schemas that refer to one another everywhere are cut where nobody reads any more', () => {
+  const names = Array.from({ length: 40 }, (_, index) => `S${index}`);
+  const properties = Object.fromEntries(names.map(name => [name, { $ref: `#/components/schemas/${name}` }]));
+  const schemas = Object.fromEntries(names.map(name => [name, { type: 'object', properties }]));
+  const content = { 'application/json': { schema: schemas.S0 } };
+  const paths = {
+    '/w': { post: { operationId: 'w', requestBody: { content }, responses: { 200: { content } } } },
+  };
+  const made = operation('w', { ...petStore, paths, components: { schemas } });
+  expect(JSON.stringify(argumentsSchemaOf(made)).length).toBeLessThan(200_000);
+  expect(buildOpenapiRequest(made, { body: { S1: {} } }).body).toBe('{"S1":{}}');
 });
 
 const typed = (mediaType: string, schema: object) => ({

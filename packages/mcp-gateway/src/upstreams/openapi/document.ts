@@ -13,7 +13,7 @@ export interface DocumentSource {
 }
 
 const fetchTimeoutMs = 15_000;
-const maxBytes = 8 * 1024 * 1024;
+const maxBytes = 16 * 1024 * 1024;
 
 /** Reads an OpenAPI document from where it lies. @throws GatewayError upstream_failed (`openapi_document_invalid`) */
 export async function loadDocument(source: DocumentSource): Promise<OpenapiService> {
