@@ -16,7 +16,9 @@ import {
   chatCostNanoUsd,
   chatStream,
   chatStreamWithoutUsage,
+  chatUsageEvent,
   message,
+  messageEvents,
   messageStream,
 } from './recordings.ts';
 
@@ -229,6 +231,28 @@ test('[F41] impossible usage is brought within bounds and marked', async () => {
   await post(gateway, '/v1/chat/completions', chatRequest());
   const [record] = await gateway.recorded(1);
   expect(record).toMatchObject({ usageSource: 'anomalous', usage: { input: 0, output: 1_000_000_000 } });
+});
+
+test('[F41] usage that is told twice is booked once', async () => {
+  const messageUsage = messageEvents.find(event => event.startsWith('event: message_delta')) ?? expect.fail();
+  upstream.use(
+    byPath({
+      '/v1/chat/completions': streamPlan(chatStream.replace(chatUsageEvent, chatUsageEvent.repeat(2))),
+      '*': streamPlan(messageStream.replace(messageUsage, messageUsage + messageUsage)),
+    }),
+  );
+  await post(gateway, '/v1/chat/completions', chatRequest({ stream: true }));
+  await post(gateway, '/v1/messages', messagesRequest({ stream: true }));
+  const records = await gateway.recorded(2);
+  const cost = BigInt(chatCostNanoUsd);
+  expect(records.map(({ costNanoUsd }) => costNanoUsd)).toEqual([cost, cost]);
+});
+
+test('[F41] usage that is missing is said to be, and is booked at no price of nought', async () => {
+  upstream.use(streamPlan(chatStream.replace(chatUsageEvent, '')));
+  await post(gateway, '/v1/chat/completions', chatRequest({ stream: true }));
+  const [record] = await gateway.recorded(1);
+  expect(record).toMatchObject({ outcome: 'answered', usageSource: 'missing', costNanoUsd: undefined });
 });
 
 test('an upstream that forgot its terminal event but had finished gets it added', async () => {

@@ -160,8 +160,12 @@ describe.each(ingresses.map(each => [each.name, each] as const))('%s', (ingressN
     async name => {
       const error = { type: 'server_error', code: 'server_error', message: 'x' };
       upstream.use(jsonPlan({ type: 'error', error, status: 'failed' }));
+      const before = gateway.records.length;
       const answer = await ask(name);
       expect(answer.status).toBe(502);
+      const records = (await gateway.recorded(before + 1)).slice(before);
+      expect(new Set(records.map(each => each.outcome))).toEqual(new Set(['failed']));
+      expect(records.filter(each => (each.costNanoUsd ?? 0n) > 0n)).toEqual([]);
       const said = JSON.parse(answer.body.toString());
       expect((said.error ?? said).message).toEqual(expect.any(String));
       expect(answer.body.toString()).not.toContain('"x"');
