@@ -52,7 +52,10 @@ export interface StreamEncoder {
 /** What a protocol, or a provider that speaks it, has no word for and gets said in another way. */
 export type Lack = 'custom-tools' | 'json-object' | 'json-schema';
 
-/** One protocol in both directions, to and from the neutral model. Pure: no I/O, no clock, no randomness. */
+/**
+ * One protocol in both directions, to and from the neutral model. Pure: no I/O, no clock, no randomness. Of what it writes, members that are
+ * undefined are absent: JSON leaves them out.
+ */
 export interface Codec {
   /** Of streams, both ways. */
   readonly streamType: string;

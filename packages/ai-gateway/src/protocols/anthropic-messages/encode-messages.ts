@@ -13,7 +13,7 @@ import type {
 } from '../../domain/neutral-request.ts';
 import { isMedia } from '../../domain/neutral-request.ts';
 import { mayOpen } from '../../domain/seal.ts';
-import { asObject, defined } from '../read-json.ts';
+import { asObject } from '../read-json.ts';
 import { callInput, lostPart, reportMedia } from '../request-losses.ts';
 import { resultsFirst } from '../request-parts.ts';
 import { type ToolNames, wireCallId } from '../tool-names.ts';
@@ -38,7 +38,7 @@ export class CacheMarks {
       return {};
     }
     this.#count++;
-    return { cache_control: defined({ type: 'ephemeral', ttl: mark.ttl }) };
+    return { cache_control: { type: 'ephemeral', ttl: mark.ttl } };
   }
 }
 
@@ -146,13 +146,13 @@ class BlockWriter {
       if (part.type === 'foreign') return [asObject(part.value) ?? {}];
       return part.text === '' ? [] : [textBlock(part, this.#deps.marks)];
     });
-    return defined({
+    return {
       type: 'tool_result',
       tool_use_id: wireCallId(callId, callIdLength),
       content: content.length > 0 ? content : undefined,
       is_error: isError ? true : undefined,
       ...this.#deps.marks.of(cache),
-    });
+    };
   }
 
   #media(part: MediaPart): JsonObject[] {
@@ -160,14 +160,14 @@ class BlockWriter {
     if (source === undefined || (part.type !== 'image' && part.type !== 'document')) return this.#lost(part);
     reportMedia(part, part.type === 'document' ? ['name', 'context', 'citations'] : [], this.#deps.losses);
     return [
-      defined({
+      {
         type: part.type,
         source,
         title: part.type === 'document' ? part.name : undefined,
         context: part.context,
         citations: part.wantsCitations ? { enabled: true } : undefined,
         ...this.#deps.marks.of(part.cache),
-      }),
+      },
     ];
   }
 }

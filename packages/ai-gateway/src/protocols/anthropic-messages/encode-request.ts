@@ -3,7 +3,7 @@ import type { JsonObject } from '../../domain/json-object.ts';
 import type { Losses } from '../../domain/losses.ts';
 import type { NeutralRequest, Tool, ToolChoice } from '../../domain/neutral-request.ts';
 import { claudeSampling } from '../claude-sampling.ts';
-import { asObject, defined } from '../read-json.ts';
+import { asObject } from '../read-json.ts';
 import {
   budgetOf,
   describedSchema,
@@ -50,7 +50,7 @@ export function encodeMessagesRequest(
   const thinking = encodeThinking(request, { messages, choice, losses, target });
   const isThinking = thinking.option !== undefined && thinking.option.type !== 'disabled';
   const sampled = claudeSampling(sampling, isThinking, losses);
-  return defined({
+  return {
     ...reportUnknown(request, messagesProtocol, losses),
     model: target.model,
     max_tokens: maxTokensOf(request, target, thinking.budget),
@@ -67,7 +67,7 @@ export function encodeMessagesRequest(
     metadata: request.user === undefined ? undefined : { user_id: request.user },
     service_tier: tierOf(request.serviceTier, losses),
     stream: request.isStream ? true : undefined,
-  });
+  };
 }
 
 function maxTokensOf(
@@ -92,7 +92,7 @@ function outputConfig(
 ): JsonObject | undefined {
   if (effort === undefined && format?.type !== 'json-schema') return undefined;
   const schema = format?.type === 'json-schema' ? describedSchema(format, losses) : undefined;
-  return defined({ effort, format: schema && { type: 'json_schema', schema } });
+  return { effort, format: schema && { type: 'json_schema', schema } };
 }
 
 interface Thinking {
@@ -167,13 +167,13 @@ function encodeTool(
     const { description, schema, isStrict } = tool;
     const input = schema.type === 'object' ? schema : { ...schema, type: 'object' };
     return [
-      defined({
+      {
         name: names.wire(tool.name),
         description,
         input_schema: input,
         strict: isStrict === true ? true : undefined,
         ...marks.of(tool.cache),
-      }),
+      },
     ];
   }
   if (tool.type === 'hosted' && tool.protocol === messagesProtocol) return [asObject(tool.value) ?? {}];

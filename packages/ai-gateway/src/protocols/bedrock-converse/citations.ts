@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../domain/json-object.ts';
 import type { Citation, CitationPlace } from '../../domain/neutral-request.ts';
-import { asNumber, asObject, asObjects, asString, defined } from '../read-json.ts';
+import { asNumber, asObject, asObjects, asString } from '../read-json.ts';
 import { converseProtocol } from './decode-request.ts';
 
 /** Members of a location, by what they count. */
@@ -42,12 +42,12 @@ export function writeCitation({ raw, url, title, text, place }: Citation): JsonO
   if (raw?.protocol === converseProtocol) return asObject(raw.value);
   const location = place === undefined ? url && { web: { url } } : writePlace(place);
   if (!location) return undefined;
-  return defined({
+  return {
     title,
     source: place?.unit === 'blocks-of-search-result' ? url : undefined,
     sourceContent: text === undefined ? undefined : [{ text }],
     location,
-  });
+  };
 }
 
 function writePlace({ unit, index, start, end }: CitationPlace): JsonObject {

@@ -7,7 +7,7 @@ import type { BlockStart, FinishReason, NeutralAnswer, NeutralEvent } from '../.
 import type { Citation, Part, ReasoningPart } from '../../domain/neutral-request.ts';
 import type { Seal } from '../../domain/seal.ts';
 import { load, loadSeal } from '../carrier.ts';
-import { asObject, defined, parseObject } from '../read-json.ts';
+import { asObject, parseObject } from '../read-json.ts';
 import { tierNamed } from '../service-tier.ts';
 import { writeCitation } from './citations.ts';
 import { converseProtocol } from './decode-request.ts';
@@ -35,7 +35,7 @@ function stopName(reason: FinishReason, hasRefusal: boolean): string {
 }
 
 export function encodeConverseAnswer(answer: NeutralAnswer): JsonObject {
-  return defined({
+  return {
     output: { message: { role: 'assistant', content: answer.parts.flatMap(encodePart) } },
     stopReason: stopName(
       answer.finish,
@@ -44,7 +44,7 @@ export function encodeConverseAnswer(answer: NeutralAnswer): JsonObject {
     usage: writeConverseUsage(answer.report?.usage ?? noUsage),
     metrics: { latencyMs: 0 },
     serviceTier: answer.serviceTier === undefined ? undefined : { type: tierNamed(answer.serviceTier) },
-  });
+  };
 }
 
 function encodePart(part: Part): JsonObject[] {

@@ -13,7 +13,7 @@ import {
   type ToolResultPart,
 } from '../../domain/neutral-request.ts';
 import { mayOpen } from '../../domain/seal.ts';
-import { asObject, defined } from '../read-json.ts';
+import { asObject } from '../read-json.ts';
 import { callInput, lostPart, reportMedia } from '../request-losses.ts';
 import { resultsFirst } from '../request-parts.ts';
 import { type ToolNames, wireCallId } from '../tool-names.ts';
@@ -39,7 +39,7 @@ export class CachePoints {
       return [];
     }
     this.#count++;
-    return [{ cachePoint: defined({ type: 'default', ttl: mark.ttl }) }];
+    return [{ cachePoint: { type: 'default', ttl: mark.ttl } }];
   }
 }
 
@@ -166,13 +166,13 @@ class BlockWriter {
       .trim();
     const name = clean === '' ? `document ${number}` : clean.slice(0, 100);
     return {
-      document: defined({
+      document: {
         format,
         name,
         source,
         context: part.context,
         citations: part.wantsCitations ? { enabled: true } : undefined,
-      }),
+      },
     };
   }
 }

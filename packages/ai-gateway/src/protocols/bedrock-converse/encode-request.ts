@@ -55,7 +55,7 @@ export function encodeConverseRequest(
     stopSequences: sampling.stop && sampling.stop.length > 0 ? sampling.stop : undefined,
   });
   const outputConfig = defined({ textFormat: encodeFormat(request.format), effort: thinking.effort });
-  return defined({
+  return {
     ...unknown,
     messages,
     system: system.length > 0 ? system : undefined,
@@ -65,7 +65,7 @@ export function encodeConverseRequest(
     outputConfig: orAbsent(outputConfig),
     requestMetadata: request.metadata,
     serviceTier: tierOf(request.serviceTier, losses),
-  });
+  };
 }
 
 function orAbsent(object: JsonObject): JsonObject | undefined {
@@ -117,7 +117,7 @@ function parallelField(request: NeutralRequest, target: EncodeTarget, losses: Lo
 function encodeFormat(format: AnswerFormat | undefined): JsonObject | undefined {
   if (format?.type !== 'json-schema') return undefined;
   const { name, description, schema } = format;
-  const jsonSchema = defined({ schema: JSON.stringify(schema), name, description });
+  const jsonSchema = { schema: JSON.stringify(schema), name, description };
   return { type: 'json_schema', structure: { jsonSchema } };
 }
 
@@ -185,7 +185,7 @@ function encodeToolConfig(request: NeutralRequest, deps: ToolDeps): JsonObject |
   }
   const tools = offered(request, deps.losses).flatMap(tool => encodeTool(tool, deps));
   if (tools.length === 0) return hasHistory ? { tools: historyTools(request, deps.names) } : undefined;
-  return defined({ tools, toolChoice: encodeChoice(request, deps.names) });
+  return { tools, toolChoice: encodeChoice(request, deps.names) };
 }
 
 /** A history with calls is taken only together with the tools that were called. */
@@ -206,12 +206,12 @@ function offered({ tools, toolChoice }: NeutralRequest, losses: Losses): readonl
 function encodeTool(tool: Tool, { names, points, losses }: ToolDeps): JsonObject[] {
   if (tool.type === 'function') {
     const json = tool.schema.type === 'object' ? tool.schema : { ...tool.schema, type: 'object' };
-    const spec = defined({
+    const spec = {
       name: names.wire(tool.name),
       description: tool.description || undefined,
       inputSchema: { json },
       strict: tool.isStrict === true ? true : undefined,
-    });
+    };
     return [{ toolSpec: spec }, ...points.after(tool.cache)];
   }
   if (tool.type === 'hosted' && tool.protocol === converseProtocol) return [asObject(tool.value) ?? {}];

@@ -5,7 +5,7 @@ import type { BlockStart, FinishReason, NeutralAnswer, NeutralEvent } from '../.
 import type { Citation, Part, ReasoningPart } from '../../domain/neutral-request.ts';
 import type { Seal } from '../../domain/seal.ts';
 import { load } from '../carrier.ts';
-import { asObject, defined } from '../read-json.ts';
+import { asObject } from '../read-json.ts';
 import { cohereProtocol } from './decode-request.ts';
 import { writeCohereUsage } from './usage.ts';
 
@@ -31,20 +31,20 @@ export function encodeCohereAnswer(answer: NeutralAnswer, context: AnswerContext
   const content = answer.parts.flatMap(contentOf);
   const calls = wholeCalls(answer.parts);
   const citations = answer.parts.flatMap(part => (part.type === 'text' ? (part.citations ?? []) : []));
-  return defined({
+  return {
     id: context.requestId,
     finish_reason: finishName(
       answer.finish,
       answer.parts.some(part => part.type === 'refusal'),
     ),
-    message: defined({
+    message: {
       role: 'assistant',
       content: content.length > 0 ? content : undefined,
       tool_calls: calls.length > 0 ? calls : undefined,
       citations: citations.length > 0 ? citations.map(writeCitation) : undefined,
-    }),
+    },
     usage: answer.report && writeCohereUsage(answer.report.usage),
-  });
+  };
 }
 
 function contentOf(part: Part): JsonObject[] {
@@ -70,7 +70,7 @@ function wholeCalls(parts: readonly Part[]): JsonObject[] {
 function writeCitation({ raw, text, start, end, url, title }: Citation): JsonObject {
   const own = raw?.protocol === cohereProtocol ? asObject(raw.value) : undefined;
   if (own !== undefined) return own;
-  const document = defined({ url, title });
+  const document = { url, title };
   return { start: start ?? 0, end: end ?? 0, text: text ?? '', sources: [{ type: 'document', document }] };
 }
 
@@ -123,7 +123,7 @@ export class CohereStreamEncoder implements StreamEncoder {
   }
 
   end(): string {
-    const delta = defined({ finish_reason: finishName(this.#finish, this.#hasRefusal), usage: this.#usage });
+    const delta = { finish_reason: finishName(this.#finish, this.#hasRefusal), usage: this.#usage };
     return `${frame({ type: 'message-end', id: this.#context.requestId, delta })}data: [DONE]\n\n`;
   }
 

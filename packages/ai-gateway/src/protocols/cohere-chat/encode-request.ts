@@ -11,7 +11,7 @@ import {
   type ToolResultPart,
 } from '../../domain/neutral-request.ts';
 import { textOfSource, urlOfSource } from '../media.ts';
-import { asObject, defined } from '../read-json.ts';
+import { asObject } from '../read-json.ts';
 import {
   budgetOf,
   describedSchema,
@@ -51,7 +51,7 @@ export function encodeCohereRequest(
   );
   const tools = offered(request, losses).flatMap(tool => encodeTool(tool, names, losses));
   const system = request.system.map(part => part.text).join('\n\n');
-  return defined({
+  return {
     ...reportUnknown(request, cohereProtocol, losses),
     model: target.model,
     messages: [
@@ -72,7 +72,7 @@ export function encodeCohereRequest(
     presence_penalty: penaltyOf('presence_penalty', sampling.presencePenalty, losses),
     frequency_penalty: penaltyOf('frequency_penalty', sampling.frequencyPenalty, losses),
     stream: request.isStream,
-  });
+  };
 }
 
 function stopsOf(stop: readonly string[] | undefined, losses: Losses): readonly string[] | undefined {
@@ -99,10 +99,10 @@ function penaltyOf(name: string, value: number | undefined, losses: Losses): num
 
 function encodeFormat({ format }: NeutralRequest, losses: Losses): JsonObject | undefined {
   if (format === undefined || format.type === 'text') return undefined;
-  return defined({
+  return {
     type: 'json_object',
     json_schema: format.type === 'json-schema' ? describedSchema(format, losses) : undefined,
-  });
+  };
 }
 
 function encodeThinking({ reasoning }: NeutralRequest, losses: Losses): JsonObject | undefined {
@@ -143,7 +143,7 @@ function encodeTool(tool: Tool, names: ToolNames, losses: Losses): JsonObject[] 
   }
   const { name, description, schema } = tool;
   const parameters = schema.type === 'object' ? schema : { ...schema, type: 'object' };
-  return [{ type: 'function', function: defined({ name: names.wire(name), description, parameters }) }];
+  return [{ type: 'function', function: { name: names.wire(name), description, parameters } }];
 }
 
 class MessageWriter {
@@ -167,11 +167,11 @@ class MessageWriter {
     const content = parts.flatMap(part => (part.type === 'tool-call' ? [] : this.#content(part)));
     if (calls.length === 0 && content.length === 0) return [];
     return [
-      defined({
+      {
         role: 'assistant',
         content: content.length > 0 ? simple(content) : undefined,
         tool_calls: calls.length > 0 ? calls : undefined,
-      }),
+      },
     ];
   }
 
@@ -204,7 +204,7 @@ class MessageWriter {
       case 'image': {
         const url = urlOfSource(part.source);
         if (url === undefined) return this.#lost(part);
-        return [{ type: 'image_url', image_url: defined({ url, detail: part.detail }) }];
+        return [{ type: 'image_url', image_url: { url, detail: part.detail } }];
       }
       case 'document':
         return this.#document(part);

@@ -6,7 +6,7 @@ import type { JsonObject } from '../../domain/json-object.ts';
 import type { BlockStart, FinishReason, NeutralAnswer, NeutralEvent } from '../../domain/neutral-event.ts';
 import type { Citation, Part, ReasoningPart } from '../../domain/neutral-request.ts';
 import type { Seal } from '../../domain/seal.ts';
-import { asObject, defined, parseObject } from '../read-json.ts';
+import { asObject, parseObject } from '../read-json.ts';
 import { geminiProtocol } from './names.ts';
 import { writeSignature } from './signature.ts';
 import { writeGeminiUsage } from './usage.ts';
@@ -84,21 +84,21 @@ function candidateOf(
   parts: readonly JsonObject[],
   more: { readonly finish?: string; readonly citations?: readonly Citation[] } = {},
 ): JsonObject {
-  return defined({
+  return {
     content: { parts, role: 'model' },
     finishReason: more.finish,
     index: 0,
     groundingMetadata: more.citations && groundingOf(more.citations),
-  });
+  };
 }
 
 function groundingOf(citations: readonly Citation[]): JsonObject | undefined {
   const cited = citations.filter(each => each.url !== undefined);
   if (cited.length === 0) return undefined;
   return {
-    groundingChunks: cited.map(({ url, title }) => ({ web: defined({ uri: url, title }) })),
+    groundingChunks: cited.map(({ url, title }) => ({ web: { uri: url, title } })),
     groundingSupports: cited.map(({ start, end, text }, index) => ({
-      segment: defined({ startIndex: start, endIndex: end, text }),
+      segment: { startIndex: start, endIndex: end, text },
       groundingChunkIndices: [index],
     })),
   };
@@ -110,12 +110,12 @@ function envelope(
   candidate: JsonObject,
   usage?: JsonObject,
 ): JsonObject {
-  return defined({
+  return {
     candidates: [candidate],
     usageMetadata: usage,
     modelVersion: model ?? context.alias,
     responseId: context.requestId,
-  });
+  };
 }
 
 type Delta = Extract<NeutralEvent, { type: 'block-delta' }>['delta'];

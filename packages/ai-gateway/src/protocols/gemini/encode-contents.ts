@@ -10,7 +10,7 @@ import {
   type ToolResultPart,
 } from '../../domain/neutral-request.ts';
 import { mayOpen, type Seal } from '../../domain/seal.ts';
-import { asObject, defined, parseObject } from '../read-json.ts';
+import { asObject, parseObject } from '../read-json.ts';
 import { callInput, lostPart, reportMedia } from '../request-losses.ts';
 import { joinedText, resultsFirst } from '../request-parts.ts';
 import { type ToolNames, wireCallId } from '../tool-names.ts';
@@ -104,12 +104,12 @@ export class ContentWriter {
     const object = isError ? undefined : parseObject(Buffer.from(text));
     const media = parts.filter(isMedia).flatMap(part => this.#media(part));
     return {
-      functionResponse: defined({
+      functionResponse: {
         id: wireCallId(callId, callIdLength),
         name: this.#deps.names.wire(name ?? this.#called.get(callId) ?? callId),
         response: object ?? (isError ? { error: text } : { result: text }),
         parts: media.length > 0 ? media : undefined,
-      }),
+      },
     };
   }
 

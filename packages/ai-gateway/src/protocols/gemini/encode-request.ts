@@ -43,7 +43,7 @@ export function encodeGeminiRequest(asked: NeutralRequest, target: EncodeTarget,
     thinkingConfig: encodeThinking(request, target, losses),
   });
   const system = request.system.filter(part => part.text !== '').map(({ text }) => ({ text }));
-  return defined({
+  return {
     ...unknown,
     contents: writer.contents(spokenMessages(request.messages, geminiProtocol, losses)),
     systemInstruction: system.length > 0 ? { parts: system } : undefined,
@@ -52,7 +52,7 @@ export function encodeGeminiRequest(asked: NeutralRequest, target: EncodeTarget,
     generationConfig: Object.keys(config).length > 0 ? config : undefined,
     labels: request.protocol === geminiProtocol ? request.metadata : undefined,
     serviceTier: request.protocol === geminiProtocol ? request.serviceTier : undefined,
-  });
+  };
 }
 
 function encodeSampling({ sampling }: NeutralRequest, losses: Losses): JsonObject {
@@ -96,12 +96,12 @@ function encodeThinking(
   const includeThoughts = isOff ? undefined : isShown !== false;
   if (takesBudget(model) || budgetTokens !== undefined) {
     const budget = budgetTokens ?? (effort === undefined ? undefined : budgetOf(effort));
-    return defined({ includeThoughts, thinkingBudget: isOff ? 0 : budget });
+    return { includeThoughts, thinkingBudget: isOff ? 0 : budget };
   }
   if (isOff) return { thinkingLevel: 'minimal' };
   const level = effort === undefined || levels.includes(effort) ? effort : 'high';
   if (level !== effort) losses.changed('reasoning.effort');
-  return defined({ includeThoughts, thinkingLevel: level });
+  return { includeThoughts, thinkingLevel: level };
 }
 
 function encodeTools({ tools }: NeutralRequest, names: ToolNames, losses: Losses): JsonObject[] {
@@ -121,11 +121,11 @@ function encodeTools({ tools }: NeutralRequest, names: ToolNames, losses: Losses
 function declaration(tool: Extract<Tool, { type: 'function' }>, names: ToolNames): JsonObject {
   const hasParameters =
     Object.keys(asObject(tool.schema.properties) ?? {}).length > 0 || tool.schema.type !== 'object';
-  return defined({
+  return {
     name: names.wire(tool.name),
     description: tool.description,
     parametersJsonSchema: hasParameters || tool.schema.additionalProperties ? tool.schema : undefined,
-  });
+  };
 }
 
 function encodeChoice({ toolChoice }: NeutralRequest, names: ToolNames): JsonObject | undefined {

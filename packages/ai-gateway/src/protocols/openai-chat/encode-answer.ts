@@ -7,7 +7,6 @@ import type { Citation, Part, ReasoningPart } from '../../domain/neutral-request
 import type { Seal } from '../../domain/seal.ts';
 import { load } from '../carrier.ts';
 import { urlOfSource } from '../media.ts';
-import { defined } from '../read-json.ts';
 import { tierNamed } from '../service-tier.ts';
 import { asksByFunctions } from './functions.ts';
 
@@ -71,7 +70,7 @@ export function encodeChatAnswer(answer: NeutralAnswer, context: AnswerContext):
   const calls = wholeCalls(parts);
   const images = parts.flatMap(part => imageOf(part) ?? []);
   const isOfOld = asksByFunctions(context.request.written);
-  return defined({
+  return {
     id: completionId(context),
     object: 'chat.completion',
     created: Math.floor(context.nowMs / 1000),
@@ -79,7 +78,7 @@ export function encodeChatAnswer(answer: NeutralAnswer, context: AnswerContext):
     choices: [
       {
         index: 0,
-        message: defined({
+        message: {
           role: 'assistant',
           content: texts.length > 0 ? texts.join('') : null,
           refusal: refusals.length > 0 ? refusals.join('') : null,
@@ -88,14 +87,14 @@ export function encodeChatAnswer(answer: NeutralAnswer, context: AnswerContext):
           function_call: isOfOld ? calls[0]?.function : undefined,
           annotations: annotations.length > 0 ? annotations : undefined,
           images: images.length > 0 ? images : undefined,
-        }),
+        },
         logprobs: null,
         finish_reason: chatFinish(answer.finish, refusals.length > 0, isOfOld),
       },
     ],
     usage: report && writeChatUsage(report.usage),
     service_tier: answer.serviceTier === undefined ? undefined : tierNamed(answer.serviceTier),
-  });
+  };
 }
 
 function wholeCalls(parts: readonly Part[]): JsonObject[] {

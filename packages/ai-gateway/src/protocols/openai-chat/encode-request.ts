@@ -13,7 +13,6 @@ import {
   type ToolResultPart,
 } from '../../domain/neutral-request.ts';
 import { audioFormat, textOfSource, urlOfSource } from '../media.ts';
-import { defined } from '../read-json.ts';
 import { effortOf, lostPart, reportMedia, reportUnknown, spokenMessages } from '../request-losses.ts';
 import { joinedText } from '../request-parts.ts';
 import { ToolNames, wireCallId } from '../tool-names.ts';
@@ -31,7 +30,7 @@ export function encodeChatRequest(request: NeutralRequest, target: EncodeTarget,
   const { sampling } = request;
   const messages = spokenMessages(request.messages, chatProtocol, losses);
   if (sampling.topK !== undefined) losses.dropped('top_k');
-  return defined({
+  return {
     ...reportUnknown(request, chatProtocol, losses),
     model: target.model,
     messages: [...systemMessage(request.system), ...messages.flatMap(each => write.message(each))],
@@ -54,7 +53,7 @@ export function encodeChatRequest(request: NeutralRequest, target: EncodeTarget,
     prompt_cache_key: request.promptCacheKey,
     stream: request.isStream ? true : undefined,
     stream_options: request.isStream && target.mayAskStreamUsage ? { include_usage: true } : undefined,
-  });
+  };
 }
 
 function tierOf(tier: string | undefined): string | undefined {
@@ -97,12 +96,12 @@ class MessageWriter {
     }
     if (texts.length + refusals.length + calls.length === 0) return [];
     return [
-      defined({
+      {
         role: 'assistant',
         content: texts.length > 0 ? texts.join('') : calls.length > 0 ? null : '',
         refusal: refusals.length > 0 ? refusals.join('') : undefined,
         tool_calls: calls.length > 0 ? calls : undefined,
-      }),
+      },
     ];
   }
 
@@ -169,7 +168,7 @@ function mediaPart({ type, source, detail, name }: MediaPart): JsonObject | unde
   const url = urlOfSource(source);
   switch (type) {
     case 'image':
-      return url === undefined ? undefined : { type: 'image_url', image_url: defined({ url, detail }) };
+      return url === undefined ? undefined : { type: 'image_url', image_url: { url, detail } };
     case 'audio':
       if (source.type !== 'data') return undefined;
       return {
@@ -196,20 +195,18 @@ function encodeTool(tool: Tool, names: ToolNames, losses: Losses): JsonObject[] 
       return [
         {
           type: 'function',
-          function: defined({
+          function: {
             name: names.wire(tool.name),
             description,
             parameters: schema,
             strict: isStrict,
-          }),
+          },
         },
       ];
     }
     case 'custom': {
       const { description, grammar } = tool;
-      return [
-        { type: 'custom', custom: defined({ name: names.wire(tool.name), description, format: grammar }) },
-      ];
+      return [{ type: 'custom', custom: { name: names.wire(tool.name), description, format: grammar } }];
     }
     case 'hosted':
       if (tool.protocol === chatProtocol) return [tool.value as JsonObject]; // as it was read
@@ -244,6 +241,6 @@ function encodeFormat({ format }: NeutralRequest): JsonObject | undefined {
   const { name, description, schema, isStrict } = format;
   return {
     type: 'json_schema',
-    json_schema: defined({ name: name ?? 'answer', description, schema, strict: isStrict }),
+    json_schema: { name: name ?? 'answer', description, schema, strict: isStrict },
   };
 }

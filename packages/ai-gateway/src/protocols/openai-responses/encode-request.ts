@@ -15,7 +15,7 @@ import {
 } from '../../domain/neutral-request.ts';
 import { mayOpen } from '../../domain/seal.ts';
 import { audioFormat, textOfSource, urlOfSource } from '../media.ts';
-import { asObject, defined } from '../read-json.ts';
+import { asObject } from '../read-json.ts';
 import {
   effortOf,
   lostPart,
@@ -52,7 +52,7 @@ export function encodeResponsesRequest(
     },
     losses,
   );
-  return defined({
+  return {
     ...reportUnknown(request, responsesProtocol, losses),
     model: target.model,
     input: spokenMessages(request.messages, responsesProtocol, losses).flatMap(each => writer.message(each)),
@@ -72,7 +72,7 @@ export function encodeResponsesRequest(
     service_tier: request.serviceTier === 'standard_only' ? 'default' : request.serviceTier,
     prompt_cache_key: request.promptCacheKey,
     stream: request.isStream ? true : undefined,
-  });
+  };
 }
 
 const minOutputTokens = 16;
@@ -87,20 +87,20 @@ function encodeReasoning({ reasoning }: NeutralRequest, losses: Losses): JsonObj
   const effort = effortOf(reasoning, losses);
   if (effort === undefined) return undefined;
   const summary = reasoning?.isShown === false ? undefined : (reasoning?.summary ?? 'auto');
-  return defined({ effort, summary });
+  return { effort, summary };
 }
 
 function encodeText({ format, verbosity }: NeutralRequest): JsonObject | undefined {
   const written = encodeFormat(format);
   if (written === undefined && verbosity === undefined) return undefined;
-  return defined({ format: written, verbosity });
+  return { format: written, verbosity };
 }
 
 function encodeFormat(format: NeutralRequest['format']): JsonObject | undefined {
   if (format?.type === 'json') return { type: 'json_object' };
   if (format?.type !== 'json-schema') return undefined;
   const { name, description, schema, isStrict } = format;
-  return defined({ type: 'json_schema', name: name ?? 'answer', description, schema, strict: isStrict });
+  return { type: 'json_schema', name: name ?? 'answer', description, schema, strict: isStrict };
 }
 
 interface WriterDeps {
@@ -214,11 +214,11 @@ function mediaContent({ type, source, detail, name }: MediaPart): JsonObject | u
   if (type !== 'document') return undefined;
   const text = textOfSource(source);
   if (text !== undefined) return { type: 'input_text', text };
-  if (fileId !== undefined) return defined({ type: 'input_file', file_id: fileId, detail });
-  if (source.type === 'url') return defined({ type: 'input_file', file_url: source.url, detail });
+  if (fileId !== undefined) return { type: 'input_file', file_id: fileId, detail };
+  if (source.type === 'url') return { type: 'input_file', file_url: source.url, detail };
   return url === undefined
     ? undefined
-    : defined({ type: 'input_file', filename: name ?? 'document.pdf', file_data: url, detail });
+    : { type: 'input_file', filename: name ?? 'document.pdf', file_data: url, detail };
 }
 
 function encodeTool(tool: Tool, names: ToolNames, losses: Losses): JsonObject[] {
@@ -226,13 +226,11 @@ function encodeTool(tool: Tool, names: ToolNames, losses: Losses): JsonObject[] 
     case 'function': {
       const { description, schema, isStrict } = tool;
       const name = names.wire(tool.name);
-      return [
-        defined({ type: 'function', name, description, parameters: schema, strict: isStrict ?? false }),
-      ];
+      return [{ type: 'function', name, description, parameters: schema, strict: isStrict ?? false }];
     }
     case 'custom': {
       const { description, grammar } = tool;
-      return [defined({ type: 'custom', name: names.wire(tool.name), description, format: grammar })];
+      return [{ type: 'custom', name: names.wire(tool.name), description, format: grammar }];
     }
     case 'hosted':
       if (tool.protocol === responsesProtocol) return [asObject(tool.value) ?? {}];
