@@ -10,8 +10,9 @@ export interface Adapted {
 }
 
 /** What a target has no word for, said with what it has: custom tools as functions, a JSON answer as the call of one tool. */
-export function adaptRequest(request: NeutralRequest, lacks: ReadonlySet<Lack>): Adapted {
-  const functions = lacks.has('custom-tools') ? withoutCustomTools(request) : { request, adapters: [] };
+export function adaptRequest(request: NeutralRequest, lacks: readonly Lack[]): Adapted {
+  if (!isAdapted(request, lacks)) return { request, adapter: asItIs };
+  const functions = lacks.includes('custom-tools') ? withoutCustomTools(request) : { request, adapters: [] };
   const answer = needsAnswerTool(request, lacks) ? withAnswerTool(functions.request) : undefined;
   const adapters = [...functions.adapters, ...(answer ? [answer.adapter] : [])];
   return {
@@ -26,9 +27,11 @@ export function adaptRequest(request: NeutralRequest, lacks: ReadonlySet<Lack>):
   };
 }
 
+const asItIs: EventAdapter = { adapt: event => [event] };
+
 /** Whether `adaptRequest` would change anything. */
-export function isAdapted(request: NeutralRequest, lacks: ReadonlySet<Lack>): boolean {
-  const hasCustomTools = lacks.has('custom-tools') && request.tools.some(tool => tool.type === 'custom');
+export function isAdapted(request: NeutralRequest, lacks: readonly Lack[]): boolean {
+  const hasCustomTools = lacks.includes('custom-tools') && request.tools.some(tool => tool.type === 'custom');
   return hasCustomTools || needsAnswerTool(request, lacks);
 }
 
@@ -102,9 +105,9 @@ const answerTool = 'give_answer';
 const ended: FinishReason = 'stop';
 const stopped: NeutralEvent = { type: 'finish', reason: ended };
 
-function needsAnswerTool({ format }: NeutralRequest, lacks: ReadonlySet<Lack>): boolean {
-  if (format?.type === 'json') return lacks.has('json-object');
-  return format?.type === 'json-schema' && lacks.has('json-schema');
+function needsAnswerTool({ format }: NeutralRequest, lacks: readonly Lack[]): boolean {
+  if (format?.type === 'json') return lacks.includes('json-object');
+  return format?.type === 'json-schema' && lacks.includes('json-schema');
 }
 
 /** Structured output where there is none: the model is made to call one tool, whose arguments are the answer. */

@@ -40,8 +40,10 @@ function mustTranslate({ call }: Attempt, access: ProtocolAccess): boolean {
 /** Of the protocols that the target speaks, the one in which the least is lost; of equals, the first. */
 function leastLoss(attempt: Attempt, protocols: Protocols, nowMs: number): Way {
   let best: Way | undefined;
-  for (const other of translatable(attempt.target.provider, protocols)) {
-    const way = translatedWay(attempt, { ...other, nowMs });
+  for (const [name, access] of attempt.target.provider.speaks) {
+    const protocol = protocols.get(name);
+    if (protocol?.codec === undefined) continue;
+    const way = translatedWay(attempt, { protocol, access, nowMs });
     if (way.losses.length === 0) return way;
     if (best === undefined || way.losses.length < best.losses.length) best = way;
   }
@@ -49,15 +51,9 @@ function leastLoss(attempt: Attempt, protocols: Protocols, nowMs: number): Way {
   throw new Error(`${attempt.target.id} cannot be reached from ${attempt.call.protocol.name}`);
 }
 
-function translatable(provider: ModelProvider, protocols: Protocols) {
-  return [...provider.speaks].flatMap(([name, access]) => {
-    const protocol = protocols.get(name);
-    return protocol?.codec === undefined ? [] : [{ protocol, access }];
-  });
-}
-
 /** Whether a request of one protocol can be answered by a provider at all. */
 export function canReach(protocol: Protocol, provider: ModelProvider, protocols: Protocols): boolean {
   if (provider.speaks.has(protocol.name)) return true;
-  return protocol.codec !== undefined && translatable(provider, protocols).length > 0;
+  if (protocol.codec === undefined) return false;
+  return provider.speaks.keys().some(name => protocols.get(name)?.codec !== undefined);
 }

@@ -14,9 +14,10 @@ export function orderEvents(
   { adapter, origin }: { adapter: EventAdapter; origin: SealOrigin },
 ): NeutralEvent[] {
   const guard = new EventGuard();
-  return events
-    .flatMap(event => adapter.adapt(event))
-    .flatMap(event => guard.pass(stampSeals(event, origin)));
+  const ordered: NeutralEvent[] = [];
+  for (const event of events)
+    for (const adapted of adapter.adapt(event)) ordered.push(...guard.pass(stampSeals(adapted, origin)));
+  return ordered;
 }
 
 /** Tells every seal who made it; nobody but the gateway knows. */

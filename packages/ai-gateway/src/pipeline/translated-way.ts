@@ -36,7 +36,7 @@ export function translatedWay(
   const to = codecOf(protocol);
   const origin: SealOrigin = { provider: target.provider.name, model: target.model };
   const asked = neutralRequest(call, from);
-  const { request, adapter } = adaptRequest(asked, new Set([...to.lacks, ...(access.lacks ?? [])]));
+  const { request, adapter } = adaptRequest(asked, [...to.lacks, ...(access.lacks ?? [])]);
   const losses = new Losses();
   const written = to.encodeRequest(
     request,
@@ -72,7 +72,7 @@ export function translatedWay(
 /** Whether a request holds something that a provider of its own protocol has no mode for. */
 export function needsAdapting(call: Call, lacks: readonly Lack[] = []): boolean {
   if (!lacks.some(lack => lackMarks[lack].some(mark => call.request.body.includes(mark)))) return false;
-  return isAdapted(neutralRequest(call, codecOf(call.protocol)), new Set(lacks));
+  return isAdapted(neutralRequest(call, codecOf(call.protocol)), lacks);
 }
 
 /** Without one of these in its bytes a request has no need of what is lacking. */
@@ -87,16 +87,10 @@ function codecOf(protocol: Protocol): Codec {
   throw new Error(`${protocol.name} has no codec`); // targets without one are never chosen
 }
 
-/** Read once a call, however many targets are tried. */
-const decoded = new WeakMap<Call, NeutralRequest>();
-
 function neutralRequest(call: Call, codec: Codec): NeutralRequest {
-  const known = decoded.get(call);
-  if (known !== undefined) return known;
   const { model, isStream, body } = call.request;
-  const request = codec.decodeRequest(parseObject(body) ?? {}, { model, isStream });
-  decoded.set(call, request);
-  return request;
+  call.neutral ??= codec.decodeRequest(parseObject(body) ?? {}, { model, isStream });
+  return call.neutral;
 }
 
 function openPassage(

@@ -29,7 +29,7 @@ export function asBoolean(value: unknown): boolean | undefined {
 /** The objects of an array; anything else in it, or instead of it, is left out. */
 export function asObjects(value: unknown): readonly Readonly<Record<string, unknown>>[] {
   if (!Array.isArray(value)) return [];
-  return value.map(asObject).filter(item => item !== undefined);
+  return value.filter(item => asObject(item) !== undefined);
 }
 
 /** A copy without members that are undefined. */
@@ -42,9 +42,8 @@ export function without(
   object: Readonly<Record<string, unknown>>,
   known: ReadonlySet<string>,
 ): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(
-    Object.entries(object).filter(([key, value]) => !known.has(key) && value != null),
-  );
+  const rest = Object.keys(object).filter(key => !known.has(key) && object[key] != null);
+  return Object.fromEntries(rest.map(key => [key, object[key]]));
 }
 
 /** What an upstream's error body says to a person: `error.message`, or `message`. */

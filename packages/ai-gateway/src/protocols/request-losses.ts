@@ -35,7 +35,11 @@ export function spokenMessages(
   protocol: string,
   losses: Losses,
 ): readonly Message[] {
-  const isSpoken = (part: Part) => part.type !== 'foreign' || part.protocol === protocol;
+  const isSpoken = (part: Part): boolean => {
+    if (part.type === 'tool-result') return part.parts.every(isSpoken);
+    return part.type !== 'foreign' || part.protocol === protocol;
+  };
+  if (messages.every(({ parts }) => parts.every(isSpoken))) return messages;
   const spoken = <Some extends Part>(parts: readonly Some[]): Some[] =>
     parts.flatMap(part => {
       if (part.type === 'tool-result') return [{ ...part, parts: spoken(part.parts) }];
@@ -98,7 +102,7 @@ export function describedSchema(
 
 /** Options that a protocol has no member for. */
 export function reportDropped(options: Readonly<Record<string, unknown>>, losses: Losses): void {
-  for (const [name, value] of Object.entries(options)) if (value !== undefined) losses.dropped(name);
+  for (const name in options) if (options[name] !== undefined) losses.dropped(name);
 }
 
 /** Thinking tokens that stand for an effort where only the other can be said. Conventions of gateways, no rule of a provider. */

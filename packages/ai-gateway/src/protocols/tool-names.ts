@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { NeutralRequest } from '../domain/neutral-request.ts';
+import type { NeutralRequest, Tool } from '../domain/neutral-request.ts';
 
 const hashLength = 8;
 
@@ -16,11 +16,12 @@ function shorten(text: string, maxLength: number): string {
  */
 export class ToolNames {
   readonly #maxLength: number;
-  readonly #originals = new Map<string, string>();
+  readonly #tools: readonly Tool[];
+  #originals: Map<string, string> | undefined;
 
   constructor(request: NeutralRequest, maxLength: number) {
     this.#maxLength = maxLength;
-    for (const { name } of request.tools) this.#originals.set(this.wire(name), name);
+    this.#tools = request.tools;
   }
 
   wire(name: string): string {
@@ -28,6 +29,7 @@ export class ToolNames {
   }
 
   original(wire: string): string {
+    this.#originals ??= new Map(this.#tools.map(({ name }) => [this.wire(name), name]));
     return this.#originals.get(wire) ?? wire;
   }
 }

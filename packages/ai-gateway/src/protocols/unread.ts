@@ -26,7 +26,7 @@ const maxNames = 50;
  */
 export function unreadIn(body: JsonObject, readable: Readonly<Record<string, Readable>>): readonly Loss[] {
   const found = new Set<string>();
-  for (const [name, inner] of Object.entries(readable)) look(body[name], inner, { path: name, found });
+  for (const name in readable) look(body[name], readable[name], { path: name, found });
   return [...found].slice(0, maxNames).map(parameter => ({ parameter, action: 'dropped' }));
 }
 
@@ -35,16 +35,18 @@ interface Place {
   readonly found: Set<string>;
 }
 
-function look(value: unknown, readable: Readable, { path, found }: Place): void {
-  if (readable === 'any') return;
+function look(value: unknown, readable: Readable | undefined, place: Place): void {
+  if (readable === 'any' || readable === undefined || value === undefined) return;
   if ('items' in readable) {
-    if (Array.isArray(value)) for (const item of value) look(item, readable.items, { path, found });
+    if (Array.isArray(value)) for (const item of value) look(item, readable.items, place);
     return;
   }
   const object = asObject(value);
   if (object === undefined) return;
+  const { path, found } = place;
   if ('members' in readable) {
-    for (const [name, inner] of Object.entries(object)) {
+    for (const name of Object.keys(object)) {
+      const inner = object[name];
       const known = Object.hasOwn(readable.members, name) ? readable.members[name] : undefined;
       if (known !== undefined) look(inner, known, { path: `${path}.${name}`, found });
       else if (readable.isOpen !== true && isSaid(inner)) found.add(`${path}.${name}`);
@@ -53,8 +55,8 @@ function look(value: unknown, readable: Readable, { path, found }: Place): void 
   }
   const kind = asString(object[readable.tag]);
   const known = kind !== undefined && Object.hasOwn(readable.kinds, kind) ? readable.kinds[kind] : undefined;
-  if (known !== undefined) look(object, known, { path, found });
-  else if (readable.otherwise !== undefined) look(object, readable.otherwise, { path, found });
+  if (known !== undefined) look(object, known, place);
+  else if (readable.otherwise !== undefined) look(object, readable.otherwise, place);
   else if (kind !== undefined) found.add(`${path}.${kind}`);
 }
 

@@ -23,7 +23,7 @@ function codecOf(protocol: string): Codec {
 function send(from: string, to: string, body: JsonObject): Sent {
   const target = codecOf(to);
   const asked = codecOf(from).decodeRequest(structuredClone(body), { model: 'm', isStream: false });
-  const { request } = adaptRequest(asked, new Set(target.lacks));
+  const { request } = adaptRequest(asked, target.lacks);
   const losses = new Losses();
   const model = upstreams.find(({ name }) => name === to)?.thinkingModel ?? 'm';
   const written = target.encodeRequest(request, { provider: 'p', model, mayAskStreamUsage: false }, losses);

@@ -69,18 +69,18 @@ export class MessagesReader {
   /** A whole message says the same at once. */
   readWhole(message: JsonObject): NeutralEvent[] {
     if (message.type === 'error' || message.error) return [{ type: 'error', codes: readErrorCodes(message) }];
-    const blocks = asObjects(message.content).flatMap((block, index) => [
-      ...this.#block(index, { ...block, ...emptied(block) }),
-      ...this.#wholeContent(index, block),
-      { type: 'block-stop', index } as const,
-    ]);
-    const start = this.#start(message);
+    const events = this.#start(message);
+    for (const [index, block] of asObjects(message.content).entries()) {
+      events.push({ type: 'block-start', index, block: this.#blockStart(block) });
+      events.push(...this.#wholeContent(index, block), { type: 'block-stop', index });
+    }
     this.#readFinish(message);
-    return [...start, ...blocks, ...this.#end()];
+    events.push(...this.#end());
+    return events;
   }
 
   #start(message: JsonObject): NeutralEvent[] {
-    this.#usage = mergeUsage(this.#usage, asObject(message.usage) ?? {});
+    this.#usage = asObject(message.usage) ?? {};
     const usage = message.usage === undefined ? undefined : readAnthropicUsage(this.#usage);
     return [{ type: 'start', id: asString(message.id), model: asString(message.model), usage }];
   }
@@ -96,7 +96,7 @@ export class MessagesReader {
   #end(): NeutralEvent[] {
     if (this.#finish === undefined) return [];
     const serviceTier = asString(this.#usage.service_tier);
-    const hasUsage = Object.keys(this.#usage).length > 0;
+    const hasUsage = Object.values(this.#usage).some(value => value !== null);
     const usage: NeutralEvent[] = hasUsage
       ? [{ type: 'usage', report: readAnthropicUsage(this.#usage), serviceTier }]
       : [];
@@ -161,10 +161,4 @@ export class MessagesReader {
       ),
     ];
   }
-}
-
-/** A whole block as a stream would begin it. */
-function emptied(block: JsonObject): JsonObject {
-  if (block.type === 'text') return { text: '' };
-  return block.type === 'thinking' ? { thinking: '' } : {};
 }
