@@ -10,6 +10,11 @@ import type {
 } from '../domain/neutral-request.ts';
 import { asObject, parseObject } from './read-json.ts';
 
+/** A written request and, in front of it, members of the client's own. Most clients have none. */
+export function behind(unknown: JsonObject, written: JsonObject): JsonObject {
+  return Object.keys(unknown).length === 0 ? written : { ...unknown, ...written };
+}
+
 /** Members of the client's own that go back into its own protocol, and are told as dropped in every other. */
 export function reportUnknown(request: NeutralRequest, protocol: string, losses: Losses): JsonObject {
   for (const { parameter, action } of request.lost ?? []) losses[action](parameter);

@@ -41,16 +41,19 @@ const known = new Set([
 /** Messages to neutral (spec/llm-protocols 6.3). */
 export function decodeMessagesRequest(
   body: JsonObject,
-  hints: { model: string; isStream: boolean },
+  { model, isStream }: { model: string; isStream: boolean },
 ): NeutralRequest {
   if (body.thread != null) throw threadUnsupported();
   const output = asObject(body.output_config);
   const choice = asObject(body.tool_choice);
   const noParallel = asBoolean(choice?.disable_parallel_tool_use);
+  const { system, messages } = decodeMessages(body);
   return {
     protocol: messagesProtocol,
-    ...hints,
-    ...decodeMessages(body),
+    model,
+    isStream,
+    system,
+    messages,
     tools: asObjects(body.tools).map(decodeTool),
     toolChoice: decodeChoice(choice),
     isParallel: noParallel === undefined ? undefined : !noParallel,

@@ -5,6 +5,7 @@ import type { NeutralRequest, Tool, ToolChoice } from '../../domain/neutral-requ
 import { claudeSampling } from '../claude-sampling.ts';
 import { asObject } from '../read-json.ts';
 import {
+  behind,
   budgetOf,
   describedSchema,
   reportDropped,
@@ -50,8 +51,7 @@ export function encodeMessagesRequest(
   const thinking = encodeThinking(request, { messages, choice, losses, target });
   const isThinking = thinking.option !== undefined && thinking.option.type !== 'disabled';
   const sampled = claudeSampling(sampling, isThinking, losses);
-  return {
-    ...reportUnknown(request, messagesProtocol, losses),
+  return behind(reportUnknown(request, messagesProtocol, losses), {
     model: target.model,
     max_tokens: maxTokensOf(request, target, thinking.budget),
     system: system.length > 0 ? system : undefined,
@@ -67,7 +67,7 @@ export function encodeMessagesRequest(
     metadata: request.user === undefined ? undefined : { user_id: request.user },
     service_tier: tierOf(request.serviceTier, losses),
     stream: request.isStream ? true : undefined,
-  };
+  });
 }
 
 function maxTokensOf(

@@ -13,6 +13,7 @@ import {
 import { textOfSource, urlOfSource } from '../media.ts';
 import { asObject } from '../read-json.ts';
 import {
+  behind,
   budgetOf,
   describedSchema,
   lostPart,
@@ -51,8 +52,7 @@ export function encodeCohereRequest(
   );
   const tools = offered(request, losses).flatMap(tool => encodeTool(tool, names, losses));
   const system = request.system.map(part => part.text).join('\n\n');
-  return {
-    ...reportUnknown(request, cohereProtocol, losses),
+  return behind(reportUnknown(request, cohereProtocol, losses), {
     model: target.model,
     messages: [
       ...(system === '' ? [] : [{ role: 'system', content: system }]),
@@ -72,7 +72,7 @@ export function encodeCohereRequest(
     presence_penalty: penaltyOf('presence_penalty', sampling.presencePenalty, losses),
     frequency_penalty: penaltyOf('frequency_penalty', sampling.frequencyPenalty, losses),
     stream: request.isStream,
-  };
+  });
 }
 
 function stopsOf(stop: readonly string[] | undefined, losses: Losses): readonly string[] | undefined {

@@ -56,15 +56,18 @@ const known = new Set([
 /** Chat Completions to neutral (spec/llm-protocols 6.1). */
 export function decodeChatRequest(
   written: JsonObject,
-  hints: { model: string; isStream: boolean },
+  { model, isStream }: { model: string; isStream: boolean },
 ): NeutralRequest {
   const isOfOld = asksByFunctions(written);
   const body = isOfOld ? withTools(written) : written;
   const effort = asString(body.reasoning_effort);
+  const { system, messages } = decodeMessages(body);
   return {
     protocol: chatProtocol,
-    ...hints,
-    ...decodeMessages(body),
+    model,
+    isStream,
+    system,
+    messages,
     tools: asObjects(body.tools).map(decodeTool),
     toolChoice: decodeChoice(body.tool_choice),
     isParallel: asBoolean(body.parallel_tool_calls),

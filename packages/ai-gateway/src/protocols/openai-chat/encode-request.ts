@@ -13,7 +13,7 @@ import {
   type ToolResultPart,
 } from '../../domain/neutral-request.ts';
 import { audioFormat, textOfSource, urlOfSource } from '../media.ts';
-import { effortOf, lostPart, reportMedia, reportUnknown, spokenMessages } from '../request-losses.ts';
+import { behind, effortOf, lostPart, reportMedia, reportUnknown, spokenMessages } from '../request-losses.ts';
 import { joinedText } from '../request-parts.ts';
 import { ToolNames, wireCallId } from '../tool-names.ts';
 import { chatProtocol } from './decode-request.ts';
@@ -30,8 +30,7 @@ export function encodeChatRequest(request: NeutralRequest, target: EncodeTarget,
   const { sampling } = request;
   const messages = spokenMessages(request.messages, chatProtocol, losses);
   if (sampling.topK !== undefined) losses.dropped('top_k');
-  return {
-    ...reportUnknown(request, chatProtocol, losses),
+  return behind(reportUnknown(request, chatProtocol, losses), {
     model: target.model,
     messages: [...systemMessage(request.system), ...messages.flatMap(each => write.message(each))],
     tools: tools.length > 0 ? tools : undefined,
@@ -53,7 +52,7 @@ export function encodeChatRequest(request: NeutralRequest, target: EncodeTarget,
     prompt_cache_key: request.promptCacheKey,
     stream: request.isStream ? true : undefined,
     stream_options: request.isStream && target.mayAskStreamUsage ? { include_usage: true } : undefined,
-  };
+  });
 }
 
 function tierOf(tier: string | undefined): string | undefined {

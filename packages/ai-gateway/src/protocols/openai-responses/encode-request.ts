@@ -17,6 +17,7 @@ import { mayOpen } from '../../domain/seal.ts';
 import { audioFormat, textOfSource, urlOfSource } from '../media.ts';
 import { asObject } from '../read-json.ts';
 import {
+  behind,
   effortOf,
   lostPart,
   reportDropped,
@@ -52,8 +53,7 @@ export function encodeResponsesRequest(
     },
     losses,
   );
-  return {
-    ...reportUnknown(request, responsesProtocol, losses),
+  return behind(reportUnknown(request, responsesProtocol, losses), {
     model: target.model,
     input: spokenMessages(request.messages, responsesProtocol, losses).flatMap(each => writer.message(each)),
     instructions: instructions === '' ? undefined : instructions,
@@ -72,7 +72,7 @@ export function encodeResponsesRequest(
     service_tier: request.serviceTier === 'standard_only' ? 'default' : request.serviceTier,
     prompt_cache_key: request.promptCacheKey,
     stream: request.isStream ? true : undefined,
-  };
+  });
 }
 
 const minOutputTokens = 16;
