@@ -82,6 +82,26 @@ function auditLogTests(name: string, emptyDatabase: () => Promise<string>): void
       expect(report).toMatchObject({ checked: 300, findings: [], isComplete: true });
     });
 
+    test('what is recorded while a group is stored is stored at its own time, even if that comes meanwhile', async () => {
+      const held = Promise.withResolvers<void>();
+      const store = aroundFirst(bench.store, async run => {
+        await held.promise;
+        await run();
+      });
+      const log = bench.openLog({ flush_ms: 200 }, store);
+      log.record(toolCall());
+      const first = log.flush();
+      log.record(toolCall());
+      await clock.advance(200);
+      held.resolve();
+      await first;
+      expect([log.pending, (await entries()).length]).toEqual([1, 1]);
+      await clock.advance(200);
+      await expect.poll(() => log.pending, { timeout: 20_000 }).toBe(0);
+      expect(await entries()).toHaveLength(2);
+      await log.close();
+    });
+
     test('while the store fails entries wait, further ones are counted, and the log says how many', async () => {
       const log = bench.openLog({ max_pending: 100 });
       await takeTableAway();
@@ -102,7 +122,13 @@ function auditLogTests(name: string, emptyDatabase: () => Promise<string>): void
     });
 
     test('an entry whose commit was in doubt is stored once', async () => {
-      const log = bench.openLog({}, losingFirstAnswer(bench.store));
+      const log = bench.openLog(
+        {},
+        aroundFirst(bench.store, async run => {
+          await run();
+          throw new Error('the answer was lost');
+        }),
+      );
       log.record(toolCall());
       await expect(log.flush()).rejects.toThrow('the answer was lost');
       log.record(toolCall());
@@ -200,20 +226,21 @@ function auditLogTests(name: string, emptyDatabase: () => Promise<string>): void
   });
 }
 
-/** The store, except that the answer to its first commit never arrives. */
-function losingFirstAnswer(store: AuditBench['store']): AuditBench['store'] {
-  let isLost = false;
+/** A store whose first transaction is what `around` makes of it. */
+function aroundFirst(
+  store: AuditBench['store'],
+  around: (run: () => Promise<unknown>) => Promise<unknown>,
+): AuditBench['store'] {
+  let isFirst = true;
   const db = new Proxy(store.db, {
     get(target, name) {
       const member: unknown = Reflect.get(target, name);
-      if (name !== 'transaction' || isLost)
+      if (name !== 'transaction' || !isFirst)
         return typeof member === 'function' ? member.bind(target) : member;
+      isFirst = false;
       return () => ({
-        async execute(work: (transaction: Transaction<AuditSchema & IdentitySchema>) => Promise<unknown>) {
-          await target.transaction().execute(work);
-          isLost = true;
-          throw new Error('the answer was lost');
-        },
+        execute: (work: (transaction: Transaction<AuditSchema & IdentitySchema>) => Promise<unknown>) =>
+          around(() => target.transaction().execute(work)),
       });
     },
   });

@@ -49,6 +49,8 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   const { sql, keys, clock, log, gateway, config } = deps;
   const checkpoints = createCheckpointing(deps);
   let pending: DatedEvent[] = [];
+  let recorded = 0;
+  let stored = 0;
   let dropped = 0;
   let unsaid = 0;
   let timer: Scheduled | undefined;
@@ -75,22 +77,29 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
     return writing;
   }
 
+  /** What waits at this moment; what is recorded meanwhile is left to a group of its own. */
   async function writeAll(): Promise<void> {
+    let until = recorded;
     try {
-      while (pending.length > 0) {
-        const first = pending[0]?.event.tenant ?? '';
-        const events = pending.filter(each => each.event.tenant === first).slice(0, maxBatch);
+      while (stored < until) {
+        const due = pending.slice(0, until - stored);
+        const first = due[0]?.event.tenant ?? '';
+        const events = due.filter(each => each.event.tenant === first).slice(0, maxBatch);
         await sql.db
           .transaction()
           .execute(transaction =>
             appendEvents(transaction, keys, { tenant: first, events, mayBeStored: isFailing }),
           );
-        const stored = new Set(events);
-        pending = pending.filter(each => !stored.has(each));
+        const written = new Set(events);
+        pending = pending.filter(each => !written.has(each));
+        stored += events.length;
         checkpoints.grown(first, events.length);
         isFailing = false;
+        if (unsaid === 0) continue;
         sayWhatWasDropped();
+        until = recorded;
       }
+      if (pending.length > 0) writeSoon(config.flush_ms); // their timer may have met this write
     } catch (error) {
       if (!isFailing)
         log.error({ error, pending: pending.length }, 'audit entries could not be stored and wait');
@@ -100,18 +109,14 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   }
 
   function sayWhatWasDropped(): void {
-    if (unsaid === 0) return;
     const details = { entries: unsaid };
     unsaid = 0;
-    pending.push(
-      dated({
-        tenant: installationTenant,
-        category: 'log',
-        action: 'log.dropped',
-        outcome: 'failed',
-        details,
-      }),
-    );
+    add({ tenant: installationTenant, category: 'log', action: 'log.dropped', outcome: 'failed', details });
+  }
+
+  function add(event: AuditEvent): void {
+    pending.push(dated(event));
+    recorded++;
   }
 
   return {
@@ -126,10 +131,13 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
         unsaid++;
         return;
       }
-      pending.push(dated(event));
+      add(event);
       writeSoon(config.flush_ms);
     },
-    flush: write,
+    async flush() {
+      const until = recorded;
+      while (stored < until) await write();
+    },
     get pending() {
       return pending.length;
     },
