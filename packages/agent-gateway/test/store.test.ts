@@ -4,7 +4,7 @@ import { openOwnTables } from '@strata/shared/stores/own-tables.ts';
 import type { SharedSchema } from '@strata/shared/stores/shared-schema.ts';
 import { createTestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Expected } from '../src/domain/store-item.ts';
+import type { Expected } from '../src/domain/expected.ts';
 import { type ItemSchema, itemMigrations } from '../src/store/item-schema.ts';
 import { createItems } from '../src/store/items.ts';
 import { stores } from './support/both-stores.ts';
@@ -85,6 +85,13 @@ describe.each(stores)('%s', store => {
       blind.every(({ status }) => status < 300),
       'without a condition nobody is refused',
     ).toBe(true);
+    for (let round = 0; round < 10; round++) {
+      const remove = () => gateway.call('DELETE', '/v1/store/notes/raced');
+      const removed = Promise.all([remove(), remove(), remove()]);
+      await Promise.all([1, 2, 3].map(n => put('raced', n)));
+      for (const { status } of await removed) expect([204, 404]).toContain(status);
+    }
+    await gateway.call('DELETE', '/v1/store/notes/raced');
   });
 
   test('what has expired is not there, and others stay', async () => {
@@ -108,6 +115,25 @@ describe.each(stores)('%s', store => {
     expect(value).toBe('p_1');
     const { body } = await gateway.call('GET', '/v1/store?prefix=p_1');
     expect(body.items, 'names without values').toEqual([summary]);
+  });
+
+  test('a list goes on where a page ended, whatever the names are made of', async () => {
+    const namespace = '間'.repeat(200);
+    const names = ['a', 'ä', '漢'.repeat(200), '字', '🙂', 'z'].sort();
+    const path = (key: string) => `/v1/store/${encodeURIComponent(namespace)}/${encodeURIComponent(key)}`;
+    for (const key of names)
+      expect((await gateway.call('PUT', path(key), { body: { value: 1 } })).status).toBe(201);
+    const found: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const query = new URLSearchParams({ namespace, limit: '2', ...(cursor !== undefined && { cursor }) });
+      const { status, body } = await gateway.call('GET', `/v1/store?${query}`);
+      expect(status, JSON.stringify(body)).toBe(200);
+      found.push(...body.items.map(({ key }: { key: string }) => key));
+      cursor = body.next_cursor;
+    } while (cursor !== undefined);
+    expect(found.toSorted()).toEqual(names);
+    for (const key of names) await gateway.call('DELETE', path(key));
   });
 
   test('[S-1] whoever may use no workflows of that name finds nothing there and puts nothing there', async () => {
@@ -162,10 +188,18 @@ describe.each(stores)('%s', store => {
       ['b', 20],
       ['c', undefined],
     ] as const)
-      await items.put(
-        { tenant: 'old', namespace: 'n', key, value: 1, expiresAtMs, updatedAtMs: 1, principal: 'p' },
-        any,
-      );
+      for (const isNew of [true, false]) {
+        const item = {
+          tenant: 'old',
+          namespace: 'n',
+          key,
+          value: 1,
+          expiresAtMs,
+          updatedAtMs: 1,
+          principal: 'p',
+        };
+        expect(await items.put(item, any), 'also within one millisecond').toMatchObject({ isNew });
+      }
     expect(await items.removeExpired({ nowMs: 9, limit: 10 })).toBe(0);
     expect(await items.removeExpired({ nowMs: 30, limit: 1 })).toBe(1);
     expect(await items.removeExpired({ nowMs: 30, limit: 10 })).toBe(1);

@@ -190,6 +190,34 @@ describe.each(stores)('%s', store => {
     expect(await show(id)).toMatchObject({ status: 'idle', context: { notes: ['before'] } });
   });
 
+  test('a run that goes on elsewhere, or from an earlier task, has what it began with and leaves its thread alone', async () => {
+    const { id } = await open({ context: { notes: ['before'] } });
+    const hear = {
+      hear: { listen: { to: { one: { with: { type: 'go' } } } }, output: { as: '${ { said: "it" } }' } },
+    };
+    const [note] = remembers.do as object[];
+    const { body: source } = await run(id, { definition: definitionOf([hear, note]) }, {}, 0);
+    const reach = async (of: string, status: string) => {
+      const showRun = async () => (await gateway.call('GET', `/v1/runs/${of}`)).body;
+      await expect.poll(async () => (await showRun()).status, { timeout: 20_000 }).toBe(status);
+      return showRun();
+    };
+    await reach(source.id, 'waiting');
+    const { body: bundle } = await gateway.call('POST', `/v1/runs/${source.id}:export`);
+    expect(await show(id), 'somebody else may use it').toMatchObject({ status: 'idle' });
+    const { body: taken } = await gateway.call('POST', '/v1/runs:import', { body: bundle });
+    await reach(taken.id, 'waiting');
+    await gateway.call('POST', `/v1/runs/${taken.id}/signals/go`, { body: {} });
+    const found = { output: { found: { notes: ['before'] } } };
+    expect(await reach(taken.id, 'completed')).toMatchObject(found);
+    const rewound = await gateway.call('POST', `/v1/runs/${taken.id}:rewind`, {
+      body: { task: '/do/1/note' },
+    });
+    expect(rewound.status).toBeLessThan(300);
+    expect(await reach(taken.id, 'completed')).toMatchObject(found);
+    expect(await show(id)).toMatchObject({ status: 'idle', context: { notes: ['before'] } });
+  });
+
   test('changes under `If-Match` are made to what was read', async () => {
     const { id } = await open();
     const read = await gateway.call('GET', `/v1/threads/${id}`);
@@ -212,6 +240,14 @@ describe.each(stores)('%s', store => {
     expect((await gateway.call('GET', `/v1/threads/${id}`, { key: narrow })).body.reason).toBe(
       'thread_not_found',
     );
+    for (const [method, path, body] of [
+      ['PATCH', '', { metadata: {} }],
+      ['DELETE', '', undefined],
+      ['GET', '/runs', undefined],
+    ] as const) {
+      const answer = await gateway.call(method, `/v1/threads/${id}${path}`, { key: narrow, body });
+      expect([method, answer.body.reason]).toEqual([method, 'thread_not_found']);
+    }
     const refused = await gateway.call('POST', '/v1/threads', { key: narrow, body: { namespace: 'test' } });
     expect(refused.body.reason).toBe('workflow_not_allowed');
     expect((await gateway.call('GET', '/v1/threads', { key: narrow })).body.threads).toEqual([]);

@@ -1,3 +1,5 @@
+import type { Expected } from './expected.ts';
+
 /** A value that outlives runs: what agents and people keep for one another. */
 export interface ItemSummary extends ItemName {
   /** Rises with every change: the ETag. */
@@ -21,17 +23,16 @@ export interface ItemName {
   readonly key: string;
 }
 
-/** What has to be so for a change to be made: there is one, or that very revision of one, or none. */
-export type Expected =
-  | { readonly type: 'any' }
-  | { readonly type: 'present' }
-  | { readonly type: 'absent' }
-  | { readonly type: 'revision'; readonly revision: number };
-
 export interface ItemRoom {
   /** Of one tenant. */
   readonly most: number;
   readonly mostBytes: number;
+}
+
+export interface PutItem {
+  readonly item: StoreItem;
+  /** There was none before. */
+  readonly isNew: boolean;
 }
 
 export interface StoreItems {
@@ -40,7 +41,7 @@ export interface StoreItems {
   put(
     item: NewItem,
     options: { readonly expected: Expected; readonly room: ItemRoom },
-  ): Promise<StoreItem | 'unexpected' | 'full'>;
+  ): Promise<PutItem | 'unexpected' | 'full'>;
   delete(
     name: ItemName,
     options: { readonly expected: Expected; readonly nowMs: number },
@@ -56,18 +57,4 @@ export interface StoreItems {
   }): Promise<ItemSummary[]>;
   /** Gives how many. */
   removeExpired(options: { readonly nowMs: number; readonly limit: number }): Promise<number>;
-}
-
-/** Whether what is there, if anything, is what was expected. */
-export function isExpected(expected: Expected, revision: number | undefined): boolean {
-  switch (expected.type) {
-    case 'any':
-      return true;
-    case 'absent':
-      return revision === undefined;
-    case 'present':
-      return revision !== undefined;
-    case 'revision':
-      return expected.revision === revision;
-  }
 }

@@ -1,13 +1,15 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { etagOf } from '@strata/shared/http/etag.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { requireWorkflowScope } from '../domain/authority.ts';
 import type { ItemName, ItemRoom, ItemSummary, StoreItem, StoreItems } from '../domain/store-item.ts';
 import { maySee } from './find-run.ts';
 import { nameCursor, readNameCursor } from './name-cursor.ts';
-import { etagOf, readExpected, unexpected } from './preconditions.ts';
+import { readExpected, unexpected } from './preconditions.ts';
 import { checkFields, readFields } from './read-body.ts';
+import { requireSize } from './require-size.ts';
 
 const caller = { config: { access: 'caller' } } as const;
 const path = '/v1/store/:namespace/:key';
@@ -53,7 +55,7 @@ export function addStoreRoutes(app: FastifyInstance, { items, clock, room }: Sto
     const name = nameOf(request);
     requireWorkflowScope(request.caller, { namespace: name.namespace, name: name.key });
     const { value, ttl_ms } = readFields(request, itemBody);
-    requireSize(value, room().valueBytes);
+    requireSize(value, { what: 'value', most: room().valueBytes, param: 'value' });
     const nowMs = clock.now();
     const item = {
       ...name,
@@ -62,14 +64,13 @@ export function addStoreRoutes(app: FastifyInstance, { items, clock, room }: Sto
       updatedAtMs: nowMs,
       principal: request.caller.principal,
     };
-    const written = await items.put(item, { expected: readExpected(request), room: room() });
-    if (written === 'unexpected') throw unexpected();
-    if (written === 'full') throw noRoom();
-    const isNew = written.createdAtMs === nowMs && written.updatedAtMs === nowMs;
+    const put = await items.put(item, { expected: readExpected(request), room: room() });
+    if (put === 'unexpected') throw unexpected();
+    if (put === 'full') throw noRoom();
     return reply
-      .code(isNew ? 201 : 200)
-      .header('etag', etagOf(written.revision))
-      .send(show(written));
+      .code(put.isNew ? 201 : 200)
+      .header('etag', etagOf(put.item.revision))
+      .send(show(put.item));
   });
 
   app.get<WithName>(path, caller, async (request, reply) => {
@@ -109,15 +110,6 @@ const mayReach = ({ caller: by }: FastifyRequest, { namespace, key }: ItemName) 
 function readCursor(cursor: string): readonly [string, string] {
   const [namespace = '', key = ''] = readNameCursor(cursor).split('\n');
   return [namespace, key];
-}
-
-function requireSize(value: unknown, most: number): void {
-  const bytes = Buffer.byteLength(JSON.stringify(value));
-  if (bytes <= most) return;
-  throw new GatewayError('too_large', `The value has ${bytes} bytes; it may have ${most}.`, {
-    reason: 'value_too_large',
-    param: 'value',
-  });
 }
 
 function noRoom(): GatewayError {

@@ -1,15 +1,17 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { etagOf } from '@strata/shared/http/etag.ts';
 import { newId } from '@strata/shared/ids.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { requireWorkflowScope } from '../domain/authority.ts';
-import { isExpected } from '../domain/store-item.ts';
+import { isExpected } from '../domain/expected.ts';
 import type { Thread, ThreadSummary } from '../domain/thread.ts';
 import { settleThread, type ThreadDeps } from '../pipeline/settle-thread.ts';
 import { threadIsBusy } from '../pipeline/submit-in-thread.ts';
 import { maySee } from './find-run.ts';
-import { etagOf, readExpected, unexpected } from './preconditions.ts';
+import { readExpected, unexpected } from './preconditions.ts';
 import { checkFields, readFields } from './read-body.ts';
+import { requireSize } from './require-size.ts';
 import { showSummary as showRunSummary } from './run-view.ts';
 
 const caller = { config: { access: 'caller' } } as const;
@@ -50,23 +52,22 @@ export function addThreadRoutes(app: FastifyInstance, deps: ThreadRouteDeps): vo
     const nowMs = clock.now();
     const id = newId('thread', nowMs);
     requireWorkflowScope(request.caller, { namespace: body.namespace, name: id });
-    requireSize(body, room().valueBytes);
+    requireSize(body, { what: 'thread', most: room().valueBytes });
     if ((await threads.count(tenant)) >= room().most) {
       throw new GatewayError('conflict', `There are ${room().most} threads; there may be no more.`, {
         reason: 'too_many_threads',
       });
     }
-    const at = { createdAtMs: nowMs, updatedAtMs: nowMs };
-    const context = body.context ?? null;
     const thread: Thread = {
       ...body,
-      context,
+      context: body.context ?? null,
       tenant,
       id,
       revision: 1,
       run: undefined,
       runs: [],
-      ...at,
+      createdAtMs: nowMs,
+      updatedAtMs: nowMs,
       principal,
     };
     await threads.create(thread);
@@ -84,24 +85,20 @@ export function addThreadRoutes(app: FastifyInstance, deps: ThreadRouteDeps): vo
 
   app.patch<WithId>('/v1/threads/:id', caller, async (request, reply) => {
     const change = readFields(request, threadChangeBody);
-    requireSize(change, room().valueBytes);
-    const expected = readExpected(request);
-    for (let attempt = 1; ; attempt++) {
-      const thread = await findThread(request, request.params.id, deps);
-      if (!isExpected(expected, thread.revision)) throw unexpected();
+    requireSize(change, { what: 'thread', most: room().valueBytes });
+    const changed = await changeThread(request, deps, thread => {
       if (thread.run !== undefined && change.context !== undefined) throw threadIsBusy(thread.run);
       const { metadata: about = thread.metadata, context = thread.context } = change;
-      const changed = await threads.change({ ...thread, metadata: about, context }, clock.now());
-      if (changed !== undefined) return reply.header('etag', etagOf(changed.revision)).send(show(changed));
-      if (attempt === maxAttempts) throw unexpected();
-    }
+      return threads.change({ ...thread, metadata: about, context }, clock.now());
+    });
+    return reply.header('etag', etagOf(changed.revision)).send(show(changed));
   });
 
   app.delete<WithId>('/v1/threads/:id', caller, async (request, reply) => {
-    const thread = await findThread(request, request.params.id, deps);
-    if (!isExpected(readExpected(request), thread.revision)) throw unexpected();
-    if (thread.run !== undefined) throw threadIsBusy(thread.run);
-    if (!(await threads.delete(thread))) throw unexpected();
+    await changeThread(request, deps, async thread => {
+      if (thread.run !== undefined) throw threadIsBusy(thread.run);
+      return (await threads.delete(thread)) ? true : undefined;
+    });
     return reply.code(204).send();
   });
 
@@ -128,6 +125,22 @@ export function addThreadRoutes(app: FastifyInstance, deps: ThreadRouteDeps): vo
 
 const maxAttempts = 10;
 
+/** What is expected is looked for in the thread as it is now. A change is undefined when somebody else was faster: it is made again. */
+async function changeThread<Changed>(
+  request: FastifyRequest<WithId>,
+  deps: ThreadDeps,
+  change: (thread: Thread) => Promise<Changed | undefined>,
+): Promise<Changed> {
+  const expected = readExpected(request);
+  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    const thread = await findThread(request, request.params.id, deps);
+    if (!isExpected(expected, thread.revision)) break;
+    const changed = await change(thread);
+    if (changed !== undefined) return changed;
+  }
+  throw unexpected();
+}
+
 const mayUse = (request: FastifyRequest, { namespace, id }: ThreadSummary) =>
   maySee(request.caller, { namespace, name: id });
 
@@ -145,14 +158,6 @@ async function settleSummary(thread: ThreadSummary, deps: ThreadDeps): Promise<T
   if (thread.run === undefined) return thread;
   const whole = await deps.threads.get(thread.tenant, thread.id);
   return whole && settleThread(whole, deps);
-}
-
-function requireSize(value: unknown, most: number): void {
-  const bytes = Buffer.byteLength(JSON.stringify(value));
-  if (bytes <= most) return;
-  throw new GatewayError('too_large', `The thread has ${bytes} bytes; it may have ${most}.`, {
-    reason: 'value_too_large',
-  });
 }
 
 function show({ metadata: about, context, ...thread }: Thread) {

@@ -1,6 +1,7 @@
 import type { SqlStore } from '@strata/shared/stores/sql.ts';
 import type { Artifact, ArtifactSummary, Artifacts } from '../domain/artifact.ts';
 import type { ArtifactSchema } from './artifact-schema.ts';
+import { heldBy } from './held-by.ts';
 
 type Row = ArtifactSchema['artifacts'];
 const columns = ['tenant', 'hash', 'media_type', 'bytes', 'created_at_ms', 'principal'] as const;
@@ -22,15 +23,8 @@ export function createArtifacts({ db }: Pick<SqlStore<ArtifactSchema>, 'db'>): A
     async put(artifact, { most, mostBytes }) {
       const found = await find(artifact.tenant, artifact.hash);
       if (found !== undefined) return { isNew: false, artifact: found };
-      const { count, bytes } = await db
-        .selectFrom('artifacts')
-        .select(({ fn }) => [
-          fn.countAll<number | string>().as('count'),
-          fn.sum<number | string | null>('bytes').as('bytes'),
-        ])
-        .where('tenant', '=', artifact.tenant)
-        .executeTakeFirstOrThrow();
-      if (Number(count) >= most || Number(bytes ?? 0) + artifact.bytes > mostBytes) return 'full';
+      const held = await heldBy(artifact.tenant, { db, table: 'artifacts' });
+      if (held.count >= most || held.bytes + artifact.bytes > mostBytes) return 'full';
       const { numInsertedOrUpdatedRows } = await db
         .insertInto('artifacts')
         .values(toRow(artifact))

@@ -1,15 +1,16 @@
 import type { SqlStore } from '@strata/shared/stores/sql.ts';
 import { type ExpressionBuilder, type Kysely, sql } from 'kysely';
-import {
-  type Expected,
-  type ItemName,
-  type ItemRoom,
-  type ItemSummary,
-  isExpected,
-  type NewItem,
-  type StoreItem,
-  type StoreItems,
+import { type Expected, isExpected } from '../domain/expected.ts';
+import type {
+  ItemName,
+  ItemRoom,
+  ItemSummary,
+  NewItem,
+  PutItem,
+  StoreItem,
+  StoreItems,
 } from '../domain/store-item.ts';
+import { heldBy } from './held-by.ts';
 import type { ItemSchema } from './item-schema.ts';
 
 type Row = ItemSchema['store_items'];
@@ -31,26 +32,10 @@ export function createItems({ db }: Pick<SqlStore<ItemSchema>, 'db'>): StoreItem
       const row = await find(db, name);
       return row === undefined || isOver(row, nowMs) ? undefined : fromRow(row);
     },
-    async put(item, options) {
-      for (let attempt = 1; ; attempt++) {
-        const outcome = await db.transaction().execute(within => put(within, item, options));
-        // Somebody else was faster, which is nothing to those who do not mind what was there.
-        if (outcome !== 'unexpected' || options.expected.type !== 'any' || attempt === maxAttempts)
-          return outcome;
-      }
-    },
-    delete: (name, { expected, nowMs }) =>
-      db.transaction().execute(async within => {
-        const found = await find(within, name);
-        if (found === undefined || isOver(found, nowMs)) return 'absent';
-        if (!isExpected(expected, Number(found.revision))) return 'unexpected';
-        const { numDeletedRows } = await within
-          .deleteFrom('store_items')
-          .where(isNamed(name))
-          .where('revision', '=', found.revision)
-          .executeTakeFirst();
-        return numDeletedRows === 1n ? 'deleted' : 'unexpected';
-      }),
+    put: (item, options) =>
+      persistently(options.expected, () => db.transaction().execute(within => put(within, item, options))),
+    delete: (name, options) =>
+      persistently(options.expected, () => db.transaction().execute(within => remove(within, name, options))),
     async list({ tenant, namespace, prefix, after: [afterNamespace, afterKey] = ['', ''], limit, nowMs }) {
       const rows = await db
         .selectFrom('store_items')
@@ -95,17 +80,45 @@ export function createItems({ db }: Pick<SqlStore<ItemSchema>, 'db'>): StoreItem
 
 const maxAttempts = 10;
 
+/** When somebody else was faster it is tried again, which is nothing to those who do not mind what was there. */
+async function persistently<Outcome>(
+  expected: Expected,
+  work: () => Promise<Outcome | 'unexpected'>,
+): Promise<Outcome | 'unexpected'> {
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await work();
+    if (outcome !== 'unexpected' || expected.type !== 'any' || attempt === maxAttempts) return outcome;
+  }
+}
+
+async function remove(
+  db: Kysely<ItemSchema>,
+  name: ItemName,
+  { expected, nowMs }: Parameters<StoreItems['delete']>[1],
+): Promise<'deleted' | 'absent' | 'unexpected'> {
+  const found = await find(db, name);
+  if (found === undefined || isOver(found, nowMs)) return 'absent';
+  if (!isExpected(expected, Number(found.revision))) return 'unexpected';
+  const { numDeletedRows } = await db
+    .deleteFrom('store_items')
+    .where(isNamed(name))
+    .where('revision', '=', found.revision)
+    .executeTakeFirst();
+  return numDeletedRows === 1n ? 'deleted' : 'unexpected';
+}
+
 async function put(
   db: Kysely<ItemSchema>,
   item: NewItem,
   { expected, room }: { readonly expected: Expected; readonly room: ItemRoom },
-): Promise<StoreItem | 'unexpected' | 'full'> {
+): Promise<PutItem | 'unexpected' | 'full'> {
   const found = await find(db, item);
   const before = found !== undefined && !isOver(found, item.updatedAtMs) ? found : undefined;
   if (!isExpected(expected, before && Number(before.revision))) return 'unexpected';
   const row = toRow(item, { before, found });
   if (!(await hasRoom(db, { row, found, room }))) return 'full';
-  return (await write(db, row, found)) ? fromRow(row) : 'unexpected';
+  if (!(await write(db, row, found))) return 'unexpected';
+  return { item: fromRow(row), isNew: before === undefined };
 }
 
 /** False when somebody has changed it since it was found: it has another revision then. */
@@ -137,17 +150,10 @@ async function hasRoom(
   { row, found, room }: { readonly row: Row; readonly found: Row | undefined; readonly room: ItemRoom },
 ): Promise<boolean> {
   if (found !== undefined && row.bytes <= Number(found.bytes)) return true;
-  const { count, bytes } = await db
-    .selectFrom('store_items')
-    .select(({ fn }) => [
-      fn.countAll<number | string>().as('count'),
-      fn.sum<number | string | null>('bytes').as('bytes'),
-    ])
-    .where('tenant', '=', row.tenant)
-    .executeTakeFirstOrThrow();
+  const { count, bytes } = await heldBy(row.tenant, { db, table: 'store_items' });
   const isNew = found === undefined ? 1 : 0;
-  const held = Number(bytes ?? 0) - Number(found?.bytes ?? 0);
-  return Number(count) + isNew <= room.most && held + row.bytes <= room.mostBytes;
+  const held = bytes - Number(found?.bytes ?? 0);
+  return count + isNew <= room.most && held + row.bytes <= room.mostBytes;
 }
 
 /** The first revision is the time, so that what is made again after it was deleted has another one than before. */

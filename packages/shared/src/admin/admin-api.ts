@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Transaction } from 'kysely';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { problemErrors } from '../errors/problem.ts';
+import { etagOf } from '../http/etag.ts';
 import { canonicalJson, digestOf } from '../json/canonical-json.ts';
 import type { SharedSchema } from '../stores/shared-schema.ts';
 import type { AdminDeps } from './admin-deps.ts';
@@ -129,7 +130,7 @@ async function answer(
     headers: {
       'cache-control': 'no-store',
       ...(route.answer !== undefined && { 'content-type': 'application/json; charset=utf-8' }),
-      ...(result.revision !== undefined && { etag: `"${result.revision}"` }),
+      ...(result.revision !== undefined && { etag: etagOf(result.revision) }),
     },
     body: route.answer === undefined ? '' : JSON.stringify(result.body),
   };

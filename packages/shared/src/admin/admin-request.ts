@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { GatewayError } from '../errors/gateway-error.ts';
+import { readEtag } from '../http/etag.ts';
 import type { TreeStore } from '../identity/tree-store.ts';
 import { canonicalJson, digestOf } from '../json/canonical-json.ts';
 import { parseJson } from '../json/parse-json.ts';
@@ -120,9 +121,8 @@ function revisionOf(route: AdminRoute, header: string | undefined): number | und
       { reason: 'if_match_required', param: 'if-match' },
     );
   }
-  if (header === '*') return undefined;
-  const match = /^"(\d{1,15})"$/.exec(header);
-  if (match?.[1] !== undefined) return Number(match[1]);
+  const revision = readEtag(header);
+  if (revision !== undefined) return revision === '*' ? undefined : revision;
   throw new GatewayError('precondition_failed', 'This `If-Match` is no ETag of this resource.', {
     reason: 'if_match_invalid',
     param: 'if-match',

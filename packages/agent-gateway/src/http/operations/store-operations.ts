@@ -1,8 +1,9 @@
-import type { ApiHeader, ApiOperation } from '@strata/shared/http/openapi-document.ts';
+import type { ApiOperation } from '@strata/shared/http/openapi-document.ts';
 import * as z from 'zod';
 import { artifactListQuery, artifactParams, artifactTypes } from '../artifact-routes.ts';
 import { itemBody, itemListQuery, itemParams } from '../store-routes.ts';
 import { moment, nextCursor } from './answers.ts';
+import { ifMatch, ifNoneMatch } from './precondition-headers.ts';
 
 const itemSummary = z.object({
   namespace: z.string(),
@@ -21,16 +22,6 @@ const artifact = z.object({
   principal: z.string(),
   created_at: moment,
 });
-export const ifMatch: ApiHeader = {
-  name: 'If-Match',
-  isRequired: false,
-  description: 'The ETag that was read: a change by somebody else since then is not overwritten.',
-};
-const ifNoneMatch: ApiHeader = {
-  name: 'If-None-Match',
-  isRequired: false,
-  description: '`*`: only where there is nothing yet.',
-};
 
 export const storeOperations: readonly ApiOperation[] = [
   {

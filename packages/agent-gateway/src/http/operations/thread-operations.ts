@@ -2,7 +2,7 @@ import type { ApiOperation } from '@strata/shared/http/openapi-document.ts';
 import * as z from 'zod';
 import { threadBody, threadChangeBody, threadListQuery } from '../thread-routes.ts';
 import { moment, nextCursor, runSummary } from './answers.ts';
-import { ifMatch } from './store-operations.ts';
+import { ifMatch } from './precondition-headers.ts';
 
 const params = z.object({ id: z.string() });
 const threadSummary = z.object({

@@ -181,4 +181,6 @@ export const schemaSteps: readonly string[] = [
   create index events_by_tenant on events (tenant, id, bytes);`,
   `drop index events_by_age;
   create index events_by_age on events (tenant, at_ms);`,
+  `create index runs_by_principal on runs (tenant, principal, id);
+  create index runs_by_workflow on runs (tenant, namespace, name, id);`,
 ];
