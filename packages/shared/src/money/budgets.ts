@@ -180,7 +180,10 @@ export function createBudgets({ store, clock, log, leaseMs }: BudgetsOptions): B
     reserve(spender, worstCase) {
       const found = directory.find(spender);
       if (!(found instanceof Promise) && found.length === 0) return undefined;
-      return reserveIn(found, worstCase);
+      return reserveIn(found, worstCase).catch((error: unknown) => {
+        if (!(error instanceof GatewayError) || error.reason !== 'budgets_changing') throw error;
+        return reserveIn(directory.find(spender), worstCase);
+      });
     },
     charged(charges, { alerts, overdrawnNanoUsd }) {
       box.reported(charges);
