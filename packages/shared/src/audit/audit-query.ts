@@ -116,10 +116,13 @@ function matching(db: Kysely<AuditSchema>, filter: AuditFilter, byTime: boolean)
     run_id: filter.runId,
     trace_id: filter.traceId,
   } as const;
-  const atMs = byTime ? sql<number>`at_ms` : sql<number>`at_ms + 0`; // an expression, so that no index is taken
+  // Expressions, so that no index is taken; and two, for PostgreSQL takes both bounds of one for a range that hardly anything is in.
+  const [notBefore, before] = byTime
+    ? [sql<number>`at_ms`, sql<number>`at_ms`]
+    : [sql<number>`at_ms + 0`, sql<number>`at_ms - 0`];
   let query = db.selectFrom('audit_entries').where('tenant', '=', filter.tenant);
-  if (filter.fromMs !== undefined) query = query.where(atMs, '>=', filter.fromMs);
-  if (filter.toMs !== undefined) query = query.where(atMs, '<', filter.toMs);
+  if (filter.fromMs !== undefined) query = query.where(notBefore, '>=', filter.fromMs);
+  if (filter.toMs !== undefined) query = query.where(before, '<', filter.toMs);
   for (const [column, value] of Object.entries(equal)) {
     if (value === undefined) continue;
     query = query.where(column as keyof typeof equal, '=', columnText(value)); // a key of the object above
