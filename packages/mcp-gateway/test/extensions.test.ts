@@ -220,14 +220,34 @@ test('[S-2] [tasks] of a server that a policy forbids are told no more than they
 test('[tasks] are acknowledged to everybody or to nobody: what their server refuses is told to no second listener', async () => {
   const client = createModernClient(gateway, { capabilities: tasks });
   const { taskId } = (await client.call('m__slow')).result;
-  servers.m.tellsTasks = false;
+  servers.m.tellsNews = false;
   const listen = () => client.listen({ taskIds: [taskId] });
   const refused = await Promise.all([listen(), listen()]);
   expect(refused.map(each => each.acknowledged)).toEqual([{ taskIds: [] }, { taskIds: [] }]);
-  servers.m.tellsTasks = true;
+  servers.m.tellsNews = true;
   const told = await Promise.all([listen(), listen()]);
   expect(told.map(each => each.acknowledged)).toEqual([{ taskIds: [taskId] }, { taskIds: [taskId] }]);
   for (const each of [...refused, ...told]) each.close();
+});
+
+test('[resources/subscribe ↔ listen] what its server refuses is acknowledged to no second listener, and is not taken back', async () => {
+  const client = createModernClient(gateway);
+  const uri = 'a+doc://shared';
+  await client.ask('1', 'resources/list');
+  servers.a.tellsNews = false;
+  const listen = () => client.listen({ resourceSubscriptions: [uri] });
+  const refused = await Promise.all([listen(), listen()]);
+  const none = { resourceSubscriptions: [] };
+  expect(refused.map(each => each.acknowledged)).toEqual([none, none]);
+  const count = (wanted: string) => servers.a.requests.filter(({ method }) => method === wanted).length;
+  const before = count('resources/subscribe');
+  servers.a.tellsNews = true;
+  const told = await Promise.all([listen(), listen()]);
+  const both = { resourceSubscriptions: [uri] };
+  expect(told.map(each => each.acknowledged)).toEqual([both, both]);
+  expect([count('resources/subscribe') - before, count('resources/unsubscribe')]).toEqual([1, 0]);
+  for (const each of [...refused, ...told]) each.close();
+  await until(() => count('resources/unsubscribe') === 1, 'the end of it');
 });
 
 test('[tasks] many are watched together, and acknowledged each once in the order they are asked', async () => {

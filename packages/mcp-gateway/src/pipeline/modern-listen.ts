@@ -2,16 +2,15 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { ListKind } from '../domain/catalog.ts';
 import type { RequestFrame } from '../domain/frame.ts';
-import type { Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { decodeParams, rawText, textParam } from '../wire/frame.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
 import { textsIn, withSubscription } from '../wire/modern/subscription.ts';
 import { HeldMessages } from './held-messages.ts';
-import { mayHearOf } from './may-call.ts';
 import type { ModernPeer } from './modern-peer.ts';
 import type { DispatchDeps } from './request.ts';
+import { WatchedResources } from './watched-resources.ts';
 import { WatchedTasks } from './watched-tasks.ts';
 
 export interface ListenOptions {
@@ -60,7 +59,7 @@ export async function listen(options: ListenOptions): Promise<() => void> {
   const filter = (typeof asked === 'object' && asked !== null ? asked : {}) as Record<string, unknown>;
   const honouredFlags = await honoured(options, filter);
   const kinds = new Set(honouredFlags.flatMap(flag => flags[flag] ?? []));
-  const subscribed = new Map<string, { upstream: Upstream; uri: string }>();
+  const resources = new WatchedResources(options, confirmMs);
   const uris = namesIn(filter.resourceSubscriptions);
   const askedTasks = namesIn(filter.taskIds);
   const tasks = new WatchedTasks(options, confirmMs);
@@ -68,11 +67,8 @@ export async function listen(options: ListenOptions): Promise<() => void> {
   const listening = peer.addListener({
     onListsChanged: changed => tellLists(kinds, changed, notify),
     onResourceUpdated: (server, uri) => {
-      for (const [exposed, target] of subscribed) {
-        if (target.upstream.name !== server || !uri.startsWith(target.uri)) continue;
-        const shown = uri === target.uri ? exposed : peer.catalog.routes.expose(server, uri);
+      for (const shown of resources.namesFor(server, uri))
         notify('notifications/resources/updated', `,"uri":${JSON.stringify(shown)}`);
-      }
     },
     onDraining: options.onDraining,
     onTask: (_server, message) => {
@@ -82,21 +78,17 @@ export async function listen(options: ListenOptions): Promise<() => void> {
   });
   const stop = () => {
     listening.stop();
-    for (const { upstream, uri } of subscribed.values()) unsubscribe(peer, upstream, uri);
+    resources.stop();
     tasks.stop();
   };
   try {
     await withSignal(listening.heard, AbortSignal.timeout(confirmMs)).catch(() => {}); // it is told later then
     // What later changes are told against: the lists as they are now.
     await Promise.all([...kinds].map(kind => peer.catalog.show(kind, caller.scopes.tools, signal)));
-    for (const uri of uris) {
-      const target = await subscribe(options, uri);
-      if (target) subscribed.set(uri, target);
-    }
-    const taskIds = await tasks.watch(askedTasks);
+    const [subscribed, taskIds] = await Promise.all([resources.watch(uris), tasks.watch(askedTasks)]);
     const acknowledged = {
       ...Object.fromEntries(honouredFlags.map(flag => [flag, true])),
-      ...(uris.length > 0 && { resourceSubscriptions: [...subscribed.keys()] }),
+      ...(uris.length > 0 && { resourceSubscriptions: subscribed }),
       ...(askedTasks.length > 0 && { taskIds }),
     };
     const honouredNames = `,"notifications":${JSON.stringify(acknowledged)}`;
@@ -148,40 +140,6 @@ async function honoured(
       return capability?.listChanged === true;
     }),
   );
-}
-
-async function subscribe(
-  options: ListenOptions,
-  exposed: string,
-): Promise<{ upstream: Upstream; uri: string } | undefined> {
-  const { peer, directory, caller, signal } = options;
-  const resolved = await peer.catalog.resolveUri(exposed, caller.scopes.tools, signal).catch(() => undefined);
-  const upstream = resolved && directory.get(resolved.server);
-  if (!resolved || !upstream) return undefined;
-  if (!mayHearOf(options, upstream, 'resources/subscribe')) return undefined;
-  const channel = peer.channels.channelOf(upstream);
-  try {
-    const { capabilities } = await channel.ready(signal);
-    const resources = capabilities.resources as { subscribe?: unknown } | undefined;
-    if (resources?.subscribe !== true) return undefined;
-    if (peer.hold(upstream, 'resource', resolved.uri) && peer.channels.subscribe(upstream, resolved.uri)) {
-      const answer = await channel.ask('resources/subscribe', { uri: resolved.uri }, signal);
-      if (answer.error) throw new Error('refused');
-    }
-    return { upstream, uri: resolved.uri };
-  } catch {
-    unsubscribe(peer, upstream, resolved.uri); // the server does not do it: then it is not acknowledged
-    return undefined;
-  }
-}
-
-function unsubscribe(peer: ModernPeer, upstream: Upstream, uri: string): void {
-  if (!peer.release(upstream, 'resource', uri) || !peer.channels.unsubscribe(upstream, uri)) return;
-  const signal = AbortSignal.timeout(upstream.policy.callTimeoutMs);
-  peer.channels
-    .channelOf(upstream)
-    .ask('resources/unsubscribe', { uri }, signal)
-    .catch(() => {}); // a server that is gone has forgotten it
 }
 
 /** Each once. */

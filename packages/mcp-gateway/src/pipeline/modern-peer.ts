@@ -78,6 +78,8 @@ export class ModernPeer {
   readonly #world: ModernWorld;
   readonly #changes: ListChanges;
   readonly #subscriptions = new Map<string, number>();
+  /** Whether servers do what is wanted of them. */
+  readonly #confirmed = new Map<string, Promise<boolean>>();
   #logLevel: string | undefined;
   usedAtMs: number;
 
@@ -148,6 +150,42 @@ export class ModernPeer {
   /** The server's own name for a task of this principal. `undefined` for any other's. */
   taskOf(exposed: string): { readonly server: string; readonly taskId: string } | undefined {
     return this.#world.taskIds.resolve(this.principal, exposed);
+  }
+
+  /** Wants to hear of a resource. The first asks the server; resolves with whether that does it, for all who want it. Never rejects. */
+  holdResource(upstream: Upstream, uri: string): Promise<boolean> {
+    const key = `${upstream.name} ${uri}`;
+    if (this.hold(upstream, 'resource', uri)) this.#confirmed.set(key, this.#subscribe(upstream, uri));
+    return this.#confirmed.get(key) ?? Promise.resolve(false);
+  }
+
+  releaseResource(upstream: Upstream, uri: string): void {
+    if (!this.release(upstream, 'resource', uri)) return;
+    const key = `${upstream.name} ${uri}`;
+    const confirmed = this.#confirmed.get(key);
+    this.#confirmed.delete(key);
+    void confirmed?.then(isTold => {
+      if (this.#confirmed.has(key) || !this.channels.unsubscribe(upstream, uri) || !isTold) return;
+      const signal = AbortSignal.timeout(upstream.policy.callTimeoutMs);
+      this.channels
+        .channelOf(upstream)
+        .ask('resources/unsubscribe', { uri }, signal)
+        .catch(() => {}); // a server that is gone has forgotten it
+    });
+  }
+
+  async #subscribe(upstream: Upstream, uri: string): Promise<boolean> {
+    const channel = this.channels.channelOf(upstream);
+    const signal = AbortSignal.timeout(upstream.policy.callTimeoutMs);
+    try {
+      const { capabilities } = await channel.ready(signal);
+      const resources = capabilities.resources as { subscribe?: unknown } | undefined;
+      if (resources?.subscribe !== true) return false;
+      if (!this.channels.subscribe(upstream, uri)) return true;
+      return (await channel.ask('resources/subscribe', { uri }, signal)).error === undefined;
+    } catch {
+      return false; // the server does not do it: then it is not acknowledged
+    }
   }
 
   /** Counts who wants to hear of a resource or task. `true` for the first: the server has to be told. */

@@ -25,7 +25,9 @@ export function parseRegistered(config: unknown): object {
   const parsed = serverSchema.safeParse(config);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw definitionInvalid(`${issue?.path.join('.') || 'definition'}: ${issue?.message ?? ''}`);
+    // Of a name that cannot be one, what is wrong with it.
+    const said = issue?.code === 'invalid_key' ? issue.issues[0]?.message : issue?.message;
+    throw definitionInvalid(`${issue?.path.join('.') || 'definition'}: ${said ?? ''}`);
   }
   const problem = 'command' in parsed.data ? commandProblem(parsed.data.command as string[]) : undefined;
   if (problem !== undefined) throw definitionInvalid(problem);

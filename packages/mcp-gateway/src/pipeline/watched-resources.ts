@@ -1,0 +1,88 @@
+import type { Caller } from '@strata/shared/identity/caller.ts';
+import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
+import type { RequestFrame } from '../domain/frame.ts';
+import type { Upstream } from '../domain/upstream.ts';
+import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
+import { withSignal } from '../domain/with-signal.ts';
+import { mayHearOf } from './may-call.ts';
+import type { ModernPeer } from './modern-peer.ts';
+import type { DispatchDeps } from './request.ts';
+
+interface WatchedResourcesOptions {
+  readonly peer: ModernPeer;
+  readonly directory: UpstreamDirectory;
+  readonly caller: Caller;
+  readonly policy: DispatchDeps['policy'];
+  readonly frame: RequestFrame;
+  readonly signal: StopSignal;
+}
+
+interface WatchedResource {
+  readonly upstream: Upstream;
+  readonly uri: string;
+}
+
+/** As many are asked for at a time: a server with sessions gets a request for each. */
+const maxAtOnce = 16;
+
+/** Resources that one listener hears of, by the URIs that its client knows. */
+export class WatchedResources {
+  readonly #options: WatchedResourcesOptions;
+  readonly #confirmMs: number;
+  readonly #resources = new Map<string, WatchedResource>();
+
+  constructor(options: WatchedResourcesOptions, confirmMs: number) {
+    this.#options = options;
+    this.#confirmMs = confirmMs;
+  }
+
+  /** What the client calls this resource, once for each that it watches and this is or is part of. */
+  *namesFor(server: string, uri: string): Iterable<string> {
+    for (const [exposed, watched] of this.#resources) {
+      if (watched.upstream.name !== server || !uri.startsWith(watched.uri)) continue;
+      yield uri === watched.uri ? exposed : this.#options.peer.catalog.routes.expose(server, uri);
+    }
+  }
+
+  /** Resolves with those that their servers confirm in time, in the order they are asked. Never rejects. */
+  async watch(asked: readonly string[]): Promise<string[]> {
+    const late = AbortSignal.timeout(this.#confirmMs);
+    const waiting = [...asked];
+    const watchSome = async () => {
+      for (let next = waiting.shift(); next !== undefined && !late.aborted; next = waiting.shift())
+        await this.#watch(next, late);
+    };
+    await Promise.all(Array.from({ length: Math.min(maxAtOnce, asked.length) }, watchSome));
+    return asked.filter(exposed => this.#resources.has(exposed));
+  }
+
+  stop(): void {
+    for (const exposed of [...this.#resources.keys()]) this.#forget(exposed);
+  }
+
+  async #watch(exposed: string, late: AbortSignal): Promise<void> {
+    const { peer } = this.#options;
+    const resource = await withSignal(this.#find(exposed), late).catch(() => undefined);
+    if (resource === undefined) return;
+    this.#resources.set(exposed, resource); // what is told together with the confirmation is heard as well
+    const isTold = await withSignal(peer.holdResource(resource.upstream, resource.uri), late).catch(
+      () => false,
+    );
+    if (!isTold) this.#forget(exposed);
+  }
+
+  async #find(exposed: string): Promise<WatchedResource | undefined> {
+    const { peer, directory, caller, signal } = this.#options;
+    const resolved = await peer.catalog.resolveUri(exposed, caller.scopes.tools, signal);
+    const upstream = resolved && directory.get(resolved.server);
+    if (!upstream || !mayHearOf(this.#options, upstream, 'resources/subscribe')) return undefined;
+    return { upstream, uri: resolved.uri };
+  }
+
+  #forget(exposed: string): void {
+    const resource = this.#resources.get(exposed);
+    if (resource === undefined) return;
+    this.#resources.delete(exposed);
+    this.#options.peer.releaseResource(resource.upstream, resource.uri);
+  }
+}
