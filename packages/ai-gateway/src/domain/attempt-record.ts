@@ -21,7 +21,7 @@ export interface AttemptEnding {
 export function usageRecord(
   attempt: Attempt,
   ending: AttemptEnding,
-  time: { startedAtMs: number; durationMs: number },
+  { startedAtMs, durationMs }: { startedAtMs: number; durationMs: number },
 ): UsageRecord {
   const { call, target } = attempt;
   const { caller } = call;
@@ -56,8 +56,9 @@ export function usageRecord(
     costNanoUsd: settled.costNanoUsd,
     charges: settled.charges,
     priceVersion: target.prices?.version,
+    startedAtMs,
+    durationMs,
     firstEventMs: ending.firstEventMs,
-    ...time,
   };
 }
 

@@ -47,7 +47,7 @@ export interface Call {
   /** Failed attempts so far, oldest first. */
   readonly failures: AttemptReport[];
   /** Called when nothing that concerns the caller alone stands in its way any more. */
-  readonly onAdmitted?: () => void;
+  readonly onAdmitted?: (() => void) | undefined;
 }
 
 /** Whether nobody waits for the answer any more. A call whose time is over is not one of them: its client is told. */

@@ -120,7 +120,7 @@ export function openCall(
     route,
     targets: targetsReached(route, protocol.name, provider => canReach(protocol, provider, protocols)),
     signal: background?.signal ?? endOf(request, deps),
-    ...(background && { onAdmitted: background.onAdmitted }),
+    onAdmitted: background?.onAdmitted,
     trace: request.traceContext,
     wantsCostComment: headers['x-strata-usage'] === 'comment' && streamTypeOf(protocol) === sseType,
     replyHeaders: {},

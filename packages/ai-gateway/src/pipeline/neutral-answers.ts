@@ -1,5 +1,6 @@
+import type { UsageReport } from '@strata/shared/money/usage.ts';
 import { EventGuard } from '../domain/guard-events.ts';
-import type { NeutralEvent } from '../domain/neutral-event.ts';
+import type { FinishReason, NeutralEvent } from '../domain/neutral-event.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
 import type { Seal, SealOrigin } from '../domain/seal.ts';
 
@@ -37,13 +38,27 @@ function stamp(seal: Seal, origin: SealOrigin): Seal {
 
 /** What an answer tells about itself, read from its events. */
 export class FactsReader {
-  facts: AnswerFacts = { model: undefined, finishReason: undefined, report: undefined };
+  #model: string | undefined;
+  #finishReason: FinishReason | undefined;
+  #report: UsageReport | undefined;
+  #serviceTier: string | undefined;
+
+  get facts(): AnswerFacts {
+    return {
+      model: this.#model,
+      finishReason: this.#finishReason,
+      report: this.#report,
+      serviceTier: this.#serviceTier,
+    };
+  }
 
   read(event: NeutralEvent): void {
     if (event.type === 'start') {
-      this.facts = { ...this.facts, model: event.model, report: event.usage ?? this.facts.report };
-    } else if (event.type === 'usage')
-      this.facts = { ...this.facts, report: event.report, serviceTier: event.serviceTier };
-    else if (event.type === 'finish') this.facts = { ...this.facts, finishReason: event.reason };
+      this.#model = event.model;
+      this.#report = event.usage ?? this.#report;
+    } else if (event.type === 'usage') {
+      this.#report = event.report;
+      this.#serviceTier = event.serviceTier;
+    } else if (event.type === 'finish') this.#finishReason = event.reason;
   }
 }

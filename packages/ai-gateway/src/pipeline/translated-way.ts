@@ -117,15 +117,16 @@ function readWhole(translation: Translation, bytes: Buffer): WholeRead {
   const error = events.find(event => event.type === 'error');
   if (error !== undefined) return { type: 'error', codes: error.codes };
   if (request.isStream) return streamOf(translation, body);
-  const facts = new FactsReader();
+  const reader = new FactsReader();
   const ordered = orderEvents(events, { adapter, origin: context.origin });
-  for (const event of ordered) facts.read(event);
-  if (facts.facts.finishReason === undefined) return { type: 'malformed' };
+  for (const event of ordered) reader.read(event);
+  const { facts } = reader;
+  if (facts.finishReason === undefined) return { type: 'malformed' };
   const answer = from.encodeAnswer(foldAnswer(ordered), context);
   return {
     type: 'answer',
     body: Buffer.from(JSON.stringify(answer)),
-    facts: facts.facts,
+    facts,
     isStream: false,
   };
 }

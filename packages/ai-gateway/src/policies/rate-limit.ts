@@ -13,6 +13,7 @@ import { estimatedTokens } from '../domain/spending.ts';
  */
 export function createRateLimit(limiter: Limiter): CallStage {
   return <Result extends Brought>(call: Call, next: () => Promise<Result>) => {
+    if (limiter.isFree) return next();
     const pass = admit(limiter, call);
     return pass === freePass ? next() : answerWithin(pass, call, next);
   };

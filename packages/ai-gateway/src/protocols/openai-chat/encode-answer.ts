@@ -61,9 +61,7 @@ function imageOf(part: Part): JsonObject | undefined {
 /** A whole completion. Reasoning has no field of the protocol; its text is in `reasoning_content`, its seal in the calls' ids. */
 export function encodeChatAnswer(answer: NeutralAnswer, context: AnswerContext): JsonObject {
   const { parts, report } = answer;
-  const texts = parts.flatMap(part => (part.type === 'text' ? [part.text] : []));
-  const refusals = parts.flatMap(part => (part.type === 'refusal' ? [part.text] : []));
-  const reasoning = parts.flatMap(part => (part.type === 'reasoning' && part.text ? [part.text] : []));
+  const refusal = textOf(parts, 'refusal');
   const annotations = parts.flatMap(part =>
     part.type === 'text' ? (part.citations ?? []).flatMap(each => annotationOf(each) ?? []) : [],
   );
@@ -80,21 +78,28 @@ export function encodeChatAnswer(answer: NeutralAnswer, context: AnswerContext):
         index: 0,
         message: {
           role: 'assistant',
-          content: texts.length > 0 ? texts.join('') : null,
-          refusal: refusals.length > 0 ? refusals.join('') : null,
-          reasoning_content: reasoning.length > 0 ? reasoning.join('') : undefined,
+          content: textOf(parts, 'text') ?? null,
+          refusal: refusal ?? null,
+          reasoning_content: textOf(parts, 'reasoning') || undefined,
           tool_calls: calls.length > 0 && !isOfOld ? calls : undefined,
           function_call: isOfOld ? calls[0]?.function : undefined,
           annotations: annotations.length > 0 ? annotations : undefined,
           images: images.length > 0 ? images : undefined,
         },
         logprobs: null,
-        finish_reason: chatFinish(answer.finish, refusals.length > 0, isOfOld),
+        finish_reason: chatFinish(answer.finish, refusal !== undefined, isOfOld),
       },
     ],
     usage: report && writeChatUsage(report.usage),
     service_tier: answer.serviceTier === undefined ? undefined : tierNamed(answer.serviceTier),
   };
+}
+
+/** All that the parts of one kind say; undefined where there is none. */
+function textOf(parts: readonly Part[], type: 'text' | 'refusal' | 'reasoning'): string | undefined {
+  let text: string | undefined;
+  for (const part of parts) if (part.type === type) text = (text ?? '') + part.text;
+  return text;
 }
 
 function wholeCalls(parts: readonly Part[]): JsonObject[] {
