@@ -115,6 +115,15 @@ test('[AI-6] what could not be said is named, and nothing else is missing', asyn
   });
 });
 
+test('[AI-6] what was left out is named beside a refusal too, which may be one of the rest', async () => {
+  anthropic.use(
+    jsonPlan({ type: 'error', error: { type: 'invalid_request_error', message: 'no' } }, { status: 400 }),
+  );
+  const answer = await post(gateway, '/v1/chat/completions', chatRequest({ model: 'messages', seed: 7 }));
+  expect([answer.status, answer.headers['x-strata-changed']]).toEqual([400, 'seed=dropped']);
+  anthropic.use(jsonPlan(message));
+});
+
 test('a client that gives no limit gets the longest answer that the model is known to give', async () => {
   const account = { type: 'anthropic', base_url: anthropic.url, api_key: 'sk', allow_private: true };
   const own = await startGateway({

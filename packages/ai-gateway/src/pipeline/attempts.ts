@@ -2,6 +2,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { afterFailure, afterThrottling, backoffMs } from '@strata/shared/resilience/backoff.ts';
 import type { Answer, Brought, Call } from '../domain/call.ts';
 import { AttemptFailure, failureTable } from '../domain/failure.ts';
+import { describeLosses } from '../domain/losses.ts';
 import { orderTargets, type Target } from '../domain/route.ts';
 import { type Place, placesOf, type Turns } from './places.ts';
 import {
@@ -146,8 +147,11 @@ function answerFailure(call: Call, failed: Failed | undefined): Refusal {
   if (failed === undefined) {
     throw new GatewayError('internal', 'No attempt was made', { reason: 'no_attempt_made' });
   }
-  const { refusal, error } = failed.failure;
-  if (refusal !== undefined) return { type: 'refusal', attempt: failed.attempt, refusal };
+  const { attempt, failure } = failed;
+  const { refusal, error } = failure;
+  if (refusal !== undefined) return { type: 'refusal', attempt, refusal };
+  // What was refused may be what is left of the request.
+  if (attempt.losses.length > 0) call.replyHeaders['x-strata-changed'] = describeLosses(attempt.losses);
   throw new GatewayError(error.kind, error.message, {
     reason: error.reason,
     ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),

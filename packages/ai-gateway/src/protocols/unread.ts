@@ -1,13 +1,15 @@
 import type { JsonObject } from '../domain/json-object.ts';
 import type { Loss } from '../domain/losses.ts';
-import { asObject, asString } from './read-json.ts';
+import { asNumber, asObject, asString } from './read-json.ts';
 
 /**
  * What a decoder reads of a request below its outermost members, as data: each member of an object, each item of a list, each kind of an item
- * that says by a member of its own which it is. `any` is read, or passed on, as a whole.
+ * that says by a member of its own which it is. `any` is read, or passed on, as a whole; of a `number`, a `text` or a `flag` nothing is read
+ * where it is something else.
  */
 export type Readable =
   | 'any'
+  | keyof typeof isScalar
   /** `isOpen`: its other members are told of in another way, as tools and parts of the vendor are. */
   | { readonly members: Readonly<Record<string, Readable>>; readonly isOpen?: true }
   | { readonly items: Readable }
@@ -17,6 +19,12 @@ export type Readable =
       /** What other kinds are; absent: nobody reads them. */
       readonly otherwise?: Readable;
     };
+
+const isScalar = {
+  number: (value: unknown) => asNumber(value) !== undefined,
+  text: (value: unknown) => typeof value === 'string',
+  flag: (value: unknown) => typeof value === 'boolean',
+} as const;
 
 const maxNames = 50;
 
@@ -37,6 +45,10 @@ interface Place {
 
 function look(value: unknown, readable: Readable | undefined, place: Place): void {
   if (readable === 'any' || readable === undefined || value === undefined) return;
+  if (typeof readable === 'string') {
+    if (isSaid(value) && !isScalar[readable](value)) place.found.add(place.path);
+    return;
+  }
   if ('items' in readable) {
     if (Array.isArray(value)) for (const item of value) look(item, readable.items, place);
     return;
@@ -67,4 +79,12 @@ function isSaid(value: unknown): boolean {
 /** Members of which each is read, or passed on, as a whole. */
 export function members(...names: readonly string[]): { readonly members: Readonly<Record<string, 'any'>> } {
   return { members: Object.fromEntries(names.map(name => [name, 'any'])) };
+}
+
+/** Members that are read only where they are of that kind. */
+export function scalars<Kind extends keyof typeof isScalar>(
+  kind: Kind,
+  ...names: readonly string[]
+): Readonly<Record<string, Kind>> {
+  return Object.fromEntries(names.map(name => [name, kind]));
 }

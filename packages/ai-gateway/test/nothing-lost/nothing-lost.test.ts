@@ -75,3 +75,37 @@ test.each(upstreams.map(({ name }) => [name] as const))(
     if (wantsUser) expect(text).toMatch(/"role":"user"/);
   },
 );
+
+const ofAnotherType: Readonly<Record<string, { said: JsonObject; told: readonly string[] }>> = {
+  'openai-chat': {
+    said: { temperature: 'hot', max_tokens: '10', stream: 'true', user: 7, seed: { toString: null } },
+    told: ['max_tokens', 'seed', 'stream', 'temperature', 'user'],
+  },
+  'openai-responses': {
+    said: { temperature: 'hot', max_output_tokens: [1], instructions: 7 },
+    told: ['instructions', 'max_output_tokens', 'temperature'],
+  },
+  'anthropic-messages': {
+    said: { temperature: 'hot', top_k: '4', service_tier: 1 },
+    told: ['service_tier', 'temperature', 'top_k'],
+  },
+  gemini: {
+    said: { generationConfig: { temperature: 'hot', maxOutputTokens: '10', seed: null } },
+    told: ['generationConfig.maxOutputTokens', 'generationConfig.temperature'],
+  },
+  'bedrock-converse': {
+    said: { inferenceConfig: { temperature: 'hot', maxTokens: '10', topP: null } },
+    told: ['inferenceConfig.maxTokens', 'inferenceConfig.temperature'],
+  },
+};
+
+test.each(Object.entries(ofAnotherType))(
+  '[AI-6] %s: what has not the type that it has to have is named too',
+  (from, { said, told }) => {
+    const { base } = requests[from] ?? expect.fail();
+    for (const { name: to } of upstreams.filter(({ name }) => name !== from)) {
+      const { losses } = send(from, to, { ...base, ...said });
+      expect(losses.toSorted(), to).toEqual(told.map(each => `${each}=dropped`));
+    }
+  },
+);

@@ -1,4 +1,4 @@
-import { members, type Readable } from '../unread.ts';
+import { members, type Readable, scalars } from '../unread.ts';
 
 const text: Readable = members('type', 'text', 'cache_control');
 const media: Readonly<Record<string, Readable>> = {
@@ -32,6 +32,9 @@ const tool: Readable = members('type', 'name', 'description', 'input_schema', 's
 
 /** What is read of a request below its outermost members. */
 export const readableMessages: Readonly<Record<string, Readable>> = {
+  ...scalars('number', 'max_tokens', 'temperature', 'top_p', 'top_k'),
+  ...scalars('flag', 'stream'),
+  ...scalars('text', 'service_tier'),
   messages: {
     items: {
       tag: 'role',

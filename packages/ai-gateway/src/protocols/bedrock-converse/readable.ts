@@ -1,4 +1,4 @@
-import { members, type Readable } from '../unread.ts';
+import { members, type Readable, scalars } from '../unread.ts';
 
 const s3 = members('uri');
 const media = (...names: readonly string[]): Readable => ({
@@ -38,7 +38,9 @@ const block: Readable = {
 export const readableConverse: Readonly<Record<string, Readable>> = {
   messages: { items: { members: { role: 'any', content: { items: block } } } },
   system: { items: members('text', 'cachePoint') },
-  inferenceConfig: members('maxTokens', 'temperature', 'topP', 'stopSequences'),
+  inferenceConfig: {
+    members: { ...scalars('number', 'maxTokens', 'temperature', 'topP'), stopSequences: 'any' },
+  },
   toolConfig: {
     members: {
       tools: {

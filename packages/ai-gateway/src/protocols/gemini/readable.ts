@@ -1,4 +1,4 @@
-import { members, type Readable } from '../unread.ts';
+import { members, type Readable, scalars } from '../unread.ts';
 
 /** Names are in camelCase here. Parts that only Gemini knows pass whole. */
 const part: Readable = {
@@ -26,7 +26,11 @@ export const readableGemini: Readonly<Record<string, Readable>> = {
   },
   toolConfig: { members: { functionCallingConfig: members('mode', 'allowedFunctionNames') } },
   generationConfig: {
-    members: { thinkingConfig: members('includeThoughts', 'thinkingBudget', 'thinkingLevel') },
+    members: {
+      thinkingConfig: members('includeThoughts', 'thinkingBudget', 'thinkingLevel'),
+      ...scalars('number', 'maxOutputTokens', 'temperature', 'topP', 'topK', 'seed'),
+      ...scalars('number', 'presencePenalty', 'frequencyPenalty'),
+    },
     isOpen: true,
   },
 };

@@ -1,4 +1,4 @@
-import { members, type Readable } from '../unread.ts';
+import { members, type Readable, scalars } from '../unread.ts';
 
 const cache = ['cache_control', 'prompt_cache_breakpoint'];
 
@@ -52,6 +52,18 @@ const calls: Readable = {
 
 /** What is read of a request below its outermost members. */
 export const readableChat: Readonly<Record<string, Readable>> = {
+  ...scalars('number', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'top_k', 'seed'),
+  ...scalars('number', 'presence_penalty', 'frequency_penalty'),
+  ...scalars('flag', 'stream', 'parallel_tool_calls'),
+  ...scalars(
+    'text',
+    'reasoning_effort',
+    'verbosity',
+    'user',
+    'safety_identifier',
+    'service_tier',
+    'prompt_cache_key',
+  ),
   messages: {
     items: {
       tag: 'role',

@@ -1,4 +1,4 @@
-import { members, type Readable } from '../unread.ts';
+import { members, type Readable, scalars } from '../unread.ts';
 
 const mark = 'prompt_cache_breakpoint';
 const media: Readonly<Record<string, Readable>> = {
@@ -51,6 +51,9 @@ const item: Readable = {
 
 /** What is read of a request below its outermost members. */
 export const readableResponses: Readonly<Record<string, Readable>> = {
+  ...scalars('number', 'max_output_tokens', 'temperature', 'top_p'),
+  ...scalars('flag', 'stream', 'parallel_tool_calls'),
+  ...scalars('text', 'instructions', 'user', 'safety_identifier', 'service_tier', 'prompt_cache_key'),
   // Messages may leave out their type.
   input: {
     items: {
