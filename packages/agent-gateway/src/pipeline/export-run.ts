@@ -41,13 +41,17 @@ export async function moveRun(
     throw new GatewayError('conflict', `The run ${state.parent} waits for this one: export that.`, {
       reason: 'run_has_parent',
     });
-  if (terminalStatuses.has(run.status) && run.status !== 'moved')
-    throw new GatewayError('conflict', `The run has ended; it is ${run.status}.`, {
-      reason: 'run_has_ended',
-    });
+  requireNoEnd(run);
   if (run.status !== 'moved') await requireFits(run, deps);
   const moved = await moveTree(run, { by, signal }, deps);
-  return describe(moved, { kind: 'moved', isRedacted: false, run: moved[0] ?? run }, deps);
+  const [first = run] = moved;
+  requireNoEnd(first); // it may have ended before it was let go of
+  return describe(moved, { kind: 'moved', isRedacted: false, run: first }, deps);
+}
+
+function requireNoEnd({ status }: RunSummary): void {
+  if (!terminalStatuses.has(status) || status === 'moved') return;
+  throw new GatewayError('conflict', `The run has ended; it is ${status}.`, { reason: 'run_has_ended' });
 }
 
 /** What is recorded of a run and of those that it waits for, to be read. Nothing happens to them. */
