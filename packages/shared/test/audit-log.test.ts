@@ -3,14 +3,13 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AuditSchema } from '@strata/shared/audit/audit-schema.ts';
-import type { IdentitySchema } from '@strata/shared/identity/identity-schema.ts';
 import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
 import { startPostgres } from '@strata/shared/testing/postgres-server.ts';
 import { isMissing } from '@strata/shared/testing/private-server.ts';
-import { sql, type Transaction } from 'kysely';
+import { sql } from 'kysely';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { aroundFirst } from './support/around-first.ts';
 import { type AuditBench, openAuditBench, toolCall } from './support/audit-chain.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'strata-audit-'));
@@ -224,27 +223,6 @@ function auditLogTests(name: string, emptyDatabase: () => Promise<string>): void
       expect(new Set(rows.map(row => row.principal)).size).toBe(3);
     });
   });
-}
-
-/** A store whose first transaction is what `around` makes of it. */
-function aroundFirst(
-  store: AuditBench['store'],
-  around: (run: () => Promise<unknown>) => Promise<unknown>,
-): AuditBench['store'] {
-  let isFirst = true;
-  const db = new Proxy(store.db, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name);
-      if (name !== 'transaction' || !isFirst)
-        return typeof member === 'function' ? member.bind(target) : member;
-      isFirst = false;
-      return () => ({
-        execute: (work: (transaction: Transaction<AuditSchema & IdentitySchema>) => Promise<unknown>) =>
-          around(() => target.transaction().execute(work)),
-      });
-    },
-  });
-  return { ...store, db };
 }
 
 /** Resolves when the process has said so many times that an entry is committed. */

@@ -18,6 +18,7 @@ import fc from 'fast-check';
 import { sql } from 'kysely';
 import pino from 'pino';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { aroundFirst } from './support/around-first.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'strata-ledger-'));
 const postgres = await startPostgres();
@@ -62,8 +63,8 @@ function ledgerTests(
     const clock = createManualClock();
     const lines: string[] = [];
     const log = pino({ level: 'error' }, { write: line => lines.push(line) });
-    const open = (config: object = {}) =>
-      createUsageLedger({ sql: store, clock, log, config: ledgerSection.parse(config) });
+    const open = (config: object = {}, sql = store) =>
+      createUsageLedger({ sql, clock, log, config: ledgerSection.parse(config) });
     const stored = () => store.db.selectFrom('usage_ledger').selectAll().orderBy('id').execute();
     const takeTableAway = () => sql`alter table usage_ledger rename to elsewhere`.execute(store.db);
     const bringTableBack = () => sql`alter table elsewhere rename to usage_ledger`.execute(store.db);
@@ -153,6 +154,26 @@ function ledgerTests(
       await clock.advance(1);
       await ledger.flush();
       expect([ledger.pending, (await stored()).length]).toEqual([0, 2]);
+      await ledger.close();
+    });
+
+    test('what is recorded while a group is stored is stored at its own time, even if that comes meanwhile', async () => {
+      const held = Promise.withResolvers<void>();
+      const holding = aroundFirst(store, async run => {
+        await held.promise;
+        await run();
+      });
+      const ledger = open({ flush_ms: 200 }, holding);
+      ledger.record(entry());
+      const first = ledger.flush();
+      ledger.record(entry());
+      await clock.advance(200);
+      held.resolve();
+      await first;
+      expect([ledger.pending, (await stored()).length]).toEqual([1, 1]);
+      await clock.advance(200);
+      await expect.poll(() => ledger.pending, { timeout: 20_000 }).toBe(0);
+      expect(await stored()).toHaveLength(2);
       await ledger.close();
     });
 

@@ -104,6 +104,7 @@ export function createUsageLedger(deps: {
         budgets?.listener.charged(charges, outcome);
         isFailing = false;
       }
+      if (pending.length > 0) writeSoon(config.flush_ms); // their timer may have met this write
     } catch (error) {
       if (!isFailing) log.error({ error, pending: pending.length }, 'usage could not be stored and waits');
       isFailing = true;
