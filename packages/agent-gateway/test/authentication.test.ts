@@ -46,6 +46,11 @@ beforeAll(async () => {
         JSON.stringify({ issuer, token_endpoint: `${issuer}/connect/token`, jwks_uri: `${issuer}/keys` }),
       );
     }
+    if (path === '/told') {
+      const [, shown = ''] = authorization?.split(' ') ?? [];
+      const told = [authorization, Buffer.from(shown, 'base64').toString('latin1')];
+      return void response.setHeader('x-seen', String(authorization)).end(JSON.stringify({ told }));
+    }
     const isAllowed =
       path === '/echo' ||
       authorization === `Basic ${Buffer.from('ann:pa55').toString('base64')}` ||
@@ -65,6 +70,7 @@ beforeAll(async () => {
     config: {
       secrets: {
         user: { value: { username: 'ann', password: 'pa55' }, hosts, workflows },
+        long: { value: { username: 'ann', password: 'correct horse' }, hosts, workflows },
         api: { value: 'api-k3y', hosts, workflows },
         client: {
           value: {
@@ -101,11 +107,11 @@ interface Shown {
 
 async function call(
   authentication: unknown,
-  { path = '/data', secrets = [] as string[], input = {}, at = service.url } = {},
+  { path = '/data', secrets = [] as string[], input = {}, at = service.url, output = 'content' } = {},
 ): Promise<Shown> {
   const uri = `${at}${path}`;
   const definition = definitionOf(
-    [{ it: { call: 'http', with: { method: 'get', endpoint: { uri, authentication } } } }],
+    [{ it: { call: 'http', with: { method: 'get', endpoint: { uri, authentication }, output } } }],
     { use: { secrets } },
   );
   return (await gateway.call('POST', '/v1/runs?wait=20', { body: { definition, input } })).body;
@@ -140,6 +146,23 @@ describe('schemes', () => {
     const seen = await everythingOf(run.id);
     for (const text of ['pa55', 'api-k3y', 'c1ient-s3cret', validToken]) expect(seen).not.toContain(text);
   });
+
+  test.each([
+    ['basic', { basic: { use: 'long' } }, 'long', ['correct horse', 'YW5uOmNvcnJlY3QgaG9yc2U=']],
+    ['bearer', { bearer: { use: 'api' } }, 'api', ['api-k3y']],
+    ['oauth2', { oauth2: { use: 'client' } }, 'client', ['token-']],
+  ])(
+    '%s: a service that tells what it was shown writes no secret into a record',
+    async (_name, authentication, secret, texts) => {
+      for (const output of ['content', 'response', 'raw']) {
+        const run = await call(authentication, { secrets: [secret], path: '/told', output });
+        expect(run.status).toBe('completed');
+        const raw = Buffer.from(String(run.output), 'base64').toString('latin1');
+        const seen = `${await everythingOf(run.id)} ${raw}`;
+        for (const text of texts) expect(seen).not.toContain(text);
+      }
+    },
+  );
 
   test('oauth2 asks for a token as the definition says, once for all calls, and again when it is refused', async () => {
     const authentication = {

@@ -9,6 +9,7 @@ import { asText } from '../as-text.ts';
 import { OauthTokens, type TokenFetch } from '../authentication/oauth-tokens.ts';
 import type { WorkflowSecrets } from '../authentication/secrets.ts';
 import { sendAuthorized } from '../authentication/send-authorized.ts';
+import { type Withheld, withholdCredentials } from '../authentication/withhold-credentials.ts';
 import type { HttpCall, HttpCallResult } from './http-call.ts';
 
 export interface HttpEffectOptions {
@@ -44,14 +45,16 @@ export function createHttpEffect({ dialer, clock, settings }: HttpEffectOptions)
       const timeouts = { headersMs: timeoutMs, bodyMs: timeoutMs };
       const origin = originOf(url, hosts);
       const { method } = call;
+      let withheld = withholdCredentials(undefined);
       const response = await sendAuthorized(
         call.credentials,
         {
           url,
           method,
           user: { tenant: context.identity.tenant, workflow: context.workflow },
-          send: authorization =>
-            dialer
+          send(authorization) {
+            withheld = withholdCredentials(authorization);
+            return dialer
               .request(origin, {
                 method,
                 path: url.pathname + url.search,
@@ -61,11 +64,12 @@ export function createHttpEffect({ dialer, clock, settings }: HttpEffectOptions)
               })
               .catch((error: unknown) => {
                 throw explain(error, url);
-              }),
+              });
+          },
         },
         { secrets, tokens, fetch: fetchToken({ dialer, hosts, timeouts, signal: context.signal }) },
       );
-      return { result: await readAnswer(response, call, context) };
+      return { result: await readAnswer(response, call, { ...context, withheld }) };
     },
   };
 }
@@ -159,7 +163,7 @@ function encodeBody(body: unknown, type: string): string | Uint8Array {
 async function readAnswer(
   response: DialResponse,
   call: HttpCall,
-  context: CallContext,
+  context: Pick<CallContext, 'annotate' | 'maxResultBytes'> & { readonly withheld: Withheld },
 ): Promise<HttpCallResult> {
   const { status } = response;
   context.annotate({ 'http.response.status_code': status });
@@ -176,15 +180,15 @@ async function readAnswer(
       },
     );
   }
-  const bytes = await readBounded(response.body, context.maxResultBytes);
+  const { withheld } = context;
+  const bytes = withheld.inBytes(await readBounded(response.body, context.maxResultBytes));
+  const headers = flatten(response.headers, withheld);
   const isRedirect = status >= 300 && status < 400;
   return {
     status,
     isProblem: status >= 400 || (isRedirect && !call.acceptsRedirect),
-    headers: flatten(response.headers),
-    content: call.wantsRaw
-      ? bytes.toString('base64')
-      : decode(bytes, flatten(response.headers)['content-type'] ?? ''),
+    headers,
+    content: call.wantsRaw ? bytes.toString('base64') : decode(bytes, headers['content-type'] ?? ''),
   };
 }
 
@@ -196,8 +200,11 @@ function decode(bytes: Buffer, type: string): unknown {
   return bytes.toString('base64');
 }
 
-function flatten(headers: DialResponse['headers']): Record<string, string> {
+function flatten(headers: DialResponse['headers'], { inText }: Withheld): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value]),
+    Object.entries(headers).map(([name, value]) => [
+      name,
+      inText(Array.isArray(value) ? value.join(', ') : value),
+    ]),
   );
 }
