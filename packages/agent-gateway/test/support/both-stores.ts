@@ -11,12 +11,12 @@ export const stores = ['SQLite', 'PostgreSQL'] as const;
 export type Store = (typeof stores)[number];
 
 /** The engine, and empty journals of both kinds in a folder and on a server that last as long as the test file. */
-export function useBothStores() {
+export function useBothStores(options: Parameters<typeof createEngines>[0] = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'strata-journals-'));
   let engines: Engines;
   let postgres: TestPostgres;
   beforeAll(async () => {
-    engines = await createEngines();
+    engines = await createEngines(options);
     postgres = await openTestPostgres();
   });
   afterAll(async () => {
