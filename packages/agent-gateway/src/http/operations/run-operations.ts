@@ -1,12 +1,12 @@
 import type { ApiHeader, ApiOperation } from '@strata/shared/http/openapi-document.ts';
 import * as z from 'zod';
 import { runExportSchema } from '../../domain/run-export.ts';
-import { eventSchema } from '../cloud-event-routes.ts';
 import { eventStreamQuery } from '../event-routes.ts';
 import { exportQuery } from '../export-routes.ts';
 import { forkBody } from '../fork-run.ts';
 import { migrateBody, migrateQuery } from '../migrate-run.ts';
 import { definitionMediaTypes } from '../read-body.ts';
+import { eventSchema, plainDataTypes } from '../read-cloud-event.ts';
 import { runListQuery } from '../run-list-routes.ts';
 import { submitQuery } from '../run-routes.ts';
 import { reasonBody, resolveBody, resumeBody, rewindBody, signalBody } from '../run-verbs.ts';
@@ -129,8 +129,13 @@ export const runOperations: readonly ApiOperation[] = [
     method: 'post',
     path: '/v1/events',
     id: 'event.publish',
-    summary: 'Publishes a CloudEvent to every run that listens to its type',
-    body: { schema: eventSchema, types: ['application/cloudevents+json', 'application/json'] },
+    summary:
+      'Publishes a CloudEvent to every run that listens to its type: as JSON, or its attributes as `ce-` headers and its data as the body',
+    body: {
+      schema: eventSchema,
+      types: ['application/cloudevents+json', 'application/json'],
+      textTypes: plainDataTypes,
+    },
     answers: { 202: { schema: z.object({ id: z.string(), source: z.string() }) } },
   },
 ];
