@@ -8,8 +8,13 @@ import { admitScript, renewScript } from './redis-limit-scripts.ts';
 /** Places renewed in one call, so that a call stays short. */
 const maxPlaces = 500;
 
+export interface RedisLimitStore extends LimitStore {
+  /** What the clock of Redis says. @throws GatewayError overloaded (`hot_store_unavailable`) */
+  nowMs(): Promise<number>;
+}
+
 /** Limits that replicas share. On a Cluster all of them live on one node, because a request asks all of its limits at once. */
-export async function openRedisLimitStore(config: RedisConfig, clock: Clock): Promise<LimitStore> {
+export async function openRedisLimitStore(config: RedisConfig, clock: Clock): Promise<RedisLimitStore> {
   const redis = connectRedis(config);
   const commands = new RedisCommands(redis, { clock, timeoutMs: config.command_timeout_ms });
   await firstTry(redis, clock, config.connect_timeout_ms);
@@ -58,6 +63,10 @@ export async function openRedisLimitStore(config: RedisConfig, clock: Clock): Pr
         replicas = Number(await commands.run(renewScript, keys, args));
       }
       return { replicas };
+    },
+    async nowMs() {
+      const [seconds, microseconds] = await commands.send(redis => redis.time());
+      return Number(seconds) * 1000 + Number(microseconds) / 1000;
     },
     async close() {
       redis.disconnect();

@@ -1,28 +1,23 @@
 import type { Clock } from '../clock.ts';
 
-/** Wall clocks are corrected by less than this all the time. */
-const jumpMs = 1000;
+export interface SteadyClock extends Clock {
+  /** From now on it is `nowMs` plus what passes. */
+  setTo(nowMs: number): void;
+}
 
 /**
- * The clock, whose wall clock never goes back: when somebody sets it back, it goes on from where it was. For times that are compared with earlier
- * ones, such as when a bucket is full again: an hour taken back must not close every bucket for an hour.
+ * A clock that no setting of the wall clock moves: `now` goes on by the monotonic clock. For times that are compared with earlier ones, such as
+ * when a bucket is full again: an hour taken back must not close every bucket for an hour, and one given must not fill them.
  */
-export function createSteadyClock(clock: Clock): Clock {
-  let last = { wallMs: clock.now(), monotonicMs: clock.monotonic(), steadyMs: clock.now() };
-  let aheadMs = 0;
-
-  function now(): number {
-    const [wallMs, monotonicMs] = [clock.now(), clock.monotonic()];
-    const expectedMs = last.wallMs + monotonicMs - last.monotonicMs;
-    if (expectedMs - wallMs > jumpMs) aheadMs += Math.round(expectedMs - wallMs);
-    last = { wallMs, monotonicMs, steadyMs: Math.max(last.steadyMs, wallMs + aheadMs) };
-    return last.steadyMs;
-  }
-
+export function createSteadyClock(clock: Clock): SteadyClock {
+  let startMs = clock.now() - clock.monotonic();
   return {
-    now,
+    now: () => Math.floor(startMs + clock.monotonic()),
     monotonic: () => clock.monotonic(),
     sleep: (ms, signal) => clock.sleep(ms, signal),
     schedule: (ms, callback) => clock.schedule(ms, callback),
+    setTo(nowMs) {
+      startMs = nowMs - clock.monotonic();
+    },
   };
 }
