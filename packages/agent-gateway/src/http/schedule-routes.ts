@@ -1,4 +1,3 @@
-import type { AuditEvent } from '@strata/shared/audit/audit-record.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
@@ -139,16 +138,19 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
 const verbs: Readonly<
   Record<string, (request: FastifyRequest, schedule: KeptSchedule, deps: RouteDeps) => Promise<unknown>>
 > = {
-  pause: (request, schedule, deps) =>
-    change(schedule, { isPaused: true }, entryOf(request, schedule.name, 'pause'), deps),
+  async pause(request, schedule, deps) {
+    return show(await change(request, { schedule, verb: 'pause', to: () => ({ isPaused: true }) }, deps));
+  },
   /** What paused it may have paused the place where its events come in too. */
   async resume(request, schedule, deps) {
     await requireOwner(schedule.caller, deps);
-    const nextAtMs = deps.nextTime(schedule.recurrence, deps.clock.now()) ?? neverMs;
-    const entry = entryOf(request, schedule.name, 'resume');
-    const shown = await change(schedule, { isPaused: false, nextAtMs }, entry, deps);
-    await setTrigger(deps.outbox, schedule);
-    return shown;
+    const to = ({ recurrence }: KeptSchedule) => ({
+      isPaused: false,
+      nextAtMs: deps.nextTime(recurrence, deps.clock.now()) ?? neverMs,
+    });
+    const changed = await change(request, { schedule, verb: 'resume', to }, deps);
+    await setTrigger(deps.outbox, changed);
+    return show(changed);
   },
   /** Now, whatever its times and its overlap say. */
   async trigger(request, schedule, deps) {
@@ -194,18 +196,30 @@ const verbs: Readonly<
 const entryOf = (request: FastifyRequest, name: string, verb: 'put' | 'delete' | 'pause' | 'resume') =>
   changeEntry(request, { action: `schedule.${verb}`, id: name });
 
+const maxAttempts = 10;
+
+interface Change {
+  readonly schedule: KeptSchedule;
+  readonly verb: 'pause' | 'resume';
+  readonly to: (schedule: KeptSchedule) => Pick<KeptSchedule, 'isPaused'> & { readonly nextAtMs?: number };
+}
+
+/** Again when it was changed meanwhile: one that is often due changes with each of its runs. */
 async function change(
-  schedule: KeptSchedule,
-  what: Parameters<ScheduleDeps['schedules']['change']>[1],
-  entry: AuditEvent,
-  { schedules }: ScheduleDeps,
-) {
-  if (!(await schedules.change(schedule, what, entry))) {
-    throw new GatewayError('conflict', 'The schedule was changed meanwhile. Try again.', {
-      reason: 'schedule_changed',
-    });
+  request: FastifyRequest,
+  { schedule, verb, to }: Change,
+  deps: ScheduleDeps,
+): Promise<KeptSchedule> {
+  const entry = entryOf(request, schedule.name, verb);
+  let current = schedule;
+  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    const what = to(current);
+    if (await deps.schedules.change(current, what, entry)) return { ...current, ...what };
+    current = await find(request, schedule.name, deps);
   }
-  return show({ ...schedule, ...what });
+  throw new GatewayError('conflict', 'The schedule was changed meanwhile. Try again.', {
+    reason: 'schedule_changed',
+  });
 }
 
 /** What a caller may not see is answered like what is not there (S-2). */
