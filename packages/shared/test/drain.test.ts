@@ -1,7 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { Agent, get } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 
@@ -97,3 +97,15 @@ test('a stream that outlives the drain ends with the error of its protocol, and 
   });
   expect(await exited).toEqual([0, null]);
 });
+
+test('connections that were opened ahead and never used hold up no drain', async () => {
+  const port = await freePort();
+  const worker = await startWorker(port, 120_000);
+  const ahead = Array.from({ length: 5 }, () => connect(port, '127.0.0.1'));
+  await Promise.all(ahead.map(socket => once(socket, 'connect')));
+  await request(port, '/quick', new Agent()); // they were taken before it
+  const exited = once(worker.process, 'exit');
+  worker.process.kill('SIGTERM');
+  expect(await exited).toEqual([0, null]);
+  for (const socket of ahead) socket.destroy();
+}, 60_000);

@@ -36,6 +36,15 @@ export function createDrain(options: {
     socket.once('close', () => sockets.delete(socket));
   });
   let draining: Promise<void> | undefined;
+  /** Connections that were opened ahead of their first request: Node counts them among the busy ones. */
+  let unused = new Set<Socket>();
+
+  /** A request that is there already has been read by the second time. */
+  function closeUnused(): void {
+    const before = unused;
+    unused = new Set([...sockets].filter(({ bytesRead }) => bytesRead === 0));
+    for (const socket of unused) if (before.has(socket)) socket.destroy();
+  }
 
   async function drain(): Promise<void> {
     const closed = new Promise<void>(resolve => {
@@ -49,6 +58,7 @@ export function createDrain(options: {
     await Promise.race([closed, clock.sleep(Math.min(graceMs, timeoutMs))]);
     while (!isOver.value && clock.monotonic() < deadline) {
       server.closeIdleConnections();
+      closeUnused();
       await Promise.race([closed, clock.sleep(sweepEveryMs)]);
     }
     if (isOver.value) return;
