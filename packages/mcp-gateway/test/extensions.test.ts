@@ -250,6 +250,21 @@ test('[resources/subscribe ↔ listen] what its server refuses is acknowledged t
   await until(() => count('resources/unsubscribe') === 1, 'the end of it');
 });
 
+test('[M-6] a server that was removed is not started again for those who stop listening to it', async () => {
+  const client = createModernClient(gateway);
+  await client.ask('1', 'resources/list');
+  const uris = ['a+doc://shared', 'b+doc://shared'];
+  const listening = await client.listen({ resourceSubscriptions: uris });
+  expect(listening.acknowledged).toEqual({ resourceSubscriptions: uris });
+  const http = { type: 'streamable-http', url: servers.b.url, allow_private: true };
+  gateway.configure({ servers: { b: http } });
+  const told = servers.a.requests.length;
+  listening.close();
+  await until(() => servers.b.requests.some(({ method }) => method === 'resources/unsubscribe'), 'the end');
+  await client.ask('2', 'resources/list');
+  expect(servers.a.requests.slice(told).map(({ method }) => method)).toEqual([]);
+});
+
 test('[tasks] many are watched together, and acknowledged each once in the order they are asked', async () => {
   const client = createModernClient(gateway, { capabilities: tasks });
   const ids: unknown[] = [];

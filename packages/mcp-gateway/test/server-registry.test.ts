@@ -140,6 +140,20 @@ test('a server can be drained again: as it is, after it was enabled, and with an
   await admin('DELETE', '/again');
 });
 
+test('a call whose server is disabled is told so, and its session goes on', async () => {
+  await admin('PUT', '/cut', scripted);
+  const client = await openRawClient(one);
+  const running = client.call('1', 'cut__never');
+  await until(async () => {
+    const { health } = (await admin('GET', '/cut')).body as { health?: { running: number } };
+    return health?.running === 1;
+  }, 'the call to run');
+  await admin('POST', '/cut/disable');
+  expect(errorOf((await running).at(-1))?.data).toMatchObject({ reason: 'server_removed', server: 'cut' });
+  expect(resultText((await client.call('2', 'fixed__pid'))[0])).toMatch(/^\d+$/);
+  await admin('DELETE', '/cut');
+});
+
 test('what runs at one replica is not cut when another was told to drain the server and is done first', async () => {
   await admin('PUT', '/elsewhere', scripted);
   await until(async () => (await toolsAt(two)).includes('elsewhere__pid'), 'the server at the other replica');

@@ -48,7 +48,7 @@ export interface Upstream {
   readonly policy: UpstreamPolicy;
   /** Whether it speaks both eras, each to the clients of that era. */
   readonly hasBothEras: boolean;
-  /** A conversation, opened at its first `ready()`. Whoever asks for it closes it. */
+  /** A conversation, opened at its first `ready()`. Whoever asks for it closes it. Of a server that was closed it is over from the start. */
   createChannel(hello: ClientHello, owner: ChannelOwner): Channel;
   /** Ends every conversation and whatever runs for it. */
   close(): Promise<void>;
@@ -83,7 +83,8 @@ export interface Channel {
    * unasked. Never rejects.
    */
   watchTask(taskId: string, isWatching: boolean): Promise<boolean>;
-  close(): Promise<void>;
+  /** Calls that are under way fail with the reason; nothing opens it again. */
+  close(reason?: GatewayError): Promise<void>;
 }
 
 /** What a server's era wants in a request: raw JSON by key. Hop-by-hop members of `_meta` that are not named are taken out. */

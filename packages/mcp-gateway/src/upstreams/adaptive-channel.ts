@@ -5,6 +5,7 @@ import type { ResponseFrame } from '../domain/frame.ts';
 import type { Era } from '../domain/protocol-versions.ts';
 import type { CallEvents, Channel, ForwardedCall, ForwardedHandle, Upstream } from '../domain/upstream.ts';
 import { isModernCode } from '../wire/modern/meta.ts';
+import { sessionClosed } from './channel-ends.ts';
 import type { EraQuestions, UpstreamEra } from './era.ts';
 
 export interface AdaptiveChannelOptions {
@@ -25,7 +26,8 @@ export class AdaptiveChannel implements Channel {
   #current: { readonly era: Era; readonly channel: Channel } | undefined;
   #isWatching = false;
   #isDoubtful = false;
-  #isEnded = false;
+  /** Why it is over. */
+  #ended: GatewayError | undefined;
 
   constructor(options: AdaptiveChannelOptions) {
     this.upstream = options.upstream;
@@ -33,7 +35,7 @@ export class AdaptiveChannel implements Channel {
   }
 
   get isReady(): boolean {
-    return !this.#isEnded && !this.#isDoubtful && this.#current?.channel.isReady === true;
+    return this.#ended === undefined && !this.#isDoubtful && this.#current?.channel.isReady === true;
   }
 
   async ready(signal: StopSignal): Promise<ServerHello> {
@@ -53,7 +55,7 @@ export class AdaptiveChannel implements Channel {
   forward(call: ForwardedCall, events: CallEvents): ForwardedHandle {
     const { channel } = this.#current ?? {};
     if (!channel) {
-      events.onFailure(this.#ended());
+      events.onFailure(this.#ended ?? sessionClosed());
       return { cancel: () => {} };
     }
     if (!this.#mayContradict) return channel.forward(call, events);
@@ -91,19 +93,19 @@ export class AdaptiveChannel implements Channel {
     return (await this.#current?.channel.watchTask(taskId, isWatching)) ?? false;
   }
 
-  async close(): Promise<void> {
-    this.#isEnded = true;
-    await this.#current?.channel.close();
+  async close(reason = sessionClosed()): Promise<void> {
+    this.#ended ??= reason;
+    await this.#current?.channel.close(reason);
   }
 
   async #channel(): Promise<Channel> {
     const { era, clientEra, questions, create } = this.#options;
-    if (this.#isEnded) throw this.#ended();
+    if (this.#ended) throw this.#ended;
     if (this.#current && !this.#isDoubtful) return this.#current.channel;
     if (this.#isDoubtful) era.forget();
     this.#isDoubtful = false;
     const spoken = await era.decideFor(clientEra, questions);
-    if (this.#isEnded) throw this.#ended();
+    if (this.#ended) throw this.#ended;
     if (this.#current?.era === spoken) return this.#current.channel;
     this.#current?.channel.close().catch(() => {}); // it speaks what the server does not, whatever its goodbye came to
     this.#current = { era: spoken, channel: create(spoken) };
@@ -121,9 +123,5 @@ export class AdaptiveChannel implements Channel {
     const code = error.details?.code;
     const isWordOfEra = typeof code === 'number' && isModernCode(code);
     return this.#mayContradict && error.reason === 'server_refused' && !isWordOfEra;
-  }
-
-  #ended(): GatewayError {
-    return new GatewayError('cancelled', 'The session was closed.', { reason: 'session_closed' });
   }
 }

@@ -21,6 +21,7 @@ import { withSignal } from '../domain/with-signal.ts';
 import { rawText } from '../wire/frame.ts';
 import { renderNotification } from '../wire/render.ts';
 import { askOn, SessionLost, showsLife } from './ask.ts';
+import { sessionClosed } from './channel-ends.ts';
 import { Connection } from './connection.ts';
 import { type CallHost, LegacyCall } from './legacy-call.ts';
 import type { TransportFactory } from './transport.ts';
@@ -113,11 +114,10 @@ export class UpstreamChannel implements Channel {
     return false;
   }
 
-  async close(): Promise<void> {
+  async close(reason = sessionClosed()): Promise<void> {
     const state = this.#state;
     this.#state = { status: 'ended' };
-    const error = new GatewayError('cancelled', 'The session was closed.', { reason: 'session_closed' });
-    if (state.status === 'open' || state.status === 'opening') await state.connection.close(error);
+    if (state.status === 'open' || state.status === 'opening') await state.connection.close(reason);
   }
 
   async #reopen(lost: Connection): Promise<Connection> {

@@ -23,6 +23,7 @@ import { parseFrame } from '../wire/frame.ts';
 import { nameMemberOf, requestHeaders } from '../wire/modern/headers.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
 import { askOn, showsLife } from './ask.ts';
+import { sessionClosed } from './channel-ends.ts';
 import { Connection } from './connection.ts';
 import type { Discovered, UpstreamEra } from './era.ts';
 import { ListenStream } from './listen-stream.ts';
@@ -179,12 +180,11 @@ export class ModernChannel implements Channel {
     return this.#listen.watchTask(taskId, isWatching);
   }
 
-  async close(): Promise<void> {
+  async close(reason = sessionClosed()): Promise<void> {
     const state = this.#state;
     this.#state = { status: 'ended' };
     this.#listen.close();
-    const error = new GatewayError('cancelled', 'The session was closed.', { reason: 'session_closed' });
-    if (state.status === 'open') await state.connection.close(error);
+    if (state.status === 'open') await state.connection.close(reason);
   }
 
   async #open(): Promise<ServerHello> {

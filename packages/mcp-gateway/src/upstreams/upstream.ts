@@ -4,6 +4,7 @@ import { eraOf } from '../domain/protocol-versions.ts';
 import type { Channel, ChannelOwner, Upstream } from '../domain/upstream.ts';
 import { AdaptiveChannel } from './adaptive-channel.ts';
 import { UpstreamChannel } from './channel.ts';
+import { serverRemoved } from './channel-ends.ts';
 import { UpstreamEra } from './era.ts';
 import { type AskedServer, eraQuestions } from './era-questions.ts';
 import { ModernChannel } from './modern-channel.ts';
@@ -18,6 +19,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const channels = new Set<Channel>();
   const era = new UpstreamEra(factory.era, () => clock.monotonic());
   const questions = eraQuestions(options);
+  let isClosed = false;
   const upstream: Upstream = {
     name,
     transport: factory.kind,
@@ -39,14 +41,16 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       });
       channels.add(channel);
       const close = channel.close.bind(channel);
-      channel.close = () => {
+      channel.close = reason => {
         channels.delete(channel);
-        return close();
+        return close(reason);
       };
+      if (isClosed) void channel.close(serverRemoved(name)); // nothing is open yet
       return channel;
     },
     async close() {
-      await Promise.all([...channels].map(channel => channel.close()));
+      isClosed = true;
+      await Promise.all([...channels].map(channel => channel.close(serverRemoved(name))));
       await factory.close();
     },
   };
