@@ -75,3 +75,61 @@ test('all keys are refused: the client is told that, and not that it asks too of
       { error: { code: 'upstream_credential_refused' } },
     ]);
 });
+
+test('a caller who names what the account may not read takes no key from the others', async () => {
+  const own = { api_key: ['k1', 'k2'], allow_private: true };
+  gateway = await startGateway({
+    section: {
+      providers: {
+        google: { ...own, type: 'gemini', base_url: `${upstream.url}/v1beta` },
+        aws: { ...own, type: 'bedrock', region: 'us-east-1', base_url: upstream.url },
+      },
+      models: {
+        google: { targets: [{ provider: 'google', model: 'm' }] },
+        aws: { targets: [{ provider: 'aws', model: 'm' }] },
+      },
+    },
+  });
+  const answers = {
+    google: { candidates: [{ content: { role: 'model', parts: [{ text: 'Hi' }] }, finishReason: 'STOP' }] },
+    aws: { output: { message: { role: 'assistant', content: [{ text: 'Hi' }] } }, stopReason: 'end_turn' },
+  };
+  const google = { code: 403, status: 'PERMISSION_DENIED', message: 'You may not access the File x.' };
+  const denials = {
+    google: jsonPlan({ error: google }, { status: 403 }),
+    aws: jsonPlan(
+      { message: 'Access denied to s3.' },
+      { status: 403, headers: { 'x-amzn-errortype': 'AccessDeniedException' } },
+    ),
+  };
+  const fileUri = 'https://generativelanguage.googleapis.com/v1beta/file/x';
+  const part = {
+    google: { fileData: { fileUri } },
+    aws: { image: { format: 'png', source: { s3Location: { uri: 's3://b/x' } } } },
+  };
+  const paths = { google: '/v1beta/models/google:generateContent', aws: '/model/aws/converse' };
+  for (const vendor of ['google', 'aws'] as const) {
+    const ask = (parts: object[]) =>
+      post(
+        gateway ?? expect.fail(),
+        paths[vendor],
+        vendor === 'google'
+          ? { contents: [{ role: 'user', parts }] }
+          : { messages: [{ role: 'user', content: parts }] },
+      );
+    const names = (body: string) => body.includes('file/x') || body.includes('s3://b/x');
+    upstream.use(request => (names(request.body().toString()) ? denials[vendor] : jsonPlan(answers[vendor])));
+    const refusal = await ask([part[vendor], { text: 'Read it.' }]);
+    expect([refusal.status, refusal.headers['x-strata-attempts']], vendor).toEqual([403, '2']);
+    expect(refusal.body.toString()).toMatch(/access/i);
+    const from = upstream.requests.length;
+    for (let index = 0; index < 4; index++) {
+      const { status, headers } = await ask([{ text: 'Hi' }]);
+      expect([status, headers['x-strata-attempts']], vendor).toEqual([200, '1']);
+    }
+    const keys = upstream.requests
+      .slice(from)
+      .map(({ headers }) => headers['x-goog-api-key'] ?? headers.authorization);
+    expect(new Set(keys).size, vendor).toBe(2);
+  }
+});

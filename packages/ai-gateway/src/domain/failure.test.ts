@@ -1,6 +1,7 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { expect, test } from 'vitest';
-import { AttemptFailure, classify, failureTable } from './failure.ts';
+import { classify } from './classify.ts';
+import { AttemptFailure, failureTable } from './failure.ts';
 import { refusalError } from './refusal-error.ts';
 
 test.each([

@@ -13,6 +13,8 @@ export type FailureClass =
   | 'model-gone'
   | 'context-too-long'
   | 'content-policy'
+  /** The account may not read what the request names: a file of another account, or one that is not there. */
+  | 'object-denied'
   | 'caller-fault';
 
 interface FailureRow {
@@ -104,6 +106,14 @@ export const failureTable = {
     countsAgainstTarget: false,
     showUpstreamError: true,
   },
+  'object-denied': {
+    retrySame: false,
+    repeatAtOnce: false,
+    tryNext: true,
+    tryOtherCredential: true,
+    countsAgainstTarget: false,
+    showUpstreamError: true,
+  },
   'caller-fault': {
     retrySame: false,
     repeatAtOnce: false,
@@ -113,118 +123,6 @@ export const failureTable = {
     showUpstreamError: true,
   },
 } as const satisfies Record<FailureClass, FailureRow>;
-
-/** Codes say more than a status: `insufficient_quota` comes as a 429, a wrong model name as a 404. */
-const classByCode: Readonly<Record<string, FailureClass>> = {
-  insufficient_quota: 'quota',
-  billing_hard_limit_reached: 'quota',
-  billing_not_active: 'quota',
-  billing_error: 'quota',
-  quota_exceeded: 'quota',
-  context_length_exceeded: 'context-too-long',
-  exceed_context_size_error: 'context-too-long',
-  request_too_large: 'context-too-long',
-  content_policy_violation: 'content-policy',
-  content_filter: 'content-policy',
-  moderation_blocked: 'content-policy',
-  invalid_prompt: 'content-policy',
-  responsibleaipolicyviolation: 'content-policy',
-  prohibited_content: 'content-policy',
-  model_not_found: 'model-gone',
-  deploymentnotfound: 'model-gone',
-  model_decommissioned: 'model-gone',
-  not_found_error: 'model-gone',
-  invalid_api_key: 'credential',
-  account_deactivated: 'credential',
-  authentication_error: 'credential',
-  permission_error: 'credential',
-  rate_limit_exceeded: 'rate-limited',
-  rate_limit_error: 'rate-limited',
-  overloaded_error: 'transient',
-  server_is_overloaded: 'transient',
-  slow_down: 'transient',
-  server_error: 'transient',
-  api_error: 'transient',
-  timeout_error: 'transient',
-  internal_error: 'transient',
-  // google.rpc.Code, and reasons in its details
-  resource_exhausted: 'rate-limited',
-  unauthenticated: 'credential',
-  permission_denied: 'credential',
-  api_key_invalid: 'credential',
-  api_key_service_blocked: 'credential',
-  billing_disabled: 'quota',
-  quota_per_day: 'quota', // read from the id of the quota
-  failed_precondition: 'credential', // no billing, or not from where the account is used
-  cancelled: 'transient',
-  aborted: 'transient',
-  unknown: 'transient',
-  unavailable: 'transient',
-  internal: 'transient',
-  deadline_exceeded: 'transient',
-  // Bedrock's exceptions
-  throttlingexception: 'rate-limited',
-  servicequotaexceededexception: 'quota',
-  accessdeniedexception: 'credential',
-  unrecognizedclientexception: 'credential',
-  expiredtokenexception: 'credential',
-  expiredtoken: 'credential',
-  invalidclienttokenid: 'credential',
-  signaturedoesnotmatch: 'credential',
-  invalidsignatureexception: 'credential',
-  incompletesignatureexception: 'credential',
-  missingauthenticationtokenexception: 'credential',
-  resourcenotfoundexception: 'model-gone',
-  modelnotreadyexception: 'transient',
-  modeltimeoutexception: 'transient',
-  modelerrorexception: 'transient',
-  modelstreamerrorexception: 'transient',
-  internalserverexception: 'transient',
-  serviceunavailableexception: 'transient',
-};
-
-const classByStatus: Readonly<Record<number, FailureClass>> = {
-  401: 'credential',
-  402: 'quota',
-  403: 'credential',
-  404: 'model-gone',
-  408: 'transient',
-  409: 'transient',
-  410: 'model-gone',
-  413: 'context-too-long',
-  421: 'transient',
-  424: 'transient',
-  425: 'transient',
-  429: 'rate-limited',
-  498: 'credential',
-  499: 'transient',
-};
-
-/** Said inside a 200, where no status tells it. */
-const faultCodes = /^(invalid|unsupported|image|empty_image|failed_to_download_image)_|^validationexception$/;
-
-/** Some write the status as the code. */
-const statusCode = /^[45]\d\d$/;
-
-/**
- * Reads the status and machine-readable codes, never a message. `codes` go from the most specific to the most general. A
- * status of 200 means that the error came inside an answer or a stream.
- */
-export function classify(status: number, codes: readonly string[]): FailureClass {
-  for (const code of codes) {
-    const lower = code.toLowerCase();
-    const known = Object.hasOwn(classByCode, lower) ? classByCode[lower] : undefined;
-    if (known !== undefined) return known;
-  }
-  if (status !== 200) return classOfStatus(status);
-  const told = codes.find(code => statusCode.test(code));
-  if (told !== undefined) return classOfStatus(Number(told));
-  return codes.some(code => faultCodes.test(code.toLowerCase())) ? 'caller-fault' : 'transient';
-}
-
-function classOfStatus(status: number): FailureClass {
-  return classByStatus[status] ?? (status >= 400 && status < 500 ? 'caller-fault' : 'transient');
-}
 
 /** An upstream's error answer, for a client that speaks the same protocol. */
 export interface UpstreamRefusal {

@@ -1,5 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { classify, type FailureClass } from './failure.ts';
+import { classify } from './classify.ts';
+import type { FailureClass } from './failure.ts';
 
 const maxSaid = 2000;
 
@@ -63,6 +64,7 @@ export function refusalError(
         `The content policy of the provider '${provider}' refused the request.${words}`,
         { reason: 'upstream_content_policy' },
       );
+    case 'object-denied':
     case 'caller-fault':
       return new GatewayError('invalid_request', `The provider '${provider}' refused the request.${words}`, {
         reason: 'upstream_refused_request',

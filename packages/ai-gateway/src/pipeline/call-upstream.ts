@@ -5,7 +5,8 @@ import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import { costOf } from '@strata/shared/money/price.ts';
 import { createDeadline, type Deadline } from '@strata/shared/resilience/deadline.ts';
 import type { Answer, AnswerStream, Attempt, StreamEnd } from '../domain/call.ts';
-import { AttemptFailure, classify, failureTable } from '../domain/failure.ts';
+import { classifyAnswer } from '../domain/classify.ts';
+import { AttemptFailure, failureTable } from '../domain/failure.ts';
 import { lossesRefused } from '../domain/losses.ts';
 import { type AnswerFacts, type Protocol, streamTypeOf } from '../domain/protocol.ts';
 import type { CredentialHeaders } from '../domain/provider.ts';
@@ -148,7 +149,7 @@ async function refuse(deps: CallUpstreamDeps, { attempt, way, response, limits }
   const { status, headers } = response;
   const body = await response.readAll(maxErrorBytes);
   const codes = way.protocol.readErrorCodes(body, headers);
-  const failureClass = classify(status, codes);
+  const failureClass = classifyAnswer(status, codes, way.body);
   const capMs = limits.maxRetryAfterMs;
   const retryAfterMs =
     readRetryAfter(headers, { nowMs: deps.clock.now(), capMs }) ??

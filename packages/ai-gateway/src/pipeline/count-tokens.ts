@@ -2,7 +2,7 @@ import type { Clock } from '@strata/shared/clock.ts';
 import type { Dialer, DialResponse } from '@strata/shared/http/dialer.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Call } from '../domain/call.ts';
-import { classify } from '../domain/failure.ts';
+import { classify } from '../domain/classify.ts';
 import { Losses } from '../domain/losses.ts';
 import type { NeutralRequest } from '../domain/neutral-request.ts';
 import type { Protocol } from '../domain/protocol.ts';

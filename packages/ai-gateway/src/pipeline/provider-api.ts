@@ -1,7 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse } from '@strata/shared/http/dialer.ts';
-import { classify } from '../domain/failure.ts';
+import { classify } from '../domain/classify.ts';
 import type { StreamedBody } from '../domain/form.ts';
 import type { JsonObject } from '../domain/json-object.ts';
 import type { Credential, ModelProvider } from '../domain/provider.ts';
