@@ -28,6 +28,8 @@ afterAll(async () => {
 const entriesADay = Math.ceil(sized({ ci: 20_000, soak: 10_000_000 }) / volumeDays);
 /** A question over a month takes no longer than this, however many entries there are. Generous in CI, whose machine does other things. */
 const maxMs = sized({ ci: 1000, soak: 200 });
+/** Of runs since some moment in a day: half a day of entries is read at each edge. */
+const maxOfRunsMs = sized({ ci: 1000, soak: 600 });
 /** Of so many the fastest is that of an idle machine, as near as a busy one can tell. */
 const rounds = sized({ ci: 3, soak: 10 });
 
@@ -104,7 +106,8 @@ function volumeTests(name: string, emptyDatabase: () => Promise<string>): void {
           process.stdout.write(
             `${name}, ${entriesADay * volumeDays} entries, ${question}, ${month}: ${times[0]?.toFixed(1)} to ${times.at(-1)?.toFixed(1)} ms\n`,
           );
-          expect(times[0]).toBeLessThan(maxMs);
+          const isOfRuns = question === 'by run' && month === 'thirty days';
+          expect(times[0]).toBeLessThan(isOfRuns ? maxOfRunsMs : maxMs);
         }
       }
       await store.close();

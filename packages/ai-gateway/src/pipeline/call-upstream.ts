@@ -2,6 +2,11 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse } from '@strata/shared/http/dialer.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
+import {
+  nothingWithheld,
+  type Withheld,
+  withholdCredentials,
+} from '@strata/shared/http/withhold-credentials.ts';
 import { costOf } from '@strata/shared/money/price.ts';
 import { createDeadline, type Deadline } from '@strata/shared/resilience/deadline.ts';
 import type { Answer, AnswerStream, Attempt, StreamEnd } from '../domain/call.ts';
@@ -58,8 +63,8 @@ export function createCallUpstream(deps: CallUpstreamDeps): (attempt: Attempt) =
       parent: attempt.call.signal,
     });
     try {
-      const response = await dial(deps.dialer, { attempt, way, limits, deadline });
-      return await judge(deps, { attempt, way, response, limits, deadline });
+      const { response, proof } = await dial(deps.dialer, { attempt, way, limits, deadline });
+      return await judge(deps, { attempt, way, response, proof, limits, deadline });
     } catch (error) {
       deadline.close();
       throw AttemptFailure.from(error);
@@ -79,6 +84,8 @@ interface Dialing {
 
 interface Dialed extends Dialing {
   readonly response: DialResponse;
+  /** With which it was asked. */
+  readonly proof: CredentialHeaders;
 }
 
 function judge(deps: CallUpstreamDeps, dialed: Dialed): Promise<Answer> {
@@ -101,22 +108,27 @@ function findWay(deps: CallUpstreamDeps, attempt: Attempt, limits: UpstreamLimit
   throw new AttemptFailure('model-gone', lossesRefused(way.losses, attempt.target.id), { wasAsked: false });
 }
 
-function dial(dialer: Dialer, { attempt, way, limits, deadline }: Dialing): Promise<DialResponse> {
+function dial(
+  dialer: Dialer,
+  { attempt, way, limits, deadline }: Dialing,
+): Promise<Pick<Dialed, 'response' | 'proof'>> {
   const { call, target } = attempt;
   const { origin } = target.provider;
   const path = way.access.path({ model: target.model, isStream: call.request.isStream });
   const headers = requestHeaders(attempt, way);
   const { method = 'POST' } = way.access;
   const outgoing = { method, origin, path, headers, body: way.body, signal: call.signal } as const;
-  const ask = (proof: CredentialHeaders) =>
-    dialer.request(origin, {
+  const ask = async (proof: CredentialHeaders) => ({
+    proof,
+    response: await dialer.request(origin, {
       method,
       path,
       headers: Object.assign(headers, proof),
       ...(method === 'POST' ? sentBody(way.upload ?? way.body) : { body: null }),
       signal: deadline.signal,
       timeouts: { headersMs: limits.headersTimeoutMs, bodyMs: limits.idleTimeoutMs },
-    });
+    }),
+  });
   const authorized = attempt.credential.authorize(outgoing);
   return authorized instanceof Promise ? proven(authorized).then(ask) : ask(authorized);
 }
@@ -145,9 +157,14 @@ function isEventStream(response: DialResponse, protocol: Protocol): boolean {
   return type.startsWith(wanted) || type.toLowerCase().startsWith(wanted);
 }
 
-async function refuse(deps: CallUpstreamDeps, { attempt, way, response, limits }: Dialed): Promise<Answer> {
+async function refuse(
+  deps: CallUpstreamDeps,
+  { attempt, way, response, proof, limits }: Dialed,
+): Promise<Answer> {
   const { status, headers } = response;
-  const body = await response.readAll(maxErrorBytes);
+  // What is shown of a refusal is the provider's own text, and some tell which key they refuse (S20).
+  const withheld = withholdCredentials(Object.values(proof));
+  const body = withheld.inBytes(await response.readAll(maxErrorBytes));
   const codes = way.protocol.readErrorCodes(body, headers);
   const failureClass = classifyAnswer(status, codes, way.body);
   const capMs = limits.maxRetryAfterMs;
@@ -165,16 +182,20 @@ async function refuse(deps: CallUpstreamDeps, { attempt, way, response, limits }
     status,
     ...(isShown &&
       isOfProtocol && {
-        refusal: { status, contentType, body, headers: picked(headers, way.protocol.errorHeaders) },
+        refusal: { status, contentType, body, headers: picked(headers, way.protocol.errorHeaders, withheld) },
       }),
   });
 }
 
-function picked(headers: DialResponse['headers'], names: readonly string[] = []): Record<string, string> {
+function picked(
+  headers: DialResponse['headers'],
+  names: readonly string[] = [],
+  { inText }: Withheld = nothingWithheld,
+): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of names) {
     const value = headers[name];
-    if (typeof value === 'string') found[name] = value;
+    if (typeof value === 'string') found[name] = inText(value);
   }
   return found;
 }

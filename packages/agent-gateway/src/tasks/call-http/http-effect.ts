@@ -1,6 +1,11 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer, DialResponse, Origin, PhaseTimeouts } from '@strata/shared/http/dialer.ts';
+import {
+  nothingWithheld,
+  type Withheld,
+  withholdCredentials,
+} from '@strata/shared/http/withhold-credentials.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import { parseJson } from '@strata/shared/json/parse-json.ts';
 import type { CallContext, Effect } from '../../domain/effect.ts';
@@ -9,7 +14,6 @@ import { asText } from '../as-text.ts';
 import { OauthTokens, type TokenFetch } from '../authentication/oauth-tokens.ts';
 import type { WorkflowSecrets } from '../authentication/secrets.ts';
 import { sendAuthorized } from '../authentication/send-authorized.ts';
-import { type Withheld, withholdCredentials } from '../authentication/withhold-credentials.ts';
 import type { HttpCall, HttpCallResult } from './http-call.ts';
 
 export interface HttpEffectOptions {
@@ -45,7 +49,7 @@ export function createHttpEffect({ dialer, clock, settings }: HttpEffectOptions)
       const timeouts = { headersMs: timeoutMs, bodyMs: timeoutMs };
       const origin = originOf(url, hosts);
       const { method } = call;
-      let withheld = withholdCredentials(undefined);
+      let withheld = nothingWithheld;
       const response = await sendAuthorized(
         call.credentials,
         {
@@ -53,7 +57,7 @@ export function createHttpEffect({ dialer, clock, settings }: HttpEffectOptions)
           method,
           user: { tenant: context.identity.tenant, workflow: context.workflow },
           send(authorization) {
-            withheld = withholdCredentials(authorization);
+            withheld = withholdCredentials(authorization === undefined ? [] : [authorization]);
             return dialer
               .request(origin, {
                 method,

@@ -1,0 +1,35 @@
+const shortest = 6;
+const instead = '***';
+
+/** Takes what was shown to a service out of what it answers: who tells whom it saw must not write a credential into a record or an error. */
+export interface Withheld {
+  inBytes(bytes: Buffer): Buffer;
+  inText(text: string): string;
+}
+
+export const nothingWithheld: Withheld = { inBytes: bytes => bytes, inText: text => text };
+
+/**
+ * Of headers as they were sent: the token of `Bearer`, the name and password of `Basic` as they stand there and the password by itself, and any other as
+ * a whole. What is shorter than six characters stands in many texts and is left.
+ */
+export function withholdCredentials(headers: Iterable<string>): Withheld {
+  const shown = [...headers].flatMap(shownBy).filter(text => text.length >= shortest);
+  const inText = (text: string) => shown.reduce((rest, each) => rest.replaceAll(each, instead), text);
+  return {
+    inText,
+    inBytes: bytes =>
+      shown.some(each => bytes.includes(each))
+        ? Buffer.from(inText(bytes.toString('latin1')), 'latin1')
+        : bytes,
+  };
+}
+
+function shownBy(header: string): string[] {
+  const [scheme = '', credentials = ''] = header.split(' ');
+  if (/^bearer$/i.test(scheme)) return [credentials];
+  if (/^digest$/i.test(scheme)) return []; // good for one request
+  if (!/^basic$/i.test(scheme)) return [header];
+  const pair = Buffer.from(credentials, 'base64').toString('latin1');
+  return [credentials, pair.slice(pair.indexOf(':') + 1)];
+}
