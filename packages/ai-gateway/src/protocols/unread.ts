@@ -51,6 +51,7 @@ function look(value: unknown, readable: Readable | undefined, place: Place): voi
   }
   if ('items' in readable) {
     if (Array.isArray(value)) for (const item of value) look(item, readable.items, place);
+    else look(asObject(value), readable.items, place);
     return;
   }
   const object = asObject(value);

@@ -109,3 +109,17 @@ test.each(Object.entries(ofAnotherType))(
     }
   },
 );
+
+test.each(upstreams.map(({ name }) => [name] as const))(
+  '[AI-6] one object where Gemini has a list is read as a list of it, to %s too',
+  to => {
+    const declared = { name: 'get_hours', parameters: { type: 'OBJECT', properties: {} } };
+    const { text, losses } = send('gemini', to, {
+      contents: { parts: { text: 'Good morning' } },
+      systemInstruction: { parts: { text: 'Be brief.' } },
+      tools: { functionDeclarations: declared },
+    });
+    for (const said of ['Good morning', 'Be brief.', 'get_hours']) expect(text).toContain(said);
+    expect(losses).toEqual([]);
+  },
+);

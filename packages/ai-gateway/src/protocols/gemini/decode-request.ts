@@ -59,7 +59,7 @@ export function decodeGeminiRequest(
     ...hints,
     system: decodeSystem(body.systemInstruction),
     messages: decodeContents(body.contents),
-    tools: asObjects(body.tools).flatMap(decodeTool),
+    tools: oneOrMany(body.tools).flatMap(decodeTool),
     toolChoice: decodeChoice(choice),
     format: decodeFormat(config),
     reasoning: decodeThinking(asObject(config.thinkingConfig)),
@@ -105,14 +105,19 @@ function lostOptions(
 function decodeSystem(instruction: unknown): TextPart[] {
   if (typeof instruction === 'string') return [{ type: 'text', text: instruction }];
   const parts = asObject(instruction)?.parts ?? instruction;
-  return asObjects(Array.isArray(parts) ? parts : [parts]).flatMap(({ text }) => {
+  return oneOrMany(parts).flatMap(({ text }) => {
     const said = asString(text);
     return said === undefined ? [] : [{ type: 'text', text: said } as const];
   });
 }
 
+/** Google takes one object where a list has to be. */
+function oneOrMany(value: unknown): readonly JsonObject[] {
+  return asObjects(Array.isArray(value) ? value : [value]);
+}
+
 function decodeContents(contents: unknown): Message[] {
-  if (!Array.isArray(contents)) {
+  if (!Array.isArray(contents) && asObject(contents) === undefined) {
     throw new GatewayError('invalid_request', 'The field `contents` must be a list.', {
       reason: 'messages_missing',
       param: 'contents',
@@ -120,15 +125,15 @@ function decodeContents(contents: unknown): Message[] {
   }
   const messages: Message[] = [];
   const reader = new PartReader();
-  for (const { role, parts } of asObjects(contents)) {
-    appendParts(messages, role === 'model' ? 'assistant' : 'user', reader.read(asObjects(parts)));
+  for (const { role, parts } of oneOrMany(contents)) {
+    appendParts(messages, role === 'model' ? 'assistant' : 'user', reader.read(oneOrMany(parts)));
   }
   return messages;
 }
 
 function decodeTool(tool: JsonObject): Tool[] {
   const { functionDeclarations, ...hosted } = tool;
-  const functions = asObjects(functionDeclarations).map((declared): Tool => {
+  const functions = oneOrMany(functionDeclarations).map((declared): Tool => {
     const schema = asObject(declared.parametersJsonSchema);
     return {
       type: 'function',
