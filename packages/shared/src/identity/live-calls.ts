@@ -49,9 +49,12 @@ export class LiveCalls {
     return followed;
   }
 
-  /** Tells those who follow the key of this caller how it is now. */
-  tellChange(now: Caller): void {
-    for (const call of this.#calls) if (call.caller.keyId === now.keyId) call.onKeyChanged?.(now);
+  /** Tells those who follow one of these keys what its caller is now. */
+  tellChanges(now: ReadonlyMap<string, Caller>): void {
+    for (const call of this.#calls) {
+      const caller = call.onKeyChanged && now.get(call.caller.keyId ?? '');
+      if (caller !== undefined) call.onKeyChanged?.(caller);
+    }
   }
 
   abortRun(tenant: string, runId: string, reason: GatewayError): void {

@@ -2,6 +2,7 @@ import { setImmediate as afterMicrotasks } from 'node:timers/promises';
 import type { Clock, Scheduled } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { SqlStore } from '../stores/sql.ts';
+import type { Caller } from './caller.ts';
 import type { CredentialDirectory } from './credential-directory.ts';
 import { envelopeLifetimeMs } from './envelope.ts';
 import { type IdentityChange, type IdentityWriter, writeChange } from './identity-changes.ts';
@@ -57,10 +58,12 @@ export async function openRevocation(options: {
     if (!hasNews) return;
     hasNews = false;
     try {
+      const now = new Map<string, Caller>();
       for (const keyId of live.followedKeys()) {
         const known = await directory.byId(keyId);
-        if (known !== undefined) live.tellChange(known.caller);
+        if (known !== undefined) now.set(keyId, known.caller);
       }
+      live.tellChanges(now);
     } catch (error) {
       hasNews = true;
       throw error;
