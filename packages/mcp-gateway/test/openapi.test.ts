@@ -92,7 +92,8 @@ beforeAll(async () => {
       if (odd) return void response.writeHead(odd.status, { 'content-type': odd.type }).end(odd.body);
       const status = url.includes('unknown') ? 404 : 200;
       response.writeHead(status, { 'content-type': 'application/json' });
-      response.end(JSON.stringify({ id: 12345678901, url }));
+      const saw = url.includes('told') && { saw: [headers.authorization, headers['x-tenant']] };
+      response.end(JSON.stringify({ id: 12345678901, url, ...saw }));
     });
   });
   await new Promise<void>(resolve => api.listen(0, '127.0.0.1', resolve));
@@ -203,6 +204,15 @@ test('what the operator says, or nobody may say, is asked of no caller and heard
   for (const headers of heads) {
     expect(headers).toMatchObject({ ...operators, accept: 'application/json, */*;q=0.5' });
     expect(headers.cookie).toBeUndefined();
+  }
+});
+
+test('[S20] an API that tells what it was shown does not tell it to the caller', async () => {
+  for (const id of ['told', 'told-unknown']) {
+    const [answer = ''] = await client.call('1', 'pets__getPet', { id });
+    expect(answer).toContain('Bearer ***');
+    expect(answer).toContain('acme');
+    expect(answer).not.toContain('of-the-operator');
   }
 });
 

@@ -1,5 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer } from '@strata/shared/http/dialer.ts';
+import { withholdCredentials } from '@strata/shared/http/withhold-credentials.ts';
 import { InFlightMap } from '@strata/shared/in-flight.ts';
 import { buildOpenapiRequest } from '@strata/shared/openapi/openapi-request.ts';
 import { Stopper } from '@strata/shared/resilience/stop-signal.ts';
@@ -119,7 +120,7 @@ export class OpenApiTransport implements Transport {
       return renderResponse({
         status: response.status,
         contentType: headerText(response.headers['content-type']),
-        body,
+        body: withholdCredentials(credentialsOf(remote.headers, this.#options.query)).inBytes(body),
         url: new URL(path, remote.origin.url).href,
       });
     } catch (error) {
@@ -136,6 +137,15 @@ export class OpenApiTransport implements Transport {
     if (more === '') return path;
     return `${path}${path.includes('?') ? '&' : '?'}${more}`;
   }
+}
+
+const credentialName = /auth|key|token|secret|cookie|password|credential/i;
+
+/** An operator's values may also say a version or a tenant, which stand in answers rightly. */
+function credentialsOf(...sent: readonly Readonly<Record<string, string>>[]): string[] {
+  return sent
+    .flatMap(values => Object.entries(values))
+    .flatMap(([name, value]) => (credentialName.test(name) ? [value] : []));
 }
 
 function headerText(value: string | string[] | undefined): string {
