@@ -12,11 +12,12 @@ import { answerEdits, type ExposedNames } from '../wire/references.ts';
 import { renderResult } from '../wire/render.ts';
 import { onOneLine } from '../wire/splice.ts';
 import type { CallContext } from './call-context.ts';
+import { invalidParams, unknownName, unknownResource, unknownTarget } from './dispatch-errors.ts';
 import { isLogLevel } from './log-levels.ts';
 import { askPolicies, isStillAllowed } from './may-call.ts';
 import { renderListPage } from './render-list.ts';
 import { type DispatchDeps, type Handler, type Request, type Target, unknownMethod } from './request.ts';
-import { taskHandlers, unknownTask } from './task-calls.ts';
+import { taskHandlers } from './task-calls.ts';
 
 /** Answers a request: the whole answer, under the id the client wrote. @throws GatewayError, or the reason of the call's signal */
 export type Dispatch = (request: Request) => Promise<Buffer>;
@@ -272,34 +273,4 @@ function nameEdits(method: string, answer: ResponseFrame, names: ExposedNames): 
       cause: error,
     });
   }
-}
-
-function invalidParams(param: string, message: string): GatewayError {
-  return new GatewayError('invalid_request', message, { reason: 'invalid_params', param });
-}
-
-/** Something of a server that is not there, or not for this caller: as if it had never been. */
-function unknownTarget({ frame }: Request, { exposedName }: Target): GatewayError {
-  const [family = ''] = frame.method.split('/');
-  if (family === 'tasks') return unknownTask();
-  if (family === 'resources') return unknownResource(exposedName, 'uri');
-  return unknownName(family === 'tools' ? 'tools' : 'prompts', exposedName);
-}
-
-function unknownResource(uri: string, param: string): GatewayError {
-  return new GatewayError('not_found', `There is no resource '${uri.slice(0, 200)}'.`, {
-    reason: 'unknown_resource',
-    param,
-    details: { uri: uri.slice(0, 2000) },
-  });
-}
-
-function unknownName(kind: 'tools' | 'prompts', name: string): GatewayError {
-  const shown = name.slice(0, 200);
-  return kind === 'tools'
-    ? new GatewayError('not_found', `There is no tool '${shown}'.`, { reason: 'unknown_tool', param: 'name' })
-    : new GatewayError('not_found', `There is no prompt '${shown}'.`, {
-        reason: 'unknown_prompt',
-        param: 'name',
-      });
 }

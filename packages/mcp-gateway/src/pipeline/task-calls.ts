@@ -5,6 +5,7 @@ import type { Upstream } from '../domain/upstream.ts';
 import { rawText, textParam } from '../wire/frame.ts';
 import { renderResult } from '../wire/render.ts';
 import { onOneLine } from '../wire/splice.ts';
+import { unknownTask } from './dispatch-errors.ts';
 import { metaKeys } from './gateway-identity.ts';
 import { mayHearOf } from './may-call.ts';
 import {
@@ -44,10 +45,6 @@ function targetOf({ client, frame }: Request, { taskIds, haveTasks }: DispatchDe
   }
   const { server, taskId } = found;
   return { server, exposedName: exposed, serverName: taskId, edits: [{ path: ['taskId'], text: taskId }] };
-}
-
-export function unknownTask(): GatewayError {
-  return new GatewayError('not_found', 'There is no such task.', { reason: 'unknown_task', param: 'taskId' });
 }
 
 /** The tasks of this session's own conversations, which is where its tasks are; the newest thousand of each server on one page. */
