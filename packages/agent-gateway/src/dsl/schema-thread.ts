@@ -7,6 +7,8 @@ const maxKept = 200;
 const maxProblems = 20;
 const kept = new Map<string, ValidateFunction>();
 
+validatorOf('{}'); // what every compiler needs is loaded and warm before the first job
+
 serveThread<SchemaJob, SchemaAnswer>(job => {
   let validate: ValidateFunction;
   try {

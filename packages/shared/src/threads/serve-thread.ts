@@ -2,11 +2,11 @@ import { parentPort } from 'node:worker_threads';
 
 /** What a thread of a `ThreadPool` and its owner say to each other. */
 export type ThreadMessage =
-  | { readonly type: 'ready' }
+  | { readonly type: 'ready'; readonly cpuMs: number }
   | {
       readonly type: 'done';
       readonly result: unknown;
-      /** CPU time of the thread since its start, milliseconds. */
+      /** Of the thread since its start, milliseconds. */
       readonly cpuMs: number;
       /** The thread asks to be replaced: its memory has grown, or its state cannot be trusted. */
       readonly isSpent: boolean;
@@ -28,14 +28,18 @@ export function serveThread<Job, Result>(handle: (job: Job) => Result | Spent<Re
   port.on('message', (job: Job) => {
     const answer = handle(job);
     const isSpent = answer instanceof Spent;
-    const { user, system } = process.threadCpuUsage();
     const done: ThreadMessage = {
       type: 'done',
       result: isSpent ? answer.result : answer,
-      cpuMs: (user + system) / 1000,
+      cpuMs: usedCpuMs(),
       isSpent,
     };
     port.postMessage(done);
   });
-  port.postMessage({ type: 'ready' } satisfies ThreadMessage);
+  port.postMessage({ type: 'ready', cpuMs: usedCpuMs() } satisfies ThreadMessage);
+}
+
+function usedCpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
 }

@@ -123,6 +123,7 @@ export class ThreadPool {
   #onMessage(thread: Thread, message: ThreadMessage): void {
     if (message.type === 'ready') {
       thread.isReady = true;
+      thread.cpuMs = message.cpuMs; // its first job does not pay for its start
       this.#rest(thread);
       this.#dispatch();
       return;
