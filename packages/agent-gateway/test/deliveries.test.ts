@@ -15,6 +15,7 @@ import { newWebhookSecret } from '../src/pipeline/sign-delivery.ts';
 import { createEngines, type Engines, runOf } from './support/engine.ts';
 import { type Received, startFarEnd } from './support/http-far-end.ts';
 import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
+import { progress } from './support/progress.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'strata-deliveries-'));
 let deps: TestDeps;
@@ -31,15 +32,6 @@ afterAll(async () => {
   await deps.close();
   rmSync(folder, { recursive: true });
 });
-
-const progress = {
-  status: 'running',
-  costNanoUsd: 0n,
-  unpricedCalls: 0,
-  inputTokens: 0,
-  outputTokens: 0,
-  heldTasks: 0,
-} as const;
 
 const stores: Readonly<Record<string, () => Promise<Journal>>> = {
   SQLite: () => openSqliteJournal(join(folder, `${crypto.randomUUID()}.sqlite`)),

@@ -6,6 +6,7 @@ import { moveRun } from '../src/pipeline/export-run.ts';
 import { createEngines, type Engines, runOf } from './support/engine.ts';
 import { definitionOf } from './support/gateway.ts';
 import { createMemoryJournal } from './support/memory-journal.ts';
+import { progress } from './support/progress.ts';
 
 let engines: Engines;
 beforeAll(async () => {
@@ -28,14 +29,7 @@ test('a run that ends while its export is being asked for is not exported: nothi
       claim,
       position: 1,
       records: [{ kind: event.type, payload: JSON.stringify(event), atMs }],
-      progress: {
-        status: 'terminated',
-        costNanoUsd: 0n,
-        unpricedCalls: 0,
-        inputTokens: 0,
-        outputTokens: 0,
-        heldTasks: 0,
-      },
+      progress: { ...progress, status: 'terminated' },
       atMs,
       isFinal: true,
     });

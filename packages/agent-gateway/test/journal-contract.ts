@@ -1,18 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import type { Claim, NewRecord, NewRun, Progress } from '../src/domain/append.ts';
+import type { Claim, NewRecord, NewRun } from '../src/domain/append.ts';
 import type { Journal, RunFilter } from '../src/domain/journal.ts';
+import { progress } from './support/progress.ts';
 import { runEvent } from './support/run-event.ts';
 
 /** What every journal must do. `open` gives a fresh one. */
 export function journalContract(name: string, open: () => Promise<Journal>): void {
-  const progress: Progress = {
-    status: 'running',
-    costNanoUsd: 0n,
-    unpricedCalls: 0,
-    inputTokens: 0,
-    outputTokens: 0,
-    heldTasks: 0,
-  };
   const record = (text: string): NewRecord => ({
     kind: 'run-started',
     payload: JSON.stringify({ type: 'run-started', traceparent: text }),

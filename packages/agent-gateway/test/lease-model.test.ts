@@ -9,6 +9,7 @@ import type { Journal } from '../src/domain/journal.ts';
 import { openSqliteJournal } from '../src/journal/sqlite/sqlite-journal.ts';
 import { createMemoryJournal } from './support/memory-journal.ts';
 import { openTestPostgres, type TestPostgres } from './support/postgres-journal.ts';
+import { progress } from './support/progress.ts';
 import { runEvent } from './support/run-event.ts';
 
 /**
@@ -68,15 +69,6 @@ const claim = (owner: string) =>
     Object.assign(model, { owner, wakeAtMs: model.nowMs + leaseMs });
     model.claims.push({ owner, claim: given, position: model.texts.length });
   });
-
-const progress = {
-  status: 'running',
-  costNanoUsd: 0n,
-  unpricedCalls: 0,
-  inputTokens: 0,
-  outputTokens: 0,
-  heldTasks: 0,
-} as const;
 
 /** By any claim that was ever given; once more as after an answer that was lost. */
 const append = (pick: number, isFinal: boolean) =>

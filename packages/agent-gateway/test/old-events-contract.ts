@@ -1,19 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Claim } from '../src/domain/append.ts';
 import type { HeldEvents, Journal } from '../src/domain/journal.ts';
+import { progress } from './support/progress.ts';
 import { runEvent } from './support/run-event.ts';
 
 /** What every journal must do about events that were published long ago, or that are too many. `open` gives a fresh one. */
 export function oldEventsContract(name: string, open: () => Promise<Journal>): void {
   const definition = { hash: 'sha256:a', document: '{}' };
-  const progress = {
-    status: 'running',
-    costNanoUsd: 0n,
-    unpricedCalls: 0,
-    inputTokens: 0,
-    outputTokens: 0,
-    heldTasks: 0,
-  } as const;
   const eventOf = (id: string, data: string) => ({
     specversion: '1.0' as const,
     id,

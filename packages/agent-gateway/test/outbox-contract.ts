@@ -1,19 +1,12 @@
 import { noScopes } from '@strata/shared/identity/scopes.ts';
 import { describe, expect, test } from 'vitest';
-import type { Claim, Progress } from '../src/domain/append.ts';
+import type { Claim } from '../src/domain/append.ts';
 import type { Journal } from '../src/domain/journal.ts';
 import type { Webhook } from '../src/domain/webhook.ts';
+import { progress } from './support/progress.ts';
 
 /** What the outbox of every journal must do. `open` gives a fresh one. */
 export function outboxContract(name: string, open: () => Promise<Journal>): void {
-  const progress: Progress = {
-    status: 'running',
-    costNanoUsd: 0n,
-    unpricedCalls: 0,
-    inputTokens: 0,
-    outputTokens: 0,
-    heldTasks: 0,
-  };
   const webhook: Webhook = {
     id: 'webhook_1',
     tenant: 't',

@@ -1,19 +1,12 @@
 import { seededRandom } from '@strata/shared/testing/seeded-random.ts';
 import { describe, expect, test } from 'vitest';
-import type { Claim, NewRun, Progress } from '../src/domain/append.ts';
+import type { Claim, NewRun } from '../src/domain/append.ts';
 import type { Journal } from '../src/domain/journal.ts';
+import { progress } from './support/progress.ts';
 import { runEvent } from './support/run-event.ts';
 
 /** What every journal must do about queues, priorities and tenants. `open` gives a fresh one. */
 export function queueContract(name: string, open: () => Promise<Journal>): void {
-  const progress: Progress = {
-    status: 'running',
-    costNanoUsd: 0n,
-    unpricedCalls: 0,
-    inputTokens: 0,
-    outputTokens: 0,
-    heldTasks: 0,
-  };
   const leaseMs = 1000;
   const record = {
     kind: 'run-started' as const,

@@ -1,27 +1,17 @@
-import type { Caller } from '@strata/shared/identity/caller.ts';
-import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { ListKind } from '../domain/catalog.ts';
 import type { RequestFrame } from '../domain/frame.ts';
-import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { decodeParams, rawText, textParam } from '../wire/frame.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
 import { textsIn, withSubscription } from '../wire/modern/subscription.ts';
 import { HeldMessages } from './held-messages.ts';
-import type { ModernPeer } from './modern-peer.ts';
-import type { DispatchDeps } from './request.ts';
+import type { WatchOptions } from './watch-options.ts';
 import { WatchedResources } from './watched-resources.ts';
 import { WatchedTasks } from './watched-tasks.ts';
 
-export interface ListenOptions {
-  readonly peer: ModernPeer;
-  readonly directory: UpstreamDirectory;
-  readonly caller: Caller;
-  readonly policy: DispatchDeps['policy'];
-  readonly frame: RequestFrame;
+export interface ListenOptions extends WatchOptions {
   /** One message for the client, on the stream of its request. */
   readonly send: (message: string) => void;
-  readonly signal: StopSignal;
   /** The gateway stops, and the stream has to end. */
   readonly onDraining: () => void;
 }

@@ -1,21 +1,7 @@
-import type { Caller } from '@strata/shared/identity/caller.ts';
-import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
-import type { RequestFrame } from '../domain/frame.ts';
 import type { Upstream } from '../domain/upstream.ts';
-import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { mayHearOf } from './may-call.ts';
-import type { ModernPeer } from './modern-peer.ts';
-import type { DispatchDeps } from './request.ts';
-
-interface WatchedResourcesOptions {
-  readonly peer: ModernPeer;
-  readonly directory: UpstreamDirectory;
-  readonly caller: Caller;
-  readonly policy: DispatchDeps['policy'];
-  readonly frame: RequestFrame;
-  readonly signal: StopSignal;
-}
+import type { WatchOptions } from './watch-options.ts';
 
 interface WatchedResource {
   readonly upstream: Upstream;
@@ -27,11 +13,11 @@ const maxAtOnce = 16;
 
 /** Resources that one listener hears of, by the URIs that its client knows. */
 export class WatchedResources {
-  readonly #options: WatchedResourcesOptions;
+  readonly #options: WatchOptions;
   readonly #confirmMs: number;
   readonly #resources = new Map<string, WatchedResource>();
 
-  constructor(options: WatchedResourcesOptions, confirmMs: number) {
+  constructor(options: WatchOptions, confirmMs: number) {
     this.#options = options;
     this.#confirmMs = confirmMs;
   }

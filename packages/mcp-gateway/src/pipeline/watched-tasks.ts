@@ -1,35 +1,22 @@
-import type { Caller } from '@strata/shared/identity/caller.ts';
-import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import { hasTasks } from '../domain/capabilities.ts';
-import type { RequestFrame } from '../domain/frame.ts';
 import type { Upstream } from '../domain/upstream.ts';
-import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { mayHearOf } from './may-call.ts';
 import type { ModernPeer } from './modern-peer.ts';
-import type { DispatchDeps } from './request.ts';
+import type { WatchOptions } from './watch-options.ts';
 
 interface WatchedTask {
   readonly upstream: Upstream;
   readonly taskId: string;
 }
 
-interface WatchedTasksOptions {
-  readonly peer: ModernPeer;
-  readonly directory: UpstreamDirectory;
-  readonly caller: Caller;
-  readonly policy: DispatchDeps['policy'];
-  readonly frame: RequestFrame;
-  readonly signal: StopSignal;
-}
-
 /** Tasks of one principal that one listener hears of (SEP-2663), by the ids that its client knows. */
 export class WatchedTasks {
-  readonly #options: WatchedTasksOptions;
+  readonly #options: WatchOptions;
   readonly #confirmMs: number;
   readonly #tasks = new Map<string, WatchedTask>();
 
-  constructor(options: WatchedTasksOptions, confirmMs: number) {
+  constructor(options: WatchOptions, confirmMs: number) {
     this.#options = options;
     this.#confirmMs = confirmMs;
   }
