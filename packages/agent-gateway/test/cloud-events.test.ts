@@ -78,3 +78,13 @@ test('refused: data that are not what their type says, and a type that nobody re
   expect((await publish(json, '{')).status).toBe(400);
   expect((await publish({ ...json, 'content-type': 'application/xml' }, '<a/>')).status).toBe(415);
 });
+
+test('the size of an event is told in bytes, whatever its letters take', async () => {
+  const data = 'ü'.repeat(600_000); // 1.2 MB
+  const whole = { specversion: '1.0', id: 'large', source: 's', type: 'order.placed', data };
+  const { status, body } = await publish(
+    { 'content-type': 'application/cloudevents+json' },
+    JSON.stringify(whole),
+  );
+  expect([status, body.reason]).toEqual([413, 'value_too_large']);
+});

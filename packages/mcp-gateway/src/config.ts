@@ -91,13 +91,18 @@ const namespaces = z
   .default({})
   .describe('Virtual servers: each is an endpoint `/mcp/<name>` that offers a part of what there is.');
 
+function isBase(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && url.username + url.password + url.search + url.hash === '';
+}
+
 /** The section `mcp_gateway` of the configuration. */
 export const mcpGatewaySection = z
   .strictObject({
     listen: listenSchema({ port: 4200, maxConnections: 25_000, maxRequestsInFlight: 25_000 }),
     public_url: z
       .url({ protocol: /^https?$/ })
-      .refine(url => URL.parse(url)?.search === '', 'an address without a query')
+      .refine(isBase, 'an address without user, query and fragment')
       .optional()
       .describe(
         'Address at which clients reach the gateway, such as `https://tools.example.com`: OAuth clients are told it. Without it, they are told `http` and the host that they asked; what a proxy says about itself in headers is not believed, because anybody can say it. At start.',

@@ -1,7 +1,7 @@
-import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { FastifyInstance } from 'fastify';
 import type { ApiDeps } from './api-deps.ts';
 import { eventMediaTypes as mediaTypes, readCloudEvent } from './read-cloud-event.ts';
+import { requireSize } from './require-size.ts';
 
 /**
  * `POST /v1/events`: publishes a CloudEvent to every run of the tenant that listens to its type. It is kept, so that runs that listen
@@ -13,17 +13,10 @@ export function addCloudEventRoutes(
 ): void {
   app.post('/v1/events', { config: { access: 'caller', mediaTypes } }, async (request, reply) => {
     const event = readCloudEvent(request);
-    requireSize(JSON.stringify(event).length, limits().maxValueBytes);
+    requireSize(event, { what: 'event', most: limits().maxValueBytes });
     const { tenant, principal } = request.caller;
     await journal.publish(tenant, event, { by: principal, atMs: clock.now() });
     onCreated();
     return reply.code(202).send({ id: event.id, source: event.source });
-  });
-}
-
-function requireSize(bytes: number, limit: number): void {
-  if (bytes <= limit) return;
-  throw new GatewayError('too_large', `The event has ${bytes} bytes; it may have ${limit}.`, {
-    reason: 'value_too_large',
   });
 }

@@ -194,7 +194,8 @@ class Answering {
       settle: (body, status) => this.#settle(body, status),
     };
     if (state && 'parked' in state) {
-      if (!mayGoOn({ caller, frame, policy }, state.parked.server)) throw invalidState();
+      const upstream = this.#deps.directoryOf(route).get(state.parked.server);
+      if (!upstream || !mayGoOn({ caller, frame, policy }, upstream)) throw invalidState();
       return parked.resume(state.parked, inputResponses(frame), viewer, gone);
     }
     const run = new ModernRun({

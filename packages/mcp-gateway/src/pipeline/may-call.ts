@@ -31,12 +31,13 @@ function mayUse({ scopes }: Caller, { name, policy }: Upstream): boolean {
 }
 
 /** Whether a call that waited for its client may still be its: the key may have become less meanwhile, or be another of the principal's. */
-export function mayGoOn({ caller, frame, policy }: Asking, server: string): boolean {
+export function mayGoOn({ caller, frame, policy }: Asking, upstream: Upstream): boolean {
   const { servers, tools } = caller.scopes;
   const { method } = frame;
+  const server = upstream.name;
   if (!matchesScope(servers, server)) return false;
   if (!policy.decide(caller, { kind: 'server', name: server }, method).isAllowed) return false;
-  if (method === 'resources/read') return mayUseServer(tools, server, false);
+  if (method === 'resources/read') return mayUse(caller, upstream);
   const name = textParam(frame, 'name') ?? '';
   if (!matchesScope(tools, name)) return false;
   return method !== 'tools/call' || policy.decide(caller, toolOf(server, name), method).isAllowed;

@@ -22,7 +22,9 @@ export class SessionReader {
 
   /** Somebody uses the session: the same key may have changed, and the first after another replica reads until somebody opens the stream. */
   spoke(caller: Caller): void {
-    if (this.#caller === undefined || this.#caller.keyId === caller.keyId) this.#caller = caller;
+    const { keyId } = caller; // undefined of a token: two of them need not allow the same
+    if (this.#caller === undefined || (keyId !== undefined && keyId === this.#caller.keyId))
+      this.#caller = caller;
   }
 
   may(upstream: Upstream, operation: string): boolean {

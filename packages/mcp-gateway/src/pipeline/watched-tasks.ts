@@ -25,9 +25,10 @@ export class WatchedTasks {
     return this.#tasks.has(exposed);
   }
 
-  /** Resolves with those that their servers confirm, in the order they are asked. Never rejects. */
+  /** Resolves with those that their servers confirm in time, in the order they are asked. Never rejects. */
   async watch(asked: readonly string[]): Promise<string[]> {
-    await Promise.all(asked.map(exposed => this.#watch(exposed)));
+    const late = AbortSignal.timeout(this.#confirmMs);
+    await Promise.all(asked.map(exposed => this.#watch(exposed, late)));
     return asked.filter(exposed => this.#tasks.has(exposed));
   }
 
@@ -35,14 +36,14 @@ export class WatchedTasks {
     for (const exposed of [...this.#tasks.keys()]) this.#forget(exposed);
   }
 
-  async #watch(exposed: string): Promise<void> {
+  async #watch(exposed: string, late: AbortSignal): Promise<void> {
     const { peer } = this.#options;
-    const task = await this.#find(exposed);
+    const task = await withSignal(this.#find(exposed), late).catch(() => undefined);
     if (task === undefined) return;
     peer.hold(task.upstream, 'task', task.taskId);
     this.#tasks.set(exposed, task); // what is told together with the confirmation is heard as well
     const confirmed = peer.channels.channelOf(task.upstream).watchTask(task.taskId, true);
-    const isTold = await withSignal(confirmed, AbortSignal.timeout(this.#confirmMs)).catch(() => false);
+    const isTold = await withSignal(confirmed, late).catch(() => false);
     if (!isTold) this.#forget(exposed);
   }
 
