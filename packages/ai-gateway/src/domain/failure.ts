@@ -112,7 +112,7 @@ export const failureTable = {
     tryNext: true,
     tryOtherCredential: true,
     countsAgainstTarget: false,
-    showUpstreamError: true,
+    showUpstreamError: false,
   },
   'caller-fault': {
     retrySame: false,

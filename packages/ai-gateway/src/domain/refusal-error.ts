@@ -64,7 +64,12 @@ export function refusalError(
         `The content policy of the provider '${provider}' refused the request.${words}`,
         { reason: 'upstream_content_policy' },
       );
-    case 'object-denied':
+    case 'object-denied': // in words of our own: the provider's may name the account and its roles
+      return new GatewayError(
+        'permission_denied',
+        `The account at the provider '${provider}' may not read what the request names.`,
+        { reason: 'upstream_refused_request' },
+      );
     case 'caller-fault':
       return new GatewayError('invalid_request', `The provider '${provider}' refused the request.${words}`, {
         reason: 'upstream_refused_request',

@@ -10,16 +10,19 @@ export interface Withheld {
 export const nothingWithheld: Withheld = { inBytes: bytes => bytes, inText: text => text };
 
 /**
- * Of headers as they were sent: the token of `Bearer`, the name and password of `Basic` as they stand there and the password by itself, and any other as
- * a whole. What is shorter than six characters stands in many texts and is left.
+ * Of headers as they were sent: as a whole and what stands behind the scheme (`Bearer x`, `Token x`), and the password of `Basic` by itself. What is
+ * shorter than six characters stands in many texts and is left.
  */
 export function withholdCredentials(headers: Iterable<string>): Withheld {
-  const shown = [...headers].flatMap(shownBy).filter(text => text.length >= shortest);
+  const shown = [...headers]
+    .flatMap(shownBy)
+    .filter(text => text.length >= shortest)
+    .sort((one, other) => other.length - one.length); // one may be a part of another
   const inText = (text: string) => shown.reduce((rest, each) => rest.replaceAll(each, instead), text);
   return {
     inText,
     inBytes: bytes =>
-      shown.some(each => bytes.includes(each))
+      shown.some(each => bytes.includes(each, 'latin1'))
         ? Buffer.from(inText(bytes.toString('latin1')), 'latin1')
         : bytes,
   };
@@ -29,7 +32,7 @@ function shownBy(header: string): string[] {
   const [scheme = '', credentials = ''] = header.split(' ');
   if (/^bearer$/i.test(scheme)) return [credentials];
   if (/^digest$/i.test(scheme)) return []; // good for one request
-  if (!/^basic$/i.test(scheme)) return [header];
+  if (!/^basic$/i.test(scheme)) return [header, header.slice(header.indexOf(' ') + 1)];
   const pair = Buffer.from(credentials, 'base64').toString('latin1');
   return [credentials, pair.slice(pair.indexOf(':') + 1)];
 }
