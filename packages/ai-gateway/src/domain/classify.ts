@@ -1,5 +1,4 @@
 import type { FailureClass } from './failure.ts';
-import { visitKeys } from './json-scan.ts';
 
 /** Codes say more than a status: `insufficient_quota` comes as a 429, a wrong model name as a 404. */
 const classByCode: Readonly<Record<string, FailureClass>> = {
@@ -117,7 +116,7 @@ function classOfStatus(status: number): FailureClass {
 const denied = new Set(['permission_denied', 'accessdeniedexception']);
 
 /** Members in which a request names what lies at Google or in AWS, not in its account of the model alone. */
-const references = new Set(['fileUri', 'file_uri', 'cachedContent', 'cached_content', 's3Location']);
+const references = ['"fileUri"', '"file_uri"', '"cachedContent"', '"cached_content"', '"s3Location"'];
 
 /**
  * The same of the answer to a request whose bytes were `sent`: what it names and may not be read is its own fault, and says nothing of the key,
@@ -131,11 +130,20 @@ export function classifyAnswer(status: number, codes: readonly string[], sent: B
 
 function namesObjects(sent: Buffer): boolean {
   if (sent.find(byte => byte > space) !== openBrace) return false; // a form
-  let isFound = false;
-  visitKeys(sent, { start: 0, end: sent.length }, key => {
-    isFound ||= references.has(key);
-  });
-  return isFound;
+  return holdsReference(sent) || (sent.includes('\\u00') && holdsReference(withPlainLetters(sent)));
+}
+
+/** Its bytes tell, whatever else is wrong with it: what a refusal means must not depend on how deep a request is. */
+function holdsReference(sent: Buffer | string): boolean {
+  return references.some(name => sent.includes(name));
+}
+
+/** A name may be written with escapes (RFC 8259 section 7). */
+function withPlainLetters(sent: Buffer): string {
+  const written = /\\u00([4-7][0-9a-f])/gi;
+  return sent
+    .toString('latin1')
+    .replaceAll(written, (_escape, code) => String.fromCharCode(Number.parseInt(code, 16)));
 }
 
 const space = 0x20;

@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { expect, test } from 'vitest';
-import { classify } from './classify.ts';
+import { classify, classifyAnswer } from './classify.ts';
 import { AttemptFailure, failureTable } from './failure.ts';
 import { refusalError } from './refusal-error.ts';
 
@@ -69,4 +69,19 @@ test('what the network threw is transient; what the gateway itself refused is no
   expect(AttemptFailure.from(new GatewayError('timeout', 'late')).class).toBe('transient');
   expect(AttemptFailure.from(new GatewayError('upstream_failed', 'reset')).class).toBe('transient');
   expect(AttemptFailure.from(new GatewayError('cancelled', 'gone')).class).toBe('caller-fault');
+});
+
+const deep = `${'['.repeat(200)}${']'.repeat(200)}`;
+
+test.each([
+  [`{"a":${deep},"fileData":{"fileUri":"x"}}`, 'object-denied'],
+  [`  {"a":${deep},"cached_content" : "x"}`, 'object-denied'],
+  ['{"file\\u0044ata":{"\\u0066ileUr\\u0069":"x"}}', 'object-denied'],
+  [`{"a":${deep}}`, 'credential'],
+  ['{"a":"\\"fileUri\\""}', 'credential'],
+  ['--form\r\n"fileUri"', 'credential'],
+  ['{"half', 'credential'],
+  ['', 'credential'],
+])('a refusal of %j is one of what it names, or of the key, and never throws', (sent, expected) => {
+  expect(classifyAnswer(403, ['PERMISSION_DENIED'], Buffer.from(sent))).toBe(expected);
 });
