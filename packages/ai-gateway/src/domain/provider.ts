@@ -41,6 +41,8 @@ export type CredentialHeaders = Readonly<Record<string, string>>;
 export interface Credential {
   /** For breakers, rests and the trace; tells nothing of the secret. Unique within the provider. */
   readonly id: string;
+  /** Of its headers, those that hold no secret. Lower case. */
+  readonly plainHeaders?: ReadonlySet<string>;
   /** The headers that authorise this one request. @throws GatewayError upstream_failed when none can be had. */
   authorize(request: OutgoingRequest): CredentialHeaders | Promise<CredentialHeaders>;
 }

@@ -117,7 +117,8 @@ function accept(
   { request, socket, head, signal }: UpgradeRequest,
   { attempt, session }: { readonly attempt: Attempt; readonly session: RealtimeSession },
 ): void {
-  const { upstream, money } = session;
+  const { upstream, money, proof } = session;
+  const withheld = proof.withheldInAnswers;
   const limits = deps.limits();
   const server = new WebSocketServer({
     noServer: true,
@@ -150,6 +151,7 @@ function accept(
       limits: { ...limits, maxWaitingBytes },
       renderError: error => errorEvent(error, attempt.call.requestId),
       fromClient: data => (isTranscribing ? nameTranscriber(data, names) : data),
+      fromUpstream: data => withheld.inBytes(data),
       onEnd: error => session.end(error),
       onUpstreamMessage(data) {
         money.passed(data.length);

@@ -1,12 +1,9 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { awsEventStreamType } from '@strata/shared/http/aws-event-stream.ts';
 import type { Dialer, DialResponse } from '@strata/shared/http/dialer.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
-import {
-  nothingWithheld,
-  type Withheld,
-  withholdCredentials,
-} from '@strata/shared/http/withhold-credentials.ts';
+import { nothingWithheld, type Withheld } from '@strata/shared/http/withhold-credentials.ts';
 import { costOf } from '@strata/shared/money/price.ts';
 import { createDeadline, type Deadline } from '@strata/shared/resilience/deadline.ts';
 import type { Answer, AnswerStream, Attempt, StreamEnd } from '../domain/call.ts';
@@ -14,12 +11,13 @@ import { classifyAnswer } from '../domain/classify.ts';
 import { AttemptFailure, failureTable } from '../domain/failure.ts';
 import { lossesRefused } from '../domain/losses.ts';
 import { type AnswerFacts, type Protocol, streamTypeOf } from '../domain/protocol.ts';
-import type { CredentialHeaders } from '../domain/provider.ts';
 import { refusalError, reportedError } from '../domain/refusal-error.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
 import { givenServiceTier } from '../domain/spending.ts';
 import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
 import { chooseWay, type Protocols } from './choose-way.ts';
+import type { Passage } from './passage.ts';
+import { type Proof, prove } from './prove.ts';
 import { sentBody } from './sent-body.ts';
 import { type HoldLimits, UpstreamStream } from './upstream-stream.ts';
 import type { Way } from './way.ts';
@@ -85,7 +83,7 @@ interface Dialing {
 interface Dialed extends Dialing {
   readonly response: DialResponse;
   /** With which it was asked. */
-  readonly proof: CredentialHeaders;
+  readonly proof: Proof;
 }
 
 function judge(deps: CallUpstreamDeps, dialed: Dialed): Promise<Answer> {
@@ -118,19 +116,19 @@ function dial(
   const headers = requestHeaders(attempt, way);
   const { method = 'POST' } = way.access;
   const outgoing = { method, origin, path, headers, body: way.body, signal: call.signal } as const;
-  const ask = async (proof: CredentialHeaders) => ({
+  const ask = async (proof: Proof) => ({
     proof,
     response: await dialer.request(origin, {
       method,
       path,
-      headers: Object.assign(headers, proof),
+      headers: Object.assign(headers, proof.headers),
       ...(method === 'POST' ? sentBody(way.upload ?? way.body) : { body: null }),
       signal: deadline.signal,
       timeouts: { headersMs: limits.headersTimeoutMs, bodyMs: limits.idleTimeoutMs },
     }),
   });
-  const authorized = attempt.credential.authorize(outgoing);
-  return authorized instanceof Promise ? proven(authorized).then(ask) : ask(authorized);
+  const proof = prove(attempt.credential, outgoing);
+  return proof instanceof Promise ? proven(proof).then(ask) : ask(proof);
 }
 
 function requestHeaders({ call, target, trace }: Attempt, way: Way): Record<string, string> {
@@ -162,15 +160,15 @@ async function refuse(
   { attempt, way, response, proof, limits }: Dialed,
 ): Promise<Answer> {
   const { status, headers } = response;
-  // What is shown of a refusal is the provider's own text, and some tell which key they refuse (S20).
-  const withheld = withholdCredentials(Object.values(proof));
-  const body = withheld.inBytes(await response.readAll(maxErrorBytes));
-  const codes = way.protocol.readErrorCodes(body, headers);
+  const { withheld } = proof;
+  const told = await response.readAll(maxErrorBytes);
+  const body = withheld.inBytes(told);
+  const codes = way.protocol.readErrorCodes(told, headers);
   const failureClass = classifyAnswer(status, codes, way.body);
   const capMs = limits.maxRetryAfterMs;
   const retryAfterMs =
     readRetryAfter(headers, { nowMs: deps.clock.now(), capMs }) ??
-    capped(way.protocol.readRetryAfterMs?.(body), capMs);
+    capped(way.protocol.readRetryAfterMs?.(told), capMs);
   const provider = attempt.target.provider.name;
   // A page of some proxy in between is no error that a client of the protocol could read.
   const isOfProtocol = way.isRaw && (way.protocol.codec === undefined || parseObject(body) !== undefined);
@@ -201,9 +199,9 @@ function picked(
 }
 
 /** A credential that cannot be had is none that failed: another one may do. */
-async function proven(authorized: Promise<CredentialHeaders>): Promise<CredentialHeaders> {
+async function proven(proof: Promise<Proof>): Promise<Proof> {
   try {
-    return await authorized;
+    return await proof;
   } catch (error) {
     throw new AttemptFailure('credential', GatewayError.from(error), { wasAsked: false });
   }
@@ -215,7 +213,7 @@ function capped(ms: number | undefined, capMs: number): number | undefined {
 
 async function openStream(
   deps: CallUpstreamDeps,
-  { attempt, way, response, limits, deadline }: Dialed,
+  { attempt, way, response, proof, limits, deadline }: Dialed,
 ): Promise<Answer> {
   const { call } = attempt;
   const passage = way.openPassage(
@@ -230,15 +228,28 @@ async function openStream(
     deadline,
     hold: limits.hold,
     clientStallMs: limits.clientStallMs,
+    withhold: bytes => withheldInStream(proof, bytes, { attempt, passage }),
   });
   return { type: 'stream', attempt, stream };
 }
 
-async function readWhole({ attempt, way, response, limits }: Dialed): Promise<Answer> {
+/** A message whose checksum covers it is not changed: another one takes its place. */
+function withheldInStream(
+  { withheld }: Proof,
+  bytes: Buffer,
+  { attempt, passage }: { attempt: Attempt; passage: Passage },
+): Buffer {
+  const shown = withheld.inBytes(bytes);
+  if (shown === bytes || streamTypeOf(attempt.call.protocol) !== awsEventStreamType) return shown;
+  return passage.renderError(malformed(attempt));
+}
+
+async function readWhole({ attempt, way, response, proof, limits }: Dialed): Promise<Answer> {
   const bytes = await response.readAll(limits.maxAnswerBytes);
   const read = way.readWhole(bytes, response.headers);
   if (read.type === 'answer') {
-    const { body, facts } = read;
+    const { facts } = read;
+    const body = way.protocol.codec === undefined ? proof.withheldInAnswers.inBytes(read.body) : read.body;
     if (read.isStream) return { type: 'stream', attempt, stream: wholeStream(body, facts) };
     const contentType = way.isRaw
       ? String(response.headers['content-type'] ?? 'application/json')

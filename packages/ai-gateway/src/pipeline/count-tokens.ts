@@ -12,6 +12,7 @@ import type { TokenCount } from '../domain/token-count.ts';
 import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
 import type { Protocols } from './choose-way.ts';
 import { estimateTokens } from './estimate-tokens.ts';
+import { type Proof, prove } from './prove.ts';
 
 export interface CountTokensDeps {
   readonly dialer: Dialer;
@@ -76,20 +77,20 @@ interface Question {
 async function ask(deps: CountTokensDeps, question: Question): Promise<number | undefined> {
   const { call, target, counter } = question;
   const { protocol } = counter;
-  let response: DialResponse;
+  let dialed: { response: DialResponse; proof: Proof };
   let body: Buffer;
   try {
-    response = await dial(deps.dialer, question);
-    body = await response.readAll(maxAnswerBytes);
+    dialed = await dial(deps.dialer, question);
+    body = await dialed.response.readAll(maxAnswerBytes);
   } catch (error) {
     if (call.signal.aborted) throw error;
     return undefined; // a provider that is away costs the exact count only
   }
-  const { status, headers } = response;
+  const { status, headers } = dialed.response;
   if (status === 200) return protocol.counting?.read(parseObject(body) ?? {});
   const failureClass = classify(status, protocol.readErrorCodes(body, headers));
   if (failureClass !== 'caller-fault') return undefined;
-  const said = readErrorMessage(body);
+  const said = readErrorMessage(dialed.proof.withheld.inBytes(body));
   throw refusalError(failureClass, {
     provider: target.provider.name,
     status,
@@ -98,7 +99,7 @@ async function ask(deps: CountTokensDeps, question: Question): Promise<number | 
   });
 }
 
-async function dial(dialer: Dialer, question: Question): Promise<DialResponse> {
+async function dial(dialer: Dialer, question: Question): Promise<{ response: DialResponse; proof: Proof }> {
   const { call, target, counter } = question;
   const { origin, credentials, headers: fixed } = target.provider;
   const headers = {
@@ -109,12 +110,13 @@ async function dial(dialer: Dialer, question: Question): Promise<DialResponse> {
   };
   const body = Buffer.from(bodyOf(question));
   const asked = { method: 'POST', path: counter.path, body, signal: call.signal } as const;
-  const proof = await credentials[0].authorize({ ...asked, origin, headers });
-  return dialer.request(origin, {
+  const proof = await prove(credentials[0], { ...asked, origin, headers });
+  const response = await dialer.request(origin, {
     ...asked,
-    headers: { ...headers, ...proof },
+    headers: { ...headers, ...proof.headers },
     timeouts: { headersMs: timeoutMs, bodyMs: timeoutMs },
   });
+  return { response, proof };
 }
 
 function bodyOf({ target, counter, request }: Question): string {

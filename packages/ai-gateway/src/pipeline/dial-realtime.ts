@@ -15,6 +15,7 @@ import { readRetryAfter } from '../domain/retry-after.ts';
 import { readErrorCodes } from '../protocols/openai-chat/errors.ts';
 import { isTranscription, transcriptionIntent } from '../protocols/openai-realtime/client-events.ts';
 import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
+import { type Proof, prove } from './prove.ts';
 
 export interface DialRealtimeDeps {
   readonly dialer: Dialer;
@@ -26,12 +27,18 @@ export interface DialRealtimeDeps {
 
 const maxErrorBytes = 64 * 1024;
 
+export interface OpenedRealtime {
+  readonly socket: WebSocket;
+  /** With which it was opened. */
+  readonly proof: Proof;
+}
+
 /** Opens a WebSocket to the target of an attempt, over a connection that the dialer has checked. @throws AttemptFailure, GatewayError */
 export async function dialRealtime(
   deps: DialRealtimeDeps,
   attempt: Attempt,
   more: Readonly<Record<string, string>>,
-): Promise<WebSocket> {
+): Promise<OpenedRealtime> {
   const { call, target, credential } = attempt;
   const { provider, model } = target;
   const { origin } = provider;
@@ -49,18 +56,19 @@ export async function dialRealtime(
     const headers = { ...provider.headers, ...more, traceparent: formatTraceparent(attempt.trace) };
     const { signal } = deadline;
     const outgoing = { method: 'GET', origin, path, headers, body: Buffer.alloc(0), signal } as const;
-    const proof = await credential.authorize(outgoing);
+    const proof = await prove(credential, outgoing);
     const socket = await deps.dialer.connect(origin, { signal });
     // The socket is secured already where it has to be; to this library it is a plain one.
     const url = `ws://${origin.url.host}${joinPath(origin.url, path)}`;
     const upstream = new WebSocket(url, {
       createConnection: () => socket,
-      headers: { ...headers, ...proof, host: origin.url.host },
+      headers: { ...headers, ...proof.headers, host: origin.url.host },
       maxPayload: deps.maxMessageBytes,
       perMessageDeflate: false,
       followRedirects: false,
     });
-    return await opened(upstream, { ...deps, signal, provider: provider.name });
+    await opened(upstream, { ...deps, signal, proof, provider: provider.name });
+    return { socket: upstream, proof };
   } finally {
     deadline.close();
   }
@@ -78,9 +86,10 @@ function sessionPath(path: string, { request }: Call): string {
 interface Opening extends Pick<DialRealtimeDeps, 'clock' | 'maxRetryAfterMs'> {
   readonly signal: StopSignal;
   readonly provider: string;
+  readonly proof: Proof;
 }
 
-function opened(upstream: WebSocket, opening: Opening): Promise<WebSocket> {
+function opened(upstream: WebSocket, opening: Opening): Promise<void> {
   const { signal, provider } = opening;
   return new Promise((resolve, reject) => {
     const leave = () => {
@@ -92,7 +101,7 @@ function opened(upstream: WebSocket, opening: Opening): Promise<WebSocket> {
     upstream.once('open', () => {
       end();
       upstream.pause(); // what it says at once must not be lost
-      resolve(upstream);
+      resolve();
     });
     upstream.on('error', cause => {
       end();
@@ -115,7 +124,7 @@ function opened(upstream: WebSocket, opening: Opening): Promise<WebSocket> {
 
 async function refusal(
   response: IncomingMessage,
-  { provider, clock, maxRetryAfterMs }: Opening,
+  { provider, proof, clock, maxRetryAfterMs }: Opening,
 ): Promise<AttemptFailure | GatewayError> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -136,7 +145,9 @@ async function refusal(
   const status = response.statusCode ?? 0;
   const failureClass = classify(status, readErrorCodes(parseObject(body) ?? {}));
   const retryAfterMs = readRetryAfter(response.headers, { nowMs: clock.now(), capMs: maxRetryAfterMs });
-  const said = failureTable[failureClass].showUpstreamError ? readErrorMessage(body) : undefined;
+  const said = failureTable[failureClass].showUpstreamError
+    ? readErrorMessage(proof.withheld.inBytes(body))
+    : undefined;
   const error = refusalError(failureClass, { provider, status, retryAfterMs, said });
   return new AttemptFailure(failureClass, error, { status });
 }

@@ -9,6 +9,7 @@ import { refusalError } from '../domain/refusal-error.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
 import { readErrorCodes } from '../protocols/openai-chat/errors.ts';
 import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
+import { type Proof, prove } from './prove.ts';
 import { sentBody } from './sent-body.ts';
 
 /** A request to a provider's own API about something that lies there: one account, one try. */
@@ -40,7 +41,7 @@ const maxErrorBytes = 1024 * 1024;
 const maxRetryAfterMs = 60_000;
 
 export function createProviderApi(deps: { dialer: Dialer; clock: Clock }): ProviderApi {
-  async function open(request: ProviderRequest): Promise<DialResponse> {
+  async function ask(request: ProviderRequest): Promise<{ response: DialResponse; proof: Proof }> {
     const { provider, method, path, signal, body = Buffer.alloc(0) } = request;
     const { origin } = provider;
     const headers = {
@@ -51,26 +52,27 @@ export function createProviderApi(deps: { dialer: Dialer; clock: Clock }): Provi
     };
     const signed = Buffer.isBuffer(body) ? body : Buffer.alloc(0); // no API that takes files is signed for
     const asked = { method, origin, path, headers, body: signed, signal } as const;
-    const proof = await credentialOf(request).authorize(asked);
+    const proof = await prove(credentialOf(request), asked);
     const response = await deps.dialer.request(origin, {
       method,
       path,
-      headers: { ...headers, ...proof },
+      headers: { ...headers, ...proof.headers },
       ...(method === 'POST' ? sentBody(body) : { body: null }),
       signal,
     });
-    if (response.status >= 200 && response.status <= 299) return response;
-    throw await refusal(response, provider.name, deps.clock);
+    if (response.status >= 200 && response.status <= 299) return { response, proof };
+    throw await refusal(response, { proof, provider: provider.name, clock: deps.clock });
   }
 
   return {
-    open,
+    open: async request => (await ask(request)).response,
     async json(request) {
-      const response = await open({
+      const { response, proof } = await ask({
         ...request,
         headers: { accept: 'application/json', ...request.headers },
       });
-      const answer = parseObject(await response.readAll(maxAnswerBytes));
+      const told = await response.readAll(maxAnswerBytes);
+      const answer = parseObject(proof.withheldInAnswers.inBytes(told));
       if (answer !== undefined) return answer;
       throw new GatewayError(
         'upstream_failed',
@@ -89,7 +91,10 @@ function credentialOf({ provider, credential }: ProviderRequest): Credential {
   });
 }
 
-async function refusal(response: DialResponse, provider: string, clock: Clock): Promise<GatewayError> {
+async function refusal(
+  response: DialResponse,
+  { proof, provider, clock }: { proof: Proof; provider: string; clock: Clock },
+): Promise<GatewayError> {
   const { status, headers } = response;
   const body = await response.readAll(maxErrorBytes);
   if (status === 404) {
@@ -98,7 +103,7 @@ async function refusal(response: DialResponse, provider: string, clock: Clock): 
     });
   }
   const retryAfterMs = readRetryAfter(headers, { nowMs: clock.now(), capMs: maxRetryAfterMs });
-  const said = readErrorMessage(body);
+  const said = readErrorMessage(proof.withheld.inBytes(body));
   return refusalError(classify(status, readErrorCodes(parseObject(body) ?? {})), {
     provider,
     status,

@@ -18,6 +18,8 @@ export interface RelayOptions {
   readonly limits: RelayLimits;
   /** What goes to the upstream in place of a message of the client. */
   fromClient(data: Buffer): Buffer;
+  /** What goes to the client in place of a message of the upstream. */
+  fromUpstream(data: Buffer): Buffer;
   /** Told of each message of the upstream after it was passed on. */
   onUpstreamMessage(data: Buffer): void;
   /** The event that tells the client why the gateway ends the session. */
@@ -49,7 +51,7 @@ export class RealtimeRelay {
     const { client, upstream, clock, limits, signal } = options;
     this.#lastHeardMs = clock.monotonic();
     this.#pass(client, upstream, options.fromClient);
-    this.#pass(upstream, client, undefined, options.onUpstreamMessage);
+    this.#pass(upstream, client, options.fromUpstream, options.onUpstreamMessage);
     for (const side of [client, upstream]) side.on('pong', () => this.#heard());
     signal.addEventListener('abort', this.#onAbort, { once: true });
     this.#timers.push(clock.schedule(limits.maxSessionMs, () => this.fail(sessionOver())));
@@ -73,7 +75,7 @@ export class RealtimeRelay {
   #pass(
     from: WebSocket,
     to: WebSocket,
-    change: ((data: Buffer) => Buffer) | undefined,
+    change: (data: Buffer) => Buffer,
     seen?: (data: Buffer) => void,
   ): void {
     let stall: Scheduled | undefined;
@@ -86,7 +88,7 @@ export class RealtimeRelay {
     from.on('message', (data: RawData, isBinary: boolean) => {
       if (this.#isOver) return;
       this.#heard();
-      const bytes = isBinary || change === undefined ? asBuffer(data) : change(asBuffer(data));
+      const bytes = isBinary ? asBuffer(data) : change(asBuffer(data));
       to.send(bytes, { binary: isBinary }, caughtUp);
       if (to.bufferedAmount > this.#options.limits.maxWaitingBytes && !from.isPaused) {
         from.pause();

@@ -2,18 +2,21 @@ import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { WebSocket } from 'ws';
 import type { Attempt, Lasting, SessionAnswer, StreamEnd } from '../domain/call.ts';
 import { AttemptFailure, tooDear } from '../domain/failure.ts';
-import { type DialRealtimeDeps, dialRealtime } from './dial-realtime.ts';
+import { type DialRealtimeDeps, dialRealtime, type OpenedRealtime } from './dial-realtime.ts';
+import type { Proof } from './prove.ts';
 import { RealtimeMoney, type RealtimeMoneyDeps } from './realtime-money.ts';
 
 /** A session that is open at its target, from then until one side ends it. */
 export class RealtimeSession implements Lasting {
   readonly upstream: WebSocket;
+  readonly proof: Proof;
   readonly money: RealtimeMoney;
   readonly #listeners: ((end: StreamEnd) => void)[] = [];
   #isOver = false;
 
-  constructor(upstream: WebSocket, money: RealtimeMoney) {
-    this.upstream = upstream;
+  constructor({ socket, proof }: OpenedRealtime, money: RealtimeMoney) {
+    this.upstream = socket;
+    this.proof = proof;
     this.money = money;
   }
 
@@ -61,8 +64,8 @@ export function createOpenRealtime(
       await money.reserveNext().catch(error => {
         throw tooDear(error);
       });
-      const upstream = await dialRealtime(deps.dial(), attempt, betaOf(attempt));
-      return { type: 'session', attempt, session: new RealtimeSession(upstream, money) };
+      const opened = await dialRealtime(deps.dial(), attempt, betaOf(attempt));
+      return { type: 'session', attempt, session: new RealtimeSession(opened, money) };
     } catch (error) {
       money.end();
       throw AttemptFailure.from(error);

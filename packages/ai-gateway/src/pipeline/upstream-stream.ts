@@ -26,6 +26,8 @@ export interface UpstreamStreamOptions {
   readonly hold: HoldLimits;
   /** How long a client may leave what it was sent unread. */
   readonly clientStallMs: number;
+  /** Takes out of the upstream's error event what it was shown as a proof. */
+  readonly withhold: (bytes: Buffer) => Buffer;
 }
 
 type Phase =
@@ -102,7 +104,9 @@ export class UpstreamStream implements AnswerStream {
     this.#take(passed);
   };
 
-  #take(passed: Passed): void {
+  #take(told: Passed): void {
+    const { withhold } = this.#options;
+    const passed = told.end === 'error' ? { ...told, bytes: told.bytes.map(withhold) } : told;
     if (passed.hasContent && !this.hasContent) {
       this.hasContent = true;
       this.#options.deadline.lift();

@@ -30,10 +30,14 @@ function fingerprint(key: Secret): string {
 }
 
 /** A credential whose headers a vendor's library makes; `load` runs once, at the first use. */
-export function lazyCredential(load: () => Promise<Credential['authorize']>): Credentials {
+export function lazyCredential(
+  load: () => Promise<Credential['authorize']>,
+  more: Pick<Credential, 'plainHeaders'> = {},
+): Credentials {
   let loading: Promise<Credential['authorize']> | undefined;
   return [
     {
+      ...more,
       id: '',
       async authorize(request) {
         loading ??= load().catch((error: unknown) => {

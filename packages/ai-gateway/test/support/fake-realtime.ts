@@ -8,6 +8,7 @@ export class FakeRealtime {
   readonly #http = createServer((_request, response) => response.end());
   readonly #sockets = new WebSocketServer({ noServer: true });
   refusal: number | undefined;
+  refusalBody = '{}';
   retryAfter = '';
   /** Handshakes, refused ones among them. */
   asked = 0;
@@ -18,7 +19,10 @@ export class FakeRealtime {
       this.asked++;
       if (this.refusal !== undefined) {
         const retry = this.retryAfter === '' ? '' : `retry-after: ${this.retryAfter}\r\n`;
-        socket.end(`HTTP/1.1 ${this.refusal} No\r\n${retry}content-length: 2\r\nconnection: close\r\n\r\n{}`);
+        const { refusalBody: body } = this;
+        socket.end(
+          `HTTP/1.1 ${this.refusal} No\r\n${retry}content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+        );
         return;
       }
       this.#sockets.handleUpgrade(request, socket, head, client => {

@@ -1,4 +1,3 @@
-const shortest = 6;
 const instead = '***';
 
 /** Takes what was shown to a service out of what it answers: who tells whom it saw must not write a credential into a record or an error. */
@@ -11,9 +10,12 @@ export const nothingWithheld: Withheld = { inBytes: bytes => bytes, inText: text
 
 /**
  * Of headers as they were sent: as a whole and what stands behind the scheme (`Bearer x`, `Token x`), and the password of `Basic` by itself. What is
- * shorter than six characters stands in many texts and is left.
+ * shorter than `shortest` characters, six by default, stands in many texts and is left.
  */
-export function withholdCredentials(headers: Iterable<string>): Withheld {
+export function withholdCredentials(
+  headers: Iterable<string>,
+  { shortest = 6 }: { readonly shortest?: number } = {},
+): Withheld {
   const shown = [...headers]
     .flatMap(shownBy)
     .filter(text => text.length >= shortest)

@@ -1,12 +1,13 @@
 import type { SseFrame } from '@strata/shared/http/sse-frame.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { AnswerFacts, FrameRole, StreamReader } from '../../domain/protocol.ts';
+import { readErrorCodes } from '../openai-chat/errors.ts';
 import { parseObject } from '../read-json.ts';
 import { readAnyUsage } from './read-any-usage.ts';
 
-/** Reads along a stream of unknown events for its usage. Its end is the end of the body. */
+/** Reads along a stream of unknown events for its usage and its error. Its end is the end of the body. */
 export class AnyStreamReader implements StreamReader {
-  readonly errorCodes: readonly string[] = [];
+  errorCodes: readonly string[] = [];
   #report: UsageReport | undefined;
 
   get facts(): AnswerFacts {
@@ -15,11 +16,13 @@ export class AnyStreamReader implements StreamReader {
 
   read(frame: SseFrame): FrameRole {
     const data = frame.dataBytes();
-    if (data?.includes('sage')) {
-      const event = parseObject(data);
-      this.#report = (event && readAnyUsage(event)) ?? this.#report;
-    }
-    return 'content';
+    if (!data?.includes('sage') && !data?.includes('"error"')) return 'content'; // pictures are large
+    const event = parseObject(data);
+    if (event === undefined) return 'content';
+    this.#report = readAnyUsage(event) ?? this.#report;
+    if (!event.error && event.type !== 'error') return 'content';
+    this.errorCodes = readErrorCodes(event);
+    return 'error';
   }
 
   missingTerminal(): string {

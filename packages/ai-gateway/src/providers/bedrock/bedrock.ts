@@ -15,6 +15,9 @@ const accessKey = z
     "A fixed access key. Without it and without `api_key`, AWS's own chain is asked: environment, profile, web identity, container, instance.",
   );
 
+/** What a signature covers is told in the open. */
+const signed = { plainHeaders: new Set(['content-type', 'x-amz-date', 'x-amz-content-sha256']) };
+
 const invokeAccess: ProtocolAccess = {
   path: ({ model, isStream }) =>
     `/model/${encodeURIComponent(model)}/${isStream ? 'invoke-with-response-stream' : 'invoke'}`,
@@ -63,11 +66,11 @@ export const bedrock = defineProvider({
   create: (options, { name }) => {
     const { region, api_key, access_key, profile } = options;
     const baseUrl = options.base_url ?? `https://bedrock-runtime.${region}.amazonaws.com`;
-    const signed = () =>
+    const signedCredential = () =>
       lazyCredential(async () => {
         const { createSigner } = await import('./signer.ts');
         return createSigner({ region, accessKey: access_key, profile });
-      });
+      }, signed);
     return {
       name,
       system: 'aws.bedrock',
@@ -75,7 +78,7 @@ export const bedrock = defineProvider({
       origin: originOf({ name, baseUrl, allowPrivate: options.allow_private }),
       speaks: accesses[options.api],
       headers: {},
-      credentials: api_key === undefined ? signed() : bearerCredentials(api_key),
+      credentials: api_key === undefined ? signedCredential() : bearerCredentials(api_key),
     };
   },
 });
