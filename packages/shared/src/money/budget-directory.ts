@@ -13,8 +13,8 @@ export interface Spender {
   readonly runBudgetId?: string | undefined;
 }
 
-/** How old what is known of the budgets may be before it is looked up again, and before nothing is decided without that. */
-const lookAfterMs = 1000;
+/** How old what is known may be before a request sees to it that it is looked up, because the beat is late, and before nothing is decided without that. */
+const lookAfterMs = 2000;
 const waitAfterMs = 5000;
 const maxRuns = 10_000;
 
@@ -33,6 +33,8 @@ export class BudgetDirectory {
   #index = new SubjectIndex<Budget>([], budget => budget);
   #version = -1;
   #checkedAtMs = Number.NEGATIVE_INFINITY;
+  /** Rises with each `forget`: what was begun to be read before is not kept. */
+  #generation = 0;
   #checking: Promise<void> | undefined;
 
   /** While the store is away, what was known last holds for `maxAgeMs`. */
@@ -57,13 +59,14 @@ export class BudgetDirectory {
     return run?.budget.tenant === spender.tenant ? this.#of(spender, run) : this.#findLater(spender, ageMs);
   }
 
-  /** To be called now and then, so that nobody has to ask before a change is seen. */
+  /** To be called every second, so that nobody has to ask before a change is seen. */
   look(): Promise<void> {
     return this.#check();
   }
 
   /** Sees at once what this process itself has changed. */
   forget(): void {
+    this.#generation++;
     this.#checkedAtMs = Number.NEGATIVE_INFINITY;
     this.#runs.clear();
   }
@@ -94,16 +97,19 @@ export class BudgetDirectory {
   }
 
   async #look(): Promise<void> {
+    const generation = this.#generation;
     const atMs = this.#clock.monotonic();
     const version = await this.#store.version();
-    if (version !== this.#version) {
-      this.#index = new SubjectIndex(await this.#store.list(), budget => budget);
-      this.#version = version;
-    }
+    const isNew = version !== this.#version;
+    const budgets = isNew ? await this.#store.list() : [];
+    if (generation !== this.#generation) return this.#look(); // whoever asked since waits for what is true now
+    if (isNew) this.#index = new SubjectIndex(budgets, budget => budget);
+    this.#version = version;
     this.#checkedAtMs = atMs;
   }
 
   async #loadRun(id: string): Promise<KnownRun> {
+    const generation = this.#generation;
     const budget = await this.#store.find(id);
     if (budget === undefined || budget.subject.kind !== 'run') throw unknownRun();
     const ancestors = new Set<string>();
@@ -113,6 +119,7 @@ export class BudgetDirectory {
       next = found.flatMap(parent => parent?.parents ?? []).filter(parent => !ancestors.has(parent));
     }
     const run = { budget, ancestors };
+    if (generation !== this.#generation) return run;
     const [oldest] = this.#runs.keys();
     if (this.#runs.size >= maxRuns && oldest !== undefined) this.#runs.delete(oldest);
     this.#runs.set(id, run);
