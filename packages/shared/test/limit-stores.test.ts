@@ -23,21 +23,20 @@ afterAll(async () => {
 const log = pino({ level: 'silent' });
 
 let opened = 0;
-const openRedis = (
-  clock: ManualClock | typeof systemClock,
-  prefix = `limits${++opened}:`,
-): Promise<LimitStore> =>
+const openRedis = (prefix = `limits${++opened}:`, nowMs?: () => number): Promise<LimitStore> =>
   openRedisLimitStore(
     {
       ...hotSection.parse({ key_prefix: prefix, command_timeout_ms: 5000 }),
       url: new Secret(isMissing(redis) ? '' : redis.url),
     },
-    clock as typeof systemClock,
+    systemClock,
+    nowMs,
   );
+const openTimed = (clock: ManualClock) => openRedis(undefined, () => clock.now());
 
 limitContract('memory', async clock => createMemoryLimitStore(clock));
 if (isMissing(redis)) test.skip(`Redis as a store of limits: ${redis.missing}`, () => {});
-else limitContract('Redis', clock => openRedis(clock));
+else limitContract('Redis', openTimed);
 
 type Command =
   | {
@@ -103,7 +102,7 @@ async function run(store: LimitStore, each: Command, clock: ManualClock): Promis
         each.leave === undefined ? [] : [{ type: 'leave', key: 'c1', leaseId: each.leave } as const];
       const answer = await store.admit({
         checks: each.checks,
-        lease: { id: each.id, untilMs: clock.now() + 6000 },
+        lease: { id: each.id, ttlMs: 6000 },
         changes,
       });
       return { ...answer, group: { ...answer.group, epoch: '' } };
@@ -113,7 +112,7 @@ async function run(store: LimitStore, each: Command, clock: ManualClock): Promis
     case 'renew':
       return store.renew({
         replica: 'r',
-        untilMs: clock.now() + 6000,
+        ttlMs: 6000,
         places: [{ key: 'c1', leaseId: each.id }],
       });
     case 'wait':
@@ -143,7 +142,7 @@ describe('any sequence of requests', () => {
             };
             const { type } = await store.admit({
               checks: [one],
-              lease: { id: 'x', untilMs: 0 },
+              lease: { id: 'x', ttlMs: 0 },
               changes: [],
             });
             if (type === 'admitted') passed.push({ atMs: clock.now(), amount });
@@ -167,7 +166,7 @@ describe('any sequence of requests', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(command, { minLength: 1, maxLength: 40 }), async list => {
         const clock = createManualClock();
-        const [memory, remote] = [createMemoryLimitStore(clock), await openRedis(clock)];
+        const [memory, remote] = [createMemoryLimitStore(clock), await openTimed(clock)];
         try {
           for (const each of list) {
             const expected = await run(memory, each, clock);
@@ -246,7 +245,7 @@ describe('a limiter', () => {
   test.skipIf(isMissing(redis))(
     'a request costs no more than one round trip, its end and its corrections included',
     async () => {
-      const store = await openRedis(systemClock);
+      const store = await openRedis();
       let roundTrips = 0;
       const counting: LimitStore = {
         ...store,
@@ -267,7 +266,7 @@ describe('a limiter', () => {
       const limiter = createLimiter({
         limits: fixedLimits(limits),
         shared: counting,
-        clock: createManualClock(Date.now()),
+        clock: createManualClock(),
         log,
       });
       const requests = 300;
@@ -288,7 +287,7 @@ describe('a limiter', () => {
     async () => {
       if (isMissing(redis)) return;
       const prefix = `outage${++opened}:`;
-      const stores = await Promise.all([1, 2, 3].map(() => openRedis(systemClock, prefix)));
+      const stores = await Promise.all([1, 2, 3].map(() => openRedis(prefix)));
       const limiters = stores.map(shared =>
         createLimiter({ limits: fixedLimits([perHour]), shared, clock: systemClock, log }),
       );
@@ -305,11 +304,9 @@ describe('a limiter', () => {
           }),
         );
       await expect
-        .poll(
-          async () =>
-            (await stores[0]?.renew({ replica: 'probe', untilMs: Date.now() + 1, places: [] }))?.replicas,
-          { timeout: 20_000 },
-        )
+        .poll(async () => (await stores[0]?.renew({ replica: 'probe', ttlMs: 1, places: [] }))?.replicas, {
+          timeout: 20_000,
+        })
         .toBeGreaterThanOrEqual(3);
       await Promise.all(limiters.map(limiter => limiter.admit(request('other')))); // each has seen Redis
       await load(25);

@@ -9,7 +9,6 @@ import { type Limit, remainingOf } from './limit.ts';
 export function rateLimitHeaders(
   limits: readonly Limit[],
   states: readonly number[],
-  nowUs: number,
 ): Record<string, string> {
   const policies: string[] = [];
   const items: string[] = [];
@@ -22,8 +21,8 @@ export function rateLimitHeaders(
     }
     const unit = limit.unit === 'requests' ? '' : `;qu="${limit.unit.replace('_', '-')}"`;
     policies.push(`"${limit.name}";q=${limit.amount};w=${limit.windowMs / 1000}${unit}`);
-    const resetS = Math.ceil(Math.max(0, state - nowUs) / 1_000_000);
-    items.push(`"${limit.name}";r=${remainingOf(limit, state, nowUs)};t=${resetS}`);
+    const resetS = Math.ceil(state / 1_000_000);
+    items.push(`"${limit.name}";r=${remainingOf(limit, state)};t=${resetS}`);
   }
   return policies.length === 0
     ? {}
@@ -59,12 +58,11 @@ export class LimitExceeded extends GatewayError {
 export function limitExceeded(
   limits: readonly Limit[],
   refusal: { readonly check: number; readonly waitUs: number; readonly states: readonly number[] },
-  nowUs: number,
 ): GatewayError {
   const limit = limits[refusal.check];
   if (limit === undefined) return new GatewayError('internal', 'A limit refused that was not asked');
   return new LimitExceeded(limit, {
     waitUs: refusal.waitUs,
-    headers: rateLimitHeaders(limits, refusal.states, nowUs),
+    headers: rateLimitHeaders(limits, refusal.states),
   });
 }

@@ -10,7 +10,7 @@ export type LimitChange =
 export interface AdmitRequest {
   readonly checks: readonly LimitCheck[];
   /** Under which it holds its places in `concurrency` checks. */
-  readonly lease: { readonly id: string; readonly untilMs: number };
+  readonly lease: { readonly id: string; readonly ttlMs: number };
   /** Applied first, whatever becomes of the request: so they cost no round trip of their own. */
   readonly changes: readonly LimitChange[];
 }
@@ -24,7 +24,7 @@ export interface LimitGroup {
 }
 
 export type Admission =
-  /** One state a check: the TAT of a rate in microseconds, the number of places taken of a concurrency. */
+  /** One state a check: of a rate in how many microseconds it is full again, of a concurrency the number of places taken. */
   | { readonly type: 'admitted'; readonly states: readonly number[]; readonly group: LimitGroup }
   /** The check that makes it wait longest. Nothing was taken anywhere. */
   | {
@@ -37,7 +37,7 @@ export type Admission =
 
 /**
  * Where limits are counted. `admit` is one atomic step over all limits of a request: all let it through and count it, or none does. Time is
- * the caller's clock. One contract for all: `test/contracts/limit-contract.ts`.
+ * the store's own and never goes back: no setting of a caller's clock opens a limit or closes it. One contract for all: `test/contracts/limit-contract.ts`.
  *
  * @throws GatewayError overloaded (`hot_store_unavailable`, `hot_store_full`).
  */
@@ -47,7 +47,7 @@ export interface LimitStore {
   /** Says that these places are still taken and that this replica lives. */
   renew(beat: {
     readonly replica: string;
-    readonly untilMs: number;
+    readonly ttlMs: number;
     readonly places: readonly { readonly key: string; readonly leaseId: string }[];
   }): Promise<{ readonly replicas: number }>;
   close(): Promise<void>;

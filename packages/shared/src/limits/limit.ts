@@ -60,18 +60,13 @@ export interface ConcurrencyCheck {
 
 export type LimitCheck = RateCheck | ConcurrencyCheck;
 
-export interface RateState {
-  readonly tatUs: number;
-}
-
-/** One request at one bucket: what the bucket would be after it, and how long it would have to wait. */
+/** One request at a bucket that is full again in `usedUs`: in how many it would be after it, and how long it would have to wait. */
 export function takeRate(
-  tatUs: number | undefined,
+  usedUs: number,
   { incrementUs, burstUs }: Pick<RateCheck, 'incrementUs' | 'burstUs'>,
-  nowUs: number,
-): { readonly tatUs: number; readonly waitUs: number } {
-  const next = Math.max(tatUs ?? 0, nowUs) + incrementUs;
-  return { tatUs: next, waitUs: Math.max(0, next - burstUs - nowUs) };
+): { readonly next: number; readonly waitUs: number } {
+  const next = usedUs + incrementUs;
+  return { next, waitUs: Math.max(0, next - burstUs) };
 }
 
 /** The increment of so much at a limit. More than the whole limit takes the whole bucket, so that it can pass at all; what it used is corrected later. */
@@ -80,13 +75,12 @@ export function incrementOf(limit: Pick<Limit, 'amount' | 'windowMs'>, amount: n
   return Math.min(windowUs, Math.ceil((amount * windowUs) / limit.amount));
 }
 
-/** How much is left of a bucket, in units of its limit. */
+/** How much is left of a bucket that is full again in `usedUs`, in units of its limit. */
 export function remainingOf(
   { amount, windowMs }: Pick<Limit, 'amount' | 'windowMs'>,
-  tatUs: number,
-  nowUs: number,
+  usedUs: number,
 ): number {
   const windowUs = windowMs * 1000;
-  const freeUs = windowUs - Math.max(0, tatUs - nowUs);
+  const freeUs = windowUs - usedUs;
   return Math.max(0, Math.floor((freeUs * amount) / windowUs));
 }

@@ -68,7 +68,7 @@ export function createLimiter(options: {
   let changes: LimitChange[] = [];
   let replicas = 1;
   let epoch: string | undefined;
-  /** Wall clock: until when Redis may know less than what was let through. */
+  /** Monotonic: since when Redis may know less than what was let through. */
   let doubtfulSinceMs = Number.NEGATIVE_INFINITY;
   let isAlone = false;
   let isClosed = false;
@@ -77,7 +77,7 @@ export function createLimiter(options: {
     if (shared === undefined) return;
     await shared.renew({
       replica,
-      untilMs: clock.now() + leaseMs,
+      ttlMs: leaseMs,
       places: [...places.values()],
     });
   };
@@ -107,7 +107,7 @@ export function createLimiter(options: {
     taken: readonly Taken[],
     leaseId: string,
   ): Promise<Admission & { readonly isShared: boolean }> {
-    const lease = { id: leaseId, untilMs: clock.now() + leaseMs };
+    const lease = { id: leaseId, ttlMs: leaseMs };
     const checks = taken.map(each => each.check);
     if (shared === undefined)
       return { ...(await own.admit({ checks, lease, changes: [] })), isShared: false };
@@ -115,7 +115,7 @@ export function createLimiter(options: {
     try {
       const answer = await shared.admit({ checks, lease, changes: travelling });
       noteGroup(answer.group);
-      const doubted = taken.filter(({ limit }) => clock.now() - doubtfulSinceMs < limit.windowMs);
+      const doubted = taken.filter(({ limit }) => clock.monotonic() - doubtfulSinceMs < limit.windowMs);
       if (answer.type === 'refused' || doubted.length === 0) return { ...answer, isShared: true };
       const ownAnswer = await own.admit({
         checks: doubted.map(each => shareOf(each.check)),
@@ -136,7 +136,7 @@ export function createLimiter(options: {
   }
 
   function noteGroup(group: LimitGroup): void {
-    const nowMs = clock.now();
+    const nowMs = clock.monotonic();
     if (epoch !== undefined && epoch !== group.epoch) {
       doubtfulSinceMs = nowMs; // it has forgotten what it had counted, and who is there
       void beat().catch(() => {}); // requests notice by themselves
@@ -164,16 +164,15 @@ export function createLimiter(options: {
   async function enter(taken: readonly Taken[]): Promise<Pass> {
     const leaseId = newId('call', clock.now());
     const answer = await decide(taken, leaseId);
-    const nowUs = clock.now() * 1000;
     const limits = taken.map(each => each.limit);
-    if (answer.type === 'refused') throw limitExceeded(limits, answer, nowUs);
+    if (answer.type === 'refused') throw limitExceeded(limits, answer);
     const held = taken
       .filter(({ check }) => check.type === 'concurrency')
       .map(({ check }) => ({ key: check.key, leaseId }));
     for (const place of held) places.set(`${place.key} ${leaseId}`, place);
     let isFinished = false;
     return {
-      headers: rateLimitHeaders(limits, answer.states, nowUs),
+      headers: rateLimitHeaders(limits, answer.states),
       finish(used = {}) {
         if (isFinished) return;
         isFinished = true;

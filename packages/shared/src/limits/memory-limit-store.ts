@@ -1,16 +1,18 @@
 import type { Clock } from '../clock.ts';
-import { takeRate } from './limit.ts';
+import { type LimitCheck, takeRate } from './limit.ts';
 import type { LimitChange, LimitGroup, LimitStore } from './limit-store.ts';
 
 /** Calls after which what has ended is thrown away. */
 const sweepEvery = 1000;
 
 /** The limits of one process: the same steps as the script in Redis takes. */
-export function createMemoryLimitStore(clock: Clock): LimitStore {
+export function createMemoryLimitStore(clock: Pick<Clock, 'monotonic'>): LimitStore {
   const tats = new Map<string, number>();
+  /** By key and lease, until when. */
   const places = new Map<string, Map<string, number>>();
   const replicas = new Map<string, number>();
   let calls = 0;
+  const readTimeUs = () => Math.floor(clock.monotonic() * 1000);
 
   function apply(changes: readonly LimitChange[], nowUs: number): void {
     for (const change of changes) {
@@ -25,66 +27,64 @@ export function createMemoryLimitStore(clock: Clock): LimitStore {
   }
 
   /** Those whose lease has not ended. */
-  function taken(key: string, nowMs: number): Map<string, number> {
+  function taken(key: string, nowUs: number): Map<string, number> {
     const held = places.get(key) ?? new Map<string, number>();
-    for (const [id, untilMs] of held) if (untilMs <= nowMs) held.delete(id);
+    for (const [id, untilUs] of held) if (untilUs <= nowUs) held.delete(id);
     return held;
   }
 
   function sweep(nowUs: number): void {
     if (++calls % sweepEvery !== 0) return;
     for (const [key, tatUs] of tats) if (tatUs <= nowUs) tats.delete(key);
-    for (const key of places.keys()) if (taken(key, nowUs / 1000).size === 0) places.delete(key);
+    for (const key of places.keys()) if (taken(key, nowUs).size === 0) places.delete(key);
   }
 
-  function group(nowMs: number): LimitGroup {
-    for (const [id, untilMs] of replicas) if (untilMs <= nowMs) replicas.delete(id);
+  function group(nowUs: number): LimitGroup {
+    for (const [id, untilUs] of replicas) if (untilUs <= nowUs) replicas.delete(id);
     return { epoch: '', replicas: replicas.size };
+  }
+
+  function step(check: LimitCheck, leaseId: string, nowUs: number): Step {
+    if (check.type === 'rate') {
+      const usedUs = Math.max(0, (tats.get(check.key) ?? 0) - nowUs);
+      return { state: usedUs, ...takeRate(usedUs, check) };
+    }
+    const held = taken(check.key, nowUs);
+    const next = held.has(leaseId) ? held.size : held.size + 1;
+    return { state: held.size, next, waitUs: next > check.limit ? fullHouseWaitUs : 0 };
   }
 
   return {
     async admit({ checks, lease, changes }) {
-      const nowMs = clock.now();
-      const nowUs = nowMs * 1000;
+      const nowUs = readTimeUs();
       sweep(nowUs);
       apply(changes, nowUs);
-      let refused: number | undefined;
-      let longestUs = 0;
-      const states: number[] = [];
-      const next: number[] = [];
-      for (const [index, check] of checks.entries()) {
-        const result =
-          check.type === 'rate'
-            ? takeRate(tats.get(check.key), check, nowUs)
-            : enter(taken(check.key, nowMs), check.limit, lease.id);
-        states.push(
-          check.type === 'rate' ? Math.max(tats.get(check.key) ?? 0, nowUs) : taken(check.key, nowMs).size,
-        );
-        next.push(result.tatUs);
-        if (result.waitUs > longestUs) {
-          refused = index;
-          longestUs = result.waitUs;
-        }
+      const steps = checks.map(check => step(check, lease.id, nowUs));
+      const waitUs = Math.max(0, ...steps.map(each => each.waitUs));
+      if (waitUs > 0) {
+        const check = steps.findIndex(each => each.waitUs === waitUs);
+        const states = steps.map(each => each.state);
+        return { type: 'refused', check, waitUs, states, group: group(nowUs) };
       }
-      if (refused !== undefined)
-        return { type: 'refused', check: refused, waitUs: longestUs, states, group: group(nowMs) };
-      for (const [index, check] of checks.entries()) {
-        if (check.type === 'rate') tats.set(check.key, next[index] ?? 0);
-        else places.set(check.key, taken(check.key, nowMs).set(lease.id, lease.untilMs));
+      const states = steps.map(each => each.next);
+      for (const [index, { type, key }] of checks.entries()) {
+        if (type === 'rate') tats.set(key, nowUs + (states[index] ?? 0));
+        else places.set(key, taken(key, nowUs).set(lease.id, nowUs + lease.ttlMs * 1000));
       }
-      return { type: 'admitted', states: next, group: group(nowMs) };
+      return { type: 'admitted', states, group: group(nowUs) };
     },
     async apply(changes) {
-      apply(changes, clock.now() * 1000);
+      apply(changes, readTimeUs());
     },
-    async renew({ replica, untilMs, places: renewed }) {
-      const nowMs = clock.now();
+    async renew({ replica, ttlMs, places: renewed }) {
+      const nowUs = readTimeUs();
+      const untilUs = nowUs + ttlMs * 1000;
       for (const { key, leaseId } of renewed) {
-        const held = taken(key, nowMs);
-        if (held.has(leaseId)) held.set(leaseId, untilMs);
+        const held = taken(key, nowUs);
+        if (held.has(leaseId)) held.set(leaseId, untilUs);
       }
-      replicas.set(replica, untilMs);
-      return { replicas: group(nowMs).replicas };
+      replicas.set(replica, untilUs);
+      return { replicas: group(nowUs).replicas };
     },
     async close() {
       tats.clear();
@@ -94,13 +94,11 @@ export function createMemoryLimitStore(clock: Clock): LimitStore {
 }
 
 /** How long a full house lets a request wait before it asks again. */
-export const fullHouseWaitUs = 1_000_000;
+const fullHouseWaitUs = 1_000_000;
 
-function enter(
-  held: ReadonlyMap<string, number>,
-  limit: number,
-  id: string,
-): { tatUs: number; waitUs: number } {
-  const count = held.has(id) ? held.size : held.size + 1;
-  return { tatUs: count, waitUs: count > limit ? fullHouseWaitUs : 0 };
+/** One check: how it stands, how it would stand after the request, and how long that one would have to wait. */
+interface Step {
+  readonly state: number;
+  readonly next: number;
+  readonly waitUs: number;
 }

@@ -8,27 +8,30 @@ import { admitScript, renewScript } from './redis-limit-scripts.ts';
 /** Places renewed in one call, so that a call stays short. */
 const maxPlaces = 500;
 
-export interface RedisLimitStore extends LimitStore {
-  /** What the clock of Redis says. @throws GatewayError overloaded (`hot_store_unavailable`) */
-  nowMs(): Promise<number>;
-}
-
-/** Limits that replicas share. On a Cluster all of them live on one node, because a request asks all of its limits at once. */
-export async function openRedisLimitStore(config: RedisConfig, clock: Clock): Promise<RedisLimitStore> {
+/**
+ * Limits that replicas share. On a Cluster all of them live on one node, because a request asks all of its limits at once. They are counted by
+ * the time of Redis, or by `nowMs` where a test owns it.
+ */
+export async function openRedisLimitStore(
+  config: RedisConfig,
+  clock: Clock,
+  nowMs?: () => number,
+): Promise<LimitStore> {
   const redis = connectRedis(config);
   const commands = new RedisCommands(redis, { clock, timeoutMs: config.command_timeout_ms });
   await firstTry(redis, clock, config.connect_timeout_ms);
   const keyOf = (name: string) => `${config.key_prefix}limit:{limits}:${name}`;
-  const epochKey = keyOf('epoch');
+  const groupKeys = [keyOf('group'), keyOf('replicas')];
+  const groupArgs = () => [nowMs === undefined ? '' : nowMs() * 1000, newId('epoch', clock.now())];
 
   async function run(request: {
     readonly checks: readonly LimitCheck[];
-    readonly lease: { readonly id: string; readonly untilMs: number };
+    readonly lease: { readonly id: string; readonly ttlMs: number };
     readonly changes: readonly LimitChange[];
   }): Promise<{ epoch: string; replicas: number; refused: number; waitUs: number; states: number[] }> {
     const { checks, lease, changes } = request;
-    const keys = [epochKey, keyOf('replicas'), ...[...changes, ...checks].map(each => keyOf(each.key))];
-    const args = [clock.now() * 1000, lease.id, lease.untilMs, changes.length, newId('epoch', clock.now())];
+    const keys = [...groupKeys, ...[...changes, ...checks].map(each => keyOf(each.key))];
+    const args = [...groupArgs(), lease.id, lease.ttlMs * 1000, changes.length];
     const reply = await commands.run(admitScript, keys, [
       ...args,
       ...changes.flatMap(changeArgs),
@@ -52,21 +55,17 @@ export async function openRedisLimitStore(config: RedisConfig, clock: Clock): Pr
       return { type: 'refused', check: refused - 1, waitUs, states, group };
     },
     async apply(changes) {
-      if (changes.length > 0) await run({ checks: [], lease: { id: '', untilMs: 0 }, changes });
+      if (changes.length > 0) await run({ checks: [], lease: { id: '', ttlMs: 0 }, changes });
     },
-    async renew({ replica, untilMs, places }) {
+    async renew({ replica, ttlMs, places }) {
       let replicas = 1;
       for (let from = 0; from === 0 || from < places.length; from += maxPlaces) {
         const part = places.slice(from, from + maxPlaces);
-        const keys = [keyOf('replicas'), ...part.map(place => keyOf(place.key))];
-        const args = [clock.now(), untilMs, replica, ...part.map(place => place.leaseId)];
+        const keys = [...groupKeys, ...part.map(place => keyOf(place.key))];
+        const args = [...groupArgs(), ttlMs * 1000, replica, ...part.map(place => place.leaseId)];
         replicas = Number(await commands.run(renewScript, keys, args));
       }
       return { replicas };
-    },
-    async nowMs() {
-      const [seconds, microseconds] = await commands.send(redis => redis.time());
-      return Number(seconds) * 1000 + Number(microseconds) / 1000;
     },
     async close() {
       redis.disconnect();

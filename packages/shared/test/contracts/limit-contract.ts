@@ -25,7 +25,7 @@ export function limitContract(name: string, open: (clock: ManualClock) => Promis
 
     let calls = 0;
     const admit = (checks: readonly LimitCheck[], id = `call_${++calls}`) =>
-      store.admit({ checks, lease: { id, untilMs: clock.now() + 30_000 }, changes: [] });
+      store.admit({ checks, lease: { id, ttlMs: 30_000 }, changes: [] });
 
     test('[I7] a full bucket lets one window through at once, then as much as it fills', async () => {
       for (let count = 0; count < 6; count++)
@@ -59,7 +59,7 @@ export function limitContract(name: string, open: (clock: ManualClock) => Promis
       await clock.advance(20_000);
       await store.renew({
         replica: 'r',
-        untilMs: clock.now() + 30_000,
+        ttlMs: 30_000,
         places: [{ key: 'room', leaseId: 'b' }],
       });
       await clock.advance(15_000);
@@ -77,15 +77,28 @@ export function limitContract(name: string, open: (clock: ManualClock) => Promis
 
     test('word of ended requests travels with the next one', async () => {
       await admit([places('room', 1)], 'a');
-      const lease = { id: 'b', untilMs: clock.now() + 1000 };
+      const lease = { id: 'b', ttlMs: 1000 };
       const changes = [{ type: 'leave', key: 'room', leaseId: 'a' } as const];
       expect(await store.admit({ checks: [places('room', 1)], lease, changes })).toMatchObject({
         type: 'admitted',
       });
     });
 
+    test('[I7] a clock that is set back neither opens a limit nor closes it', async () => {
+      for (let count = 0; count < 6; count++) await admit([rate('k')]);
+      await admit([places('room', 1)], 'a');
+      for (const hours of [1, 30, 700]) {
+        clock.shiftWallClock(-hours * 3_600_000);
+        expect(await admit([rate('k')])).toMatchObject({ type: 'refused', waitUs: 10_000_000 });
+        expect(await admit([places('room', 1)], 'b')).toMatchObject({ type: 'refused' });
+        await clock.advance(10_000);
+        expect(await admit([rate('k')])).toMatchObject({ type: 'admitted' });
+      }
+      expect(await admit([places('room', 1)], 'b')).toMatchObject({ type: 'admitted' }); // a's lease has ended
+    });
+
     test('replicas are counted while they say that they live', async () => {
-      const beat = (replica: string) => store.renew({ replica, untilMs: clock.now() + 30_000, places: [] });
+      const beat = (replica: string) => store.renew({ replica, ttlMs: 30_000, places: [] });
       expect(await beat('one')).toEqual({ replicas: 1 });
       expect(await beat('two')).toEqual({ replicas: 2 });
       await clock.advance(30_001);
