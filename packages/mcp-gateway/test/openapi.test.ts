@@ -42,6 +42,13 @@ paths:
         - { name: api_key, in: query, required: true, schema: { type: string } }
         - { name: full, in: query, schema: { type: boolean } }
       responses: { "200": { description: ok } }
+  /search:
+    get:
+      operationId: search
+      parameters:
+        - { name: filter, in: query, schema: { type: object } }
+        - { name: deep, in: query, style: deepObject, explode: true, schema: { type: object } }
+      responses: { "200": { description: ok } }
   /answers/{kind}:
     get: { operationId: answer, responses: { "200": { description: ok } } }
     put: { operationId: broken, parameters: [{ $ref: "#/nowhere" }] }
@@ -51,6 +58,18 @@ components:
       type: object
       required: [name]
       properties: { name: { type: string }, parent: { $ref: "#/components/schemas/Pet" } }
+`;
+
+/** A file, so that only operations with a server of their own have an address. */
+const halfAddressed = (at: string) => `
+openapi: 3.1.0
+info: { title: Half, version: "1" }
+paths:
+  /broken: { get: { operationId: broken, parameters: [{ $ref: "#/nowhere" }] } }
+  /here: { get: { operationId: here, servers: [{ url: "${at}/v2" }] } }
+  /nowhere: { get: { operationId: nowhere } }
+  /unfilled: { get: { operationId: unfilled, servers: [{ url: "https://{host}/v2" }] } }
+  /hidden: { get: { operationId: hiddenOne } }
 `;
 
 const oddAnswers: Record<string, { status: number; type: string; body?: Buffer }> = {
@@ -100,6 +119,8 @@ beforeAll(async () => {
   const at = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
   folder = mkdtempSync(join(tmpdir(), 'strata-openapi-'));
   writeFileSync(join(folder, 'api.yaml'), document);
+  writeFileSync(join(folder, 'half.yaml'), halfAddressed(at));
+  writeFileSync(join(folder, 'nowhere.yaml'), halfAddressed('/relative'));
   writeFileSync(join(folder, 'broken.yaml'), 'openapi: 3.1.0\npaths: {');
   const common = { type: 'openapi', allow_private: true };
   gateway = await startGateway({
@@ -116,6 +137,8 @@ beforeAll(async () => {
         url: `${at}/other`,
         operations: ['*', '!delete*'],
       },
+      half: { ...common, document: join(folder, 'half.yaml'), operations: ['*', '!hidden*'] },
+      nowhere: { ...common, document: join(folder, 'nowhere.yaml') },
       broken: { ...common, document: join(folder, 'broken.yaml'), url: at },
       private: { type: 'openapi', document: join(folder, 'api.yaml'), url: `${at}/v1` },
     },
@@ -205,6 +228,39 @@ test('what the operator says, or nobody may say, is asked of no caller and heard
     expect(headers).toMatchObject({ ...operators, accept: 'application/json, */*;q=0.5' });
     expect(headers.cookie).toBeUndefined();
   }
+});
+
+test('[A3] no member of an object says what the operator says in the query', async () => {
+  seen = [];
+  const deep = { api_key: 'in another' };
+  for (const name of ['api_key', 'API_KEY', 'api_key[]', 'api_key[0]', 'api_key[a][b]'])
+    await client.call('1', 'pets__search', { filter: { [name]: 'mine', colour: 'red' }, deep });
+  expect([...new Set(seen.map(({ url }) => url))]).toEqual([
+    '/v1/search?colour=red&deep%5Bapi_key%5D=in%20another&api_key=k%261',
+  ]);
+});
+
+test('an operation that nobody says where it is takes no other away, and the list tells it', async () => {
+  const [listed] = await client.ask('{"jsonrpc":"2.0","id":1,"method":"tools/list"}');
+  const { tools, _meta } = JSON.parse(listed ?? '').result;
+  const names = tools
+    .map(({ name }: { name: string }) => name)
+    .filter((name: string) => name.startsWith('half__'));
+  expect(names).toEqual(['half__here']);
+  const refused = _meta['strata/refused_names'].filter(
+    ({ servers }: { servers: string[] }) => servers[0] === 'half',
+  );
+  expect(refused).toEqual([
+    { name: 'half__broken', servers: ['half'] },
+    { name: 'half__nowhere', servers: ['half'] },
+    { name: 'half__unfilled', servers: ['half'] },
+  ]);
+  expect(resultText((await client.call('2', 'half__here'))[0])).toContain('/v2/here');
+  expect(errorOf((await client.call('3', 'half__nowhere'))[0])).toBeDefined();
+  expect(_meta['strata/unavailable_servers']).toContainEqual({
+    server: 'nowhere',
+    reason: 'openapi_document_invalid',
+  });
 });
 
 test('[S20] an API that tells what it was shown does not tell it to the caller', async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { GatewayError } from '../errors/gateway-error.ts';
-import { isJson, type OpenapiBody } from './openapi-document.ts';
+import { isJson, type OpenapiBody } from './openapi-operation.ts';
 import { queryPairs, toText, type ValueStyle } from './parameter-styles.ts';
 
 export interface EncodedBody {

@@ -1,7 +1,8 @@
 import { GatewayError } from '../errors/gateway-error.ts';
 import { type EncodedBody, encodeBody, shownBody } from './openapi-body.ts';
-import { bodyArgument, type OpenapiOperation, type OpenapiParameter } from './openapi-document.ts';
-import { headerText, pathText, queryPairs, toText } from './parameter-styles.ts';
+import type { OpenapiOperation, OpenapiParameter } from './openapi-operation.ts';
+import { headerText, pathText, percentEncoded, queryPairs, toText } from './parameter-styles.ts';
+import { bodyArgument } from './read-operation.ts';
 
 /** A request as an operation wants it. */
 export interface OpenapiRequest {
@@ -54,8 +55,8 @@ export function buildOpenapiRequest(
     if (parameter.in === 'query') query.push(...queryPairs(parameter, value));
     else if (parameter.in === 'path')
       path = path.replaceAll(`{${parameter.name}}`, () => segmentOf(parameter, value));
-    else if (parameter.in === 'header') headers[parameter.name.toLowerCase()] = headerText(parameter, value);
-    else cookies.push(`${parameter.name}=${encodeURIComponent(toText(value))}`);
+    else if (parameter.in === 'header') headers[parameter.name.toLowerCase()] = headerOf(parameter, value);
+    else cookies.push(`${parameter.name}=${percentEncoded(toText(value))}`);
   }
   if (cookies.length > 0) headers.cookie = cookies.join('; ');
   const body = bodyOf(operation, rest);
@@ -91,14 +92,24 @@ function bodyOf(operation: OpenapiOperation, rest: ReadonlyMap<string, unknown>)
 function segmentOf(parameter: OpenapiParameter, value: unknown): string {
   const text = pathText(parameter, value, each => each);
   if (!/^(\.|%2e){0,2}$/i.test(text)) return pathText(parameter, value);
-  throw new GatewayError(
-    'invalid_request',
-    `'${text}' cannot be the path argument '${parameter.argument}'.`,
-    {
-      reason: 'openapi_argument_invalid',
-      param: parameter.argument,
-    },
+  throw unfit(parameter, `'${text}' cannot be the path argument '${parameter.argument}'.`);
+}
+
+/** What a header can hold (RFC 9110 section 5.5). */
+function headerOf(parameter: OpenapiParameter, value: unknown): string {
+  const text = headerText(parameter, value);
+  if (/^[\t\x20-\x7e\x80-\xff]*$/.test(text)) return text;
+  throw unfit(
+    parameter,
+    `The argument '${parameter.argument}' goes into a header, which holds no line break and no character past U+00FF.`,
   );
+}
+
+function unfit({ argument }: OpenapiParameter, message: string): GatewayError {
+  return new GatewayError('invalid_request', message, {
+    reason: 'openapi_argument_invalid',
+    param: argument,
+  });
 }
 
 function missing(operation: OpenapiOperation, name: string): GatewayError {

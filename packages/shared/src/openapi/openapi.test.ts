@@ -207,7 +207,7 @@ test('a mistake in one operation takes away that operation and says why', () => 
     'answers',
   ]);
   expect([...problems].map(([where, { message }]) => [where, message])).toEqual([
-    ['GET /bad', expect.stringContaining("'#/nowhere'")],
+    ['bad', expect.stringContaining("'#/nowhere'")],
     ['twice', expect.stringContaining('two operations')],
   ]);
   expect(servers).toEqual(['https://api.example/2']);
@@ -275,6 +275,103 @@ test.each([
 ])('[A3] no dot segment comes of the style %s with %j', (style, value) => {
   const made = operation('s', styled({ in: 'path', style }, '/s/{v}'));
   expect(() => buildOpenapiRequest(made, { v: value })).toThrow('cannot be the path argument');
+});
+
+const half = '\ud800';
+
+test.each([
+  [{ in: 'path' }, half, '/s/%EF%BF%BD'],
+  [{ in: 'path', style: 'matrix', explode: true }, { [half]: 1 }, '/s/;%EF%BF%BD=1'],
+  [{ in: 'query' }, half, '/s?v=%EF%BF%BD'],
+  [{ in: 'query' }, { [half]: [half] }, '/s?%EF%BF%BD=%EF%BF%BD'],
+  [{ in: 'query', style: 'deepObject' }, { [half]: half }, '/s?v%5B%EF%BF%BD%5D=%EF%BF%BD'],
+])('[A3] half a surrogate pair goes into %j as any text does', (parameter, value, path) => {
+  const made = operation('s', styled(parameter, parameter.in === 'path' ? '/s/{v}' : '/s'));
+  expect(buildOpenapiRequest(made, { v: value }).path).toBe(path);
+});
+
+test('[A3] what no header can hold is refused, and a cookie holds anything', () => {
+  for (const value of [half, 'a\r\nb: c', '\u0000', '\u4e2d', { [half]: 1 }]) {
+    expect(() => buildOpenapiRequest(operation('s', styled({ in: 'header' })), { v: value })).toThrow(
+      expect.objectContaining({ reason: 'openapi_argument_invalid', param: 'v' }),
+    );
+  }
+  const cookie = buildOpenapiRequest(operation('s', styled({ in: 'cookie' })), { v: half });
+  expect(cookie.headers).toEqual({ cookie: 'v=%EF%BF%BD' });
+});
+
+test('[A3] members of a form hold any text', () => {
+  const { body } = buildOpenapiRequest(operation('form', odd), { body: { [half]: half } });
+  expect(body).toBe('%EF%BF%BD=%EF%BF%BD');
+});
+
+/** As wide as schemas of large APIs are, after which references were not followed any more. */
+function wide(members: number) {
+  const schema = { $ref: '#/components/schemas/Pet' };
+  const properties = Object.fromEntries(Array.from({ length: members }, (_, index) => [`p${index}`, schema]));
+  return { type: 'object', properties };
+}
+
+test('a large body takes nothing from the parameters, and what was cut is told', () => {
+  const requestBody = { $ref: '#/components/requestBodies/Wide' };
+  const document = {
+    ...petStore,
+    paths: {
+      '/pets/{petId}': {
+        post: {
+          operationId: 'large',
+          requestBody,
+          parameters: [
+            { $ref: '#/components/parameters/PetId' },
+            { name: 'like', in: 'query', schema: { $ref: '#/components/schemas/Pet' } },
+          ],
+        },
+      },
+    },
+    components: {
+      ...petStore.components,
+      requestBodies: { Wide: { content: { 'application/json': { schema: wide(6000) } } } },
+    },
+  };
+  const large = operation('large', document);
+  expect(large.parameters.map(each => each.name)).toEqual(['petId', 'like']);
+  expect(argumentsSchemaOf(large)).toMatchObject({
+    properties: { like: { properties: { name: { type: 'string' } } }, petId: { type: 'integer' } },
+    required: ['petId'],
+  });
+  expect(large.shortened).toEqual(['body']);
+  expect(operation('savePet').shortened).toEqual([]); // a reference to itself is cut nowhere
+});
+
+test('a document as a whole is read up to a limit, and what is beyond it is left out by name', () => {
+  const content = { 'application/json': { schema: { $ref: '#/components/schemas/Wide' } } };
+  const schemas = { ...petStore.components.schemas, Wide: wide(4000) };
+  const paths = Object.fromEntries(
+    Array.from({ length: 600 }, (_, index) => [
+      `/w${index}`,
+      { post: { operationId: `w${index}`, requestBody: { content } } },
+    ]),
+  );
+  const { operations, problems } = read({ ...petStore, paths, components: { schemas } });
+  expect(operations.size).toBeGreaterThan(50);
+  expect(operations.size + problems.size).toBe(600);
+  expect(problems.get('w599')?.message).toContain('too large');
+});
+
+test('what stands among the paths and is none takes away no operation', () => {
+  const paths = {
+    ...petStore.paths,
+    'x-note': 'a text',
+    '/nothing': null,
+    '/list': [1],
+    '/there': { $ref: '#/components/pathItems/There' },
+    '/lost': { $ref: '#/components/pathItems/Lost' },
+    '/odd%zz': { get: { operationId: 'odd', parameters: [{ $ref: '#/components/%zz' }] } },
+  };
+  const pathItems = { There: { get: { operationId: 'there' } } };
+  const service = read({ ...petStore, paths, components: { ...petStore.components, pathItems } });
+  expect([...service.operations.keys()]).toEqual(['getPet', 'savePet', 'get_pets', 'there']);
+  expect([...service.problems.keys()]).toEqual(['/lost', 'odd']);
 });
 
 test('members of a form are written as their encoding says', () => {

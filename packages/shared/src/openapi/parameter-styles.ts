@@ -1,9 +1,14 @@
-import type { OpenapiParameter } from './openapi-document.ts';
+import type { OpenapiParameter } from './openapi-operation.ts';
 
 /** How a value is written: which style, and whether arrays and objects are one text or several (OpenAPI 3.1, "Style Values"). */
 export type ValueStyle = Pick<OpenapiParameter, 'name' | 'style' | 'explode'>;
 
 type Encode = (text: string) => string;
+
+/** Half a surrogate pair, which JSON may hold, has no bytes: U+FFFD stands for it, as where text is encoded elsewhere. */
+export function percentEncoded(text: string): string {
+  return encodeURIComponent(text.toWellFormed());
+}
 
 /** A value as text, where no style says how. */
 export function toText(value: unknown): string {
@@ -18,7 +23,7 @@ export function headerText(style: ValueStyle, value: unknown): string {
 }
 
 /** `simple`, `label` (`.1.2`) and `matrix` (`;name=1;name=2`), as RFC 6570 expands them. `encode` is for the values, not for what stands between them. */
-export function pathText(style: ValueStyle, value: unknown, encode: Encode = encodeURIComponent): string {
+export function pathText(style: ValueStyle, value: unknown, encode: Encode = percentEncoded): string {
   const parts = partsOf(style, value, encode);
   if (style.style === 'label') return `.${parts.join(style.explode ? '.' : ',')}`;
   if (style.style !== 'matrix') return parts.join(',');
@@ -35,8 +40,8 @@ export function queryPairs(style: ValueStyle, value: unknown): string[] {
   const { name, explode } = style;
   if (typeof value !== 'object' || value === null) return [pair(name, value)];
   if (style.style === 'deepObject') return deepPairs(name, value);
-  const parts = partsOf(style, value, encodeURIComponent);
-  if (!explode) return [`${encodeURIComponent(name)}=${parts.join(separators[style.style] ?? ',')}`];
+  const parts = partsOf(style, value, percentEncoded);
+  if (!explode) return [`${percentEncoded(name)}=${parts.join(separators[style.style] ?? ',')}`];
   return Array.isArray(value) ? value.map(each => pair(name, each)) : parts;
 }
 
@@ -48,7 +53,7 @@ function deepPairs(name: string, value: unknown): string[] {
 }
 
 function pair(name: string, value: unknown): string {
-  return `${encodeURIComponent(name)}=${encodeURIComponent(toText(value))}`;
+  return `${percentEncoded(name)}=${percentEncoded(toText(value))}`;
 }
 
 function partsOf({ explode }: ValueStyle, value: unknown, encode: Encode): string[] {

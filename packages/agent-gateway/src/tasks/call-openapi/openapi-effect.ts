@@ -1,10 +1,7 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import {
-  type OpenapiOperation,
-  type OpenapiService,
-  readOpenapi,
-} from '@strata/shared/openapi/openapi-document.ts';
+import { type OpenapiService, readOpenapi } from '@strata/shared/openapi/openapi-document.ts';
+import type { OpenapiOperation } from '@strata/shared/openapi/openapi-operation.ts';
 import { buildOpenapiRequest } from '@strata/shared/openapi/openapi-request.ts';
 import type { CallContext, Effect } from '../../domain/effect.ts';
 import type { HttpCall, HttpCallResult } from '../call-http/http-call.ts';

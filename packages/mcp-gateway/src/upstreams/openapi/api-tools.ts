@@ -1,4 +1,4 @@
-import type { OpenapiOperation, OpenapiParameter } from '@strata/shared/openapi/openapi-document.ts';
+import type { OpenapiOperation, OpenapiParameter } from '@strata/shared/openapi/openapi-operation.ts';
 import { argumentsSchemaOf } from '@strata/shared/openapi/openapi-request.ts';
 import type { JsonObject } from '../../domain/capabilities.ts';
 import type { RemoteServer } from '../remote-server.ts';

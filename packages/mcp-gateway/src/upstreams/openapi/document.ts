@@ -22,7 +22,7 @@ export async function loadDocument(source: DocumentSource): Promise<OpenapiServi
   try {
     return readOpenapi(bytes);
   } catch (cause) {
-    throw invalid(source, 'cannot be used', cause);
+    throw documentInvalid(source.server, 'cannot be used', cause);
   }
 }
 
@@ -30,7 +30,7 @@ async function readDocument(source: DocumentSource): Promise<Buffer> {
   try {
     return await readFile(source.location);
   } catch (cause) {
-    throw invalid(source, 'cannot be read', cause);
+    throw documentInvalid(source.server, 'cannot be read', cause);
   }
 }
 
@@ -46,10 +46,10 @@ async function fetchDocument(source: DocumentSource): Promise<Buffer> {
   });
   if (response.status === 200) return readBody(response, maxBytes, server);
   response.body.destroy();
-  throw invalid(source, `was answered with HTTP ${response.status}`);
+  throw documentInvalid(source.server, `was answered with HTTP ${response.status}`);
 }
 
-function invalid({ server }: DocumentSource, what: string, cause?: unknown): GatewayError {
+export function documentInvalid(server: string, what: string, cause?: unknown): GatewayError {
   const why = cause instanceof Error ? ` (${cause.message.slice(0, 300)})` : '';
   return new GatewayError('upstream_failed', `The OpenAPI document of '${server}' ${what}${why}.`, {
     reason: 'openapi_document_invalid',

@@ -1,13 +1,14 @@
 import { secretString } from '@strata/shared/config/secret-string.ts';
-import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
-import type { OpenapiOperation, OpenapiService } from '@strata/shared/openapi/openapi-document.ts';
+import type { OpenapiService } from '@strata/shared/openapi/openapi-document.ts';
+import type { OpenapiOperation } from '@strata/shared/openapi/openapi-operation.ts';
 import * as z from 'zod';
 import { type RemoteServer, remoteOptions, remoteServer } from '../remote-server.ts';
 import type { Transport } from '../transport.ts';
 import { defineUpstream, type UpstreamPluginDeps, upstreamOptions } from '../upstream-plugin.ts';
-import { apiTool } from './api-tools.ts';
-import { loadDocument } from './document.ts';
+import { type ApiTool, apiTool } from './api-tools.ts';
+import { documentInvalid, loadDocument } from './document.ts';
 import { type OpenApi, OpenApiTransport } from './openapi-transport.ts';
 
 const options = z.object({
@@ -83,21 +84,38 @@ async function loadApi(
     allowPrivate: settings.allow_private,
     dialer: deps.dialer,
   });
-  for (const [operation, problem] of document.problems) {
-    deps.log.warn({ server: deps.name, operation, problem: problem.message }, 'an operation is left out');
+  const isOffered = (id: string) => matchesScope(settings.operations, id);
+  const tools = new Map<string, ApiTool>();
+  const problems = new Map([...document.problems].filter(([id]) => isOffered(id)));
+  const remotes = createRemotes(settings, document, deps.name);
+  for (const operation of [...document.operations.values()].filter(({ id }) => isOffered(id))) {
+    const remote = remotes(operation);
+    if (remote === undefined) problems.set(operation.id, addressMissing(deps.name));
+    else tools.set(operation.id, apiTool(operation, { remote, query }));
+    for (const part of operation.shortened)
+      deps.log.warn({ server: deps.name, operation: operation.id, part }, 'a schema is not shown whole');
   }
-  const addresses = new Map<string, RemoteServer>();
-  const remoteOf = (operation: OpenapiOperation): RemoteServer => {
-    const url = settings.url ?? addressIn(document, operation, settings.document);
-    if (url === undefined) throw addressMissing(deps.name);
-    const known = addresses.get(url) ?? remoteServer(deps.name, { ...settings, url });
-    addresses.set(url, known);
-    return known;
-  };
-  const offered = [...document.operations.values()].filter(({ id }) => matchesScope(settings.operations, id));
+  const [problem] = problems.values();
+  if (tools.size === 0 && problem !== undefined)
+    throw documentInvalid(deps.name, 'has no operation that can be used', problem);
+  for (const [operation, { message }] of problems)
+    deps.log.warn({ server: deps.name, operation, problem: message }, 'an operation is left out');
   return {
     info: { name: document.title || deps.name, version: document.version },
-    tools: new Map(offered.map(each => [each.id, apiTool(each, { remote: remoteOf(each), query })])),
+    tools,
+    leftOut: [...problems.keys()],
+  };
+}
+
+/** Where each operation is; those at one address share what is known of it. */
+function createRemotes(settings: Settings, document: OpenapiService, server: string) {
+  const known = new Map<string, RemoteServer>();
+  return (operation: OpenapiOperation): RemoteServer | undefined => {
+    const url = settings.url ?? addressIn(document, operation, settings.document);
+    if (url === undefined) return undefined;
+    const remote = known.get(url) ?? remoteServer(server, { ...settings, url });
+    known.set(url, remote);
+    return remote;
   };
 }
 
@@ -108,13 +126,12 @@ function addressIn(
   location: string,
 ): string | undefined {
   const base = /^https?:/.test(location) ? location : undefined;
-  const parsed = URL.parse(servers[0] ?? document.servers[0] ?? '/', base);
+  const written = servers[0] ?? document.servers[0] ?? '/';
+  if (/\{[^{}]+\}/.test(written)) return undefined; // a variable without a default
+  const parsed = URL.parse(written, base);
   return parsed && /^https?:$/.test(parsed.protocol) ? parsed.origin + parsed.pathname : undefined;
 }
 
 function addressMissing(server: string): GatewayError {
-  return new GatewayError('upstream_failed', `Nothing says where the API of '${server}' is. Set \`url\`.`, {
-    reason: 'openapi_document_invalid',
-    details: { server },
-  });
+  return documentInvalid(server, 'does not say where the operation is; set `url`');
 }

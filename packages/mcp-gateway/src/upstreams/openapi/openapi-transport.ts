@@ -10,12 +10,15 @@ import { readBody } from '../result-size.ts';
 import type { Transport, TransportEvents } from '../transport.ts';
 import { givenUp } from '../transport.ts';
 import type { ApiTool } from './api-tools.ts';
+import { withOperatorsQuery } from './operators-query.ts';
 import { renderResponse } from './render-response.ts';
 
 /** An API that is ready to be called. */
 export interface OpenApi {
   readonly info: { readonly name: string; readonly version: string };
   readonly tools: ReadonlyMap<string, ApiTool>;
+  /** Operations that cannot be tools. */
+  readonly leftOut: readonly string[];
 }
 
 export interface OpenApiTransportOptions {
@@ -88,7 +91,7 @@ export class OpenApiTransport implements Transport {
       case 'ping':
         return { result: {} };
       case 'tools/list':
-        return { result: { tools: [...(api?.tools.values() ?? [])].map(({ shown }) => shown) } };
+        return { result: { tools: listed(api) } };
       case 'tools/call': {
         const tool = typeof params?.name === 'string' ? api?.tools.get(params.name) : undefined;
         if (!tool) return { error: { code: -32602, message: 'There is no such tool.' } };
@@ -110,7 +113,7 @@ export class OpenApiTransport implements Transport {
       const path = remote.path.replace(/\/$/, '') + built.path;
       const response = await dialer.request(remote.origin, {
         method: built.method,
-        path: this.#withQuery(path),
+        path: withOperatorsQuery(path, this.#options.query),
         headers: { accept: 'application/json, */*;q=0.5', ...built.headers, ...remote.headers },
         body: built.body,
         signal: stopper,
@@ -131,12 +134,12 @@ export class OpenApiTransport implements Transport {
       this.#inFlight.take(request);
     }
   }
+}
 
-  #withQuery(path: string): string {
-    const more = new URLSearchParams(this.#options.query).toString();
-    if (more === '') return path;
-    return `${path}${path.includes('?') ? '&' : '?'}${more}`;
-  }
+/** A name alone is no tool: lists are joined without it, and tell that it is refused. */
+function listed(api: OpenApi | undefined): JsonObject[] {
+  if (api === undefined) return [];
+  return [...[...api.tools.values()].map(({ shown }) => shown), ...api.leftOut.map(name => ({ name }))];
 }
 
 const credentialName = /auth|key|token|secret|cookie|password|credential/i;
