@@ -43,7 +43,8 @@ test('`strata budgets` shows limits and what is spent', async () => {
   expect(strata('budgets', '--tenant', 'acme').stdout).toBe(
     'bud_1\tacme\tteam:support\ttotal\tsoft\t2.500000000\t0.000000001\t0.000000000\t0.000000000\n',
   );
-  expect(strata('budgets', '--tenant', 'other').stdout).toBe('');
+  const none = strata('budgets', '--tenant', 'changes');
+  expect([none.status, none.stdout, none.stderr]).toEqual([0, '', "There is no budget of 'changes'.\n"]);
 });
 
 test('`strata limits` shows those of the configuration and those that were set', async () => {

@@ -57,15 +57,18 @@ export function withAuditedStore<T>(
 /** The same for the keys in it. */
 export function withKeyStore<T>(
   config: SharedConfig,
-  work: (keys: KeyStore, audited: AuditedKey) => Promise<T>,
+  work: (keys: KeyStore, audited: AuditedKey, sql: SqlStore<SharedSchema>) => Promise<T>,
 ): Promise<T> {
   return withAuditedStore(config, (sql, audited, pepper) =>
-    work(createKeyStore({ sql, pepper, clock: systemClock }), action =>
-      audited<VirtualKey>(action, ({ id, principal, prefix }) => ({
-        type: 'key',
-        id,
-        details: { principal, prefix },
-      })),
+    work(
+      createKeyStore({ sql, pepper, clock: systemClock }),
+      action =>
+        audited<VirtualKey>(action, ({ id, principal, prefix }) => ({
+          type: 'key',
+          id,
+          details: { principal, prefix },
+        })),
+      sql,
     ),
   );
 }

@@ -10,6 +10,7 @@ import { pepperOf } from '@strata/shared/gateway-deps.ts';
 import { findStoredKey } from '@strata/shared/identity/envelope-keys.ts';
 import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
 import { requireOrder } from '../moment.ts';
+import { tellNothing } from '../tell-nothing.ts';
 
 export interface VerifyOptions {
   readonly tenant?: string;
@@ -37,7 +38,10 @@ export async function verifyAudit(options: VerifyOptions): Promise<void> {
     const range = rangeOf(options);
     const named = anchors.map(tenantOf).filter(tenant => tenant !== undefined);
     const audited = [...new Set([...(await auditedTenants(sql.db)), ...named])].sort(); // one that is gone as a whole too
-    const tenants = options.tenant === undefined ? audited : [requireLog(options.tenant, audited)];
+    if (options.tenant !== undefined) requireLog(options.tenant, audited);
+    else if (audited.length === 0)
+      throw new Error('There is no log: nothing was entered, or all of it is gone.');
+    const tenants = options.tenant === undefined ? audited : [options.tenant];
     for (const tenant of tenants) {
       const own = anchors.filter(each => (tenantOf(each) ?? tenant) === tenant);
       tell(await verifyChain({ db: sql.db, keys, signing }, { tenant, ...range, anchors: own }));
@@ -68,9 +72,12 @@ export async function exportAudit(options: ExportOptions): Promise<void> {
   await withSqlStore(loadSharedConfig(), async sql => {
     requireLog(tenant, await auditedTenants(sql.db));
     const lines = exportEntries(sql.db, { tenant, ...rangeOf(options) }, { withValues: values });
+    let isEmpty = true;
     for await (const text of lines) {
+      isEmpty = false;
       if (!process.stdout.write(text)) await new Promise(drained => process.stdout.once('drain', drained));
     }
+    if (isEmpty) await tellNothing(sql, { what: 'entry', tenant });
   });
 }
 
@@ -97,8 +104,8 @@ function tenantOf(token: string): string | undefined {
 }
 
 /** A name that was mistyped must not be told to be intact. */
-function requireLog(tenant: string, audited: readonly string[]): string {
-  if (audited.includes(tenant)) return tenant;
+function requireLog(tenant: string, audited: readonly string[]): void {
+  if (audited.includes(tenant)) return;
   throw new Error(`There is no log of '${tenant}'.`);
 }
 

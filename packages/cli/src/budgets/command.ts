@@ -16,6 +16,7 @@ import { subjectText } from '@strata/shared/money/subject.ts';
 import { loadSharedConfig, withAuditedStore, withSqlStore } from '@strata/shared/with-key-store.ts';
 import { InvalidArgumentError } from 'commander';
 import { parseWritten } from '../parse-written.ts';
+import { tellNothing } from '../tell-nothing.ts';
 import { requireOrganisation } from '../tree/require-organisation.ts';
 
 export interface BudgetOptions {
@@ -26,9 +27,9 @@ export interface BudgetOptions {
 export async function showBudgets({ tenant }: BudgetOptions): Promise<void> {
   await withSqlStore(loadSharedConfig(), async sql => {
     const store = createSqlBudgetStore(sql, systemClock);
-    for (const budget of await store.list()) {
-      if (tenant === undefined || budget.tenant === tenant) await show(store, budget);
-    }
+    const shown = (await store.list()).filter(budget => tenant === undefined || budget.tenant === tenant);
+    if (shown.length === 0) await tellNothing(sql, { what: 'budget', tenant });
+    for (const budget of shown) await show(store, budget);
   });
 }
 

@@ -4,6 +4,7 @@ import { readScopes } from '@strata/shared/identity/scopes.ts';
 import { loadSharedConfig, withKeyStore } from '@strata/shared/with-key-store.ts';
 import { InvalidArgumentError } from 'commander';
 import { parseWritten } from '../parse-written.ts';
+import { tellNothing } from '../tell-nothing.ts';
 
 export interface CreateKeyOptions {
   readonly name: string;
@@ -48,10 +49,11 @@ const pageSize = 500;
 
 /** `strata keys list`: one line a key, without anything that opens a door. */
 export async function listKeys({ tenant }: ListKeysOptions): Promise<void> {
-  await withKeyStore(loadSharedConfig(), async keys => {
+  await withKeyStore(loadSharedConfig(), async (keys, _, sql) => {
     let after: string | undefined;
     do {
       const page = await keys.list({ tenant, after, limit: pageSize });
+      if (page.length === 0 && after === undefined) await tellNothing(sql, { what: 'key', tenant });
       for (const key of page) process.stdout.write(`${describeKey(key, Date.now())}\n`);
       after = page.length === pageSize ? page.at(-1)?.id : undefined;
     } while (after !== undefined);

@@ -8,6 +8,7 @@ import { toLimit, toLimits, writtenLimit } from '@strata/shared/limits/limit-sec
 import { subjectText } from '@strata/shared/money/subject.ts';
 import { loadSharedConfig, withAuditedStore, withSqlStore } from '@strata/shared/with-key-store.ts';
 import { parseWritten } from '../parse-written.ts';
+import { tellNothing } from '../tell-nothing.ts';
 import { requireOrganisation } from '../tree/require-organisation.ts';
 
 export interface LimitOptions {
@@ -17,10 +18,14 @@ export interface LimitOptions {
 /** `strata limits`: those of the configuration, then those of the admin API. A limit of concurrency has no window. */
 export async function showLimits({ tenant }: LimitOptions): Promise<void> {
   const config = loadSharedConfig();
-  const set = await withSqlStore(config, sql => createLimitRules({ sql, clock: systemClock }).all());
-  for (const limit of [...toLimits(config.limits), ...set]) {
-    if (tenant === undefined || limit.tenant === tenant) process.stdout.write(line(limit));
-  }
+  await withSqlStore(config, async sql => {
+    const set = await createLimitRules({ sql, clock: systemClock }).all();
+    const shown = [...toLimits(config.limits), ...set].filter(
+      limit => tenant === undefined || limit.tenant === tenant,
+    );
+    if (shown.length === 0) await tellNothing(sql, { what: 'limit', tenant });
+    for (const limit of shown) process.stdout.write(line(limit));
+  });
 }
 
 export interface SetLimitOptions {

@@ -2,11 +2,14 @@ import { installationTenant } from '@strata/shared/audit/audit-record.ts';
 import { systemClock } from '@strata/shared/clock.ts';
 import { listSigningKeys, retireSigningKey, type SigningKey } from '@strata/shared/identity/signing-keys.ts';
 import { loadSharedConfig, withAuditedStore, withSqlStore } from '@strata/shared/with-key-store.ts';
+import { tellNothing } from '../tell-nothing.ts';
 
 /** `strata signing-keys`: one line a key: id, gateway, since when, state. */
 export async function showSigningKeys(): Promise<void> {
   await withSqlStore(loadSharedConfig(), async sql => {
-    for (const key of await listSigningKeys(sql)) process.stdout.write(line(key));
+    const signing = await listSigningKeys(sql);
+    if (signing.length === 0) await tellNothing(sql, { what: 'signing key', tenant: undefined });
+    for (const key of signing) process.stdout.write(line(key));
   });
 }
 

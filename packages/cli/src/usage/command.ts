@@ -6,6 +6,7 @@ import { reportUsage } from '@strata/shared/money/usage-report.ts';
 import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
 import { InvalidArgumentError } from 'commander';
 import { requireOrder } from '../moment.ts';
+import { tellNothing } from '../tell-nothing.ts';
 
 export interface UsageOptions {
   readonly by: readonly UsageGroup[];
@@ -66,10 +67,11 @@ export function parseTimeZone(text: string): string {
 export async function showUsage(options: UsageOptions): Promise<void> {
   const { by, tenant, where = [] } = options;
   const span = spanOf(options, Date.now());
-  const totals = await withSqlStore(loadSharedConfig(), store =>
-    reportUsage(store, { by, ...span, tenant, where: Object.fromEntries(where) }),
-  );
-  process.stdout.write(usageCsv(by, totals));
+  await withSqlStore(loadSharedConfig(), async sql => {
+    const totals = await reportUsage(sql, { by, ...span, tenant, where: Object.fromEntries(where) });
+    if (totals.length === 0) await tellNothing(sql, { what: 'usage that fits', tenant });
+    process.stdout.write(usageCsv(by, totals));
+  });
 }
 
 function spanOf({ month, timeZone, from, to, days }: UsageOptions, nowMs: number) {
