@@ -6,7 +6,7 @@ import { eventStreamHead, jsonPlan } from '@strata/shared/testing/fake-upstream/
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { chatRequest, messagesRequest, post, type RunningGateway, startGateway } from './harness.ts';
-import { chatCompletion, chatCostNanoUsd, chatStream, messageStream } from './recordings.ts';
+import { chatCompletion, chatCostNanoUsd, chatStream, message, messageStream } from './recordings.ts';
 
 let upstream: FakeUpstream;
 let gateway: RunningGateway;
@@ -236,4 +236,35 @@ test.each([
     usageSource: 'reported',
     costNanoUsd: BigInt((chatCostNanoUsd * 3) / 2),
   });
+});
+
+test('[$-1] [$-2] a tier that its target is never asked for decides no price and refuses nothing', async () => {
+  upstream.use(jsonPlan(message));
+  const own = { base_url: upstream.url, allow_private: true };
+  const prices = { input: '2', output: '4', cache_read: '1', service_tiers: { flex: { multiplier: '0.5' } } };
+  gateway = await startGateway({
+    section: {
+      unpriced: 'block',
+      providers: {
+        claude: { ...own, type: 'anthropic', api_key: 'k' },
+        aws: { ...own, type: 'bedrock', region: 'eu-central-1', api_key: 'k' },
+      },
+      models: {
+        chat: { targets: [{ provider: 'claude', model: 'm', prices }] },
+        titan: { targets: [{ provider: 'aws', model: 'amazon.titan', prices }] },
+      },
+    },
+  });
+  const answer = await post(gateway, '/v1/chat/completions', chatRequest({ service_tier: 'flex' }));
+  expect(answer.headers['x-strata-changed']).toContain('service_tier=dropped');
+  upstream.use(jsonPlan({}, { headers: { 'x-amzn-bedrock-input-token-count': '5' } }));
+  const invoked = await post(gateway, '/model/titan/invoke', { inputText: 'x', service_tier: 'scale' });
+  upstream.use(jsonPlan(chatCompletion));
+  expect(invoked.status).toBe(200);
+  const [translated, passed] = await gateway.recorded(2);
+  const { input = 0, cacheRead = 0, output = 0, reasoning = 0 } = translated?.usage ?? {};
+  const standard = BigInt(input * 2000 + cacheRead * 1000 + (output + reasoning) * 4000);
+  expect(translated).toMatchObject({ serviceTier: undefined, costNanoUsd: standard });
+  expect(answer.headers['x-strata-cost-nano-usd']).toBe(String(standard));
+  expect(passed).toMatchObject({ serviceTier: 'default', costNanoUsd: 10_000n });
 });

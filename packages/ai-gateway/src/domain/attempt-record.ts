@@ -26,7 +26,7 @@ export function usageRecord(
   const { call, target } = attempt;
   const { caller } = call;
   const report = ending.facts?.report;
-  const serviceTier = givenServiceTier(call.request, ending.facts);
+  const serviceTier = givenServiceTier(attempt, ending.facts);
   const settled = settlement(attempt, ending, serviceTier);
   return {
     attemptId: attempt.id,

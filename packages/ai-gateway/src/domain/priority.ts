@@ -1,6 +1,5 @@
 import { type Priority, priorities } from '@strata/shared/resilience/concurrency.ts';
 import type { Call } from './call.ts';
-import { askedServiceTier } from './spending.ts';
 
 /** Said by a client that can wait: `interactive`, `agent` or `batch`. */
 export const priorityHeader = 'x-strata-priority';
@@ -19,7 +18,7 @@ export function priorityOf(call: Call): Priority {
 }
 
 function givenPriority({ caller, request }: Call): Priority {
-  const tier = askedServiceTier(request);
+  const { serviceTier: tier } = request;
   if (tier !== undefined && patientTiers.has(tier)) return 'batch';
   return caller.envelope?.runId === undefined ? 'interactive' : 'agent';
 }

@@ -19,6 +19,8 @@ export interface ModelRequest {
   readonly wantsStreamUsage: boolean;
   /** What it asks for is made of no tokens: vectors, ranks, verdicts. */
   readonly writesNoTokens?: boolean;
+  /** The tier of service that it asks for, under the name that its protocol has for it. */
+  readonly serviceTier?: string | undefined;
   /** Where the body is a form and no JSON; `body` is then all but its files. */
   readonly form?: Form;
 }

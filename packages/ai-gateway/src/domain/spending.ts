@@ -2,7 +2,9 @@ import type { Charge } from '@strata/shared/money/budget.ts';
 import type { Reservation } from '@strata/shared/money/budgets.ts';
 import { costOf, type PriceList } from '@strata/shared/money/price.ts';
 import { inputTokens, outputTokens, type Usage } from '@strata/shared/money/usage.ts';
+import type { Attempt } from './call.ts';
 import { lastMember, valueAt } from './json-scan.ts';
+import type { Loss } from './losses.ts';
 import type { AnswerFacts, ModelRequest, Protocol } from './protocol.ts';
 import type { ModelProvider } from './provider.ts';
 
@@ -114,20 +116,16 @@ export function estimatedTokens(request: ModelRequest): TokenBounds {
 
 const likelyOutputTokens = 1024;
 
-/** The tier of service that a request asks for, under the name that its protocol has for it. */
-export function askedServiceTier({ body, scanned }: ModelRequest): string | undefined {
-  const span = lastMember(scanned, 'service_tier') ?? lastMember(scanned, 'serviceTier');
-  if (span === undefined) return undefined;
-  const asked = valueAt(body, span);
-  if (typeof asked === 'string') return asked;
-  const { type } = typeof asked === 'object' && asked !== null ? (asked as { type?: unknown }) : {};
-  return typeof type === 'string' ? type : undefined;
+/** The tier that was given, which decides the price; where the answer does not say, the one that the target was asked for. */
+export function givenServiceTier(
+  { call, losses }: Pick<Attempt, 'call' | 'losses'>,
+  facts: AnswerFacts | undefined,
+): string | undefined {
+  if (facts?.serviceTier !== undefined) return facts.serviceTier;
+  return losses.some(isDroppedTier) ? undefined : call.request.serviceTier;
 }
 
-/** The tier that was given, which decides the price; where the answer does not say, the one that was asked for. */
-export function givenServiceTier(request: ModelRequest, facts: AnswerFacts | undefined): string | undefined {
-  return facts?.serviceTier ?? askedServiceTier(request);
-}
+const isDroppedTier = ({ parameter, action }: Loss) => parameter === 'service_tier' && action === 'dropped';
 
 function askedOutput(request: ModelRequest): { limit: number | undefined; answers: number } {
   const { body, scanned } = request;

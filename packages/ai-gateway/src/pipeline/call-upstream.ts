@@ -289,7 +289,7 @@ function wholeStream(bytes: Buffer, facts: AnswerFacts): AnswerStream {
 
 /** What the answer's usage costs at the target; undefined when either is not known. */
 export function attemptCost(attempt: Attempt, facts: AnswerFacts): bigint | undefined {
-  const serviceTier = givenServiceTier(attempt.call.request, facts);
+  const serviceTier = givenServiceTier(attempt, facts);
   return facts.report && costOf(facts.report.usage, attempt.target.prices, serviceTier);
 }
 

@@ -4,7 +4,7 @@ import { worstCaseCost } from '@strata/shared/money/worst-case.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Answer, AnswerStream, Attempt, StreamSink } from '../domain/call.ts';
 import { tooDear } from '../domain/failure.ts';
-import { askedServiceTier, asksNoModel, type Spending, tokenBounds } from '../domain/spending.ts';
+import { asksNoModel, type Spending, tokenBounds } from '../domain/spending.ts';
 
 /**
  * Sets aside the most that the attempt can cost, in every budget that bears it, before anything is asked of the target ($-1). The meter, which
@@ -43,7 +43,7 @@ function mostOf(attempt: Attempt): bigint | undefined {
   const { request, protocol } = attempt.call;
   const { prices, provider } = attempt.target;
   if (asksNoModel(protocol, provider)) return 0n;
-  return worstCaseCost(prices, tokenBounds(request, prices), askedServiceTier(request));
+  return worstCaseCost(prices, tokenBounds(request, prices), request.serviceTier);
 }
 
 /** Counts what goes to the client, for the estimate where the upstream does not say. */

@@ -81,7 +81,7 @@ export function describe(span: Span, attempt: Attempt, facts: AnswerFacts): void
     [attributes.cacheReadTokens]: usage.cacheRead,
     [attributes.cacheWriteTokens]: usage.cacheWrite + usage.cacheWrite1h,
   });
-  const cost = costOf(usage, attempt.target.prices, givenServiceTier(attempt.call.request, facts));
+  const cost = costOf(usage, attempt.target.prices, givenServiceTier(attempt, facts));
   // Nano-USD of one answer are far below 2^53; a span attribute can hold no bigint.
   if (cost !== undefined) span.setAttribute(attributes.costNanoUsd, Number(cost));
   else span.setAttribute('strata.unpriced', true);

@@ -3,9 +3,10 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { type Span, stringAt } from '@strata/shared/json/json-text.ts';
 import { JsonScanError, type ScanProblem } from '@strata/shared/json/scan-problem.ts';
 import type { ScannedObject } from '../domain/json-scan.ts';
-import { lastMember, scanObject } from '../domain/json-scan.ts';
+import { lastMember, scanObject, valueAt } from '../domain/json-scan.ts';
 import type { ModelRequest, PathRequest } from '../domain/protocol.ts';
 import { refuseUpstreamOverrides } from '../domain/upstream-overrides.ts';
+import { asObject, asString } from './read-json.ts';
 
 /** What every protocol's request has in common: a JSON object that names a model. */
 export interface CommonRequest {
@@ -13,6 +14,7 @@ export interface CommonRequest {
   readonly scanned: ScannedObject;
   readonly model: string;
   readonly isStream: boolean;
+  readonly serviceTier: string | undefined;
 }
 
 const maxModelLength = 256;
@@ -37,6 +39,7 @@ export function readCommonRequest(
     scanned,
     model: requireModel(model, 'The field `model`'),
     isStream: isTrue(body, lastMember(scanned, 'stream')),
+    serviceTier: serviceTierOf(body, scanned),
   };
 }
 
@@ -49,7 +52,15 @@ export function readPathRequest(
   const scanned = scanBody(body);
   refuseUpstreamOverrides(body, scanned, content);
   const model = requireModel(path?.model, 'The path');
-  return { body, scanned, isStream: path?.isStream ?? false, model, wantsStreamUsage: true };
+  const serviceTier = serviceTierOf(body, scanned);
+  return { body, scanned, isStream: path?.isStream ?? false, model, wantsStreamUsage: true, serviceTier };
+}
+
+function serviceTierOf(body: Buffer, scanned: ScannedObject): string | undefined {
+  const span = lastMember(scanned, 'service_tier') ?? lastMember(scanned, 'serviceTier');
+  if (span === undefined) return undefined;
+  const asked = valueAt(body, span);
+  return asString(asked) ?? asString(asObject(asked)?.type); // as Converse writes it
 }
 
 /** @throws GatewayError invalid_request (`model_missing`). */

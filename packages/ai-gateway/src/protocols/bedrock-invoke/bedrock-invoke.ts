@@ -38,7 +38,8 @@ export const bedrockInvoke: Protocol = {
   streamType: awsEventStreamType,
   renderError: bedrockErrors,
   renderStreamError: formatException,
-  readRequest: (body, path) => readPathRequest(body, path, content),
+  // A body's own member of that name is for the model, and asks Bedrock for nothing.
+  readRequest: (body, path) => ({ ...readPathRequest(body, path, content), serviceTier: ordinaryTier }),
   writeRequest: request => request.body,
   readAnswer(bytes, headers) {
     const report = readInvokeUsage(headers, parseObject(bytes));
