@@ -5,7 +5,6 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { FailureClass, UpstreamRefusal } from './failure.ts';
 import type { Loss } from './losses.ts';
-import type { NeutralRequest } from './neutral-request.ts';
 import type { AnswerFacts, ModelRequest, Protocol } from './protocol.ts';
 import type { Credential } from './provider.ts';
 import type { Route, Target } from './route.ts';
@@ -27,8 +26,6 @@ export interface Call {
   readonly caller: Caller;
   readonly protocol: Protocol;
   readonly request: ModelRequest;
-  /** The same in no protocol's words: read once, when it is first needed, however many targets are tried. */
-  neutral?: NeutralRequest;
   readonly headers: IncomingHttpHeaders;
   readonly route: Route;
   /** The targets of the route that can be reached from the protocol, in order. Never empty. */

@@ -5,7 +5,7 @@ import { foldAnswer } from '../domain/fold-answer.ts';
 import type { JsonObject } from '../domain/json-object.ts';
 import { Losses } from '../domain/losses.ts';
 import type { NeutralRequest } from '../domain/neutral-request.ts';
-import type { Protocol } from '../domain/protocol.ts';
+import type { ModelRequest, Protocol } from '../domain/protocol.ts';
 import type { ProtocolAccess } from '../domain/provider.ts';
 import { applyQuirks } from '../domain/quirks.ts';
 import type { SealOrigin } from '../domain/seal.ts';
@@ -87,10 +87,16 @@ function codecOf(protocol: Protocol): Codec {
   throw new Error(`${protocol.name} has no codec`); // targets without one are never chosen
 }
 
-function neutralRequest(call: Call, codec: Codec): NeutralRequest {
-  const { model, isStream, body } = call.request;
-  call.neutral ??= codec.decodeRequest(parseObject(body) ?? {}, { model, isStream });
-  return call.neutral;
+/** By the request itself, which copies of a call share: it is read once, when that is first needed, however many targets are tried. */
+const neutralRequests = new WeakMap<ModelRequest, NeutralRequest>();
+
+function neutralRequest({ request }: Call, codec: Codec): NeutralRequest {
+  const known = neutralRequests.get(request);
+  if (known !== undefined) return known;
+  const { model, isStream, body } = request;
+  const read = codec.decodeRequest(parseObject(body) ?? {}, { model, isStream });
+  neutralRequests.set(request, read);
+  return read;
 }
 
 function openPassage(
