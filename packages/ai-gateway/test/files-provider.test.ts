@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterEach(() => gateway?.close());
 afterAll(() => upstream.close());
 
-async function uploads(types: Readonly<Record<string, string>>, filesProvider: string) {
+async function uploads(types: Readonly<Record<string, string>>, filesProvider: string, scopes: object = {}) {
   const own = { api_key: 'sk-provider', allow_private: true };
   const providers = Object.fromEntries(
     Object.entries(types).map(([name, type]) => [
@@ -24,7 +24,7 @@ async function uploads(types: Readonly<Record<string, string>>, filesProvider: s
     ]),
   );
   gateway = await startGateway({ section: { providers, files_provider: filesProvider } });
-  const options = { apiKey: gateway.key, maxRetries: 0 };
+  const options = { apiKey: await gateway.newKey(scopes), maxRetries: 0 };
   const openai = new OpenAI({ ...options, baseURL: `${gateway.url}/v1` });
   const claude = new Anthropic({ ...options, baseURL: gateway.url });
   const file = await toFile(Buffer.from('x'), 'a.txt');
@@ -60,4 +60,15 @@ test('a named one that has no files at all is not passed over', async () => {
     await expect(upload()).rejects.toMatchObject({ status: 400, message: /`files_provider` names 'cohere'/ });
   }
   expect(upstream.requests).toHaveLength(before);
+});
+
+test('[S-2] a key that may not reach the named one hears nothing of it', async () => {
+  const types = { one: 'openai', cohere: 'cohere', claude: 'anthropic' };
+  const { openai, anthropic } = await uploads(types, 'cohere', { models: ['providers/one'] });
+  for (const upload of [openai, anthropic]) {
+    await expect(upload()).rejects.toMatchObject({
+      status: 400,
+      message: expect.not.stringContaining('cohere'),
+    });
+  }
 });

@@ -138,7 +138,7 @@ export class ProviderObjects {
     const providers = this.#deps.providers();
     const configured = named === undefined ? undefined : providers.get(named);
     if (configured !== undefined && !fileApis.some(api => configured.speaks.has(api)))
-      throw noFilesAt(configured.name);
+      throw this.#mayReach(caller, configured) ? noFilesAt(configured.name) : noFiles();
     const able = [...providers.values()].filter(each => each.speaks.has(protocol));
     const provider = able.find(each => each === configured) ?? onlyOne(able);
     if (provider === undefined || !this.#mayReach(caller, provider)) throw noFiles();
