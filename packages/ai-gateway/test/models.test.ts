@@ -171,6 +171,8 @@ describe('pages', () => {
       name: 'ApiError',
       status: 404,
     });
+    const inEscapes = await get('/v1/publishers/%67oogle/models/chat', {});
+    expect(inEscapes.body).toMatchObject({ name: 'publishers/google/models/chat' });
   });
 
   test('the key may stand in the query, and v1 answers a client of Google in its shape', async () => {

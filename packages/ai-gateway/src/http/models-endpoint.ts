@@ -46,11 +46,12 @@ const google: Dialect = {
 
 const vertex: Dialect = { ...google, shape: vertexModels };
 
-const paths = [
-  '/v1/models',
-  '/v1beta/models',
-  '/v1/publishers/google/models',
-  '/v1beta1/publishers/google/models',
+/** Where several vendors' clients ask, their headers and the query say whose they are. */
+const paths: readonly { readonly path: string; readonly dialect?: Dialect }[] = [
+  { path: '/v1/models' },
+  { path: '/v1beta/models' },
+  { path: '/v1/publishers/google/models', dialect: vertex },
+  { path: '/v1beta1/publishers/google/models', dialect: vertex },
 ];
 
 /**
@@ -60,9 +61,9 @@ const paths = [
 export function addModelsEndpoint(app: FastifyInstance, deps: ModelsEndpointDeps): void {
   // Without a shape of errors: who asks decides.
   const options = { config: { access: 'caller', queryKey: 'key' } } as const;
-  for (const path of paths) {
+  for (const { path, dialect } of paths) {
     app.get(path, options, async request => {
-      const { shape, page } = dialectOf(request);
+      const { shape, page } = dialect ?? dialectOf(request);
       const routes = visibleRoutes(deps.routes(), request.caller.scopes.models);
       return shape.list(page(routes, request.query as Query), deps.since()); // Fastify parses it into an object
     });
@@ -70,15 +71,12 @@ export function addModelsEndpoint(app: FastifyInstance, deps: ModelsEndpointDeps
     app.get(`${path}/*`, options, async request => {
       const alias = (request.params as { '*': string })['*']; // the wildcard of this very path
       const route = findRoute(deps.routes(), alias, request.caller.scopes.models);
-      return dialectOf(request).shape.one(route, deps.since());
+      return (dialect ?? dialectOf(request)).shape.one(route, deps.since());
     });
   }
 }
 
-const ofVertex = /^\/v1(beta1)?\/publishers\/google\/models(?=[/?]|$)/;
-
 function dialectOf({ url, headers }: FastifyRequest): Dialect {
-  if (ofVertex.test(url)) return vertex;
   switch (vendorOf(url, headers)) {
     case 'anthropic':
       return anthropic;
