@@ -2,8 +2,9 @@ import { costOf } from '@strata/shared/money/price.ts';
 import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { Attempt } from './call.ts';
 import type { FailureClass } from './failure.ts';
+import { givenServiceTier } from './given-service-tier.ts';
 import type { AnswerFacts } from './protocol.ts';
-import { type AnswerEnd, givenServiceTier, type Settlement, settle } from './spending.ts';
+import { type AnswerEnd, type Settlement, settle } from './spending.ts';
 import type { AttemptOutcome, UsageRecord } from './usage-record.ts';
 
 /** How an attempt ended, as far as its record says it. */

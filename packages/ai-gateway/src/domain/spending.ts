@@ -2,10 +2,8 @@ import type { Charge } from '@strata/shared/money/budget.ts';
 import type { Reservation } from '@strata/shared/money/budgets.ts';
 import { costOf, type PriceList } from '@strata/shared/money/price.ts';
 import { inputTokens, outputTokens, type Usage } from '@strata/shared/money/usage.ts';
-import type { Attempt } from './call.ts';
 import { lastMember, valueAt } from './json-scan.ts';
-import type { Loss } from './losses.ts';
-import type { AnswerFacts, ModelRequest, Protocol } from './protocol.ts';
+import type { ModelRequest, Protocol } from './protocol.ts';
 import type { ModelProvider } from './provider.ts';
 
 /** Tokens that an attempt can use at most. */
@@ -115,17 +113,6 @@ export function estimatedTokens(request: ModelRequest): TokenBounds {
 }
 
 const likelyOutputTokens = 1024;
-
-/** The tier that was given, which decides the price; where the answer does not say, the one that the target was asked for. */
-export function givenServiceTier(
-  { call, losses }: Pick<Attempt, 'call' | 'losses'>,
-  facts: AnswerFacts | undefined,
-): string | undefined {
-  if (facts?.serviceTier !== undefined) return facts.serviceTier;
-  return losses.some(isDroppedTier) ? undefined : call.request.serviceTier;
-}
-
-const isDroppedTier = ({ parameter, action }: Loss) => parameter === 'service_tier' && action === 'dropped';
 
 function askedOutput(request: ModelRequest): { limit: number | undefined; answers: number } {
   const { body, scanned } = request;

@@ -9,11 +9,11 @@ import { createDeadline, type Deadline } from '@strata/shared/resilience/deadlin
 import type { Answer, AnswerStream, Attempt, StreamEnd } from '../domain/call.ts';
 import { classifyAnswer } from '../domain/classify.ts';
 import { AttemptFailure, failureTable } from '../domain/failure.ts';
+import { givenServiceTier } from '../domain/given-service-tier.ts';
 import { lossesRefused } from '../domain/losses.ts';
 import { type AnswerFacts, type Protocol, streamTypeOf } from '../domain/protocol.ts';
 import { refusalError, reportedError } from '../domain/refusal-error.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
-import { givenServiceTier } from '../domain/spending.ts';
 import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
 import { chooseWay, type Protocols } from './choose-way.ts';
 import type { Passage } from './passage.ts';

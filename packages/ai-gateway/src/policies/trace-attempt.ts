@@ -6,8 +6,8 @@ import { inputTokens, outputTokens } from '@strata/shared/money/usage.ts';
 import { attributes } from '@strata/shared/telemetry/semantic-conventions.ts';
 import { type Attempt, type AttemptStage, type Brought, isLeft, lastingOf } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
+import { givenServiceTier } from '../domain/given-service-tier.ts';
 import type { AnswerFacts } from '../domain/protocol.ts';
-import { givenServiceTier } from '../domain/spending.ts';
 
 /** One client span an attempt (GenAI semantic conventions). The upstream is told this span as its parent. */
 export function createTraceAttempt({ tracer, clock }: { tracer: Tracer; clock: Clock }): AttemptStage {
