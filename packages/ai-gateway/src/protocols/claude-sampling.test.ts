@@ -23,6 +23,20 @@ test.each([
   ['a large share while thinking', { topP: 0.97 }, true, { topP: 0.97 }, ''],
 ])('%s', (_name, sampling, isThinking, written, told) => {
   const losses = new Losses();
-  expect(claudeSampling(sampling, isThinking, losses)).toEqual(written);
+  expect(claudeSampling(sampling, { model: 'claude-opus-4-6', isThinking, losses })).toEqual(written);
   expect(describeLosses(losses.all)).toBe(told);
 });
+
+test.each(['claude-opus-4-7', 'anthropic.claude-sonnet-5', 'claude-fable-5-1', 'anthropic/claude-4.8-opus'])(
+  '%s takes nothing of how to sample',
+  model => {
+    const losses = new Losses();
+    const sampling = { temperature: 0.5, topP: 0.9, topK: 4 };
+    expect(claudeSampling(sampling, { model, isThinking: false, losses })).toEqual({});
+    expect(describeLosses(losses.all)).toBe('temperature=dropped, top_p=dropped, top_k=dropped');
+    const silent = new Losses();
+    const usual = { temperature: 1, topP: 1 };
+    expect(claudeSampling(usual, { model, isThinking: true, losses: silent })).toEqual({});
+    expect(silent.all).toEqual([]);
+  },
+);

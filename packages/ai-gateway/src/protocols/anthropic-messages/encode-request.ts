@@ -3,10 +3,10 @@ import type { JsonObject } from '../../domain/json-object.ts';
 import type { Losses } from '../../domain/losses.ts';
 import type { NeutralRequest, Tool, ToolChoice } from '../../domain/neutral-request.ts';
 import { claudeSampling } from '../claude-sampling.ts';
+import { type ClaudeThinking, claudeThinking } from '../claude-thinking.ts';
 import { asObject } from '../read-json.ts';
 import {
   behind,
-  budgetOf,
   describedSchema,
   reportDropped,
   reportUnknown,
@@ -20,7 +20,6 @@ import { CacheMarks, encodeMessages, encodeSystem } from './encode-messages.ts';
 export const messagesNameLength = 128;
 /** The protocol wants a limit; this is what a client gets that gave none, of a model whose own is not known. */
 const defaultMaxTokens = 8192;
-const minBudget = 1024;
 
 /** Neutral to Messages. */
 export function encodeMessagesRequest(
@@ -50,7 +49,7 @@ export function encodeMessagesRequest(
   );
   const thinking = encodeThinking(request, { messages, choice, losses, target });
   const isThinking = thinking.option !== undefined && thinking.option.type !== 'disabled';
-  const sampled = claudeSampling(sampling, isThinking, losses);
+  const sampled = claudeSampling(sampling, { model: target.model, isThinking, losses });
   return behind(reportUnknown(request, messagesProtocol, losses), {
     model: target.model,
     max_tokens: maxTokensOf(request, target, thinking.budget),
@@ -95,54 +94,30 @@ function outputConfig(
   return { effort, format: schema && { type: 'json_schema', schema } };
 }
 
-interface Thinking {
-  readonly option?: JsonObject;
-  readonly effort?: string;
-  readonly budget?: number;
-}
-
-/**
- * A client's budget stays a budget; an effort becomes adaptive thinking with that effort. Thinking is off where the protocol
- * would refuse it: with a forced tool, with less room than the least budget, and in a tool loop whose own thinking is not here, because
- * another provider began it.
- */
+/** Thinking is off where the protocol would refuse it: with a forced tool, and in a tool loop whose own thinking is not here, because another provider began it. */
 function encodeThinking(
-  { reasoning, sampling }: NeutralRequest,
-  around: {
+  request: NeutralRequest,
+  {
+    messages,
+    choice,
+    losses,
+    target,
+  }: {
     messages: readonly JsonObject[];
     choice: JsonObject | undefined;
     losses: Losses;
     target: EncodeTarget;
   },
-): Thinking {
+): ClaudeThinking {
+  const { reasoning } = request;
   if (reasoning === undefined) return {};
   if (!reasoning.isEnabled || reasoning.effort === 'none') return { option: { type: 'disabled' } };
-  const { losses } = around;
-  const isForced = around.choice?.type === 'any' || around.choice?.type === 'tool';
-  if (isForced || isLoopWithoutThinking(around.messages)) {
+  const isForced = choice?.type === 'any' || choice?.type === 'tool';
+  if (isForced || isLoopWithoutThinking(messages)) {
     losses.dropped('reasoning');
     return {};
   }
-  const display = reasoning.isShown === false ? { display: 'omitted' } : {};
-  if (reasoning.budgetTokens === undefined) {
-    const effort = reasoning.effort === 'minimal' ? 'low' : reasoning.effort;
-    if (effort !== reasoning.effort) losses.changed('reasoning.effort');
-    return { option: { type: 'adaptive', ...display }, ...(effort !== undefined && { effort }) };
-  }
-  const longest = sampling.maxTokens ?? around.target.maxOutputTokens ?? Number.POSITIVE_INFINITY;
-  const room = longest - 1;
-  const budget = Math.min(Math.max(reasoning.budgetTokens || budgetOf(reasoning.effort), minBudget), room);
-  if (budget < minBudget) {
-    losses.dropped('reasoning');
-    return {};
-  }
-  if (budget !== reasoning.budgetTokens) losses.changed('reasoning.budget_tokens');
-  const { effort } = reasoning;
-  return {
-    option: { type: 'enabled', budget_tokens: budget, ...display },
-    ...(effort !== undefined && { effort }),
-    budget,
-  };
+  return claudeThinking(request, target, { inDoubt: 'adaptive', losses });
 }
 
 /** Whether the last turn of the assistant made calls that are being answered, and does not begin with its thinking. */

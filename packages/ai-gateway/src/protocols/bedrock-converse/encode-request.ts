@@ -3,14 +3,14 @@ import type { JsonObject } from '../../domain/json-object.ts';
 import type { Losses } from '../../domain/losses.ts';
 import type { AnswerFormat, NeutralRequest, Tool } from '../../domain/neutral-request.ts';
 import { claudeSampling } from '../claude-sampling.ts';
+import { type ClaudeThinking, claudeThinking } from '../claude-thinking.ts';
 import { asObject, defined } from '../read-json.ts';
-import { budgetOf, reportDropped, reportUnknown, spokenMessages, withUserTurn } from '../request-losses.ts';
+import { reportDropped, reportUnknown, spokenMessages, withUserTurn } from '../request-losses.ts';
 import { ToolNames } from '../tool-names.ts';
 import { converseProtocol } from './decode-request.ts';
 import { CachePoints, encodeMessages, encodeSystem } from './encode-messages.ts';
 
 export const converseNameLength = 64;
-const minBudget = 1024;
 
 /** Neutral to Converse. Model and streaming stand in the path. */
 export function encodeConverseRequest(
@@ -40,11 +40,14 @@ export function encodeConverseRequest(
   const spoken = spokenMessages(request.messages, converseProtocol, losses);
   const messages = encodeMessages(spoken, { target, names, points, losses });
   const thinking = encodeThinking(request, target, { losses, messages });
-  const isThinking = asObject(thinking.fields.thinking)?.type === 'enabled';
-  const sampled = isClaude(target) ? claudeSampling(sampling, isThinking, losses) : within(sampling, losses);
+  const type = thinking.option?.type;
+  const isThinking = type !== undefined && type !== 'disabled';
+  const sampled = isClaude(target)
+    ? claudeSampling(sampling, { model: target.model, isThinking, losses })
+    : within(sampling, losses);
   const fields = defined({
     ...asObject(additionalModelRequestFields),
-    ...thinking.fields,
+    thinking: thinking.option,
     ...parallelField(request, target, losses),
     top_k: topKOf(sampled.topK, target, losses),
   });
@@ -121,42 +124,33 @@ function encodeFormat(format: AnswerFormat | undefined): JsonObject | undefined 
   return { type: 'json_schema', structure: { jsonSchema } };
 }
 
-interface Thinking {
-  readonly fields: JsonObject;
-  readonly effort?: string;
-}
-
-/** Claude thinks within a budget, which a forced tool and a loop that another provider began rule out; others take an effort. */
+/** A forced tool and a loop that another provider began rule the thinking of Claude out; others take an effort. */
 function encodeThinking(
   request: NeutralRequest,
   target: EncodeTarget,
   { losses, messages }: { losses: Losses; messages: readonly JsonObject[] },
-): Thinking {
-  const { reasoning, sampling, toolChoice } = request;
-  if (reasoning === undefined) return { fields: {} };
+): ClaudeThinking {
+  const { reasoning, toolChoice } = request;
+  if (reasoning === undefined) return {};
   const isOff = !reasoning.isEnabled || reasoning.effort === 'none';
-  if (isOff) return { fields: isClaude(target) ? { thinking: { type: 'disabled' } } : {} };
+  if (isOff) return isClaude(target) ? { option: { type: 'disabled' } } : {};
   if (!isClaude(target)) return effortAlone(reasoning.effort, losses);
   const isForced = toolChoice?.type === 'required' || toolChoice?.type === 'tool';
-  const room = (sampling.maxTokens ?? Number.POSITIVE_INFINITY) - 1;
-  const wanted = reasoning.budgetTokens ?? budgetOf(reasoning.effort);
-  const budget = Math.min(Math.max(wanted, minBudget), room);
-  if (isForced || budget < minBudget || isLoopWithoutThinking(messages)) {
+  if (isForced || isLoopWithoutThinking(messages)) {
     losses.dropped('reasoning');
-    return { fields: {} };
+    return {};
   }
-  if (budget !== wanted) losses.changed('reasoning.budget_tokens');
-  return { fields: { thinking: { type: 'enabled', budget_tokens: budget } } };
+  return claudeThinking(request, target, { inDoubt: 'budget', losses });
 }
 
-function effortAlone(effort: string | undefined, losses: Losses): Thinking {
+function effortAlone(effort: string | undefined, losses: Losses): ClaudeThinking {
   if (effort === undefined) {
     losses.dropped('reasoning');
-    return { fields: {} };
+    return {};
   }
   const known = effort === 'minimal' ? 'low' : effort;
   if (known !== effort) losses.changed('reasoning.effort');
-  return { fields: {}, effort: known };
+  return { effort: known };
 }
 
 /** Whether the last turn of the assistant made calls that are being answered, and does not begin with its thinking. */
