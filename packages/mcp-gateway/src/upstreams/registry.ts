@@ -11,6 +11,7 @@ import { stdioUpstream } from './stdio/index.ts';
 import { streamableHttpUpstream } from './streamable-http/index.ts';
 import type { TransportFactory } from './transport.ts';
 import type { UpstreamPluginDeps, upstreamOptions } from './upstream-plugin.ts';
+import { withholding } from './withholding.ts';
 
 /** Every way to reach a tool server. A new one is a folder and a line here. */
 const registry = createRegistry([stdioUpstream, streamableHttpUpstream, sseUpstream, openApiUpstream]);
@@ -41,7 +42,7 @@ type ServerConfig = { readonly type: string } & {
 
 export function createTransports(config: object, deps: UpstreamPluginDeps): TransportFactory {
   // The plugin parses its options itself, from the form they have in the file.
-  return registry.create(revealed(config) as { type: string }, deps);
+  return withholding(registry.create(revealed(config) as { type: string }, deps));
 }
 
 export function policyOf(parsed: object): UpstreamPolicy {

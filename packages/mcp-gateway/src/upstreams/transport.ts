@@ -40,6 +40,8 @@ export interface TransportFactory {
   readonly kind: 'pipe' | 'tcp';
   /** Which era the server speaks; `auto` when it has to be asked. */
   readonly era: Era | 'both' | 'auto';
+  /** What the server is shown that its messages must not repeat, in the forms of headers. */
+  readonly credentials: readonly string[];
   /** `session`: whose conversation it is; the same for one that is opened again. */
   create(events: TransportEvents, era: Era, session: object): Transport;
   /** Closes every transport that is still open. */

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { withholdCredentials } from './withhold-credentials.ts';
 
@@ -13,4 +14,71 @@ test.each([
 
 test('[S20] one credential that is a part of another leaves nothing of it', () => {
   expect(withholdCredentials(['abcdefgh', 'abcdefgh-and-more']).inText('abcdefgh-and-more')).toBe('***');
+});
+
+const odd = 'a+b/c=d e"f\\\\&<g>\u00fc\u{1f600}-hijk';
+
+test.each([
+  ['as it is', odd],
+  ['in a query', encodeURIComponent(odd)],
+  ['in a query, in lower case', encodeURIComponent(odd).toLowerCase()],
+  ['in a form', new URLSearchParams([['', odd]]).toString().slice(1)],
+  ['in a query of a query', encodeURIComponent(encodeURIComponent(odd))],
+  ['in JSON', JSON.stringify(odd)],
+  ['in JSON within JSON', JSON.stringify(JSON.stringify(odd))],
+  ['in JSON of PHP', JSON.stringify(odd).replaceAll('/', '\\/')],
+  [
+    'in JSON of all ASCII',
+    JSON.stringify(odd).replace(
+      /[^ -~]|[+&<>]/g,
+      each => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    ),
+  ],
+  [
+    'in HTML',
+    odd.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;'),
+  ],
+])('[S20] a credential comes back in no form: %s', (_form, said) => {
+  const withheld = withholdCredentials([`Bearer-ish ${odd}`, `Token ${odd}`]);
+  const heard = withheld.inBytes(Buffer.from(`<${said}>`)).toString();
+  expect(heard).toMatch(/^<"?(\\")?\*\*\*(\\")?"?>$/);
+  expect(withheld.inText(`<${said}>`)).toBe(heard);
+});
+
+test('[S20] JSON stays JSON: only texts are looked into, and no escape is cut', () => {
+  const json = (value: string, credential: string) =>
+    withholdCredentials([credential]).inJson(Buffer.from(value)).toString();
+  expect(json('{"id":123456,"saw":"123456","123456":1}', '123456')).toBe('{"id":123456,"saw":"***","***":1}');
+  expect(json('{"a":"\\nabcdef nabcdef"}', 'nabcdef')).toBe('{"a":"\\nabcdef ***"}');
+  expect(json('{"a":"\\u00e9abcdef"}', 'e9abcdef')).toBe('{"a":"\\u00e9abcdef"}');
+  expect(json('{"a":"\\"quoted\\\\"}', '"quoted\\')).toBe('{"a":"***"}');
+});
+
+test('[S20] a text that nearly holds a credential is looked through in one pass', () => {
+  const withheld = withholdCredentials(['"+"+"+"+', 'x'.repeat(4) + '\\'.repeat(30)]);
+  for (const said of [
+    '\\'.repeat(1e6),
+    `xxxx${'\\'.repeat(119)}`.repeat(1e4),
+    '"+'.repeat(3).repeat(1e5),
+    '%25'.repeat(1e6),
+  ]) {
+    const startedMs = process.cpuUsage().user / 1000;
+    withheld.inBytes(Buffer.from(said));
+    withheld.inJson(Buffer.from(`"${said}"`));
+    expect(process.cpuUsage().user / 1000 - startedMs).toBeLessThan(2000);
+  }
+});
+
+test('[S20] any JSON text stays one, whatever the credential is', () => {
+  const unit = fc.constantFrom('a', '1', '"', '\\', '/', 'u', 'n', '%', ' ', '\u00e9', '\ud800', '\u0001');
+  const text = fc.array(unit, { maxLength: 30 }).map(each => each.join(''));
+  fc.assert(
+    fc.property(text, text, fc.boolean(), (secret, around, isNested) => {
+      const value = isNested ? JSON.stringify({ [secret]: [around + secret] }) : around + secret + around;
+      const json = JSON.stringify({ value, [secret]: 123456 });
+      const heard = withholdCredentials([secret]).inJson(Buffer.from(json)).toString();
+      expect(() => JSON.parse(heard)).not.toThrow();
+      if (secret.length >= 6) expect(heard).not.toContain(JSON.stringify(secret).slice(1, -1));
+    }),
+  );
 });

@@ -1,33 +1,115 @@
+import { insideStrings } from '../json/inside-strings.ts';
+
 const instead = '***';
+/** As short as something may be that is looked for before all else. */
+const shortestProbe = 4;
 
 /** Takes what was shown to a service out of what it answers: who tells whom it saw must not write a credential into a record or an error. */
 export interface Withheld {
   inBytes(bytes: Buffer): Buffer;
   inText(text: string): string;
+  /** In one JSON text, which stays one: names and values that are texts, and nothing between them. */
+  inJson(bytes: Buffer): Buffer;
 }
 
-export const nothingWithheld: Withheld = { inBytes: bytes => bytes, inText: text => text };
+export const nothingWithheld: Withheld = {
+  inBytes: bytes => bytes,
+  inText: text => text,
+  inJson: bytes => bytes,
+};
 
 /**
- * Of headers as they were sent: as a whole and what stands behind the scheme (`Bearer x`, `Token x`), and the password of `Basic` by itself. What is
- * shorter than `shortest` characters, six by default, stands in many texts and is left.
+ * Of headers as they were sent: as a whole and what stands behind the scheme (`Bearer x`, `Token x`), and the password of `Basic` by itself; as they
+ * are and as they stand in addresses, in JSON, and in JSON within JSON. What is shorter than `shortest` characters, six by default, stands in many
+ * texts and is left.
  */
 export function withholdCredentials(
   headers: Iterable<string>,
   { shortest = 6 }: { readonly shortest?: number } = {},
 ): Withheld {
-  const shown = [...headers]
-    .flatMap(shownBy)
+  const shown = [...new Set([...headers].flatMap(shownBy))]
     .filter(text => text.length >= shortest)
     .sort((one, other) => other.length - one.length); // one may be a part of another
-  const inText = (text: string) => shown.reduce((rest, each) => rest.replaceAll(each, instead), text);
+  if (shown.length === 0) return nothingWithheld;
+  const probes = [...new Set(shown.map(probeOf))];
+  const isPossible = probes.includes(undefined)
+    ? () => true
+    : (bytes: Buffer) => probes.some(probe => probe !== undefined && bytes.includes(probe, 0, 'latin1'));
+  const inAnyText = patternOf(shown, false);
+  const inStrings = patternOf(shown, true);
+  const replaced = (bytes: Buffer, replace: (text: string) => string): Buffer => {
+    if (!isPossible(bytes)) return bytes;
+    const text = bytes.toString('latin1');
+    const rest = replace(text);
+    return rest === text ? bytes : Buffer.from(rest, 'latin1');
+  };
+  const inText = (text: string) => text.replace(inAnyText(), instead);
   return {
     inText,
-    inBytes: bytes =>
-      shown.some(each => bytes.includes(each, 'latin1'))
-        ? Buffer.from(inText(bytes.toString('latin1')), 'latin1')
-        : bytes,
+    inBytes: bytes => replaced(bytes, inText),
+    inJson: bytes => replaced(bytes, text => insideStrings(text, inStrings(), instead)),
   };
+}
+
+/** What is the same however the text is written: most messages are looked through once for it, and hold none. */
+function probeOf(text: string): string | undefined {
+  const runs = text.match(/[A-Za-z0-9]+/g) ?? [];
+  const [longest = ''] = runs.sort((one, other) => other.length - one.length);
+  return longest.length < shortestProbe ? undefined : longest;
+}
+
+/** A pattern for the ways texts are written, made when it is needed, which is seldom. */
+function patternOf(texts: readonly string[], isInString: boolean): () => RegExp {
+  let made: RegExp | undefined;
+  return () => {
+    made ??= new RegExp(texts.map(text => written(text, isInString)).join('|'), 'g');
+    return made;
+  };
+}
+
+/** Bytes are read as Latin-1, so what is beyond ASCII is its bytes in UTF-8, too. */
+function written(text: string, isInString: boolean): string {
+  const pieces = text.match(/[A-Za-z0-9]+|\\+|./gsu) ?? [];
+  return pieces.map(piece => pieceWritten(piece, isInString)).join('');
+}
+
+function pieceWritten(piece: string, isInString: boolean): string {
+  if (/[A-Za-z0-9]/.test(piece)) return piece;
+  if (!piece.startsWith('\\')) return `(?:${waysOf(piece, isInString).join('|')})`;
+  // All of them at once: with one choice for each there would be far too many ways to fail.
+  const count = piece.length;
+  const doubled = `(?:\\\\\\\\){${count},${4 * count}}`;
+  const encoded = `(?:%(?:25)?5[cC]|\\\\{1,4}u005[cC]){${count}}`;
+  return `(?:${[doubled, encoded, ...(isInString ? [] : [`\\\\{${count}}`])].join('|')})`;
+}
+
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;|&#34;',
+  "'": '&#0?39;|&#x27;',
+  ' ': '\\+',
+};
+
+function waysOf(character: string, isInString: boolean): string[] {
+  const bytes = [...Buffer.from(character)];
+  const units = character.split('').map(unit => unit.charCodeAt(0));
+  const escaped = units.map(unit => `\\\\{1,4}u${hex(unit, 4)}`).join('');
+  const fewest = isInString && character === '"' ? 1 : 0;
+  const ways = [`\\\\{${fewest},4}${RegExp.escape(character)}`, escaped];
+  ways.push(bytes.map(byte => `%(?:25)?${hex(byte, 2)}`).join(''));
+  if (bytes.length > 1) ways.push(bytes.map(byte => RegExp.escape(String.fromCharCode(byte))).join(''));
+  const entity = entities[character];
+  return entity === undefined ? ways : [...ways, entity];
+}
+
+/** In either case of its letters. */
+function hex(value: number, digits: number): string {
+  return value
+    .toString(16)
+    .padStart(digits, '0')
+    .replace(/[a-f]/g, letter => `[${letter}${letter.toUpperCase()}]`);
 }
 
 function shownBy(header: string): string[] {
@@ -35,6 +117,6 @@ function shownBy(header: string): string[] {
   if (/^bearer$/i.test(scheme)) return [credentials];
   if (/^digest$/i.test(scheme)) return []; // good for one request
   if (!/^basic$/i.test(scheme)) return [header, header.slice(header.indexOf(' ') + 1)];
-  const pair = Buffer.from(credentials, 'base64').toString('latin1');
+  const pair = Buffer.from(credentials, 'base64').toString();
   return [credentials, pair.slice(pair.indexOf(':') + 1)];
 }

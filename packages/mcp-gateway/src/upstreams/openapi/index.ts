@@ -1,10 +1,12 @@
 import { secretString } from '@strata/shared/config/secret-string.ts';
 import type { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { withholdCredentials } from '@strata/shared/http/withhold-credentials.ts';
 import { matchesScope } from '@strata/shared/identity/scopes.ts';
 import type { OpenapiService } from '@strata/shared/openapi/openapi-document.ts';
 import type { OpenapiOperation } from '@strata/shared/openapi/openapi-operation.ts';
 import * as z from 'zod';
 import { type RemoteServer, remoteOptions, remoteServer } from '../remote-server.ts';
+import { credentialsIn } from '../shown-credentials.ts';
 import type { Transport } from '../transport.ts';
 import { defineUpstream, type UpstreamPluginDeps, upstreamOptions } from '../upstream-plugin.ts';
 import { type ApiTool, apiTool } from './api-tools.ts';
@@ -48,6 +50,9 @@ export const openApiUpstream = defineUpstream({
     const query = Object.fromEntries(
       Object.entries(settings.query).map(([name, value]) => [name, value.reveal()]),
     );
+    const headers = Object.entries(settings.headers).map(([name, value]) => [name, value.reveal()]);
+    const credentials = [...credentialsIn(Object.fromEntries(headers)), ...credentialsIn(query)];
+    const withheld = withholdCredentials(credentials);
     let loading: Promise<OpenApi> | undefined;
     const load = () => {
       loading ??= loadApi(settings, query, deps).catch((error: unknown) => {
@@ -59,10 +64,14 @@ export const openApiUpstream = defineUpstream({
     return {
       kind: 'tcp',
       era: 'legacy',
+      credentials,
       create(events) {
         const { name: server, dialer } = deps;
         const maxResultBytes = settings.max_result_bytes;
-        const transport = new OpenApiTransport({ server, load, query, maxResultBytes, dialer }, events);
+        const transport = new OpenApiTransport(
+          { server, load, query, withheld, maxResultBytes, dialer },
+          events,
+        );
         open.add(transport);
         return transport;
       },

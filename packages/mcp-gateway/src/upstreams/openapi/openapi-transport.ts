@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Dialer } from '@strata/shared/http/dialer.ts';
-import { withholdCredentials } from '@strata/shared/http/withhold-credentials.ts';
+import type { Withheld } from '@strata/shared/http/withhold-credentials.ts';
 import { InFlightMap } from '@strata/shared/in-flight.ts';
 import { buildOpenapiRequest } from '@strata/shared/openapi/openapi-request.ts';
 import { Stopper } from '@strata/shared/resilience/stop-signal.ts';
@@ -26,6 +26,8 @@ export interface OpenApiTransportOptions {
   readonly load: () => Promise<OpenApi>;
   /** Appended to every request, such as an API key. */
   readonly query: Readonly<Record<string, string>>;
+  /** Of answers before they become content, which may be base64. */
+  readonly withheld: Withheld;
   readonly maxResultBytes: number;
   readonly dialer: Dialer;
 }
@@ -109,11 +111,11 @@ export class OpenApiTransport implements Transport {
       const { operation, operators, remote } = tool;
       const given = Object.entries(isObject(args) ? args : {}).filter(([name]) => !operators.has(name));
       const built = buildOpenapiRequest(operation, Object.fromEntries(given));
-      const { server, dialer, maxResultBytes } = this.#options;
+      const { server, dialer, maxResultBytes, query, withheld } = this.#options;
       const path = remote.path.replace(/\/$/, '') + built.path;
       const response = await dialer.request(remote.origin, {
         method: built.method,
-        path: withOperatorsQuery(path, this.#options.query),
+        path: withOperatorsQuery(path, query),
         headers: { accept: 'application/json, */*;q=0.5', ...built.headers, ...remote.headers },
         body: built.body,
         signal: stopper,
@@ -123,7 +125,7 @@ export class OpenApiTransport implements Transport {
       return renderResponse({
         status: response.status,
         contentType: headerText(response.headers['content-type']),
-        body: withholdCredentials(credentialsOf(remote.headers, this.#options.query)).inBytes(body),
+        body: withheld.inBytes(body),
         url: new URL(path, remote.origin.url).href,
       });
     } catch (error) {
@@ -140,15 +142,6 @@ export class OpenApiTransport implements Transport {
 function listed(api: OpenApi | undefined): JsonObject[] {
   if (api === undefined) return [];
   return [...[...api.tools.values()].map(({ shown }) => shown), ...api.leftOut.map(name => ({ name }))];
-}
-
-const credentialName = /auth|key|token|secret|cookie|password|credential/i;
-
-/** An operator's values may also say a version or a tenant, which stand in answers rightly. */
-function credentialsOf(...sent: readonly Readonly<Record<string, string>>[]): string[] {
-  return sent
-    .flatMap(values => Object.entries(values))
-    .flatMap(([name, value]) => (credentialName.test(name) ? [value] : []));
 }
 
 function headerText(value: string | string[] | undefined): string {

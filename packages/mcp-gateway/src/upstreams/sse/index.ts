@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { remoteOptions, remoteServer } from '../remote-server.ts';
+import { credentialsIn, credentialsInUrl } from '../shown-credentials.ts';
 import type { Transport } from '../transport.ts';
 import { defineUpstream, upstreamOptions } from '../upstream-plugin.ts';
 import { SseTransport } from './sse-transport.ts';
@@ -18,6 +19,7 @@ export const sseUpstream = defineUpstream({
     return {
       kind: 'tcp',
       era: 'legacy',
+      credentials: [...credentialsIn(remote.headers), ...credentialsInUrl(settings.url)],
       create(events) {
         const transport: SseTransport = new SseTransport(
           {

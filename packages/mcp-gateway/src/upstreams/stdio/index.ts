@@ -1,6 +1,8 @@
 import { secretString } from '@strata/shared/config/secret-string.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import { withholdCredentials } from '@strata/shared/http/withhold-credentials.ts';
 import * as z from 'zod';
+import { credentialsIn } from '../shown-credentials.ts';
 import type { Transport, TransportFactory } from '../transport.ts';
 import { defineUpstream, type UpstreamPluginDeps, upstreamOptions } from '../upstream-plugin.ts';
 import type { ChildDefinition } from './child.ts';
@@ -123,6 +125,8 @@ export const stdioUpstream = defineUpstream({
 function createLauncher(settings: z.output<typeof options>, deps: UpstreamPluginDeps): TransportFactory {
   const pinned = createPinnedFiles(deps.name, settings.pinned_files);
   const limits = limitsOf(settings);
+  const credentials = credentialsIn(environmentOf(settings));
+  const withheld = withholdCredentials(credentials);
   const reaper = createReaper();
   const running = new Set<Transport>();
   const breaker = new StartBreaker();
@@ -145,6 +149,7 @@ function createLauncher(settings: z.output<typeof options>, deps: UpstreamPlugin
   return {
     kind: 'pipe',
     era: settings.era,
+    credentials,
     create(events, _era, session) {
       let wasOpened = false;
       const transport: StdioTransport = new StdioTransport(
@@ -155,6 +160,7 @@ function createLauncher(settings: z.output<typeof options>, deps: UpstreamPlugin
           clock: deps.clock,
           log: deps.log,
           reaper,
+          withheld,
           onEnded: (livedMs, wasWanted) => {
             running.delete(transport);
             if (!wasWanted) breaker.ended(session, { livedMs, wasOpened }, deps.clock.monotonic());
@@ -181,9 +187,6 @@ function createLauncher(settings: z.output<typeof options>, deps: UpstreamPlugin
 }
 
 function definitionOf(settings: z.output<typeof options>): ChildDefinition {
-  const configured = Object.fromEntries(
-    Object.entries(settings.env).map(([name, value]) => [name, value.reveal()]),
-  );
   return {
     command: confined(settings.command, {
       limits: {
@@ -197,8 +200,12 @@ function definitionOf(settings: z.output<typeof options>): ChildDefinition {
       home: process.env.HOME,
     }),
     cwd: settings.cwd,
-    environment: childEnvironment(process.env, configured),
+    environment: childEnvironment(process.env, environmentOf(settings)),
   };
+}
+
+function environmentOf({ env }: z.output<typeof options>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, value.reveal()]));
 }
 
 function limitsOf(settings: z.output<typeof options>): StdioLimits {

@@ -1,6 +1,7 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import type { Clock, Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
+import type { Withheld } from '@strata/shared/http/withhold-credentials.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import { idOfCutAnswer } from '../../wire/cut-answer.ts';
 import { onOneLine } from '../../wire/splice.ts';
@@ -31,6 +32,8 @@ export interface StdioTransportOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly reaper: Reaper;
+  /** Of what its stderr says in the log. */
+  readonly withheld: Withheld;
   readonly onEnded: (livedMs: number, wasWanted: boolean) => void;
 }
 
@@ -216,8 +219,8 @@ export class StdioTransport implements Transport {
   }
 
   #gone(what: string): GatewayError {
-    const { server, log } = this.#options;
-    const stderr = this.#stderr.text();
+    const { server, log, withheld } = this.#options;
+    const stderr = withheld.inText(this.#stderr.text());
     if (this.#isWanted) log.warn({ server, stderr }, `server ${what}`);
     return new GatewayError('upstream_failed', `The server '${server}' ${what}.`, {
       reason: 'server_gone',

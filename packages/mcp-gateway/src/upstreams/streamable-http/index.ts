@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { remoteOptions, remoteServer } from '../remote-server.ts';
+import { credentialsIn, credentialsInUrl } from '../shown-credentials.ts';
 import type { Transport } from '../transport.ts';
 import { defineUpstream, upstreamOptions } from '../upstream-plugin.ts';
 import { HttpTransport } from './http-transport.ts';
@@ -34,6 +35,7 @@ export const streamableHttpUpstream = defineUpstream({
     return {
       kind: 'tcp',
       era: settings.era,
+      credentials: [...credentialsIn(remote.headers), ...credentialsInUrl(settings.url)],
       create(events, era) {
         const options = {
           server: deps.name,

@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest';
+import { credentialsIn, credentialsInUrl, isCredentialName } from './shown-credentials.ts';
+
+test.each([
+  ...[
+    'Authorization',
+    'x-api-key',
+    'apikey',
+    'apiKey',
+    'Ocp-Apim-Subscription-Key',
+    'X-Auth-Token',
+    'cookie',
+  ],
+  ...[
+    'code',
+    'x-functions-code',
+    'auth_code',
+    'sig',
+    'X-Amz-Signature',
+    'GITLAB_PAT',
+    'session',
+    'sessionId',
+    'sid',
+  ],
+  ...[
+    'DB_PASSWORD',
+    'PGPASSWORD',
+    'PASS',
+    'MYSQL_PWD',
+    'CLIENT_SECRET',
+    'jwt',
+    'GITHUB_PERSONAL_ACCESS_TOKEN',
+  ],
+])('[S20] %s is the name of a credential', name => {
+  expect(isCredentialName(name)).toBe(true);
+});
+
+test.each([
+  ...[
+    'x-tenant',
+    'x-author',
+    'LOG_LEVEL',
+    'COUNTRY_CODE',
+    'zipcode',
+    'encoding',
+    'design',
+    'PATH',
+    'pattern',
+    'keyboard',
+  ],
+  ...[
+    'TOKEN_URL',
+    'KEY_FILE',
+    'SECRET_NAME',
+    'AUTH_MODE',
+    'SESSION_TIMEOUT',
+    'NODE_ENV',
+    'MEMORY_FILE_PATH',
+    'api-version',
+  ],
+])('%s is none', name => {
+  expect(isCredentialName(name)).toBe(false);
+});
+
+test('[S20] credentials are known by what they are called, by how they look, and in addresses and cookies', () => {
+  const values = {
+    'x-tenant': 'acme-inc',
+    'x-custom': 'Bearer abcdefgh',
+    'x-other': 'ghp_abcdefgh',
+    DATABASE_URL: 'postgres://ada:pa%20ss@db/main',
+    HOME_PAGE: 'https://example.com/',
+    cookie: 'session=abcdefgh; other=ijklmnop',
+  };
+  expect(credentialsIn(values)).toEqual([
+    'Bearer abcdefgh',
+    'ghp_abcdefgh',
+    'pa%20ss',
+    'pa ss',
+    'session=abcdefgh; other=ijklmnop',
+    'abcdefgh',
+    'ijklmnop',
+  ]);
+  expect(credentialsInUrl('https://mcp.example/mcp?tavilyApiKey=abcdefgh&v=2025-01-01')).toEqual([
+    'abcdefgh',
+  ]);
+});
