@@ -64,13 +64,15 @@ test('a thread whose run never came is free after a minute, however often somebo
   expect((await settleThread(thread, { threads, journal, clock })).run).toBeUndefined();
 });
 
-test('a submission that is repeated while its run is on its way into the journal waits for that run', async () => {
+/** A thread that was taken for a submission whose run is not in the journal before `write` is called. */
+async function openTaken() {
   const clock = createManualClock();
   const memory = createMemoryJournal();
   const definition = await engines.read(definitionOf([{ one: { set: { a: 1 } } }]));
   const { limits } = runOf(definition, { id: 'run_1', input: {}, atMs: 0 }).event;
   const arrived = Promise.withResolvers<void>();
   const written = Promise.withResolvers<void>();
+  let looks = 0;
   const journal: Journal = {
     ...memory,
     async createRun(run) {
@@ -78,31 +80,19 @@ test('a submission that is repeated while its run is on its way into the journal
       await written.promise;
       return memory.createRun(run);
     },
-  };
-  const submission: Submission = {
-    ...definition,
-    input: {},
-    idempotencyKey: 'once',
-    digest: 'of it',
-    caller: {
-      tenant: 'default',
-      principal: 'tester',
-      principalKind: 'user',
-      keyId: undefined,
-      team: 'team',
-      project: 'project',
-      tags: [],
-      roles: [],
-      isAdmin: false,
-      scopes: allScopes,
-      envelope: undefined,
+    getRun(tenant, id) {
+      looks++;
+      return memory.getRun(tenant, id);
     },
-    trace: { traceId: '0'.repeat(31).concat('1'), spanId: '0'.repeat(15).concat('1'), traceFlags: 1 },
+    listRuns(filter) {
+      looks++;
+      return memory.listRuns(filter);
+    },
   };
   const { id } = await open(clock.now());
-  const submit = () =>
+  const submit = (idempotencyKey: string | undefined) =>
     submitInThread(
-      submission,
+      { ...definition, ...submission, idempotencyKey },
       {
         find: async () => (await threads.get('default', id)) as Thread, // it was made above
         signal: new AbortController().signal,
@@ -118,15 +108,68 @@ test('a submission that is repeated while its run is on its way into the journal
         onCreated: () => {},
       },
     );
-  const first = submit();
+  const first = submit('once');
   await arrived.promise;
-  const second = submit();
-  for (let waits = 0; waits < 100; waits++) {
+  return { clock, submit, first, write: written.resolve, looks: () => looks };
+}
+
+const submission: Omit<Submission, 'workflow' | 'document' | 'idempotencyKey'> = {
+  input: {},
+  digest: 'of it',
+  caller: {
+    tenant: 'default',
+    principal: 'tester',
+    principalKind: 'user',
+    keyId: undefined,
+    team: 'team',
+    project: 'project',
+    tags: [],
+    roles: [],
+    isAdmin: false,
+    scopes: allScopes,
+    envelope: undefined,
+  },
+  trace: { traceId: '0'.repeat(31).concat('1'), spanId: '0'.repeat(15).concat('1'), traceFlags: 1 },
+};
+
+test('a submission that is repeated while its run is on its way into the journal waits for that run', async () => {
+  const { clock, submit, first, write, looks } = await openTaken();
+  const second = submit('once');
+  const startedAtMs = clock.monotonic();
+  while (clock.monotonic() - startedAtMs < 8000) {
     await Promise.race([clock.pendingReached(1), second]);
     await clock.advanceToNext();
   }
-  written.resolve();
+  expect(looks(), 'it looks ever more rarely').toBeLessThan(30);
+  write();
   const { run } = await first;
-  await clock.advance(1000);
+  await clock.advance(2000);
   expect(await second).toMatchObject({ isNew: false, run: { id: run.id } });
+});
+
+test('a repeated submission whose run does not come is told that the thread is busy', async () => {
+  const { clock, submit, first, write } = await openTaken();
+  const second = submit('once').catch((error: unknown) => error);
+  let isOver = false;
+  void second.then(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    await Promise.race([clock.pendingReached(1), second]);
+    if (!isOver) await clock.advanceToNext();
+  }
+  expect(await second).toMatchObject({ reason: 'thread_is_busy' });
+  write();
+  await first;
+});
+
+test.each([
+  ['another key', 'other'],
+  ['no key', undefined],
+])('a submission with %s does not wait for the run of a thread that was taken', async (_name, key) => {
+  const { clock, submit, first, write } = await openTaken();
+  await expect(submit(key)).rejects.toMatchObject({ reason: 'thread_is_busy' });
+  expect(clock.pending).toBe(0);
+  write();
+  await first;
 });

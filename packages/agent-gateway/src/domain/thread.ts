@@ -21,6 +21,8 @@ export interface Thread extends ThreadSummary {
   readonly context: unknown;
   /** The newest first. */
   readonly runs: readonly string[];
+  /** What stands for the idempotency key of the submission that it was taken for, if that had one. */
+  readonly takenFor?: string | undefined;
 }
 
 export const maxThreadRuns = 100;

@@ -13,6 +13,9 @@ export interface ThreadDeps {
   readonly clock: Clock;
 }
 
+/** Of a thread in which no run goes on. */
+export const free = { run: undefined, takenFor: undefined } as const;
+
 /** So long a run that a thread was taken for may be on its way into the journal. */
 const beginMs = 60_000;
 
@@ -27,10 +30,10 @@ export async function settleThread(thread: Thread, deps: ThreadDeps): Promise<Th
   if (run === undefined && clock.now() - idTimeMs(thread.run) < beginMs) return thread;
   if (run !== undefined && !terminalStatuses.has(run.status)) return thread;
   const context = run?.status === 'completed' ? await contextLeftBy(run.id, thread, journal) : thread.context;
-  const settled = await threads.change({ ...thread, run: undefined, context }, clock.now());
+  const settled = await threads.change({ ...thread, ...free, context }, clock.now());
   if (settled !== undefined) return settled;
   const current = await threads.get(thread.tenant, thread.id);
-  return current === undefined ? { ...thread, run: undefined } : settleThread(current, deps);
+  return current === undefined ? { ...thread, ...free } : settleThread(current, deps);
 }
 
 /** A run that cannot be read has left nothing (F80). */

@@ -1,14 +1,15 @@
+import { createHash } from 'node:crypto';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { newId } from '@strata/shared/ids.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { maxThreadRuns, type Thread } from '../domain/thread.ts';
-import type { ThreadDeps } from './settle-thread.ts';
+import { free, type ThreadDeps } from './settle-thread.ts';
 import { type Submission, type SubmitDeps, submitRun } from './submit-run.ts';
 
 const maxAttempts = 10;
-/** How long whoever submits the same waits for the run that its thread was taken for, and how often it looks. */
+/** How long whoever submits the same waits for the run that its thread was taken for; it looks after ever longer pauses. */
 const beginWaitMs = 10_000;
-const lookEveryMs = 50;
+const looks = { firstMs: 20, longestMs: 1000 };
 
 /**
  * Creates a run that begins with the context of a thread. The thread is taken first, under the id that the run will have: of two who
@@ -22,25 +23,33 @@ export async function submitInThread(
   { find, signal }: { readonly find: () => Promise<Thread>; readonly signal: AbortSignal },
   deps: SubmitDeps & ThreadDeps,
 ): Promise<{ isNew: boolean; run: RunSummary }> {
-  const { journal, clock } = deps;
+  const { clock } = deps;
+  if (await isRepeated(submission, deps)) return submitRun(submission, deps);
+  const takenFor = keyDigest(submission);
   const untilMs = clock.monotonic() + beginWaitMs;
+  let lookAfterMs = looks.firstMs;
   for (let lost = 0; lost < maxAttempts; ) {
-    if (await isRepeated(submission, deps)) return submitRun(submission, deps);
     const thread = await find();
     if (thread.run === undefined) {
-      const taken = await take(thread, deps);
+      const taken = await take({ ...thread, takenFor }, deps);
       if (taken !== undefined) return beginIn(taken, submission, deps);
       lost++;
       continue;
     }
-    // What goes on may be this very submission, which was made at the same moment.
-    const isThere = (await journal.getRun(thread.tenant, thread.run)) !== undefined;
-    if (await isRepeated(submission, deps)) return submitRun(submission, deps);
-    const mayBeSame = submission.idempotencyKey !== undefined && !isThere && clock.monotonic() < untilMs;
-    if (!mayBeSame) throw threadIsBusy(thread.run);
-    await clock.sleep(lookEveryMs, signal);
+    // What goes on may be this very submission: made at the same moment, or there since the look above.
+    if (thread.takenFor !== takenFor || takenFor === undefined) throw threadIsBusy(thread.run);
+    if ((await deps.journal.getRun(thread.tenant, thread.run)) !== undefined)
+      return submitRun(submission, deps);
+    if (clock.monotonic() >= untilMs) throw threadIsBusy(thread.run);
+    await clock.sleep(lookAfterMs, signal);
+    lookAfterMs = Math.min(looks.longestMs, 2 * lookAfterMs);
   }
   throw threadIsBusy(undefined);
+}
+
+/** Keys are of a tenant, as threads are; what is kept beside the thread does not tell them. */
+function keyDigest({ idempotencyKey }: Submission): string | undefined {
+  return idempotencyKey && createHash('sha256').update(idempotencyKey).digest('base64url');
 }
 
 interface Taken extends Thread {
@@ -79,7 +88,7 @@ async function leave({ tenant, id, run }: Taken, { threads, clock }: ThreadDeps)
     const current = await threads.get(tenant, id);
     if (current?.run !== run) return;
     const runs = current.runs.filter(each => each !== run);
-    if ((await threads.change({ ...current, run: undefined, runs }, clock.now())) !== undefined) return;
+    if ((await threads.change({ ...current, ...free, runs }, clock.now())) !== undefined) return;
   }
 }
 

@@ -6,7 +6,7 @@ export interface ThreadSchema {
     tenant: string;
     namespace: string;
     revision: number;
-    /** JSON of metadata, context and runs. */
+    /** JSON of metadata, context, runs and what the thread was taken for. */
     body: string;
     run_id: string | null;
     created_at_ms: number;

@@ -13,7 +13,7 @@ const columns = [
   'updated_at_ms',
   'principal',
 ] as const;
-type Body = Pick<Thread, 'metadata' | 'context' | 'runs'>;
+type Body = Pick<Thread, 'metadata' | 'context' | 'runs' | 'takenFor'>;
 
 /** Threads in the store that the gateways share. */
 export function createThreads({ db }: Pick<SqlStore<ThreadSchema>, 'db'>): Threads {
@@ -82,13 +82,13 @@ export function createThreads({ db }: Pick<SqlStore<ThreadSchema>, 'db'>): Threa
 }
 
 function toRow({ id, tenant, namespace, revision, run, principal, ...thread }: Thread): Row {
-  const { metadata, context, runs } = thread;
+  const { metadata, context, runs, takenFor } = thread;
   return {
     id,
     tenant,
     namespace,
     revision,
-    body: JSON.stringify({ metadata, context: context ?? null, runs } satisfies Body),
+    body: JSON.stringify({ metadata, context: context ?? null, runs, takenFor } satisfies Body),
     run_id: run ?? null,
     created_at_ms: thread.createdAtMs,
     updated_at_ms: thread.updatedAtMs,
