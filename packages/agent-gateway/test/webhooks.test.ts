@@ -205,6 +205,8 @@ test('[8.4-13] addresses that lead inside, credentials in them and mistakes are 
     400,
     'webhook_address_invalid',
   ]);
+  const fragment = await hook({ url: 'https://receiver.example/hook#part' });
+  expect([fragment.status, fragment.body.detail]).toEqual([400, expect.stringContaining('fragment')]);
   expect(await refused({ url: 'ftp://receiver.example/' })).toEqual([400, 'webhook_address_invalid']);
   expect(await refused({ url: 'https://169.254.169.254/latest' })).toEqual([403, 'destination_not_allowed']);
   expect(await refused({ url: 'https://10.0.0.7/' })).toEqual([403, 'destination_not_allowed']);

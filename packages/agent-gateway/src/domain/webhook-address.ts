@@ -16,12 +16,10 @@ export interface WebhookHosts {
 export function webhookAddress(text: string, hosts: WebhookHosts): { origin: Origin; path: string } {
   const url = URL.parse(text);
   const isWeb = url?.protocol === 'https:' || url?.protocol === 'http:';
-  if (url === null || !isWeb || url.username !== '' || url.password !== '' || url.hash !== '') {
-    throw new GatewayError('invalid_request', 'A webhook is at an http(s) address without credentials.', {
-      reason: 'webhook_address_invalid',
-      param: '/url',
-    });
-  }
+  if (url === null || !isWeb) throw invalid('it is no http(s) address');
+  if (url.username !== '' || url.password !== '') throw invalid('it has credentials in it');
+  // Also an empty one, which `hash` does not tell: no request takes it along.
+  if (url.href.includes('#')) throw invalid('it has a fragment (`#…`), which no request takes along');
   const isAmong = (patterns: readonly string[]) =>
     [url.host, url.hostname].some(host => matchesScope(patterns, host));
   const isPrivate = isAmong(hosts.privateHosts);
@@ -36,4 +34,11 @@ export function webhookAddress(text: string, hosts: WebhookHosts): { origin: Ori
     origin: createOrigin({ name: url.host, url: url.origin, allowPrivate: isPrivate }),
     path: url.pathname + url.search,
   };
+}
+
+function invalid(problem: string): GatewayError {
+  return new GatewayError('invalid_request', `A webhook cannot be at this address: ${problem}.`, {
+    reason: 'webhook_address_invalid',
+    param: '/url',
+  });
 }
