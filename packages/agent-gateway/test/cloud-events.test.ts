@@ -88,3 +88,38 @@ test('the size of an event is told in bytes, whatever its letters take', async (
   );
   expect([status, body.reason]).toEqual([413, 'value_too_large']);
 });
+
+const batchHeaders = { 'content-type': 'application/cloudevents-batch+json; charset=utf-8' };
+
+test('a batch: each of its events, in their order', async () => {
+  const batch = ['first', 'second'].map(id => ({
+    specversion: '1.0',
+    id: `batch ${id}`,
+    source: 'https://x.example',
+    type: `batch.${id}`,
+    data: { id },
+  }));
+  const hear = { listen: { to: { all: batch.map(({ type }) => ({ with: { type } })) }, read: 'envelope' } };
+  const { body: run } = await gateway.call('POST', '/v1/runs', {
+    body: { definition: definitionOf([{ hear }]) },
+  });
+  await until(async () => (await gateway.call('GET', `/v1/runs/${run.id}`)).body.status === 'waiting');
+  expect(await publish(batchHeaders, JSON.stringify(batch))).toMatchObject({
+    status: 202,
+    body: { events: batch.map(({ id, source }) => ({ id, source })) },
+  });
+  const ended = () => gateway.call('GET', `/v1/runs/${run.id}`);
+  await until(async () => (await ended()).body.status === 'completed');
+  expect((await ended()).body.output).toEqual(batch);
+  expect(await publish(batchHeaders, '[]')).toMatchObject({ status: 202, body: { events: [] } });
+});
+
+test('a batch with a mistake is refused as a whole, and the mistake is named', async () => {
+  const event = { specversion: '1.0', id: 'kept out', source: 'https://x.example', type: 'batch.refused' };
+  const wrong = await publish(batchHeaders, JSON.stringify([event, { ...event, type: '' }]));
+  expect(wrong).toMatchObject({ status: 400, body: { reason: 'request_invalid', param: '/1/type' } });
+  expect((await publish(batchHeaders, JSON.stringify(event))).status).toBe(400);
+  const huge = { ...event, data: 'x'.repeat(1_100_000) };
+  expect((await publish(batchHeaders, JSON.stringify([event, huge]))).status).toBe(413);
+  expect((await publish(batchHeaders, JSON.stringify(Array(1001).fill(event)))).status).toBe(400);
+});

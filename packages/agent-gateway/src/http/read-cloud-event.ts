@@ -24,10 +24,20 @@ export const eventSchema = z
     message: 'attributes have small letters and digits only',
   });
 
-const structuredTypes = ['application/cloudevents+json', 'application/json'];
+/** "JSON Batch Format" of the JSON format. An empty one is one too. */
+export const eventBatch = z.array(eventSchema).max(1000);
+
+export const batchType = 'application/cloudevents-batch+json';
+export const structuredTypes = ['application/cloudevents+json', 'application/json'];
 /** Of the data of an event whose attributes are headers; JSON besides. */
 export const plainDataTypes = ['text/plain', 'application/octet-stream'];
-export const eventMediaTypes = [...structuredTypes, ...plainDataTypes];
+export const eventMediaTypes = [...structuredTypes, batchType, ...plainDataTypes];
+
+/** The events of a request that brings any number of them (3.3), undefined when it brings one. */
+export function readEventBatch(request: FastifyRequest): readonly CloudEvent[] | undefined {
+  const [type = ''] = (request.headers['content-type'] ?? '').split(';', 1);
+  return type.trim().toLowerCase() === batchType ? readFields(request, eventBatch) : undefined;
+}
 
 /**
  * The event of a request (CloudEvents HTTP Protocol Binding 1.0.2): the whole of it as JSON (3.2), or its attributes as `ce-` headers and

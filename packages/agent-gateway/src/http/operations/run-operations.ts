@@ -6,7 +6,7 @@ import { exportQuery } from '../export-routes.ts';
 import { forkBody } from '../fork-run.ts';
 import { migrateBody, migrateQuery } from '../migrate-run.ts';
 import { definitionMediaTypes } from '../read-body.ts';
-import { eventSchema, plainDataTypes } from '../read-cloud-event.ts';
+import { batchType, eventBatch, eventSchema, plainDataTypes, structuredTypes } from '../read-cloud-event.ts';
 import { runListQuery } from '../run-list-routes.ts';
 import { submitQuery } from '../run-routes.ts';
 import { reasonBody, resolveBody, resumeBody, rewindBody, signalBody } from '../run-verbs.ts';
@@ -22,6 +22,8 @@ const idempotencyKey: ApiHeader = {
 /** A run that has ended, and one that goes on. */
 const runAnswers = { 200: { schema: run }, 202: { schema: run } };
 const definitionBody = (schema: z.ZodType) => ({ schema, types: definitionMediaTypes });
+
+const publishedEvent = z.object({ id: z.string(), source: z.string() });
 
 export const runOperations: readonly ApiOperation[] = [
   {
@@ -130,13 +132,15 @@ export const runOperations: readonly ApiOperation[] = [
     path: '/v1/events',
     id: 'event.publish',
     summary:
-      'Publishes a CloudEvent to every run that listens to its type: as JSON, or its attributes as `ce-` headers and its data as the body',
+      'Publishes a CloudEvent to every run that listens to its type: as JSON, alone or in a batch, or its attributes as `ce-` headers and its data as the body',
     body: {
-      schema: eventSchema,
-      types: ['application/cloudevents+json', 'application/json'],
+      schema: z.union([eventSchema, eventBatch]),
+      types: [...structuredTypes, batchType],
       textTypes: plainDataTypes,
     },
-    answers: { 202: { schema: z.object({ id: z.string(), source: z.string() }) } },
+    answers: {
+      202: { schema: z.union([publishedEvent, z.object({ events: z.array(publishedEvent) })]) },
+    },
   },
 ];
 
