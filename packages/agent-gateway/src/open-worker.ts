@@ -13,6 +13,7 @@ import type { RunStatus } from './domain/run-state.ts';
 import { Worker } from './engine/worker.ts';
 import type { Language } from './open-language.ts';
 import { loadWorkflow } from './pipeline/load-workflow.ts';
+import { limitsOf } from './run-limits.ts';
 import { taskTypes } from './tasks/registry.ts';
 
 /** What drives runs: the worker, its ways to the outside and the money of the runs it holds. It claims nothing before `start`. */
@@ -72,6 +73,7 @@ export function openWorker(
         firstDelayMs: config.current.engine.first_retry_ms,
         maxDelayMs: config.current.engine.max_retry_ms,
       }),
+      limits: () => limitsOf(config.current),
       loadWorkflow: hash => loadWorkflow(hash, { journal, definitions }),
     },
   );

@@ -62,9 +62,14 @@ describe.each(stores)('%s', store => {
   /** Says which runs were found by looking for them, and when a look has been taken. */
   function watched(journal: Journal) {
     const found: string[] = [];
+    const read: string[] = [];
     let looks = 0;
     const seen: Journal = {
       ...journal,
+      read(runId, ...page) {
+        read.push(runId);
+        return journal.read(runId, ...page);
+      },
       async claim(options) {
         const claims = await journal.claim(options);
         found.push(...claims.map(({ runId }) => runId));
@@ -72,12 +77,12 @@ describe.each(stores)('%s', store => {
         return claims;
       },
     };
-    return { seen, found, looks: () => looks };
+    return { seen, found, read, looks: () => looks };
   }
 
-  test('a run begins where it is made, without being looked for, and once for its key', async () => {
+  test('a run begins where it is made, without being looked for or read, and once for its key', async () => {
     const { journal, start, run, ends, calls } = await open();
-    const { seen, found, looks } = watched(journal);
+    const { seen, found, read, looks } = watched(journal);
     const worker = start({ seen });
     await until(() => looks() > 0);
     const keyed = { ...run('run_1'), idempotencyKey: 'k' };
@@ -85,8 +90,35 @@ describe.each(stores)('%s', store => {
     const again = await worker.create({ ...keyed, id: 'run_2' });
     expect([made.isNew, again.isNew, again.run.id]).toEqual([true, false, 'run_1']);
     await ends('run_1');
-    expect(found).toEqual([]);
+    expect([found, read]).toEqual([[], []]);
     expect(calls).toEqual(['run_1']);
+    await worker.stop();
+    await journal.close();
+  });
+
+  test('[AG-4] what is asked of a run before its worker has heard that it is made is answered at once', async () => {
+    const { journal, start, run, statusOf, answers, calls } = await open();
+    const { seen, looks } = watched(journal);
+    const holds: (() => void)[] = [];
+    const slow: Journal = {
+      ...seen,
+      async createRun(...given) {
+        const made = await journal.createRun(...given);
+        await new Promise<void>(resolve => holds.push(resolve));
+        return made;
+      },
+    };
+    const worker = start({ seen: slow, isHeld: true });
+    await until(() => looks() > 0);
+    const made = worker.create(run('run_1'));
+    await until(() => holds.length === 1);
+    await journal.request('default', 'run_1', { kind: 'cancel', payload: {}, by: 'tester', atMs: 0 });
+    worker.ask('run_1');
+    holds[0]?.();
+    await made;
+    await until(async () => (await statusOf('run_1')) === 'cancelled' || calls.length > 0);
+    for (const answer of answers) answer();
+    await until(async () => (await statusOf('run_1')) === 'cancelled');
     await worker.stop();
     await journal.close();
   });

@@ -190,6 +190,25 @@ describe.each([
     expect(callsTo(path)).toHaveLength(1);
   });
 
+  test('limits that a run was granted go with it, however often it moves', async () => {
+    const rounds = { for: { in: '[range(20)]' }, do: [{ keep: { set: { n: '${ $item }' } } }] };
+    const definition = definitionOf([{ rounds }, { hear: hear('go') }, { again: rounds }]);
+    const { body } = await at(from).call('POST', '/v1/runs', {
+      body: { definition, input: {}, limits: { steps: 10 } },
+    });
+    await reaches(from, body.id, 'paused');
+    const granted = { limits: { steps: 50 } };
+    await at(from).call('POST', `/v1/runs/${body.id}:resume`, { body: granted });
+    await reaches(from, body.id, 'waiting');
+    const { body: there } = await importRun((await exportRun(body.id)).body);
+    await reaches(to, there.id, 'waiting');
+    const { body: bundle } = await at(to).call('POST', `/v1/runs/${there.id}:export`);
+    const { body: back } = await at(from).call('POST', '/v1/runs:import', { body: bundle });
+    await reaches(from, back.id, 'waiting');
+    await signal(from, back.id, 'go');
+    await reaches(from, back.id, 'completed');
+  });
+
   test('a question to people is put where the run goes on, once', async () => {
     const id = await start([
       { ask: { call: 'human', with: { title: 'Go?', assignees: ['*'], deadline: 'P1D' } } },

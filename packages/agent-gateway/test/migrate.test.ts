@@ -198,6 +198,31 @@ onEachStore(gateway => {
     await gateway.call('POST', `/v1/runs/${id}:terminate`);
   });
 
+  test('the limits of the version that it goes on under count, but for what it was granted', async () => {
+    const rounds = { for: { in: '[range(20)]' }, do: [{ keep: { set: { n: '${ $item }' } } }] };
+    const limits: Record<string, object> = { '1.0.0': { visits: 500 }, '2.0.0': { steps: 30 } };
+    const name = `flow-${++lastName}`;
+    for (const number of Object.keys(limits)) {
+      const { document, ...rest } = version(name, number, [{ hear }, { rounds }, { again: rounds }]);
+      const metadata = { gateway: { limits: limits[number] } };
+      await put({ ...rest, document: Object.assign(document, { metadata }) });
+    }
+    const id = await start(`test/${name}@1.0.0`);
+    await reaches(id, 'waiting');
+    expect((await migrate(id, { workflow: `test/${name}@2.0.0` })).status).toBe(202);
+    await signal(id);
+    await reaches(id, 'paused');
+    expect((await show(id)).pause.error.detail).toContain('the limit is 30');
+    await gateway.call('POST', `/v1/runs/${id}:resume`, { body: { limits: { steps: 40 } } });
+    await reaches(id, 'paused');
+    await migrate(id, { workflow: `test/${name}@1.0.0` });
+    await gateway.call('POST', `/v1/runs/${id}:resume`);
+    await reaches(id, 'paused');
+    expect((await show(id)).pause.error.detail).toContain('the limit is 40');
+    await gateway.call('POST', `/v1/runs/${id}:resume`, { body: { limits: { steps: 60 } } });
+    await reaches(id, 'completed');
+  });
+
   test('a paused run is moved, and goes on when it is resumed', async () => {
     const { id, to } = await asleep(number => [{ hear }, { last: { set: { number } } }]);
     await gateway.call('POST', `/v1/runs/${id}:pause`);

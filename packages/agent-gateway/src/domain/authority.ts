@@ -1,3 +1,4 @@
+import { rolesOf } from '@strata/shared/admin/route-access.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import type { PolicyGuard } from '@strata/shared/identity/policy-guard.ts';
@@ -31,6 +32,13 @@ export function requireWorkflow(
 /** Whether the caller may use the agent, named as `namespace/name`. @throws GatewayError permission_denied (`policy_denied`). */
 export function requireAgent(caller: Caller, agent: string, policy: Policy): void {
   policy.require(caller, { kind: 'agent', name: agent }, 'call');
+}
+
+/** Who may let a run spend more, as far as the budgets above it have it; whoever submits may not. */
+export const moneyRoles = ['owner', 'operator'] as const;
+
+export function mayGrantMoney(caller: Caller): boolean {
+  return rolesOf(caller).some(role => moneyRoles.some(each => each === role));
 }
 
 /** Every agent of the definition, so that a run which could not come to its end is refused and not begun. */

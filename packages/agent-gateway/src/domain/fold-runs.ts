@@ -11,6 +11,7 @@ export function resume(state: RunState, event: EventOf<'run-resumed'>, atMs: num
   const pausedMs = state.pause?.error === undefined ? 0 : atMs - state.pause.atMs;
   state.pause = undefined;
   state.limits = event.limits ?? state.limits;
+  state.granted = { ...state.granted, ...event.granted };
   state.deadlineAtMs = event.deadlineAtMs ?? state.deadlineAtMs;
   for (const task of state.tasks.values()) {
     if (task.deadlineAtMs !== undefined) task.deadlineAtMs += pausedMs;
@@ -30,6 +31,7 @@ export function fork(state: RunState, event: EventOf<'run-forked'>, atMs: number
   Object.assign(state, { traceparent, limits, deadlineAtMs, status: 'pending', isStarted: false });
   state.keyRun = undefined;
   state.rootRun = undefined;
+  state.granted = {};
   state.heldTasks = firstTasks(limits) ?? Number.POSITIVE_INFINITY;
   Object.assign(state, {
     pause: undefined,
@@ -62,6 +64,13 @@ export function importRun(state: RunState, event: EventOf<'run-imported'>): void
   for (const unit of [...state.tasks.values(), ...state.lists.values()]) state.touched.add(unit);
 }
 
+export function migrate(state: RunState, event: EventOf<'run-migrated'>): void {
+  // The definition of a fork is its own, whatever the other run did.
+  if (state.position <= state.forkedTo) return;
+  const { definition, workflow, limits = state.limits, deadlineAtMs = state.deadlineAtMs } = event;
+  Object.assign(state, { definition, workflow, limits, deadlineAtMs });
+}
+
 export function createRun(state: RunState, event: EventOf<'run-created'>, atMs: number): void {
   state.workflow = event.workflow;
   state.definition = event.definition;
@@ -71,6 +80,7 @@ export function createRun(state: RunState, event: EventOf<'run-created'>, atMs: 
   state.identity = event.identity;
   state.limits = event.limits;
   state.lowered = event.lowered;
+  state.granted = event.granted ?? {};
   state.createdAtMs = atMs;
   state.deadlineAtMs = event.deadlineAtMs;
   state.expiresAtMs = event.expiresAtMs ?? Number.POSITIVE_INFINITY;

@@ -1,7 +1,7 @@
 import { applyCall } from './fold-calls.ts';
 import { dropLists, lastOutput, openBranch } from './fold-lists.ts';
 import { applyChild, applyMail } from './fold-mail.ts';
-import { createRun, end, fork, importRun, resume } from './fold-runs.ts';
+import { createRun, end, fork, importRun, migrate, resume } from './fold-runs.ts';
 import { completeTask, failTask, skipTask, startTask } from './fold-tasks.ts';
 import { corruptJournal, notUnderstood } from './journal-errors.ts';
 import type { JournalRecord, RunEvent } from './run-events.ts';
@@ -146,10 +146,7 @@ function applyControl(state: RunState, event: ControlEvent, atMs: number): void 
       importRun(state, event);
       return;
     case 'run-migrated':
-      // The definition of a fork is its own, whatever the other run did.
-      if (state.position <= state.forkedTo) return;
-      state.definition = event.definition;
-      state.workflow = event.workflow;
+      migrate(state, event);
       return;
     default:
       throw notUnderstood(`This release does not know records of the type '${kindOf(event)}'.`);

@@ -1,8 +1,10 @@
+import { smaller } from '@strata/shared/money/nano-usd.ts';
 import * as z from 'zod';
-import type { LimitOverrides } from './workflow.ts';
+import type { GrantedLimits, RunLimits } from './run-terms.ts';
+import type { LimitOverrides, Workflow } from './workflow.ts';
 
 const amount = z.int().min(1).exactOptional();
-const schema = z.strictObject({
+const loweredSchema = z.strictObject({
   maxSteps: amount,
   maxVisits: amount,
   maxRunMs: amount,
@@ -14,8 +16,66 @@ const schema = z.strictObject({
     .regex(/^\d{1,30}$/)
     .exactOptional(),
 }) satisfies z.ZodType<LimitOverrides>;
+const grantedSchema = loweredSchema.extend({
+  maxMessages: amount,
+  maxJournalBytes: amount,
+}) satisfies z.ZodType<GrantedLimits>;
 
 /** What records from elsewhere say that a submission asked for. Throws when it is nothing that lowers a limit. */
 export function checkLowered(lowered: unknown): LimitOverrides | undefined {
-  return lowered === undefined ? undefined : schema.parse(lowered);
+  return lowered === undefined ? undefined : loweredSchema.parse(lowered);
+}
+
+/** What they say that it was granted. Throws when that is nothing that can be granted. */
+export function checkGranted(granted: unknown): GrantedLimits {
+  return grantedSchema.parse(granted);
+}
+
+/** What a run may that begins, or goes on, under this definition. */
+export function limitsOfRun({
+  configured,
+  workflow,
+  lowered = {},
+  granted,
+}: {
+  readonly configured: RunLimits;
+  readonly workflow: Pick<Workflow, 'limits'>;
+  readonly lowered?: LimitOverrides | undefined;
+  readonly granted?: GrantedLimits;
+}): RunLimits {
+  return { ...lower(lower(configured, workflow.limits), lowered), ...granted };
+}
+
+/** A definition, and whoever submits, may lower what the configuration grants, and raise nothing. */
+function lower(configured: RunLimits, limits: LimitOverrides): RunLimits {
+  const least = (
+    key: Exclude<keyof RunLimits, 'maxCostNanoUsd' | 'maxLiveTasks' | 'maxMessages'>,
+    wanted: number | undefined,
+  ) => Math.min(configured[key], wanted ?? Number.POSITIVE_INFINITY);
+  return {
+    ...configured,
+    maxSteps: least('maxSteps', limits.maxSteps),
+    maxVisits: least('maxVisits', limits.maxVisits),
+    maxFanOut: least('maxFanOut', limits.maxFanOut),
+    ...leastTasks(configured.maxLiveTasks, limits.maxLiveTasks),
+    maxRepeats: least('maxRepeats', limits.maxRepeats),
+    maxRunMs: least('maxRunMs', limits.maxRunMs),
+    ...leastCost(configured.maxCostNanoUsd, limits.maxCostNanoUsd),
+  };
+}
+
+function leastTasks(
+  configured: number | undefined,
+  wanted: number | undefined,
+): Pick<RunLimits, 'maxLiveTasks'> {
+  return configured === undefined ? {} : { maxLiveTasks: Math.min(configured, wanted ?? configured) };
+}
+
+function leastCost(
+  configured: string | undefined,
+  wanted: string | undefined,
+): Pick<RunLimits, 'maxCostNanoUsd'> {
+  const given = [configured, wanted].filter(each => each !== undefined).map(BigInt);
+  const [first, ...others] = given;
+  return first === undefined ? {} : { maxCostNanoUsd: others.reduce(smaller, first).toString() };
 }

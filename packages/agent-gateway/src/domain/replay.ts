@@ -63,6 +63,7 @@ function reopen(state: RunState, { record, aside }: Required<Effective>): void {
     isCancelRequested: false,
     deadlineAtMs,
     limits: aside.limits,
+    granted: aside.granted,
     // What it held went back to the tree when it ended.
     heldTasks: Number.isFinite(aside.heldTasks) ? 0 : aside.heldTasks,
     definition: aside.definition,

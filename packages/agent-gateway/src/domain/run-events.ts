@@ -1,6 +1,6 @@
 import type { QueuePlace } from './queue.ts';
 import type { NotUndone, RunError } from './run-error.ts';
-import type { RunIdentity, RunLimits } from './run-terms.ts';
+import type { GrantedLimits, RunIdentity, RunLimits } from './run-terms.ts';
 import type { LimitOverrides, Next } from './workflow.ts';
 
 export interface Usage {
@@ -101,6 +101,8 @@ export type RunEvent =
       readonly limits: RunLimits;
       /** What its submission asked for, whatever else there was to lower them: for what goes on with its records. */
       readonly lowered?: LimitOverrides;
+      /** What it was granted where its records come from. */
+      readonly granted?: GrantedLimits;
       readonly deadlineAtMs: number;
       /** When the right to act ends that the run was given. */
       readonly expiresAtMs?: number;
@@ -225,6 +227,8 @@ export type RunEvent =
       readonly type: 'run-resumed';
       readonly by: string;
       readonly limits?: RunLimits;
+      /** What of these it was granted now. */
+      readonly granted?: GrantedLimits;
       readonly deadlineAtMs?: number;
     }
   /** At once, with nothing undone. */
@@ -266,6 +270,9 @@ export type RunEvent =
       readonly version: string;
       /** The version before. */
       readonly from: string;
+      /** Under that definition. Absent in journals from before they changed with it, as the deadline is. */
+      readonly limits?: RunLimits;
+      readonly deadlineAtMs?: number;
     }
   /** The run had ended and goes on as it was after record `to`: what came later is put aside. */
   | {

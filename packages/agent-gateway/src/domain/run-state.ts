@@ -4,7 +4,7 @@ import { corruptJournal } from './journal-errors.ts';
 import type { QueuePlace } from './queue.ts';
 import type { NotUndone, RunError } from './run-error.ts';
 import type { AgentFee, ChildOutcome, CompensationStep, ReceivedEvent } from './run-events.ts';
-import type { RunIdentity, RunLimits } from './run-terms.ts';
+import type { GrantedLimits, RunIdentity, RunLimits } from './run-terms.ts';
 import type { LimitOverrides, Next } from './workflow.ts';
 
 export const runStatuses = [
@@ -142,6 +142,7 @@ export interface RunState {
   limits: RunLimits;
   /** What its submission, or that of the run that it comes of, asked for. */
   lowered: LimitOverrides | undefined;
+  granted: GrantedLimits;
   createdAtMs: number;
   /** When the run has taken as long as its limit says; it is paused then. */
   deadlineAtMs: number;
@@ -260,6 +261,7 @@ export function emptyRun(): RunState {
       maxRunMs: 0,
     },
     lowered: undefined,
+    granted: {},
     createdAtMs: 0,
     deadlineAtMs: 0,
     expiresAtMs: Number.POSITIVE_INFINITY,

@@ -45,3 +45,6 @@ export interface RunLimits {
   /** What the run may spend, in nano-USD as text. Without it, what is configured when it calls. */
   readonly maxCostNanoUsd?: string;
 }
+
+/** What somebody gave a run by resuming it. It counts instead of what its definition and its submission say. */
+export type GrantedLimits = Omit<Partial<RunLimits>, 'maxValueBytes'>;

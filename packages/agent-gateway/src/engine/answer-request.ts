@@ -76,6 +76,7 @@ export function answerRequest(request: RunRequest, state: RunState): RunEvent[] 
           type: 'run-resumed',
           by,
           limits: { ...state.limits, ...granted },
+          ...(Object.keys(granted).length > 0 && { granted }),
           ...(deadlineAtMs !== undefined && { deadlineAtMs }),
         },
       ];

@@ -1,8 +1,10 @@
 import * as z from 'zod';
 import type { RunRequest } from '../domain/append.ts';
+import { limitsOfRun } from '../domain/lowered-limits.ts';
 import { findDivergence } from '../domain/migrate.ts';
 import type { JournalRecord, RunEvent } from '../domain/run-events.ts';
 import { type RunState, terminalStatuses } from '../domain/run-state.ts';
+import type { RunLimits } from '../domain/run-terms.ts';
 import type { Workflow } from '../domain/workflow.ts';
 
 const migrateSchema = z.object({ definition: z.string() });
@@ -10,6 +12,8 @@ const migrateSchema = z.object({ definition: z.string() });
 export interface MigrationParts {
   readonly state: RunState;
   readonly workflow: Workflow;
+  /** What the configuration gives a run. */
+  readonly configured: RunLimits;
   /** All that the run has recorded. */
   readRecords(): Promise<readonly JournalRecord[]>;
   loadWorkflow(hash: string): Promise<Workflow>;
@@ -18,7 +22,7 @@ export interface MigrationParts {
 /** Looked at once more where the run is held: it may have gone on since it was asked. Undefined when it cannot go on there. */
 export async function answerMigration(
   { payload, by }: RunRequest,
-  { state, workflow: from, readRecords, loadWorkflow }: MigrationParts,
+  { state, workflow: from, configured, readRecords, loadWorkflow }: MigrationParts,
 ): Promise<{ readonly event: RunEvent; readonly workflow: Workflow } | undefined> {
   const { definition } = migrateSchema.parse(payload);
   if (terminalStatuses.has(state.status) || definition === state.definition) return undefined;
@@ -26,8 +30,16 @@ export async function answerMigration(
   if (findDivergence(await readRecords(), { from, to }) !== undefined) return undefined;
   const { namespace, name, version } = to;
   const workflow = `${namespace}/${name}:${version}`;
-  return {
-    workflow: to,
-    event: { type: 'run-migrated', by, definition, workflow, version, from: from.version },
+  const limits = limitsOfRun({ configured, workflow: to, lowered: state.lowered, granted: state.granted });
+  const event: RunEvent = {
+    type: 'run-migrated',
+    by,
+    definition,
+    workflow,
+    version,
+    from: from.version,
+    limits,
+    deadlineAtMs: state.deadlineAtMs + limits.maxRunMs - state.limits.maxRunMs,
   };
+  return { workflow: to, event };
 }

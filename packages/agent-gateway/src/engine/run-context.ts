@@ -8,6 +8,7 @@ import type { DataSchemas } from '../domain/data-schemas.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import type { Journal } from '../domain/journal.ts';
 import type { RunState } from '../domain/run-state.ts';
+import type { RunLimits } from '../domain/run-terms.ts';
 import type { TaskTypes } from '../domain/task-type.ts';
 import type { Workflow } from '../domain/workflow.ts';
 import type { CallsUnderWay } from './calls-under-way.ts';
@@ -27,6 +28,8 @@ export interface DriverDeps extends PerformDeps {
   readonly telemetry: Telemetry;
   /** Ends what the run has under way at other gateways, should it not notice by itself that nobody waits any more. */
   readonly cancelRun: CancelRun;
+  /** Of a run, as they are configured now. */
+  readonly limits: () => RunLimits;
   /** The definition that a run is pinned to. */
   loadWorkflow(hash: string): Promise<Workflow>;
 }

@@ -6,6 +6,7 @@ import type { Command } from '../domain/command.ts';
 import { decideRun, decideUnit } from '../domain/decide.ts';
 import { callsInDoubt } from '../domain/decide-calls.ts';
 import { queuedUntil } from '../domain/queue.ts';
+import type { JournalRecord } from '../domain/run-events.ts';
 import { type RunState, shownStatus } from '../domain/run-state.ts';
 import { neverMs } from '../domain/schedule.ts';
 import { answerRequest } from './answer-request.ts';
@@ -56,13 +57,13 @@ export class RunDriver {
     this.#wake();
   }
 
-  /** Resolves when this worker has nothing more to do with the run. */
-  async drive(): Promise<void> {
+  /** Resolves when this worker has nothing more to do with the run. `made`: all that is recorded of one that was made here just now. */
+  async drive(made?: readonly JournalRecord[]): Promise<void> {
     const { clock, random } = this.#deps;
     const { runId } = this.#claim;
     const patience = { clock, random, signal: this.#lost.signal };
     const journal = patientJournal(this.#deps.journal, patience);
-    const taken = await takeUpRun({ claim: this.#claim, journal, patience }, this.#deps);
+    const taken = await takeUpRun({ claim: this.#claim, made, journal, patience }, this.#deps);
     if (taken === undefined) return;
     const { state, workflow, requests } = taken;
     this.#deps.telemetry.log.debug({ runId, epoch: this.#claim.epoch }, 'run claimed');
@@ -183,8 +184,8 @@ export class RunDriver {
       await writer.flush();
       return readAll(this.#claim.runId, journal);
     };
-    const { loadWorkflow } = this.#deps;
-    return answerMigration(request, { state, workflow, readRecords, loadWorkflow });
+    const { loadWorkflow, limits } = this.#deps;
+    return answerMigration(request, { state, workflow, configured: limits(), readRecords, loadWorkflow });
   }
 
   async #release(wakeAtMs: number, context: RunContext, queuedUntilMs = wakeAtMs): Promise<'let-go'> {

@@ -1,6 +1,8 @@
 import type { Claim, RunRequest } from '../domain/append.ts';
 import { isUnreadable } from '../domain/journal-errors.ts';
 import { queuedUntil } from '../domain/queue.ts';
+import { replay } from '../domain/replay.ts';
+import type { JournalRecord } from '../domain/run-events.ts';
 import { type RunState, terminalStatuses } from '../domain/run-state.ts';
 import { neverMs } from '../domain/schedule.ts';
 import { requireUnderstood } from '../domain/understood.ts';
@@ -18,6 +20,8 @@ export interface TakenUp {
 
 interface Parts {
   readonly claim: Claim;
+  /** All that is recorded of it, when it was made here just now and nobody can have asked anything of it. */
+  readonly made?: readonly JournalRecord[] | undefined;
   readonly journal: DriverJournal;
   readonly patience: Patience;
 }
@@ -30,10 +34,7 @@ export async function takeUpRun(parts: Parts, deps: DriverDeps): Promise<TakenUp
   const { claim, journal, patience } = parts;
   const { types } = deps;
   try {
-    const [state, requests] = await Promise.all([
-      loadRun(claim.runId, journal),
-      journal.requests(claim.runId),
-    ]);
+    const { state, requests } = await recorded(parts);
     if (terminalStatuses.has(state.status)) return await revive({ state, requests }, parts);
     const workflow = await patiently(() => deps.loadWorkflow(state.definition), patience);
     requireUnderstood(state, { workflow, types });
@@ -50,6 +51,12 @@ export async function takeUpRun(parts: Parts, deps: DriverDeps): Promise<TakenUp
     await journal.release(claim, { wakeAtMs, isParked: true, status: 'in_doubt', nowMs });
     return undefined;
   }
+}
+
+async function recorded({ claim: { runId }, made, journal }: Parts): Promise<Omit<TakenUp, 'workflow'>> {
+  if (made !== undefined) return { state: replay(made), requests: [] };
+  const [state, requests] = await Promise.all([loadRun(runId, journal), journal.requests(runId)]);
+  return { state, requests };
 }
 
 /** Ended runs are claimed when a rewind was asked for. What the run is then is folded by the next claim. */

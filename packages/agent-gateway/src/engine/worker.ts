@@ -2,6 +2,7 @@ import type { Scheduled } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Claim, NewRun } from '../domain/append.ts';
 import type { MadeRun } from '../domain/journal.ts';
+import type { JournalRecord } from '../domain/run-events.ts';
 import type { DriverDeps } from './run-context.ts';
 import { RunDriver } from './run-driver.ts';
 
@@ -37,6 +38,8 @@ export class Worker {
   /** What a claim that is under way may bring. */
   #claiming = 0;
   readonly #arriving = new Set<Promise<MadeRun>>();
+  /** Runs that were asked something while others arrived, as one of these may be. */
+  readonly #askedEarly = new Set<string>();
   #isStarted = false;
   #isStopped = false;
 
@@ -67,7 +70,10 @@ export class Worker {
     }
     const arriving = this.#createHeld(run);
     this.#arriving.add(arriving);
-    return arriving.finally(() => this.#arriving.delete(arriving));
+    return arriving.finally(() => {
+      this.#arriving.delete(arriving);
+      if (this.#arriving.size === 0) this.#askedEarly.clear();
+    });
   }
 
   async #createHeld(run: NewRun): Promise<MadeRun> {
@@ -75,8 +81,10 @@ export class Worker {
     const { owner, leaseMs } = this.#options;
     const made = await journal.createRun(run, { owner, leaseMs, nowMs: clock.now() });
     const { claim, isNew } = made;
-    if (claim !== undefined) this.#drive(new RunDriver(claim, this.#deps), claim);
-    else if (isNew) this.scan();
+    if (claim !== undefined) {
+      const driver = this.#drive(claim, recordsOf(run));
+      if (this.#askedEarly.delete(run.id)) driver.ask();
+    } else if (isNew) this.scan();
     return made;
   }
 
@@ -106,8 +114,12 @@ export class Worker {
   /** Somebody asked something of a run. */
   ask(runId: string): void {
     const active = this.#active.get(runId);
-    if (active === undefined) this.scan();
-    else active.driver.ask();
+    if (active !== undefined) {
+      active.driver.ask();
+      return;
+    }
+    if (this.#arriving.size > 0) this.#askedEarly.add(runId);
+    this.scan();
   }
 
   /** Lets calls under way end, writes down what they gave, and lets go of every run. */
@@ -137,7 +149,7 @@ export class Worker {
       this.#isBehind ||= limit <= 0;
       if (limit <= 0 || this.#isStopped) break;
       const claims = await this.#claim(limit);
-      for (const claim of claims) this.#drive(new RunDriver(claim, this.#deps), claim);
+      for (const claim of claims) this.#drive(claim);
       this.#isBehind = claims.length >= limit;
       if (!this.#isBehind) break;
     }
@@ -165,11 +177,13 @@ export class Worker {
     return counts;
   }
 
-  #drive(driver: RunDriver, { runId, tenant }: Claim): void {
+  #drive(claim: Claim, made?: readonly JournalRecord[]): RunDriver {
+    const { runId, tenant } = claim;
+    const driver = new RunDriver(claim, this.#deps);
     // A process that stood still past its lease may claim a run again that it still drives: the old claim is void.
     this.#active.get(runId)?.driver.abandon(takenOver());
     const ended = driver
-      .drive()
+      .drive(made)
       .catch((error: unknown) => this.#report(error, runId))
       .then(() => {
         if (this.#active.get(runId)?.driver === driver) this.#active.delete(runId);
@@ -177,6 +191,7 @@ export class Worker {
         this.scan();
       });
     this.#active.set(runId, { driver, tenant, ended });
+    return driver;
   }
 
   /** The lease runs out, and a worker, perhaps this one, tries again from what is on disk. */
@@ -203,6 +218,13 @@ export class Worker {
         .finally(() => this.#beat());
     });
   }
+}
+
+/** As they will be read. Undefined when they are more than the first. */
+function recordsOf({ event, fork, records, atMs }: NewRun): JournalRecord[] | undefined {
+  if (fork !== undefined || records !== undefined) return undefined;
+  const payload = JSON.stringify(event);
+  return [{ seq: 1, atMs, event: JSON.parse(payload) as NewRun['event'], bytes: payload.length }];
 }
 
 function takenOver(): GatewayError {

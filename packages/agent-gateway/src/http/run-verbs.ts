@@ -5,6 +5,7 @@ import { parseUsd, usdText } from '@strata/shared/money/nano-usd.ts';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { reservedSignals } from '../domain/approval.ts';
+import { moneyRoles } from '../domain/authority.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
 import type { RunLimits } from '../domain/run-terms.ts';
@@ -34,9 +35,6 @@ export const resolveBody = z.discriminatedUnion('action', [
 ]);
 
 export const resumeBody = z.strictObject({ limits: raiseFields.default({}) });
-
-/** Who may let a run spend more, as far as the budgets above it have it; whoever submits may not. */
-const moneyRoles = ['owner', 'operator'] as const;
 
 /** `POST /v1/runs/{id}:{verb}`. */
 export const runVerbs: Readonly<

@@ -5,20 +5,21 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import { newId } from '@strata/shared/ids.ts';
 import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
 import type { NewRecord, NewRun, Told } from '../domain/append.ts';
-import { requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
+import { mayGrantMoney, requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
 import { outcomeOf } from '../domain/child-outcome.ts';
 import { isHeld } from '../domain/held-run.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { firstTasks } from '../domain/live-tasks.ts';
-import { checkLowered } from '../domain/lowered-limits.ts';
+import { checkGranted, checkLowered, limitsOfRun } from '../domain/lowered-limits.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import { initialContext, replay } from '../domain/replay.ts';
 import type { ChildOutcome, JournalRecord, RunEvent } from '../domain/run-events.ts';
 import { digestOfExport, type ExportedRun, type RunExport } from '../domain/run-export.ts';
 import type { RunState } from '../domain/run-state.ts';
+import type { GrantedLimits } from '../domain/run-terms.ts';
 import type { Workflow } from '../domain/workflow.ts';
 import { describeRun } from './export-run.ts';
-import { identityOf, lower, type SubmitDeps } from './submit-run.ts';
+import { identityOf, type SubmitDeps } from './submit-run.ts';
 
 export interface ImportDeps extends SubmitDeps {
   readonly readDefinition: (document: string) => Promise<Workflow>;
@@ -124,7 +125,7 @@ async function read(
 function fold(records: readonly JournalRecord[]): RunState {
   try {
     const state = replay(records);
-    return { ...state, lowered: checkLowered(state.lowered) };
+    return { ...state, lowered: checkLowered(state.lowered), granted: checkGranted(state.granted) };
   } catch (error) {
     throw invalid(`Its records do not fit together: ${error instanceof Error ? error.message : ''}`);
   }
@@ -143,7 +144,8 @@ async function newRun(
 ): Promise<NewRun> {
   const { readings, bundle, caller, trace, nowMs } = of;
   const { lowered } = state;
-  const limits = lower(lower(deps.limits(), workflow.limits), lowered ?? {});
+  const granted = grantedBy(caller, state.granted);
+  const limits = limitsOfRun({ configured: deps.limits(), workflow, lowered, granted });
   const newIds = Object.fromEntries(readings.map(each => [each.run.id, each.id]));
   const parent = state.parent && newIds[state.parent];
   const queue = state.queue?.isShared
@@ -197,6 +199,7 @@ async function newRun(
       identity: identityOf(caller),
       limits,
       ...(lowered !== undefined && { lowered }),
+      ...(Object.keys(granted).length > 0 && { granted }),
       deadlineAtMs: state.deadlineAtMs,
       ...(envelope?.deadlineAtMs !== undefined && { expiresAtMs: envelope.deadlineAtMs }),
       traceparent,
@@ -207,6 +210,11 @@ async function newRun(
       imported: { run: run.id, digest: bundle.digest, to: records.length },
     },
   };
+}
+
+/** Money counts as far as the caller could grant it: nobody signs what an export says. */
+function grantedBy(caller: Caller, { maxCostNanoUsd, ...counts }: GrantedLimits): GrantedLimits {
+  return maxCostNanoUsd !== undefined && mayGrantMoney(caller) ? { ...counts, maxCostNanoUsd } : counts;
 }
 
 function toNewRecord({ event, atMs }: Pick<JournalRecord, 'event' | 'atMs'>): NewRecord {

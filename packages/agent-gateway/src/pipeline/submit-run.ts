@@ -5,12 +5,12 @@ import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { maxEnvelopeDepth } from '@strata/shared/identity/envelope.ts';
 import { newId } from '@strata/shared/ids.ts';
-import { smaller } from '@strata/shared/money/nano-usd.ts';
 import type { NewRun } from '../domain/append.ts';
 import { type Policy, requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
 import type { Expressions } from '../domain/expressions.ts';
 import type { Journal, MadeRun, RunSummary } from '../domain/journal.ts';
 import { firstTasks } from '../domain/live-tasks.ts';
+import { limitsOfRun } from '../domain/lowered-limits.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import type { Fork, RunEvent } from '../domain/run-events.ts';
 import type { RunIdentity, RunLimits } from '../domain/run-terms.ts';
@@ -78,7 +78,7 @@ export async function submitRun(
     );
   }
   const { limits: lowered } = submission;
-  const limits = lower(lower(configured, workflow.limits), lowered ?? {});
+  const limits = limitsOfRun({ configured, workflow, lowered });
   const queue = await queuePlaceOf(workflow, input, deps.expressions);
   const heldTasks = firstTasks(limits);
   const expiresAtMs = caller.envelope?.deadlineAtMs;
@@ -164,38 +164,4 @@ export function identityOf(caller: Caller): RunIdentity {
       budget: { id: envelope.grant.id, remainingNanoUsd: String(envelope.grant.remainingNanoUsd) },
     }),
   };
-}
-
-/** A definition, and whoever submits, may lower what the configuration grants, and raise nothing. */
-export function lower(configured: RunLimits, limits: LimitOverrides): RunLimits {
-  const least = (
-    key: Exclude<keyof RunLimits, 'maxCostNanoUsd' | 'maxLiveTasks' | 'maxMessages'>,
-    wanted: number | undefined,
-  ) => Math.min(configured[key], wanted ?? Number.POSITIVE_INFINITY);
-  return {
-    ...configured,
-    maxSteps: least('maxSteps', limits.maxSteps),
-    maxVisits: least('maxVisits', limits.maxVisits),
-    maxFanOut: least('maxFanOut', limits.maxFanOut),
-    ...leastTasks(configured.maxLiveTasks, limits.maxLiveTasks),
-    maxRepeats: least('maxRepeats', limits.maxRepeats),
-    maxRunMs: least('maxRunMs', limits.maxRunMs),
-    ...leastCost(configured.maxCostNanoUsd, limits.maxCostNanoUsd),
-  };
-}
-
-function leastTasks(
-  configured: number | undefined,
-  wanted: number | undefined,
-): Pick<RunLimits, 'maxLiveTasks'> {
-  return configured === undefined ? {} : { maxLiveTasks: Math.min(configured, wanted ?? configured) };
-}
-
-function leastCost(
-  configured: string | undefined,
-  wanted: string | undefined,
-): Pick<RunLimits, 'maxCostNanoUsd'> {
-  const given = [configured, wanted].filter(each => each !== undefined).map(BigInt);
-  const [first, ...others] = given;
-  return first === undefined ? {} : { maxCostNanoUsd: others.reduce(smaller, first).toString() };
 }

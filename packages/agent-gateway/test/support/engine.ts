@@ -82,6 +82,7 @@ export async function createEngines({ jq = 'here' }: { jq?: 'here' | 'in threads
           effects: new Map(effects.map(effect => [effect.type, effect])),
           issueEnvelope: async () => 'envelope',
           retry: () => ({ maxAttempts: 1000, firstDelayMs: 500, maxDelayMs: 30_000 }),
+          limits: () => testLimits,
           loadWorkflow: hash => loadWorkflow(hash, { journal, definitions }),
         },
       ),
@@ -110,6 +111,16 @@ async function evaluateHere(): Promise<Expressions['evaluate']> {
 }
 
 export type Engines = Awaited<ReturnType<typeof createEngines>>;
+
+const testLimits = {
+  maxSteps: 20_000,
+  maxVisits: 1000,
+  maxValueBytes: 1 << 20,
+  maxJournalBytes: 1 << 26,
+  maxFanOut: 1000,
+  maxRepeats: 10,
+  maxRunMs: 30 * 86_400_000,
+};
 
 export function runOf(
   { workflow }: Definition,
@@ -143,15 +154,7 @@ export function runOf(
         scopes: allScopes,
         depth: 4,
       },
-      limits: {
-        maxSteps: 20_000,
-        maxVisits: 1000,
-        maxValueBytes: 1 << 20,
-        maxJournalBytes: 1 << 26,
-        maxFanOut: 1000,
-        maxRepeats: 10,
-        maxRunMs: 30 * 86_400_000,
-      },
+      limits: testLimits,
       deadlineAtMs: atMs + 30 * 86_400_000,
       ...(queue !== undefined && { queue }),
       traceparent: `00-${'0'.repeat(31)}1-${'0'.repeat(15)}1-01`,
