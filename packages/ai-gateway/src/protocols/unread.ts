@@ -4,26 +4,35 @@ import { asNumber, asObject, asString } from './read-json.ts';
 
 /**
  * What a decoder reads of a request below its outermost members, as data: each member of an object, each item of a list, each kind of an item
- * that says by a member of its own which it is. `any` is read, or passed on, as a whole; of a `number`, a `text` or a `flag` nothing is read
- * where it is something else.
+ * that says by a member of its own which it is. `any` is read, or passed on, as a whole; of everything else nothing is read where it is something
+ * of another type.
  */
 export type Readable =
   | 'any'
   | keyof typeof isScalar
   /** `isOpen`: its other members are told of in another way, as tools and parts of the vendor are. */
-  | { readonly members: Readonly<Record<string, Readable>>; readonly isOpen?: true }
-  | { readonly items: Readable }
-  | {
+  | ({ readonly members: Readonly<Record<string, Readable>>; readonly isOpen?: true } & OrText)
+  /** `orOne`: one of them, without a list around it, is read too. */
+  | ({ readonly items: Readable; readonly orOne?: true } & OrText)
+  | ({
       readonly tag: string;
       readonly kinds: Readonly<Record<string, Readable>>;
       /** What other kinds are; absent: nobody reads them. */
       readonly otherwise?: Readable;
-    };
+    } & OrText);
+
+interface OrText {
+  /** A text in its place is read too. */
+  readonly orText?: true;
+}
 
 const isScalar = {
   number: (value: unknown) => asNumber(value) !== undefined,
   text: (value: unknown) => typeof value === 'string',
   flag: (value: unknown) => typeof value === 'boolean',
+  object: (value: unknown) => asObject(value) !== undefined,
+  texts: (value: unknown) => Array.isArray(value) && value.every(isScalar.text),
+  textOrTexts: (value: unknown) => isScalar.text(value) || isScalar.texts(value),
 } as const;
 
 const maxNames = 50;
@@ -51,11 +60,15 @@ function look(value: unknown, readable: Readable | undefined, place: Place): voi
   }
   if ('items' in readable) {
     if (Array.isArray(value)) for (const item of value) look(item, readable.items, place);
-    else look(asObject(value), readable.items, place);
+    else if (readable.orOne && asObject(value) !== undefined) look(value, readable.items, place);
+    else lookAtOther(value, readable, place);
     return;
   }
   const object = asObject(value);
-  if (object === undefined) return;
+  if (object === undefined) {
+    lookAtOther(value, readable, place);
+    return;
+  }
   const { path, found } = place;
   if ('members' in readable) {
     for (const name of Object.keys(object)) {
@@ -71,6 +84,10 @@ function look(value: unknown, readable: Readable | undefined, place: Place): voi
   if (known !== undefined) look(object, known, place);
   else if (readable.otherwise !== undefined) look(object, readable.otherwise, place);
   else if (kind !== undefined) found.add(`${path}.${kind}`);
+}
+
+function lookAtOther(value: unknown, { orText }: OrText, { path, found }: Place): void {
+  if (isSaid(value) && !(orText && typeof value === 'string')) found.add(path);
 }
 
 function isSaid(value: unknown): boolean {

@@ -110,6 +110,109 @@ test.each(Object.entries(ofAnotherType))(
   },
 );
 
+const inWrongContainers: Readonly<Record<string, readonly (readonly [said: JsonObject, told: string])[]>> = {
+  'openai-chat': [
+    [{ tools: { type: 'function', function: { name: 'x' } } }, 'tools'],
+    [{ tools: 'all' }, 'tools'],
+    [{ tools: ['get_weather'] }, 'tools'],
+    [{ tool_choice: 5 }, 'tool_choice'],
+    [{ response_format: 'json_object' }, 'response_format'],
+    [{ stop: 5 }, 'stop'],
+    [{ stop: ['a', 5] }, 'stop'],
+    [{ metadata: 'x' }, 'metadata'],
+    [{ messages: [{ role: 'user', content: 'Hi.' }, 'there'] }, 'messages'],
+    [{ messages: [{ role: 'user', content: [{ type: 'text', text: 'Hi.' }, 'there'] }] }, 'messages.content'],
+    [
+      {
+        messages: [
+          { role: 'user', content: 'Hi.' },
+          { role: 'user', content: 5 },
+        ],
+      },
+      'messages.content',
+    ],
+    [
+      {
+        messages: [
+          { role: 'user', content: 'Hi.' },
+          { role: 'user', content: { text: 'there' } },
+        ],
+      },
+      'messages.content',
+    ],
+  ],
+  'openai-responses': [
+    [{ tools: { type: 'function', name: 'x' } }, 'tools'],
+    [{ text: 'json' }, 'text'],
+    [{ reasoning: 'high' }, 'reasoning'],
+    [{ metadata: ['x'] }, 'metadata'],
+    [{ input: [{ role: 'user', content: 'Hi.' }, 'there'] }, 'input'],
+    [
+      {
+        input: [
+          { role: 'user', content: 'Hi.' },
+          { role: 'user', content: 7 },
+        ],
+      },
+      'input.content',
+    ],
+  ],
+  'anthropic-messages': [
+    [{ tools: { name: 'x', input_schema: {} } }, 'tools'],
+    [{ tool_choice: 'auto' }, 'tool_choice'],
+    [{ thinking: true }, 'thinking'],
+    [{ system: 7 }, 'system'],
+    [{ stop_sequences: 'END' }, 'stop_sequences'],
+    [{ metadata: 'x' }, 'metadata'],
+    [
+      {
+        messages: [
+          { role: 'user', content: 'Hi.' },
+          { role: 'user', content: { text: 'there' } },
+        ],
+      },
+      'messages.content',
+    ],
+  ],
+  gemini: [
+    [{ tools: 'all' }, 'tools'],
+    [{ toolConfig: 'any' }, 'toolConfig'],
+    [{ generationConfig: 'hot' }, 'generationConfig'],
+    [{ generationConfig: { stopSequences: 'END' } }, 'generationConfig.stopSequences'],
+    [{ systemInstruction: 7 }, 'systemInstruction'],
+    [{ contents: [{ parts: [{ text: 'Hi.' }, 'there'] }] }, 'contents.parts'],
+  ],
+  'bedrock-converse': [
+    [{ inferenceConfig: 'hot' }, 'inferenceConfig'],
+    [{ toolConfig: { tools: { toolSpec: { name: 'x' } } } }, 'toolConfig.tools'],
+    [{ system: 'Be brief.' }, 'system'],
+    [{ system: { text: 'Be brief.' } }, 'system'],
+    [{ additionalModelRequestFields: 'x' }, 'additionalModelRequestFields'],
+    [{ serviceTier: 'flex' }, 'serviceTier'],
+    [
+      {
+        messages: [
+          { role: 'user', content: [{ text: 'Hi.' }] },
+          { role: 'user', content: 'there' },
+        ],
+      },
+      'messages.content',
+    ],
+  ],
+};
+
+test.each(
+  Object.entries(inWrongContainers).flatMap(([from, cases]) =>
+    cases.map(([said, told]) => [from, said, told] as const),
+  ),
+)('[AI-6] %s: %j is no list or object of what it has to be, and is named', (from, said, told) => {
+  const { base } = requests[from] ?? expect.fail();
+  for (const { name: to } of upstreams.filter(({ name }) => name !== from)) {
+    const { losses } = send(from, to, { ...base, ...said });
+    expect(losses, to).toContain(`${told}=dropped`);
+  }
+});
+
 test.each(upstreams.map(({ name }) => [name] as const))(
   '[AI-6] one object where Gemini has a list is read as a list of it, to %s too',
   to => {
@@ -121,5 +224,10 @@ test.each(upstreams.map(({ name }) => [name] as const))(
     });
     for (const said of ['Good morning', 'Be brief.', 'get_hours']) expect(text).toContain(said);
     expect(losses).toEqual([]);
+    const bare = send('gemini', to, {
+      contents: { parts: { text: 'Hi.' } },
+      systemInstruction: [{ text: 'Be brief.' }],
+    });
+    expect([bare.text.includes('Be brief.'), bare.losses]).toEqual([true, []]);
   },
 );

@@ -6,7 +6,7 @@ const media: Readonly<Record<string, Readable>> = {
   document: members('type', 'source', 'title', 'context', 'citations', 'cache_control'),
   search_result: members('type', 'source', 'title', 'content', 'citations', 'cache_control'),
 };
-const texts: Readable = { items: { tag: 'type', kinds: { text } } };
+const texts: Readable = { items: { tag: 'type', kinds: { text } }, orText: true };
 
 const blocks: Readable = {
   items: {
@@ -18,12 +18,13 @@ const blocks: Readable = {
       tool_result: {
         members: {
           ...members('type', 'tool_use_id', 'is_error', 'cache_control').members,
-          content: { items: { tag: 'type', kinds: { text, ...media }, otherwise: 'any' } },
+          content: { items: { tag: 'type', kinds: { text, ...media }, otherwise: 'any' }, orText: true },
         },
       },
     },
     otherwise: 'any',
   },
+  orText: true,
 };
 const message: Readable = { members: { role: 'any', content: blocks } };
 
@@ -35,6 +36,7 @@ export const readableMessages: Readonly<Record<string, Readable>> = {
   ...scalars('number', 'max_tokens', 'temperature', 'top_p', 'top_k'),
   ...scalars('flag', 'stream'),
   ...scalars('text', 'service_tier'),
+  stop_sequences: 'texts',
   messages: {
     items: {
       tag: 'role',

@@ -39,7 +39,7 @@ export const readableConverse: Readonly<Record<string, Readable>> = {
   messages: { items: { members: { role: 'any', content: { items: block } } } },
   system: { items: members('text', 'cachePoint') },
   inferenceConfig: {
-    members: { ...scalars('number', 'maxTokens', 'temperature', 'topP'), stopSequences: 'any' },
+    members: { ...scalars('number', 'maxTokens', 'temperature', 'topP'), stopSequences: 'texts' },
   },
   toolConfig: {
     members: {
@@ -54,5 +54,8 @@ export const readableConverse: Readonly<Record<string, Readable>> = {
       toolChoice: { members: { auto: 'any', any: 'any', tool: members('name') } },
     },
   },
+  requestMetadata: 'object',
+  additionalModelRequestFields: 'object',
+  serviceTier: members('type'),
   outputConfig: { members: { effort: 'any', textFormat: members('type', 'structure') } },
 };

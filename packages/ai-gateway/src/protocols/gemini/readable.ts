@@ -14,22 +14,32 @@ const part: Readable = {
 
 /** What is read of a request below its outermost members. */
 export const readableGemini: Readonly<Record<string, Readable>> = {
-  contents: { items: { members: { role: 'any', parts: { items: part } } } },
-  systemInstruction: { members: { role: 'any', text: 'any', parts: { items: members('text') } } },
+  contents: { items: { members: { role: 'any', parts: { items: part, orOne: true } } }, orOne: true },
+  // Its parts may stand there by themselves.
+  systemInstruction: {
+    items: { members: { role: 'any', text: 'any', parts: { items: members('text'), orOne: true } } },
+    ...{ orOne: true, orText: true },
+  },
   tools: {
     items: {
       members: {
-        functionDeclarations: { items: members('name', 'description', 'parameters', 'parametersJsonSchema') },
+        functionDeclarations: {
+          items: members('name', 'description', 'parameters', 'parametersJsonSchema'),
+          orOne: true,
+        },
       },
       isOpen: true,
     },
+    orOne: true,
   },
   toolConfig: { members: { functionCallingConfig: members('mode', 'allowedFunctionNames') } },
+  labels: 'object',
   generationConfig: {
     members: {
       thinkingConfig: members('includeThoughts', 'thinkingBudget', 'thinkingLevel'),
       ...scalars('number', 'maxOutputTokens', 'temperature', 'topP', 'topK', 'seed'),
       ...scalars('number', 'presencePenalty', 'frequencyPenalty'),
+      stopSequences: 'texts',
     },
     isOpen: true,
   },

@@ -2,14 +2,17 @@ import { members, type Readable, scalars } from '../unread.ts';
 
 const cache = ['cache_control', 'prompt_cache_breakpoint'];
 
-const parts = (kinds: Readonly<Record<string, Readable>>): Readable => ({ items: { tag: 'type', kinds } });
+const parts = (kinds: Readonly<Record<string, Readable>>): Readable => ({
+  items: { tag: 'type', kinds },
+  orText: true,
+});
 
 const text: Readable = members('type', 'text', ...cache);
 const media: Readonly<Record<string, Readable>> = {
   image_url: {
     members: {
       type: 'any',
-      image_url: members('url', 'detail'),
+      image_url: { ...members('url', 'detail'), orText: true },
       cache_control: 'any',
       prompt_cache_breakpoint: 'any',
     },
@@ -33,6 +36,7 @@ const media: Readonly<Record<string, Readable>> = {
 };
 const content: Readable = {
   items: { tag: 'type', kinds: { text, refusal: members('type', 'refusal'), ...media }, otherwise: 'any' },
+  orText: true,
 };
 
 const message = (inner: Readable, ...names: readonly string[]): Readable => ({
@@ -112,5 +116,8 @@ export const readableChat: Readonly<Record<string, Readable>> = {
   tool_choice: {
     tag: 'type',
     kinds: { function: 'any', custom: 'any', allowed_tools: 'any' },
+    orText: true,
   },
+  stop: 'textOrTexts',
+  metadata: 'object',
 };

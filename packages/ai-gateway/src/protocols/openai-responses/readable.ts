@@ -21,19 +21,20 @@ const message: Readable = {
         kinds: { ...texts, ...media, refusal: members('type', 'refusal') },
         otherwise: 'any',
       },
+      orText: true,
     },
   },
 };
 const systemMessage: Readable = {
   members: {
     ...members('type', 'role', 'id', 'status').members,
-    content: { items: { tag: 'type', kinds: texts } },
+    content: { items: { tag: 'type', kinds: texts }, orText: true },
   },
 };
 const output: Readable = {
   members: {
     ...members('type', 'id', 'call_id', 'status').members,
-    output: { items: { tag: 'type', kinds: { ...texts, ...media }, otherwise: 'any' } },
+    output: { items: { tag: 'type', kinds: { ...texts, ...media }, otherwise: 'any' }, orText: true },
   },
 };
 
@@ -61,6 +62,7 @@ export const readableResponses: Readonly<Record<string, Readable>> = {
       kinds: { system: systemMessage, developer: systemMessage, user: message, assistant: message },
       otherwise: item,
     },
+    orText: true,
   },
   tools: {
     items: {
@@ -86,5 +88,6 @@ export const readableResponses: Readonly<Record<string, Readable>> = {
       },
     },
   },
-  tool_choice: { tag: 'type', kinds: { function: 'any', custom: 'any', allowed_tools: 'any' } },
+  tool_choice: { tag: 'type', kinds: { function: 'any', custom: 'any', allowed_tools: 'any' }, orText: true },
+  metadata: 'object',
 };
