@@ -37,6 +37,11 @@ afterAll(async () => {
 });
 
 function answerTo({ method, path }: RequestFacts): Plan {
+  if (path === '/v1/messages')
+    return jsonPlan(
+      { type: 'error', error: { type: 'not_found_error', message: 'File not found: file_nowhere' } },
+      { status: 404 },
+    );
   if (path.startsWith('/openai'))
     return jsonPlan({
       id: `file-${++made}`,
@@ -101,4 +106,17 @@ test('Google’s client, whose files are not here, is told so', async () => {
   await expect(genai.files.list()).rejects.toMatchObject({ name: 'ApiError', status: 404 });
   const upload = genai.files.upload({ file: new Blob(['x'], { type: 'text/plain' }) });
   await expect(upload).rejects.toMatchObject({ name: 'ApiError', status: 404, message: /NOT_FOUND/ });
+});
+
+test('a file that is not there is the fault of who names it', async () => {
+  const source = { type: 'file' as const, file_id: 'file_nowhere' };
+  const asked = claude().beta.messages.create({
+    model: 'claude',
+    max_tokens: 10,
+    betas: ['files-api-2025-04-14'],
+    messages: [{ role: 'user', content: [{ type: 'document', source }] }],
+  });
+  await expect(asked).rejects.toMatchObject({ status: 404, message: /File not found/ });
+  const other = claude().messages.create({ model: 'claude', max_tokens: 10, messages: [] });
+  await expect(other).rejects.toMatchObject({ status: 502, message: /does not have the configured model/ });
 });

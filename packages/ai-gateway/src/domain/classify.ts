@@ -112,30 +112,37 @@ function classOfStatus(status: number): FailureClass {
   return classByStatus[status] ?? (status >= 400 && status < 500 ? 'caller-fault' : 'transient');
 }
 
-/** A 403 that says this alone may speak of the key or of what it was to read. */
-const denied = new Set(['permission_denied', 'accessdeniedexception']);
+/** What a refusal says that may speak of the key or the model, or of what the request names. More codes than one say which it is. */
+const ambiguous: Readonly<Record<number, ReadonlySet<string>>> = {
+  403: new Set(['permission_denied', 'accessdeniedexception']),
+  404: new Set(['', 'not_found_error', 'not_found', 'invalid_request_error']),
+};
 
 /** Members in which a request names what lies at Google or in AWS, not in its account of the model alone. */
-const references = ['"fileUri"', '"file_uri"', '"cachedContent"', '"cached_content"', '"s3Location"'];
+const elsewhere = ['"fileUri"', '"file_uri"', '"cachedContent"', '"cached_content"', '"s3Location"'];
+/** In which it names what lies with the provider, and is nowhere else. */
+const objects = [...elsewhere, '"file_id"', '"vector_store_ids"'];
 
 /**
- * The same of the answer to a request whose bytes were `sent`: what it names and may not be read is its own fault, and says nothing of the key,
- * which another caller would miss.
+ * The same of the answer to a request whose bytes were `sent`: what it names and may not be read, or is not there, is its own fault, and says
+ * nothing of the key or the model, which another caller would miss.
  */
 export function classifyAnswer(status: number, codes: readonly string[], sent: Buffer): FailureClass {
   const [code = '', ...more] = codes;
-  const isDenied = status === 403 && more.length === 0 && denied.has(code.toLowerCase());
-  return isDenied && namesObjects(sent) ? 'object-denied' : classify(status, codes);
+  const isAmbiguous = more.length === 0 && ambiguous[status]?.has(code.toLowerCase()) === true;
+  if (isAmbiguous && status === 403 && names(sent, elsewhere)) return 'object-denied';
+  if (isAmbiguous && status === 404 && names(sent, objects)) return 'caller-fault';
+  return classify(status, codes);
 }
 
-function namesObjects(sent: Buffer): boolean {
+function names(sent: Buffer, members: readonly string[]): boolean {
   if (sent.find(byte => byte > space) !== openBrace) return false; // a form
-  return holdsReference(sent) || (sent.includes('\\u00') && holdsReference(withPlainLetters(sent)));
+  return holds(sent, members) || (sent.includes('\\u00') && holds(withPlainLetters(sent), members));
 }
 
 /** Its bytes tell, whatever else is wrong with it: what a refusal means must not depend on how deep a request is. */
-function holdsReference(sent: Buffer | string): boolean {
-  return references.some(name => sent.includes(name));
+function holds(sent: Buffer | string, members: readonly string[]): boolean {
+  return members.some(name => sent.includes(name));
 }
 
 /** A name may be written with escapes (RFC 8259 section 7). */

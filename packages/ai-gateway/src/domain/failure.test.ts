@@ -85,3 +85,14 @@ test.each([
 ])('a refusal of %j is one of what it names, or of the key, and never throws', (sent, expected) => {
   expect(classifyAnswer(403, ['PERMISSION_DENIED'], Buffer.from(sent))).toBe(expected);
 });
+
+test.each([
+  [404, ['not_found_error'], '{"source":{"type":"file","file_id":"file_1"}}', 'caller-fault'],
+  [404, ['NOT_FOUND'], '{"cachedContent":"cachedContents/1"}', 'caller-fault'],
+  [404, [], '{"file":{"file_id":"file-1"}}', 'caller-fault'],
+  [404, ['model_not_found', 'invalid_request_error'], '{"file":{"file_id":"file-1"}}', 'model-gone'],
+  [404, ['not_found_error'], '{"model":"m"}', 'model-gone'],
+  [403, ['permission_error'], '{"file_id":"file_1"}', 'credential'],
+] as const)('%i with %j to %j is %s', (status, codes, sent, expected) => {
+  expect(classifyAnswer(status, codes, Buffer.from(sent))).toBe(expected);
+});
