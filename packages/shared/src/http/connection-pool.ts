@@ -169,7 +169,9 @@ export class Connection {
     this.#events = events;
     this.client = new Client(options.origin, {
       allowH2: false,
-      pipelining: 1,
+      // One request at a time all the same: the pool gives a connection to nobody else before. But with 1 undici goes round once more after each
+      // answer, to say that it could take another request.
+      pipelining: 2,
       keepAliveTimeout: options.keepAliveMs,
       maxHeaderSize: options.maxHeaderBytes,
       headersTimeout: 0, // an exchange keeps its own time
