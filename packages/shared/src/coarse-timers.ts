@@ -3,12 +3,12 @@ export const coarsenessMs = 100;
 
 /**
  * Timers for limits that are rarely met: several of them are set and cancelled for every request. Those that are due in the same moment wait
- * together, and only the first such moment has a timer of the system's; so setting and cancelling one costs about what it costs to put an object into a set
+ * together, and only the first such moment has a timer of the system's; so setting and cancelling one costs about what it costs to put an object into a chain
  * (a hashed timing wheel: Varghese and Lauck, 1987). None is early, and none is later than a moment lasts, besides what the event loop takes.
  */
 export class CoarseTimers {
   /** By the number of the moment. A moment that nobody waits for any more goes when its time comes. */
-  readonly #moments = new Map<number, Set<CoarseTimer>>();
+  readonly #moments = new Map<number, Moment>();
   readonly #now: () => number;
   readonly #momentMs: number;
   #next: { readonly moment: number; readonly timer: NodeJS.Timeout } | undefined;
@@ -32,8 +32,8 @@ export class CoarseTimers {
     return this.#moments.size;
   }
 
-  #open(moment: number): Set<CoarseTimer> {
-    const waiting = new Set<CoarseTimer>();
+  #open(moment: number): Moment {
+    const waiting = new Moment();
     this.#moments.set(moment, waiting);
     if (this.#next === undefined || moment < this.#next.moment) this.#wakeAt(moment);
     return waiting;
@@ -53,34 +53,63 @@ export class CoarseTimers {
     const inOrder = [...this.#moments].sort(([left], [right]) => left - right);
     const due: CoarseTimer[] = [];
     for (const [moment, waiting] of inOrder) {
-      if (moment > now && waiting.size > 0) {
+      if (moment > now && waiting.first !== undefined) {
         this.#wakeAt(moment);
         break;
       }
       this.#moments.delete(moment);
-      due.push(...waiting);
+      for (let timer = waiting.first; timer !== undefined; timer = timer.after) due.push(timer);
     }
     for (const timer of due) timer.fire();
   }
 }
 
+/** Those that wait for one moment, chained in the order in which they came. */
+class Moment {
+  first: CoarseTimer | undefined;
+  #last: CoarseTimer | undefined;
+
+  add(timer: CoarseTimer): void {
+    timer.before = this.#last;
+    if (this.#last === undefined) this.first = timer;
+    else this.#last.after = timer;
+    this.#last = timer;
+  }
+
+  /** It must be one of them. It holds no other one then: whoever keeps it keeps nothing else. */
+  remove(timer: CoarseTimer): void {
+    const { before, after } = timer;
+    if (before === undefined) this.first = after;
+    else before.after = after;
+    if (after === undefined) this.#last = before;
+    else after.before = before;
+    timer.before = undefined;
+    timer.after = undefined;
+  }
+}
+
 class CoarseTimer {
-  readonly #waiting: Set<CoarseTimer>;
+  before: CoarseTimer | undefined;
+  after: CoarseTimer | undefined;
+  readonly #moment: Moment;
+  /** Undefined once it has fired or was cancelled. */
   #callback: (() => void) | undefined;
 
-  constructor(waiting: Set<CoarseTimer>, callback: () => void) {
-    this.#waiting = waiting;
+  constructor(moment: Moment, callback: () => void) {
+    this.#moment = moment;
     this.#callback = callback;
   }
 
-  /** Lets go of what it would have called: a set can keep what has left it for as long as it lives. */
   cancel(): void {
-    this.#waiting.delete(this);
+    if (this.#callback === undefined) return;
     this.#callback = undefined;
+    this.#moment.remove(this);
   }
 
   /** Not any more when one that fired before it has cancelled it. */
   fire(): void {
-    if (this.#waiting.delete(this)) this.#callback?.();
+    const callback = this.#callback;
+    this.cancel();
+    callback?.();
   }
 }
