@@ -117,10 +117,25 @@ export function recordOf(
 
 /** Details come from callers as well, so they are bounded: what is larger is entered as its digest. */
 function boundedDetails(details: JsonValue | undefined): JsonValue | undefined {
-  if (details === undefined) return undefined;
+  if (details === undefined || isShort(details)) return details;
   const text = textOf(details);
   if (text === undefined) return { not_json: true };
   return text.length <= maxDetailsLength ? details : { too_large: text.length, digest: digestOf(text) };
+}
+
+const maxLetterLength = 6; // an escape
+const maxNumberLength = 30; // with what stands around it
+
+/** Whether they are a few names with short texts and numbers, as most are: written out, they can only be shorter than the limit. */
+function isShort(details: JsonValue): boolean {
+  if (typeof details !== 'object' || details === null || Array.isArray(details)) return false;
+  let length = 2;
+  for (const [name, value] of Object.entries(details)) {
+    if (typeof value === 'string') length += value.length * maxLetterLength;
+    else if (typeof value !== 'number' || !Number.isFinite(value)) return false;
+    length += name.length * maxLetterLength + maxNumberLength;
+  }
+  return length <= maxDetailsLength;
 }
 
 /** An entry with a fact that cannot be written is worth more than no entry. */
