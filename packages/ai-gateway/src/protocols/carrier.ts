@@ -14,6 +14,9 @@ export const carrierMark = '__strata1_';
 /** As much of the mark as is whole where a field holds base64: the carrier stands at the start of it. */
 export const encodedCarrierMark = Buffer.from(carrierMark, 'latin1').toString('base64').slice(0, 12);
 
+const markBytes = Buffer.from(carrierMark);
+const encodedMarkBytes = Buffer.from(encodedCarrierMark);
+
 export interface Carried {
   /** The seal of the very thing the string belongs to. */
   readonly seal?: Seal | undefined;
@@ -63,7 +66,7 @@ export function unloadSeal(text: string, kind: SealKind): Seal | undefined {
 
 /** Whether a request's bytes hold a carrier; then they cannot be passed on as they are. */
 export function holdsCarrier(body: Buffer): boolean {
-  return body.includes(carrierMark) || body.includes(encodedCarrierMark);
+  return body.includes(markBytes) || body.includes(encodedMarkBytes);
 }
 
 function readCarried(packed: string): Carried {

@@ -53,8 +53,11 @@ export function relatedTaskOf({ result }: ResponseFrame): Span | undefined {
 }
 
 function mayHoldNames(bytes: Buffer): boolean {
-  return bytes.includes('ri"') || bytes.includes('taskId"');
+  return bytes.includes(uriEnd) || bytes.includes(taskIdEnd);
 }
+
+const uriEnd = Buffer.from('ri"');
+const taskIdEnd = Buffer.from('taskId"');
 
 function addResult(bytes: Buffer, members: Members, places: Places): void {
   for (const block of elementsOf(bytes, members?.get('content'))) addContent(bytes, block, places);
