@@ -2,7 +2,6 @@ import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { awsEventStreamType } from '@strata/shared/http/aws-event-stream.ts';
 import type { Dialer, DialResponse } from '@strata/shared/http/dialer.ts';
-import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import { nothingWithheld, type Withheld } from '@strata/shared/http/withhold-credentials.ts';
 import { costOf } from '@strata/shared/money/price.ts';
 import { createDeadline, type Deadline } from '@strata/shared/resilience/deadline.ts';
@@ -16,6 +15,7 @@ import { refusalError, reportedError } from '../domain/refusal-error.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
 import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
 import { chooseWay, type Protocols } from './choose-way.ts';
+import { type Outgoing, outgoingOf } from './outgoing.ts';
 import type { Passage } from './passage.ts';
 import { type Proof, prove } from './prove.ts';
 import { sentBody } from './sent-body.ts';
@@ -61,8 +61,12 @@ export function createCallUpstream(deps: CallUpstreamDeps): (attempt: Attempt) =
       parent: attempt.call.signal,
     });
     try {
-      const { response, proof } = await dial(deps.dialer, { attempt, way, limits, deadline });
-      return await judge(deps, { attempt, way, response, proof, limits, deadline });
+      const outgoing = outgoingOf(attempt, way);
+      const proved = prove(attempt.credential, outgoing);
+      const proof = proved instanceof Promise ? await proven(proved) : proved;
+      const response = await dial(deps.dialer, { way, limits, deadline, outgoing, proof });
+      const judged = judge(deps, { attempt, way, limits, deadline, proof, response });
+      return judged instanceof Promise ? await judged : judged;
     } catch (error) {
       deadline.close();
       throw AttemptFailure.from(error);
@@ -73,20 +77,21 @@ export function createCallUpstream(deps: CallUpstreamDeps): (attempt: Attempt) =
 }
 
 interface Dialing {
-  readonly attempt: Attempt;
   readonly way: Way;
   readonly limits: UpstreamLimits;
   /** Of the first token. A stream takes it over. */
   readonly deadline: Deadline;
-}
-
-interface Dialed extends Dialing {
-  readonly response: DialResponse;
-  /** With which it was asked. */
+  /** With which it asks. */
   readonly proof: Proof;
 }
 
-function judge(deps: CallUpstreamDeps, dialed: Dialed): Promise<Answer> {
+interface Dialed extends Dialing {
+  readonly attempt: Attempt;
+  readonly response: DialResponse;
+}
+
+/** At once where the whole answer is here, as it mostly is with its head. */
+function judge(deps: CallUpstreamDeps, dialed: Dialed): Promise<Answer> | Answer {
   const { attempt, response, way, deadline } = dialed;
   if (response.status < 200 || response.status > 299) return refuse(deps, dialed);
   attempt.hasBegun = true;
@@ -108,44 +113,17 @@ function findWay(deps: CallUpstreamDeps, attempt: Attempt, limits: UpstreamLimit
 
 function dial(
   dialer: Dialer,
-  { attempt, way, limits, deadline }: Dialing,
-): Promise<Pick<Dialed, 'response' | 'proof'>> {
-  const { call, target } = attempt;
-  const { origin } = target.provider;
-  const path = way.access.path({ model: target.model, isStream: call.request.isStream });
-  const headers = requestHeaders(attempt, way);
-  const { method = 'POST' } = way.access;
-  const outgoing = { method, origin, path, headers, body: way.body, signal: call.signal } as const;
-  const ask = async (proof: Proof) => ({
-    proof,
-    response: await dialer.request(origin, {
-      method,
-      path,
-      headers: Object.assign(headers, proof.headers),
-      ...(method === 'POST' ? sentBody(way.upload ?? way.body) : { body: null }),
-      signal: deadline.signal,
-      timeouts: { headersMs: limits.headersTimeoutMs, bodyMs: limits.idleTimeoutMs },
-    }),
+  { way, limits, deadline, outgoing, proof }: Dialing & { readonly outgoing: Outgoing },
+): Promise<DialResponse> {
+  const { method, origin, path, headers } = outgoing;
+  return dialer.request(origin, {
+    method,
+    path,
+    headers: Object.assign(headers, proof.headers),
+    ...(method === 'POST' ? sentBody(way.upload ?? way.body) : { body: null }),
+    signal: deadline.signal,
+    timeouts: { headersMs: limits.headersTimeoutMs, bodyMs: limits.idleTimeoutMs },
   });
-  const proof = prove(attempt.credential, outgoing);
-  return proof instanceof Promise ? proven(proof).then(ask) : ask(proof);
-}
-
-function requestHeaders({ call, target, trace }: Attempt, way: Way): Record<string, string> {
-  const headers: Record<string, string> = {
-    ...target.provider.headers,
-    'content-type': 'application/json',
-    accept: call.request.isStream ? streamTypeOf(way.protocol) : 'application/json',
-    // A compressed answer could not be passed on as it comes, and could be a bomb (F32).
-    'accept-encoding': 'identity',
-    traceparent: formatTraceparent(trace),
-  };
-  if (way.protocol !== call.protocol && way.protocol.hosts !== call.protocol.name) return headers; // its headers mean nothing in another protocol
-  for (const name of way.protocol.requestHeaders) {
-    const value = call.headers[name];
-    if (typeof value === 'string') headers[name] = value;
-  }
-  return headers;
 }
 
 function isEventStream(response: DialResponse, protocol: Protocol): boolean {
@@ -244,8 +222,12 @@ function withheldInStream(
   return passage.renderError(malformed(attempt));
 }
 
-async function readWhole({ attempt, way, response, proof, limits }: Dialed): Promise<Answer> {
-  const bytes = await response.readAll(limits.maxAnswerBytes);
+function readWhole(dialed: Dialed): Promise<Answer> | Answer {
+  const bytes = dialed.response.readAll(dialed.limits.maxAnswerBytes);
+  return bytes instanceof Promise ? bytes.then(all => wholeAnswer(dialed, all)) : wholeAnswer(dialed, bytes);
+}
+
+function wholeAnswer({ attempt, way, response, proof }: Dialed, bytes: Buffer): Answer {
   const read = way.readWhole(bytes, response.headers);
   if (read.type === 'answer') {
     const { facts } = read;
