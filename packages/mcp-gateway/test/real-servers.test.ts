@@ -62,7 +62,7 @@ beforeAll(async () => {
       everything: {
         type: 'stdio',
         command: [node, serverScript('everything')],
-        env: { SERVER_TOKEN: 'configured' },
+        env: { SERVER_MODE: 'configured' },
       },
       files: { type: 'stdio', command: [node, serverScript('filesystem'), folder], sharing: 'shared' },
       old: {
@@ -298,8 +298,8 @@ test('[M3] a server sees the environment it was given, and nothing of the gatewa
   const { client, start } = await connect();
   await start();
   const env = textOf(await client.callTool({ name: 'everything__get-env', arguments: {} }));
-  const { SERVER_TOKEN: token, ...inherited } = JSON.parse(env) as Record<string, string>;
-  expect(token).toBe('configured');
+  const { SERVER_MODE: mode, ...inherited } = JSON.parse(env) as Record<string, string>;
+  expect(mode).toBe('configured');
   expect(
     Object.keys(inherited).filter(
       name => !/^(HOME|LANG|LC_ALL|LOGNAME|PATH|SHELL|TERM|TMPDIR|TZ|USER)$/.test(name),

@@ -4,6 +4,7 @@ import { JsonScanError } from '@strata/shared/json/scan-problem.ts';
 import { type Edit, splice } from '@strata/shared/json/splice.ts';
 import type { CatalogEntry, ListKind } from '../domain/catalog.ts';
 import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
+import type { Upstream } from '../domain/upstream.ts';
 import { withinTime } from '../domain/with-signal.ts';
 import { textParam } from '../wire/frame.ts';
 import { annotationsOf, type ListedItem } from '../wire/list-items.ts';
@@ -147,27 +148,26 @@ async function readResource(request: Request, deps: DispatchDeps): Promise<Buffe
 
 async function subscribe(request: Request, deps: DispatchDeps): Promise<Buffer> {
   const target = await resourceTarget(request);
-  const upstream = deps.directory.get(target.server);
-  const isNew = upstream === undefined || request.client.channels.subscribe(upstream, target.serverName);
-  if (!isNew) return renderResult(request.call.rawId, '{}');
-  try {
-    return await passOn(
-      request,
-      deps,
-      target,
-      () => upstream && request.client.channels.unsubscribe(upstream, target.serverName),
-    );
-  } catch (error) {
-    if (upstream) request.client.channels.unsubscribe(upstream, target.serverName);
-    throw error;
-  }
+  const { client, call } = request;
+  const upstream = allowedUpstream(request, deps, target);
+  const ask = async () => {
+    let isRefused = false;
+    const answer = await send(request, deps, { upstream, target }, () => {
+      isRefused = true;
+    });
+    return { answer, isRefused };
+  };
+  const told = await client.channels.subscribe(upstream, target.serverName, { ask, signal: call.end });
+  return told?.answer ?? renderResult(call.rawId, '{}');
 }
 
 async function unsubscribe(request: Request, deps: DispatchDeps): Promise<Buffer> {
   const target = await resourceTarget(request);
-  const upstream = deps.directory.get(target.server);
-  const isLast = upstream === undefined || request.client.channels.unsubscribe(upstream, target.serverName);
-  return isLast ? passOn(request, deps, target) : renderResult(request.call.rawId, '{}');
+  const { client, call } = request;
+  const upstream = allowedUpstream(request, deps, target);
+  const ask = () => send(request, deps, { upstream, target });
+  const answer = await client.channels.unsubscribe(upstream, target.serverName, ask);
+  return answer ?? renderResult(call.rawId, '{}');
 }
 
 async function complete(request: Request, deps: DispatchDeps): Promise<Buffer> {
@@ -217,18 +217,32 @@ async function resourceTarget(request: Request, path: readonly string[] = ['uri'
   };
 }
 
-/** Sends the request through the stages to its server and gives the answer the client's id and the client's URIs. */
-async function passOn(
+/** Sends the request through the stages to its server and gives the answer the client's id and the client's URIs. @throws GatewayError at once, too */
+function passOn(
   request: Request,
   deps: DispatchDeps,
   target: Target,
   onRefused?: () => void,
 ): Promise<Buffer> {
-  const { client, caller, call } = request;
+  const upstream = allowedUpstream(request, deps, target);
+  return send(request, deps, { upstream, target }, onRefused);
+}
+
+/** The server may have been removed since its list was read; a key's globs are looked at for the name that is called. @throws GatewayError */
+function allowedUpstream(request: Request, deps: DispatchDeps, target: Target): Upstream {
   const upstream = deps.directory.get(target.server);
-  // The server may have been removed since its list was read; a key's globs are looked at for the name that is called.
   if (!upstream || !isStillAllowed(request, upstream, target)) throw unknownTarget(request, target);
   askPolicies(request, deps, target);
+  return upstream;
+}
+
+async function send(
+  request: Request,
+  deps: DispatchDeps,
+  { upstream, target }: { readonly upstream: Upstream; readonly target: Target },
+  onRefused?: () => void,
+): Promise<Buffer> {
+  const { client, caller, call } = request;
   const answer = await deps.runCall({
     client,
     caller,

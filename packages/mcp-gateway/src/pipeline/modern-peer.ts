@@ -20,10 +20,11 @@ import { namesFor, ownerOf, withNames } from './exposed-names.ts';
 import type { JoinedLists } from './joined-lists.ts';
 import { ListChanges } from './list-changes.ts';
 import { moreVerbose } from './log-levels.ts';
+import { ResourceHolds, type Told } from './resource-holds.ts';
 import { refuse } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
-import { SessionChannels } from './session-channels.ts';
+import { SessionChannels, toldBy } from './session-channels.ts';
 import type { SharedChannels } from './shared-channels.ts';
 
 export interface ModernWorld {
@@ -55,6 +56,11 @@ export interface RunningCall {
   forget(channel: Channel, serverId?: Buffer): void;
 }
 
+export interface HeldResource {
+  readonly upstream: Upstream;
+  readonly uri: string;
+}
+
 export interface PeerIdentity {
   readonly caller: Caller;
   readonly route: string;
@@ -77,9 +83,8 @@ export class ModernPeer {
   readonly listeners = new Set<Listener>();
   readonly #world: ModernWorld;
   readonly #changes: ListChanges;
-  readonly #subscriptions = new Map<string, number>();
-  /** Whether servers do what is wanted of them. */
-  readonly #confirmed = new Map<string, Promise<boolean>>();
+  readonly #tasks = new Map<string, number>();
+  readonly #resources = new ResourceHolds<object>();
   #logLevel: string | undefined;
   usedAtMs: number;
 
@@ -152,56 +157,53 @@ export class ModernPeer {
     return this.#world.taskIds.resolve(this.principal, exposed);
   }
 
-  /** Wants to hear of a resource. The first asks the server; resolves with whether that does it, for all who want it. Never rejects. */
-  holdResource(upstream: Upstream, uri: string): Promise<boolean> {
-    const key = `${upstream.name} ${uri}`;
-    if (this.hold(upstream, 'resource', uri)) this.#confirmed.set(key, this.#subscribe(upstream, uri));
-    return this.#confirmed.get(key) ?? Promise.resolve(false);
-  }
-
-  releaseResource(upstream: Upstream, uri: string): void {
-    if (!this.release(upstream, 'resource', uri)) return;
-    const key = `${upstream.name} ${uri}`;
-    const confirmed = this.#confirmed.get(key);
-    this.#confirmed.delete(key);
-    void confirmed?.then(isTold => {
-      if (this.#confirmed.has(key) || !this.channels.unsubscribe(upstream, uri) || !isTold) return;
-      const signal = AbortSignal.timeout(upstream.policy.callTimeoutMs);
-      this.channels
-        .channelOf(upstream)
-        .ask('resources/unsubscribe', { uri }, signal)
-        .catch(() => {}); // a server that is gone has forgotten it
-    });
-  }
-
-  async #subscribe(upstream: Upstream, uri: string): Promise<boolean> {
-    const channel = this.channels.channelOf(upstream);
+  /** Wants to hear of a resource; resolves with whether its server tells it. Never rejects. `holder`: for whom it is released again. */
+  async holdResource({ upstream, uri }: HeldResource, holder: object): Promise<boolean> {
     const signal = AbortSignal.timeout(upstream.policy.callTimeoutMs);
+    const ask = () => this.#subscribe({ upstream, uri }, signal);
     try {
-      const { capabilities } = await channel.ready(signal);
-      const resources = capabilities.resources as { subscribe?: unknown } | undefined;
-      if (resources?.subscribe !== true) return false;
-      if (!this.channels.subscribe(upstream, uri)) return true;
-      return (await channel.ask('resources/subscribe', { uri }, signal)).error === undefined;
+      const told = await this.#resources.hold(`${upstream.name} ${uri}`, holder, { ask, signal });
+      return told?.isRefused !== true;
     } catch {
       return false; // the server does not do it: then it is not acknowledged
     }
   }
 
-  /** Counts who wants to hear of a resource or task. `true` for the first: the server has to be told. */
-  hold(upstream: Upstream, kind: 'resource' | 'task', name: string): boolean {
-    const key = `${kind} ${upstream.name} ${name}`;
-    const count = (this.#subscriptions.get(key) ?? 0) + 1;
-    this.#subscriptions.set(key, count);
-    return count === 1;
+  releaseResource({ upstream, uri }: HeldResource, holder: object): void {
+    const ask = async (wasHeld: boolean) => {
+      if (!wasHeld) return;
+      const channel = this.channels.channelOf(upstream);
+      const signal = AbortSignal.timeout(upstream.policy.callTimeoutMs);
+      await channel.ask('resources/unsubscribe', { uri }, signal);
+    };
+    this.#resources
+      .release(`${upstream.name} ${uri}`, holder, wasHeld =>
+        wasHeld ? this.channels.unsubscribe(upstream, uri, ask) : undefined,
+      )
+      .catch(() => {}); // a server that is gone has forgotten it
+  }
+
+  async #subscribe({ upstream, uri }: HeldResource, signal: StopSignal): Promise<Told> {
+    const channel = this.channels.channelOf(upstream);
+    const { capabilities } = await channel.ready(signal);
+    const { resources } = capabilities;
+    if (!isObject(resources) || resources.subscribe !== true) return { isRefused: true };
+    const ask = () => toldBy(channel.ask('resources/subscribe', { uri }, signal));
+    return (await this.channels.subscribe(upstream, uri, { ask, signal })) ?? { isRefused: false };
+  }
+
+  /** Counts who wants to hear of a task. */
+  holdTask(upstream: Upstream, taskId: string): void {
+    const key = `${upstream.name} ${taskId}`;
+    this.#tasks.set(key, (this.#tasks.get(key) ?? 0) + 1);
   }
 
   /** `true` for the last. */
-  release(upstream: Upstream, kind: 'resource' | 'task', name: string): boolean {
-    const key = `${kind} ${upstream.name} ${name}`;
-    const count = (this.#subscriptions.get(key) ?? 0) - 1;
-    if (count > 0) this.#subscriptions.set(key, count);
-    return count <= 0 && this.#subscriptions.delete(key);
+  releaseTask(upstream: Upstream, taskId: string): boolean {
+    const key = `${upstream.name} ${taskId}`;
+    const count = (this.#tasks.get(key) ?? 0) - 1;
+    if (count > 0) this.#tasks.set(key, count);
+    return count <= 0 && this.#tasks.delete(key);
   }
 
   onServersChanged(removed: readonly Upstream[]): void {

@@ -3,10 +3,11 @@ import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ClientHello, ServerHello } from '../domain/capabilities.ts';
 import { kindsOfChange, listKinds } from '../domain/catalog.ts';
-import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
+import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import { eraOf } from '../domain/protocol-versions.ts';
 import type { Channel, ChannelOwner, Upstream } from '../domain/upstream.ts';
 import { ChannelLists } from './channel-lists.ts';
+import { ResourceHolds, type Told } from './resource-holds.ts';
 import type { ServerFacts } from './server-facts.ts';
 import type { Participant, SharedChannels } from './shared-channels.ts';
 
@@ -34,7 +35,7 @@ export interface SessionChannelEvents extends Participant {
 interface Own {
   readonly channel: Channel;
   readonly lists: ChannelLists;
-  readonly subscriptions: Set<string>;
+  readonly holds: ResourceHolds<Participant>;
 }
 
 /**
@@ -81,37 +82,67 @@ export class SessionChannels implements ChannelOwner {
     this.#logLevel = logLevel;
     for (const { server, uri } of subscriptions) {
       const upstream = find(server);
-      if (!upstream || !this.subscribe(upstream, uri)) continue;
-      const signal = AbortSignal.timeout(upstream.policy.openTimeoutMs);
-      const channel = this.channelOf(upstream);
-      // A conversation of the session's own is set up as it opens; a shared one may be open already.
-      const isOwn = upstream.policy.sharing === 'session';
-      const told = isOwn ? channel.ready(signal) : channel.ask('resources/subscribe', { uri }, signal);
-      told.catch((error: unknown) => {
+      if (!upstream) continue;
+      this.#remember(upstream, uri, true);
+      this.#renew(upstream, uri).catch((error: unknown) => {
         this.#options.log.warn({ server, err: error }, 'a subscription could not be renewed');
       });
     }
   }
 
-  /** Remembers a subscription. `false` when the server need not be told. */
-  subscribe(upstream: Upstream, uri: string): boolean {
-    const uris = this.#subscribed.get(upstream) ?? new Set();
-    this.#subscribed.set(upstream, uris.add(uri));
-    this.#options.events.onSettingsChanged();
-    if (upstream.policy.sharing === 'shared')
-      return this.#shared(upstream).subscribe(this.#options.events, uri);
-    this.#ownOf(upstream).subscriptions.add(uri);
-    return true;
+  /** A conversation of the session's own is set up as it opens; a shared one may be open already. */
+  #renew(upstream: Upstream, uri: string): Promise<unknown> {
+    const { events } = this.#options;
+    const signal = AbortSignal.timeout(upstream.policy.openTimeoutMs);
+    const channel = this.channelOf(upstream);
+    if (upstream.policy.sharing === 'session') {
+      this.#ownOf(upstream).holds.adopt(uri, events);
+      return channel.ready(signal);
+    }
+    const ask = () => channel.ask('resources/subscribe', { uri }, signal);
+    return this.#shared(upstream).holds.hold(uri, events, { ask: () => toldBy(ask()), signal });
   }
 
-  /** `false` when the server need not be told, because others still want it. */
-  unsubscribe(upstream: Upstream, uri: string): boolean {
-    this.#subscribed.get(upstream)?.delete(uri);
+  /**
+   * Resolves with the server's answer; with `undefined` where it tells others already and was not asked.
+   * @throws what `ask` throws, or the signal's reason
+   */
+  async subscribe<Answer extends Told>(
+    upstream: Upstream,
+    uri: string,
+    asking: { readonly ask: () => Promise<Answer>; readonly signal: StopSignal },
+  ): Promise<Answer | undefined> {
+    const { events } = this.#options;
+    const holds = this.#holdsOf(upstream);
+    try {
+      return await holds.hold(uri, events, asking);
+    } finally {
+      if (this.#isClosed)
+        void holds.release(uri, events, () => undefined); // it came too late; never rejects
+      else this.#remember(upstream, uri, holds.isHeldBy(uri, events));
+    }
+  }
+
+  /** Asks the server when nobody else wants it. @throws what `ask` throws */
+  async unsubscribe<Answer>(
+    upstream: Upstream,
+    uri: string,
+    ask: (wasHeld: boolean) => Promise<Answer> | undefined,
+  ): Promise<Answer | undefined> {
+    this.#remember(upstream, uri, false);
+    return this.#holdsOf(upstream).release(uri, this.#options.events, ask);
+  }
+
+  #remember(upstream: Upstream, uri: string, isWanted: boolean): void {
+    const uris = this.#subscribed.get(upstream) ?? new Set();
+    if (uris.has(uri) === isWanted) return;
+    if (isWanted) this.#subscribed.set(upstream, uris.add(uri));
+    else if (uris.delete(uri) && uris.size === 0) this.#subscribed.delete(upstream);
     this.#options.events.onSettingsChanged();
-    if (upstream.policy.sharing === 'shared')
-      return this.#shared(upstream).unsubscribe(this.#options.events, uri);
-    this.#ownOf(upstream).subscriptions.delete(uri);
-    return true;
+  }
+
+  #holdsOf(upstream: Upstream): ResourceHolds<Participant> {
+    return upstream.policy.sharing === 'shared' ? this.#shared(upstream).holds : this.#ownOf(upstream).holds;
   }
 
   /** Servers that only this session uses get the level; a shared one's log reaches nobody. */
@@ -183,7 +214,7 @@ export class SessionChannels implements ChannelOwner {
     if (this.#logLevel !== undefined && hello.capabilities.logging !== undefined) {
       void this.#sendLogLevel(channel, this.#logLevel, signal);
     }
-    for (const uri of this.#own.get(channel.upstream)?.subscriptions ?? []) {
+    for (const uri of this.#own.get(channel.upstream)?.holds.confirmed() ?? []) {
       channel.ask('resources/subscribe', { uri }, signal).catch((error: unknown) => {
         this.#options.log.warn(
           { server: channel.upstream.name, err: error },
@@ -199,7 +230,7 @@ export class SessionChannels implements ChannelOwner {
   }
 
   needs(channel: Channel): boolean {
-    return (this.#own.get(channel.upstream)?.subscriptions.size ?? 0) > 0;
+    return (this.#own.get(channel.upstream)?.holds.size ?? 0) > 0;
   }
 
   #ownOf(upstream: Upstream): Own {
@@ -209,7 +240,7 @@ export class SessionChannels implements ChannelOwner {
       void channel.watchLists(this.#isWatching); // never rejects
       const hasTasks = eraOf(this.#options.hello.protocolVersion) === 'legacy';
       const lists = new ChannelLists(channel, this.#options.clock, hasTasks);
-      own = { channel, lists, subscriptions: new Set() };
+      own = { channel, lists, holds: new ResourceHolds() };
       if (this.#isClosed)
         void channel.close(); // a call that was still on its way; it gets the error of a closed channel
       else this.#own.set(upstream, own);
@@ -234,4 +265,9 @@ export class SessionChannels implements ChannelOwner {
       this.#options.log.warn({ server: channel.upstream.name, err: error }, 'the log level could not be set');
     }
   }
+}
+
+/** An answer as that of a server that was asked to tell. */
+export async function toldBy(answer: Promise<ResponseFrame>): Promise<Told> {
+  return { isRefused: (await answer).error !== undefined };
 }

@@ -8,6 +8,7 @@ import { textParam } from '../wire/frame.ts';
 import { copySpan } from '../wire/render.ts';
 import { ChannelLists } from './channel-lists.ts';
 import { gatewayHello } from './gateway-identity.ts';
+import { ResourceHolds } from './resource-holds.ts';
 import { refuse } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 
@@ -24,10 +25,7 @@ export interface SharedChannel {
   readonly lists: ChannelLists;
   join(participant: Participant): void;
   leave(participant: Participant): void;
-  /** `true` when it is the first of this URI: the server has to be told. */
-  subscribe(participant: Participant, uri: string): boolean;
-  /** `true` when it was the last of this URI. */
-  unsubscribe(participant: Participant, uri: string): boolean;
+  readonly holds: ResourceHolds<Participant>;
 }
 
 /**
@@ -69,7 +67,7 @@ function createSharedChannel(
   clock: Clock,
 ): SharedChannel {
   const participants = new Set<Participant>();
-  const subscribers = new Map<string, Set<Participant>>();
+  const holds = new ResourceHolds<Participant>();
 
   const tellAll = (kinds: readonly ListKind[], saidBy?: Upstream) => {
     for (const participant of participants) participant.onListsChanged(kinds, saidBy);
@@ -83,7 +81,7 @@ function createSharedChannel(
         tellAll(kinds, upstream);
       } else if (frame.method === 'notifications/resources/updated') {
         const uri = textParam(frame, 'uri') ?? '';
-        for (const participant of subscribersOf(uri)) participant.onResourceUpdated(upstream, frame);
+        for (const participant of holds.holdersOf(uri)) participant.onResourceUpdated(upstream, frame);
       }
     },
     onRequest(channel: Channel, frame: RequestFrame) {
@@ -92,7 +90,7 @@ function createSharedChannel(
     onOpened(channel: Channel, hello: ServerHello) {
       facts.learn(upstream, hello);
       tellAll(listKinds);
-      for (const uri of subscribers.keys()) {
+      for (const uri of holds.confirmed()) {
         channel
           .ask('resources/subscribe', { uri }, AbortSignal.timeout(upstream.policy.callTimeoutMs))
           .catch(error => {
@@ -100,52 +98,29 @@ function createSharedChannel(
           });
       }
     },
-    needs: () => subscribers.size > 0,
+    needs: () => holds.size > 0,
     onLost() {
       lists.invalidateAll();
     },
   };
 
-  /** Servers may report a part of what was subscribed to. */
-  function subscribersOf(uri: string): Set<Participant> {
-    const found = new Set<Participant>();
-    for (const [subscribed, waiting] of subscribers) {
-      if (uri === subscribed || uri.startsWith(subscribed))
-        for (const participant of waiting) found.add(participant);
-    }
-    return found;
-  }
-
   const channel = upstream.createChannel(gatewayHello, owner);
   void channel.watchLists(true); // never rejects
   const lists = new ChannelLists(channel, clock);
 
-  const unsubscribe = (participant: Participant, uri: string) => {
-    const waiting = subscribers.get(uri);
-    if (!waiting?.delete(participant) || waiting.size > 0) return false;
-    return subscribers.delete(uri);
-  };
-
   return {
     channel,
     lists,
+    holds,
     join: participant => void participants.add(participant),
     leave(participant) {
       participants.delete(participant);
-      for (const uri of [...subscribers.keys()]) {
-        if (!unsubscribe(participant, uri)) continue;
-        channel
-          .ask('resources/unsubscribe', { uri }, AbortSignal.timeout(upstream.policy.callTimeoutMs))
-          .catch(error => {
-            log.debug({ server: upstream.name, err: error }, 'a subscription could not be ended');
-          });
-      }
+      const signal = () => AbortSignal.timeout(upstream.policy.callTimeoutMs);
+      holds
+        .releaseAll(participant, uri => channel.ask('resources/unsubscribe', { uri }, signal()))
+        .catch((error: unknown) => {
+          log.debug({ server: upstream.name, err: error }, 'a subscription could not be ended');
+        });
     },
-    subscribe(participant, uri) {
-      const waiting = subscribers.get(uri) ?? new Set();
-      subscribers.set(uri, waiting.add(participant));
-      return waiting.size === 1;
-    },
-    unsubscribe,
   };
 }

@@ -1,12 +1,7 @@
-import type { Upstream } from '../domain/upstream.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { mayHearOf } from './may-call.ts';
+import type { HeldResource } from './modern-peer.ts';
 import type { WatchOptions } from './watch-options.ts';
-
-interface WatchedResource {
-  readonly upstream: Upstream;
-  readonly uri: string;
-}
 
 /** As many are asked for at a time: a server with sessions gets a request for each. */
 const maxAtOnce = 16;
@@ -15,7 +10,7 @@ const maxAtOnce = 16;
 export class WatchedResources {
   readonly #options: WatchOptions;
   readonly #confirmMs: number;
-  readonly #resources = new Map<string, WatchedResource>();
+  readonly #resources = new Map<string, HeldResource>();
 
   constructor(options: WatchOptions, confirmMs: number) {
     this.#options = options;
@@ -51,13 +46,11 @@ export class WatchedResources {
     const resource = await withSignal(this.#find(exposed), late).catch(() => undefined);
     if (resource === undefined) return;
     this.#resources.set(exposed, resource); // what is told together with the confirmation is heard as well
-    const isTold = await withSignal(peer.holdResource(resource.upstream, resource.uri), late).catch(
-      () => false,
-    );
+    const isTold = await withSignal(peer.holdResource(resource, resource), late).catch(() => false);
     if (!isTold) this.#forget(exposed);
   }
 
-  async #find(exposed: string): Promise<WatchedResource | undefined> {
+  async #find(exposed: string): Promise<HeldResource | undefined> {
     const { peer, directory, caller, signal } = this.#options;
     const resolved = await peer.catalog.resolveUri(exposed, caller.scopes.tools, signal);
     const upstream = resolved && directory.get(resolved.server);
@@ -69,6 +62,6 @@ export class WatchedResources {
     const resource = this.#resources.get(exposed);
     if (resource === undefined) return;
     this.#resources.delete(exposed);
-    this.#options.peer.releaseResource(resource.upstream, resource.uri);
+    this.#options.peer.releaseResource(resource, resource);
   }
 }

@@ -40,7 +40,7 @@ export class WatchedTasks {
     const { peer } = this.#options;
     const task = await withSignal(this.#find(exposed), late).catch(() => undefined);
     if (task === undefined) return;
-    peer.hold(task.upstream, 'task', task.taskId);
+    peer.holdTask(task.upstream, task.taskId);
     this.#tasks.set(exposed, task); // what is told together with the confirmation is heard as well
     const confirmed = peer.channels.channelOf(task.upstream).watchTask(task.taskId, true);
     const isTold = await withSignal(confirmed, late).catch(() => false);
@@ -74,7 +74,7 @@ export class WatchedTasks {
 }
 
 function forgetTask(peer: ModernPeer, { upstream, taskId }: WatchedTask): void {
-  if (peer.release(upstream, 'task', taskId)) {
+  if (peer.releaseTask(upstream, taskId)) {
     void peer.channels.channelOf(upstream).watchTask(taskId, false); // never rejects
   }
 }
