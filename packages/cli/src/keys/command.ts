@@ -1,4 +1,4 @@
-import { namedScopes } from '@strata/shared/admin/resources/keys.ts';
+import { namedScopes } from '@strata/shared/admin/resources/key-fields.ts';
 import type { VirtualKey } from '@strata/shared/identity/key-store.ts';
 import { readScopes } from '@strata/shared/identity/scopes.ts';
 import { loadSharedConfig, withKeyStore } from '@strata/shared/with-key-store.ts';
