@@ -30,7 +30,7 @@ const entriesADay = Math.ceil(sized({ ci: 20_000, soak: 10_000_000 }) / volumeDa
 const maxMs = sized({ ci: 1000, soak: 200 });
 /** Of runs since some moment in a day: half a day of entries is read at each edge. */
 const maxOfRunsMs = sized({ ci: 1000, soak: 600 });
-/** Of so many the fastest is that of an idle machine, as near as a busy one can tell. */
+/** Of so many the fastest is that of an idle machine, as near as a busy one can tell; where the store is in this process, by the time of its cores. */
 const rounds = sized({ ci: 3, soak: 10 });
 
 /** September 2026: as UTC counts it, as Berlin does, whose days begin at other hours, and thirty days up to some moment. */
@@ -102,12 +102,12 @@ function volumeTests(name: string, emptyDatabase: () => Promise<string>): void {
           expect(totals.reduce((sum, total) => sum + total.costNanoUsd, 0n)).toBe(
             (query.by.includes('tag') ? expectedByTag : expected)[month],
           );
-          const times = await timesOf(ask);
+          const times = await timesOf(ask, store.dialect === 'sqlite' ? coresMs : () => performance.now());
           process.stdout.write(
             `${name}, ${entriesADay * volumeDays} entries, ${question}, ${month}: ${times[0]?.toFixed(1)} to ${times.at(-1)?.toFixed(1)} ms\n`,
           );
           const isOfRuns = question === 'by run' && month === 'thirty days';
-          expect(times[0]).toBeLessThan(isOfRuns ? maxOfRunsMs : maxMs);
+          expect.soft(times[0], `${question}, ${month}`).toBeLessThan(isOfRuns ? maxOfRunsMs : maxMs);
         }
       }
       await store.close();
@@ -128,14 +128,20 @@ function spentIn(
 }
 
 /** In milliseconds, the fastest first: what else the machine does is in the others. */
-async function timesOf(work: () => Promise<unknown>): Promise<number[]> {
+async function timesOf(work: () => Promise<unknown>, nowMs: () => number): Promise<number[]> {
   const times: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    const began = performance.now();
+    const began = nowMs();
     await work();
-    times.push(performance.now() - began);
+    times.push(nowMs() - began);
   }
   return times.sort((left, right) => left - right);
+}
+
+/** What this process has had of the machine's cores. */
+function coresMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 async function rowsOf({ db }: SqlStore<MoneySchema>) {
