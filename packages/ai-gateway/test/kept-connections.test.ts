@@ -113,6 +113,10 @@ test('[F45] requests in a row on one connection, of which the client breaks off 
   client.socket.resetAndDestroy();
   await upstream.closed(1);
   await closed;
+  await upstream.allConnectionsClosed();
+  const asked = upstream.requests.length;
+  await gateway.recorded(asked);
+  expect(gateway.records.map(({ outcome }) => outcome)).toEqual(Array(asked).fill('cancelled'));
   upstream.use(request => jsonPlan(answerOf(askedOf(request))));
   const answer = await post(gateway, '/v1/chat/completions', asking('after'));
   expect(contentOf(answer.body)).toBe('after');

@@ -42,7 +42,8 @@ const maxLineBytes = 32 * 1024 * 1024;
 
 /**
  * A file of requests, a JSON object a line, while it comes: in each the alias in `body.model` becomes the provider's model, every other byte stays.
- * All lines must ask for one model, which is the provider's own rule.
+ * All lines must ask for one model, which is the provider's own rule. Those of an endpoint whose answers are made of no tokens (`/v1/embeddings`,
+ * `/v1/moderations`) stand by themselves, because less is set aside for them: the batch is then begun for that endpoint alone.
  */
 export class BatchLines {
   readonly #sum: BatchSum;
