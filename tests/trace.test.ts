@@ -128,6 +128,8 @@ test('a run is one trace: its tasks, its calls, what both other gateways did for
     roots.map(({ service }) => service),
     JSON.stringify(shown, null, 1),
   ).toEqual(['agent-gateway']);
+  // Nobody began the trace before: no span may name a parent that nobody finds.
+  expect(roots.map(({ parentSpanId }) => parentSpanId ?? '')).toEqual(['']);
   // What another gateway did lies below what agent-gateway asked of it.
   for (const service of ['ai-gateway', 'mcp-gateway']) {
     const entries = tree.filter(

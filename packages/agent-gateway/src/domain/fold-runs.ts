@@ -27,8 +27,15 @@ export function resume(state: RunState, event: EventOf<'run-resumed'>, atMs: num
 
 /** What was under way belongs to the other run, as what it cost does; what it had recorded is this run's too. */
 export function fork(state: RunState, event: EventOf<'run-forked'>, atMs: number): void {
-  const { traceparent, limits, deadlineAtMs } = event;
-  Object.assign(state, { traceparent, limits, deadlineAtMs, status: 'pending', isStarted: false });
+  const { traceparent, isFirstOfTrace = false, limits, deadlineAtMs } = event;
+  Object.assign(state, {
+    traceparent,
+    isFirstOfTrace,
+    limits,
+    deadlineAtMs,
+    status: 'pending',
+    isStarted: false,
+  });
   state.keyRun = undefined;
   state.rootRun = undefined;
   state.granted = {};
@@ -48,8 +55,8 @@ export function fork(state: RunState, event: EventOf<'run-forked'>, atMs: number
 
 /** It goes on as it was. What names it outside is new, but for the keys of its calls. */
 export function importRun(state: RunState, event: EventOf<'run-imported'>): void {
-  const { traceparent, limits, deadlineAtMs, keyRun, children, asked } = event;
-  Object.assign(state, { traceparent, limits, deadlineAtMs, keyRun, isStarted: false });
+  const { traceparent, isFirstOfTrace = false, limits, deadlineAtMs, keyRun, children, asked } = event;
+  Object.assign(state, { traceparent, isFirstOfTrace, limits, deadlineAtMs, keyRun, isStarted: false });
   state.heldTasks = firstTasks(limits) ?? Number.POSITIVE_INFINITY;
   for (const [before, runId] of Object.entries(children)) {
     const task = state.children.get(before);
@@ -85,6 +92,7 @@ export function createRun(state: RunState, event: EventOf<'run-created'>, atMs: 
   state.deadlineAtMs = event.deadlineAtMs;
   state.expiresAtMs = event.expiresAtMs ?? Number.POSITIVE_INFINITY;
   state.traceparent = event.traceparent;
+  state.isFirstOfTrace = event.isFirstOfTrace ?? false;
   state.parent = event.parent;
   state.queue = event.queue;
   state.queuesAround = event.queuesAround ?? [];

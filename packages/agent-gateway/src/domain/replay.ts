@@ -69,6 +69,7 @@ function reopen(state: RunState, { record, aside }: Required<Effective>): void {
     definition: aside.definition,
     workflow: aside.workflow,
     traceparent: aside.traceparent,
+    isFirstOfTrace: aside.isFirstOfTrace,
     isStarted: aside.isStarted,
     lastBranch: aside.lastBranch,
     steps: aside.steps,

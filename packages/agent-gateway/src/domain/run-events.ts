@@ -107,6 +107,8 @@ export type RunEvent =
       /** When the right to act ends that the run was given. */
       readonly expiresAtMs?: number;
       readonly traceparent: string;
+      /** The trace begins with the run: the parent that `traceparent` names is no span. */
+      readonly isFirstOfTrace?: true;
       readonly thread?: string;
       /** That of its thread. Without it there is none when it begins. */
       readonly context?: unknown;
@@ -244,6 +246,7 @@ export type RunEvent =
       readonly limits: RunLimits;
       readonly deadlineAtMs: number;
       readonly traceparent: string;
+      readonly isFirstOfTrace?: true;
     }
   /** It goes on elsewhere, and never here again. */
   | { readonly type: 'run-exported'; readonly by: string }
@@ -256,6 +259,7 @@ export type RunEvent =
       readonly limits: RunLimits;
       readonly deadlineAtMs: number;
       readonly traceparent: string;
+      readonly isFirstOfTrace?: true;
       /** Runs that it waits for, by the id that each had. */
       readonly children: Readonly<Record<string, string>>;
       /** Tasks whose question has to be put to people here. */

@@ -150,6 +150,8 @@ export interface RunState {
   expiresAtMs: number;
   /** Parent of the spans of the next worker. */
   traceparent: string;
+  /** That parent is no span: the trace began with the run. */
+  isFirstOfTrace: boolean;
   isStarted: boolean;
   isCancelRequested: boolean;
   pause: Pause | undefined;
@@ -266,6 +268,7 @@ export function emptyRun(): RunState {
     deadlineAtMs: 0,
     expiresAtMs: Number.POSITIVE_INFINITY,
     traceparent: '',
+    isFirstOfTrace: false,
     isStarted: false,
     isCancelRequested: false,
     pause: undefined,

@@ -29,7 +29,8 @@ export class RunTrace {
 
   constructor(tracer: Tracer, { runId, state }: { runId: string; state: RunState }) {
     this.#tracer = tracer;
-    const parent = traceContextOf(state.traceparent);
+    const isFirst = state.isFirstOfTrace && !state.isStarted;
+    const parent = { ...traceContextOf(state.traceparent), isRemote: !isFirst };
     this.#run = this.#open(`run ${state.workflow}`, parent, {
       startedAtMs: undefined,
       facts: {

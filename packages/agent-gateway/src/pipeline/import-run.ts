@@ -1,6 +1,5 @@
 import type { SpanContext } from '@opentelemetry/api';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { newId } from '@strata/shared/ids.ts';
 import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
@@ -19,7 +18,7 @@ import type { RunState } from '../domain/run-state.ts';
 import type { GrantedLimits } from '../domain/run-terms.ts';
 import type { Workflow } from '../domain/workflow.ts';
 import { describeRun } from './export-run.ts';
-import { identityOf, type SubmitDeps } from './submit-run.ts';
+import { identityOf, type SubmitDeps, tracedFrom } from './submit-run.ts';
 
 export interface ImportDeps extends SubmitDeps {
   readonly readDefinition: (document: string) => Promise<Workflow>;
@@ -155,7 +154,6 @@ async function newRun(
   const heldTasks = firstTasks(limits);
   const context = initialContext(records);
   const { envelope } = caller;
-  const traceparent = formatTraceparent(trace);
   const imported: RunEvent = {
     type: 'run-imported',
     by: caller.principal,
@@ -163,7 +161,7 @@ async function newRun(
     keyRun: state.keyRun ?? run.id,
     limits,
     deadlineAtMs: state.deadlineAtMs,
-    traceparent,
+    ...tracedFrom(trace),
     children: Object.fromEntries(
       [...state.children.keys()].flatMap(each => {
         const now = newIds[each];
@@ -202,7 +200,7 @@ async function newRun(
       ...(Object.keys(granted).length > 0 && { granted }),
       deadlineAtMs: state.deadlineAtMs,
       ...(envelope?.deadlineAtMs !== undefined && { expiresAtMs: envelope.deadlineAtMs }),
-      traceparent,
+      ...tracedFrom(trace),
       ...(parent !== undefined && { parent }),
       ...(queue !== undefined && { queue }),
       queuesAround: state.queuesAround,

@@ -112,7 +112,7 @@ export async function submitRun(
       ...(lowered !== undefined && { lowered }),
       deadlineAtMs: nowMs + limits.maxRunMs,
       ...(expiresAtMs !== undefined && { expiresAtMs }),
-      traceparent: formatTraceparent(trace),
+      ...tracedFrom(trace),
       ...(queue !== undefined && { queue }),
       ...(thread !== undefined && { thread }),
       ...(context !== undefined && { context }),
@@ -130,6 +130,11 @@ export async function submitRun(
   return result;
 }
 
+/** A trace that the caller did not bring begins with the run. */
+export function tracedFrom(trace: SpanContext): { traceparent: string; isFirstOfTrace?: true } {
+  return { traceparent: formatTraceparent(trace), ...(trace.isRemote === false && { isFirstOfTrace: true }) };
+}
+
 function beginOfFork(
   { run, to }: Fork,
   { by, limits, trace, nowMs }: { by: string; limits: RunLimits; trace: SpanContext; nowMs: number },
@@ -140,7 +145,7 @@ function beginOfFork(
     by,
     limits,
     deadlineAtMs: nowMs + limits.maxRunMs,
-    traceparent: formatTraceparent(trace),
+    ...tracedFrom(trace),
   };
   return { runId: run, to, record: { kind: event.type, payload: JSON.stringify(event), atMs: nowMs } };
 }

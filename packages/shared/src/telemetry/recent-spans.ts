@@ -1,5 +1,6 @@
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace';
+import { toldSpan } from './first-span.ts';
 
 /** A finished span as `GET /admin/v1/traces/{traceId}` shows it. */
 export interface RecordedSpan {
@@ -31,7 +32,7 @@ export class RecentSpans implements SpanProcessor {
   onStart(): void {}
 
   onEnd(span: ReadableSpan): void {
-    this.#ring[this.#next] = span;
+    this.#ring[this.#next] = toldSpan(span);
     this.#next = (this.#next + 1) % this.#capacity;
   }
 

@@ -30,9 +30,26 @@ test('[S20] neither secrets nor credential headers reach a log line', () => {
   expect(text).toContain('[secret]');
 });
 
+test('the first span of a trace that began here has no parent, and those below it have theirs', async () => {
+  const telemetry = open({ recent_spans: 2 });
+  const begun = newTraceContext();
+  const first = telemetry.tracer.startSpan('first', {}, parentOf(begun));
+  const { spanId } = first.spanContext();
+  telemetry.tracer.startSpan('below', {}, parentOf(first.spanContext())).end();
+  first.end();
+  const spans = telemetry.recentSpans?.ofTrace(begun.traceId) ?? [];
+  expect(new Map(spans.map(span => [span.name, span.parent_span_id]))).toEqual(
+    new Map([
+      ['first', undefined],
+      ['below', spanId],
+    ]),
+  );
+  await telemetry.shutdown();
+});
+
 test('recent spans: one trace in order, the newest push out the oldest', async () => {
   const telemetry = open({ recent_spans: 2 });
-  const caller = newTraceContext();
+  const caller = { ...newTraceContext(), isRemote: true };
   for (const name of ['first', 'second', 'third'])
     telemetry.tracer.startSpan(name, {}, parentOf(caller)).end();
   telemetry.tracer.startSpan('other trace').end();

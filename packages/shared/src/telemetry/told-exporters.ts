@@ -1,5 +1,6 @@
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { toldSpan } from './first-span.ts';
 import type { Logger } from './logger.ts';
 
 type TraceExport = Parameters<OTLPTraceExporter['export']>;
@@ -43,7 +44,7 @@ export class ToldTraceExporter extends OTLPTraceExporter {
   }
 
   override export(spans: TraceExport[0], done: TraceExport[1]): void {
-    super.export(spans, result => {
+    super.export(spans.map(toldSpan), result => {
       this.#teller.ended(result);
       done(result);
     });
