@@ -34,6 +34,10 @@ async function echo(request: DirectRequest): Promise<void> {
   sendBytes(request.response, 200, { headers: { ...headers }, body: Buffer.from(JSON.stringify(said)) });
 }
 
+async function another({ response }: DirectRequest): Promise<void> {
+  sendBytes(response, 200, { headers: {}, body: Buffer.from('{"by":"another"}') });
+}
+
 async function start(
   config: Record<string, unknown> = {},
   handle: (request: DirectRequest) => Promise<void> = echo,
@@ -61,6 +65,9 @@ async function start(
   server.addDirect({ methods: ['POST'], url: '/v1/echo', errors: openaiErrors, handle });
   const named = { url: '/v1/named/:name/*', errors: openaiErrors, queryKey: 'key', handle } as const;
   server.addDirect({ methods: ['GET', 'POST', 'DELETE'], mediaTypes: ['text/plain'], ...named });
+  const two = { url: '/v1/two/:id', errors: openaiErrors };
+  server.addDirect({ methods: ['GET'], ...two, handle });
+  server.addDirect({ methods: ['DELETE'], ...two, handle: another });
   server.app.get('/v1/echo/:id', { config: { access: 'caller', errors: openaiErrors } }, async () => ({
     by: 'fastify',
   }));
@@ -92,6 +99,21 @@ test('a request comes with its caller, its body, what its path says and its quer
   const named = await fetch(`${url}/v1/named/o%2Fne/models/a:b?key=user`, { method: 'GET' });
   expect(await named.json()).toMatchObject({ params: { name: 'o/ne', '*': 'models/a:b' }, body: '' });
   expect(await (await post(`${url}/v1/%65cho`, 'x')).json()).toMatchObject({ body: 'x' });
+});
+
+test('a path that comes again leads where it led, by each of its methods and with each of its queries', async () => {
+  const { url } = await start();
+  const headers = { authorization: 'Bearer user' };
+  for (let round = 0; round < 2; round++)
+    for (const id of ['one', 'two'])
+      for (const a of ['1', '2', undefined]) {
+        const path = `${url}/v1/two/${id}${a === undefined ? '' : `?a=${a}`}`;
+        const query = a === undefined ? {} : { a };
+        const got = await (await fetch(path, { headers })).json();
+        expect(got).toMatchObject({ method: 'GET', params: { id }, query });
+        const removed = await fetch(path, { method: 'DELETE', headers });
+        expect(await removed.json()).toEqual({ by: 'another' });
+      }
 });
 
 test('what no direct route was made for is answered as ever, and its neighbours are known', async () => {

@@ -27,6 +27,9 @@ export interface DirectRoutesDeps {
   readonly isDraining: () => boolean;
 }
 
+const maxRecent = 1000;
+const maxRecentLength = 256;
+
 /**
  * Answers the requests of some paths on Node's own objects, for where a request must cost little: what Fastify does around a handler (its
  * request, its reply, its hooks, its parsers) costs as much as all that a gateway does for a short request.
@@ -35,8 +38,10 @@ export interface DirectRoutesDeps {
 export class DirectRoutes {
   readonly #deps: DirectRoutesDeps;
   readonly #router: ReturnType<typeof createRouter>;
-  /** Paths without a parameter, by themselves: most requests are to one of few. */
+  /** Paths without a parameter, by themselves. */
   readonly #plain = new Map<string, Map<string, DirectMatch>>();
+  /** The same for paths with parameters that were found: most requests are to one of few. */
+  readonly #recent = new Map<string, Map<string, DirectMatch>>();
 
   constructor(deps: DirectRoutesDeps) {
     this.#deps = deps;
@@ -81,9 +86,17 @@ export class DirectRoutes {
     if (method !== 'POST' && method !== 'GET' && method !== 'DELETE') return undefined;
     const plain = this.#plain.get(url)?.get(method);
     if (plain !== undefined) return plain;
+    return this.#recent.get(url)?.get(method) ?? this.#search(method, url);
+  }
+
+  #search(method: DirectRoute['methods'][number], url: string): DirectMatch | undefined {
     const found = this.#router.find(method, url);
     if (found === null) return undefined;
-    return { route: found.store as DirectRoute, params: found.params, query: found.searchParams }; // `add` stores nothing else
+    const match = { route: found.store as DirectRoute, params: found.params, query: found.searchParams }; // `add` stores nothing else
+    if (url.length > maxRecentLength || url.includes('?')) return match; // what stands in a query is often another one each time, or a secret
+    if (this.#recent.size >= maxRecent) this.#recent.clear();
+    this.#recent.set(url, (this.#recent.get(url) ?? new Map()).set(method, match));
+    return match;
   }
 
   async #answer(request: DirectRequest): Promise<void> {
