@@ -34,8 +34,7 @@ export async function appendEvents(
 ): Promise<ChainEnd> {
   const { tenant } = batch;
   const head = await holdHead(transaction, keys, tenant);
-  const stored = batch.mayBeStored ? await storedIds(transaction, batch.events) : new Set<string>();
-  const events = batch.events.filter(each => !stored.has(each.id));
+  const events = batch.mayBeStored ? await notStored(transaction, batch.events) : batch.events;
   const rows = chain(head, events, keys);
   const last = rows.at(-1);
   if (last === undefined) return head;
@@ -81,13 +80,14 @@ export function sealedEnd(keys: AuditKeys, end: ChainEnd): Head {
   return { ...end, seal: keys.seal(end.tenant, `head ${end.seq} ${end.hash}`) };
 }
 
-async function storedIds(
+async function notStored(
   transaction: Transaction<AuditSchema>,
   events: readonly DatedEvent[],
-): Promise<ReadonlySet<string>> {
+): Promise<readonly DatedEvent[]> {
   const ids = events.map(each => each.id);
   const rows = await transaction.selectFrom('audit_entries').select('id').where('id', 'in', ids).execute();
-  return new Set(rows.map(row => row.id));
+  const stored = new Set(rows.map(row => row.id));
+  return events.filter(each => !stored.has(each.id));
 }
 
 function chain(head: Head, events: readonly DatedEvent[], keys: AuditKeys): EntryRow[] {

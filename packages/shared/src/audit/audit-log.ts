@@ -84,14 +84,16 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
       while (stored < until) {
         const due = pending.slice(0, until - stored);
         const first = due[0]?.event.tenant ?? '';
-        const events = due.filter(each => each.event.tenant === first).slice(0, maxBatch);
+        const events: DatedEvent[] = [];
+        const left: DatedEvent[] = [];
+        for (const each of due)
+          (each.event.tenant === first && events.length < maxBatch ? events : left).push(each);
         await sql.db
           .transaction()
           .execute(transaction =>
             appendEvents(transaction, keys, { tenant: first, events, mayBeStored: isFailing }),
           );
-        const written = new Set(events);
-        pending = pending.filter(each => !written.has(each));
+        pending = [...left, ...pending.slice(due.length)]; // what came meanwhile stands behind
         stored += events.length;
         checkpoints.grown(first, events.length);
         isFailing = false;
