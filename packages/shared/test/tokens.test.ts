@@ -105,6 +105,19 @@ const ask = (token: string) =>
     (error: { reason: string }) => error.reason,
   );
 
+test('people of several teams are let in, whoever was there before them', async () => {
+  await deps.createKey({ tenant: 'acme', principal: 'bot' }); // team and project `default`
+  const teams = ['support', 'sales', 'default', 'support'];
+  for (const [index, team] of teams.entries()) {
+    const token = await sign(first, claims({ sub: `person-${index}`, 'https://acme.test/team': team }));
+    expect(await deps.authenticate({ authorization: `Bearer ${token}` })).toMatchObject({
+      principal: `acme|person-${index}`,
+      team,
+      project: team === 'default' ? 'default' : `${team}-default`,
+    });
+  }
+});
+
 test('a token opens the door for its principal, with what its claims grant', async () => {
   const token = await sign(
     first,
@@ -114,7 +127,7 @@ test('a token opens the door for its principal, with what its claims grant', asy
   expect(caller).toMatchObject({
     tenant: 'acme',
     team: 'support',
-    project: 'default',
+    project: 'support-default',
     principal: 'acme|ada',
     principalKind: 'user',
     keyId: undefined,
@@ -124,7 +137,7 @@ test('a token opens the door for its principal, with what its claims grant', asy
     scopes: { ...noScopes, models: ['gpt-*', '!gpt-secret'], servers: ['*'], tools: ['files__*'] },
   });
   expect(await deps.tree.find({ tenant: 'acme', kind: 'principal', id: 'acme|ada' })).toMatchObject({
-    parent: 'default',
+    parent: 'support-default',
   });
   expect((await deps.authenticate({ 'x-api-key': token })).principal).toBe('acme|ada');
   const nobody = await deps.authenticate({ authorization: `Bearer ${await sign(first)}` });

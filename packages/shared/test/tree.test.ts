@@ -114,6 +114,14 @@ function treeTests(name: string, emptyDatabase: () => Promise<string>): void {
       expect(await keys.list({ tenant: 'acme', team: 'sales', limit: 10 })).toEqual([]);
     });
 
+    test('whoever is given a team alone stands in a project of that team', async () => {
+      await keys.create({ name: 'first', tenant: 'acme', principal: 'bot' });
+      for (const team of ['support', 'sales', 'support']) {
+        const { key } = await keys.create({ name: team, tenant: 'acme', principal: `bot-of-${team}`, team });
+        expect(key).toMatchObject({ team, project: `${team}-default` });
+      }
+    });
+
     test('a change says on which revision it was decided, and leaves no trace when it is refused', async () => {
       const { key } = await keys.create({ name: 'k', tenant: 'acme', principal: 'bot' });
       const seen: string[] = [];

@@ -55,7 +55,9 @@ export const issuerSchema = z.strictObject({
     .describe('Signature algorithms that are accepted.'),
   organisation: placeSchema.describe('The organisation of its principals.'),
   team: placeSchema.default('default').describe('Their team.'),
-  project: placeSchema.default('default').describe('Their project.'),
+  project: placeSchema
+    .optional()
+    .describe('Their project. Without it `default`, and `TEAM-default` in any other team than `default`.'),
   principal_claim: claimName.default('sub').describe('The claim that names the principal.'),
   principal_prefix: z
     .string()

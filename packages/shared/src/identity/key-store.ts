@@ -13,7 +13,7 @@ import { keyDigest, newVirtualKey, shownPrefix } from './key-format.ts';
 import { fromRow, type KeyRow, selectKeys, type VirtualKey } from './key-rows.ts';
 import { noScopes, type Scopes } from './scopes.ts';
 import {
-  defaultProject,
+  defaultProjectOf,
   defaultTeam,
   type Metadata,
   type PrincipalKind,
@@ -218,7 +218,10 @@ async function pathOf(transaction: IdentityTransaction, request: NewKey): Promis
         .where('id', '=', id)
         .executeTakeFirst()
     )?.parent;
-  const project = request.project ?? (await parentOf('principal', principal)) ?? defaultProject;
+  const project =
+    request.project ??
+    (await parentOf('principal', principal)) ??
+    defaultProjectOf(request.team ?? defaultTeam);
   const team = request.team ?? (await parentOf('project', project)) ?? defaultTeam;
   return { tenant, team, project, principal, principalKind };
 }

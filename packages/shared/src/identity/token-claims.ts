@@ -1,7 +1,7 @@
 import type { JWTPayload } from 'jose';
 import type { IssuerConfig } from './issuers-section.ts';
 import { matchesScope, noScopes, type Scopes, scopeKinds } from './scopes.ts';
-import { nodeIdSchema, type Role, type TreePath } from './tree.ts';
+import { defaultProjectOf, nodeIdSchema, type Role, type TreePath } from './tree.ts';
 
 /** What the claims of a token come to under the configuration of its issuer. */
 export interface MappedClaims {
@@ -25,7 +25,7 @@ export class ClaimRefused extends Error {
 export function mapClaims(payload: JWTPayload, config: IssuerConfig): MappedClaims {
   const tenant = placeOf(payload, config.organisation);
   const team = placeOf(payload, config.team);
-  const project = placeOf(payload, config.project);
+  const project = config.project === undefined ? defaultProjectOf(team) : placeOf(payload, config.project);
   const name = claimOf(payload, config.principal_claim);
   const isNamed = typeof name === 'string' && name !== ''; // a prefix alone is nobody
   const principal = isNamed ? nodeId(config.principal_prefix + name) : undefined;

@@ -25,6 +25,11 @@ export interface TreePath {
 export const defaultTeam = 'default';
 export const defaultProject = 'default';
 
+/** The project of whoever was given a team alone: ids are unique in the organisation, so each team has one of another name. */
+export function defaultProjectOf(team: string): string {
+  return team === defaultTeam ? defaultProject : `${team}-default`;
+}
+
 /**
  * What a key may do in the admin API of its organisation: an owner everything, an operator everything but keys and members, an auditor only
  * read, a member what concerns the key's own team.
