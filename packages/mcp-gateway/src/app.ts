@@ -18,7 +18,7 @@ import { createSealer } from './domain/sealer.ts';
 import { createTaskIds } from './domain/task-ids.ts';
 import { addMcpEndpoint, type McpEndpointDeps } from './http/mcp-endpoint.ts';
 import { createOriginCheck } from './http/origin-check.ts';
-import { addResourceMetadata } from './http/resource-metadata.ts';
+import { addResourceMetadata, challengingErrors } from './http/resource-metadata.ts';
 import { serverRoutes } from './http/server-routes.ts';
 import { addSseEndpoint } from './http/sse-endpoint.ts';
 import { openServers, type Servers } from './open-servers.ts';
@@ -49,6 +49,8 @@ export async function createMcpGateway(
   const sealer = createSealer(stateSecret);
   const taskIds = createTaskIds(stateSecret);
   const instance = newId('mcpgw');
+  const resource = { issuers: deps.issuers, publicUrl: config.current.public_url };
+  const errors = challengingErrors(jsonRpcErrors, resource);
   const server = createGatewayServer({
     name: deps.name,
     config: config.current.listen,
@@ -56,7 +58,7 @@ export async function createMcpGateway(
     clock,
     authenticate: deps.authenticate,
     live: deps.live,
-    errors: jsonRpcErrors,
+    errors,
     onRefused: deps.refusals.recordRequest,
   });
 
@@ -87,6 +89,7 @@ export async function createMcpGateway(
     policy: deps.policy,
   });
   const endpoint: McpEndpointDeps = {
+    errors,
     clock,
     live: deps.live,
     settings,
@@ -112,7 +115,7 @@ export async function createMcpGateway(
   addMcpEndpoint(server, endpointPath, endpoint);
   addMcpEndpoint(server, `${endpointPath}/:namespace`, endpoint);
   addSseEndpoint(server, endpoint);
-  addResourceMetadata(server, { issuers: deps.issuers, publicUrl: config.current.public_url });
+  addResourceMetadata(server, resource);
   addAdminApi(server.app, deps, serverRoutes(servers.registry));
   await servers.start(removed => {
     for (const each of [...sessions.all(), ...peers.all()]) each.onServersChanged(removed);

@@ -17,7 +17,7 @@ const waiting: Waiting[] = [];
 let asked: string[] = [];
 /** Each test has its own: what one leaves behind is answered at once. */
 let uri = '';
-const all = Array.from({ length: 5 }, (_, index) => `note://${index}`);
+const all = Array.from({ length: 1006 }, (_, index) => `note://${index}`);
 const uris = [...all];
 
 beforeAll(async () => {
@@ -159,4 +159,32 @@ test('[resources/subscribe ↔ listen] one who gives up waiting is asked about b
   expect(errorOf(await first)).toBeDefined();
   await one?.ask('{"jsonrpc":"2.0","id":2,"method":"ping"}');
   expect(asked).toHaveLength(1);
+});
+
+test('[resources/subscribe ↔ listen] a session or a listener hears of so many resources and no more', async () => {
+  uri = ''; // all are answered at once
+  const [client] = await openClients(1);
+  const say = async (method: string, wanted: string) => {
+    const body = JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: `resources/${method}`,
+      params: { uri: wanted },
+    });
+    return errorOf((await client?.ask(body))?.[0])?.data?.reason;
+  };
+  const said: unknown[] = [];
+  for (let at = 0; at < all.length; at += 100)
+    said.push(...(await Promise.all(all.slice(at, at + 100).map(each => say('subscribe', each)))));
+  expect(said.filter(each => each === 'too_many_subscriptions')).toHaveLength(6);
+  expect(said.filter(each => each === undefined)).toHaveLength(1000);
+  expect(await say('subscribe', all[0] ?? '')).toBeUndefined(); // it has that
+  await say('unsubscribe', all[0] ?? '');
+  expect(await say('subscribe', all.at(-1) ?? '')).toBeUndefined();
+
+  const modern = createModernClient(gateway);
+  for (const names of [{ resourceSubscriptions: all }, { taskIds: all }]) {
+    const refused = await modern.ask('1', 'subscriptions/listen', { notifications: names });
+    expect(refused.error).toMatchObject({ code: -32602, data: { reason: 'too_many_subscriptions' } });
+  }
 });

@@ -50,6 +50,8 @@ const repeatMs = 1000;
 /** Turns without a sign of life after which the owner counts as dead. */
 const maxSilentTurns = 3;
 const maxTickets = 10_000;
+/** Calls of one principal that wait for its answers, or whose outcome is kept: each holds a conversation or a result. */
+const maxOfOwner = 1000;
 
 /**
  * The calls that wait for their clients, wherever the clients come back to: the process that holds the call goes on with
@@ -71,11 +73,22 @@ export class ParkedRuns {
     return this.#runs.size;
   }
 
+  /** A run may be added again. @throws GatewayError rate_limited (`too_many_parked_calls`) */
   add(run: ParkedRun): void {
+    if (!this.#runs.has(run.id)) this.#makeRoom(run.owner);
     this.#runs.set(run.id, run);
     this.#listen().catch((error: unknown) =>
       this.#options.log.warn({ err: error }, 'other replicas cannot reach the calls that are parked here'),
     );
+  }
+
+  /** Outcomes that wait for a retry go first, the oldest before the others. */
+  #makeRoom(owner: string): void {
+    const own = [...this.#runs.values()].filter(run => run.owner === owner);
+    if (own.length < maxOfOwner) return;
+    const settled = own.find(run => run.isSettled);
+    if (!settled) throw tooManyParked();
+    this.remove(settled);
   }
 
   remove(run: ParkedRun): void {
@@ -259,4 +272,11 @@ function ownerGone(): GatewayError {
     'The gateway that held the call is gone, and nobody knows how far it came. Make it anew if it may be done twice.',
     { reason: 'parked_call_gone' },
   );
+}
+
+function tooManyParked(): GatewayError {
+  return new GatewayError('rate_limited', 'Too many calls wait for the answers of their client.', {
+    reason: 'too_many_parked_calls',
+    retryAfterMs: 1000,
+  });
 }

@@ -17,6 +17,10 @@ export type InputResponses = ReadonlyMap<string, string>;
 /** A call that waits for its client. */
 export interface ParkedRun {
   readonly id: string;
+  /** Whose it is. */
+  readonly owner: string;
+  /** Whether it has its outcome, which is kept for a retry. */
+  readonly isSettled: boolean;
   /**
    * Goes on with the answers to the questions of `round`. A round that was answered before gets what came of it (so the same
    * retry twice does nothing twice).

@@ -1,6 +1,5 @@
-import { errorHeaders } from '@strata/shared/errors/error-renderer.ts';
+import { type ErrorRenderer, errorHeaders } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
 import type { GatewayServer } from '@strata/shared/http/server.ts';
 import type { EventLog } from '../domain/event-log.ts';
@@ -24,6 +23,8 @@ import { sendEmpty, sendJson } from './send-json.ts';
 import { findSession, getStream, header, notAcceptable, streamHeaders } from './session-stream.ts';
 
 export interface McpEndpointDeps extends ModernEndpointDeps, OriginCheck {
+  /** What a request is answered with that gets no further. */
+  readonly errors: ErrorRenderer;
   readonly sessions: SessionDirectory;
   /** The way to other replicas, where there are any. */
   readonly relay: Relay | undefined;
@@ -43,7 +44,7 @@ export function addMcpEndpoint(
     server.addDirect({
       methods: ['POST', 'GET', 'DELETE'],
       url,
-      errors: jsonRpcErrors,
+      errors: deps.errors,
       isInvitedPage: deps.isInvitedPage,
       handle: request => answer(request, deps),
     });

@@ -1,7 +1,13 @@
+import type { ErrorRenderer } from '@strata/shared/errors/error-renderer.ts';
 import type { GatewayServer } from '@strata/shared/http/server.ts';
 import { endpointPath } from '../domain/namespaces.ts';
 
 const wellKnown = '/.well-known/oauth-protected-resource';
+
+export interface ProtectedResource {
+  readonly issuers: readonly string[];
+  readonly publicUrl: string | undefined;
+}
 
 /**
  * OAuth 2.0 Protected Resource Metadata (RFC 9728): where clients get a token, when identity providers are configured. Without any there is
@@ -9,10 +15,10 @@ const wellKnown = '/.well-known/oauth-protected-resource';
  */
 export function addResourceMetadata(
   { app }: Pick<GatewayServer, 'app'>,
-  { issuers, publicUrl }: { readonly issuers: readonly string[]; readonly publicUrl: string | undefined },
+  { issuers, publicUrl }: ProtectedResource,
 ): void {
   if (issuers.length === 0) return;
-  const base = publicUrl?.replace(/\/$/, '');
+  const base = publicUrl && baseOf(publicUrl);
   for (const url of [wellKnown, `${wellKnown}/*`]) {
     app.get<{ Params: { '*'?: string } }>(url, { config: { access: 'public' } }, (request, reply) => {
       const { '*': rest } = request.params;
@@ -24,4 +30,25 @@ export function addResourceMetadata(
       });
     });
   }
+}
+
+/** A refused credential tells where that is (RFC 9728, section 5.1), where the gateway knows the address it is reached at. */
+export function challengingErrors(
+  render: ErrorRenderer,
+  { issuers, publicUrl }: ProtectedResource,
+): ErrorRenderer {
+  if (issuers.length === 0 || publicUrl === undefined) return render;
+  const base = baseOf(publicUrl) + wellKnown;
+  return (error, context) => {
+    const rendered = render(error, context);
+    const challenge = rendered.headers['www-authenticate'];
+    if (challenge === undefined) return rendered;
+    const path = (context.path ?? endpointPath).replace(/\/$/, '');
+    const told = `${challenge}, resource_metadata="${base}${encodeURI(path.toWellFormed())}"`;
+    return { ...rendered, headers: { ...rendered.headers, 'www-authenticate': told } };
+  };
+}
+
+function baseOf(url: string): string {
+  return url.replace(/\/$/, '');
 }

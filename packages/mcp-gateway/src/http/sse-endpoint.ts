@@ -1,5 +1,4 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
-import { jsonRpcErrors } from '@strata/shared/errors/json-rpc.ts';
 import type { DirectRequest } from '@strata/shared/http/direct-request.ts';
 import { type EventStream, openDirectEventStream } from '@strata/shared/http/event-stream.ts';
 import type { GatewayServer } from '@strata/shared/http/server.ts';
@@ -37,7 +36,7 @@ interface Peer {
  */
 export function addSseEndpoint(server: Pick<GatewayServer, 'addDirect'>, deps: McpEndpointDeps): void {
   const peers = new Map<string, Peer>();
-  const errors = jsonRpcErrors;
+  const { errors } = deps;
   const admit = (request: DirectRequest) => {
     deps.checkOrigin(request.headers.origin);
     request.narrow(deps.callerAt(request.caller, routeOf(request)));

@@ -10,16 +10,9 @@ import type { EventLog } from '../domain/event-log.ts';
 import { type Call, failCall } from '../domain/exchange.ts';
 import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import { wantsPrimingEvent } from '../domain/protocol-versions.ts';
-import {
-  isOpen,
-  nextSessionState,
-  openSession,
-  type SessionEnd,
-  type SessionEvent,
-  type SessionState,
-} from '../domain/session.ts';
+import type { SessionEnd, SessionState } from '../domain/session.ts';
 import type { SessionBinding, SessionLease, SessionRecord, SessionStore } from '../domain/session-record.ts';
-import { type GatewaySettings, savedAgainMs } from '../domain/settings.ts';
+import type { GatewaySettings } from '../domain/settings.ts';
 import type { TaskIds } from '../domain/task-ids.ts';
 import type { Channel, Upstream } from '../domain/upstream.ts';
 import type { UpstreamDirectory } from '../domain/upstream-directory.ts';
@@ -36,10 +29,12 @@ import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
 import { SessionChannels } from './session-channels.ts';
 import { SessionKeeping } from './session-keeping.ts';
+import { SessionLife } from './session-life.ts';
 import { sessionNews } from './session-news.ts';
 import { SessionReader } from './session-reader.ts';
 import { ownerLost, SessionStreams } from './session-streams.ts';
 import type { SharedChannels } from './shared-channels.ts';
+import { maxSubscriptions } from './subscription-limit.ts';
 
 export interface SessionWorld {
   /** The servers that are offered under a route. */
@@ -90,14 +85,9 @@ export class LiveSession implements ClientSide {
   /** Whether its stream carries answers too, and cannot be gone on with (2024-11-05). */
   answersOnItsStream = false;
   readonly #world: SessionWorld;
-  readonly #createdAtMs: number;
+  readonly #life: SessionLife;
   readonly #keeping: SessionKeeping;
   readonly #listChanges: ListChanges;
-  #state: SessionState;
-  #usedAtMs: number;
-  #savedAtMs: number;
-  /** Sessions that began together are not saved together ever after. */
-  readonly #spread = 0.5 + Math.random() / 2;
 
   constructor(origin: SessionOrigin, world: SessionWorld) {
     const { id, tag, binding, hello, lease, takenOver } = origin;
@@ -107,17 +97,18 @@ export class LiveSession implements ClientSide {
     this.owner = ownerOf(binding);
     this.hello = hello;
     this.#world = world;
-    this.#usedAtMs = world.clock.monotonic();
-    this.#savedAtMs = this.#usedAtMs;
-    this.#createdAtMs = takenOver?.createdAtMs ?? world.clock.now();
-    this.#state = openSession(world.clock.monotonic() - (world.clock.now() - this.#createdAtMs));
+    this.#life = new SessionLife({
+      clock: world.clock,
+      settings: world.settings,
+      createdAtMs: takenOver?.createdAtMs,
+    });
     this.reader = new SessionReader(world.policy);
     this.#keeping = new SessionKeeping({
       ...world,
       tag,
       lease,
       record: () => this.record(),
-      isOpen: () => isOpen(this.#state),
+      isOpen: () => this.#life.isOpen,
       onFenced: () => this.fenced(),
     });
     this.#listChanges = new ListChanges({
@@ -150,6 +141,7 @@ export class LiveSession implements ClientSide {
       facts: world.facts,
       log: world.log,
       clock: world.clock,
+      maxSubscriptions,
       events: sessionNews({
         session: this,
         onListsChanged: (kinds, saidBy) => this.#onListsChanged(kinds, saidBy),
@@ -166,7 +158,7 @@ export class LiveSession implements ClientSide {
   }
 
   get state(): SessionState {
-    return this.#state;
+    return this.#life.state;
   }
 
   /** Whether other replicas know the session. */
@@ -185,22 +177,18 @@ export class LiveSession implements ClientSide {
 
   /** The client spoke. */
   touch(): void {
-    this.#usedAtMs = this.#world.clock.monotonic();
-    this.#apply({ type: 'used', atMs: this.#usedAtMs });
+    this.#life.touch();
   }
 
   /** Looks at the clock. Finished streams that nobody fetched in time are forgotten. */
   tick(): void {
     const atMs = this.#world.clock.monotonic();
-    this.#apply({ type: 'tick', atMs, isBusy: this.isBusy });
     this.streams.tick(atMs);
-    if (this.isBusy) this.#usedAtMs = atMs;
-    const isDue = this.#usedAtMs - this.#savedAtMs >= savedAgainMs(this.#world.settings()) * this.#spread;
-    if (isDue && isOpen(this.#state)) this.#save();
+    if (this.#life.tick(atMs, this.isBusy)) this.#save();
   }
 
   close(reason: SessionEnd): void {
-    this.#apply({ type: 'close', reason });
+    this.#life.close(reason);
   }
 
   /** Ends everything that hangs on the session. Call once, when its state is `closing`. */
@@ -211,16 +199,15 @@ export class LiveSession implements ClientSide {
     this.reverse.close();
     this.standalone.finish();
     await this.channels.close();
-    const reason = 'reason' in this.#state ? this.#state.reason : undefined;
-    await this.#keeping.giveUp(reason).catch((error: unknown) => {
+    await this.#keeping.giveUp(this.#life.endReason).catch((error: unknown) => {
       this.#world.log.debug({ session: this.tag, err: error }, 'the session could not be given up');
     });
-    this.#apply({ type: 'drained' });
+    this.#life.drained();
   }
 
   /** Another replica is the owner now. */
   fenced(): void {
-    if (!isOpen(this.#state)) return;
+    if (!this.#life.isOpen) return;
     this.#world.log.warn({ session: this.tag }, 'the session belongs to another gateway now');
     this.close('fenced');
   }
@@ -234,7 +221,7 @@ export class LiveSession implements ClientSide {
   }
 
   #save(): void {
-    this.#savedAtMs = this.#world.clock.monotonic();
+    this.#life.saved();
     this.#keeping.save();
   }
 
@@ -242,7 +229,7 @@ export class LiveSession implements ClientSide {
     return {
       binding: this.binding,
       hello: this.hello,
-      createdAtMs: this.#createdAtMs,
+      createdAtMs: this.#life.createdAtMs,
       logLevel: this.channels.logLevel,
       subscriptions: this.channels
         .subscriptions()
@@ -251,8 +238,7 @@ export class LiveSession implements ClientSide {
   }
 
   #whyClosed(): GatewayError {
-    const isMoved = 'reason' in this.#state && this.#state.reason === 'fenced';
-    if (isMoved) return ownerLost();
+    if (this.#life.endReason === 'fenced') return ownerLost();
     return new GatewayError('cancelled', 'The session was closed.', { reason: 'session_closed' });
   }
 
@@ -295,16 +281,12 @@ export class LiveSession implements ClientSide {
   }
 
   #onListsChanged(kinds: readonly ListKind[], saidBy?: Upstream): void {
-    if (isOpen(this.#state)) this.#listChanges.add(kinds, saidBy);
+    if (this.#life.isOpen) this.#listChanges.add(kinds, saidBy);
   }
 
   #tellChanges(changed: ReadonlySet<ListKind>): void {
-    if (!isOpen(this.#state)) return;
+    if (!this.#life.isOpen) return;
     for (const method of new Set([...changed].map(changeOfKind)))
       this.standalone.append(JSON.stringify({ jsonrpc: '2.0', method }));
-  }
-
-  #apply(event: SessionEvent): void {
-    this.#state = nextSessionState(this.#state, event, this.#world.settings().sessions);
   }
 }

@@ -5,6 +5,7 @@ import { decodeParams, rawText, textParam } from '../wire/frame.ts';
 import { hopMeta } from '../wire/modern/meta.ts';
 import { textsIn, withSubscription } from '../wire/modern/subscription.ts';
 import { HeldMessages } from './held-messages.ts';
+import { maxSubscriptions, tooManySubscriptions } from './subscription-limit.ts';
 import type { WatchOptions } from './watch-options.ts';
 import { WatchedResources } from './watched-resources.ts';
 import { WatchedTasks } from './watched-tasks.ts';
@@ -26,8 +27,6 @@ const capabilityOf: Readonly<Record<string, string>> = {
   promptsListChanged: 'prompts',
   resourcesListChanged: 'resources',
 };
-/** Resources, and tasks. */
-const maxNames = 1000;
 /** How long a server may take to confirm before the client gets its acknowledgement anyway. */
 const confirmMs = 10_000;
 
@@ -47,11 +46,11 @@ export async function listen(options: ListenOptions): Promise<() => void> {
 
   const asked = decodeParams(frame).notifications;
   const filter = (typeof asked === 'object' && asked !== null ? asked : {}) as Record<string, unknown>;
+  const uris = namesIn(filter.resourceSubscriptions, 'notifications.resourceSubscriptions');
+  const askedTasks = namesIn(filter.taskIds, 'notifications.taskIds');
   const honouredFlags = await honoured(options, filter);
   const kinds = new Set(honouredFlags.flatMap(flag => flags[flag] ?? []));
   const resources = new WatchedResources(options, confirmMs);
-  const uris = namesIn(filter.resourceSubscriptions);
-  const askedTasks = namesIn(filter.taskIds);
   const tasks = new WatchedTasks(options, confirmMs);
 
   const listening = peer.addListener({
@@ -132,7 +131,9 @@ async function honoured(
   );
 }
 
-/** Each once. */
-function namesIn(list: unknown): string[] {
-  return [...textsIn(list)].slice(0, maxNames);
+/** Each once. @throws GatewayError invalid_request (`too_many_subscriptions`) */
+function namesIn(list: unknown, param: string): string[] {
+  const names = [...textsIn(list)];
+  if (names.length > maxSubscriptions) throw tooManySubscriptions(param);
+  return names;
 }

@@ -106,6 +106,7 @@ export class ModernPeer {
       log: world.log,
       clock: world.clock,
       events: this.#events(),
+      maxSubscriptions: Infinity, // each listener has a limit of its own
     });
     this.catalog = new SessionCatalog({
       directory: world.directoryOf(identity.route),

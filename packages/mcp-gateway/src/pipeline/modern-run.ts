@@ -95,6 +95,9 @@ export class ModernRun implements ClientSide, ParkedRun {
   get owner() {
     return this.#options.peer.principal;
   }
+  get isSettled() {
+    return this.#outcome !== undefined;
+  }
   get canAsk() {
     return this.#outcome === undefined && !this.call.end.aborted;
   }
@@ -231,8 +234,13 @@ export class ModernRun implements ClientSide, ParkedRun {
     const state = this.#seal({ parked: { owner: instance, id: this.id, round, server } });
     const requests = [...this.#questions].map(([key, { request }]) => `${JSON.stringify(key)}:${request}`);
     const result = `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":${JSON.stringify(state)}}`;
+    try {
+      parked.add(this);
+    } catch (error) {
+      failCall(this.call, GatewayError.from(error)); // its servers are told, its client gets the error
+      return;
+    }
     this.#parkedBody = renderResult(viewer.rawId, result);
-    parked.add(this);
     this.#expiry = clock.schedule(inputTimeoutMs, () => this.#expire());
     this.call.viewer = undefined;
     viewer.settle(this.#parkedBody, 200);

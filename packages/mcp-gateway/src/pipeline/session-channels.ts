@@ -10,6 +10,7 @@ import { ChannelLists } from './channel-lists.ts';
 import { ResourceHolds, type Told } from './resource-holds.ts';
 import type { ServerFacts } from './server-facts.ts';
 import type { Participant, SharedChannels } from './shared-channels.ts';
+import { tooManySubscriptions } from './subscription-limit.ts';
 
 export interface SessionChannelsOptions {
   readonly hello: ClientHello;
@@ -18,6 +19,8 @@ export interface SessionChannelsOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly events: SessionChannelEvents;
+  /** Resources at a time. */
+  readonly maxSubscriptions: number;
 }
 
 /** What concerns the session, whichever way its servers are shared. */
@@ -47,6 +50,8 @@ export class SessionChannels implements ChannelOwner {
   readonly #own = new Map<Upstream, Own>();
   readonly #joined = new Set<Upstream>();
   readonly #subscribed = new Map<Upstream, Set<string>>();
+  /** Subscriptions that are not answered yet. */
+  #asking = 0;
   #logLevel: string | undefined;
   #isClosed = false;
   #isWatching = false;
@@ -105,7 +110,7 @@ export class SessionChannels implements ChannelOwner {
 
   /**
    * Resolves with the server's answer; with `undefined` where it tells others already and was not asked.
-   * @throws what `ask` throws, or the signal's reason
+   * @throws GatewayError invalid_request (`too_many_subscriptions`), what `ask` throws, or the signal's reason
    */
   async subscribe<Answer extends Told>(
     upstream: Upstream,
@@ -114,9 +119,13 @@ export class SessionChannels implements ChannelOwner {
   ): Promise<Answer | undefined> {
     const { events } = this.#options;
     const holds = this.#holdsOf(upstream);
+    if (!this.#subscribed.get(upstream)?.has(uri) && this.#asked() >= this.#options.maxSubscriptions)
+      throw tooManySubscriptions('uri');
+    this.#asking++;
     try {
       return await holds.hold(uri, events, asking);
     } finally {
+      this.#asking--;
       if (this.#isClosed)
         void holds.release(uri, events, () => undefined); // it came too late; never rejects
       else this.#remember(upstream, uri, holds.isHeldBy(uri, events));
@@ -131,6 +140,12 @@ export class SessionChannels implements ChannelOwner {
   ): Promise<Answer | undefined> {
     this.#remember(upstream, uri, false);
     return this.#holdsOf(upstream).release(uri, this.#options.events, ask);
+  }
+
+  #asked(): number {
+    let count = this.#asking;
+    for (const uris of this.#subscribed.values()) count += uris.size;
+    return count;
   }
 
   #remember(upstream: Upstream, uri: string, isWanted: boolean): void {

@@ -8,6 +8,8 @@ export interface RenderedError {
 
 export interface ErrorContext {
   readonly requestId: string;
+  /** What was asked, without the query, as it was written; undefined for what is no request of its own. */
+  readonly path?: string;
 }
 
 /** Puts a GatewayError into the shape of one protocol. Every shape tells the same: what was wrong, where, what to do. */

@@ -42,7 +42,8 @@ export async function renderRefusal(
     );
   if (error.kind === 'unauthenticated' || error.kind === 'permission_denied')
     deps.onRefused?.(request, error);
-  const rendered = render(error, { requestId: request.id });
+  const [path = ''] = (request.raw.url ?? '').split('?', 1);
+  const rendered = render(error, { requestId: request.id, path });
   if (error.kind !== 'too_large') return rendered;
   await discardBody(request.raw, deps.clock);
   return { ...rendered, headers: { ...rendered.headers, connection: 'close' } };
