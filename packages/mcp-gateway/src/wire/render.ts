@@ -40,6 +40,7 @@ const codesByReason: Readonly<Record<string, number>> = {
   invalid_cursor: jsonRpcCodes.invalidParams,
   invalid_params: jsonRpcCodes.invalidParams,
   invalid_state: jsonRpcCodes.invalidParams,
+  too_many_subscriptions: jsonRpcCodes.invalidParams,
   result_too_large: jsonRpcCodes.internalError,
   header_mismatch: modernCodes.headerMismatch,
   call_timeout: -32001,
