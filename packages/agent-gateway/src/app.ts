@@ -44,6 +44,7 @@ import { type ScheduleSchema, scheduleMigrations } from './store/schedule-schema
 import { createSchedules } from './store/schedules.ts';
 import { type ThreadSchema, threadMigrations } from './store/thread-schema.ts';
 import { createThreads } from './store/threads.ts';
+import { givenResults } from './tasks/given-results.ts';
 import { taskTypes } from './tasks/registry.ts';
 
 /**
@@ -90,6 +91,7 @@ export async function createAgentGateway(
     definitions,
     types: taskTypes,
     threads,
+    givenResults,
     expressions,
     recordChange: createRecordChange(deps.audit),
     limits: () => limitsOf(config.current),

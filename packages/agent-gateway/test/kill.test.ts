@@ -213,12 +213,18 @@ test('[AG-1] a call that could do harm twice is not repeated after a crash: it w
     body: { action: 'guess' },
   });
   expect(wrong.status).toBe(400);
+  // What such a call cannot have given would leave a run that nobody can go on with.
+  for (const result of [null, 5, [], { doubled: 14 }, { status: 99 }]) {
+    const path = `/v1/runs/${id}:resolve`;
+    const refused = await call(url, key, { method: 'POST', path, body: { action: 'complete', result } });
+    expect([refused.status, refused.body.reason], JSON.stringify(result)).toEqual([400, 'request_invalid']);
+  }
   await call(url, key, {
     method: 'POST',
     path: `/v1/runs/${id}:resolve`,
     body: {
       action: 'complete',
-      result: { status: 200, isProblem: false, headers: {}, content: { doubled: 14 } },
+      result: { content: { doubled: 14 } },
     },
   });
   expect(await reach(id, 'completed')).toMatchObject({ output: { result: 14 } });

@@ -1,3 +1,4 @@
+import type { GivenResults } from '../domain/given-results.ts';
 import type { TaskTypes } from '../domain/task-type.ts';
 import type { Threads } from '../domain/thread.ts';
 import type { Definitions } from '../dsl/definitions.ts';
@@ -9,6 +10,7 @@ export interface ApiDeps extends SubmitDeps {
   readonly definitions: Definitions;
   readonly types: TaskTypes;
   readonly threads: Threads;
+  readonly givenResults: GivenResults;
   readonly recordChange: RecordChange;
   /** Somebody asked something of a run. */
   readonly onAsked: (runId: string) => void;

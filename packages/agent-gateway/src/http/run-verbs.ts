@@ -6,6 +6,7 @@ import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { reservedSignals } from '../domain/approval.ts';
 import { moneyRoles } from '../domain/authority.ts';
+import { parkedCalls } from '../domain/given-results.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
 import type { RunLimits } from '../domain/run-terms.ts';
@@ -13,7 +14,7 @@ import { readRecords } from '../pipeline/read-records.ts';
 import type { ApiDeps } from './api-deps.ts';
 import type { Asked } from './asked.ts';
 import { namedLimits, raiseFields } from './limit-fields.ts';
-import { readFields } from './read-body.ts';
+import { checkFields, readFields } from './read-body.ts';
 import { askRewind } from './rewind-run.ts';
 
 export const reasonBody = z.strictObject({ reason: z.string().max(500).optional() });
@@ -52,8 +53,12 @@ export const runVerbs: Readonly<
     const costNanoUsd = cost_usd === undefined ? undefined : topUp(request, cost_usd, own);
     return { kind: 'resume', payload: { limits: namedLimits(limits), costNanoUsd, deadlineAtMs } };
   },
-  resolve(request) {
-    const { call: named, task: path, ...resolution } = readFields(request, resolveBody);
+  async resolve(request, run, deps) {
+    const { call: named, task: path, ...given } = readFields(request, resolveBody);
+    const resolution =
+      given.action === 'complete'
+        ? { ...given, result: await readGiven({ ...given, named, path }, run, deps) }
+        : given;
     return { kind: 'resolve', payload: { call: named, task: path, resolution }, call: named };
   },
   /** A failed run goes on from its failed tasks; what they and others have of their own is kept. */
@@ -67,6 +72,29 @@ export const runVerbs: Readonly<
     return askRewind(run, { verb: 'rewind', task: path, visit }, deps);
   },
 };
+
+/** @throws GatewayError invalid_request (`request_invalid`) when it is nothing that the call could have given. */
+async function readGiven(
+  { result, named, path }: { result?: unknown; named: string | undefined; path: string | undefined },
+  run: RunSummary,
+  { journal, givenResults }: ApiDeps,
+): Promise<unknown> {
+  const records = await readRecords(run.id, journal);
+  const effects = parkedCalls(replay(records), records)
+    .filter(
+      each => (named === undefined || each.call === named) && (path === undefined || each.path === path),
+    )
+    .map(({ effect }) => effect);
+  const [effect, ...others] = new Set(effects);
+  const schema = effect === undefined ? undefined : givenResults[effect];
+  if (schema === undefined) return result ?? null;
+  if (others.length > 0)
+    throw new GatewayError('invalid_request', 'Calls of several kinds wait: say which task it is about.', {
+      reason: 'request_invalid',
+      param: '/task',
+    });
+  return checkFields({ result }, z.object({ result: schema })).result;
+}
 
 function topUp(
   request: FastifyRequest,
