@@ -97,6 +97,14 @@ async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
   }
 }
 
+test('the workflow is named as it is for a run, in one text or in its parts', async () => {
+  const nightly = { cron: '0 3 * * *' };
+  const { namespace, name, version } = workflow('quick');
+  const made = await put('named', { ...nightly, workflow: `${namespace}/${name}@${version}` });
+  expect([made.status, made.body.workflow]).toEqual([201, { namespace, name, version }]);
+  expect((await put('named', { ...nightly, workflow: 'quick' })).status).toBe(400);
+});
+
 test('a schedule starts runs by itself, until it is paused', async () => {
   const made = await put('often', {
     workflow: workflow('quick'),

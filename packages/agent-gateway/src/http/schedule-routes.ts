@@ -12,6 +12,7 @@ import { maySee } from './find-run.ts';
 import { checkFields, readFields } from './read-body.ts';
 import { readRecurrence, writeRecurrence } from './read-recurrence.ts';
 import { changeEntry } from './record-change.ts';
+import { readReference, workflowReference } from './submission.ts';
 
 const caller = { config: { access: 'caller' } } as const;
 const maxBackfill = 100;
@@ -26,7 +27,7 @@ const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
 export const scheduleBody = z
   .strictObject({
-    workflow: z.strictObject({ namespace: z.string(), name: z.string(), version: z.string() }),
+    workflow: workflowReference,
     input: z.unknown().optional(),
     cron: z.string().min(1).max(200).optional(),
     time_zone: z.string().min(1).max(100).default('UTC'),
@@ -71,7 +72,8 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
       );
     }
     const body = readFields(request, scheduleBody);
-    requireWorkflowScope(request.caller, body.workflow);
+    const workflow = readReference(body.workflow);
+    requireWorkflowScope(request.caller, workflow);
     const nowMs = clock.now();
     const recurrence = await readRecurrence(body, {
       nowMs,
@@ -85,7 +87,7 @@ export function addScheduleRoutes(app: FastifyInstance, deps: RouteDeps): void {
       {
         tenant: request.caller.tenant,
         name,
-        workflow: body.workflow,
+        workflow,
         input: body.input ?? {},
         recurrence,
         overlap: body.overlap ?? defaultOverlap(recurrence),

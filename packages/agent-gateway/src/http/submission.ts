@@ -13,14 +13,15 @@ import { checkFields, readSource } from './read-body.ts';
 
 const referencePattern = /^([^/@:]+)\/([^/@:]+)[@:](\S+)$/;
 
+/** A stored workflow, in one text or in its parts. */
+export const workflowReference = z.union([
+  z.string().regex(referencePattern, 'expected namespace/name@version'),
+  z.strictObject({ namespace: z.string(), name: z.string(), version: z.string() }),
+]);
+
 export const definitionFields = {
   definition: z.union([z.string().min(1), z.record(z.string(), z.unknown())]).optional(),
-  workflow: z
-    .union([
-      z.string().regex(referencePattern, 'expected namespace/name@version'),
-      z.strictObject({ namespace: z.string(), name: z.string(), version: z.string() }),
-    ])
-    .optional(),
+  workflow: workflowReference.optional(),
 };
 
 /** Unknown fields are refused: a public run takes a reference and an input, and nothing can be slipped in beside (G15). */
@@ -83,10 +84,10 @@ export async function readDefinition(
 
 async function findStored(
   request: FastifyRequest,
-  reference: string | { namespace: string; name: string; version: string },
+  reference: z.output<typeof workflowReference>,
   { journal, definitions }: ApiDeps,
 ): Promise<Definition> {
-  const id = typeof reference === 'string' ? parseReference(reference) : reference;
+  const id = readReference(reference);
   const stored = await findWorkflow(journal, request.caller.tenant, id);
   requireWorkflowScope(request.caller, stored ?? id);
   const definition = stored && (await journal.getDefinition(stored.definition));
@@ -99,8 +100,9 @@ async function findStored(
   return { workflow: definitions.load(hash, document), document };
 }
 
-function parseReference(text: string) {
-  const [, namespace = '', name = '', version = ''] = referencePattern.exec(text) ?? [];
+export function readReference(reference: z.output<typeof workflowReference>) {
+  if (typeof reference !== 'string') return reference;
+  const [, namespace = '', name = '', version = ''] = referencePattern.exec(reference) ?? [];
   return { namespace, name, version };
 }
 
