@@ -18,12 +18,19 @@ export function behind(unknown: JsonObject, written: JsonObject): JsonObject {
 /** Members of the client's own that go back into its own protocol, and are told as dropped in every other. */
 export function reportUnknown(request: NeutralRequest, protocol: string, losses: Losses): JsonObject {
   for (const { parameter, action } of request.lost ?? []) losses[action](parameter);
+  if (isForcedAmongNone(request)) losses.dropped('tool_choice'); // every protocol refuses to be told so
   if (request.protocol === protocol) return request.unknown;
   const { reasoning, unknown } = request;
   if (reasoning?.summary !== undefined && reasoning.summary !== 'auto') losses.changed('reasoning.summary');
   for (const [name, value] of Object.entries(unknown))
     for (const each of namesIn(name, value)) losses.dropped(each);
   return {};
+}
+
+function isForcedAmongNone({ tools, toolChoice }: NeutralRequest): boolean {
+  return (
+    tools.length === 0 && toolChoice !== undefined && toolChoice.type !== 'auto' && toolChoice.type !== 'none'
+  );
 }
 
 /** Objects that hold options of many kinds; each is named. */

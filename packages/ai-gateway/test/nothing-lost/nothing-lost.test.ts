@@ -110,6 +110,19 @@ test.each(Object.entries(ofAnotherType))(
   },
 );
 
+test.each(upstreams.map(({ name }) => [name] as const))(
+  '[AI-6] a tool that must be called and is none is named, to %s too',
+  to => {
+    const { base } = requests['openai-chat'] ?? expect.fail();
+    const { tools: _tools, ...bare } = base;
+    for (const choice of ['required', { type: 'function', function: { name: 'x' } }])
+      expect(send('openai-chat', to, { ...bare, tool_choice: choice }).losses).toContain(
+        'tool_choice=dropped',
+      );
+    expect(send('openai-chat', to, { ...bare, tool_choice: 'none' }).losses).toEqual([]);
+  },
+);
+
 const inWrongContainers: Readonly<Record<string, readonly (readonly [said: JsonObject, told: string])[]>> = {
   'openai-chat': [
     [{ tools: { type: 'function', function: { name: 'x' } } }, 'tools'],
