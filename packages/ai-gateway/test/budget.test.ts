@@ -11,7 +11,7 @@ import {
   sectionFor,
   startGateway,
 } from './harness.ts';
-import { chatCompletion, chatCostNanoUsd, chatEvents } from './recordings.ts';
+import { chatCompletion, chatCostNanoUsd, chatEvents, message } from './recordings.ts';
 
 let upstream: FakeUpstream;
 let gateway: RunningGateway;
@@ -144,6 +144,25 @@ test('[$-1] [A8] a whole answer that tells no usage is charged what passed throu
   expect(Number(wide?.output)).toBeGreaterThanOrEqual(text.length / 4);
   expect(Number(narrow?.output)).toBe(10);
 });
+
+test.each([
+  [
+    '/v1/chat/completions',
+    request(),
+    { ...chatCompletion, usage: { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 } },
+  ],
+  ['/v1/messages', messagesRequest(), { ...message, usage: { input_tokens: 0, output_tokens: 0 } }],
+])(
+  '[$-1] [A8] %s: an answer whose usage is nothing but zeros is charged like one that tells none',
+  async (path, body, answer) => {
+    await start([{ subject: 'organisation:acme', limit_usd: '1' }], jsonPlan(answer));
+    expect((await post(gateway, path, body)).status).toBe(200);
+    await gateway.deps.ledger.flush();
+    const [entry] = await entries();
+    expect(entry?.usage_source).toBe('estimated');
+    expect(Number(entry?.cost_nano_usd)).toBeGreaterThan(0);
+  },
+);
 
 test('[$-2] a model without a price cannot spend from a budget', async () => {
   await start([{ subject: 'model:free', limit_usd: '1' }]);

@@ -13,6 +13,7 @@ import { lossesRefused } from '../domain/losses.ts';
 import { type AnswerFacts, type Protocol, streamTypeOf } from '../domain/protocol.ts';
 import { refusalError, reportedError } from '../domain/refusal-error.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
+import { toldReport } from '../domain/told-report.ts';
 import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
 import { chooseWay, type Protocols } from './choose-way.ts';
 import { type Outgoing, outgoingOf } from './outgoing.ts';
@@ -272,7 +273,8 @@ function wholeStream(bytes: Buffer, facts: AnswerFacts): AnswerStream {
 /** What the answer's usage costs at the target; undefined when either is not known. */
 export function attemptCost(attempt: Attempt, facts: AnswerFacts): bigint | undefined {
   const serviceTier = givenServiceTier(attempt, facts);
-  return facts.report && costOf(facts.report.usage, attempt.target.prices, serviceTier);
+  const report = toldReport(attempt.call, facts);
+  return report && costOf(report.usage, attempt.target.prices, serviceTier);
 }
 
 function costComment(attempt: Attempt, facts: AnswerFacts): string | undefined {
