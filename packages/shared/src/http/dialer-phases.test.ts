@@ -278,7 +278,7 @@ test.each(Object.entries(phases))(
     const startedAt = performance.now();
     controller.abort(reason);
     expect(await ended).toBe(reason);
-    expect(performance.now() - startedAt).toBeLessThan(100);
+    expect(performance.now() - startedAt).toBeLessThan(5000); // the clock stands still: no limit of ours has ended it
     expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
     await left();
     expect(clock.pending).toBe(0);
