@@ -152,8 +152,8 @@ function send(
     'x-strata-model': attempt.target.model,
     'x-strata-attempts': String(attempt.number),
     'x-strata-overhead-ms': overheadOf(attempt.call, clock),
-    ...(attempt.losses.length > 0 && { 'x-strata-changed': describeLosses(attempt.losses) }),
   };
+  if (attempt.losses.length > 0) headers['x-strata-changed'] = describeLosses(attempt.losses);
   switch (answer.type) {
     case 'whole':
       addUsage(headers, answer.facts);

@@ -112,16 +112,20 @@ function findWay(deps: CallUpstreamDeps, attempt: Attempt, limits: UpstreamLimit
   throw new AttemptFailure('model-gone', lossesRefused(way.losses, attempt.target.id), { wasAsked: false });
 }
 
+const noBody = { body: null, bodyBytes: undefined };
+
 function dial(
   dialer: Dialer,
   { way, limits, deadline, outgoing, proof }: Dialing & { readonly outgoing: Outgoing },
 ): Promise<DialResponse> {
   const { method, origin, path, headers } = outgoing;
+  const { body, bodyBytes } = method === 'POST' ? sentBody(way.upload ?? way.body) : noBody;
   return dialer.request(origin, {
     method,
     path,
     headers: Object.assign(headers, proof.headers),
-    ...(method === 'POST' ? sentBody(way.upload ?? way.body) : { body: null }),
+    body,
+    bodyBytes,
     signal: deadline.signal,
     timeouts: { headersMs: limits.headersTimeoutMs, bodyMs: limits.idleTimeoutMs },
   });
