@@ -4,7 +4,7 @@ import { usageGroups } from '@strata/shared/money/usage-groups.ts';
 import { Command, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
 import { exportAudit, verifyAudit } from './audit/command.ts';
-import { changeBudget, createBudget, deleteBudget, showBudgets } from './budgets/command.ts';
+import { changeBudget, createBudget, deleteBudget, reconcileBudget, showBudgets } from './budgets/command.ts';
 import { createKey, deleteKey, disableKey, listKeys, parseGraceMinutes, rotateKey } from './keys/command.ts';
 import { deleteLimit, setLimit, showLimits } from './limits/command.ts';
 import { parseMoment } from './moment.ts';
@@ -135,6 +135,13 @@ budgets
   .option('--limit <usd>', 'USD')
   .option('--mode <mode>', 'hard or soft')
   .action(changeBudget);
+budgets
+  .command('reconcile <id>')
+  .description(
+    'Say what processes that are gone had spent of a budget; the rest of what is lost is free again.',
+  )
+  .requiredOption('--spent <usd>', "USD, by the upstreams' own meters; 0 when nothing")
+  .action(reconcileBudget);
 budgets.command('delete <id>').description('Remove a budget.').action(deleteBudget);
 
 const limits = program

@@ -152,6 +152,22 @@ test('[I18] a budget is made, changed and removed by `strata budgets`, and each 
   ]);
 });
 
+test('[$-1] what a process that is gone had spent is said by `strata budgets reconcile`', async () => {
+  const budgets = (...args: string[]) => strata('budgets', ...args);
+  const create = ['create', '--tenant', 'changes', '--subject', 'team:gone', '--limit', '10'];
+  const [id = ''] = budgets(...create, '--window', 'total').stdout.split('\t');
+  const draw = { budgetId: id, grantId: 'gone', atMs: Date.now(), need: 4n, want: 4n };
+  await deps.budgetStore.draw({ owner: 'gone', leaseUntilMs: Date.now(), draws: [draw] });
+  await deps.budgetStore.leave('gone');
+  expect(budgets('reconcile', id, '--spent', '1').stderr).toContain('no more than that');
+  expect(budgets('reconcile', id, '--spent', '0.000000001').stdout).toContain(
+    '\t10.000000000\t0.000000001\t0.000000000\t0.000000000\n',
+  );
+  expect(budgets('reconcile', 'bud_unknown', '--spent', '0').stderr).toBe(
+    "There is no budget 'bud_unknown'.\n",
+  );
+});
+
 test.each([
   [
     ['limits', 'set', 'x', '--subject', 'nobody', '--unit', 'requests', '--amount', '1'],

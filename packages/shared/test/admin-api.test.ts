@@ -27,6 +27,7 @@ const bodies: Readonly<Record<string, () => unknown>> = {
   'policy.explain': () => ({ key_id: 'unknown', kind: 'model', name: 'x' }),
   'price.set': () => ({ vendor: 'openai', model: unique('model'), prices: { input: '1', output: '2' } }),
   'limit.create': () => ({ name: unique('limit'), subject: 'team:default', unit: 'requests', amount: 5 }),
+  'budget.reconcile': () => ({ spent_usd: '0' }),
   'budget.create': () => ({ subject: 'team:default', limit_usd: '5', window: { type: 'month' } }),
 };
 
@@ -110,7 +111,7 @@ await adminSuite(
           method: route.method,
           path: route.path.replace(':id', encodeURIComponent(id)),
           headers: { 'if-match': '*' },
-          ...(route.body !== undefined && { body: {} }),
+          ...(route.body !== undefined && { body: bodies[route.operation]?.() ?? {} }),
         });
         const shown = [...headers].filter(([header]) => !['date', 'x-request-id'].includes(header));
         return JSON.stringify([status, text.replace(/"request_id":"[^"]+"/, ''), shown]);

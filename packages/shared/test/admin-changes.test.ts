@@ -56,6 +56,49 @@ await adminSuite('changes over the admin API', suite => {
     expect((await post('/teams', { id: unique('team') }, { headers })).status).toBe(201);
   });
 
+  test('[$-1] [I18] what a dead process held of a budget is settled by who knows what it spent; the rest is free again', async () => {
+    const { budgetStore, clock } = suite.bench.deps;
+    const asked = { subject: 'team:lost', limit_usd: '10', window: { type: 'total' } };
+    const id = String((await post('/budgets', asked)).body.id);
+    const draws = ['one', 'two'].map(grantId => ({
+      budgetId: id,
+      grantId: `${id}-${grantId}`,
+      atMs: clock.now(),
+      need: 2_000_000_000n,
+      want: 2_000_000_000n,
+    }));
+    await budgetStore.draw({ owner: id, leaseUntilMs: clock.now() + 1000, draws });
+    await budgetStore.leave(id);
+    expect((await call({ path: `/budgets/${id}` })).body).toMatchObject({
+      spent_usd: '0.000000000',
+      lost_usd: '4.000000000',
+    });
+    const reconcile = (spent: unknown, more = {}) =>
+      post(`/budgets/${id}/reconcile`, { spent_usd: spent }, more);
+    const tooMuch = await reconcile('4.000000001');
+    expect([tooMuch.status, tooMuch.body.reason]).toEqual([409, 'more_than_lost']);
+    expect((await reconcile('some')).status).toBe(400);
+    expect((await reconcile('1', { key: keyOf('auditor') })).status).toBe(403);
+    expect((await reconcile('1', { key: keyOf('elsewhere') })).status).toBe(404);
+    expect((await reconcile('2.5', { key: keyOf('operator') })).body).toMatchObject({
+      spent_usd: '2.500000000',
+      lost_usd: '0.000000000',
+      open_usd: '0.000000000',
+    });
+    expect((await reconcile('1')).body.reason).toBe('more_than_lost'); // it was said already
+    expect((await reconcile('0')).status).toBe(200);
+    const entries = (await suite.bench.audited()).filter(entry => entry.target?.id === id);
+    const reconciled = (amount: string) => ({
+      action: 'budget.reconcile',
+      details: { subject: 'team:lost', spent_usd: amount },
+    });
+    expect(entries).toMatchObject([
+      { action: 'budget.create' },
+      reconciled('2.500000000'),
+      reconciled('0.000000000'),
+    ]);
+  });
+
   test('[I18] every change is exactly one entry, every refused one none', async () => {
     const adminEntries = async () =>
       (await suite.bench.audited()).filter(entry => entry.category === 'admin').map(entry => entry.action);

@@ -1,6 +1,8 @@
 import {
   budgetChange,
   budgetTarget,
+  reconciledTarget,
+  reconciliation,
   toBudgetChange,
   toNewBudget,
   writtenBudget,
@@ -74,6 +76,16 @@ export async function changeBudget(id: string, options: { limit?: string; mode?:
     const store = createSqlBudgetStore(sql, systemClock);
     const entry = audited<Budget>('budget.change', budgetTarget);
     await show(store, await store.update(id, change, undefined, entry));
+  });
+}
+
+/** `strata budgets reconcile ID`: what processes that are gone had spent; the rest of what they held is free again. */
+export async function reconcileBudget(id: string, options: { spent: string }): Promise<void> {
+  const written = parseWritten(reconciliation, { spent_usd: options.spent });
+  await withAuditedStore(loadSharedConfig(), async (sql, audited) => {
+    const store = createSqlBudgetStore(sql, systemClock);
+    const entry = audited<Budget>('budget.reconcile', reconciledTarget(written));
+    await show(store, await store.reconcileLost(id, written.spent_usd, entry));
   });
 }
 

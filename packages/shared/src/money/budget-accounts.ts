@@ -1,7 +1,9 @@
 import type { Budget, BudgetAlert, Charge } from './budget.ts';
 import { type Account, type AccountEvent, type AccountOutput, apply, available } from './budget-account.ts';
+import { moreThanLost, unknownBudget } from './budget-errors.ts';
 import type { ChargeOutcome, DrawOutcome, DrawRequest, RunBudget } from './budget-store.ts';
 import { viewAt } from './budget-window.ts';
+import { smaller } from './nano-usd.ts';
 
 /** An account with its place in the hierarchy: its whole limit is a grant of each of its parents. */
 export interface PlacedAccount extends Account {
@@ -126,6 +128,29 @@ export function reconcileGrant(
   const up = upward(accounts, budgetId, spentNanoUsd, nowMs);
   chargeAll(accounts, up, nowMs);
   return true;
+}
+
+/**
+ * What processes that are gone had spent of a budget is known, all of them together: so much of what they held in the present window is spent, the rest
+ * is free again.
+ *
+ * @throws GatewayError not_found (`unknown_budget`), conflict (`more_than_lost`).
+ */
+export function reconcileBudget(
+  accounts: Accounts,
+  { budgetId, spentNanoUsd }: { readonly budgetId: string; readonly spentNanoUsd: bigint },
+  nowMs: number,
+): void {
+  const account = accounts.get(budgetId);
+  if (account === undefined) throw unknownBudget(budgetId);
+  let restNanoUsd = spentNanoUsd;
+  for (const { id: grantId, state, remaining } of account.grants.values()) {
+    if (state !== 'lost') continue;
+    const spentOfIt = smaller(restNanoUsd, remaining);
+    reconcileGrant(accounts, { budgetId, grantId, spentNanoUsd: spentOfIt }, nowMs);
+    restNanoUsd -= spentOfIt;
+  }
+  if (restNanoUsd > 0n) throw moreThanLost(spentNanoUsd - restNanoUsd);
 }
 
 /** Nothing more is given out; what is not out goes back to the parents. */

@@ -12,6 +12,15 @@ export function budgetChanged(id: string): GatewayError {
   });
 }
 
+/** More is said to have been spent than processes that are gone ever held. */
+export function moreThanLost(lostNanoUsd: bigint): GatewayError {
+  return new GatewayError(
+    'conflict',
+    `Processes that are gone held ${usdText(lostNanoUsd)} USD of this budget; no more than that can be what they spent.`,
+    { reason: 'more_than_lost', param: 'spent_usd' },
+  );
+}
+
 /** What a caller may know of a budget that has not enough left: whose it is, and by how much the request is too dear. */
 export function budgetExceeded(refusal: {
   readonly subject: Subject;

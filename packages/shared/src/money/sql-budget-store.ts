@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { asyncFaultPoint } from '../fault-point.ts';
 import type { SqlStore } from '../stores/sql.ts';
-import type { BudgetAlert, Charge } from './budget.ts';
+import type { Budget, Charge } from './budget.ts';
 import { apply, totals } from './budget-account.ts';
 import {
   type Accounts,
@@ -11,13 +11,25 @@ import {
   closeAccount,
   drawAll,
   openRunAccount,
+  reconcileBudget,
   reconcileGrant,
   trimAll,
 } from './budget-accounts.ts';
 import type { BudgetTables } from './budget-schema.ts';
 import type { BudgetStore, ChargeOutcome } from './budget-store.ts';
-import { createSqlBudgetDefinitions, type SqlBudgetDefinitions } from './sql-budget-definitions.ts';
-import { type BudgetTransaction, loadAccounts, saveAccounts, toBudgetRow } from './sql-budget-rows.ts';
+import {
+  type BudgetChangeOptions,
+  createSqlBudgetDefinitions,
+  type SqlBudgetDefinitions,
+} from './sql-budget-definitions.ts';
+import { keepAlerts, keepOwner } from './sql-budget-owners.ts';
+import {
+  type BudgetTransaction,
+  loadAccounts,
+  saveAccounts,
+  toBudget,
+  toBudgetRow,
+} from './sql-budget-rows.ts';
 
 /**
  * A budget store whose charges can be part of somebody else's transaction: so a cost and its ledger entry are booked together. And
@@ -25,6 +37,11 @@ import { type BudgetTransaction, loadAccounts, saveAccounts, toBudgetRow } from 
  */
 export interface SqlBudgetStore extends Omit<BudgetStore, keyof SqlBudgetDefinitions>, SqlBudgetDefinitions {
   chargeWithin(transaction: Transaction<BudgetTables>, charges: readonly Charge[]): Promise<ChargeOutcome>;
+  /**
+   * What processes that are gone had spent of the budget: the rest of what they held is free again.
+   * @throws GatewayError not_found (`unknown_budget`), conflict (`more_than_lost`).
+   */
+  reconcileLost(id: string, spentNanoUsd: bigint, options?: BudgetChangeOptions): Promise<Budget>;
 }
 
 /**
@@ -188,6 +205,21 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
         );
       }, 'reconcile'),
 
+    reconcileLost: (id, spentNanoUsd, options) =>
+      within(async transaction => {
+        await transition(transaction, [id], (accounts, nowMs) =>
+          reconcileBudget(accounts, { budgetId: id, spentNanoUsd }, nowMs),
+        );
+        const row = await transaction
+          .selectFrom('budgets')
+          .selectAll()
+          .where('id', '=', id)
+          .executeTakeFirstOrThrow();
+        const budget = toBudget(row);
+        await options?.record?.(transaction, budget);
+        return budget;
+      }, 'reconcile-lost'),
+
     ...createSqlBudgetDefinitions(store, { clock, within }),
     totals: id =>
       within(async transaction => {
@@ -230,34 +262,4 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
         'close-run',
       ),
   };
-}
-
-async function keepOwner(transaction: BudgetTransaction, owner: string, leaseUntilMs: number): Promise<void> {
-  await transaction
-    .insertInto('budget_owners')
-    .values({ owner, lease_until_ms: leaseUntilMs })
-    .onConflict(conflict => conflict.column('owner').doUpdateSet({ lease_until_ms: leaseUntilMs }))
-    .execute();
-}
-
-async function keepAlerts(
-  transaction: BudgetTransaction,
-  alerts: readonly BudgetAlert[],
-  atMs: number,
-): Promise<void> {
-  if (alerts.length === 0) return;
-  await transaction
-    .insertInto('budget_alerts')
-    .values(
-      alerts.map(({ budgetId, period, percent, spentNanoUsd, limitNanoUsd }) => ({
-        budget_id: budgetId,
-        period,
-        percent,
-        at_ms: atMs,
-        spent_nano_usd: spentNanoUsd,
-        limit_nano_usd: limitNanoUsd,
-      })),
-    )
-    .onConflict(conflict => conflict.doNothing())
-    .execute();
 }

@@ -134,9 +134,25 @@ export const budgetTarget = (budget: Budget) => ({
   },
 });
 
+/** What was spent of what processes that are gone had held. */
+export const reconciliation = z.strictObject({ spent_usd: usd });
+
+/** How a reconciliation stands in its audit entry. */
+export const reconciledTarget = (written: z.output<typeof reconciliation>) => (budget: Budget) => ({
+  ...budgetTarget(budget),
+  details: { subject: subjectText(budget.subject), spent_usd: usdText(written.spent_usd) },
+});
+
 /** Budgets of an organisation. Those of the configuration are shown too, and are changed there. */
 export function budgetRoutes(deps: AdminDeps): AdminRoute[] {
-  return [listBudgets(deps), createBudget(deps), getBudget(deps), changeBudget(deps), deleteBudget(deps)];
+  return [
+    listBudgets(deps),
+    createBudget(deps),
+    getBudget(deps),
+    changeBudget(deps),
+    reconcileBudget(deps),
+    deleteBudget(deps),
+  ];
 }
 
 const readers = ['owner', 'operator', 'auditor'] as const;
@@ -229,6 +245,26 @@ function changeBudget(deps: AdminDeps): AdminRoute {
       await findOwn(deps, context, params.id);
       const { revision, record } = context.change<Budget>(budgetTarget);
       const budget = await deps.budgetStore.update(params.id, toBudgetChange(body), revision, { record });
+      return { body: await showBudget(deps, budget), revision: budget.version };
+    },
+  });
+}
+
+function reconcileBudget(deps: AdminDeps): AdminRoute {
+  return defineRoute({
+    method: 'POST',
+    path: '/budgets/:id/reconcile',
+    operation: 'budget.reconcile',
+    summary: 'Say what processes that are gone had spent of `lost_usd`. The rest of it is free again.',
+    roles: writers,
+    changes: true,
+    params: idParams,
+    body: reconciliation,
+    answer: budgetAnswer,
+    handle: async ({ params, body }, context) => {
+      await findBudget(deps, context, params.id);
+      const { record } = context.change<Budget>(reconciledTarget(body));
+      const budget = await deps.budgetStore.reconcileLost(params.id, body.spent_usd, { record });
       return { body: await showBudget(deps, budget), revision: budget.version };
     },
   });
