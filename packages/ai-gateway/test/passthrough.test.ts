@@ -278,3 +278,19 @@ test('a stream that goes on after its end is cut there, and the client is not ke
   expect(answer.body.toString()).toBe(chatStreamWithoutUsage);
   expect(performance.now() - started).toBeLessThan(900);
 });
+
+test.each([404, 405, 409, 410])(
+  'what a provider’s own API says with status %i is said to who asked, once and as it is',
+  async status => {
+    const before = upstream.requests.length;
+    upstream.use(jsonPlan({ error: { message: 'There is no such job.', code: 'not_found' } }, { status }));
+    const answer = await fetch(`${gateway.url}/providers/fake-openai/fine_tuning/jobs/ft-1`, {
+      headers: { authorization: `Bearer ${gateway.key}` },
+    });
+    expect([answer.status, await answer.json()]).toEqual([
+      status,
+      { error: { message: 'There is no such job.', code: 'not_found' } },
+    ]);
+    expect(upstream.requests.length).toBe(before + 1);
+  },
+);

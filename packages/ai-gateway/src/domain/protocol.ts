@@ -106,6 +106,8 @@ export interface Protocol {
   readonly answerHeaders?: readonly string[];
   /** Its errors are its own, while its answers are those of another protocol, so an upstream's refusal is said in its words too. */
   readonly hasOwnErrors?: boolean;
+  /** It reaches all that a provider has: what is not there, or stands against another, is what the caller asked for, and no model. */
+  readonly reachesAll?: boolean;
   /** Of one event of a stream, where models of the protocol make pictures or sound without being asked for them in so many words. */
   readonly maxEventBytes?: number;
   /** The media type of its streams, where it has no codec. Server-sent events by default. */

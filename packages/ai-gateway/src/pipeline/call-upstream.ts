@@ -147,7 +147,8 @@ async function refuse(
   const told = await response.readAll(maxErrorBytes);
   const body = withheld.inBytes(told);
   const codes = way.protocol.readErrorCodes(told, headers);
-  const failureClass = classifyAnswer(status, codes, way.body);
+  const failureClass =
+    way.protocol.reachesAll && isAboutPath(status) ? 'caller-fault' : classifyAnswer(status, codes, way.body);
   const capMs = limits.maxRetryAfterMs;
   const retryAfterMs =
     readRetryAfter(headers, { nowMs: deps.clock.now(), capMs }) ??
@@ -166,6 +167,11 @@ async function refuse(
         refusal: { status, contentType, body, headers: picked(headers, way.protocol.errorHeaders, withheld) },
       }),
   });
+}
+
+/** RFC 9110 section 15.5. */
+function isAboutPath(status: number): boolean {
+  return status === 404 || status === 405 || status === 409 || status === 410;
 }
 
 function picked(

@@ -18,6 +18,7 @@ export const raw: Protocol = {
   requestHeaders: ['content-type', 'accept', 'openai-beta', 'anthropic-version', 'anthropic-beta'],
   requestIdHeader: 'x-request-id',
   maxEventBytes: maxMediaEventBytes,
+  reachesAll: true,
   renderError: problemErrors,
   renderStreamError: () => '',
   readRequest,
