@@ -391,6 +391,24 @@ test('what cannot be a batch is refused with the place of the mistake', async ()
   };
   expect(await refused(ask('a'), ask('b', 'other'))).toMatch(/batch_input_invalid.*one model/);
   expect(await refused(ask('a'), { custom_id: 'b' })).toMatch(/batch_input_invalid.*line 2/);
+  for (const requests of [
+    'x',
+    { a: { custom_id: 'a', params: {} } },
+    ['x', 5],
+    [['x']],
+    [{ custom_id: 'a', params: 'x' }],
+    7,
+  ]) {
+    const answer = await post(gateway, '/v1/messages/batches', { requests });
+    expect([answer.status, answer.body.toString()]).toEqual([
+      400,
+      expect.stringContaining('batch_input_invalid'),
+    ]);
+  }
+  await expect(openai().files.list({ limit: -2 })).rejects.toMatchObject({
+    status: 400,
+    code: 'page_invalid',
+  });
   expect(await refused(ask('a', 'nobody'))).toContain('model_not_found');
   expect(await refused(ask('a', 'opus'))).toContain('model_speaks_other_protocol');
   const key = await gateway.newKey({ models: ['other'] });

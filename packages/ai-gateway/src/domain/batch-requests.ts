@@ -5,7 +5,7 @@ import { type Edit, splice } from '@strata/shared/json/splice.ts';
 import type { PriceList } from '@strata/shared/money/price.ts';
 import { worstCaseCost } from '@strata/shared/money/worst-case.ts';
 import type { ScannedObject } from './json-scan.ts';
-import { lastMember, scanObject } from './json-scan.ts';
+import { elementsOf, lastMember, scanObject } from './json-scan.ts';
 import { setMember } from './json-splice.ts';
 import { tokenBounds } from './spending.ts';
 
@@ -97,7 +97,9 @@ export function readBatchBody(bytes: Buffer, find: FindBatchTarget): BatchInput 
   const list = requireMember(scanLine(bytes, where), 'requests', where);
   const edits: Edit[] = [];
   const sum = new BatchSum(find);
-  elementsOf(bytes, list).forEach((element, index) => {
+  const elements = elementsOf(bytes, list);
+  if (elements === undefined) throw invalid('`requests` is no list.');
+  elements.forEach((element, index) => {
     const at = `requests[${index}]`;
     const text = bytes.subarray(element.start, element.end);
     const params = requireMember(scanLine(text, at), 'params', at);
@@ -160,38 +162,6 @@ function scanLine(bytes: Buffer, where: string): ScannedObject {
     throw invalid(`${where} is no JSON object.`, cause);
   }
 }
-
-/** Where the objects of an array lie. The array was scanned before, so its brackets and quotes match. */
-function elementsOf(bytes: Buffer, list: Span): Span[] {
-  const found: Span[] = [];
-  let depth = 0;
-  let start = 0;
-  for (let at = list.start; at < list.end; at++) {
-    const byte = bytes[at];
-    if (byte === quote) at = endOfString(bytes, at);
-    else if (byte === openBrace || byte === openBracket) {
-      if (depth === 1) start = at;
-      depth++;
-    } else if (byte === closeBrace || byte === closeBracket) {
-      depth--;
-      if (depth === 1) found.push({ start, end: at + 1 });
-    }
-  }
-  return found;
-}
-
-function endOfString(bytes: Buffer, start: number): number {
-  let at = start + 1;
-  while (bytes[at] !== quote) at += bytes[at] === backslash ? 2 : 1;
-  return at;
-}
-
-const quote = 0x22;
-const backslash = 0x5c;
-const openBrace = 0x7b;
-const closeBrace = 0x7d;
-const openBracket = 0x5b;
-const closeBracket = 0x5d;
 
 function isBlank(bytes: Buffer, start: number, end: number): boolean {
   for (let at = start; at < end; at++) {

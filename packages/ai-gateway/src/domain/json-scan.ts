@@ -69,6 +69,15 @@ export function membersOfElements(bytes: Buffer, array: Span, key: string): Span
   return found;
 }
 
+/** Where the elements of an array lie; undefined where it is none. It must have been scanned before. */
+export function elementsOf(bytes: Buffer, array: Span): Span[] | undefined {
+  const reader = new JsonReader(bytes, array.start, array.end, bodyScanLimits);
+  if (!reader.isAtArray()) return undefined;
+  const found: Span[] = [];
+  reader.readArray(() => found.push({ start: reader.skipValue(), end: reader.at }));
+  return found;
+}
+
 /** The parsed value. The span must come from a scan of the same bytes. */
 export function valueAt(bytes: Buffer, value: Span | undefined): unknown {
   if (value === undefined) return undefined;

@@ -1,19 +1,28 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { ObjectPage } from '../domain/provider-object.ts';
 
 export type Query = Readonly<Record<string, unknown>>;
 
-/** What a client asks of a list. One more than the limit is looked for, to know whether more follow. */
+/** What a client asks of a list. One more than the limit is looked for, to know whether more follow. @throws GatewayError invalid_request (`page_invalid`). */
 export function pageOf(
   query: Query,
   { defaultLimit, maxLimit, after }: { defaultLimit: number; maxLimit: number; after: unknown },
 ): ObjectPage {
-  const asked = Number(query.limit ?? defaultLimit);
-  const limit = Number.isInteger(asked) && asked > 0 ? Math.min(asked, maxLimit) : defaultLimit;
   return {
     after: typeof after === 'string' ? after : undefined,
-    limit,
+    limit: Math.min(limitOf(query.limit) ?? defaultLimit, maxLimit),
     order: query.order === 'asc' ? 'asc' : 'desc',
   };
+}
+
+function limitOf(written: unknown): number | undefined {
+  if (written === undefined || written === '') return undefined;
+  const limit = typeof written === 'string' && /^\d{1,9}$/.test(written) ? Number(written) : 0;
+  if (limit > 0) return limit;
+  throw new GatewayError('invalid_request', '`limit` must be a whole number above 0.', {
+    reason: 'page_invalid',
+    param: 'limit',
+  });
 }
 
 interface ObjectList {
