@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { credentialsIn, credentialsInUrl, isCredentialName } from './shown-credentials.ts';
+import {
+  credentialsIn,
+  credentialsInArguments,
+  credentialsInUrl,
+  isCredentialName,
+} from './shown-credentials.ts';
 
 test.each([
   ...[
@@ -82,5 +87,33 @@ test('[S20] credentials are known by what they are called, by how they look, and
   ]);
   expect(credentialsInUrl('https://mcp.example/mcp?tavilyApiKey=abcdefgh&v=2025-01-01')).toEqual([
     'abcdefgh',
+  ]);
+});
+
+test('[S20] what a program is told in its arguments is known, too', () => {
+  const args = [
+    '-y',
+    'server',
+    '--api-key=abcdefgh',
+    '--token',
+    'ijklmnop',
+    '--header',
+    'Authorization: Bearer qrstuvwx',
+  ];
+  args.push(
+    '--root',
+    '/data',
+    '--verbose',
+    'postgres://ada:yzabcdef@db/main',
+    'https://x.example/mcp?sig=ghijklmn',
+    '--pat',
+  );
+  expect([...new Set(credentialsInArguments(args))]).toEqual([
+    'abcdefgh',
+    'ijklmnop',
+    'Bearer qrstuvwx',
+    'yzabcdef',
+    'ghijklmn',
+    '',
   ]);
 });

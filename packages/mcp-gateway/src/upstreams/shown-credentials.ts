@@ -26,6 +26,18 @@ export function credentialsInUrl(url: string): string[] {
   return [...credentialsIn(Object.fromEntries(parsed.searchParams)), ...passwordIn(url)];
 }
 
+/** Of the arguments of a program: `--api-key=x`, `--api-key x`, and headers such as `Authorization: Bearer x`. */
+export function credentialsInArguments(args: readonly string[]): string[] {
+  return args.flatMap((arg, index) => {
+    const [, name, value = args[index + 1] ?? ''] = /^--?([\w.-]+)(?:=(.*))?$/s.exec(arg) ?? [];
+    if (name !== undefined) return credentialsIn({ [name]: value });
+    const [, header, said = ''] = /^([\w-]+):\s*(.*)$/s.exec(arg) ?? [];
+    return header === undefined || said.startsWith('//')
+      ? credentialsInUrl(arg)
+      : credentialsIn({ [header]: said });
+  });
+}
+
 export function isCredentialName(name: string): boolean {
   if (proofOfCode.test(name)) return true;
   const words = name

@@ -2,7 +2,7 @@ import { secretString } from '@strata/shared/config/secret-string.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { withholdCredentials } from '@strata/shared/http/withhold-credentials.ts';
 import * as z from 'zod';
-import { credentialsIn } from '../shown-credentials.ts';
+import { credentialsIn, credentialsInArguments } from '../shown-credentials.ts';
 import type { Transport, TransportFactory } from '../transport.ts';
 import { defineUpstream, type UpstreamPluginDeps, upstreamOptions } from '../upstream-plugin.ts';
 import type { ChildDefinition } from './child.ts';
@@ -125,7 +125,10 @@ export const stdioUpstream = defineUpstream({
 function createLauncher(settings: z.output<typeof options>, deps: UpstreamPluginDeps): TransportFactory {
   const pinned = createPinnedFiles(deps.name, settings.pinned_files);
   const limits = limitsOf(settings);
-  const credentials = credentialsIn(environmentOf(settings));
+  const credentials = [
+    ...credentialsIn(environmentOf(settings)),
+    ...credentialsInArguments(settings.command.slice(1)),
+  ];
   const withheld = withholdCredentials(credentials);
   const reaper = createReaper();
   const running = new Set<Transport>();
