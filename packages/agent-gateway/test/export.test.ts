@@ -209,6 +209,28 @@ describe.each([
     await reaches(from, back.id, 'completed');
   });
 
+  test('[$-1] money that a run was granted goes with it only if whoever takes it in could grant it', async () => {
+    const rounds = { for: { in: '[range(20)]' }, do: [{ keep: { set: { n: '${ $item }' } } }] };
+    const definition = definitionOf([{ rounds }, { hear: hear('go') }]);
+    const owner = async (store: string) => at(store).deps.createKey({ principal: 'boss', roles: ['owner'] });
+    const limitAfter = async (key: string | undefined) => {
+      const { body } = await at(from).call('POST', '/v1/runs', {
+        body: { definition, input: {}, limits: { steps: 10, cost_usd: '1' } },
+      });
+      await reaches(from, body.id, 'paused');
+      const more = { body: { limits: { steps: 50, cost_usd: '5' } } };
+      expect((await at(from).call('POST', `/v1/runs/${body.id}:resume`, more)).status).toBe(403);
+      const granted = { ...more, key: await owner(from) };
+      await at(from).call('POST', `/v1/runs/${body.id}:resume`, granted);
+      await reaches(from, body.id, 'waiting');
+      const { body: taken } = await importRun((await exportRun(body.id)).body, key);
+      const { body: copy } = await at(to).call('GET', `/v1/runs/${taken.id}/export`);
+      return copy.runs[0].records[0].event.limits;
+    };
+    expect(await limitAfter(undefined)).toMatchObject({ maxSteps: 50, maxCostNanoUsd: '1000000000' });
+    expect(await limitAfter(await owner(to))).toMatchObject({ maxSteps: 50, maxCostNanoUsd: '5000000000' });
+  });
+
   test('a question to people is put where the run goes on, once', async () => {
     const id = await start([
       { ask: { call: 'human', with: { title: 'Go?', assignees: ['*'], deadline: 'P1D' } } },
