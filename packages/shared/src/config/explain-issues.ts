@@ -36,8 +36,8 @@ function explain(
         nearest: nearestName(key, keysAt(shape, path)),
       }));
     case 'invalid_type':
-      if (found === undefined) return [problem(`missing; expected ${issue.expected}`)];
-      return [problem(`found ${show(found, shape, path)}, expected ${issue.expected}`)];
+      if (found === undefined) return [problem(`missing; expected ${inYaml(issue.expected)}`)];
+      return [problem(`found ${show(found, shape, path)}, expected ${inYaml(issue.expected)}`)];
     case 'invalid_value': {
       const allowed = issue.values.map(String);
       const nearest = typeof found === 'string' ? nearestName(found, allowed) : undefined;
@@ -115,6 +115,12 @@ function typeName(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'list';
   return typeof value === 'object' ? 'map' : typeof value;
+}
+
+/** A type of the schema, as whoever writes YAML calls it. */
+function inYaml(type: string): string {
+  if (type === 'array' || type === 'tuple') return 'list';
+  return type === 'object' || type === 'record' ? 'map' : type;
 }
 
 function oneOf(values: readonly string[]): string {

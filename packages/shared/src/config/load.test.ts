@@ -83,7 +83,7 @@ data_dri: /x
     "ai_gateway.listen.prot (line 4): unknown key; did you mean 'port'?",
     "ai_gateway.providers.main.type (line 7): found \"openia\" (string), expected one of 'openai', 'anthropic'; did you mean 'openai'?",
     "ai_gateway.providers.other.region (line 8): found \"eus\" (string), expected one of 'eu', 'us'; did you mean 'eu'?",
-    'ai_gateway.models.gpt.targets (line 10): found a map, expected array',
+    'ai_gateway.models.gpt.targets (line 10): found a map, expected list',
     "data_dri (line 11): unknown key; did you mean 'data_dir'?",
   ]);
 });
