@@ -16,7 +16,7 @@ const server = createServer((request, response) => {
 });
 
 function forward(request: IncomingMessage, body: Buffer, response: ServerResponse): void {
-  const client = idle.pop() ?? new Client(upstream, { pipelining: 1 });
+  const client = idle.pop() ?? new Client(upstream, { pipelining: 2 });
   const { authorization = '' } = request.headers;
   const headers = {
     'content-type': 'application/json',
