@@ -63,6 +63,17 @@ test.each([
     'MEMORY_FILE_PATH',
     'api-version',
   ],
+  ...[
+    'MAX_TOKENS',
+    'SESSION_STORE',
+    'CACHE_KEY_PREFIX',
+    'TOKENIZER',
+    'AUTH_USER',
+    'AUTH_STRATEGY',
+    'SESSION_BACKEND',
+    'TOKEN_SCOPES',
+    'MAX_TOKENS_TOTAL',
+  ],
 ])('%s is none', name => {
   expect(isCredentialName(name)).toBe(false);
 });
@@ -116,4 +127,21 @@ test('[S20] what a program is told in its arguments is known, too', () => {
     'ghijklmn',
     '',
   ]);
+});
+
+test.each([
+  ['DATABASE_URL', 'postgres://postgres:postgres@db/main', []],
+  ['DATABASE_URL', 'postgres://ada:postgres@db/main', []],
+  ['DB_PASSWORD', 'result', []],
+  ['PIN', '128000', []],
+  ['USE_TOKEN', 'true', []],
+  ['MONGO_URL', 'mongodb://ada:abcd%2Fefgh@one:1,two:2/main', ['abcd%2Fefgh', 'abcd/efgh']],
+  ['REPO', 'https://0123456789abcdef@git.example/x', ['0123456789abcdef', '0123456789abcdef']],
+  ['REPO', 'ssh://git@git.example/x', []],
+  ['STORAGE', 'AccountName=acme;AccountKey=abcd/efgh==;EndpointSuffix=x', ['abcd/efgh==']],
+  ['CONNECTION', 'host=db user=ada password=abcd-efgh', ['abcd-efgh']],
+  ['ADDRESS', 'https://x.example/?key=abcdefg1&key=abcdefg2', ['abcdefg1', 'abcdefg2']],
+  ['ACCOUNT', '{"type":"service_account","private_key":"abcd-efgh\\n"}', ['abcd-efgh\n']],
+])('[S20] of %s = %s just the credentials are taken', (name, value, credentials) => {
+  expect(credentialsIn({ [name]: value })).toEqual(credentials);
 });

@@ -8,6 +8,7 @@ test.each([
   ['abcdefgh', 'who is abcdefgh?', 'who is ***?'],
   [`Basic ${Buffer.from('ada:Grüße aus').toString('base64')}`, 'no such: Grüße aus', 'no such: ***'],
   ['Bearer abc', 'who is abc?', 'who is abc?'],
+  ['Bearer  abcdefgh', 'who is abcdefgh?', 'who is ***?'],
 ])('[S20] of "%s" nothing comes back', (header, said, heard) => {
   expect(withholdCredentials([header]).inBytes(Buffer.from(said)).toString()).toBe(heard);
 });
@@ -16,7 +17,7 @@ test('[S20] one credential that is a part of another leaves nothing of it', () =
   expect(withholdCredentials(['abcdefgh', 'abcdefgh-and-more']).inText('abcdefgh-and-more')).toBe('***');
 });
 
-const odd = 'a+b/c=d e"f\\\\&<g>\u00fc\u{1f600}-hijk';
+const odd = 'a+b/c=d e"f\\\\&<g>\u00fc\u{1f600}\r\n\t\b\f-hijk';
 
 test.each([
   ['as it is', odd],
@@ -54,6 +55,28 @@ test('[S20] JSON stays JSON: only texts are looked into, and no escape is cut', 
   expect(json('{"a":"\\"quoted\\\\"}', '"quoted\\')).toBe('{"a":"***"}');
 });
 
+test('[S20] of a credential of several lines no long line comes back either', () => {
+  const key =
+    '-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\n9w0BAQEFAASCBKcwggSj\n-----END PRIVATE KEY-----\n';
+  const withheld = withholdCredentials([key]);
+  expect(withheld.inText('line 2 (9w0BAQEFAASCBKcwggSj) is wrong')).toBe('line 2 (***) is wrong');
+  expect(withheld.inText('-----BEGIN PRIVATE KEY-----')).toBe('-----BEGIN PRIVATE KEY-----');
+  const nested = JSON.stringify({ said: JSON.stringify({ key }) });
+  expect(JSON.parse(withheld.inJson(Buffer.from(nested)).toString())).toEqual({ said: '{"key":"***"}' });
+});
+
+test('a credential of one word is neither a name, nor a method, nor the scheme of an address', () => {
+  const json = (value: string, credential: string) =>
+    withholdCredentials([credential]).inJson(Buffer.from(value)).toString();
+  const answer = '{"result":{"resultType":"x","said":"the result"},"jsonrpc":"2.0"}';
+  expect(json(answer, 'result')).toBe('{"result":{"resultType":"x","said":"the ***"},"jsonrpc":"2.0"}');
+  const note = '{"method":"notifications/message","params":{"data":"notifications"}}';
+  expect(json(note, 'notifications')).toBe('{"method":"notifications/message","params":{"data":"***"}}');
+  expect(json('{"uri":"postgres://db/t","a":"postgres:x"}', 'postgres')).toBe(
+    '{"uri":"postgres://db/t","a":"***:x"}',
+  );
+});
+
 test('[S20] a text that nearly holds a credential is looked through in one pass', () => {
   const withheld = withholdCredentials(['"+"+"+"+', 'x'.repeat(4) + '\\'.repeat(30)]);
   for (const said of [
@@ -70,7 +93,23 @@ test('[S20] a text that nearly holds a credential is looked through in one pass'
 });
 
 test('[S20] any JSON text stays one, whatever the credential is', () => {
-  const unit = fc.constantFrom('a', '1', '"', '\\', '/', 'u', 'n', '%', ' ', '\u00e9', '\ud800', '\u0001');
+  const unit = fc.constantFrom(
+    'a',
+    '1',
+    '"',
+    '\\',
+    '/',
+    'u',
+    'n',
+    't',
+    '\n',
+    '\t',
+    '%',
+    ' ',
+    '\u00e9',
+    '\ud800',
+    '\u0001',
+  );
   const text = fc.array(unit, { maxLength: 30 }).map(each => each.join(''));
   fc.assert(
     fc.property(text, text, fc.boolean(), (secret, around, isNested) => {

@@ -3,6 +3,8 @@ import { insideStrings } from '../json/inside-strings.ts';
 const instead = '***';
 /** As short as something may be that is looked for before all else. */
 const shortestProbe = 4;
+/** A line of a credential of several lines is looked for by itself from this length on: logs break, indent and cut them. */
+const shortestLine = 16;
 
 /** Takes what was shown to a service out of what it answers: who tells whom it saw must not write a credential into a record or an error. */
 export interface Withheld {
@@ -19,15 +21,15 @@ export const nothingWithheld: Withheld = {
 };
 
 /**
- * Of headers as they were sent: as a whole and what stands behind the scheme (`Bearer x`, `Token x`), and the password of `Basic` by itself; as they
- * are and as they stand in addresses, in JSON, and in JSON within JSON. What is shorter than `shortest` characters, six by default, stands in many
- * texts and is left.
+ * Of headers as they were sent: as a whole and what stands behind the scheme (`Bearer x`, `Token x`), the password of `Basic` by itself, and each
+ * long line; as they are and as they stand in addresses, in JSON, and in JSON within JSON. What is shorter than `shortest` characters, six by
+ * default, stands in many texts and is left; what is one word of letters is left where it is the scheme of an address and, in JSON, a name or a method.
  */
 export function withholdCredentials(
   headers: Iterable<string>,
   { shortest = 6 }: { readonly shortest?: number } = {},
 ): Withheld {
-  const shown = [...new Set([...headers].flatMap(shownBy))]
+  const shown = [...new Set([...headers].flatMap(shownBy).flatMap(withLines))]
     .filter(text => text.length >= shortest)
     .sort((one, other) => other.length - one.length); // one may be a part of another
   if (shown.length === 0) return nothingWithheld;
@@ -70,8 +72,15 @@ function patternOf(texts: readonly string[], isInString: boolean): () => RegExp 
 /** Bytes are read as Latin-1, so what is beyond ASCII is its bytes in UTF-8, too. */
 function written(text: string, isInString: boolean): string {
   const pieces = text.match(/[A-Za-z0-9]+|\\+|./gsu) ?? [];
-  return pieces.map(piece => pieceWritten(piece, isInString)).join('');
+  const ways = pieces.map(piece => pieceWritten(piece, isInString)).join('');
+  if (!/^[A-Za-z]+$/.test(text)) return ways;
+  return ways + notOfScheme + (isInString ? notOfName + notOfMethod : '');
 }
+
+// Without these an answer has no `result` any more when that is the password.
+const notOfScheme = String.raw`(?!:\\{0,4}/\\{0,4}/)`;
+const notOfName = String.raw`(?!(?<="[A-Za-z]{0,64})[A-Za-z]{0,64}"\s{0,8}:)`;
+const notOfMethod = String.raw`(?<!"method"\s{0,8}:\s{0,8}"[A-Za-z/]{0,64})`;
 
 function pieceWritten(piece: string, isInString: boolean): string {
   if (/[A-Za-z0-9]/.test(piece)) return piece;
@@ -92,6 +101,15 @@ const entities: Readonly<Record<string, string>> = {
   ' ': '\\+',
 };
 
+/** RFC 8259, section 7. */
+const shortEscapes: Readonly<Record<string, string>> = {
+  '\n': 'n',
+  '\t': 't',
+  '\r': 'r',
+  '\b': 'b',
+  '\f': 'f',
+};
+
 function waysOf(character: string, isInString: boolean): string[] {
   const bytes = [...Buffer.from(character)];
   const units = character.split('').map(unit => unit.charCodeAt(0));
@@ -100,6 +118,8 @@ function waysOf(character: string, isInString: boolean): string[] {
   const ways = [`\\\\{${fewest},4}${RegExp.escape(character)}`, escaped];
   ways.push(bytes.map(byte => `%(?:25)?${hex(byte, 2)}`).join(''));
   if (bytes.length > 1) ways.push(bytes.map(byte => RegExp.escape(String.fromCharCode(byte))).join(''));
+  const shortEscape = shortEscapes[character];
+  if (shortEscape !== undefined) ways.push(`\\\\{1,4}${shortEscape}`);
   const entity = entities[character];
   return entity === undefined ? ways : [...ways, entity];
 }
@@ -113,10 +133,17 @@ function hex(value: number, digits: number): string {
 }
 
 function shownBy(header: string): string[] {
-  const [scheme = '', credentials = ''] = header.split(' ');
+  const [, scheme = '', credentials = header] = /^(\S*) +(.*)$/s.exec(header) ?? [];
   if (/^bearer$/i.test(scheme)) return [credentials];
   if (/^digest$/i.test(scheme)) return []; // good for one request
-  if (!/^basic$/i.test(scheme)) return [header, header.slice(header.indexOf(' ') + 1)];
+  if (!/^basic$/i.test(scheme)) return [header, credentials];
   const pair = Buffer.from(credentials, 'base64').toString();
   return [credentials, pair.slice(pair.indexOf(':') + 1)];
+}
+
+/** Not what frames a key (RFC 7468), which is the same in all. */
+function withLines(text: string): string[] {
+  const lines = text.split(/[\r\n]+/).map(line => line.trim());
+  if (lines.length === 1) return [text];
+  return [text, ...lines.filter(line => line.length >= shortestLine && !line.endsWith('-----'))];
 }

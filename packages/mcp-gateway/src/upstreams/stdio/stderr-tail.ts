@@ -1,17 +1,25 @@
-/** The last bytes a server wrote to stderr, for the message when it dies. Control characters are taken out. */
+import type { Withheld } from '@strata/shared/http/withhold-credentials.ts';
+
+/** The last bytes a server wrote to stderr, for the message when it dies: without what it was shown, and without control characters. */
 export interface StderrTail {
   push(chunk: Buffer): void;
   text(): string;
 }
 
-export function createStderrTail(maxBytes: number): StderrTail {
+/** Twice as much is kept: a credential whose beginning is gone already is known by nothing, and lies in what is not told. */
+export function createStderrTail(maxBytes: number, withheld: Pick<Withheld, 'inBytes'>): StderrTail {
   let tail = Buffer.alloc(0);
+  let isCut = false;
   return {
     push(chunk) {
-      tail = Buffer.concat([tail, chunk.subarray(-maxBytes)]).subarray(-maxBytes);
+      isCut ||= tail.length + chunk.length > 2 * maxBytes;
+      tail = Buffer.concat([tail, chunk.subarray(-2 * maxBytes)]).subarray(-2 * maxBytes);
     },
     text() {
-      return tail
+      const told = withheld.inBytes(tail); // before the breaks in a credential are taken out
+      const start = Math.max(isCut ? maxBytes : 0, told.length - maxBytes);
+      return told
+        .subarray(start)
         .toString('utf8')
         .replace(/[^\P{Cc}\n\t]/gu, '')
         .trim();

@@ -10,7 +10,7 @@ import type { Transport, TransportEvents } from '../transport.ts';
 import { type ChildDefinition, signalGroup, startChild } from './child.ts';
 import { type CutLine, createLineSplitter } from './line-splitter.ts';
 import type { Reaper } from './reaper.ts';
-import { createStderrTail } from './stderr-tail.ts';
+import { createStderrTail, type StderrTail } from './stderr-tail.ts';
 
 export interface StdioLimits {
   readonly maxLineBytes: number;
@@ -53,7 +53,7 @@ type State =
 export class StdioTransport implements Transport {
   readonly #options: StdioTransportOptions;
   readonly #events: TransportEvents;
-  readonly #stderr = createStderrTail(stderrTailBytes);
+  readonly #stderr: StderrTail;
   readonly #ended = Promise.withResolvers<void>();
   #state: State = { status: 'idle' };
   #isWanted = true;
@@ -64,6 +64,7 @@ export class StdioTransport implements Transport {
   constructor(options: StdioTransportOptions, events: TransportEvents) {
     this.#options = options;
     this.#events = events;
+    this.#stderr = createStderrTail(stderrTailBytes, options.withheld);
   }
 
   async start(): Promise<void> {
@@ -219,8 +220,8 @@ export class StdioTransport implements Transport {
   }
 
   #gone(what: string): GatewayError {
-    const { server, log, withheld } = this.#options;
-    const stderr = withheld.inText(this.#stderr.text());
+    const { server, log } = this.#options;
+    const stderr = this.#stderr.text();
     if (this.#isWanted) log.warn({ server, stderr }, `server ${what}`);
     return new GatewayError('upstream_failed', `The server '${server}' ${what}.`, {
       reason: 'server_gone',
