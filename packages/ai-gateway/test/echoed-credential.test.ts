@@ -152,6 +152,18 @@ test.each([
   expect(answer.body.toString()).not.toContain(secret);
 });
 
+test.each([JSON.stringify({ error }), `x\nevent: error\ndata: ${JSON.stringify({ message })}`])(
+  '[S20] an error among the events of what is only passed through: %s',
+  async event => {
+    plan = ssePlan([event, '{"n":2}']);
+    const answer = await post(gateway, '/providers/chat/odd', { stream: true });
+    expect(answer.status).toBe(200);
+    expect(answer.body.toString()).toContain('Sorry, *** may not do this');
+    expect(answer.body.toString()).toContain('{"n":2}');
+    expect(answer.body.toString()).not.toContain(secret);
+  },
+);
+
 test('[S20] what a signature covers is no secret, the session token is', async () => {
   const text = `'application/json' is no content-type for ${secret}`;
   plan = jsonPlan({ message: text }, { status: 400, headers: { 'x-amzn-errortype': 'ValidationException' } });

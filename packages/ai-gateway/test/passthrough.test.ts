@@ -294,3 +294,18 @@ test.each([404, 405, 409, 410])(
     expect(upstream.requests.length).toBe(before + 1);
   },
 );
+
+test.each([
+  ['first', ['{"error":{"message":"run is odd","code":"odd"}}', '{"n":1}']],
+  ['in the middle', ['{"n":1}', '{"type":"error","error":{"message":"run is odd"}}', '{"n":2}']],
+])(
+  '[AI-2] an error that comes %s in a stream of a provider’s own API is passed on as it is, and asked for once',
+  async (_at, events) => {
+    const before = upstream.requests.length;
+    const written = events.map(event => `event: thread.run\ndata: ${event}\n\n`).join('');
+    upstream.use([eventStreamHead, { op: 'write', bytes: written }]);
+    const answer = await post(gateway, '/providers/fake-openai/threads/runs', { stream: true });
+    expect([answer.status, answer.body.toString()]).toEqual([200, written]);
+    expect(upstream.requests.length).toBe(before + 1);
+  },
+);

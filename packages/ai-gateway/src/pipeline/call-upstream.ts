@@ -217,6 +217,7 @@ async function openStream(
     deadline,
     hold: limits.hold,
     clientStallMs: limits.clientStallMs,
+    passesErrors: way.protocol.reachesAll === true,
     withhold: bytes => withheldInStream(proof, bytes, { attempt, passage }),
   });
   return { type: 'stream', attempt, stream };

@@ -28,6 +28,8 @@ export interface UpstreamStreamOptions {
   readonly clientStallMs: number;
   /** Takes out of the upstream's error event what it was shown as a proof. */
   readonly withhold: (bytes: Buffer) => Buffer;
+  /** Whether errors are events among others, after which the stream goes on. */
+  readonly passesErrors: boolean;
 }
 
 type Phase =
@@ -105,8 +107,7 @@ export class UpstreamStream implements AnswerStream {
   };
 
   #take(told: Passed): void {
-    const { withhold } = this.#options;
-    const passed = told.end === 'error' ? { ...told, bytes: told.bytes.map(withhold) } : told;
+    const passed = this.#holdsError(told) ? { ...told, bytes: told.bytes.map(this.#options.withhold) } : told;
     if (passed.hasContent && !this.hasContent) {
       this.hasContent = true;
       this.#options.deadline.lift();
@@ -122,6 +123,10 @@ export class UpstreamStream implements AnswerStream {
     }
     if (passed.bytes.length > 0) this.#write(this.#phase.sink, joined(passed.bytes));
     if (this.#end) this.#finish(this.#end);
+  }
+
+  #holdsError({ bytes, end }: Passed): boolean {
+    return end === 'error' || (this.#options.passesErrors && bytes.some(each => each.includes('error')));
   }
 
   #hold({ bytes, events }: Passed): void {

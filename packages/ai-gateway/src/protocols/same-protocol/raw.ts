@@ -30,7 +30,7 @@ export const raw: Protocol = {
     return { type: 'answer', facts: { model: asString(body?.model), finishReason: undefined, report } };
   },
   readErrorCodes: body => readErrorCodes(parseObject(body) ?? {}),
-  openReader: () => new AnyStreamReader(),
+  openReader: () => new AnyStreamReader({ passesErrors: true }),
 };
 
 function readRequest(body: Buffer, path: PathRequest | undefined): ModelRequest {
