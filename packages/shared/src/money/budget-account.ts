@@ -15,7 +15,7 @@ export interface Account {
   readonly limitNanoUsd: bigint;
   readonly window: BudgetWindow;
   readonly isClosed: boolean;
-  /** By period, of those that count or may still be charged. */
+  /** By period, of those that count. Of others it may be a part alone, and is only ever added to. */
   readonly spent: ReadonlyMap<number, bigint>;
   readonly grants: ReadonlyMap<string, Grant>;
 }

@@ -11,7 +11,7 @@ type BudgetRow = BudgetTables['budgets'];
 
 /**
  * Takes the locks of the budgets and of all that they are reserved from, always in one order, and reads their accounts. Periods that
- * do not count any more are read only where one of `periods` may still be charged.
+ * do not count any more, and grants that were lost in them, are read only from the oldest of `periods` on.
  */
 export async function loadAccounts(
   transaction: BudgetTransaction,
@@ -103,21 +103,24 @@ export async function saveAccounts(
   }
 }
 
+/** Adds what was spent to what is stored: a period that was not read, as it does not count any more, keeps what it has. */
 async function saveSpent(
   transaction: BudgetTransaction,
   id: string,
   old: PlacedAccount,
   account: PlacedAccount,
 ): Promise<void> {
-  const changed = [...account.spent].filter(([period, amount]) => old.spent.get(period) !== amount);
-  if (changed.length === 0) return;
+  const added = [...account.spent]
+    .map(([period, amount]) => ({ budget_id: id, period, nano_usd: amount - (old.spent.get(period) ?? 0n) }))
+    .filter(row => row.nano_usd !== 0n);
+  if (added.length === 0) return;
   await transaction
     .insertInto('budget_spent')
-    .values(changed.map(([period, amount]) => ({ budget_id: id, period, nano_usd: amount })))
+    .values(added)
     .onConflict(conflict =>
-      conflict
-        .columns(['budget_id', 'period'])
-        .doUpdateSet(row => ({ nano_usd: row.ref('excluded.nano_usd') })),
+      conflict.columns(['budget_id', 'period']).doUpdateSet(row => ({
+        nano_usd: row('budget_spent.nano_usd', '+', row.ref('excluded.nano_usd')),
+      })),
     )
     .execute();
 }
