@@ -44,6 +44,7 @@ test('a refused credential is told where the metadata of what it asked for is (R
   expect(await challenge('/mcp', post)).toBe(`${bearer}, resource_metadata="${metadata}/mcp"`);
   expect(await challenge('/mcp/?a=1', post)).toBe(`${bearer}, resource_metadata="${metadata}/mcp"`);
   expect(await challenge('/mcp/readers')).toBe(`${bearer}, resource_metadata="${metadata}/mcp/readers"`);
+  expect(await challenge('/mcp/%74eam')).toContain(`resource_metadata="${metadata}/mcp/%74eam"`);
   expect(await challenge('/mcp', { method: 'DELETE' })).toContain(`resource_metadata="${metadata}/mcp"`);
   expect(await challenge('/sse')).toContain(`resource_metadata="${metadata}/sse"`);
   const wrong = { method: 'POST', body, headers: { ...headersFor(gateway), authorization: 'Bearer no' } };

@@ -40,6 +40,8 @@ paths:
         - { name: X-Tenant, in: header, required: true, schema: { type: string } }
         - { name: session, in: cookie, required: true, schema: { type: string } }
         - { name: api_key, in: query, required: true, schema: { type: string } }
+        - { name: Api_Key, in: query, required: true, schema: { type: string } }
+        - { name: "api_key[]", in: query, required: true, schema: { type: array, items: { type: string } } }
         - { name: full, in: query, schema: { type: boolean } }
       responses: { "200": { description: ok } }
   /search:

@@ -44,9 +44,14 @@ export function challengingErrors(
     const challenge = rendered.headers['www-authenticate'];
     if (challenge === undefined) return rendered;
     const path = (context.path ?? endpointPath).replace(/\/$/, '');
-    const told = `${challenge}, resource_metadata="${base}${encodeURI(path.toWellFormed())}"`;
+    const told = `${challenge}, resource_metadata="${base}${quotable(path)}"`;
     return { ...rendered, headers: { ...rendered.headers, 'www-authenticate': told } };
   };
+}
+
+/** The path is encoded already, as far as its client did. */
+function quotable(path: string): string {
+  return path.toWellFormed().replace(/[^!#-[\]-~]/gu, encodeURIComponent);
 }
 
 function baseOf(url: string): string {

@@ -2,6 +2,7 @@ import type { OpenapiOperation, OpenapiParameter } from '@strata/shared/openapi/
 import { argumentsSchemaOf } from '@strata/shared/openapi/openapi-request.ts';
 import type { JsonObject } from '../../domain/capabilities.ts';
 import type { RemoteServer } from '../remote-server.ts';
+import { isOperatorsQuery } from './operators-query.ts';
 
 /** One operation of an API, and how `tools/list` shows it. */
 export interface ApiTool {
@@ -52,7 +53,7 @@ const headersOfTheProtocol = new Set(['accept', 'content-type', 'authorization']
 
 /** Credentials and cookies, and whatever is configured: it is said for everybody, so nobody needs to say it or can say it otherwise. */
 function isOperators({ in: place, name }: OpenapiParameter, { remote, query }: OperatorsWord): boolean {
-  if (place === 'query') return Object.hasOwn(query, name);
+  if (place === 'query') return isOperatorsQuery(name, query);
   if (place !== 'header') return place === 'cookie';
   const header = name.toLowerCase();
   return headersOfTheProtocol.has(header) || Object.hasOwn(remote.headers, header);

@@ -5,17 +5,23 @@
 export function withOperatorsQuery(target: string, query: Readonly<Record<string, string>>): string {
   const more = new URLSearchParams(query).toString();
   if (more === '') return target;
-  const names = new Set(Object.keys(query).map(name => name.toLowerCase()));
   const [path = '', ...rest] = target.split('?');
   const pairs = rest
     .join('?')
     .split('&')
-    .filter(pair => pair !== '' && !isSaid(pair, names));
+    .filter(pair => pair !== '' && !isOperatorsQuery(nameOf(pair), query));
   return `${path}?${[...pairs, more].join('&')}`;
 }
 
-function isSaid(pair: string, names: ReadonlySet<string>): boolean {
-  const [name = ''] = new URLSearchParams(pair).keys();
+/** Whether what is said under this name is the operator's to say. */
+export function isOperatorsQuery(name: string, query: Readonly<Record<string, string>>): boolean {
   const folded = name.toLowerCase();
-  return names.has(folded) || names.has(folded.split('[', 1)[0] ?? '');
+  const [whole = ''] = folded.split('[', 1);
+  const operators = Object.keys(query).map(each => each.toLowerCase());
+  return operators.includes(folded) || operators.includes(whole);
+}
+
+function nameOf(pair: string): string {
+  const [name = ''] = new URLSearchParams(pair).keys();
+  return name;
 }
