@@ -115,42 +115,42 @@ function classOfStatus(status: number): FailureClass {
 /** What a refusal says that may speak of the key or the model, or of what the request names. More codes than one say which it is. */
 const ambiguous: Readonly<Record<number, ReadonlySet<string>>> = {
   403: new Set(['permission_denied', 'accessdeniedexception']),
-  404: new Set(['', 'not_found_error', 'not_found', 'invalid_request_error']),
+  404: new Set(['not_found_error', 'not_found', 'invalid_request_error']),
 };
 
-/** Members in which a request names what lies at Google or in AWS, not in its account of the model alone. */
-const elsewhere = ['"fileUri"', '"file_uri"', '"cachedContent"', '"cached_content"', '"s3Location"'];
+/**
+ * Members in which a request names what lies at Google or in AWS, not in its account of the model alone. Only with what follows them there:
+ * a tool may have a parameter of the same name.
+ */
+const elsewhere = /"(?:fileUri|file_uri|cachedContent|cached_content)"\s*:\s*"|"s3Location"\s*:\s*\{/;
 /** In which it names what lies with the provider, and is nowhere else. */
-const objects = [...elsewhere, '"file_id"', '"vector_store_ids"'];
+const stored = /"file_id"\s*:\s*"|"vector_store_ids"\s*:\s*\[/;
+const objects = new RegExp(`${elsewhere.source}|${stored.source}`);
 
 /**
  * The same of the answer to a request whose bytes were `sent`: what it names and may not be read, or is not there, is its own fault, and says
  * nothing of the key or the model, which another caller would miss.
  */
 export function classifyAnswer(status: number, codes: readonly string[], sent: Buffer): FailureClass {
-  const [code = '', ...more] = codes;
-  const isAmbiguous = more.length === 0 && ambiguous[status]?.has(code.toLowerCase()) === true;
-  if (isAmbiguous && status === 403 && names(sent, elsewhere)) return 'object-denied';
-  if (isAmbiguous && status === 404 && names(sent, objects)) return 'caller-fault';
+  const [code, ...more] = codes;
+  const isAmbiguous = more.length === 0 && code !== undefined && ambiguous[status]?.has(code.toLowerCase());
+  if (!isAmbiguous) return classify(status, codes);
+  if (status === 403 && names(sent, elsewhere)) return 'object-denied';
+  if (status === 404 && names(sent, objects)) return 'caller-fault';
   return classify(status, codes);
 }
 
-function names(sent: Buffer, members: readonly string[]): boolean {
-  if (sent.find(byte => byte > space) !== openBrace) return false; // a form
-  return holds(sent, members) || (sent.includes('\\u00') && holds(withPlainLetters(sent), members));
-}
-
 /** Its bytes tell, whatever else is wrong with it: what a refusal means must not depend on how deep a request is. */
-function holds(sent: Buffer | string, members: readonly string[]): boolean {
-  return members.some(name => sent.includes(name));
+function names(sent: Buffer, members: RegExp): boolean {
+  if (sent.find(byte => byte > space) !== openBrace) return false; // a form
+  const written = sent.toString('latin1');
+  return members.test(written) || (written.includes('\\u00') && members.test(withPlainLetters(written)));
 }
 
 /** A name may be written with escapes (RFC 8259 section 7). */
-function withPlainLetters(sent: Buffer): string {
-  const written = /\\u00([4-7][0-9a-f])/gi;
-  return sent
-    .toString('latin1')
-    .replaceAll(written, (_escape, code) => String.fromCharCode(Number.parseInt(code, 16)));
+function withPlainLetters(written: string): string {
+  const escapes = /\\u00([4-7][0-9a-f])/gi;
+  return written.replaceAll(escapes, (_escape, code) => String.fromCharCode(Number.parseInt(code, 16)));
 }
 
 const space = 0x20;
