@@ -1,4 +1,4 @@
-import { jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
+import { jsonPlan, ssePlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { chatRequest, post, type RunningGateway, sectionFor, startGateway } from './harness.ts';
@@ -51,6 +51,26 @@ test('tokens that were taken by estimate are corrected by what the upstream says
   expect((await ask()).status).toBe(200);
   expect((await ask({ max_tokens: 1025 })).status).toBe(429);
 });
+
+test.each([false, true])(
+  '[A8] a usage of zeros alone says nothing: its tokens stay as they were estimated (stream: %s)',
+  async stream => {
+    await start([{ subject: 'organisation:acme', unit: 'output_tokens', amount: 1030 }]);
+    const usage = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+    const choice = { index: 0, delta: { content: 'Hi' }, finish_reason: 'stop' };
+    const chunk = { id: 'c', object: 'chat.completion.chunk', model: 'm', choices: [choice], usage };
+    upstream.use(
+      stream
+        ? ssePlan([JSON.stringify(chunk), '[DONE]'])
+        : jsonPlan({ ...(chatCompletion as object), usage }),
+    );
+    const answer = await ask({ stream });
+    expect(answer.status).toBe(200);
+    expect(answer.headers['x-strata-input-tokens']).toBeUndefined();
+    expect((await ask({ stream })).status).toBe(429);
+    upstream.use(jsonPlan(chatCompletion));
+  },
+);
 
 test('[I7] what a budget refuses counts nowhere: neither as a request nor as tokens', async () => {
   const budget = { name: 'b', tenant: 'acme', subject: 'model:chat', limit_usd: '0.000001', window: 'total' };

@@ -5,7 +5,6 @@ import type { FailureClass } from './failure.ts';
 import { givenServiceTier } from './given-service-tier.ts';
 import type { AnswerFacts } from './protocol.ts';
 import { type AnswerEnd, type Settlement, settle } from './spending.ts';
-import { toldReport } from './told-report.ts';
 import type { AttemptOutcome, UsageRecord } from './usage-record.ts';
 
 /** How an attempt ended, as far as its record says it. */
@@ -27,7 +26,7 @@ export function usageRecord(
 ): UsageRecord {
   const { call, target } = attempt;
   const { caller } = call;
-  const report = toldReport(call, ending.facts);
+  const report = ending.facts?.report;
   const serviceTier = givenServiceTier(attempt, ending.facts);
   const settled = settlement(attempt, ending, serviceTier);
   return {
@@ -67,7 +66,7 @@ export function usageRecord(
 function settlement(attempt: Attempt, ending: AttemptEnding, serviceTier: string | undefined): Settlement {
   const { spending, call, target } = attempt;
   const { prices } = target;
-  const usage = toldReport(call, ending.facts)?.usage;
+  const usage = ending.facts?.report?.usage;
   if (spending !== undefined)
     return settle(spending, {
       request: call.request,

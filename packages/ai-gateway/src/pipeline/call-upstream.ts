@@ -13,7 +13,7 @@ import { lossesRefused } from '../domain/losses.ts';
 import { type AnswerFacts, type Protocol, streamTypeOf } from '../domain/protocol.ts';
 import { refusalError, reportedError } from '../domain/refusal-error.ts';
 import { readRetryAfter } from '../domain/retry-after.ts';
-import { toldReport } from '../domain/told-report.ts';
+import { toldFacts } from '../domain/told-facts.ts';
 import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
 import { chooseWay, type Protocols } from './choose-way.ts';
 import { type Outgoing, outgoingOf } from './outgoing.ts';
@@ -205,12 +205,12 @@ async function openStream(
   { attempt, way, response, proof, limits, deadline }: Dialed,
 ): Promise<Answer> {
   const { call } = attempt;
-  const passage = way.openPassage(
-    call.wantsCostComment ? () => costComment(attempt, passage.facts) : undefined,
-  );
+  const passage = way.openPassage(call.wantsCostComment ? () => costComment(attempt, facts()) : undefined);
+  const facts = () => toldFacts(call, passage.facts);
   const stream = await UpstreamStream.open({
     body: response.body,
     passage,
+    facts,
     provider: attempt.target.provider.name,
     clock: deps.clock,
     signal: call.signal,
@@ -242,7 +242,7 @@ function readWhole(dialed: Dialed): Promise<Answer> | Answer {
 function wholeAnswer({ attempt, way, response, proof }: Dialed, bytes: Buffer): Answer {
   const read = way.readWhole(bytes, response.headers);
   if (read.type === 'answer') {
-    const { facts } = read;
+    const facts = toldFacts(attempt.call, read.facts);
     const body = way.protocol.codec === undefined ? proof.withheldInAnswers.inBytes(read.body) : read.body;
     if (read.isStream) return { type: 'stream', attempt, stream: wholeStream(body, facts) };
     const contentType = way.isRaw
@@ -282,10 +282,9 @@ function wholeStream(bytes: Buffer, facts: AnswerFacts): AnswerStream {
 }
 
 /** What the answer's usage costs at the target; undefined when either is not known. */
-export function attemptCost(attempt: Attempt, facts: AnswerFacts): bigint | undefined {
+function attemptCost(attempt: Attempt, facts: AnswerFacts): bigint | undefined {
   const serviceTier = givenServiceTier(attempt, facts);
-  const report = toldReport(attempt.call, facts);
-  return report && costOf(report.usage, attempt.target.prices, serviceTier);
+  return facts.report && costOf(facts.report.usage, attempt.target.prices, serviceTier);
 }
 
 function costComment(attempt: Attempt, facts: AnswerFacts): string | undefined {

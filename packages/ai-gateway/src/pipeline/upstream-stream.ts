@@ -5,6 +5,7 @@ import type { Deadline } from '@strata/shared/resilience/deadline.ts';
 import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { AnswerStream, StreamEnd, StreamSink } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
+import type { AnswerFacts } from '../domain/protocol.ts';
 import { reportedError } from '../domain/refusal-error.ts';
 import type { Passage, Passed } from './passage.ts';
 
@@ -17,6 +18,8 @@ export interface HoldLimits {
 export interface UpstreamStreamOptions {
   readonly body: Readable;
   readonly passage: Passage;
+  /** What the passage was told, as far as it says something. */
+  readonly facts: () => AnswerFacts;
   readonly provider: string;
   readonly clock: Clock;
   /** Of the call: fires when the client leaves, at the end of its time, or with the reason `draining`. */
@@ -229,7 +232,7 @@ export class UpstreamStream implements AnswerStream {
   }
 
   #release(end: Omit<StreamEnd, 'facts'>): void {
-    const { body, clock, passage, deadline } = this.#options;
+    const { body, clock, facts, deadline } = this.#options;
     deadline.close();
     if (end.outcome === 'answered' && !body.readableEnded && !body.destroyed) {
       const linger = clock.schedule(lingerMs, () => body.destroy());
@@ -238,7 +241,7 @@ export class UpstreamStream implements AnswerStream {
     } else {
       body.destroy();
     }
-    const full = { ...end, facts: passage.facts };
+    const full = { ...end, facts: facts() };
     for (const listener of this.#listeners.splice(0)) listener(full);
   }
 }
