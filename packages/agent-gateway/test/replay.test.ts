@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { systemClock } from '@strata/shared/clock.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCompileTrigger } from '../src/compile-trigger.ts';
 import { decideAll } from '../src/domain/decide.ts';
 import { apply } from '../src/domain/fold.ts';
 import { replay } from '../src/domain/replay.ts';
-import type { JournalRecord } from '../src/domain/run-events.ts';
+import type { JournalRecord, RunEvent } from '../src/domain/run-events.ts';
 import { emptyRun } from '../src/domain/run-state.ts';
 import { createDataSchemas } from '../src/dsl/data-schemas.ts';
 import { createDefinitions } from '../src/dsl/definitions.ts';
@@ -17,6 +17,7 @@ import { taskTypes } from '../src/tasks/registry.ts';
 import { type Effects, startEffects } from './support/effects.ts';
 import { definitionOf, startGateway, type TestGateway } from './support/gateway.ts';
 import { mayFollow } from './support/may-follow.ts';
+import { runEvent } from './support/run-event.ts';
 
 /** Journals that real runs wrote, folded and decided again. */
 
@@ -162,5 +163,33 @@ test('[AG-5] what the API says of a run is what its journal says', async () => {
     status: state.status,
     position: records.length,
     cost: state.costNanoUsd,
+  });
+});
+
+describe('what a run was granted', () => {
+  const created = runEvent({ tenant: 't', definition: 'd', deadlineAtMs: 1 });
+  const { limits } = created;
+  const grantedBy = (...events: RunEvent[]) =>
+    replay(events.map((event, index) => ({ seq: index + 1, atMs: 1, event, bytes: 1 }))).granted;
+  const resumed = (more: object, rest: object = {}): RunEvent => ({
+    type: 'run-resumed',
+    by: 'p',
+    limits: { ...limits, ...more },
+    ...rest,
+  });
+
+  test('is what changed, in records that do not name it', () => {
+    expect(grantedBy(created, resumed({ maxSteps: 9 }), resumed({ maxSteps: 9, maxRunMs: 5 }))).toEqual({
+      maxSteps: 9,
+      maxRunMs: 5,
+    });
+    expect(grantedBy(created, resumed({}), { type: 'run-resumed', by: 'p' })).toEqual({});
+  });
+
+  test('is what its first record says, for what it was granted before it was taken in', () => {
+    const imported = { ...created, imported: { run: 'r', digest: '', to: 2 }, granted: { maxSteps: 9 } };
+    const money = { maxSteps: 9, maxCostNanoUsd: '5' };
+    expect(grantedBy(imported, resumed(money, { granted: money }))).toEqual({ maxSteps: 9 });
+    expect(grantedBy(imported, resumed({ maxVisits: 7 }))).toEqual({ maxSteps: 9 });
   });
 });

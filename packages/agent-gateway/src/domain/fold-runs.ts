@@ -2,6 +2,7 @@ import { releaseHeldCalls } from './fold-calls.ts';
 import { firstTasks } from './live-tasks.ts';
 import type { RunEvent } from './run-events.ts';
 import { openTask, type RunState, type RunStatus } from './run-state.ts';
+import type { GrantedLimits, RunLimits } from './run-terms.ts';
 import { takeUpTasks } from './take-up.ts';
 
 type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { readonly type: Type }>;
@@ -10,8 +11,10 @@ type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { readonly type:
 export function resume(state: RunState, event: EventOf<'run-resumed'>, atMs: number): void {
   const pausedMs = state.pause?.error === undefined ? 0 : atMs - state.pause.atMs;
   state.pause = undefined;
+  // What was granted before a run was taken in here, its first record says as far as it counts here.
+  if (state.position > state.forkedTo)
+    state.granted = { ...state.granted, ...(event.granted ?? raised(state.limits, event.limits)) };
   state.limits = event.limits ?? state.limits;
-  state.granted = { ...state.granted, ...event.granted };
   state.deadlineAtMs = event.deadlineAtMs ?? state.deadlineAtMs;
   for (const task of state.tasks.values()) {
     if (task.deadlineAtMs !== undefined) task.deadlineAtMs += pausedMs;
@@ -23,6 +26,14 @@ export function resume(state: RunState, event: EventOf<'run-resumed'>, atMs: num
     state.touched.add(task);
   }
   for (const list of state.lists.values()) state.touched.add(list);
+}
+
+/** Records from before what was granted was named have only the limits that it made. */
+function raised(before: RunLimits, after: RunLimits = before): GrantedLimits {
+  const { maxValueBytes: _, ...limits } = after;
+  return Object.fromEntries(
+    Object.entries(limits).filter(([key, value]) => value !== before[key as keyof RunLimits]),
+  );
 }
 
 /** What was under way belongs to the other run, as what it cost does; what it had recorded is this run's too. */
