@@ -46,6 +46,17 @@ export function limitsOfRun({
   return { ...lower(lower(configured, workflow.limits), lowered), ...granted };
 }
 
+/** What both of them say: a run that another one starts may no more than what that one was lowered to. */
+export function mergeLowered(outer: LimitOverrides, lowered: LimitOverrides = {}): LimitOverrides {
+  const both = { ...outer, ...lowered };
+  const keys = ['maxSteps', 'maxVisits', 'maxRunMs', 'maxFanOut', 'maxLiveTasks', 'maxRepeats'] as const;
+  const counts = keys.flatMap(key => {
+    const wanted = both[key];
+    return wanted === undefined ? [] : [[key, Math.min(wanted, outer[key] ?? wanted)]];
+  });
+  return { ...Object.fromEntries(counts), ...leastCost(outer.maxCostNanoUsd, lowered.maxCostNanoUsd) };
+}
+
 /** A definition, and whoever submits, may lower what the configuration grants, and raise nothing. */
 function lower(configured: RunLimits, limits: LimitOverrides): RunLimits {
   const least = (

@@ -95,9 +95,9 @@ async function openLists(
 }
 
 async function spawn({ task, child }: Spawn, context: RunContext, deps: DriverDeps): Promise<RunEvent> {
-  const { claim, state, writer } = context;
+  const { claim, state, workflow, writer } = context;
   const { path, visit } = task;
-  const of = { runId: claim.runId, state, nowMs: deps.clock.now() };
+  const of = { runId: claim.runId, state, workflow, nowMs: deps.clock.now() };
   const run = await planChildRun(child, of, deps);
   writer.spawn(run);
   const isDetached = child.isDetached ? { isDetached: true as const } : {};

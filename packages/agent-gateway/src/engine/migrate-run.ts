@@ -30,7 +30,10 @@ export async function answerMigration(
   if (findDivergence(await readRecords(), { from, to }) !== undefined) return undefined;
   const { namespace, name, version } = to;
   const workflow = `${namespace}/${name}:${version}`;
-  const limits = limitsOfRun({ configured, workflow: to, lowered: state.lowered, granted: state.granted });
+  const { lowered, granted } = state;
+  const most = isStartedByRun(state) ? state.limits : configured;
+  const limits = limitsOfRun({ configured: most, workflow: to, lowered, granted });
+  const deadlineAtMs = state.deadlineAtMs + limits.maxRunMs - state.limits.maxRunMs;
   const event: RunEvent = {
     type: 'run-migrated',
     by,
@@ -39,7 +42,12 @@ export async function answerMigration(
     version,
     from: from.version,
     limits,
-    deadlineAtMs: state.deadlineAtMs + limits.maxRunMs - state.limits.maxRunMs,
+    deadlineAtMs: isStartedByRun(state) ? Math.min(deadlineAtMs, state.deadlineAtMs) : deadlineAtMs,
   };
   return { workflow: to, event };
+}
+
+/** What it may, the run that started it gave: no definition of its own gives it more. */
+function isStartedByRun({ rootRun, parent, identity }: RunState): boolean {
+  return [rootRun, parent, identity.spendsOf].some(each => each !== undefined);
 }

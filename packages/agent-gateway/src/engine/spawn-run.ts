@@ -7,6 +7,7 @@ import type { Expressions } from '../domain/expressions.ts';
 import { findWorkflow } from '../domain/find-workflow.ts';
 import type { Journal } from '../domain/journal.ts';
 import { childTasks } from '../domain/live-tasks.ts';
+import { mergeLowered } from '../domain/lowered-limits.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import type { RunState } from '../domain/run-state.ts';
 import type { PlannedChild } from '../domain/task-type.ts';
@@ -20,6 +21,13 @@ export interface SpawnDeps {
   loadWorkflow(hash: string): Promise<Workflow>;
 }
 
+interface Starter {
+  readonly runId: string;
+  readonly state: RunState;
+  readonly workflow: Pick<Workflow, 'limits'>;
+  readonly nowMs: number;
+}
+
 /**
  * A run that another run starts acts for the same principal, with the same scopes, one level deeper, and no longer than the other
  * may (W7, G4). It is pinned to the definition that the name stands for now.
@@ -28,11 +36,12 @@ export interface SpawnDeps {
  */
 export async function planChildRun(
   { workflow, input = {}, isDetached }: PlannedChild,
-  { runId, state, nowMs }: { runId: string; state: RunState; nowMs: number },
+  { runId, state, workflow: own, nowMs }: Starter,
   { journal, policy, expressions, loadWorkflow }: SpawnDeps,
 ): Promise<NewRun> {
   const { namespace, name } = workflow;
-  const { identity, limits, lowered } = state;
+  const { identity, limits, granted } = state;
+  const lowered = mergeLowered(own.limits, state.lowered);
   const caller = runCaller({ runId, state });
   const stored = await findWorkflow(journal, identity.tenant, workflow);
   requireWorkflow(caller, stored ?? workflow, policy);
@@ -82,7 +91,8 @@ export async function planChildRun(
         spendsOf: isDetached ? undefined : (identity.spendsOf ?? runId),
       },
       limits,
-      ...(lowered !== undefined && { lowered }),
+      ...(Object.keys(lowered).length > 0 && { lowered }),
+      ...(Object.keys(granted).length > 0 && { granted }),
       deadlineAtMs: Math.min(
         nowMs + limits.maxRunMs,
         isDetached ? Number.POSITIVE_INFINITY : state.deadlineAtMs,

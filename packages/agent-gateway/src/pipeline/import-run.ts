@@ -145,6 +145,8 @@ async function newRun(
   const { lowered } = state;
   const granted = grantedBy(caller, state.granted);
   const limits = limitsOfRun({ configured: deps.limits(), workflow, lowered, granted });
+  // As long as it had, and as much more or less as a run has here.
+  const deadlineAtMs = state.deadlineAtMs + limits.maxRunMs - state.limits.maxRunMs;
   const newIds = Object.fromEntries(readings.map(each => [each.run.id, each.id]));
   const parent = state.parent && newIds[state.parent];
   const queue = state.queue?.isShared
@@ -160,7 +162,7 @@ async function newRun(
     run: run.id,
     keyRun: state.keyRun ?? run.id,
     limits,
-    deadlineAtMs: state.deadlineAtMs,
+    deadlineAtMs,
     ...tracedFrom(trace),
     children: Object.fromEntries(
       [...state.children.keys()].flatMap(each => {
@@ -198,7 +200,7 @@ async function newRun(
       limits,
       ...(lowered !== undefined && { lowered }),
       ...(Object.keys(granted).length > 0 && { granted }),
-      deadlineAtMs: state.deadlineAtMs,
+      deadlineAtMs,
       ...(envelope?.deadlineAtMs !== undefined && { expiresAtMs: envelope.deadlineAtMs }),
       ...tracedFrom(trace),
       ...(parent !== undefined && { parent }),
