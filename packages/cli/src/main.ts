@@ -140,7 +140,8 @@ budgets
   .description(
     'Say what processes that are gone had spent of a budget; the rest of what is lost is free again.',
   )
-  .requiredOption('--spent <usd>', "USD, by the upstreams' own meters; 0 when nothing")
+  .requiredOption('--lost <usd>', 'USD, as `strata budgets` shows it: what they held')
+  .requiredOption('--spent <usd>', "USD of that, by the upstreams' own meters; 0 when nothing")
   .action(reconcileBudget);
 budgets.command('delete <id>').description('Remove a budget.').action(deleteBudget);
 

@@ -159,13 +159,14 @@ test('[$-1] what a process that is gone had spent is said by `strata budgets rec
   const draw = { budgetId: id, grantId: 'gone', atMs: Date.now(), need: 4n, want: 4n };
   await deps.budgetStore.draw({ owner: 'gone', leaseUntilMs: Date.now(), draws: [draw] });
   await deps.budgetStore.leave('gone');
-  expect(budgets('reconcile', id, '--spent', '1').stderr).toContain('no more than that');
-  expect(budgets('reconcile', id, '--spent', '0.000000001').stdout).toContain(
+  const reconcile = (of: string, lost: string, spent: string) =>
+    budgets('reconcile', of, '--lost', lost, '--spent', spent);
+  expect(reconcile(id, '0.000000003', '0').stderr).toContain('hold 0.000000004 USD');
+  expect(reconcile(id, '0.000000004', '1').stderr).toContain('no more than that');
+  expect(reconcile(id, '0.000000004', '0.000000001').stdout).toContain(
     '\t10.000000000\t0.000000001\t0.000000000\t0.000000000\n',
   );
-  expect(budgets('reconcile', 'bud_unknown', '--spent', '0').stderr).toBe(
-    "There is no budget 'bud_unknown'.\n",
-  );
+  expect(reconcile('bud_unknown', '0', '0').stderr).toBe("There is no budget 'bud_unknown'.\n");
 });
 
 test.each([

@@ -27,7 +27,7 @@ const bodies: Readonly<Record<string, () => unknown>> = {
   'policy.explain': () => ({ key_id: 'unknown', kind: 'model', name: 'x' }),
   'price.set': () => ({ vendor: 'openai', model: unique('model'), prices: { input: '1', output: '2' } }),
   'limit.create': () => ({ name: unique('limit'), subject: 'team:default', unit: 'requests', amount: 5 }),
-  'budget.reconcile': () => ({ spent_usd: '0' }),
+  'budget.reconcile': () => ({ lost_usd: '0', spent_usd: '0' }),
   'budget.create': () => ({ subject: 'team:default', limit_usd: '5', window: { type: 'month' } }),
 };
 

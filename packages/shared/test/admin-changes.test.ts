@@ -73,10 +73,14 @@ await adminSuite('changes over the admin API', suite => {
       spent_usd: '0.000000000',
       lost_usd: '4.000000000',
     });
-    const reconcile = (spent: unknown, more = {}) =>
-      post(`/budgets/${id}/reconcile`, { spent_usd: spent }, more);
+    const reconcile = (spent: unknown, { lost = '4', ...more }: { lost?: string; key?: string } = {}) =>
+      post(`/budgets/${id}/reconcile`, { lost_usd: lost, spent_usd: spent }, more);
     const tooMuch = await reconcile('4.000000001');
     expect([tooMuch.status, tooMuch.body.reason]).toEqual([409, 'more_than_lost']);
+    const seenBefore = await reconcile('1', { lost: '2' }); // one of the two was there still
+    expect([seenBefore.status, seenBefore.body.reason]).toEqual([409, 'lost_changed']);
+    const unseen = await post(`/budgets/${id}/reconcile`, { spent_usd: '1' });
+    expect([unseen.status, unseen.body.param]).toEqual([400, 'lost_usd']);
     expect((await reconcile('some')).status).toBe(400);
     expect((await reconcile('1', { key: keyOf('auditor') })).status).toBe(403);
     expect((await reconcile('1', { key: keyOf('elsewhere') })).status).toBe(404);
@@ -85,17 +89,17 @@ await adminSuite('changes over the admin API', suite => {
       lost_usd: '0.000000000',
       open_usd: '0.000000000',
     });
-    expect((await reconcile('1')).body.reason).toBe('more_than_lost'); // it was said already
-    expect((await reconcile('0')).status).toBe(200);
+    expect((await reconcile('1')).body.reason).toBe('lost_changed'); // it was said already
+    expect((await reconcile('0', { lost: '0' })).status).toBe(200);
     const entries = (await suite.bench.audited()).filter(entry => entry.target?.id === id);
-    const reconciled = (amount: string) => ({
+    const reconciled = (lost: string, spent: string) => ({
       action: 'budget.reconcile',
-      details: { subject: 'team:lost', spent_usd: amount },
+      details: { subject: 'team:lost', lost_usd: lost, spent_usd: spent },
     });
     expect(entries).toMatchObject([
       { action: 'budget.create' },
-      reconciled('2.500000000'),
-      reconciled('0.000000000'),
+      reconciled('4.000000000', '2.500000000'),
+      reconciled('0.000000000', '0.000000000'),
     ]);
   });
 

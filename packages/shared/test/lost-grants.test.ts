@@ -59,10 +59,48 @@ function settlingTests(name: string, emptyDatabase: () => Promise<string>): void
       await store.charge([{ budgetId: 'run:1', grantId: 'one/run:1', period: 0, nanoUsd: 20n }]);
       await store.leave('one');
       await clock.advance(monthMs);
-      await store.reconcileLost('run:1', 1n);
+      await store.reconcileLost('run:1', { lostNanoUsd: 30n, spentNanoUsd: 1n });
       expect(await totalsIn(january, 'team')).toMatchObject({ spentNanoUsd: 21n });
       expect(await store.totals('team')).toMatchObject({ spentNanoUsd: 0n });
       expect(await store.totals('run:1')).toMatchObject({ spentNanoUsd: 21n, lostNanoUsd: 0n });
+    });
+
+    test('[$-1] what another process left behind since somebody looked is not freed with what was seen', async () => {
+      await store.create(budgetOf({ window: { type: 'total' } }));
+      await hold('one', 'team', 4n);
+      await store.leave('one');
+      await hold('two', 'team', 2n);
+      await store.leave('two');
+      const seen = { lostNanoUsd: 4n, spentNanoUsd: 1n };
+      await expect(store.reconcileLost('team', seen)).rejects.toMatchObject({
+        kind: 'conflict',
+        reason: 'lost_changed',
+        message: expect.stringContaining('hold 0.000000006 USD'),
+      });
+      expect(await store.totals('team')).toMatchObject({ spentNanoUsd: 0n, lostNanoUsd: 6n });
+      await store.reconcileLost('team', { lostNanoUsd: 6n, spentNanoUsd: 3n });
+      expect(await store.totals('team')).toMatchObject({ spentNanoUsd: 3n, lostNanoUsd: 0n });
+      const again = store.reconcileLost('team', { lostNanoUsd: 6n, spentNanoUsd: 3n });
+      await expect(again).rejects.toMatchObject({ reason: 'lost_changed' });
+    });
+
+    test('[$-1] of two who settle the same at the same moment one is heard', async () => {
+      await store.create(budgetOf({ window: { type: 'total' } }));
+      await hold('one', 'team', 4n);
+      await store.leave('one');
+      const settle = (spentNanoUsd: bigint) => store.reconcileLost('team', { lostNanoUsd: 4n, spentNanoUsd });
+      const outcomes = await Promise.allSettled([settle(3n), settle(3n)]);
+      expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+      expect(await store.totals('team')).toMatchObject({ spentNanoUsd: 3n, lostNanoUsd: 0n });
+    });
+
+    test('[$-1] what was lost in a window that is over is nobody’s to settle in the next', async () => {
+      await store.create(budgetOf({ window: { type: 'month', timeZone: 'UTC' } }));
+      await hold('one', 'team', 4n);
+      await store.leave('one');
+      await clock.advance(monthMs);
+      const seen = store.reconcileLost('team', { lostNanoUsd: 4n, spentNanoUsd: 1n });
+      await expect(seen).rejects.toMatchObject({ reason: 'lost_changed' });
     });
   });
 }

@@ -5,6 +5,7 @@ import {
   reconciliation,
   toBudgetChange,
   toNewBudget,
+  toReconciliation,
   writtenBudget,
 } from '@strata/shared/admin/resources/budgets.ts';
 import { systemClock } from '@strata/shared/clock.ts';
@@ -80,12 +81,12 @@ export async function changeBudget(id: string, options: { limit?: string; mode?:
 }
 
 /** `strata budgets reconcile ID`: what processes that are gone had spent; the rest of what they held is free again. */
-export async function reconcileBudget(id: string, options: { spent: string }): Promise<void> {
-  const written = parseWritten(reconciliation, { spent_usd: options.spent });
+export async function reconcileBudget(id: string, options: { lost: string; spent: string }): Promise<void> {
+  const written = parseWritten(reconciliation, { lost_usd: options.lost, spent_usd: options.spent });
   await withAuditedStore(loadSharedConfig(), async (sql, audited) => {
     const store = createSqlBudgetStore(sql, systemClock);
     const entry = audited<Budget>('budget.reconcile', reconciledTarget(written));
-    await show(store, await store.reconcileLost(id, written.spent_usd, entry));
+    await show(store, await store.reconcileLost(id, toReconciliation(written), entry));
   });
 }
 

@@ -86,6 +86,12 @@ export function totals(account: Account, nowMs: number): { spent: bigint; open: 
   return sums;
 }
 
+/** Of processes that are gone, as far as they count in the window. */
+export function lostGrants({ window, grants }: Account, nowMs: number): Grant[] {
+  const { countsFrom } = viewAt(window, nowMs);
+  return [...grants.values()].filter(({ state, period }) => state === 'lost' && period >= countsFrom);
+}
+
 /** What may still be given out. Below 0 after the limit was lowered. */
 export function available(account: Account, nowMs: number): bigint {
   if (account.isClosed) return 0n;

@@ -1,7 +1,14 @@
 import type { Budget, BudgetAlert, Charge } from './budget.ts';
-import { type Account, type AccountEvent, type AccountOutput, apply, available } from './budget-account.ts';
-import { moreThanLost, unknownBudget } from './budget-errors.ts';
-import type { ChargeOutcome, DrawOutcome, DrawRequest, RunBudget } from './budget-store.ts';
+import {
+  type Account,
+  type AccountEvent,
+  type AccountOutput,
+  apply,
+  available,
+  lostGrants,
+} from './budget-account.ts';
+import { lostChanged, moreThanLost, unknownBudget } from './budget-errors.ts';
+import type { ChargeOutcome, DrawOutcome, DrawRequest, Reconciliation, RunBudget } from './budget-store.ts';
 import { viewAt } from './budget-window.ts';
 import { smaller } from './nano-usd.ts';
 
@@ -132,25 +139,27 @@ export function reconcileGrant(
 
 /**
  * What processes that are gone had spent of a budget is known, all of them together: so much of what they held in the present window is spent, the rest
- * is free again.
+ * is free again. They held `lostNanoUsd` when that was found out: what another one has left behind since is somebody's to find out still.
  *
- * @throws GatewayError not_found (`unknown_budget`), conflict (`more_than_lost`).
+ * @throws GatewayError not_found (`unknown_budget`), conflict (`lost_changed`, `more_than_lost`).
  */
 export function reconcileBudget(
   accounts: Accounts,
-  { budgetId, spentNanoUsd }: { readonly budgetId: string; readonly spentNanoUsd: bigint },
-  nowMs: number,
+  budgetId: string,
+  { lostNanoUsd, spentNanoUsd, nowMs }: Reconciliation & { readonly nowMs: number },
 ): void {
   const account = accounts.get(budgetId);
   if (account === undefined) throw unknownBudget(budgetId);
+  const lost = lostGrants(account, nowMs);
+  const heldNanoUsd = lost.reduce((sum, { remaining }) => sum + remaining, 0n);
+  if (heldNanoUsd !== lostNanoUsd) throw lostChanged(budgetId, { heldNanoUsd, lostNanoUsd });
+  if (spentNanoUsd > heldNanoUsd) throw moreThanLost(heldNanoUsd);
   let restNanoUsd = spentNanoUsd;
-  for (const { id: grantId, state, remaining } of account.grants.values()) {
-    if (state !== 'lost') continue;
+  for (const { id: grantId, remaining } of lost) {
     const spentOfIt = smaller(restNanoUsd, remaining);
     reconcileGrant(accounts, { budgetId, grantId, spentNanoUsd: spentOfIt }, nowMs);
     restNanoUsd -= spentOfIt;
   }
-  if (restNanoUsd > 0n) throw moreThanLost(spentNanoUsd - restNanoUsd);
 }
 
 /** Nothing more is given out; what is not out goes back to the parents. */

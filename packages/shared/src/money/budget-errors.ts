@@ -12,6 +12,18 @@ export function budgetChanged(id: string): GatewayError {
   });
 }
 
+/** What processes that are gone hold is not what somebody found out about: another one went, or it was settled already. */
+export function lostChanged(
+  id: string,
+  { heldNanoUsd, lostNanoUsd }: { readonly heldNanoUsd: bigint; readonly lostNanoUsd: bigint },
+): GatewayError {
+  return new GatewayError(
+    'conflict',
+    `Processes that are gone hold ${usdText(heldNanoUsd)} USD of the budget '${id}' now, not ${usdText(lostNanoUsd)}. Read it again, and find out what was spent of that.`,
+    { reason: 'lost_changed', param: 'lost_usd' },
+  );
+}
+
 /** More is said to have been spent than processes that are gone ever held. */
 export function moreThanLost(lostNanoUsd: bigint): GatewayError {
   return new GatewayError(

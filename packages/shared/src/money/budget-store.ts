@@ -42,6 +42,14 @@ export interface BudgetTotals {
   readonly lostNanoUsd: bigint;
 }
 
+/** What somebody found out about processes that are gone. */
+export interface Reconciliation {
+  /** What they held of the budget when it was found out. */
+  readonly lostNanoUsd: bigint;
+  /** What they had spent of that. */
+  readonly spentNanoUsd: bigint;
+}
+
 /** Grants of owners that are gone. */
 export interface LostGrant {
   readonly budgetId: string;

@@ -16,7 +16,7 @@ import {
   trimAll,
 } from './budget-accounts.ts';
 import type { BudgetTables } from './budget-schema.ts';
-import type { BudgetStore, ChargeOutcome } from './budget-store.ts';
+import type { BudgetStore, ChargeOutcome, Reconciliation } from './budget-store.ts';
 import {
   type BudgetChangeOptions,
   createSqlBudgetDefinitions,
@@ -39,9 +39,9 @@ export interface SqlBudgetStore extends Omit<BudgetStore, keyof SqlBudgetDefinit
   chargeWithin(transaction: Transaction<BudgetTables>, charges: readonly Charge[]): Promise<ChargeOutcome>;
   /**
    * What processes that are gone had spent of the budget: the rest of what they held is free again.
-   * @throws GatewayError not_found (`unknown_budget`), conflict (`more_than_lost`).
+   * @throws GatewayError not_found (`unknown_budget`), conflict (`lost_changed`, `more_than_lost`).
    */
-  reconcileLost(id: string, spentNanoUsd: bigint, options?: BudgetChangeOptions): Promise<Budget>;
+  reconcileLost(id: string, found: Reconciliation, options?: BudgetChangeOptions): Promise<Budget>;
 }
 
 /**
@@ -205,10 +205,10 @@ export function createSqlBudgetStore(store: SqlStore<BudgetTables>, clock: Clock
         );
       }, 'reconcile'),
 
-    reconcileLost: (id, spentNanoUsd, options) =>
+    reconcileLost: (id, found, options) =>
       within(async transaction => {
         await transition(transaction, [id], (accounts, nowMs) =>
-          reconcileBudget(accounts, { budgetId: id, spentNanoUsd }, nowMs),
+          reconcileBudget(accounts, id, { ...found, nowMs }),
         );
         const row = await transaction
           .selectFrom('budgets')

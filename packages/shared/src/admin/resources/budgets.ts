@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { newId } from '../../ids.ts';
 import { alertPercents, type Budget } from '../../money/budget.ts';
-import type { BudgetChange, NewBudget } from '../../money/budget-store.ts';
+import type { BudgetChange, NewBudget, Reconciliation } from '../../money/budget-store.ts';
 import { type BudgetWindow, isTimeZone } from '../../money/budget-window.ts';
 import { requireNotConfigured } from '../../money/configured-budgets.ts';
 import { parseUsd, usdText } from '../../money/nano-usd.ts';
@@ -135,12 +135,25 @@ export const budgetTarget = (budget: Budget) => ({
 });
 
 /** What was spent of what processes that are gone had held. */
-export const reconciliation = z.strictObject({ spent_usd: usd });
+export const reconciliation = z.strictObject({
+  lost_usd: usd.describe(
+    '`lost_usd` of the budget as it was read. Where more is lost by now, nothing changes.',
+  ),
+  spent_usd: usd.describe('What of it was spent.'),
+});
+
+export function toReconciliation(written: z.output<typeof reconciliation>): Reconciliation {
+  return { lostNanoUsd: written.lost_usd, spentNanoUsd: written.spent_usd };
+}
 
 /** How a reconciliation stands in its audit entry. */
 export const reconciledTarget = (written: z.output<typeof reconciliation>) => (budget: Budget) => ({
   ...budgetTarget(budget),
-  details: { subject: subjectText(budget.subject), spent_usd: usdText(written.spent_usd) },
+  details: {
+    subject: subjectText(budget.subject),
+    lost_usd: usdText(written.lost_usd),
+    spent_usd: usdText(written.spent_usd),
+  },
 });
 
 /** Budgets of an organisation. Those of the configuration are shown too, and are changed there. */
@@ -264,7 +277,7 @@ function reconcileBudget(deps: AdminDeps): AdminRoute {
     handle: async ({ params, body }, context) => {
       await findBudget(deps, context, params.id);
       const { record } = context.change<Budget>(reconciledTarget(body));
-      const budget = await deps.budgetStore.reconcileLost(params.id, body.spent_usd, { record });
+      const budget = await deps.budgetStore.reconcileLost(params.id, toReconciliation(body), { record });
       return { body: await showBudget(deps, budget), revision: budget.version };
     },
   });
