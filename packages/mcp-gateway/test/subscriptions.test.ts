@@ -12,6 +12,7 @@ interface Waiting {
 }
 
 let server: Server;
+let url = '';
 let gateway: TestGateway;
 const waiting: Waiting[] = [];
 let asked: string[] = [];
@@ -51,12 +52,14 @@ beforeAll(async () => {
     });
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
-  gateway = await startGateway({
-    servers: {
-      shared: { type: 'streamable-http', era: 'legacy', allow_private: true, url, sharing: 'shared' },
-    },
-  });
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
+  gateway = await startGateway(sectionOf({}));
+});
+
+const sectionOf = (more: object) => ({
+  servers: {
+    shared: { type: 'streamable-http', era: 'legacy', allow_private: true, url, sharing: 'shared', ...more },
+  },
 });
 
 beforeEach(() => {
@@ -159,6 +162,23 @@ test('[resources/subscribe ↔ listen] one who gives up waiting is asked about b
   expect(errorOf(await first)).toBeDefined();
   await one?.ask('{"jsonrpc":"2.0","id":2,"method":"ping"}');
   expect(asked).toHaveLength(1);
+});
+
+test('[resources/subscribe ↔ listen] who listens to a server that is replaced listens again, to the one in its place', async () => {
+  const client = createModernClient(gateway);
+  const listen = () => client.listen({ resourceSubscriptions: [uri] });
+  const first = listen();
+  (await next('subscribe')).answer(true);
+  const { messages } = await first;
+  gateway.configure(sectionOf({ timeout_ms: 50_000 }));
+  await until(() => messages.some(({ result }) => result !== undefined), 'the end of the stream');
+  const second = listen();
+  (await next('subscribe')).answer(true);
+  const listening = await second;
+  expect(listening.acknowledged).toEqual({ resourceSubscriptions: [uri] });
+  listening.close();
+  (await next('unsubscribe')).answer(true);
+  expect(asked).toHaveLength(3); // nobody asks in the name of the one that is gone
 });
 
 test('[resources/subscribe ↔ listen] a session or a listener hears of so many resources and no more', async () => {

@@ -175,7 +175,7 @@ class Answering {
       policy: this.#deps.policy,
       send: message => this.#exchange.emit(Buffer.from(message), false),
       signal: gone,
-      onDraining: end,
+      onEnd: end,
     });
     if (gone.aborted || isOver) end();
     else gone.addEventListener('abort', end, { once: true });

@@ -13,8 +13,8 @@ import { WatchedTasks } from './watched-tasks.ts';
 export interface ListenOptions extends WatchOptions {
   /** One message for the client, on the stream of its request. */
   readonly send: (message: string) => void;
-  /** The gateway stops, and the stream has to end. */
-  readonly onDraining: () => void;
+  /** The stream has to end: the gateway stops, or what its client was told that it would hear is told by nobody any more. */
+  readonly onEnd: () => void;
 }
 
 const flags: Readonly<Record<string, readonly ListKind[]>> = {
@@ -59,7 +59,10 @@ export async function listen(options: ListenOptions): Promise<() => void> {
       for (const shown of resources.namesFor(server, uri))
         notify('notifications/resources/updated', `,"uri":${JSON.stringify(shown)}`);
     },
-    onDraining: options.onDraining,
+    onDraining: options.onEnd,
+    onServersGone: gone => {
+      if (resources.areOf(gone)) options.onEnd(); // its client listens again, to what has come in their place
+    },
     onTask: (_server, message) => {
       const isWatched = tasks.has(textParam(message, 'taskId') ?? '');
       if (isWatched) messages.tell(withSubscription(message, subscriptionId));

@@ -43,6 +43,8 @@ export interface Listener {
   onListsChanged(kinds: ReadonlySet<ListKind>): void;
   onResourceUpdated(server: string, uri: string): void;
   onTask(server: string, frame: NotificationFrame): void;
+  /** Servers are gone, or others have come in their place. */
+  onServersGone(gone: ReadonlySet<Upstream>): void;
   /** The gateway stops: its client goes on listening at another. */
   onDraining(): void;
 }
@@ -84,7 +86,8 @@ export class ModernPeer {
   readonly #world: ModernWorld;
   readonly #changes: ListChanges;
   readonly #tasks = new Map<string, number>();
-  readonly #resources = new ResourceHolds<object>();
+  readonly #resources = new Map<Upstream, ResourceHolds<object>>();
+  readonly #gone = new WeakSet<Upstream>();
   #logLevel: string | undefined;
   usedAtMs: number;
 
@@ -160,16 +163,18 @@ export class ModernPeer {
 
   /** Wants to hear of a resource; resolves with whether its server tells it. Never rejects. `holder`: for whom it is released again. */
   async holdResource({ upstream, uri }: HeldResource, holder: object): Promise<boolean> {
+    if (this.#gone.has(upstream)) return false;
     const signal = AbortSignal.timeout(upstream.policy.callTimeoutMs);
     const ask = () => this.#subscribe({ upstream, uri }, signal);
     try {
-      const told = await this.#resources.hold(`${upstream.name} ${uri}`, holder, { ask, signal });
+      const told = await this.#holdsOf(upstream).hold(uri, holder, { ask, signal });
       return told?.isRefused !== true;
     } catch {
       return false; // the server does not do it: then it is not acknowledged
     }
   }
 
+  /** What was held of a server that is gone is released already. */
   releaseResource({ upstream, uri }: HeldResource, holder: object): void {
     const ask = async (wasHeld: boolean) => {
       if (!wasHeld) return;
@@ -178,10 +183,17 @@ export class ModernPeer {
       await channel.ask('resources/unsubscribe', { uri }, signal);
     };
     this.#resources
-      .release(`${upstream.name} ${uri}`, holder, wasHeld =>
-        wasHeld ? this.channels.unsubscribe(upstream, uri, ask) : undefined,
+      .get(upstream)
+      ?.release(uri, holder, wasHeld =>
+        wasHeld && !this.#gone.has(upstream) ? this.channels.unsubscribe(upstream, uri, ask) : undefined,
       )
       .catch(() => {}); // a server that is gone has forgotten it
+  }
+
+  #holdsOf(upstream: Upstream): ResourceHolds<object> {
+    const holds = this.#resources.get(upstream) ?? new ResourceHolds<object>();
+    this.#resources.set(upstream, holds);
+    return holds;
   }
 
   async #subscribe({ upstream, uri }: HeldResource, signal: StopSignal): Promise<Told> {
@@ -208,7 +220,11 @@ export class ModernPeer {
   }
 
   onServersChanged(removed: readonly Upstream[]): void {
+    const gone = new Set(removed);
+    for (const listener of [...this.listeners]) listener.onServersGone(gone);
     for (const upstream of removed) {
+      this.#gone.add(upstream);
+      this.#resources.delete(upstream);
       this.channels.drop(upstream).catch((error: unknown) => {
         this.#world.log.warn({ server: upstream.name, err: error }, 'server did not close');
       });

@@ -1,3 +1,4 @@
+import type { Upstream } from '../domain/upstream.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { mayHearOf } from './may-call.ts';
 import type { HeldResource } from './modern-peer.ts';
@@ -23,6 +24,11 @@ export class WatchedResources {
       if (watched.upstream.name !== server || !uri.startsWith(watched.uri)) continue;
       yield uri === watched.uri ? exposed : this.#options.peer.catalog.routes.expose(server, uri);
     }
+  }
+
+  /** Whether one of these servers tells any. */
+  areOf(upstreams: ReadonlySet<Upstream>): boolean {
+    return [...this.#resources.values()].some(({ upstream }) => upstreams.has(upstream));
   }
 
   /** Resolves with those that their servers confirm in time, in the order they are asked. Never rejects. */
