@@ -19,6 +19,7 @@ import type {
 } from './domain/call.ts';
 import type { UsageSink } from './domain/usage-record.ts';
 import type { InForce } from './in-force.ts';
+import { createAskedTier } from './pipeline/asked-tier.ts';
 import { createAttempts } from './pipeline/attempts.ts';
 import { createCallUpstream } from './pipeline/call-upstream.ts';
 import { passGates } from './pipeline/pass-gates.ts';
@@ -72,10 +73,11 @@ export function createPipeline(
   const tracing: AttemptStage[] = telemetry.isTracing
     ? [createTraceAttempt({ tracer: telemetry.tracer, clock })]
     : [];
+  const askedTier = createAskedTier({ protocols, clock });
   const rests = createRests({ clock });
   const gates: Gate[] = [
     createAuthorize(deps.policy),
-    createRefuseUnpriced(() => inForce().unpriced),
+    createRefuseUnpriced(() => inForce().unpriced, askedTier),
     rests.gate,
     createConcurrency({ clock, options: concurrencyOptions(config.current) }),
     createBreakerGate({ breaker: new Breaker(breakerOptions(config.current), clock) }),
@@ -94,7 +96,7 @@ export function createPipeline(
     createAttempts<Answer>({
       ...trying,
       perform: compose<Attempt, Answer>(
-        [...tracing, createBudgetStage(deps.budgets)],
+        [...tracing, createBudgetStage(deps.budgets, askedTier)],
         passGates(
           [createMeter({ clock, sink: usage }), ...gates],
           createCallUpstream({ dialer: deps.dialer, clock, protocols, limits: () => inForce().limits }),

@@ -268,3 +268,32 @@ test('[$-1] [$-2] a tier that its target is never asked for decides no price and
   expect(answer.headers['x-strata-cost-nano-usd']).toBe(String(standard));
   expect(passed).toMatchObject({ serviceTier: 'default', costNanoUsd: 10_000n });
 });
+
+test('[$-1] [$-2] under a budget, and where unpriced models are blocked, a tier without a price is refused only by a target that would be asked for it', async () => {
+  const own = { base_url: upstream.url, allow_private: true };
+  const prices = { input: '2', output: '4', cache_read: '1' };
+  gateway = await startGateway({
+    shared: { budgets: [{ name: 'b', tenant: 'acme', subject: 'organisation:acme', limit_usd: '1' }] },
+    section: {
+      unpriced: 'block',
+      providers: {
+        claude: { ...own, type: 'anthropic', api_key: 'k' },
+        plain: account(),
+        picky: account({ type: 'xai', api_key: 'k' }),
+      },
+      models: {
+        claude: { targets: [{ provider: 'claude', model: 'm', prices }] },
+        plain: { targets: [{ provider: 'plain', model: 'm', prices }] },
+        picky: { targets: [{ provider: 'picky', model: 'm', prices }] },
+      },
+    },
+  });
+  const ask = (model: string) =>
+    post(gateway, '/v1/chat/completions', chatRequest({ model, service_tier: 'priority' }));
+  upstream.use(jsonPlan(message));
+  expect((await ask('claude')).status).toBe(200);
+  upstream.use(jsonPlan(chatCompletion));
+  expect((await ask('picky')).status).toBe(200);
+  const refused = await ask('plain');
+  expect([refused.status, JSON.parse(refused.body.toString()).error.code]).toEqual([402, 'cost_unknown']);
+});

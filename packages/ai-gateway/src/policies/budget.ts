@@ -4,20 +4,21 @@ import { worstCaseCost } from '@strata/shared/money/worst-case.ts';
 import type { Stage } from '@strata/shared/pipeline.ts';
 import type { Answer, AnswerStream, Attempt, StreamSink } from '../domain/call.ts';
 import { tooDear } from '../domain/failure.ts';
+import type { AskedTier } from '../domain/given-service-tier.ts';
 import { asksNoModel, type Spending, tokenBounds } from '../domain/spending.ts';
 
 /**
  * Sets aside the most that the attempt can cost, in every budget that bears it, before anything is asked of the target ($-1). The meter, which
  * is the next stage, settles it. A target that is too dear is passed by: the next may be cheaper.
  */
-export function createBudgetStage(budgets: Budgets): Stage<Attempt, Answer> {
+export function createBudgetStage(budgets: Budgets, askedTier: AskedTier): Stage<Attempt, Answer> {
   return (attempt, next) => {
     const { call, target } = attempt;
     const spender = spenderOf(call.caller, [
       { kind: 'model', id: call.route.alias },
       { kind: 'upstream', id: target.provider.name },
     ]);
-    const reserving = budgets.reserve(spender, () => mostOf(attempt));
+    const reserving = budgets.reserve(spender, () => mostOf(attempt, askedTier));
     return reserving === undefined ? next() : answerWithin(reserving, attempt, next);
   };
 }
@@ -39,11 +40,11 @@ async function answerWithin(
     : answer;
 }
 
-function mostOf(attempt: Attempt): bigint | undefined {
+function mostOf(attempt: Attempt, askedTier: AskedTier): bigint | undefined {
   const { request, protocol } = attempt.call;
   const { prices, provider } = attempt.target;
   if (asksNoModel(protocol, provider)) return 0n;
-  return worstCaseCost(prices, tokenBounds(request, prices), request.serviceTier);
+  return worstCaseCost(prices, tokenBounds(request, prices), askedTier(attempt));
 }
 
 /** Counts what goes to the client, for the estimate where the upstream does not say. */
