@@ -14,5 +14,16 @@ export async function tellNothing(
   { what, tenant }: { readonly what: string; readonly tenant: string | undefined },
 ): Promise<void> {
   if (tenant !== undefined) await requireOrganisation(createTreeStore({ sql, clock: systemClock }), tenant);
+  tellNone({ what, tenant });
+}
+
+/** The same of what is known to be there: the log of an organisation outlives it, and the installation has one. */
+export function tellNone({
+  what,
+  tenant,
+}: {
+  readonly what: string;
+  readonly tenant: string | undefined;
+}): void {
   process.stderr.write(`There is no ${what}${tenant === undefined ? '' : ` of '${tenant}'`}.\n`);
 }

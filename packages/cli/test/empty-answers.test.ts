@@ -10,6 +10,13 @@ let deps: TestDeps;
 beforeAll(async () => {
   deps = await createTestDeps();
   await deps.createKey({ tenant: 'acme' });
+  deps.audit.record({
+    tenant: 'the installation',
+    category: 'admin',
+    action: 'price.change',
+    outcome: 'succeeded',
+  });
+  await deps.audit.flush();
 });
 afterAll(() => deps.close());
 
@@ -53,6 +60,15 @@ test('what is there and has nothing ends with 0, and says so beside the empty li
     status: 0,
     stdout: usageHead,
     stderr: "There is no usage that fits of 'acme'.\n",
+  });
+});
+
+test('a span without entries is told of whom it is, also of the installation itself', () => {
+  const tenant = 'the installation';
+  expect(strata(['audit', 'export', '--tenant', tenant, '--from', '2999-01-01'])).toEqual({
+    status: 0,
+    stdout: '',
+    stderr: "There is no entry of 'the installation'.\n",
   });
 });
 

@@ -10,7 +10,7 @@ import { pepperOf } from '@strata/shared/gateway-deps.ts';
 import { findStoredKey } from '@strata/shared/identity/envelope-keys.ts';
 import { loadSharedConfig, withSqlStore } from '@strata/shared/with-key-store.ts';
 import { requireOrder } from '../moment.ts';
-import { tellNothing } from '../tell-nothing.ts';
+import { tellNone } from '../tell-nothing.ts';
 
 export interface VerifyOptions {
   readonly tenant?: string;
@@ -77,7 +77,7 @@ export async function exportAudit(options: ExportOptions): Promise<void> {
       isEmpty = false;
       if (!process.stdout.write(text)) await new Promise(drained => process.stdout.once('drain', drained));
     }
-    if (isEmpty) await tellNothing(sql, { what: 'entry', tenant });
+    if (isEmpty) tellNone({ what: 'entry', tenant });
   });
 }
 
