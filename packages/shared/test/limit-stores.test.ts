@@ -6,6 +6,7 @@ import { fixedLimits } from '@strata/shared/limits/limits-in-force.ts';
 import { createMemoryLimitStore } from '@strata/shared/limits/memory-limit-store.ts';
 import { openRedisLimitStore } from '@strata/shared/limits/redis-limit-store.ts';
 import { Secret } from '@strata/shared/secret.ts';
+import { connectRedis, firstTry } from '@strata/shared/stores/redis-connection.ts';
 import { hotSection } from '@strata/shared/stores/store-section.ts';
 import { createManualClock, type ManualClock } from '@strata/shared/testing/manual-clock.ts';
 import { modelRuns } from '@strata/shared/testing/model-runs.ts';
@@ -279,6 +280,27 @@ describe('a limiter', () => {
       }
       expect(roundTrips).toBeLessThanOrEqual(requests);
       await limiter.close();
+    },
+  );
+
+  test.skipIf(isMissing(redis))(
+    'a replica of before, which counts in milliseconds under keys of its own, keeps its places while replicas are replaced',
+    async () => {
+      if (isMissing(redis)) return;
+      const prefix = `rolling${++opened}:`;
+      const client = connectRedis({ ...hotSection.parse({}), url: new Secret(redis.url) });
+      await firstTry(client, systemClock, 5000);
+      const before = ['replicas', 'places'].map(name => `${prefix}limit:{limits}:${name}`);
+      const untilMs = Date.now() + 60_000;
+      for (const key of before) await client.zadd(key, untilMs, 'old');
+      const store = await openRedis(prefix);
+      const checks = [{ type: 'concurrency' as const, key: 'places', limit: 1 }];
+      await store.admit({ checks, lease: { id: 'new', ttlMs: 60_000 }, changes: [] });
+      await store.renew({ replica: 'new', ttlMs: 60_000, places: [{ key: 'places', leaseId: 'new' }] });
+      for (const key of before)
+        expect(await client.zrange(key, '0', '-1', 'WITHSCORES')).toEqual(['old', String(untilMs)]);
+      await store.close();
+      client.disconnect();
     },
   );
 

@@ -20,7 +20,8 @@ export async function openRedisLimitStore(
   const redis = connectRedis(config);
   const commands = new RedisCommands(redis, { clock, timeoutMs: config.command_timeout_ms });
   await firstTry(redis, clock, config.connect_timeout_ms);
-  const keyOf = (name: string) => `${config.key_prefix}limit:{limits}:${name}`;
+  // Under `limit:` replicas of before count in milliseconds: each would take the places of the other for long over, or without end.
+  const keyOf = (name: string) => `${config.key_prefix}limit-us:{limits}:${name}`;
   const groupKeys = [keyOf('group'), keyOf('replicas')];
   const groupArgs = () => [nowMs === undefined ? '' : nowMs() * 1000, newId('epoch', clock.now())];
 
