@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { envelopeHeader } from '@strata/shared/identity/envelope.ts';
 import { noScopes } from '@strata/shared/identity/scopes.ts';
+import { nodeIdSchema } from '@strata/shared/identity/tree.ts';
 import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-deps.ts';
 import { createManualClock } from '@strata/shared/testing/manual-clock.ts';
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
@@ -181,6 +182,22 @@ test('[S-2] whatever is not exactly such a token is refused', async () => {
     'token_expired',
   );
   expect(await ask(await sign(first))).toBe('accepted');
+});
+
+test('the project of a team with the longest of ids has an id that the admin API takes, and is that of no other team', async () => {
+  const projectOf = async (team: string, sub: string) => {
+    const token = await sign(first, claims({ sub, 'https://acme.test/team': team }));
+    const { project } = await deps.authenticate({ authorization: `Bearer ${token}` });
+    return project;
+  };
+  const start = 'ü'.repeat(199);
+  const [one, other] = [await projectOf(`${start}a`, 'ada'), await projectOf(`${start}b`, 'bob')];
+  expect(nodeIdSchema.safeParse(one).success).toBe(true);
+  expect(other).not.toBe(one);
+  expect(await projectOf(`${start}a`, 'eve')).toBe(one);
+  expect(await projectOf('x'.repeat(192), 'tom')).toBe(`${'x'.repeat(192)}-default`);
+  const key = await deps.createKey({ tenant: 'acme', principal: 'bot', team: `${start}a` });
+  expect((await deps.authenticate({ authorization: `Bearer ${key}` })).project).toBe(one);
 });
 
 test('whose token is genuine is told which claim is at fault, others nothing', async () => {

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import * as z from 'zod';
 
 /**
@@ -25,9 +26,13 @@ export interface TreePath {
 export const defaultTeam = 'default';
 export const defaultProject = 'default';
 
-/** The project of whoever was given a team alone: ids are unique in the organisation, so each team has one of another name. */
+const maxIdLength = 200;
+
+/** The project of whoever was given a team alone: ids are unique in the organisation, so each team has one of another name. Where the id would be too long, it is a digest. */
 export function defaultProjectOf(team: string): string {
-  return team === defaultTeam ? defaultProject : `${team}-default`;
+  if (team === defaultTeam) return defaultProject;
+  const id = `${team}-default`;
+  return id.length <= maxIdLength ? id : `${hash('sha256', team)}-default`;
 }
 
 /**
@@ -59,7 +64,7 @@ export type Metadata = Readonly<Record<string, string>>;
 /** Ids may come from outside (a `sub` of an identity provider): visible characters, no space. */
 export const nodeIdSchema = z
   .string()
-  .max(200)
+  .max(maxIdLength)
   .regex(/^[^\s\p{C}]+$/u, 'expected visible characters without spaces');
 
 export function parentKind(kind: NodeKind): NodeKind | undefined {
