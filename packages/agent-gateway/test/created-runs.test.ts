@@ -123,6 +123,39 @@ describe.each(stores)('%s', store => {
     await journal.close();
   });
 
+  test('what is asked of a run that is not being made is not remembered for one that is', async () => {
+    const { journal, start, run, ends } = await open();
+    const { seen, looks } = watched(journal);
+    const holds: (() => void)[] = [];
+    const inboxes: string[] = [];
+    const slow: Journal = {
+      ...seen,
+      async createRun(...given) {
+        const made = await journal.createRun(...given);
+        if (given[0].id === 'run_1') await new Promise<void>(resolve => holds.push(resolve));
+        return made;
+      },
+      requests(runId) {
+        inboxes.push(runId);
+        return journal.requests(runId);
+      },
+    };
+    const worker = start({ seen: slow });
+    await until(() => looks() > 0);
+    const made = worker.create(run('run_1'));
+    await until(() => holds.length === 1);
+    const before = looks();
+    worker.ask('run_2');
+    await until(() => looks() > before);
+    await worker.create(run('run_2'));
+    holds[0]?.();
+    await made;
+    for (const id of ['run_1', 'run_2']) await ends(id);
+    expect(inboxes).toEqual([]);
+    await worker.stop();
+    await journal.close();
+  });
+
   test('[AG-7] a worker takes no more than it has places, and what it made besides goes in as others end, those first that came first', async () => {
     const { journal, start, run, ends, calls, answers } = await open();
     const { seen, looks } = watched(journal);

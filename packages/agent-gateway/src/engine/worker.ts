@@ -18,6 +18,12 @@ export interface WorkerOptions {
   readonly pollMs: number;
 }
 
+/** A run that is being made. */
+interface Arriving {
+  readonly made: Promise<MadeRun>;
+  isAsked: boolean;
+}
+
 interface Active {
   readonly driver: RunDriver;
   readonly tenant: string;
@@ -37,9 +43,8 @@ export class Worker {
   #isBehind = true;
   /** What a claim that is under way may bring. */
   #claiming = 0;
-  readonly #arriving = new Set<Promise<MadeRun>>();
-  /** Runs that were asked something while others arrived, as one of these may be. */
-  readonly #askedEarly = new Set<string>();
+  /** By id. */
+  readonly #arriving = new Map<string, Arriving>();
   #isStarted = false;
   #isStopped = false;
 
@@ -63,17 +68,15 @@ export class Worker {
    * run for which there is no room, or before which others come, is left to whoever claims it.
    */
   async create(run: NewRun): Promise<MadeRun> {
-    if (!this.#isStarted || this.#isStopped || this.#isBehind || this.#room <= 0) {
+    const isLeft = this.#isBehind || this.#room <= 0 || this.#arriving.has(run.id);
+    if (!this.#isStarted || this.#isStopped || isLeft) {
       const made = await this.#deps.journal.createRun(run);
       if (made.isNew) this.scan();
       return made;
     }
-    const arriving = this.#createHeld(run);
-    this.#arriving.add(arriving);
-    return arriving.finally(() => {
-      this.#arriving.delete(arriving);
-      if (this.#arriving.size === 0) this.#askedEarly.clear();
-    });
+    const made = this.#createHeld(run);
+    this.#arriving.set(run.id, { made, isAsked: false });
+    return made.finally(() => this.#arriving.delete(run.id));
   }
 
   async #createHeld(run: NewRun): Promise<MadeRun> {
@@ -83,7 +86,7 @@ export class Worker {
     const { claim, isNew } = made;
     if (claim !== undefined) {
       const driver = this.#drive(claim, recordsOf(run));
-      if (this.#askedEarly.delete(run.id)) driver.ask();
+      if (this.#arriving.get(run.id)?.isAsked) driver.ask();
     } else if (isNew) this.scan();
     return made;
   }
@@ -118,7 +121,8 @@ export class Worker {
       active.driver.ask();
       return;
     }
-    if (this.#arriving.size > 0) this.#askedEarly.add(runId);
+    const arriving = this.#arriving.get(runId);
+    if (arriving !== undefined) arriving.isAsked = true;
     this.scan();
   }
 
@@ -126,7 +130,7 @@ export class Worker {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#poll?.cancel();
-    await Promise.allSettled([this.#scan, ...this.#arriving]);
+    await Promise.allSettled([this.#scan, ...[...this.#arriving.values()].map(({ made }) => made)]);
     for (const { driver } of this.#active.values()) driver.stop();
     const ended = Promise.all([...this.#active.values()].map(each => each.ended));
     const patience = new AbortController();
