@@ -1,3 +1,4 @@
+import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type * as z from 'zod';
 import type { RunEvent } from './run-events.ts';
 import { type RunState, taskKey } from './run-state.ts';
@@ -21,4 +22,25 @@ export function parkedCalls(state: RunState, records: readonly { readonly event:
     if (status === 'parked') parked.set(`${taskKey(event)} ${call}`, { path, call, effect });
   }
   return [...parked.values()];
+}
+
+/**
+ * The one effect whose calls somebody speaks of. Undefined when none waits.
+ *
+ * @throws GatewayError invalid_request (`request_invalid`) when they are several: one result is not that of each.
+ */
+export function parkedEffect(
+  parked: readonly ParkedCall[],
+  { call, path }: { readonly call: string | undefined; readonly path: string | undefined },
+): string | undefined {
+  const named = parked.filter(each => [undefined, each.call].includes(call));
+  const [effect, ...others] = new Set(
+    named.filter(each => [undefined, each.path].includes(path)).map(each => each.effect),
+  );
+  if (others.length > 0)
+    throw new GatewayError('invalid_request', 'Calls of several kinds wait: say which task it is about.', {
+      reason: 'request_invalid',
+      param: '/task',
+    });
+  return effect;
 }

@@ -6,7 +6,7 @@ import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { reservedSignals } from '../domain/approval.ts';
 import { moneyRoles } from '../domain/authority.ts';
-import { parkedCalls } from '../domain/given-results.ts';
+import { parkedCalls, parkedEffect } from '../domain/given-results.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { replay } from '../domain/replay.ts';
 import type { RunLimits } from '../domain/run-terms.ts';
@@ -80,19 +80,9 @@ async function readGiven(
   { journal, givenResults }: ApiDeps,
 ): Promise<unknown> {
   const records = await readRecords(run.id, journal);
-  const effects = parkedCalls(replay(records), records)
-    .filter(
-      each => (named === undefined || each.call === named) && (path === undefined || each.path === path),
-    )
-    .map(({ effect }) => effect);
-  const [effect, ...others] = new Set(effects);
+  const effect = parkedEffect(parkedCalls(replay(records), records), { call: named, path });
   const schema = effect === undefined ? undefined : givenResults[effect];
   if (schema === undefined) return result ?? null;
-  if (others.length > 0)
-    throw new GatewayError('invalid_request', 'Calls of several kinds wait: say which task it is about.', {
-      reason: 'request_invalid',
-      param: '/task',
-    });
   return checkFields({ result }, z.object({ result: schema })).result;
 }
 
