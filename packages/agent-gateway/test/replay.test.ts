@@ -4,10 +4,10 @@ import { createTestDeps, type TestDeps } from '@strata/shared/testing/gateway-de
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCompileTrigger } from '../src/compile-trigger.ts';
 import { decideAll } from '../src/domain/decide.ts';
+import { emptyRun } from '../src/domain/empty-run.ts';
 import { apply } from '../src/domain/fold.ts';
 import { replay } from '../src/domain/replay.ts';
 import type { JournalRecord, RunEvent } from '../src/domain/run-events.ts';
-import { emptyRun } from '../src/domain/run-state.ts';
 import { createDataSchemas } from '../src/dsl/data-schemas.ts';
 import { createDefinitions } from '../src/dsl/definitions.ts';
 import { createGrammar } from '../src/dsl/grammar.ts';

@@ -1,6 +1,7 @@
+import { emptyRun } from './empty-run.ts';
 import { apply, foldRecord } from './fold.ts';
 import type { JournalRecord, RunEvent } from './run-events.ts';
-import { emptyRun, type RunState, taskKey } from './run-state.ts';
+import { type RunState, taskKey } from './run-state.ts';
 import { takeUpTasks } from './take-up.ts';
 
 type Rewound = Extract<RunEvent, { type: 'run-rewound' }>;

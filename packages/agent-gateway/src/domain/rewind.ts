@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
+import { emptyRun } from './empty-run.ts';
 import { apply } from './fold.ts';
 import { replay } from './replay.ts';
 import type { RunError } from './run-error.ts';
 import type { JournalRecord, RunEvent } from './run-events.ts';
-import { emptyRun, type OpenTask, type RunState, taskKey } from './run-state.ts';
+import { type OpenTask, type RunState, taskKey } from './run-state.ts';
 
 type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { readonly type: Type }>;
 

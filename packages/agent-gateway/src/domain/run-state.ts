@@ -1,4 +1,3 @@
-import { noScopes } from '@strata/shared/identity/scopes.ts';
 import type { CallState } from './call-state.ts';
 import { corruptJournal } from './journal-errors.ts';
 import type { QueuePlace } from './queue.ts';
@@ -232,73 +231,4 @@ export function variablesAt(branch: Branch | undefined): Readonly<Record<string,
   if (branch === undefined) return {};
   const outer = branch.owner.branch;
   return outer === undefined ? branch.variables : { ...variablesAt(outer), ...branch.variables };
-}
-
-export function emptyRun(): RunState {
-  return {
-    status: 'pending',
-    position: 0,
-    workflow: '',
-    definition: '',
-    forkedTo: 0,
-    input: undefined,
-    context: null,
-    output: undefined,
-    error: undefined,
-    identity: {
-      tenant: '',
-      principal: '',
-      keyId: undefined,
-      actors: [],
-      scopes: noScopes,
-      depth: 0,
-    },
-    limits: {
-      maxSteps: 0,
-      maxVisits: 0,
-      maxValueBytes: 0,
-      maxJournalBytes: 0,
-      maxFanOut: 0,
-      maxRepeats: 0,
-      maxRunMs: 0,
-    },
-    lowered: undefined,
-    granted: {},
-    createdAtMs: 0,
-    deadlineAtMs: 0,
-    expiresAtMs: Number.POSITIVE_INFINITY,
-    traceparent: '',
-    isFirstOfTrace: false,
-    isStarted: false,
-    isCancelRequested: false,
-    pause: undefined,
-    tasks: new Map(),
-    lists: new Map(),
-    lastBranch: 0,
-    root: undefined,
-    notUndone: [],
-    failure: undefined,
-    mailbox: new Map(),
-    lastReceipt: 0,
-    received: new Set(),
-    subscribed: new Set(),
-    rootRun: undefined,
-    heldTasks: Number.POSITIVE_INFINITY,
-    parent: undefined,
-    queue: undefined,
-    keyRun: undefined,
-    queuesAround: [],
-    children: new Map(),
-    orphans: [],
-    released: [],
-    visits: new Map(),
-    parkedCalls: 0,
-    steps: 0,
-    recordedBytes: 0,
-    costNanoUsd: 0n,
-    inputTokens: 0,
-    outputTokens: 0,
-    unpricedCalls: 0,
-    touched: new Set(),
-  };
 }

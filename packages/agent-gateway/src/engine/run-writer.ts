@@ -1,11 +1,12 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import type { Claim, NewRecord, NewRun } from '../domain/append.ts';
+import { emptyRun } from '../domain/empty-run.ts';
 import { apply } from '../domain/fold.ts';
 import { replay } from '../domain/replay.ts';
 import { runError } from '../domain/run-error.ts';
 import type { JournalRecord, RunEvent } from '../domain/run-events.ts';
-import { emptyRun, type RunState, shownStatus, terminalStatuses } from '../domain/run-state.ts';
+import { type RunState, shownStatus, terminalStatuses } from '../domain/run-state.ts';
 import { Outgoing } from './outgoing.ts';
 import type { DriverJournal } from './patient-journal.ts';
 
