@@ -70,7 +70,8 @@ export function createMemoryBudgetStore(clock: Clock): BudgetStore {
     async update(id, change, expected) {
       const budget = budgets.get(id);
       const account = accounts.get(id);
-      if (budget === undefined || account === undefined) throw unknownBudget(id);
+      if (budget === undefined || account === undefined || budget.subject.kind === 'run')
+        throw unknownBudget(id);
       if (expected !== undefined && expected !== budget.version) throw budgetChanged(id);
       const next = { ...budget, ...change, version: budget.version + 1 };
       budgets.set(id, next);
@@ -79,7 +80,7 @@ export function createMemoryBudgetStore(clock: Clock): BudgetStore {
       return next;
     },
     async remove(id) {
-      if (!budgets.delete(id)) throw unknownBudget(id);
+      if (budgets.get(id)?.subject.kind === 'run' || !budgets.delete(id)) throw unknownBudget(id);
       accounts.delete(id);
       version++;
     },

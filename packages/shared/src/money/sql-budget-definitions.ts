@@ -95,7 +95,7 @@ async function lockBudget(transaction: BudgetTransaction, id: string, version: n
     .where('id', '=', id)
     .forUpdate()
     .executeTakeFirst();
-  if (row === undefined) throw unknownBudget(id);
+  if (row === undefined || row.subject_kind === 'run') throw unknownBudget(id); // a run's is what its parents reserved
   if (version !== undefined && version !== row.version) throw budgetChanged(id);
   return row;
 }

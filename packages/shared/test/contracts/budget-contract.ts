@@ -233,6 +233,18 @@ export function budgetContract(name: string, open: (clock: ManualClock) => Promi
       expect(await totals()).toMatchObject({ spentNanoUsd: 25n, openNanoUsd: 0n });
     });
 
+    test('[$-1] the budget of a run is what its parents reserved: nobody gives it another limit or removes it', async () => {
+      const { store } = opened;
+      await store.create(budgetOf());
+      const run = { id: 'run:1', tenant: 'acme', runId: 'run_1', limitNanoUsd: 600n, parents: ['team'] };
+      await store.openRun(run);
+      const unknown = { reason: 'unknown_budget' };
+      await expect(store.update('run:1', { limitNanoUsd: 5000n })).rejects.toMatchObject(unknown);
+      await expect(store.remove('run:1')).rejects.toMatchObject(unknown);
+      expect(await totals('run:1')).toMatchObject({ limitNanoUsd: 600n });
+      expect(await totals('team')).toMatchObject({ openNanoUsd: 600n });
+    });
+
     test('definitions: listed, changed under their version, removed; every change is seen', async () => {
       const { store } = opened;
       const before = await store.version();
