@@ -216,6 +216,29 @@ test('a gateway that drains ends open streams at once, and answers what still ru
   await closing;
 });
 
+test.each(['session', 'shared'])(
+  'who ends a session gets the answer to what runs in it, on a stream too (sharing: %s)',
+  async sharing => {
+    const streaming = await startGateway({
+      servers: { one: { type: 'stdio', command: [node, fixture('scripted-server.ts')], sharing } },
+      streams: { stream_after_ms: 0 },
+    });
+    for (let round = 0; round < 3; round++) {
+      const client = await openRawClient(streaming);
+      await client.ask(
+        '{"jsonrpc":"2.0","id":"p","method":"tools/call","params":{"name":"one__progress","_meta":{"progressToken":1}}}',
+      );
+      const running = await client.post(
+        '{"jsonrpc":"2.0","id":"last","method":"tools/call","params":{"name":"one__never"}}',
+      );
+      expect((await client.end()).status).toBe(204);
+      const answers = (await messagesOf(running)).map(answer => errorOf(answer)?.data?.reason);
+      expect(answers).toEqual(['session_closed']);
+    }
+    await streaming.close();
+  },
+);
+
 test('a session that ends while a server is still being started does not wait for it', async () => {
   const slow = await startGateway({
     servers: {

@@ -1,6 +1,6 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatSse } from '@strata/shared/http/sse.ts';
-import type { Hot } from '@strata/shared/stores/hot.ts';
+import { EventRing, type EventRingOptions, type LoggedEvent } from './event-ring.ts';
 import type { MessageStream } from './exchange.ts';
 
 /** Where the events of a stream go while a client is connected. */
@@ -10,17 +10,9 @@ export interface EventSink {
   end(): void;
 }
 
-export interface EventLogOptions {
+export interface EventLogOptions extends EventRingOptions {
   /** Names the stream in its event ids: unique within the session. */
   readonly id: string;
-  readonly hot: Hot;
-  /** The ring's key in the hot store. */
-  readonly ring: string;
-  /** Proves on every append that this process still owns the session. Asked for when there is something to append. */
-  readonly lease: () => Promise<{ readonly key: string; readonly fence: number }>;
-  readonly maxEvents: number;
-  readonly maxBytes: number;
-  readonly keepMs: number;
   readonly retryMs: number;
   /** Whether another replica may have to go on with the stream: then what it needs for that is stored too. */
   readonly isShared: boolean;
@@ -30,11 +22,6 @@ export interface EventLogOptions {
   readonly hasPriming: boolean;
   readonly onFenced: () => void;
   readonly onDropped: () => void;
-}
-
-export interface LoggedEvent {
-  readonly seq: number;
-  readonly event: string;
 }
 
 /** What the owner of a stream left when it died. */
@@ -57,9 +44,6 @@ interface Attachment {
 const maxWaiting = 1000;
 /** Events kept here beside the ring, so that a connected client needs no read of the store. */
 const maxRecent = 64;
-const readAtOnce = 64;
-/** Stands in a ring for the end of its stream. No message is empty. */
-const endMark = '';
 
 /**
  * One event stream of a session: every message is appended to a ring in the hot store, then sent to the one client
@@ -68,21 +52,20 @@ const endMark = '';
  */
 export class EventLog implements MessageStream {
   readonly #options: EventLogOptions;
+  readonly #ring: EventRing;
   #recent: LoggedEvent[] = [];
   #appending: Promise<void> = Promise.resolve();
   #waiting = 0;
   #lastSeq = 0;
-  /** Our number minus the ring's: a ring that expired while nothing happened begins at 1 again. */
-  #ringOffset = 0;
   #deliveredSeq = 0;
-  #largestEvent = 1;
   #isFinished = false;
   #attachment: Attachment | undefined;
   #isPaused = false;
 
   constructor(options: EventLogOptions) {
     this.#options = options;
-    if (options.isShared && options.asked.length > 0) this.#appending = this.#storeAsked();
+    this.#ring = new EventRing(options);
+    if (options.isShared && options.asked.length > 0) this.#appending = this.#ring.storeAsked(options.asked);
   }
 
   get id(): string {
@@ -102,6 +85,11 @@ export class EventLog implements MessageStream {
     return this.#deliveredSeq;
   }
 
+  /** Resolves when all that was appended so far is stored. */
+  get stored(): Promise<void> {
+    return this.#appending;
+  }
+
   /** Adds a message (one line of JSON). One that `mayBeLost` is left out when the store cannot keep up. */
   append(message: string, mayBeLost = false): void {
     if (this.#isFinished) return;
@@ -118,7 +106,8 @@ export class EventLog implements MessageStream {
     this.#appending = this.#appending.then(async () => {
       this.#isFinished = true;
       this.#pump();
-      if (this.#options.isShared && this.#options.asked.length > 0) await this.#storeEnd();
+      if (this.#options.isShared && this.#options.asked.length > 0)
+        await this.#ring.appendEnd(this.#lastSeq + 1);
     });
   }
 
@@ -136,20 +125,11 @@ export class EventLog implements MessageStream {
 
   /** Reads what an owner that is gone has left in the ring, to go on behind it. Before anything else is done with the log. */
   async recover(): Promise<LeftBehind> {
-    const events: LoggedEvent[] = [];
-    for (let ringSeq = 0; ; ) {
-      const read = await this.#options.hot.readEvents(this.#options.ring, ringSeq, readAtOnce);
-      if (read.events.length === 0) break;
-      ringSeq = read.events.at(-1)?.seq ?? ringSeq;
-      events.push(...read.events.map(({ event }) => readEntry(event)));
-      this.#ringOffset = (events.at(-1)?.seq ?? 0) - ringSeq;
-    }
-    const isFinished = events.at(-1)?.event === endMark;
-    const messages = events.filter(({ event }) => event !== endMark);
-    this.#lastSeq = messages.at(-1)?.seq ?? 0;
+    const { events, isFinished } = await this.#ring.readAll();
+    this.#lastSeq = events.at(-1)?.seq ?? 0;
     this.#deliveredSeq = this.#lastSeq;
     this.#isFinished = isFinished;
-    return { events: messages, asked: await this.#readAsked(), isFinished };
+    return { events, asked: await this.#ring.readAsked(), isFinished };
   }
 
   /**
@@ -184,51 +164,19 @@ export class EventLog implements MessageStream {
     attachment?.sink.end();
   }
 
-  /** Beside the ring, because a ring forgets its oldest entries. */
-  get #askedRing(): string {
-    return `${this.#options.ring}:asked`;
-  }
-
-  async #storeAsked(): Promise<void> {
-    const { asked, lease, keepMs, hot } = this.#options;
-    const options = { maxEvents: 1, ttlMs: keepMs };
-    await lease()
-      .then(held => hot.appendEvent(this.#askedRing, JSON.stringify(asked), { ...options, lease: held }))
-      .catch(() => {}); // as in #store
-  }
-
-  async #readAsked(): Promise<readonly string[]> {
-    const { events } = await this.#options.hot.readEvents(this.#askedRing, 0, 1);
-    return JSON.parse(events[0]?.event ?? '[]') as string[]; // written by #storeAsked
-  }
-
-  async #storeEnd(): Promise<void> {
-    const { ring, lease, keepMs, maxEvents, hot } = this.#options;
-    const options = { maxEvents, ttlMs: keepMs };
-    await lease()
-      .then(held => hot.appendEvent(ring, `${this.#lastSeq + 1}:${endMark}`, { ...options, lease: held }))
-      .catch(() => {}); // as in #store
-  }
-
   async #store(message: string): Promise<void> {
-    const { hot, ring, lease, maxEvents, maxBytes, keepMs, onFenced } = this.#options;
-    this.#largestEvent = Math.max(this.#largestEvent, message.length);
-    const ringSize = Math.max(1, Math.min(maxEvents, Math.floor(maxBytes / this.#largestEvent)));
     const seq = this.#lastSeq + 1;
     try {
-      const options = { maxEvents: ringSize, ttlMs: keepMs, lease: await lease() };
-      const stored = await hot.appendEvent(ring, `${seq}:${message}`, options);
-      if (stored === 'fenced') {
-        onFenced();
+      if ((await this.#ring.append({ seq, event: message })) === 'fenced') {
+        this.#options.onFenced();
         return;
       }
-      this.#ringOffset = seq - stored;
     } catch {
       // Without the store a stream cannot be resumed elsewhere, but whoever is connected still gets everything.
     }
     this.#lastSeq = seq;
     this.#recent.push({ seq: this.#lastSeq, event: message });
-    if (this.#recent.length > Math.min(maxRecent, ringSize)) this.#recent.shift();
+    if (this.#recent.length > Math.min(maxRecent, this.#ring.size)) this.#recent.shift();
     this.#pump();
   }
 
@@ -261,7 +209,7 @@ export class EventLog implements MessageStream {
   async #eventsAfter(seq: number): Promise<readonly LoggedEvent[]> {
     const first = this.#recent[0];
     if (first && first.seq <= seq + 1) return this.#recent.filter(each => each.seq > seq);
-    const events = await this.#readRing(seq, readAtOnce);
+    const events = await this.#ring.readAfter(seq);
     if (events[0]?.seq === seq + 1) return events;
     this.detach();
     throw unknownEvent();
@@ -271,24 +219,13 @@ export class EventLog implements MessageStream {
     if (seq === this.#lastSeq) return true;
     const first = this.#recent[0];
     if (first && first.seq <= seq + 1) return true;
-    const events = await this.#readRing(seq, 1);
+    const events = await this.#ring.readAfter(seq, 1);
     return events[0]?.seq === seq + 1;
-  }
-
-  async #readRing(afterSeq: number, limit: number): Promise<LoggedEvent[]> {
-    const from = Math.max(0, afterSeq - this.#ringOffset);
-    const { events } = await this.#options.hot.readEvents(this.#options.ring, from, limit);
-    return events.map(({ event }) => readEntry(event)).filter(({ event }) => event !== endMark);
   }
 
   #eventId(seq: number): string {
     return `${this.#options.id}.${seq}`;
   }
-}
-
-function readEntry(entry: string): LoggedEvent {
-  const colon = entry.indexOf(':');
-  return { seq: Number(entry.slice(0, colon)), event: entry.slice(colon + 1) };
 }
 
 /** Reads an event id back. `undefined` when it is none of ours. */

@@ -3,16 +3,14 @@ import { retryHeaders } from '@strata/shared/errors/error-renderer.ts';
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { formatTraceparent } from '@strata/shared/http/trace-context.ts';
 import type { Caller } from '@strata/shared/identity/caller.ts';
-import type { LiveCall, LiveCalls } from '@strata/shared/identity/live-calls.ts';
-import { Stopper } from '@strata/shared/resilience/stop-signal.ts';
-import { type Call, type Carrier, failCall, isCancelledByClient } from '../domain/exchange.ts';
+import type { LiveCalls } from '@strata/shared/identity/live-calls.ts';
+import { type Call, type Carrier, isCancelledByClient } from '../domain/exchange.ts';
 import type { RequestFrame } from '../domain/frame.ts';
-import { progressTokenOf } from '../wire/forward-request.ts';
-import { idKey } from '../wire/frame.ts';
-import { copySpan, renderError } from '../wire/render.ts';
+import { renderError } from '../wire/render.ts';
 import { traceOfMessage } from '../wire/trace-meta.ts';
 import type { Dispatch } from './dispatch.ts';
 import type { LiveSession } from './live-session.ts';
+import { SessionCall } from './session-call.ts';
 
 export interface AnswerDeps {
   readonly dispatch: Dispatch;
@@ -64,6 +62,7 @@ export async function answerRequest(request: SessionRequest, deps: AnswerDeps): 
   place.leave();
   live.leave();
   request.settle(isCancelledByClient(call) ? undefined : answer);
+  call.answered();
 }
 
 function renderFailure(
@@ -76,27 +75,4 @@ function renderFailure(
   const known = GatewayError.from(error);
   exchange.addHeaders?.(retryHeaders(known));
   return renderError(call.rawId, known, requestId);
-}
-
-class SessionCall implements Call, LiveCall {
-  readonly exchange: Carrier;
-  readonly caller: Caller;
-  readonly rawId: Buffer;
-  readonly progressToken: string | undefined;
-  readonly end = new Stopper();
-
-  constructor(frame: RequestFrame, exchange: Carrier, caller: Caller) {
-    this.exchange = exchange;
-    this.caller = caller;
-    this.rawId = copySpan(frame.bytes, frame.id);
-    this.progressToken = progressTokenOf(frame);
-  }
-
-  get idKey(): string {
-    return idKey(this.rawId, { start: 0, end: this.rawId.length }) ?? '';
-  }
-
-  abort(reason: GatewayError): void {
-    failCall(this, reason);
-  }
 }

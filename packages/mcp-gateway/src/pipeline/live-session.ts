@@ -26,6 +26,7 @@ import { legacyEdits } from './modern-results.ts';
 import type { DispatchDeps } from './request.ts';
 import { ReverseRequests } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
+import { type SessionCall, whenAnswered } from './session-call.ts';
 import { SessionCatalog } from './session-catalog.ts';
 import { SessionChannels } from './session-channels.ts';
 import { SessionKeeping } from './session-keeping.ts';
@@ -66,6 +67,9 @@ export interface SessionOrigin {
   readonly takenOver: SessionRecord | undefined;
 }
 
+/** For the answers to calls that end with their session. */
+const answerWaitMs = 1000;
+
 /** One client's session: its state, its streams, its calls, and its conversations with servers. */
 export class LiveSession implements ClientSide {
   readonly era = 'legacy';
@@ -81,7 +85,7 @@ export class LiveSession implements ClientSide {
   readonly reader: SessionReader;
   readonly reverse: ReverseRequests;
   readonly streams: SessionStreams;
-  readonly calls = new InFlightSet<Call>();
+  readonly calls = new InFlightSet<SessionCall>();
   /** Whether its stream carries answers too, and cannot be gone on with (2024-11-05). */
   answersOnItsStream = false;
   readonly #world: SessionWorld;
@@ -194,11 +198,14 @@ export class LiveSession implements ClientSide {
   /** Ends everything that hangs on the session. Call once, when its state is `closing`. */
   async drain(): Promise<void> {
     const error = this.#whyClosed();
-    for (const call of this.calls) failCall(call, error);
+    const running = [...this.calls];
+    for (const call of running) failCall(call, error);
     this.#listChanges.cancel();
     this.reverse.close();
+    await whenAnswered(running, this.#world.clock, answerWaitMs);
     this.standalone.finish();
     await this.channels.close();
+    await this.streams.stored(); // what is appended after it was given up is nobody's
     await this.#keeping.giveUp(this.#life.endReason).catch((error: unknown) => {
       this.#world.log.debug({ session: this.tag, err: error }, 'the session could not be given up');
     });

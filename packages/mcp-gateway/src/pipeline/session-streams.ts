@@ -80,6 +80,12 @@ export class SessionStreams {
     await this.standalone.recover();
   }
 
+  /** Resolves when all that was appended so far is stored. */
+  async stored(): Promise<void> {
+    const logs = [this.standalone, ...[...this.#streams.values()].map(({ log }) => log)];
+    await Promise.all(logs.map(log => log.stored));
+  }
+
   /** Finished streams that nobody fetched in time are forgotten. */
   tick(atMs: number): void {
     const { keepMs } = this.#options.settings().streams;
