@@ -121,6 +121,8 @@ describe.each(stores)('%s', store => {
     expect((await eventOf(child, 'run-imported', there)).limits).toMatchObject({
       maxCostNanoUsd: '1000000000',
     });
+    const { identity, parent } = await eventOf(child, 'run-created', there);
+    expect([identity.spendsOf, typeof parent]).toEqual([parent, 'string']);
     await signal(child, there);
     await reaches(child, 'paused', there);
     expect((await show(child, there)).pause.error.detail).toContain('the limit is 10');

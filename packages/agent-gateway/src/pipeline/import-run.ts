@@ -147,8 +147,9 @@ async function newRun(
   const limits = limitsOfRun({ configured: deps.limits(), workflow, lowered, granted });
   // As long as it had, and as much more or less as a run has here.
   const deadlineAtMs = state.deadlineAtMs + limits.maxRunMs - state.limits.maxRunMs;
-  const newIds = Object.fromEntries(readings.map(each => [each.run.id, each.id]));
-  const parent = state.parent && newIds[state.parent];
+  const newIds = new Map(readings.map(each => [each.run.id, each.id]));
+  const parent = state.parent && newIds.get(state.parent);
+  const { spendsOf } = state.identity;
   const queue = state.queue?.isShared
     ? state.queue
     : await queuePlaceOf(workflow, state.input, deps.expressions);
@@ -166,7 +167,7 @@ async function newRun(
     ...tracedFrom(trace),
     children: Object.fromEntries(
       [...state.children.keys()].flatMap(each => {
-        const now = newIds[each];
+        const now = newIds.get(each);
         return now === undefined ? [] : [[each, now]];
       }),
     ),
@@ -196,7 +197,7 @@ async function newRun(
       workflow: `${namespace}/${name}:${version}`,
       ...(context !== undefined && { context }),
       input: state.input,
-      identity: identityOf(caller),
+      identity: { ...identityOf(caller), spendsOf: spendsOf && newIds.get(spendsOf) },
       limits,
       ...(lowered !== undefined && { lowered }),
       ...(Object.keys(granted).length > 0 && { granted }),
