@@ -98,7 +98,7 @@ function decodeThinking(
     isEnabled: true,
     effort,
     budgetTokens: asNumber(thinking.budget_tokens),
-    isShown: thinking.display !== 'omitted',
+    isShown: thinking.display === undefined ? undefined : thinking.display !== 'omitted',
   };
 }
 

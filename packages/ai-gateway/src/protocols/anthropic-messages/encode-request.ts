@@ -3,7 +3,7 @@ import type { JsonObject } from '../../domain/json-object.ts';
 import type { Losses } from '../../domain/losses.ts';
 import type { NeutralRequest, Tool, ToolChoice } from '../../domain/neutral-request.ts';
 import { claudeSampling } from '../claude-sampling.ts';
-import { type ClaudeThinking, claudeThinking } from '../claude-thinking.ts';
+import { type ClaudeThinking, claudeThinking, noClaudeThinking } from '../claude-thinking.ts';
 import { asObject } from '../read-json.ts';
 import {
   behind,
@@ -111,7 +111,7 @@ function encodeThinking(
 ): ClaudeThinking {
   const { reasoning } = request;
   if (reasoning === undefined) return {};
-  if (!reasoning.isEnabled || reasoning.effort === 'none') return { option: { type: 'disabled' } };
+  if (!reasoning.isEnabled || reasoning.effort === 'none') return noClaudeThinking(target.model, losses);
   const isForced = choice?.type === 'any' || choice?.type === 'tool';
   if (isForced || isLoopWithoutThinking(messages)) {
     losses.dropped('reasoning');

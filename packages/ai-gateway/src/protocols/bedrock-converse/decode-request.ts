@@ -170,5 +170,10 @@ function decodeThinking(
 ): ReasoningOptions | undefined {
   if (thinking === undefined) return effort === undefined ? undefined : { isEnabled: true, effort };
   if (thinking.type === 'disabled') return { isEnabled: false };
-  return { isEnabled: true, effort, budgetTokens: asNumber(thinking.budget_tokens), isShown: true };
+  return {
+    isEnabled: true,
+    effort,
+    budgetTokens: asNumber(thinking.budget_tokens),
+    isShown: thinking.display === undefined ? undefined : thinking.display !== 'omitted',
+  };
 }

@@ -3,7 +3,7 @@ import type { JsonObject } from '../../domain/json-object.ts';
 import type { Losses } from '../../domain/losses.ts';
 import type { AnswerFormat, NeutralRequest, Tool } from '../../domain/neutral-request.ts';
 import { claudeSampling } from '../claude-sampling.ts';
-import { type ClaudeThinking, claudeThinking } from '../claude-thinking.ts';
+import { type ClaudeThinking, claudeThinking, noClaudeThinking } from '../claude-thinking.ts';
 import { asObject, defined } from '../read-json.ts';
 import { reportDropped, reportUnknown, spokenMessages, withUserTurn } from '../request-losses.ts';
 import { ToolNames } from '../tool-names.ts';
@@ -133,7 +133,7 @@ function encodeThinking(
   const { reasoning, toolChoice } = request;
   if (reasoning === undefined) return {};
   const isOff = !reasoning.isEnabled || reasoning.effort === 'none';
-  if (isOff) return isClaude(target) ? { option: { type: 'disabled' } } : {};
+  if (isOff) return isClaude(target) ? noClaudeThinking(target.model, losses) : {};
   if (!isClaude(target)) return effortAlone(reasoning.effort, losses);
   const isForced = toolChoice?.type === 'required' || toolChoice?.type === 'tool';
   if (isForced || isLoopWithoutThinking(messages)) {
