@@ -339,6 +339,13 @@ test('what a budget has not left is not begun, and is given back when the provid
   expect(await totals()).toMatchObject({ openNanoUsd: 0n, spentNanoUsd: 0n });
 });
 
+test.each<[unknown]>([[undefined], [null], [7], [{}], [[]]])('an input_file_id of %j is no id', async id => {
+  await start();
+  const asked = { endpoint: '/v1/chat/completions', completion_window: '24h' } as const;
+  const body = { ...asked, input_file_id: id as unknown as string };
+  await expect(openai().batches.create(body)).rejects.toMatchObject({ status: 400, param: 'input_file_id' });
+});
+
 test('[$-1] a batch of embeddings sets no output aside, and is begun for nothing else', async () => {
   await start(budgetOf('0.1')); // at 8 USD a million, the longest answer alone would cost more
   const embed = (url = '/v1/embeddings') => ({

@@ -70,6 +70,17 @@ describe.each(upstreams.map(({ name }) => name))('on %s', model => {
   });
 });
 
+test.each<[unknown]>([[7], [{}], [[]], [true], [{ toString: null }]])(
+  'a previous_response_id of %j is no id',
+  async id => {
+    const body = { model: 'openai-chat', input: 'x', previous_response_id: id as unknown as string };
+    await expect(sdk.responses.create(body)).rejects.toMatchObject({
+      status: 400,
+      param: 'previous_response_id',
+    });
+  },
+);
+
 test('[S-1] nobody else gets an answer by its id', async () => {
   const { id } = await sdk.responses.create({ model: 'openai-chat', input: 'a secret' });
   const others = [

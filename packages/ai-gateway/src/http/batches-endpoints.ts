@@ -2,6 +2,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { openaiErrors } from '@strata/shared/errors/openai.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { JsonObject } from '../domain/json-object.ts';
+import { notAnId } from '../domain/not-an-id.ts';
 import { ownerOf } from '../domain/owner.ts';
 import type { ProviderObject } from '../domain/provider-object.ts';
 import { openaiBatches as api } from '../pipeline/batch-apis.ts';
@@ -58,7 +59,8 @@ async function create(deps: BatchesEndpointsDeps, request: FastifyRequest): Prom
   const { caller } = request;
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   const asked = parseObject(body);
-  const fileId = asString(asked?.input_file_id) ?? '';
+  const fileId = asString(asked?.input_file_id);
+  if (fileId === undefined) throw notAnId('input_file_id', 'file');
   const input = await objects.require(ownerOf(caller), 'file', fileId);
   const { models, worstCaseNanoUsd, endpoint } = input.facts;
   if (models === undefined) throw notForBatches(fileId);

@@ -4,6 +4,7 @@ import type { ConversationItem, ConversationStore } from '../domain/conversation
 import { maxConversationBytes } from '../domain/conversation.ts';
 import { conversationNotFound } from '../domain/conversation-errors.ts';
 import type { JsonObject } from '../domain/json-object.ts';
+import { notAnId } from '../domain/not-an-id.ts';
 import type { Owner } from '../domain/owner.ts';
 import { isUnderWay, type ResponseStore } from '../domain/stored-response.ts';
 import { inputItems } from '../protocols/openai-responses/decode-request.ts';
@@ -82,8 +83,9 @@ interface Before extends Pick<Continuation, 'restored' | 'turn'> {
 
 async function ofResponse({ responses }: ContinuationDeps, owner: Owner, named: unknown): Promise<Before> {
   const id = asString(named);
-  const earlier = id === undefined ? undefined : await responses.find(owner, id);
-  if (id === undefined || earlier === undefined) throw previousNotFound(id);
+  if (id === undefined) throw notAnId('previous_response_id', 'response');
+  const earlier = await responses.find(owner, id);
+  if (earlier === undefined) throw previousNotFound(id);
   if (isUnderWay(earlier.response)) throw previousUnfinished(id);
   const answered = asObjects(earlier.response.output).filter(isPortable);
   return {
@@ -113,7 +115,7 @@ function isPortable(item: JsonObject): boolean {
   return item.type !== 'reasoning' || typeof item.encrypted_content === 'string';
 }
 
-function previousNotFound(id = ''): GatewayError {
+function previousNotFound(id: string): GatewayError {
   return new GatewayError('not_found', `There is no previous response '${id.slice(0, 200)}' for this key.`, {
     reason: 'previous_response_not_found',
     param: 'previous_response_id',
