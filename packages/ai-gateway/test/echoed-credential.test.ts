@@ -184,3 +184,40 @@ test('[S20] a good answer of what is only passed through', async () => {
   });
   expect(await answer.json()).toEqual({ headers: { authorization: 'Bearer ***' } });
 });
+
+test('[S20] what is no text stays what it is in an answer that is read, also where the key is a number', async () => {
+  const account = {
+    type: 'openai',
+    base_url: `${upstream.url}/v1`,
+    api_key: '1234567890123456',
+    allow_private: true,
+  };
+  const numbered = await startGateway({
+    section: {
+      providers: { chat: account },
+      files_provider: 'chat',
+      models: { chat: { targets: [{ provider: 'chat', model: 'm' }] } },
+    },
+  });
+  plan = jsonPlan({
+    id: 'file-1',
+    object: 'file',
+    bytes: 1234567890123456,
+    filename: '1234567890123456',
+    purpose: 'user_data',
+  });
+  const form = new FormData();
+  form.set('purpose', 'user_data');
+  form.set('file', new File(['x'], 'a.txt'));
+  const answer = await fetch(`${numbered.url}/v1/files`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${numbered.key}` },
+    body: form,
+  });
+  const file = await answer.json();
+  await numbered.close();
+  expect([answer.status, file]).toEqual([
+    200,
+    expect.objectContaining({ bytes: 1234567890123456, filename: '***' }),
+  ]);
+});

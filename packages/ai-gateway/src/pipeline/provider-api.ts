@@ -72,7 +72,7 @@ export function createProviderApi(deps: { dialer: Dialer; clock: Clock }): Provi
         headers: { accept: 'application/json', ...request.headers },
       });
       const told = await response.readAll(maxAnswerBytes);
-      const answer = parseObject(proof.withheldInAnswers.inBytes(told));
+      const answer = parseObject(proof.withheldInAnswers.inJson(told));
       if (answer !== undefined) return answer;
       throw new GatewayError(
         'upstream_failed',
