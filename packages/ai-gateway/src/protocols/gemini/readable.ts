@@ -18,7 +18,8 @@ export const readableGemini: Readonly<Record<string, Readable>> = {
   // Its parts may stand there by themselves.
   systemInstruction: {
     items: { members: { role: 'any', text: 'any', parts: { items: members('text'), orOne: true } } },
-    ...{ orOne: true, orText: true },
+    orOne: true,
+    orText: true,
   },
   tools: {
     items: {
