@@ -118,6 +118,7 @@ const phases: readonly Phase[] = [
 
 test('[I10] [$-1] [F43] clients that leave in any phase and order: each attempt is booked once, nothing stays set aside', async () => {
   const seed = Math.floor(Math.random() * 2 ** 31);
+  console.log(`seed ${seed}`); // also where it is cut off by its time
   const random = seededRandom(seed);
   const order = [...phases, ...phases].toSorted(() => random() - 0.5);
   let rows = 0;
@@ -134,12 +135,14 @@ test('[I10] [$-1] [F43] clients that leave in any phase and order: each attempt 
         await gateway.deps.ledger.flush();
         return (await entries()).length;
       },
-      { timeout: 20_000 },
+      { timeout: 20_000, message: `seed ${seed}` },
     )
     .toBe(rows);
   const booked = await entries();
   expect(new Set(booked.map(({ id }) => id)).size, `seed ${seed}`).toBe(rows);
-  expect(new Set(booked.map(({ outcome }) => outcome))).toEqual(new Set(['cancelled', 'failed']));
+  expect(new Set(booked.map(({ outcome }) => outcome)), `seed ${seed}`).toEqual(
+    new Set(['cancelled', 'failed']),
+  );
   const costs = booked.reduce((sum, { cost_nano_usd: cost }) => sum + BigInt(cost ?? 0), 0n);
   const totals = await gateway.deps.budgets.store.totals('config:all');
   expect(totals, `seed ${seed}`).toMatchObject({ spentNanoUsd: costs, lostNanoUsd: 0n });
