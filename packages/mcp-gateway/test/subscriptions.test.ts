@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createModernClient } from './modern-client.ts';
 import { errorOf, openRawClient, type RawClient, until } from './raw-client.ts';
 import { startGateway, type TestGateway } from './start-gateway.ts';
@@ -16,6 +16,9 @@ let url = '';
 let gateway: TestGateway;
 const waiting: Waiting[] = [];
 let asked: string[] = [];
+/** Requests about a resource that its client waits for, and those that came while another was. */
+const unanswered = new Map<number, string>();
+let overlapping: string[] = [];
 /** Each test has its own: what one leaves behind is answered at once. */
 let uri = '';
 const all = Array.from({ length: 1006 }, (_, index) => `note://${index}`);
@@ -30,10 +33,12 @@ beforeAll(async () => {
       const { id, method, params } = JSON.parse(Buffer.concat(chunks).toString()) as {
         id?: number;
         method: string;
-        params?: { uri?: string };
+        params?: { uri?: string; requestId?: number };
       };
+      if (method === 'notifications/cancelled') unanswered.delete(params?.requestId ?? -1);
       if (id === undefined) return void response.writeHead(202).end();
       const answer = (rest: object) => {
+        unanswered.delete(id);
         response.writeHead(200, { 'content-type': 'application/json' });
         response.end(JSON.stringify({ jsonrpc: '2.0', id, ...rest }));
       };
@@ -45,6 +50,11 @@ beforeAll(async () => {
       if (method === 'initialize') return answer({ result: hello });
       if (method === 'resources/list')
         return answer({ result: { resources: all.map(each => ({ uri: each, name: each })) } });
+      if (method.endsWith('subscribe')) {
+        const about = params?.uri ?? '';
+        if ([...unanswered.values()].includes(about)) overlapping.push(`${method} ${about}`);
+        unanswered.set(id, about);
+      }
       if (!method.endsWith('subscribe') || params?.uri !== uri) return answer({ result: {} });
       asked.push(method);
       const no = { error: { code: -32002, message: 'no such resource' } };
@@ -62,7 +72,10 @@ const sectionOf = (more: object) => ({
   },
 });
 
+afterEach(() => expect(overlapping).toEqual([])); // one step after the other, whatever a test is about
+
 beforeEach(() => {
+  overlapping = [];
   for (const each of waiting.splice(0)) each.answer(true);
   asked = [];
   uri = uris.shift() ?? '';
@@ -162,6 +175,27 @@ test('[resources/subscribe ↔ listen] one who gives up waiting is asked about b
   expect(errorOf(await first)).toBeDefined();
   await one?.ask('{"jsonrpc":"2.0","id":2,"method":"ping"}');
   expect(asked).toHaveLength(1);
+});
+
+test('[resources/subscribe ↔ listen] a subscription that is given up while it is asked for is taken back', async () => {
+  const [one] = await openClients(1);
+  const first = ask(one, 'subscribe');
+  await next('subscribe');
+  await one?.post('{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}');
+  expect(await first).toBeUndefined();
+  (await next('unsubscribe')).answer(true);
+});
+
+test('[resources/subscribe ↔ listen] the wait for others who ask a server that hangs is within the limit', async () => {
+  gateway.configure(sectionOf({ timeout_ms: 1000 }));
+  const clients = await openClients(10);
+  const startedMs = performance.now();
+  const answers = await Promise.all(
+    clients.map((each, index) => ask(each, index % 3 === 2 ? 'unsubscribe' : 'subscribe')),
+  );
+  expect(performance.now() - startedMs).toBeLessThan(6000); // it was a second for each
+  expect(answers.map(answer => errorOf(answer)?.data?.reason)).toEqual(answers.map(() => 'call_timeout'));
+  gateway.configure(sectionOf({}));
 });
 
 test('[resources/subscribe ↔ listen] who listens to a server that is replaced listens again, to the one in its place', async () => {

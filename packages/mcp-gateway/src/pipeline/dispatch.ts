@@ -14,6 +14,7 @@ import { renderResult } from '../wire/render.ts';
 import { onOneLine } from '../wire/splice.ts';
 import type { CallContext } from './call-context.ts';
 import { invalidParams, unknownName, unknownResource, unknownTarget } from './dispatch-errors.ts';
+import { limitCall } from './limit-time.ts';
 import { isLogLevel } from './log-levels.ts';
 import { askPolicies, isStillAllowed } from './may-call.ts';
 import { renderListPage } from './render-list.ts';
@@ -157,7 +158,9 @@ async function subscribe(request: Request, deps: DispatchDeps): Promise<Buffer> 
     });
     return { answer, isRefused };
   };
-  const told = await client.channels.subscribe(upstream, target.serverName, { ask, signal: call.end });
+  const told = await withinLimit(request, deps, upstream, () =>
+    client.channels.subscribe(upstream, target.serverName, { ask, signal: call.end }),
+  );
   return told?.answer ?? renderResult(call.rawId, '{}');
 }
 
@@ -166,8 +169,25 @@ async function unsubscribe(request: Request, deps: DispatchDeps): Promise<Buffer
   const { client, call } = request;
   const upstream = allowedUpstream(request, deps, target);
   const ask = () => send(request, deps, { upstream, target });
-  const answer = await client.channels.unsubscribe(upstream, target.serverName, ask);
+  const answer = await withinLimit(request, deps, upstream, () =>
+    client.channels.unsubscribe(upstream, target.serverName, { ask, signal: call.end }),
+  );
   return answer ?? renderResult(call.rawId, '{}');
+}
+
+/** The wait for those who ask about the same resource is the server's time, too. */
+async function withinLimit<Value>(
+  { caller, frame, call }: Request,
+  { clock }: DispatchDeps,
+  upstream: Upstream,
+  act: () => Promise<Value>,
+): Promise<Value> {
+  const stop = limitCall(clock, { caller, upstream, serverName: undefined, frame, call });
+  try {
+    return await act();
+  } finally {
+    stop();
+  }
 }
 
 async function complete(request: Request, deps: DispatchDeps): Promise<Buffer> {

@@ -25,7 +25,7 @@ import { refuse } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
 import { SessionChannels, toldBy } from './session-channels.ts';
-import type { SharedChannels } from './shared-channels.ts';
+import { type SharedChannels, unsubscribe } from './shared-channels.ts';
 
 export interface ModernWorld {
   readonly directoryOf: (route: string) => UpstreamDirectory;
@@ -176,24 +176,25 @@ export class ModernPeer {
 
   /** What was held of a server that is gone is released already. */
   releaseResource({ upstream, uri }: HeldResource, holder: object): void {
-    const ask = async (wasHeld: boolean) => {
-      if (!wasHeld) return;
-      const channel = this.channels.channelOf(upstream);
-      const signal = AbortSignal.timeout(upstream.policy.callTimeoutMs);
-      await channel.ask('resources/unsubscribe', { uri }, signal);
-    };
     this.#resources
       .get(upstream)
-      ?.release(uri, holder, wasHeld =>
-        wasHeld && !this.#gone.has(upstream) ? this.channels.unsubscribe(upstream, uri, ask) : undefined,
-      )
+      ?.drop(uri, holder)
       .catch(() => {}); // a server that is gone has forgotten it
   }
 
   #holdsOf(upstream: Upstream): ResourceHolds<object> {
-    const holds = this.#resources.get(upstream) ?? new ResourceHolds<object>();
+    const known = this.#resources.get(upstream);
+    const holds = known ?? new ResourceHolds<object>(uri => this.#takeBack(upstream, uri));
     this.#resources.set(upstream, holds);
     return holds;
+  }
+
+  async #takeBack(upstream: Upstream, uri: string): Promise<void> {
+    if (this.#gone.has(upstream)) return;
+    const ask = async (wasHeld: boolean) => {
+      if (wasHeld) await unsubscribe(this.channels.channelOf(upstream), uri);
+    };
+    await this.channels.unsubscribe(upstream, uri, { ask, signal: new AbortController().signal });
   }
 
   async #subscribe({ upstream, uri }: HeldResource, signal: StopSignal): Promise<Told> {

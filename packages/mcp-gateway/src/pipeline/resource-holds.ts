@@ -10,6 +10,8 @@ interface Held<Holder> {
   readonly holders: Set<Holder>;
   /** Whether the server tells it. */
   isConfirmed: boolean;
+  /** Whether it may tell it: it was asked, and its answer was not heard. */
+  isDoubtful: boolean;
   /** Steps that have not ended. */
   steps: number;
   last: Promise<unknown>;
@@ -21,6 +23,12 @@ interface Held<Holder> {
  */
 export class ResourceHolds<Holder> {
   readonly #held = new Map<string, Held<Holder>>();
+  readonly #takeBack: (uri: string) => Promise<unknown>;
+
+  /** @param takeBack tells the server that nobody wants to hear of it; takes no longer than a call. */
+  constructor(takeBack: (uri: string) => Promise<unknown>) {
+    this.#takeBack = takeBack;
+  }
 
   get size(): number {
     return this.#held.size;
@@ -47,7 +55,7 @@ export class ResourceHolds<Holder> {
 
   /**
    * Resolves with the server's answer; with `undefined` where it was not asked, because it tells others already.
-   * @throws what `ask` throws, or the signal's reason; then it is not held
+   * @throws what `ask` throws, or the signal's reason; then it is held only by who held it before
    */
   hold<Answer extends Told>(
     uri: string,
@@ -56,32 +64,44 @@ export class ResourceHolds<Holder> {
   ): Promise<Answer | undefined> {
     const step = this.#inTurn(uri, async held => {
       signal.throwIfAborted();
+      const hadIt = held.isConfirmed && held.holders.has(holder);
       const hasOthers = held.holders.size > (held.holders.has(holder) ? 1 : 0);
       held.holders.add(holder); // what is told together with the confirmation is heard as well
       if (held.isConfirmed && hasOthers) return undefined;
       try {
         const answer = await ask();
         if (answer.isRefused) this.#leave(held, holder);
-        else held.isConfirmed = true;
+        else [held.isConfirmed, held.isDoubtful] = [true, false];
         return answer;
       } catch (error) {
-        this.#leave(held, holder);
+        if (!hadIt) this.#leave(held, holder);
+        held.isDoubtful = !held.isConfirmed;
         throw error;
       }
     });
     return withSignal(step, signal);
   }
 
-  /** The last who leaves asks the server; `wasHeld`: whether that tells it. */
+  /**
+   * The last who leaves asks the server; `wasHeld`: whether that tells it, or may. Whoever gives up waiting has left all the same, in turn.
+   * @throws what `ask` throws, or the signal's reason
+   */
   release<Answer>(
     uri: string,
     holder: Holder,
-    ask: (wasHeld: boolean) => Promise<Answer> | undefined,
+    { ask, signal }: { readonly ask: (wasHeld: boolean) => Promise<Answer>; readonly signal: StopSignal },
   ): Promise<Answer | undefined> {
-    return this.#inTurn(uri, async held => {
-      const wasHeld = held.isConfirmed;
-      this.#leave(held, holder);
-      return held.holders.size > 0 ? undefined : ask(wasHeld);
+    const step = this.#leaveInTurn(uri, holder, wasHeld => {
+      if (!signal.aborted) return ask(wasHeld);
+      return wasHeld ? this.#takeBack(uri).then(() => undefined) : Promise.resolve(undefined);
+    });
+    return withSignal(step, signal);
+  }
+
+  /** Takes it back from the server where nobody else holds it. @throws what that throws */
+  async drop(uri: string, holder: Holder): Promise<void> {
+    await this.#leaveInTurn(uri, holder, async wasHeld => {
+      if (wasHeld) await this.#takeBack(uri);
     });
   }
 
@@ -93,11 +113,23 @@ export class ResourceHolds<Holder> {
   }
 
   /** A holder is gone. Resolves when the server was asked about all that nobody else holds. */
-  async releaseAll(holder: Holder, ask: (uri: string) => Promise<unknown>): Promise<void> {
+  async dropAll(holder: Holder): Promise<void> {
     const own = [...this.#held].filter(([, { holders }]) => holders.has(holder));
-    await Promise.all(
-      own.map(([uri]) => this.release(uri, holder, wasHeld => (wasHeld ? ask(uri) : undefined))),
-    );
+    await Promise.all(own.map(([uri]) => this.drop(uri, holder)));
+  }
+
+  #leaveInTurn<Answer>(
+    uri: string,
+    holder: Holder,
+    ask: (wasHeld: boolean) => Promise<Answer>,
+  ): Promise<Answer | undefined> {
+    return this.#inTurn(uri, async held => {
+      const wasHeld = held.isConfirmed || held.isDoubtful;
+      this.#leave(held, holder);
+      if (held.holders.size > 0) return undefined;
+      held.isDoubtful = false;
+      return ask(wasHeld);
+    });
   }
 
   #inTurn<Result>(uri: string, step: (held: Held<Holder>) => Promise<Result>): Promise<Result> {
@@ -107,16 +139,23 @@ export class ResourceHolds<Holder> {
       .then(() => step(held))
       .finally(() => {
         held.steps--;
-        if (held.steps === 0 && held.holders.size === 0) this.#held.delete(uri);
+        if (held.steps === 0 && held.holders.size === 0) this.#end(uri, held);
       });
     held.last = done.catch(() => {}); // whoever made the step gets it
     return done;
   }
 
+  /** Nobody waits, and nobody holds it. */
+  #end(uri: string, held: Held<Holder>): void {
+    if (!held.isDoubtful) return void this.#held.delete(uri);
+    held.isDoubtful = false;
+    this.#inTurn(uri, () => this.#takeBack(uri)).catch(() => {}); // what cannot be reached tells nothing
+  }
+
   #of(uri: string): Held<Holder> {
     let held = this.#held.get(uri);
     if (!held) {
-      held = { holders: new Set(), isConfirmed: false, steps: 0, last: Promise.resolve() };
+      held = { holders: new Set(), isConfirmed: false, isDoubtful: false, steps: 0, last: Promise.resolve() };
       this.#held.set(uri, held);
     }
     return held;

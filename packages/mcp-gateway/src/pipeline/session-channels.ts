@@ -9,7 +9,7 @@ import type { Channel, ChannelOwner, Upstream } from '../domain/upstream.ts';
 import { ChannelLists } from './channel-lists.ts';
 import { ResourceHolds, type Told } from './resource-holds.ts';
 import type { ServerFacts } from './server-facts.ts';
-import type { Participant, SharedChannels } from './shared-channels.ts';
+import { type Participant, type SharedChannels, unsubscribe } from './shared-channels.ts';
 import { tooManySubscriptions } from './subscription-limit.ts';
 
 export interface SessionChannelsOptions {
@@ -96,16 +96,22 @@ export class SessionChannels implements ChannelOwner {
   }
 
   /** A conversation of the session's own is set up as it opens; a shared one may be open already. */
-  #renew(upstream: Upstream, uri: string): Promise<unknown> {
+  async #renew(upstream: Upstream, uri: string): Promise<void> {
     const { events } = this.#options;
     const signal = AbortSignal.timeout(upstream.policy.openTimeoutMs);
     const channel = this.channelOf(upstream);
     if (upstream.policy.sharing === 'session') {
       this.#ownOf(upstream).holds.adopt(uri, events);
-      return channel.ready(signal);
+      await channel.ready(signal);
+      return;
     }
-    const ask = () => channel.ask('resources/subscribe', { uri }, signal);
-    return this.#shared(upstream).holds.hold(uri, events, { ask: () => toldBy(ask()), signal });
+    const { holds } = this.#shared(upstream);
+    const ask = () => toldBy(channel.ask('resources/subscribe', { uri }, signal));
+    try {
+      await holds.hold(uri, events, { ask, signal });
+    } finally {
+      if (!this.#has(upstream)) this.#drop(holds, uri);
+    }
   }
 
   /**
@@ -126,20 +132,28 @@ export class SessionChannels implements ChannelOwner {
       return await holds.hold(uri, events, asking);
     } finally {
       this.#asking--;
-      if (this.#isClosed)
-        void holds.release(uri, events, () => undefined); // it came too late; never rejects
+      if (!this.#has(upstream)) this.#drop(holds, uri);
       else this.#remember(upstream, uri, holds.isHeldBy(uri, events));
     }
   }
 
-  /** Asks the server when nobody else wants it. @throws what `ask` throws */
+  /** Asks the server when nobody else wants it. @throws what `ask` throws, or the signal's reason */
   async unsubscribe<Answer>(
     upstream: Upstream,
     uri: string,
-    ask: (wasHeld: boolean) => Promise<Answer> | undefined,
+    asking: { readonly ask: (wasHeld: boolean) => Promise<Answer>; readonly signal: StopSignal },
   ): Promise<Answer | undefined> {
     this.#remember(upstream, uri, false);
-    return this.#holdsOf(upstream).release(uri, this.#options.events, ask);
+    return this.#holdsOf(upstream).release(uri, this.#options.events, asking);
+  }
+
+  /** Not once the session or the server is gone: what comes of what was asked then comes too late. */
+  #has(upstream: Upstream): boolean {
+    return !this.#isClosed && (this.#own.has(upstream) || this.#joined.has(upstream));
+  }
+
+  #drop(holds: ResourceHolds<Participant>, uri: string): void {
+    holds.drop(uri, this.#options.events).catch(() => {}); // who cannot be reached tells nothing
   }
 
   #asked(): number {
@@ -255,7 +269,7 @@ export class SessionChannels implements ChannelOwner {
       void channel.watchLists(this.#isWatching); // never rejects
       const hasTasks = eraOf(this.#options.hello.protocolVersion) === 'legacy';
       const lists = new ChannelLists(channel, this.#options.clock, hasTasks);
-      own = { channel, lists, holds: new ResourceHolds() };
+      own = { channel, lists, holds: new ResourceHolds(uri => unsubscribe(channel, uri)) };
       if (this.#isClosed)
         void channel.close(); // a call that was still on its way; it gets the error of a closed channel
       else this.#own.set(upstream, own);

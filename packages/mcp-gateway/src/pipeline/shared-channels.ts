@@ -2,7 +2,7 @@ import type { Clock } from '@strata/shared/clock.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ServerHello } from '../domain/capabilities.ts';
 import { kindsOfChange, type ListKind, listKinds } from '../domain/catalog.ts';
-import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
+import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
 import type { Channel, ChannelOwner, Upstream } from '../domain/upstream.ts';
 import { textParam } from '../wire/frame.ts';
 import { copySpan } from '../wire/render.ts';
@@ -67,7 +67,7 @@ function createSharedChannel(
   clock: Clock,
 ): SharedChannel {
   const participants = new Set<Participant>();
-  const holds = new ResourceHolds<Participant>();
+  const holds = new ResourceHolds<Participant>(uri => unsubscribe(channel, uri));
 
   const tellAll = (kinds: readonly ListKind[], saidBy?: Upstream) => {
     for (const participant of participants) participant.onListsChanged(kinds, saidBy);
@@ -115,12 +115,15 @@ function createSharedChannel(
     join: participant => void participants.add(participant),
     leave(participant) {
       participants.delete(participant);
-      const signal = () => AbortSignal.timeout(upstream.policy.callTimeoutMs);
-      holds
-        .releaseAll(participant, uri => channel.ask('resources/unsubscribe', { uri }, signal()))
-        .catch((error: unknown) => {
-          log.debug({ server: upstream.name, err: error }, 'a subscription could not be ended');
-        });
+      holds.dropAll(participant).catch((error: unknown) => {
+        log.debug({ server: upstream.name, err: error }, 'a subscription could not be ended');
+      });
     },
   };
+}
+
+/** In nobody's name, with a time limit of its own. @throws GatewayError */
+export function unsubscribe(channel: Channel, uri: string): Promise<ResponseFrame> {
+  const signal = AbortSignal.timeout(channel.upstream.policy.callTimeoutMs);
+  return channel.ask('resources/unsubscribe', { uri }, signal);
 }
