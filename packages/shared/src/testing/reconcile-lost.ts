@@ -1,7 +1,7 @@
-import type { BudgetStore } from './budget-store.ts';
-import { smaller } from './nano-usd.ts';
-import type { LedgerEntry } from './usage-entry.ts';
-import type { UsageLedger } from './usage-ledger.ts';
+import type { BudgetStore } from '../money/budget-store.ts';
+import { smaller } from '../money/nano-usd.ts';
+import type { LedgerEntry } from '../money/usage-entry.ts';
+import type { UsageLedger } from '../money/usage-ledger.ts';
 
 /**
  * What processes that are gone had spent is known from the upstream's own meter: books the entries that the ledger misses, and settles the lost
