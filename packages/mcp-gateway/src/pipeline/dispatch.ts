@@ -159,7 +159,7 @@ async function subscribe(request: Request, deps: DispatchDeps): Promise<Buffer> 
     return { answer, isRefused };
   };
   const told = await withinLimit(request, deps, upstream, () =>
-    client.channels.subscribe(upstream, target.serverName, { ask, signal: call.end }),
+    client.channels.subscriptions.subscribe(upstream, target.serverName, { ask, signal: call.end }),
   );
   return told?.answer ?? renderResult(call.rawId, '{}');
 }
@@ -170,7 +170,7 @@ async function unsubscribe(request: Request, deps: DispatchDeps): Promise<Buffer
   const upstream = allowedUpstream(request, deps, target);
   const ask = () => send(request, deps, { upstream, target });
   const answer = await withinLimit(request, deps, upstream, () =>
-    client.channels.unsubscribe(upstream, target.serverName, { ask, signal: call.end }),
+    client.channels.subscriptions.unsubscribe(upstream, target.serverName, { ask, signal: call.end }),
   );
   return answer ?? renderResult(call.rawId, '{}');
 }

@@ -224,7 +224,8 @@ export class LiveSession implements ClientSide {
     await this.streams.resume();
     const directory = this.#world.directoryOf(this.binding.route);
     for (const { server, uri, exposed } of subscriptions) this.catalog.routes.restore(server, uri, exposed);
-    this.channels.restore(logLevel, (server: string) => directory.get(server), subscriptions);
+    this.channels.restoreLogLevel(logLevel);
+    this.channels.subscriptions.restore((server: string) => directory.get(server), subscriptions);
   }
 
   #save(): void {
@@ -238,8 +239,8 @@ export class LiveSession implements ClientSide {
       hello: this.hello,
       createdAtMs: this.#life.createdAtMs,
       logLevel: this.channels.logLevel,
-      subscriptions: this.channels
-        .subscriptions()
+      subscriptions: this.channels.subscriptions
+        .list()
         .map(each => ({ ...each, exposed: this.catalog.routes.expose(each.server, each.uri) })),
     };
   }

@@ -24,7 +24,8 @@ import { ResourceHolds, type Told } from './resource-holds.ts';
 import { refuse } from './reverse-requests.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionCatalog } from './session-catalog.ts';
-import { SessionChannels, toldBy } from './session-channels.ts';
+import { SessionChannels } from './session-channels.ts';
+import { toldBy } from './session-subscriptions.ts';
 import { type SharedChannels, unsubscribe } from './shared-channels.ts';
 
 export interface ModernWorld {
@@ -194,7 +195,10 @@ export class ModernPeer {
     const ask = async (wasHeld: boolean) => {
       if (wasHeld) await unsubscribe(this.channels.channelOf(upstream), uri);
     };
-    await this.channels.unsubscribe(upstream, uri, { ask, signal: new AbortController().signal });
+    await this.channels.subscriptions.unsubscribe(upstream, uri, {
+      ask,
+      signal: new AbortController().signal,
+    });
   }
 
   async #subscribe({ upstream, uri }: HeldResource, signal: StopSignal): Promise<Told> {
@@ -203,7 +207,9 @@ export class ModernPeer {
     const { resources } = capabilities;
     if (!isObject(resources) || resources.subscribe !== true) return { isRefused: true };
     const ask = () => toldBy(channel.ask('resources/subscribe', { uri }, signal));
-    return (await this.channels.subscribe(upstream, uri, { ask, signal })) ?? { isRefused: false };
+    return (
+      (await this.channels.subscriptions.subscribe(upstream, uri, { ask, signal })) ?? { isRefused: false }
+    );
   }
 
   /** Counts who wants to hear of a task. */

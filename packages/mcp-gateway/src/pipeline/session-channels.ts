@@ -3,14 +3,14 @@ import type { StopSignal } from '@strata/shared/resilience/stop-signal.ts';
 import type { Logger } from '@strata/shared/telemetry/logger.ts';
 import type { ClientHello, ServerHello } from '../domain/capabilities.ts';
 import { kindsOfChange, listKinds } from '../domain/catalog.ts';
-import type { NotificationFrame, RequestFrame, ResponseFrame } from '../domain/frame.ts';
+import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
 import { eraOf } from '../domain/protocol-versions.ts';
 import type { Channel, ChannelOwner, Upstream } from '../domain/upstream.ts';
 import { ChannelLists } from './channel-lists.ts';
-import { ResourceHolds, type Told } from './resource-holds.ts';
+import { ResourceHolds } from './resource-holds.ts';
 import type { ServerFacts } from './server-facts.ts';
+import { SessionSubscriptions } from './session-subscriptions.ts';
 import { type Participant, type SharedChannels, unsubscribe } from './shared-channels.ts';
-import { tooManySubscriptions } from './subscription-limit.ts';
 
 export interface SessionChannelsOptions {
   readonly hello: ClientHello;
@@ -49,15 +49,20 @@ export class SessionChannels implements ChannelOwner {
   readonly #options: SessionChannelsOptions;
   readonly #own = new Map<Upstream, Own>();
   readonly #joined = new Set<Upstream>();
-  readonly #subscribed = new Map<Upstream, Set<string>>();
-  /** Subscriptions that are not answered yet. */
-  #asking = 0;
+  readonly subscriptions: SessionSubscriptions;
   #logLevel: string | undefined;
   #isClosed = false;
   #isWatching = false;
 
   constructor(options: SessionChannelsOptions) {
     this.#options = options;
+    this.subscriptions = new SessionSubscriptions({
+      ...options,
+      channelOf: upstream => this.channelOf(upstream),
+      holdsOf: upstream =>
+        upstream.policy.sharing === 'shared' ? this.#shared(upstream).holds : this.#ownOf(upstream).holds,
+      has: upstream => !this.#isClosed && (this.#own.has(upstream) || this.#joined.has(upstream)),
+    });
   }
 
   channelOf(upstream: Upstream): Channel {
@@ -74,104 +79,9 @@ export class SessionChannels implements ChannelOwner {
     return this.#logLevel;
   }
 
-  subscriptions(): { readonly server: string; readonly uri: string }[] {
-    return [...this.#subscribed].flatMap(([{ name }, uris]) => [...uris].map(uri => ({ server: name, uri })));
-  }
-
-  /** Sets up what the client had set up on another replica. Servers are told when they are opened, which is now for subscriptions. */
-  restore(
-    logLevel: string | undefined,
-    find: (server: string) => Upstream | undefined,
-    subscriptions: readonly { readonly server: string; readonly uri: string }[],
-  ): void {
-    this.#logLevel = logLevel;
-    for (const { server, uri } of subscriptions) {
-      const upstream = find(server);
-      if (!upstream) continue;
-      this.#remember(upstream, uri, true);
-      this.#renew(upstream, uri).catch((error: unknown) => {
-        this.#options.log.warn({ server, err: error }, 'a subscription could not be renewed');
-      });
-    }
-  }
-
-  /** A conversation of the session's own is set up as it opens; a shared one may be open already. */
-  async #renew(upstream: Upstream, uri: string): Promise<void> {
-    const { events } = this.#options;
-    const signal = AbortSignal.timeout(upstream.policy.openTimeoutMs);
-    const channel = this.channelOf(upstream);
-    if (upstream.policy.sharing === 'session') {
-      this.#ownOf(upstream).holds.adopt(uri, events);
-      await channel.ready(signal);
-      return;
-    }
-    const { holds } = this.#shared(upstream);
-    const ask = () => toldBy(channel.ask('resources/subscribe', { uri }, signal));
-    try {
-      await holds.hold(uri, events, { ask, signal });
-    } finally {
-      if (!this.#has(upstream)) this.#drop(holds, uri);
-    }
-  }
-
-  /**
-   * Resolves with the server's answer; with `undefined` where it tells others already and was not asked.
-   * @throws GatewayError invalid_request (`too_many_subscriptions`), what `ask` throws, or the signal's reason
-   */
-  async subscribe<Answer extends Told>(
-    upstream: Upstream,
-    uri: string,
-    asking: { readonly ask: () => Promise<Answer>; readonly signal: StopSignal },
-  ): Promise<Answer | undefined> {
-    const { events } = this.#options;
-    const holds = this.#holdsOf(upstream);
-    if (!this.#subscribed.get(upstream)?.has(uri) && this.#asked() >= this.#options.maxSubscriptions)
-      throw tooManySubscriptions('uri');
-    this.#asking++;
-    try {
-      return await holds.hold(uri, events, asking);
-    } finally {
-      this.#asking--;
-      if (!this.#has(upstream)) this.#drop(holds, uri);
-      else this.#remember(upstream, uri, holds.isHeldBy(uri, events));
-    }
-  }
-
-  /** Asks the server when nobody else wants it. @throws what `ask` throws, or the signal's reason */
-  async unsubscribe<Answer>(
-    upstream: Upstream,
-    uri: string,
-    asking: { readonly ask: (wasHeld: boolean) => Promise<Answer>; readonly signal: StopSignal },
-  ): Promise<Answer | undefined> {
-    this.#remember(upstream, uri, false);
-    return this.#holdsOf(upstream).release(uri, this.#options.events, asking);
-  }
-
-  /** Not once the session or the server is gone: what comes of what was asked then comes too late. */
-  #has(upstream: Upstream): boolean {
-    return !this.#isClosed && (this.#own.has(upstream) || this.#joined.has(upstream));
-  }
-
-  #drop(holds: ResourceHolds<Participant>, uri: string): void {
-    holds.drop(uri, this.#options.events).catch(() => {}); // who cannot be reached tells nothing
-  }
-
-  #asked(): number {
-    let count = this.#asking;
-    for (const uris of this.#subscribed.values()) count += uris.size;
-    return count;
-  }
-
-  #remember(upstream: Upstream, uri: string, isWanted: boolean): void {
-    const uris = this.#subscribed.get(upstream) ?? new Set();
-    if (uris.has(uri) === isWanted) return;
-    if (isWanted) this.#subscribed.set(upstream, uris.add(uri));
-    else if (uris.delete(uri) && uris.size === 0) this.#subscribed.delete(upstream);
-    this.#options.events.onSettingsChanged();
-  }
-
-  #holdsOf(upstream: Upstream): ResourceHolds<Participant> {
-    return upstream.policy.sharing === 'shared' ? this.#shared(upstream).holds : this.#ownOf(upstream).holds;
+  /** Takes up what the client had set up on another replica. Servers are told when they are opened. */
+  restoreLogLevel(level: string | undefined): void {
+    this.#logLevel = level;
   }
 
   /** Servers that only this session uses get the level; a shared one's log reaches nobody. */
@@ -199,7 +109,7 @@ export class SessionChannels implements ChannelOwner {
     const own = this.#own.get(upstream);
     this.#own.delete(upstream);
     this.#joined.delete(upstream);
-    this.#subscribed.delete(upstream);
+    this.subscriptions.forget(upstream);
     await own?.channel.close();
   }
 
@@ -294,9 +204,4 @@ export class SessionChannels implements ChannelOwner {
       this.#options.log.warn({ server: channel.upstream.name, err: error }, 'the log level could not be set');
     }
   }
-}
-
-/** An answer as that of a server that was asked to tell. */
-export async function toldBy(answer: Promise<ResponseFrame>): Promise<Told> {
-  return { isRefused: (await answer).error !== undefined };
 }
