@@ -148,3 +148,44 @@ test.each([
 ])('[S20] of %s = %s just the credentials are taken', (name, value, credentials) => {
   expect(credentialsIn({ [name]: value })).toEqual(credentials);
 });
+
+/** In two parts, too. */
+const bearer = (credential: string) => `Authorization: ${'Bearer'} ${credential}`;
+const named = (name: string, rest: string) => `${name}=${rest}`;
+
+test.each([
+  [['-e', named('API_KEY', 'abcdef123456')], ['abcdef123456']],
+  [[named('--env=API_KEY', 'abcdef123456')], ['abcdef123456']],
+  [[named('-eAPI_KEY', 'abcdef123456')], ['abcdef123456']],
+  [[named('API_KEY', 'abcdef123456'), 'server.js'], ['abcdef123456']],
+  [[`--header=${bearer('abcdef123456')}`], ['Bearer abcdef123456']],
+  [['-H', bearer('abcdef123456')], ['Bearer abcdef123456']],
+  [[`Authorization:${'Bearer'} abcdef123456`], ['Bearer abcdef123456']],
+  [['server.js', `sk-${'proj'}-abc123456`], [`sk-${'proj'}-abc123456`]],
+  [[named('--key', `sk-${'proj'}-abc123456`)], [`sk-${'proj'}-abc123456`]],
+  [['--dsn-file', named('host=db user=ada password', 'abcd-efgh')], ['abcd-efgh']],
+  [[named('AccountName=acme;AccountKey', 'abcd/efgh==')], ['abcd/efgh==']],
+  [[at('jdbc:sqlserver', named('h;user=sa;password', 'abcd-efgh'))], ['abcd-efgh']],
+  [['-e', 'LOG_LEVEL=information', '--port=8080000000', 'https://example.com/a:b', 'a=b=c', 'x.js'], []],
+])('[S20] in the arguments %j just the credentials are known', (args, credentials) => {
+  expect([...new Set(credentialsInArguments(args))]).toEqual(credentials);
+});
+
+test.each([
+  ['OTEL_EXPORTER_OTLP_HEADERS', named('api-key', 'abcd-efgh'), ['abcd-efgh']],
+  ['OTEL_EXPORTER_OTLP_HEADERS', named('x-tenant=acme-inc,api-key', 'abcd-efgh'), ['abcd-efgh']],
+  [
+    'OTEL_EXPORTER_OTLP_HEADERS',
+    named('Authorization', `${'Bearer'}%20abcdefgh`),
+    ['Bearer%20abcdefgh', 'Bearer abcdefgh'],
+  ],
+  ['HEADERS', bearer('abcd-efgh'), ['Bearer abcd-efgh']],
+  ['HEADERS', `X-Tenant: acme-inc\nX-Api-Key: ${'abcd'}-efgh`, ['abcd-efgh']],
+  ['DATABASE', at('jdbc:sqlserver', named('h;user=sa;password', 'abcd-efgh')), ['abcd-efgh']],
+  ['DATABASE', at('jdbc:mysql', named('h/main?user=sa&password', 'abcd-efgh')), ['abcd-efgh']],
+  ['DATABASE', at('jdbc:postgresql', 'ada:abcd-efgh@h/main'), ['abcd-efgh', 'abcd-efgh']],
+  ['OPTIONS', 'level=information', []],
+  ['GREETING', 'Dear all: welcome to the tool', []],
+])('[S20] of %s = %s what is within is known', (name, value, credentials) => {
+  expect(credentialsIn({ [name]: value })).toEqual(credentials);
+});

@@ -20,33 +20,55 @@ export function credentialsIn(values: Readonly<Record<string, string>>): string[
 }
 
 function credentialsOf([name, value]: readonly [name: string, value: string]): string[] {
-  if (name.toLowerCase() === 'cookie') return [value, ...cookiesIn(value)];
-  const isOne = looksLikeOne.test(value) || (isCredentialName(name) && !saysNothing.test(value));
-  return isOne ? [value, ...credentialsWithin(value)] : credentialsWithin(value);
+  const named = credentialsNamed(name, value);
+  return isCookie(name) ? named : [...named, ...credentialsWithin(value)];
 }
 
-/** Of a value that is an address, a connection string or JSON. */
+function credentialsNamed(name: string, value: string): string[] {
+  if (isCookie(name)) return [value, ...cookiesIn(value)];
+  const isOne = looksLikeOne.test(value) || (isCredentialName(name) && !saysNothing.test(value));
+  return isOne ? [value] : [];
+}
+
+function isCookie(name: string): boolean {
+  return name.toLowerCase() === 'cookie';
+}
+
+/** Of a value that is headers, an address, a connection string or JSON. */
 function credentialsWithin(value: string): string[] {
+  const headers = value.split(/[\r\n]+/).map(line => /^\s*([\w-]+):\s+(\S.*)$/.exec(line));
+  if (!headers.includes(null))
+    return headers.flatMap(header => credentialsNamed(header?.[1] ?? '', header?.[2] ?? ''));
   if (/^[a-z][a-z0-9+.-]*:/i.test(value)) return credentialsInUrl(value);
   return /^\s*[[{]/.test(value) ? credentialsInJson(value) : credentialsInPairs(value);
 }
 
-/** Of an address: what its query proves, and whom it names. */
+/** Of an address: what its query or what stands behind semicolons proves, and whom it names. */
 export function credentialsInUrl(url: string): string[] {
   const query = /\?([^#]*)/.exec(url)?.[1] ?? '';
-  return [...[...new URLSearchParams(query)].flatMap(credentialsOf), ...credentialsInAuthority(url)];
+  const [, properties = ''] = /;(.*)$/s.exec(url) ?? [];
+  const said = [...new URLSearchParams(query)].flatMap(credentialsOf);
+  return [...said, ...credentialsInPairs(properties), ...credentialsInAuthority(url)];
 }
 
-/** Of the arguments of a program: `--api-key=x`, `--api-key x`, and headers such as `Authorization: Bearer x`. */
+/** Of the arguments of a program: `--api-key=x`, `--api-key x`, and what stands by itself or is the value of a flag. */
 export function credentialsInArguments(args: readonly string[]): string[] {
   return args.flatMap((arg, index) => {
-    const [, name, value = args[index + 1] ?? ''] = /^--?([\w.-]+)(?:=(.*))?$/s.exec(arg) ?? [];
-    if (name !== undefined) return credentialsOf([name, value]);
-    const [, header, said = ''] = /^([\w-]+):\s*(.*)$/s.exec(arg) ?? [];
-    return header === undefined || said.startsWith('//')
-      ? credentialsWithin(arg)
-      : credentialsOf([header, said]);
+    const [, flag, value] = /^--?([\w.-]+)(?:=(.*))?$/s.exec(arg) ?? [];
+    if (flag === undefined) return credentialsInArgument(arg);
+    if (value === undefined) return credentialsNamed(flag, args[index + 1] ?? '');
+    return [...credentialsNamed(flag, value), ...credentialsInArgument(value)];
   });
+}
+
+/** `API_KEY=x`, `Authorization: Bearer x`, or what is one by its look. */
+function credentialsInArgument(text: string): string[] {
+  const [, name, value = ''] = /^([\w.-]+)=(.*)$/s.exec(text) ?? [];
+  if (name !== undefined) return [...credentialsOf([name, value]), ...credentialsInPairs(text)];
+  const [, header, said = ''] = /^([\w-]+):\s*(.*)$/s.exec(text) ?? [];
+  return header === undefined || said.startsWith('//')
+    ? credentialsOf(['', text])
+    : credentialsOf([header, said]);
 }
 
 export function isCredentialName(name: string): boolean {
@@ -78,20 +100,27 @@ function credentialsInJson(value: string): string[] {
   return found;
 }
 
-/** `AccountName=a;AccountKey=b`, `host=a password=b`. */
+/** `AccountName=a;AccountKey=b`, `host=a password=b`, `api-key=a,tenant=b`, or one pair. */
 function credentialsInPairs(value: string): string[] {
-  const pieces = value.split(value.includes(';') ? ';' : /\s+/).filter(piece => piece.trim() !== '');
-  const pairs = pieces.map(piece => /^\s*([\w .-]+?)\s*=\s*(.*?)\s*$/s.exec(piece));
-  if (pairs.length < 2 || pairs.includes(null)) return [];
-  return pairs.flatMap(pair => {
-    const [, name = '', said = ''] = pair ?? [];
-    return isCredentialName(name) && !saysNothing.test(said) ? [said] : [];
+  const readings = [/;/, /,/, /\s+/, /$/].map(separator => pairsIn(value, separator));
+  const pairs = readings.find(each => each.length > 1) ?? readings.at(-1) ?? [];
+  return pairs.flatMap(([name, said]) => {
+    if (!isCredentialName(name) || saysNothing.test(said)) return [];
+    return said.includes('%') ? asWritten(said) : [said];
   });
 }
 
-/** `scheme://user:password@host` of one or many hosts, as addresses of databases are, and `scheme://token@host`. */
+/** None where something between two separators is no pair. */
+function pairsIn(value: string, separator: RegExp): (readonly [name: string, said: string])[] {
+  const pieces = value.split(separator).map(piece => piece.trim());
+  const pairs = pieces.filter(piece => piece !== '').map(piece => /^([\w .-]+)=(.*)$/s.exec(piece));
+  if (pairs.includes(null)) return [];
+  return pairs.map(pair => [pair?.[1]?.trim() ?? '', pair?.[2]?.trim() ?? ''] as const);
+}
+
+/** `scheme://user:password@host` of one or many hosts, as addresses of databases are (`jdbc:` before it or not), and `scheme://token@host`. */
 function credentialsInAuthority(url: string): string[] {
-  const [, scheme = '', named] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)@/i.exec(url) ?? [];
+  const [, scheme = '', named] = /^(?:[a-z]+:)?([a-z][a-z0-9+.-]*):\/\/([^/?#]*)@/i.exec(url) ?? [];
   if (named === undefined) return [];
   const [, user = '', password = ''] = /^([^:]*):?(.*)$/s.exec(named) ?? [];
   const isToken = looksLikeOne.test(user) || (password === '' && /^(?=.*\d).{12,}$/s.test(user));
