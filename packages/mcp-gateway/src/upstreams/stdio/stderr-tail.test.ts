@@ -15,3 +15,13 @@ test('[S20] the end of what a server wrote holds no credential, and no part of o
     expect(text.length).toBeLessThanOrEqual(60);
   }
 });
+
+test('[S20] what a server says last is told however much of what it said before was withheld', () => {
+  const credential = 'abcd1234'.repeat(20).concat('wxyz');
+  const tail = createStderrTail(400, withholdCredentials([credential]));
+  for (let line = 0; line < 50; line++) tail.push(Buffer.from(`bad token ${credential}\n`));
+  tail.push(Buffer.from('FATAL: no way in\n'));
+  const text = tail.text();
+  expect(text).toMatch(/^bad token \*\*\*\n(?:bad token \*\*\*\n)*FATAL: no way in$/);
+  expect(text).not.toContain('1234');
+});

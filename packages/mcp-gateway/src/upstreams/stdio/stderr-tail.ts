@@ -6,7 +6,7 @@ export interface StderrTail {
   text(): string;
 }
 
-/** Twice as much is kept: a credential whose beginning is gone already is known by nothing, and lies in what is not told. */
+/** Twice as much is kept: a credential whose beginning is gone already is known by nothing, and lies in the line that is not told. */
 export function createStderrTail(maxBytes: number, withheld: Pick<Withheld, 'inBytes'>): StderrTail {
   let tail = Buffer.alloc(0);
   let isCut = false;
@@ -17,12 +17,18 @@ export function createStderrTail(maxBytes: number, withheld: Pick<Withheld, 'inB
     },
     text() {
       const told = withheld.inBytes(tail); // before the breaks in a credential are taken out
-      const start = Math.max(isCut ? maxBytes : 0, told.length - maxBytes);
-      return told
-        .subarray(start)
+      const known = isCut ? told.subarray(firstBreak(told, maxBytes)) : told;
+      return known
+        .subarray(-maxBytes)
         .toString('utf8')
         .replace(/[^\P{Cc}\n\t]/gu, '')
         .trim();
     },
   };
+}
+
+/** Where the first line ends, after `most` bytes at the latest. */
+function firstBreak(text: Buffer, most: number): number {
+  const at = text.indexOf('\n');
+  return at < 0 ? most : Math.min(at, most);
 }
