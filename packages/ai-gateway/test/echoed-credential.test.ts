@@ -221,3 +221,24 @@ test('[S20] what is no text stays what it is in an answer that is read, also whe
     expect.objectContaining({ bytes: 1234567890123456, filename: '***' }),
   ]);
 });
+
+test('[S20] [AI-2] a good answer of what is only passed through is not altered by the key of a server without keys, nor is its JSON by a number', async () => {
+  const account = { type: 'openai-compatible', base_url: `${upstream.url}/v1`, allow_private: true };
+  const number = '1234567890123456';
+  const section = {
+    providers: { local: { ...account, api_key: 'ollama' }, numbered: { ...account, api_key: number } },
+    models: { local: { targets: [{ provider: 'local', model: 'm' }] } },
+  };
+  const other = await startGateway({ section });
+  const event = '{"type":"response.completed","response":{"error":null,"output":[{"text":"ollama run"}]}}';
+  plan = ssePlan([event]);
+  const streamed = await post(other, '/providers/local/responses', { stream: true });
+  plan = jsonPlan({ error: { code: Number(number), message: number } });
+  const whole = await post(other, '/providers/numbered/odd', {});
+  plan = jsonPlan(number, { headers: { 'content-type': 'text/plain', 'content-length': '18' } });
+  const text = await post(other, '/providers/numbered/odd', {});
+  await other.close();
+  expect(streamed.body.toString()).toBe(`data: ${event}\n\n`);
+  expect(JSON.parse(whole.body.toString())).toEqual({ error: { code: Number(number), message: '***' } });
+  expect(text.body.toString()).toBe('"***"');
+});

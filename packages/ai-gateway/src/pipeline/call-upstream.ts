@@ -18,7 +18,7 @@ import { parseObject, readErrorMessage } from '../protocols/read-json.ts';
 import { chooseWay, type Protocols } from './choose-way.ts';
 import { type Outgoing, outgoingOf } from './outgoing.ts';
 import type { Passage } from './passage.ts';
-import { type Proof, prove } from './prove.ts';
+import { type Proof, prove, withheldInWhole } from './prove.ts';
 import { sentBody } from './sent-body.ts';
 import { type HoldLimits, UpstreamStream } from './upstream-stream.ts';
 import type { Way } from './way.ts';
@@ -218,14 +218,18 @@ async function openStream(
     hold: limits.hold,
     clientStallMs: limits.clientStallMs,
     passesErrors: way.protocol.reachesAll === true,
-    withhold: bytes => withheldInStream(proof, bytes, { attempt, passage }),
+    withhold: (bytes, end) =>
+      withheldInStream(end === 'error' ? proof.withheld : proof.withheldInAnswers, bytes, {
+        attempt,
+        passage,
+      }),
   });
   return { type: 'stream', attempt, stream };
 }
 
 /** A message whose checksum covers it is not changed: another one takes its place. */
 function withheldInStream(
-  { withheld }: Proof,
+  withheld: Withheld,
   bytes: Buffer,
   { attempt, passage }: { attempt: Attempt; passage: Passage },
 ): Buffer {
@@ -243,7 +247,8 @@ function wholeAnswer({ attempt, way, response, proof }: Dialed, bytes: Buffer): 
   const read = way.readWhole(bytes, response.headers);
   if (read.type === 'answer') {
     const facts = toldFacts(attempt.call, read.facts);
-    const body = way.protocol.codec === undefined ? proof.withheldInAnswers.inBytes(read.body) : read.body;
+    const body =
+      way.protocol.codec === undefined ? withheldInWhole(proof, read.body, response.headers) : read.body;
     if (read.isStream) return { type: 'stream', attempt, stream: wholeStream(body, facts) };
     const contentType = way.isRaw
       ? String(response.headers['content-type'] ?? 'application/json')

@@ -1,5 +1,7 @@
 import { type Withheld, withholdCredentials } from '@strata/shared/http/withhold-credentials.ts';
+import type { AnswerHeaders } from '../domain/protocol.ts';
 import type { Credential, CredentialHeaders, OutgoingRequest } from '../domain/provider.ts';
+import { isJson } from '../protocols/read-json.ts';
 
 /** What proves to a provider who asks, and what takes it out of an answer: some tell which key they were shown (S20). */
 export interface Proof {
@@ -17,6 +19,20 @@ export function prove(credential: Credential, request: OutgoingRequest): Proof |
     ? headers.then(told => new LazyProof(credential, told))
     : new LazyProof(credential, headers);
 }
+
+/** In JSON a number is no key, and what was JSON stays it. What only calls itself so is looked through as it is. */
+export function withheldInWhole(
+  { withheldInAnswers }: Proof,
+  answer: Buffer,
+  { 'content-type': type = '' }: AnswerHeaders,
+): Buffer {
+  const shown = withheldInAnswers.inBytes(answer);
+  if (shown === answer || !jsonType.test(String(type)) || !isJson(answer)) return shown;
+  return withheldInAnswers.inJson(answer);
+}
+
+/** RFC 6839 section 3.1. */
+const jsonType = /^application\/(?:[^;\s]+\+)?json\s*(?:;|$)/i;
 
 /** Keys of vendors are longer. */
 const shortestKey = 16;

@@ -29,8 +29,8 @@ export interface UpstreamStreamOptions {
   readonly hold: HoldLimits;
   /** How long a client may leave what it was sent unread. */
   readonly clientStallMs: number;
-  /** Takes out of the upstream's error event what it was shown as a proof. */
-  readonly withhold: (bytes: Buffer) => Buffer;
+  /** Takes out of the upstream's error event, or of one that may be an error among others, what it was shown as a proof. */
+  readonly withhold: (bytes: Buffer, end: Passed['end']) => Buffer;
   /** Whether errors are events among others, after which the stream goes on. */
   readonly passesErrors: boolean;
 }
@@ -110,7 +110,7 @@ export class UpstreamStream implements AnswerStream {
   };
 
   #take(told: Passed): void {
-    const passed = this.#holdsError(told) ? { ...told, bytes: told.bytes.map(this.#options.withhold) } : told;
+    const passed = this.#holdsError(told) ? this.#withheld(told) : told;
     if (passed.hasContent && !this.hasContent) {
       this.hasContent = true;
       this.#options.deadline.lift();
@@ -130,6 +130,10 @@ export class UpstreamStream implements AnswerStream {
 
   #holdsError({ bytes, end }: Passed): boolean {
     return end === 'error' || (this.#options.passesErrors && bytes.some(each => each.includes('error')));
+  }
+
+  #withheld(told: Passed): Passed {
+    return { ...told, bytes: told.bytes.map(each => this.#options.withhold(each, told.end)) };
   }
 
   #hold({ bytes, events }: Passed): void {

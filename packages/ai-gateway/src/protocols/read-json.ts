@@ -1,8 +1,16 @@
 /** The members of a JSON object, or undefined when the text is anything else. Upstreams send all sorts of things, a byte order mark among them. */
 export function parseObject(bytes: Buffer): Readonly<Record<string, unknown>> | undefined {
+  return asObject(parseJson(bytes));
+}
+
+export function isJson(bytes: Buffer): boolean {
+  return parseJson(bytes) !== undefined;
+}
+
+function parseJson(bytes: Buffer): unknown {
   const text = bytes.toString('utf8');
   try {
-    return asObject(JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text));
+    return JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text);
   } catch {
     return undefined; // not JSON is an answer here: the caller decides what it means
   }
