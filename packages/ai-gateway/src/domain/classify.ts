@@ -119,13 +119,24 @@ const ambiguous: Readonly<Record<number, ReadonlySet<string>>> = {
 };
 
 /**
- * Members in which a request names what lies at Google or in AWS, not in its account of the model alone. Only with what follows them there:
- * a tool may have a parameter of the same name.
+ * Where a request names what lies at Google or in AWS, not in its account of the model alone. Only with what stands around it there: a tool
+ * may have a parameter of the same name, and a call of it an argument. Each looks through an object up to its first brace once.
  */
-const elsewhere = /"(?:fileUri|file_uri|cachedContent|cached_content)"\s*:\s*"|"s3Location"\s*:\s*\{/;
+const elsewhere =
+  /"(?:fileData|file_data)"\s*:\s*\{[^{}]*"(?:fileUri|file_uri)"\s*:\s*"|"(?:cachedContent|cached_content)"\s*:\s*"|"source"\s*:\s*\{\s*"s3Location"\s*:\s*\{/;
 /** In which it names what lies with the provider, and is nowhere else. */
-const stored = /"file_id"\s*:\s*"|"vector_store_ids"\s*:\s*\[/;
+const stored = new RegExp(
+  [
+    /"(?:file|input_image_mask)"\s*:\s*\{[^{}]*"file_id"\s*:\s*"/,
+    /[{}](?=[^{}]*"type"\s*:\s*"(?:file|input_file|input_image|container_upload)")[^{}]*"file_id"\s*:\s*"/,
+    /"vector_store_ids"\s*:\s*\[/,
+  ]
+    .map(each => each.source)
+    .join('|'),
+);
 const objects = new RegExp(`${elsewhere.source}|${stored.source}`);
+/** Of an earlier answer of OpenAI, which it may not have stored: `rs_…` is reasoning. Others use such ids for what they do not keep. */
+const items = /"id"\s*:\s*"(?:rs|msg|fc|ctc|ws|fs|ci|ig|cu|mcp|mcpl|mcpr)_/;
 
 /**
  * The same of the answer to a request whose bytes were `sent`: what it names and may not be read, or is not there, is its own fault, and says
@@ -137,6 +148,7 @@ export function classifyAnswer(status: number, codes: readonly string[], sent: B
   if (!isAmbiguous) return classify(status, codes);
   if (status === 403 && names(sent, elsewhere)) return 'object-denied';
   if (status === 404 && names(sent, objects)) return 'caller-fault';
+  if (code.toLowerCase() === 'invalid_request_error' && names(sent, items)) return 'caller-fault';
   return classify(status, codes);
 }
 

@@ -104,7 +104,81 @@ test.each([
   [403, ['AccessDeniedException'], '{"required":["s3Location"],"x":{}}', 'credential'],
   [404, ['model_not_found', 'invalid_request_error'], '{"file":{"file_id":"file-1"}}', 'model-gone'],
   [404, ['not_found_error'], '{"model":"m"}', 'model-gone'],
+  [
+    404,
+    ['not_found_error'],
+    '{"content":[{"type":"tool_use","id":"t","name":"f","input":{"file_id":"file_1"}}]}',
+    'model-gone',
+  ],
+  [404, ['not_found_error'], '{"content":[{"type":"tool_use","input":{"id":"msg_1"}}]}', 'model-gone'],
+  [404, ['not_found_error'], '{"content":[{"file_id":"file_1","type":"container_upload"}]}', 'caller-fault'],
+  [
+    404,
+    ['not_found_error'],
+    '{"content":[{"cache_control":{"type":"ephemeral"},"type":"container_upload","file_id":"file_1"}]}',
+    'caller-fault',
+  ],
+  [
+    404,
+    ['invalid_request_error'],
+    '{"content":[{"type":"input_image","detail":"auto","file_id":"file-1"}]}',
+    'caller-fault',
+  ],
+  [404, ['invalid_request_error'], '{"input":[{"type":"reasoning","id":"rs_1"}]}', 'caller-fault'],
+  [
+    404,
+    ['invalid_request_error'],
+    '{"input":[{"id":"msg_1","content":[{"type":"output_text"}],"type":"message"}]}',
+    'caller-fault',
+  ],
+  [
+    404,
+    ['invalid_request_error'],
+    '{"messages":[{"tool_calls":[{"id":"call_1","type":"function"}]}]}',
+    'model-gone',
+  ],
+  [
+    404,
+    ['NOT_FOUND'],
+    '{"parts":[{"functionCall":{"name":"f","args":{"fileUri":"gs://a/b"}}}]}',
+    'model-gone',
+  ],
+  [
+    403,
+    ['PERMISSION_DENIED'],
+    '{"parts":[{"functionCall":{"name":"f","args":{"file_uri":"gs://a/b"}}}]}',
+    'credential',
+  ],
+  [
+    403,
+    ['PERMISSION_DENIED'],
+    '{"parts":[{"file_data":{"mime_type":"a/b","file_uri":"gs://a/b"}}]}',
+    'object-denied',
+  ],
+  [403, ['AccessDeniedException'], '{"toolUse":{"input":{"s3Location":{"uri":"s3://a/b"}}}}', 'credential'],
   [403, ['permission_error'], '{"file_id":"file_1"}', 'credential'],
 ] as const)('%i with %j to %j is %s', (status, codes, sent, expected) => {
   expect(classifyAnswer(status, codes, Buffer.from(sent))).toBe(expected);
+});
+
+test.each([
+  '{"file":{',
+  '{"type":"file"',
+  '"file_id":"'.replace(':"', ' '),
+  '{"fileData":{"fileUri"',
+  '"source":{',
+  '"file":{"file_id" ',
+  '{ ',
+  '"id" ',
+])('%j again and again is read in one pass', piece => {
+  const timeOf = (times: number) => {
+    const sent = Buffer.from(`{${piece.repeat(times)}`);
+    const began = process.cpuUsage();
+    classifyAnswer(404, ['invalid_request_error'], sent);
+    const { user, system } = process.cpuUsage(began);
+    return user + system;
+  };
+  timeOf(1000);
+  const short = timeOf(20_000);
+  expect(timeOf(200_000)).toBeLessThan(40 * short + 500_000);
 });
