@@ -124,6 +124,15 @@ test('conversations and their items are made, read, changed, listed in pages and
   });
 });
 
+test.each([[7], [true], [[]], [{}], [{ id: 7 }]])('%j is no id of a conversation', async named => {
+  const asked = sdk.responses.create({ model: 'gemini', conversation: named as string, input: 'x' });
+  await expect(asked).rejects.toMatchObject({
+    status: 400,
+    param: 'conversation',
+    message: expect.stringContaining('must be the id of a conversation'),
+  });
+});
+
 test('one response at a time: another one is refused as the vendor does, and the turn is free when its client leaves', async () => {
   const { id } = await sdk.conversations.create();
   const leaving = new AbortController();

@@ -44,7 +44,7 @@ const members = ['"previous_response_id"', '"background"', '"conversation"'];
  * The request with all that came before it, so that `previous_response_id` and `conversation` work with any upstream: none of them is
  * asked to remember anything.
  *
- * @throws GatewayError not_found (`previous_response_not_found`, `conversation_not_found`), invalid_request for what contradicts itself.
+ * @throws GatewayError not_found (`previous_response_not_found`, `conversation_not_found`), invalid_request for what contradicts itself or is no id.
  */
 export async function withHistory(deps: ContinuationDeps, owner: Owner, body: Buffer): Promise<Buffer> {
   if (!members.some(name => body.includes(name))) return body;
@@ -101,8 +101,9 @@ async function ofConversation(
   { named, input }: { named: unknown; input: readonly JsonObject[] },
 ): Promise<Before> {
   const id = asString(named) ?? asString(asObject(named)?.id);
-  const history = id === undefined ? undefined : await conversations.history(owner, id);
-  if (id === undefined || history === undefined) throw conversationNotFound(id, 'conversation');
+  if (id === undefined) throw notAnId('conversation', 'conversation');
+  const history = await conversations.history(owner, id);
+  if (history === undefined) throw conversationNotFound(id, 'conversation');
   return {
     items: history.items.filter(isPortable).map(item => requestItem(item)),
     restored: { conversation: { id } },
