@@ -45,8 +45,8 @@ describe.each(stores)('%s', store => {
     );
   const eventOf = async (id: string, type: string, of = here) =>
     (await recordsOf(id, of)).findLast((event: { type: string }) => event.type === type);
-  const put = async (name: string, version: string, of = here) => {
-    const { document, ...rest } = definitionOf([hear, { rounds }]);
+  const put = async (name: string, version: string, { limits = {}, of = here } = {}) => {
+    const { document, ...rest } = within(definitionOf([hear, { rounds }]), limits);
     const body = { ...rest, document: { ...document, name, version } };
     const { status } = await of.call('PUT', `/v1/workflows/test/${name}/${version}`, { body });
     expect(status).toBe(201);
@@ -81,8 +81,9 @@ describe.each(stores)('%s', store => {
       body: { workflow: `test/${name}@2.0.0` },
     });
     expect(moved.status).toBe(202);
-    const after = await eventOf(child, 'run-migrated');
-    expect(after).toMatchObject({ limits: before.limits, deadlineAtMs: before.deadlineAtMs });
+    await expect
+      .poll(() => eventOf(child, 'run-migrated'), { timeout: 20_000 })
+      .toMatchObject({ limits: before.limits, deadlineAtMs: before.deadlineAtMs });
     await signal(child);
     await reaches(child, 'paused');
     expect((await show(child)).pause.error.detail).toContain('the limit is 10');
@@ -126,6 +127,61 @@ describe.each(stores)('%s', store => {
     await signal(child, there);
     await reaches(child, 'paused', there);
     expect((await show(child, there)).pause.error.detail).toContain('the limit is 10');
+  });
+
+  /** A run that has been there for a while when it starts another one. */
+  async function startLater(name: string, { of = here, limits = {} } = {}) {
+    const { document, ...rest } = within(definitionOf([hear, starts(name)]), limits);
+    const flow = `flow-${++lastName}`;
+    const version = (number: string, more: object) => ({
+      ...rest,
+      document: { ...within({ ...rest, document }, more).document, name: flow, version: number },
+    });
+    const { body } = await of.call('POST', '/v1/runs', { body: { definition: version('1.0.0', limits) } });
+    await reaches(body.id, 'waiting', of);
+    await signal(body.id, of);
+    return { id: String(body.id), child: await childOf(body.id), version };
+  }
+  const createdAt = async (id: string, of = here) => Date.parse((await show(id, of)).created_at);
+
+  test('[G4] what its own definition lowers holds for a run that another one started', async () => {
+    const name = `child-${++lastName}`;
+    await put(name, '1.0.0', { limits: { steps: 10, wallClock: 'PT2M', costUsd: '1' } });
+    const { id, child } = await startLater(name);
+    const { limits, deadlineAtMs } = await eventOf(child, 'run-created');
+    expect(limits).toMatchObject({ maxSteps: 10, maxRunMs: 120_000, maxCostNanoUsd: '1000000000' });
+    expect(deadlineAtMs).toBe((await createdAt(child)) + 120_000);
+    expect((await eventOf(id, 'run-created')).limits.maxSteps).toBeGreaterThan(10);
+    await signal(child);
+    await reaches(child, 'paused');
+    expect((await show(child)).pause.error.detail).toContain('the limit is 10');
+  });
+
+  test('[G4] a child that goes on under a version with less time has that time from its own beginning', async () => {
+    const name = `child-${++lastName}`;
+    await put(name, '1.0.0');
+    await put(name, '2.0.0', { limits: { wallClock: 'PT2M' } });
+    const { id, child } = await startLater(name);
+    const created = await createdAt(child);
+    expect(created).toBeGreaterThan(await createdAt(id));
+    await here.call('POST', `/v1/runs/${child}:migrate`, { body: { workflow: `test/${name}@2.0.0` } });
+    await expect
+      .poll(() => eventOf(child, 'run-migrated'), { timeout: 20_000 })
+      .toMatchObject({ deadlineAtMs: created + 120_000 });
+  });
+
+  test('[G4] a child that is taken in has its own time from its own beginning, and no more than the run above it has by then', async () => {
+    const name = `child-${++lastName}`;
+    await put(name, '1.0.0', { limits: { wallClock: 'PT1H' } });
+    const { id, child, version } = await startLater(name);
+    const created = await createdAt(child);
+    const { deadlineAtMs } = await eventOf(child, 'run-created');
+    expect(deadlineAtMs).toBeLessThan(created + hourMs);
+    const definition = version('2.0.0', { steps: 12 });
+    await here.call('POST', `/v1/runs/${id}:migrate`, { body: { definition } });
+    await expect.poll(() => eventOf(id, 'run-migrated'), { timeout: 20_000 }).toBeDefined();
+    const imported = await eventOf(await moveTree(id), 'run-imported', there);
+    expect(imported).toMatchObject({ deadlineAtMs: created + hourMs, limits: { maxSteps: 12 } });
   });
 
   test('a run that is taken in has as long as runs have there, and a version that lowers it counts from its beginning', async () => {

@@ -33,7 +33,6 @@ export async function answerMigration(
   const { lowered, granted } = state;
   const most = isStartedByRun(state) ? state.limits : configured;
   const limits = limitsOfRun({ configured: most, workflow: to, lowered, granted });
-  const deadlineAtMs = state.deadlineAtMs + limits.maxRunMs - state.limits.maxRunMs;
   const event: RunEvent = {
     type: 'run-migrated',
     by,
@@ -42,9 +41,16 @@ export async function answerMigration(
     version,
     from: from.version,
     limits,
-    deadlineAtMs: isStartedByRun(state) ? Math.min(deadlineAtMs, state.deadlineAtMs) : deadlineAtMs,
+    deadlineAtMs: deadlineUnder(limits, state),
   };
   return { workflow: to, event };
+}
+
+/** As much later or earlier as it may take longer; a run that another one started may have had less than its limits say from the beginning. */
+function deadlineUnder({ maxRunMs }: RunLimits, state: RunState): number {
+  const shiftedMs = state.deadlineAtMs + maxRunMs - state.limits.maxRunMs;
+  if (!isStartedByRun(state)) return shiftedMs;
+  return Math.min(state.deadlineAtMs, Math.max(shiftedMs, state.createdAtMs + maxRunMs));
 }
 
 /** What it may, the run that started it gave: no definition of its own gives it more. */

@@ -7,7 +7,7 @@ import type { Expressions } from '../domain/expressions.ts';
 import { findWorkflow } from '../domain/find-workflow.ts';
 import type { Journal } from '../domain/journal.ts';
 import { childTasks } from '../domain/live-tasks.ts';
-import { mergeLowered } from '../domain/lowered-limits.ts';
+import { limitsOfRun, mergeLowered } from '../domain/lowered-limits.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import type { RunState } from '../domain/run-state.ts';
 import type { PlannedChild } from '../domain/task-type.ts';
@@ -40,7 +40,7 @@ export async function planChildRun(
   { journal, policy, expressions, loadWorkflow }: SpawnDeps,
 ): Promise<NewRun> {
   const { namespace, name } = workflow;
-  const { identity, limits, granted } = state;
+  const { identity, granted } = state;
   const lowered = mergeLowered(own.limits, state.lowered);
   const caller = runCaller({ runId, state });
   const stored = await findWorkflow(journal, identity.tenant, workflow);
@@ -58,6 +58,7 @@ export async function planChildRun(
   const { version } = stored;
   const loaded = await loadWorkflow(stored.definition);
   requireAgents(caller, loaded, policy);
+  const limits = limitsOfRun({ configured: state.limits, workflow: loaded, lowered, granted });
   const place = await queuePlaceOf(loaded, input, expressions);
   // A run that waited for one which waits for it to leave the queue would wait for ever.
   const around = isDetached ? [] : queuesAround(state);

@@ -4,20 +4,20 @@ import type { Caller } from '@strata/shared/identity/caller.ts';
 import { newId } from '@strata/shared/ids.ts';
 import { canonicalJson } from '@strata/shared/json/canonical-json.ts';
 import type { NewRecord, NewRun, Told } from '../domain/append.ts';
-import { mayGrantMoney, requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
+import { requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/authority.ts';
 import { outcomeOf } from '../domain/child-outcome.ts';
 import { isHeld } from '../domain/held-run.ts';
 import type { RunSummary } from '../domain/journal.ts';
 import { firstTasks } from '../domain/live-tasks.ts';
-import { checkGranted, checkLowered, limitsOfRun } from '../domain/lowered-limits.ts';
+import { checkGranted, checkLowered } from '../domain/lowered-limits.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import { initialContext, replay } from '../domain/replay.ts';
 import type { ChildOutcome, JournalRecord, RunEvent } from '../domain/run-events.ts';
 import { digestOfExport, type ExportedRun, type RunExport } from '../domain/run-export.ts';
 import type { RunState } from '../domain/run-state.ts';
-import type { GrantedLimits } from '../domain/run-terms.ts';
 import type { Workflow } from '../domain/workflow.ts';
 import { describeRun } from './export-run.ts';
+import { type ImportedTerms, termsOfImport } from './imported-terms.ts';
 import { identityOf, type SubmitDeps, tracedFrom } from './submit-run.ts';
 
 export interface ImportDeps extends SubmitDeps {
@@ -56,8 +56,9 @@ export async function importRun(
   for (const run of moved) readings.push(await read(run, newId('run', nowMs), { bundle, caller }, deps));
   for (const [hash, document] of Object.entries(bundle.definitions))
     await deps.journal.putDefinition({ hash, document }, nowMs);
+  const terms = termsOfImport(readings, { caller, configured: deps.limits() });
   const runs = await Promise.all(
-    readings.map(each => newRun(each, { readings, bundle, caller, trace, nowMs }, deps)),
+    readings.map(each => newRun(each, { readings, terms, bundle, caller, trace, nowMs }, deps)),
   );
   const result = await deps.journal.importRuns(runs, askedOf(readings, bundle));
   if (result.run.requestDigest !== bundle.digest)
@@ -134,6 +135,7 @@ async function newRun(
   { run, id, state, records, workflow }: Reading,
   of: {
     readings: readonly Reading[];
+    terms: ReadonlyMap<string, ImportedTerms>;
     bundle: RunExport;
     caller: Caller;
     trace: SpanContext;
@@ -141,12 +143,9 @@ async function newRun(
   },
   deps: ImportDeps,
 ): Promise<NewRun> {
-  const { readings, bundle, caller, trace, nowMs } = of;
+  const { readings, terms, bundle, caller, trace, nowMs } = of;
   const { lowered } = state;
-  const granted = grantedBy(caller, state.granted);
-  const limits = limitsOfRun({ configured: deps.limits(), workflow, lowered, granted });
-  // As long as it had, and as much more or less as a run has here.
-  const deadlineAtMs = state.deadlineAtMs + limits.maxRunMs - state.limits.maxRunMs;
+  const { limits, granted, deadlineAtMs } = termsOf(run, terms);
   const newIds = new Map(readings.map(each => [each.run.id, each.id]));
   const parent = state.parent && newIds.get(state.parent);
   const { spendsOf } = state.identity;
@@ -213,9 +212,10 @@ async function newRun(
   };
 }
 
-/** Money counts as far as the caller could grant it: nobody signs what an export says. */
-function grantedBy(caller: Caller, { maxCostNanoUsd, ...counts }: GrantedLimits): GrantedLimits {
-  return maxCostNanoUsd !== undefined && mayGrantMoney(caller) ? { ...counts, maxCostNanoUsd } : counts;
+function termsOf({ id }: ExportedRun, terms: ReadonlyMap<string, ImportedTerms>): ImportedTerms {
+  const own = terms.get(id);
+  if (own === undefined) throw new Error(`No terms for ${id}`);
+  return own;
 }
 
 function toNewRecord({ event, atMs }: Pick<JournalRecord, 'event' | 'atMs'>): NewRecord {
