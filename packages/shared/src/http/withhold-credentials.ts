@@ -5,6 +5,8 @@ const instead = '***';
 const shortestProbe = 4;
 /** A line of a credential of several lines is looked for by itself from this length on: logs break, indent and cut them. */
 const shortestLine = 16;
+/** What is longer and of letters alone is no word that names something. */
+const longestWord = 20;
 
 /** Takes what was shown to a service out of what it answers: who tells whom it saw must not write a credential into a record or an error. */
 export interface Withheld {
@@ -23,7 +25,9 @@ export const nothingWithheld: Withheld = {
 /**
  * Of headers as they were sent: as a whole and what stands behind the scheme (`Bearer x`, `Token x`), the password of `Basic` by itself, and each
  * long line; as they are and as they stand in addresses, in JSON, and in JSON within JSON. What is shorter than `shortest` characters, six by
- * default, stands in many texts and is left; what is one word of letters is left where it is the scheme of an address and, in JSON, a name or a method.
+ * default, stands in many texts and is left; what is one word of at most twenty letters is left where it is the scheme of an address and, in JSON,
+ * a name or a method. No lines are taken of what is JSON: they stand in other texts rightly, and whoever shows it also
+ * gives the credentials within.
  */
 export function withholdCredentials(
   headers: Iterable<string>,
@@ -71,9 +75,9 @@ function patternOf(texts: readonly string[], isInString: boolean): () => RegExp 
 
 /** Bytes are read as Latin-1, so what is beyond ASCII is its bytes in UTF-8, too. */
 function written(text: string, isInString: boolean): string {
-  const pieces = text.match(/[A-Za-z0-9]+|\\+|./gsu) ?? [];
+  const pieces = text.match(/[A-Za-z0-9]+|\\+[^A-Za-z0-9\\]?|./gsu) ?? [];
   const ways = pieces.map(piece => pieceWritten(piece, isInString)).join('');
-  if (!/^[A-Za-z]+$/.test(text)) return ways;
+  if (!/^[A-Za-z]+$/.test(text) || text.length > longestWord) return ways;
   return ways + notOfScheme + (isInString ? notOfName + notOfMethod : '');
 }
 
@@ -82,13 +86,20 @@ const notOfScheme = String.raw`(?!:\\{0,4}/\\{0,4}/)`;
 const notOfName = String.raw`(?!(?<="[A-Za-z]{0,64})[A-Za-z]{0,64}"\s{0,8}:)`;
 const notOfMethod = String.raw`(?<!"method"\s{0,8}:\s{0,8}"[A-Za-z/]{0,64})`;
 
+/** Letters and digits; one other character; or backslashes with the character behind them, which may bring backslashes of its own. */
 function pieceWritten(piece: string, isInString: boolean): string {
   if (/[A-Za-z0-9]/.test(piece)) return piece;
-  if (!piece.startsWith('\\')) return `(?:${waysOf(piece, isInString).join('|')})`;
-  // All of them at once: with one choice for each there would be far too many ways to fail.
-  const count = piece.length;
-  const doubled = `(?:\\\\\\\\){${count},${4 * count}}`;
+  const [, run = '', behind = ''] = /^(\\*)(.*)$/s.exec(piece) ?? [];
+  const count = run.length;
+  if (count === 0) return characterWritten(behind, isInString);
+  // All of them at once: with one choice for each, or for where the next character begins, there would be far too many ways to fail.
   const encoded = `(?:%(?:25)?5[cC]|\\\\{1,4}u005[cC]){${count}}`;
+  if (behind !== '') {
+    const fewest = isInString ? 2 * count : count;
+    const asRun = characterWritten(behind, isInString, { fewest, most: 8 * count });
+    return `(?:${asRun}|${encoded}${characterWritten(behind, isInString)})`;
+  }
+  const doubled = `(?:\\\\\\\\){${count},${4 * count}}`;
   return `(?:${[doubled, encoded, ...(isInString ? [] : [`\\\\{${count}}`])].join('|')})`;
 }
 
@@ -110,18 +121,37 @@ const shortEscapes: Readonly<Record<string, string>> = {
   '\f': 'f',
 };
 
-function waysOf(character: string, isInString: boolean): string[] {
-  const bytes = [...Buffer.from(character)];
-  const units = character.split('').map(unit => unit.charCodeAt(0));
-  const escaped = units.map(unit => `\\\\{1,4}u${hex(unit, 4)}`).join('');
-  const fewest = isInString && character === '"' ? 1 : 0;
-  const ways = [`\\\\{${fewest},4}${RegExp.escape(character)}`, escaped];
-  ways.push(bytes.map(byte => `%(?:25)?${hex(byte, 2)}`).join(''));
-  if (bytes.length > 1) ways.push(bytes.map(byte => RegExp.escape(String.fromCharCode(byte))).join(''));
+interface Backslashes {
+  readonly fewest: number;
+  readonly most: number;
+}
+
+/** A character that is no backslash, behind `fewest` to `most` backslashes besides those that escape it. */
+function characterWritten(
+  character: string,
+  isInString: boolean,
+  { fewest, most }: Backslashes = { fewest: 0, most: 0 },
+): string {
+  const behind = (least: number, own: number) => `\\\\{${fewest + least},${most + own}}`;
+  const asItIs = behind(isInString && character === '"' ? 1 : 0, 4) + RegExp.escape(character);
+  const escaped = `${behind(1, 4)}(?:${escapesOf(character).join('|')})`;
+  const encoded = `${behind(0, 0)}(?:${encodingsOf(character).join('|')})`;
+  return `(?:${asItIs}|${escaped}|${encoded})`;
+}
+
+/** What stands behind the backslash. */
+function escapesOf(character: string): string[] {
+  const units = character.split('').map(unit => `u${hex(unit.charCodeAt(0), 4)}`);
   const shortEscape = shortEscapes[character];
-  if (shortEscape !== undefined) ways.push(`\\\\{1,4}${shortEscape}`);
+  return [units.join('\\\\{1,4}'), ...(shortEscape === undefined ? [] : [shortEscape])];
+}
+
+function encodingsOf(character: string): string[] {
+  const bytes = [...Buffer.from(character)];
+  const inAddress = bytes.map(byte => `%(?:25)?${hex(byte, 2)}`).join('');
+  const inLatin1 = bytes.map(byte => RegExp.escape(String.fromCharCode(byte))).join('');
   const entity = entities[character];
-  return entity === undefined ? ways : [...ways, entity];
+  return [inAddress, ...(bytes.length > 1 ? [inLatin1] : []), ...(entity === undefined ? [] : [entity])];
 }
 
 /** In either case of its letters. */
@@ -143,7 +173,19 @@ function shownBy(header: string): string[] {
 
 /** Not what frames a key (RFC 7468), which is the same in all. */
 function withLines(text: string): string[] {
-  const lines = text.split(/[\r\n]+/).map(line => line.trim());
-  if (lines.length === 1) return [text];
-  return [text, ...lines.filter(line => line.length >= shortestLine && !line.endsWith('-----'))];
+  const trimmed = text.trim(); // many files end with a line break
+  if (isJson(trimmed)) return [text, trimmed];
+  const lines = trimmed.split(/[\r\n]+/).map(line => line.trim());
+  return [text, trimmed, ...lines.filter(line => line.length >= shortestLine && !line.endsWith('-----'))];
+}
+
+/** An object or a list. */
+function isJson(text: string): boolean {
+  if (!/^[[{]/.test(text)) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
