@@ -138,6 +138,7 @@ test.each([
   ['DB_PASSWORD', 'result', []],
   ['PIN', '128000', []],
   ['USE_TOKEN', 'true', []],
+  ['USE_TOKEN', 'enabled\n', []],
   ['MONGO_URL', at('mongodb', 'ada:abcd%2Fefgh@one:1,two:2/main'), ['abcd%2Fefgh', 'abcd/efgh']],
   ['REPO', 'https://0123456789abcdef@git.example/x', ['0123456789abcdef', '0123456789abcdef']],
   ['REPO', 'ssh://git@git.example/x', []],

@@ -12,7 +12,7 @@ const looksLikeOne =
   /^(?:bearer|basic|token|apikey) |^eyJ[\w-]+\.[\w-]+\.|^(?:sk|pk|rk|ghp|gho|ghu|ghs|github_pat|glpat|xox[a-z])[-_]\w/i;
 
 /** A number, or a short word: it stands in many texts rightly, and whoever knows it was withheld knows it anyway. */
-const saysNothing = /^(?:[\d.]{1,9}|[a-z]{1,7})$/i;
+const saysNothing = /^\s*(?:[\d.]{1,9}|[a-z]{1,7})\s*$/i;
 
 /** Of values by name those that are credentials. Others may also say a version or a tenant, which stand in answers rightly. */
 export function credentialsIn(values: Readonly<Record<string, string>>): string[] {
