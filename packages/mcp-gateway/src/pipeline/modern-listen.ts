@@ -61,7 +61,7 @@ export async function listen(options: ListenOptions): Promise<() => void> {
     },
     onDraining: options.onEnd,
     onServersGone: gone => {
-      if (resources.areOf(gone)) options.onEnd(); // its client listens again, to what has come in their place
+      if (resources.areOf(gone) || tasks.areOf(gone)) options.onEnd(); // its client listens again, to what has come in their place
     },
     onTask: (_server, message) => {
       const isWatched = tasks.has(textParam(message, 'taskId') ?? '');

@@ -86,7 +86,7 @@ export class ModernPeer {
   readonly listeners = new Set<Listener>();
   readonly #world: ModernWorld;
   readonly #changes: ListChanges;
-  readonly #tasks = new Map<string, number>();
+  readonly #tasks = new WeakMap<Upstream, Map<string, number>>();
   readonly #resources = new Map<Upstream, ResourceHolds<object>>();
   readonly #gone = new WeakSet<Upstream>();
   #logLevel: string | undefined;
@@ -212,18 +212,21 @@ export class ModernPeer {
     );
   }
 
-  /** Counts who wants to hear of a task. */
-  holdTask(upstream: Upstream, taskId: string): void {
-    const key = `${upstream.name} ${taskId}`;
-    this.#tasks.set(key, (this.#tasks.get(key) ?? 0) + 1);
+  /** Wants to hear of a task; resolves with whether its server tells it. Never rejects. */
+  async holdTask(upstream: Upstream, taskId: string): Promise<boolean> {
+    if (this.#gone.has(upstream)) return false;
+    const counts = this.#tasks.get(upstream) ?? new Map<string, number>();
+    this.#tasks.set(upstream, counts.set(taskId, (counts.get(taskId) ?? 0) + 1));
+    return this.channels.channelOf(upstream).watchTask(taskId, true);
   }
 
-  /** `true` for the last. */
-  releaseTask(upstream: Upstream, taskId: string): boolean {
-    const key = `${upstream.name} ${taskId}`;
-    const count = (this.#tasks.get(key) ?? 0) - 1;
-    if (count > 0) this.#tasks.set(key, count);
-    return count <= 0 && this.#tasks.delete(key);
+  /** The last asks the server; one that is gone tells nobody any more. */
+  releaseTask(upstream: Upstream, taskId: string): void {
+    const counts = this.#tasks.get(upstream);
+    const count = (counts?.get(taskId) ?? 0) - 1;
+    if (count > 0) counts?.set(taskId, count);
+    else if (counts?.delete(taskId) && !this.#gone.has(upstream))
+      void this.channels.channelOf(upstream).watchTask(taskId, false); // never rejects
   }
 
   onServersChanged(removed: readonly Upstream[]): void {

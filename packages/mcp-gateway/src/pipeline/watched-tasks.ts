@@ -2,7 +2,6 @@ import { hasTasks } from '../domain/capabilities.ts';
 import type { Upstream } from '../domain/upstream.ts';
 import { withSignal } from '../domain/with-signal.ts';
 import { mayHearOf } from './may-call.ts';
-import type { ModernPeer } from './modern-peer.ts';
 import type { WatchOptions } from './watch-options.ts';
 
 interface WatchedTask {
@@ -25,6 +24,11 @@ export class WatchedTasks {
     return this.#tasks.has(exposed);
   }
 
+  /** Whether one of these servers has any. */
+  areOf(upstreams: ReadonlySet<Upstream>): boolean {
+    return [...this.#tasks.values()].some(({ upstream }) => upstreams.has(upstream));
+  }
+
   /** Resolves with those that their servers confirm in time, in the order they are asked. Never rejects. */
   async watch(asked: readonly string[]): Promise<string[]> {
     const late = AbortSignal.timeout(this.#confirmMs);
@@ -40,9 +44,8 @@ export class WatchedTasks {
     const { peer } = this.#options;
     const task = await withSignal(this.#find(exposed), late).catch(() => undefined);
     if (task === undefined) return;
-    peer.holdTask(task.upstream, task.taskId);
     this.#tasks.set(exposed, task); // what is told together with the confirmation is heard as well
-    const confirmed = peer.channels.channelOf(task.upstream).watchTask(task.taskId, true);
+    const confirmed = peer.holdTask(task.upstream, task.taskId);
     const isTold = await withSignal(confirmed, late).catch(() => false);
     if (!isTold) this.#forget(exposed);
   }
@@ -69,12 +72,6 @@ export class WatchedTasks {
     const task = this.#tasks.get(exposed);
     if (task === undefined) return;
     this.#tasks.delete(exposed);
-    forgetTask(this.#options.peer, task);
-  }
-}
-
-function forgetTask(peer: ModernPeer, { upstream, taskId }: WatchedTask): void {
-  if (peer.releaseTask(upstream, taskId)) {
-    void peer.channels.channelOf(upstream).watchTask(taskId, false); // never rejects
+    this.#options.peer.releaseTask(task.upstream, task.taskId);
   }
 }
