@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import type { Plan } from '@strata/shared/testing/fake-upstream/plan.ts';
-import { eventStreamHead, jsonPlan } from '@strata/shared/testing/fake-upstream/plans.ts';
+import { eventStreamHead, jsonPlan, ssePlan } from '@strata/shared/testing/fake-upstream/plans.ts';
 import { type FakeUpstream, startFakeUpstream } from '@strata/shared/testing/fake-upstream.ts';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import {
@@ -187,6 +187,43 @@ test('[$-2] what a provider’s own API may cost is not known: under a budget it
   expect(list.status).toBe(200);
   await list.text();
   expect(await totals()).toEqual({ spent: 0n, lost: 0n });
+});
+
+test('[$-1] a stream of a provider’s own API that only says that it failed costs nothing, one that says more does', async () => {
+  const account = { type: 'openai', base_url: `${upstream.url}/v1`, api_key: 'sk-provider-canary' };
+  const budget = {
+    name: 'b0',
+    tenant: 'acme',
+    window: 'total',
+    subject: 'organisation:acme',
+    limit_usd: '9',
+  };
+  gateway = await startGateway({
+    keepsRecords: false,
+    shared: { budgets: [budget] },
+    section: {
+      providers: { openai: { ...account, allow_private: true } },
+      models: { chat: { targets: [{ provider: 'openai', model: 'gpt-4.1' }] } },
+    },
+  });
+  const failed = '{"type":"error","error":{"type":"overloaded_error"}}';
+  const usage = { input_tokens: 10, output_tokens: 5, total_tokens: 15 };
+  const ask = async (events: readonly (string | { event: string; data: string })[]) => {
+    const before = (await totals()).spent ?? 0n;
+    upstream.use(ssePlan(events));
+    const body = { model: 'gpt-4.1', input: 'x', stream: true, max_output_tokens: 100 };
+    const answer = await post(gateway, '/providers/openai/responses', body);
+    expect([answer.status, answer.body.toString()]).toEqual([200, expect.stringContaining('"overloaded')]);
+    return ((await totals()).spent ?? 0n) - before;
+  };
+  expect(await ask([failed])).toBe(0n);
+  expect(await ask([failed, '[DONE]'])).toBe(0n);
+  expect(await ask([{ event: 'error', data: '{"message":"overloaded"}' }])).toBe(0n);
+  const more = await ask(['{"type":"response.output_text.delta","delta":"Hi"}', failed]);
+  expect(more).toBeGreaterThan(0n);
+  const metered = await ask([JSON.stringify({ type: 'error', error: { type: 'overloaded_error' }, usage })]);
+  expect(metered).toBeGreaterThan(0n);
+  expect(metered).toBeLessThan(more);
 });
 
 test('[$-2] with `unpriced: block` what a provider’s own API may cost is refused without a budget too; else its entry says that it has no cost', async () => {

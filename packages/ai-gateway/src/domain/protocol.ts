@@ -45,6 +45,8 @@ export interface AnswerFacts {
   readonly report: UsageReport | undefined;
   /** As the vendor names the tier of service that it gave: `flex`, `priority`. */
   readonly serviceTier?: string | undefined;
+  /** It says that it failed and nothing else, where that ends no attempt. */
+  readonly saysOnlyError?: boolean;
 }
 
 /** Of an upstream's answer, by their names in lower case. */

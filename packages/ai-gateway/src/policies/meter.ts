@@ -1,7 +1,9 @@
 import type { Clock } from '@strata/shared/clock.ts';
 import { type AttemptEnding, usageRecord } from '../domain/attempt-record.ts';
-import { type Attempt, type Brought, type Gate, isLeft } from '../domain/call.ts';
+import { type Attempt, type Brought, type Gate, isLeft, type StreamEnd } from '../domain/call.ts';
 import { AttemptFailure } from '../domain/failure.ts';
+import type { AnswerFacts } from '../domain/protocol.ts';
+import type { AnswerEnd } from '../domain/spending.ts';
 import type { UsageSink } from '../domain/usage-record.ts';
 
 /** Writes the record of an attempt that failed. For what is booked piece by piece once it has begun. */
@@ -41,13 +43,18 @@ export function createMeter(deps: { clock: Clock; sink: UsageSink }): Gate {
             failure,
             facts,
             firstEventMs,
-            end: outcome === 'answered' ? 'complete' : 'broken-off',
+            end: streamedEnd(outcome, facts),
           }),
         );
       },
       failed: error => record(failedEnding(attempt, error)),
     };
   };
+}
+
+function streamedEnd(outcome: StreamEnd['outcome'], { saysOnlyError }: AnswerFacts): AnswerEnd {
+  if (outcome !== 'answered') return 'broken-off';
+  return saysOnlyError === true ? 'refused' : 'complete';
 }
 
 function wholeEnding(answer: Brought): AttemptEnding {

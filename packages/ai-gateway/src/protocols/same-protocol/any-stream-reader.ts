@@ -13,27 +13,46 @@ export class AnyStreamReader implements StreamReader {
   readonly #passesErrors: boolean;
   errorCodes: readonly string[] = [];
   #report: UsageReport | undefined;
+  #saysError = false;
+  #saysMore = false;
 
   constructor({ passesErrors = false }: { readonly passesErrors?: boolean } = {}) {
     this.#passesErrors = passesErrors;
   }
 
   get facts(): AnswerFacts {
-    return { model: undefined, finishReason: undefined, report: this.#report };
+    const saysOnlyError = this.#saysError && !this.#saysMore;
+    return {
+      model: undefined,
+      finishReason: undefined,
+      report: this.#report,
+      ...(saysOnlyError && { saysOnlyError }),
+    };
   }
 
   read(frame: SseFrame): FrameRole {
     const data = frame.dataBytes();
-    if (!data?.includes('sage') && !data?.includes('"error"')) return 'content'; // pictures are large
+    if (data === undefined || data.equals(done)) return 'content';
+    const isError = this.#isError(data) || (this.#passesErrors && frame.name() === 'error');
+    if (isError) this.#saysError = true;
+    else this.#saysMore = true;
+    return isError && !this.#passesErrors ? 'error' : 'content';
+  }
+
+  #isError(data: Buffer): boolean {
+    if (!data.includes('sage') && !data.includes('"error"')) return false; // pictures are large
     const event = parseObject(data);
-    if (event === undefined) return 'content';
+    if (event === undefined) return false;
     this.#report = readAnyUsage(event) ?? this.#report;
-    if (this.#passesErrors || (!event.error && event.type !== 'error')) return 'content';
+    if (!event.error && event.type !== 'error') return false;
     this.errorCodes = readErrorCodes(event);
-    return 'error';
+    return true;
   }
 
   missingTerminal(): string {
     return '';
   }
 }
+
+/** The end of OpenAI's streams. */
+const done = Buffer.from('[DONE]');
