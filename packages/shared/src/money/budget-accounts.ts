@@ -139,7 +139,8 @@ export function reconcileGrant(
 
 /**
  * What processes that are gone had spent of a budget is known, all of them together: so much of what they held in the present window is spent, the rest
- * is free again. They held `lostNanoUsd` when that was found out: what another one has left behind since is somebody's to find out still.
+ * is free again. They held `lostNanoUsd` when that was found out: where it is another sum by now, what one has left behind since is somebody's to find
+ * out still. Sums alone are compared: where all was settled meanwhile and another process has left behind just as much, that is taken for it.
  *
  * @throws GatewayError not_found (`unknown_budget`), conflict (`lost_changed`, `more_than_lost`).
  */
