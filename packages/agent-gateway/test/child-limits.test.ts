@@ -203,6 +203,6 @@ describe.each(stores)('%s', store => {
     await expect
       .poll(() => eventOf(taken.id, 'run-migrated', there), { timeout: 20_000 })
       .toMatchObject({ deadlineAtMs: deadlineAtMs + hourMs });
-    expect((await show(taken.id, there)).status).toBe('waiting');
+    await reaches(taken.id, 'waiting', there);
   });
 });

@@ -93,6 +93,39 @@ onEachStore(
       expect(await openTasks()).toBeLessThanOrEqual(limit);
       await gateway.call('POST', `/v1/runs/${id}:terminate`);
     }, 120_000);
+
+    test('[G4] [AG-8] a tree of runs that is moved has together no more tasks open than before', async () => {
+      const most = 16;
+      const isOpen = ({ status }: { status: string }) =>
+        ['pending', 'running', 'waiting', 'paused'].includes(status);
+      await expect.poll(async () => (await runs()).filter(isOpen), { timeout: 60_000 }).toEqual([]);
+      const waits = fanOut('${ [range(10)] }', { rest: { wait: { minutes: 5 } } });
+      const hear = { hear: { listen: { to: { one: { with: { type: 'go' } } } } } };
+      const child = definitionOf([hear, waits], {
+        document: { dsl: '1.0.3', namespace: 'test', name: 'spreader', version: '1.0.0' },
+      });
+      await gateway.call('PUT', '/v1/workflows/test/spreader/1.0.0', { body: child });
+      const start = { run: { workflow: { namespace: 'test', name: 'spreader', version: '1.0.0' } } };
+      const id = await submit([fanOut('${ [range(2)] }', { start })], { limits: { live_tasks: most } });
+      const listening = async () =>
+        (await runs()).filter(run => run.status === 'waiting' && run.id !== id).map(run => run.id);
+      await expect.poll(listening, { timeout: 60_000 }).toHaveLength(2);
+      const { body: bundle } = await gateway.call('POST', `/v1/runs/${id}:export`);
+      expect(bundle.runs).toHaveLength(3);
+      const { body: root } = await gateway.call('POST', '/v1/runs:import', { body: bundle });
+      const children = async () => (await listening()).filter(each => each !== root.id);
+      await expect.poll(children, { timeout: 60_000 }).toHaveLength(2);
+      for (const each of await children())
+        await gateway.call('POST', `/v1/runs/${each}/signals/go`, { body: {} });
+      const paused = async () => (await runs()).filter(({ status }) => status === 'paused');
+      await expect.poll(paused, { timeout: 60_000 }).not.toEqual([]);
+      await expect
+        .poll(async () => (await runs()).filter(({ status }) => status === 'running'), { timeout: 60_000 })
+        .toEqual([]);
+      expect((await runOf((await paused())[0]?.id ?? '')).pause.error.reason).toBe('run_limit_reached');
+      expect(await openTasks()).toBeLessThanOrEqual(most);
+      await gateway.call('POST', `/v1/runs/${root.id}:terminate`);
+    }, 120_000);
   },
   { limits: { live_tasks: limit } },
 );

@@ -68,7 +68,7 @@ export function fork(state: RunState, event: EventOf<'run-forked'>, atMs: number
 export function importRun(state: RunState, event: EventOf<'run-imported'>): void {
   const { traceparent, isFirstOfTrace = false, limits, deadlineAtMs, keyRun, children, asked } = event;
   Object.assign(state, { traceparent, isFirstOfTrace, limits, deadlineAtMs, keyRun, isStarted: false });
-  state.heldTasks = firstTasks(limits) ?? Number.POSITIVE_INFINITY;
+  state.heldTasks = event.heldTasks ?? firstTasks(limits) ?? Number.POSITIVE_INFINITY;
   for (const [before, runId] of Object.entries(children)) {
     const task = state.children.get(before);
     if (task === undefined) continue;

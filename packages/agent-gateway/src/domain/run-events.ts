@@ -258,6 +258,8 @@ export type RunEvent =
       readonly keyRun: string;
       readonly limits: RunLimits;
       readonly deadlineAtMs: number;
+      /** Tasks that it may have open. Absent when nothing bounds them, and in journals from before they were said here. */
+      readonly heldTasks?: number;
       readonly traceparent: string;
       readonly isFirstOfTrace?: true;
       /** Runs that it waits for, by the id that each had. */

@@ -8,7 +8,6 @@ import { requireAgents, requireWorkflow, requireWorkflowScope } from '../domain/
 import { outcomeOf } from '../domain/child-outcome.ts';
 import { isHeld } from '../domain/held-run.ts';
 import type { RunSummary } from '../domain/journal.ts';
-import { firstTasks } from '../domain/live-tasks.ts';
 import { checkGranted, checkLowered } from '../domain/lowered-limits.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import { initialContext, replay } from '../domain/replay.ts';
@@ -153,7 +152,9 @@ async function newRun(
     ? state.queue
     : await queuePlaceOf(workflow, state.input, deps.expressions);
   const { namespace, name, version, definition } = run;
-  const heldTasks = firstTasks(limits);
+  // Of its tree's tasks it holds those that it has open: what more it needs it asks for.
+  const heldTasks = limits.maxLiveTasks === undefined ? undefined : state.tasks.size;
+  const root = readings[0]?.id;
   const context = initialContext(records);
   const { envelope } = caller;
   const imported: RunEvent = {
@@ -163,6 +164,7 @@ async function newRun(
     keyRun: state.keyRun ?? run.id,
     limits,
     deadlineAtMs,
+    ...(heldTasks !== undefined && { heldTasks }),
     ...tracedFrom(trace),
     children: Object.fromEntries(
       [...state.children.keys()].flatMap(each => {
@@ -206,6 +208,7 @@ async function newRun(
       ...(parent !== undefined && { parent }),
       ...(queue !== undefined && { queue }),
       queuesAround: state.queuesAround,
+      ...(root !== undefined && root !== id && { rootRun: root }),
       ...(heldTasks !== undefined && { heldTasks }),
       imported: { run: run.id, digest: bundle.digest, to: records.length },
     },
