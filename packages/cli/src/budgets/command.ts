@@ -7,7 +7,7 @@ import {
   toNewBudget,
   toReconciliation,
   writtenBudget,
-} from '@strata/shared/admin/resources/budgets.ts';
+} from '@strata/shared/admin/resources/budget-fields.ts';
 import { systemClock } from '@strata/shared/clock.ts';
 import { createTreeStore } from '@strata/shared/identity/tree-store.ts';
 import { newId } from '@strata/shared/ids.ts';

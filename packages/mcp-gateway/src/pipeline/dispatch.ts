@@ -1,22 +1,20 @@
 import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { stringAt } from '@strata/shared/json/json-text.ts';
 import { JsonScanError } from '@strata/shared/json/scan-problem.ts';
-import { type Edit, splice } from '@strata/shared/json/splice.ts';
 import type { CatalogEntry, ListKind } from '../domain/catalog.ts';
-import type { RequestFrame, ResponseFrame } from '../domain/frame.ts';
+import type { RequestFrame } from '../domain/frame.ts';
 import type { Upstream } from '../domain/upstream.ts';
 import { withinTime } from '../domain/with-signal.ts';
 import { textParam } from '../wire/frame.ts';
 import { annotationsOf, type ListedItem } from '../wire/list-items.ts';
 import { findHeaderMismatch, headersOfArguments } from '../wire/modern/param-headers.ts';
-import { answerEdits, type ExposedNames } from '../wire/references.ts';
 import { renderResult } from '../wire/render.ts';
 import { onOneLine } from '../wire/splice.ts';
 import type { CallContext } from './call-context.ts';
-import { invalidParams, unknownName, unknownResource, unknownTarget } from './dispatch-errors.ts';
+import { invalidParams, unknownName, unknownResource } from './dispatch-errors.ts';
 import { limitCall } from './limit-time.ts';
 import { isLogLevel } from './log-levels.ts';
-import { askPolicies, isStillAllowed } from './may-call.ts';
+import { allowedUpstream, noHeaders, passOn, send } from './pass-on.ts';
 import { renderListPage } from './render-list.ts';
 import { type DispatchDeps, type Handler, type Request, type Target, unknownMethod } from './request.ts';
 import { taskHandlers } from './task-calls.ts';
@@ -96,7 +94,6 @@ function cursorOf(frame: RequestFrame): string | undefined {
 }
 
 const none: CallContext['edits'] = [];
-const noHeaders = {};
 const namePath = ['name'];
 
 function nameHandler(kind: 'tools' | 'prompts'): Handler {
@@ -219,8 +216,6 @@ async function setLevel({ client, call, frame }: Request): Promise<Buffer> {
   return renderResult(call.rawId, '{}');
 }
 
-const noAnnotations = () => ({});
-
 async function resourceTarget(request: Request, path: readonly string[] = ['uri']): Promise<Target> {
   const { client, caller, call, frame } = request;
   const holder = path.length === 1 ? frame.params?.members : frame.params?.members?.get('ref')?.members;
@@ -235,76 +230,4 @@ async function resourceTarget(request: Request, path: readonly string[] = ['uri'
     serverName: found.uri,
     edits: found.uri === uri ? [] : [{ path, text: found.uri }],
   };
-}
-
-/** Sends the request through the stages to its server and gives the answer the client's id and the client's URIs. @throws GatewayError at once, too */
-function passOn(
-  request: Request,
-  deps: DispatchDeps,
-  target: Target,
-  onRefused?: () => void,
-): Promise<Buffer> {
-  const upstream = allowedUpstream(request, deps, target);
-  return send(request, deps, { upstream, target }, onRefused);
-}
-
-/** The server may have been removed since its list was read; a key's globs are looked at for the name that is called. @throws GatewayError */
-function allowedUpstream(request: Request, deps: DispatchDeps, target: Target): Upstream {
-  const upstream = deps.directory.get(target.server);
-  if (!upstream || !isStillAllowed(request, upstream, target)) throw unknownTarget(request, target);
-  askPolicies(request, deps, target);
-  return upstream;
-}
-
-async function send(
-  request: Request,
-  deps: DispatchDeps,
-  { upstream, target }: { readonly upstream: Upstream; readonly target: Target },
-  onRefused?: () => void,
-): Promise<Buffer> {
-  const { client, caller, call } = request;
-  const answer = await deps.runCall({
-    client,
-    caller,
-    call,
-    frame: request.frame,
-    upstream,
-    exposedName: target.exposedName,
-    serverName: target.serverName,
-    annotations: target.annotations ?? noAnnotations,
-    edits: joined(target.edits, client.requestEdits(target.server)),
-    paramHeaders: target.paramHeaders ?? noHeaders,
-    requestId: request.requestId,
-    trace: request.trace,
-    traceparent: request.traceparent,
-  });
-  if (answer.error) onRefused?.();
-  const edits = client.answerEdits(request.frame.method, target.server, answer);
-  return renderAnswer(request, answer, edits, client.namesOf(target.server));
-}
-
-function joined(own: CallContext['edits'], clients: CallContext['edits']): CallContext['edits'] {
-  return clients.length === 0 ? own : [...own, ...clients];
-}
-
-function renderAnswer(
-  { call, frame }: Request,
-  answer: ResponseFrame,
-  edits: readonly Edit[],
-  names: ExposedNames,
-): Buffer {
-  const idEdit = { start: answer.id.start, end: answer.id.end, text: call.rawId };
-  return onOneLine(splice(answer.bytes, [idEdit, ...edits, ...nameEdits(frame.method, answer, names)]));
-}
-
-function nameEdits(method: string, answer: ResponseFrame, names: ExposedNames): Edit[] {
-  try {
-    return answerEdits(method, answer, names);
-  } catch (error) {
-    if (!(error instanceof JsonScanError)) throw error;
-    throw new GatewayError('upstream_failed', 'The server sent a message that is not valid.', {
-      reason: 'server_message_invalid',
-      cause: error,
-    });
-  }
 }
