@@ -1,5 +1,4 @@
 import { costOf } from '@strata/shared/money/price.ts';
-import type { UsageReport } from '@strata/shared/money/usage.ts';
 import type { Attempt } from './call.ts';
 import type { FailureClass } from './failure.ts';
 import { givenServiceTier } from './given-service-tier.ts';
@@ -26,7 +25,6 @@ export function usageRecord(
 ): UsageRecord {
   const { call, target } = attempt;
   const { caller } = call;
-  const report = ending.facts?.report;
   const serviceTier = givenServiceTier(attempt, ending.facts);
   const settled = settlement(attempt, ending, serviceTier);
   return {
@@ -53,7 +51,7 @@ export function usageRecord(
     outcome: ending.outcome,
     failure: ending.failure,
     usage: settled.usage,
-    usageSource: sourceOf(report, settled),
+    usageSource: sourceOf(ending.facts, settled),
     costNanoUsd: settled.costNanoUsd,
     charges: settled.charges,
     priceVersion: target.prices?.version,
@@ -79,8 +77,9 @@ function settlement(attempt: Attempt, ending: AttemptEnding, serviceTier: string
   return { usage, isEstimated: false, costNanoUsd, charges: [] };
 }
 
-function sourceOf(report: UsageReport | undefined, { isEstimated }: Settlement): UsageRecord['usageSource'] {
+function sourceOf(facts: AnswerFacts | undefined, { isEstimated }: Settlement): UsageRecord['usageSource'] {
+  const report = facts?.report;
+  if (facts?.isUsageAnomalous === true || report?.isAnomalous === true) return 'anomalous';
   if (isEstimated) return 'estimated';
-  if (report === undefined) return 'missing';
-  return report.isAnomalous ? 'anomalous' : 'reported';
+  return report === undefined ? 'missing' : 'reported';
 }

@@ -43,6 +43,8 @@ export interface AnswerFacts {
   readonly model: string | undefined;
   readonly finishReason: string | undefined;
   readonly report: UsageReport | undefined;
+  /** Of what was told of usage some count was impossible, and nothing else was left of it. */
+  readonly isUsageAnomalous?: boolean;
   /** As the vendor names the tier of service that it gave: `flex`, `priority`. */
   readonly serviceTier?: string | undefined;
   /** It says that it failed and nothing else, where that ends no attempt. */

@@ -13,5 +13,5 @@ export function toldFacts(
   const { report } = facts;
   if (report === undefined || request.writesNoTokens === true || protocol.codec === undefined) return facts;
   const isMetered = usageBuckets.some(bucket => (report.usage[bucket] ?? 0) > 0);
-  return isMetered ? facts : { ...facts, report: undefined };
+  return isMetered ? facts : { ...facts, report: undefined, isUsageAnomalous: report.isAnomalous };
 }

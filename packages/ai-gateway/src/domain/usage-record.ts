@@ -46,7 +46,7 @@ export interface UsageRecord {
   /** Undefined when the upstream said nothing about usage before the end. */
   readonly usage: Usage | undefined;
   /**
-   * `anomalous`: reported, but some count was impossible and was brought within bounds. `estimated`: by the size of what passed, where a
+   * `anomalous`: reported, but some count was impossible and was brought within bounds, or estimated where nothing was left. `estimated`: by the size of what passed, where a
    * budget bears the cost and the upstream did not say or was cut off.
    */
   readonly usageSource: 'reported' | 'anomalous' | 'estimated' | 'missing';
