@@ -225,7 +225,7 @@ export class LiveSession implements ClientSide {
     const directory = this.#world.directoryOf(this.binding.route);
     for (const { server, uri, exposed } of subscriptions) this.catalog.routes.restore(server, uri, exposed);
     this.channels.restoreLogLevel(logLevel);
-    this.channels.subscriptions.restore((server: string) => directory.get(server), subscriptions);
+    this.channels.subscriptions.restore(server => directory.get(server), subscriptions);
   }
 
   #save(): void {
@@ -280,11 +280,11 @@ export class LiveSession implements ClientSide {
 
   /** Servers were added, removed or changed in the configuration. */
   onServersChanged(removed: readonly Upstream[]): void {
-    for (const upstream of removed) {
-      this.channels.drop(upstream).catch((error: unknown) => {
-        this.#world.log.warn({ server: upstream.name, err: error }, 'server did not close');
-      });
-    }
+    const directory = this.#world.directoryOf(this.binding.route);
+    this.channels.replace(removed, server => {
+      const upstream = this.#life.isOpen ? directory.get(server) : undefined;
+      return upstream && this.reader.may(upstream, 'resources/subscribe') ? upstream : undefined;
+    });
     this.#onListsChanged(listKinds);
   }
 

@@ -235,9 +235,7 @@ export class ModernPeer {
     for (const upstream of removed) {
       this.#gone.add(upstream);
       this.#resources.delete(upstream);
-      this.channels.drop(upstream).catch((error: unknown) => {
-        this.#world.log.warn({ server: upstream.name, err: error }, 'server did not close');
-      });
+      this.channels.drop(upstream);
     }
     this.#changes.add(listKinds);
   }

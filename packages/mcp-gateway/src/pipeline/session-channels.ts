@@ -104,13 +104,22 @@ export class SessionChannels implements ChannelOwner {
     for (const { channel } of this.#own.values()) channel.tell(bytes);
   }
 
-  /** Servers were removed from the configuration. */
-  async drop(upstream: Upstream): Promise<void> {
+  /** The server was removed from the configuration. */
+  drop(upstream: Upstream): void {
     const own = this.#own.get(upstream);
     this.#own.delete(upstream);
     this.#joined.delete(upstream);
     this.subscriptions.forget(upstream);
-    await own?.channel.close();
+    own?.channel.close().catch((error: unknown) => {
+      this.#options.log.warn({ server: upstream.name, err: error }, 'server did not close');
+    });
+  }
+
+  /** The same, and what was subscribed to there is at those in their place. */
+  replace(removed: readonly Upstream[], find: (server: string) => Upstream | undefined): void {
+    const lost = this.subscriptions.of(new Set(removed));
+    for (const upstream of removed) this.drop(upstream);
+    this.subscriptions.restore(find, lost);
   }
 
   upstreams(): Upstream[] {

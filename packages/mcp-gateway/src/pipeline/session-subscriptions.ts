@@ -17,6 +17,11 @@ export interface SessionSubscriptionsOptions {
   readonly has: (upstream: Upstream) => boolean;
 }
 
+interface Subscription {
+  readonly server: string;
+  readonly uri: string;
+}
+
 /** The resources of which one session's client wants to hear. */
 export class SessionSubscriptions {
   readonly #options: SessionSubscriptionsOptions;
@@ -28,15 +33,17 @@ export class SessionSubscriptions {
     this.#options = options;
   }
 
-  list(): { readonly server: string; readonly uri: string }[] {
-    return [...this.#subscribed].flatMap(([{ name }, uris]) => [...uris].map(uri => ({ server: name, uri })));
+  list(): Subscription[] {
+    return this.of(new Set(this.#subscribed.keys()));
   }
 
-  /** Sets up what the client had set up on another replica: servers are opened for it now. */
-  restore(
-    find: (server: string) => Upstream | undefined,
-    subscriptions: readonly { readonly server: string; readonly uri: string }[],
-  ): void {
+  of(upstreams: ReadonlySet<Upstream>): Subscription[] {
+    const some = [...this.#subscribed].filter(([upstream]) => upstreams.has(upstream));
+    return some.flatMap(([{ name }, uris]) => [...uris].map(uri => ({ server: name, uri })));
+  }
+
+  /** Sets up what the client had set up on another replica, or with servers that were replaced: servers are opened for it now. */
+  restore(find: (server: string) => Upstream | undefined, subscriptions: readonly Subscription[]): void {
     for (const { server, uri } of subscriptions) {
       const upstream = find(server);
       if (!upstream) continue;
@@ -60,7 +67,8 @@ export class SessionSubscriptions {
     }
     const ask = () => toldBy(channel.ask('resources/subscribe', { uri }, signal));
     try {
-      await holds.hold(uri, events, { ask, signal });
+      const told = await holds.hold(uri, events, { ask, signal });
+      if (told?.isRefused) this.#remember(upstream, uri, holds.isHeldBy(uri, events));
     } finally {
       if (!this.#options.has(upstream)) this.#drop(holds, uri);
     }
