@@ -108,3 +108,20 @@ test('the server is asked one thing at a time about a resource, whoever wants it
   await vi.waitFor(() => expect(holds.size).toBe(0));
   expect(most).toBe(1);
 });
+
+test('nothing is taken back from a server that could not be opened, or is gone', async () => {
+  const takenBack: string[] = [];
+  let isOpen = false;
+  const holds = new ResourceHolds<string>(
+    async uri => takenBack.push(uri),
+    () => isOpen,
+  );
+  const fail = async () => {
+    throw new Error('not opened');
+  };
+  await expect(holds.hold('a://', 'one', { ask: fail, signal: never })).rejects.toThrow('not opened');
+  expect(holds.size).toBe(0);
+  isOpen = true;
+  await expect(holds.hold('b://', 'one', { ask: fail, signal: never })).rejects.toThrow('not opened');
+  await vi.waitFor(() => expect(takenBack).toEqual(['b://']));
+});

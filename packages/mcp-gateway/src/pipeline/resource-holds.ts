@@ -24,10 +24,15 @@ interface Held<Holder> {
 export class ResourceHolds<Holder> {
   readonly #held = new Map<string, Held<Holder>>();
   readonly #takeBack: (uri: string) => Promise<unknown>;
+  readonly #isOpen: () => boolean;
 
-  /** @param takeBack tells the server that nobody wants to hear of it; takes no longer than a call. */
-  constructor(takeBack: (uri: string) => Promise<unknown>) {
+  /**
+   * @param takeBack tells the server that nobody wants to hear of it; takes no longer than a call.
+   * @param isOpen whether the conversation is open: in one that is not, nothing is told that was not confirmed before.
+   */
+  constructor(takeBack: (uri: string) => Promise<unknown>, isOpen: () => boolean = () => true) {
     this.#takeBack = takeBack;
+    this.#isOpen = isOpen;
   }
 
   get size(): number {
@@ -75,7 +80,7 @@ export class ResourceHolds<Holder> {
         return answer;
       } catch (error) {
         if (!hadIt) this.#leave(held, holder);
-        held.isDoubtful = !held.isConfirmed;
+        held.isDoubtful = !held.isConfirmed && this.#isOpen();
         throw error;
       }
     });

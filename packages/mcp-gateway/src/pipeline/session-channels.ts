@@ -7,10 +7,10 @@ import type { NotificationFrame, RequestFrame } from '../domain/frame.ts';
 import { eraOf } from '../domain/protocol-versions.ts';
 import type { Channel, ChannelOwner, Upstream } from '../domain/upstream.ts';
 import { ChannelLists } from './channel-lists.ts';
-import { ResourceHolds } from './resource-holds.ts';
+import type { ResourceHolds } from './resource-holds.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { SessionSubscriptions } from './session-subscriptions.ts';
-import { type Participant, type SharedChannels, unsubscribe } from './shared-channels.ts';
+import { holdsIn, type Participant, type SharedChannels } from './shared-channels.ts';
 
 export interface SessionChannelsOptions {
   readonly hello: ClientHello;
@@ -188,7 +188,7 @@ export class SessionChannels implements ChannelOwner {
       void channel.watchLists(this.#isWatching); // never rejects
       const hasTasks = eraOf(this.#options.hello.protocolVersion) === 'legacy';
       const lists = new ChannelLists(channel, this.#options.clock, hasTasks);
-      own = { channel, lists, holds: new ResourceHolds(uri => unsubscribe(channel, uri)) };
+      own = { channel, lists, holds: holdsIn(channel) };
       if (this.#isClosed)
         void channel.close(); // a call that was still on its way; it gets the error of a closed channel
       else this.#own.set(upstream, own);

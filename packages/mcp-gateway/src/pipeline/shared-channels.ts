@@ -67,8 +67,6 @@ function createSharedChannel(
   clock: Clock,
 ): SharedChannel {
   const participants = new Set<Participant>();
-  const holds = new ResourceHolds<Participant>(uri => unsubscribe(channel, uri));
-
   const tellAll = (kinds: readonly ListKind[], saidBy?: Upstream) => {
     for (const participant of participants) participant.onListsChanged(kinds, saidBy);
   };
@@ -107,6 +105,7 @@ function createSharedChannel(
   const channel = upstream.createChannel(gatewayHello, owner);
   void channel.watchLists(true); // never rejects
   const lists = new ChannelLists(channel, clock);
+  const holds = holdsIn(channel);
 
   return {
     channel,
@@ -120,6 +119,13 @@ function createSharedChannel(
       });
     },
   };
+}
+
+export function holdsIn(channel: Channel): ResourceHolds<Participant> {
+  return new ResourceHolds(
+    uri => unsubscribe(channel, uri),
+    () => channel.isReady,
+  );
 }
 
 /** In nobody's name, with a time limit of its own. @throws GatewayError */

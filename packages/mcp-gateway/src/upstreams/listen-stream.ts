@@ -71,11 +71,17 @@ export class ListenStream {
     if (this.#isStarted) await this.#renewSoon();
   }
 
-  /** Resolves when the server has confirmed it. @throws GatewayError when it does not honour it */
+  /** Resolves when the server has confirmed it. @throws GatewayError when it does not honour it, or could not be asked */
   async subscribe(uri: string): Promise<void> {
-    if (this.#uris.has(uri) && this.#honoured.uris.has(uri)) return;
+    const wasWanted = this.#uris.has(uri);
+    if (wasWanted && this.#honoured.uris.has(uri)) return;
     this.#uris.add(uri);
-    await this.#renew();
+    try {
+      await this.#renew();
+    } catch (error) {
+      if (!wasWanted) this.#uris.delete(uri);
+      throw error;
+    }
     if (this.#honoured.uris.has(uri)) return;
     this.#uris.delete(uri);
     throw new GatewayError('not_implemented', 'The server does not tell updates of this resource.', {
