@@ -91,3 +91,38 @@ test('[$-1] a run that is taken up again after its budget was closed has what it
   expect(JSON.stringify(claimsOf(envelopes[1]))).toContain(`"run:${id}~2"`);
   expect(await budgets.store.totals(`run:${id}~2`)).toMatchObject({ limitNanoUsd: 2_500_000_000n });
 });
+
+test('[$-1] a run that is moved, once and again, has of its budget what it and the runs that it waits for had left', async () => {
+  const { deps: stores } = await start('1');
+  const ask = (name: string) => ({
+    [name]: { call: 'agent', with: { agent: 'helper', model: 'demo', input: 'Say something.' } },
+  });
+  const hear = (name: string) => ({ [name]: { listen: { to: { one: { with: { type: name } } } } } });
+  const { document, ...rest } = definitionOf([ask('a'), hear('one'), ask('b'), hear('two'), ask('c')]);
+  const child = { ...rest, document: { ...document, name: 'asker' } };
+  await gateway?.call('PUT', '/v1/workflows/test/asker/1.0.0', { body: child });
+  const delegate = { run: { workflow: { namespace: 'test', name: 'asker', version: '1.0.0', input: {} } } };
+  const definition = definitionOf([ask('before'), { delegate }, ask('after')]);
+  const body = { definition, input: {}, limits: { cost_usd: '0.00001' } };
+  const created = await gateway?.call('POST', '/v1/runs', { body });
+  expect(created?.status, JSON.stringify(created?.body)).toBe(202);
+  let id: string = created?.body.id;
+  const childOf = async () => {
+    const { runs } = (await gateway?.call('GET', '/v1/runs?limit=100'))?.body ?? {};
+    return runs.find((run: { id: string; status: string }) => run.status === 'waiting' && run.id !== id)?.id;
+  };
+  for (const name of ['one', 'two']) {
+    await expect.poll(childOf, { timeout: 20_000 }).toBeDefined();
+    const { body: bundle } = (await gateway?.call('POST', `/v1/runs/${id}:export`)) ?? {};
+    expect(bundle.runs).toHaveLength(2);
+    id = (await gateway?.call('POST', '/v1/runs:import', { body: bundle }))?.body.id;
+    await expect.poll(childOf, { timeout: 20_000 }).toBeDefined();
+    await gateway?.call('POST', `/v1/runs/${await childOf()}/signals/${name}`, { body: {} });
+    const limitNanoUsd = name === 'one' ? 8000n : 7000n;
+    await expect
+      .poll(() => stores.budgets.store.totals(`run:${id}`), { timeout: 20_000 })
+      .toMatchObject({ limitNanoUsd });
+  }
+  const status = async () => (await gateway?.call('GET', `/v1/runs/${id}`))?.body.status;
+  await expect.poll(status, { timeout: 20_000 }).toBe('completed');
+});

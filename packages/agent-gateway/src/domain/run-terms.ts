@@ -20,6 +20,8 @@ export interface RunIdentity {
   readonly budget?: { readonly id: string; readonly remainingNanoUsd: string };
   /** The run whose budget this one spends: that of a run that waits for it. */
   readonly spendsOf?: string | undefined;
+  /** What the runs of that budget had spent where they were taken in from, in nano-USD as text. Absent when they were not. */
+  readonly spentBeforeNanoUsd?: string | undefined;
 }
 
 /** Fixed when the run is created, so that a changed configuration cannot change a decision already made (AG-3). */

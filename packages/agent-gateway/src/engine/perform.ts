@@ -142,10 +142,12 @@ function keyRevoked(): GatewayError {
   });
 }
 
-/** A run that somebody waits for spends what that one was given. */
+/** A run that somebody waits for spends what that one was given; what a moved one had spent before it came is gone. */
 function coveredRun(runId: string, { identity, limits }: RunState): CoveredRun {
-  const { maxCostNanoUsd: limit } = limits;
-  return { runId: identity.spendsOf ?? runId, limitNanoUsd: limit === undefined ? undefined : BigInt(limit) };
+  const { spendsOf = runId, spentBeforeNanoUsd = '0' } = identity;
+  if (limits.maxCostNanoUsd === undefined) return { runId: spendsOf, limitNanoUsd: undefined };
+  const left = BigInt(limits.maxCostNanoUsd) - BigInt(spentBeforeNanoUsd);
+  return { runId: spendsOf, limitNanoUsd: left > 0n ? left : 0n };
 }
 
 /** The run's own envelope, then what this call needs of it: nothing is ever added (W7). */

@@ -90,6 +90,7 @@ export async function planChildRun(
         depth: identity.depth - 1,
         // What nobody waits for may go on when this run and its budget have ended.
         spendsOf: isDetached ? undefined : (identity.spendsOf ?? runId),
+        spentBeforeNanoUsd: isDetached ? undefined : identity.spentBeforeNanoUsd,
       },
       limits,
       ...(Object.keys(lowered).length > 0 && { lowered }),

@@ -14,6 +14,7 @@ import { initialContext, replay } from '../domain/replay.ts';
 import type { ChildOutcome, JournalRecord, RunEvent } from '../domain/run-events.ts';
 import { digestOfExport, type ExportedRun, type RunExport } from '../domain/run-export.ts';
 import type { RunState } from '../domain/run-state.ts';
+import { spentBefore } from '../domain/spent-before.ts';
 import type { Workflow } from '../domain/workflow.ts';
 import { describeRun } from './export-run.ts';
 import { type ImportedTerms, termsOfImport } from './imported-terms.ts';
@@ -56,8 +57,9 @@ export async function importRun(
   for (const [hash, document] of Object.entries(bundle.definitions))
     await deps.journal.putDefinition({ hash, document }, nowMs);
   const terms = termsOfImport(readings, { caller, configured: deps.limits() });
+  const spent = spentOf(readings, bundle);
   const runs = await Promise.all(
-    readings.map(each => newRun(each, { readings, terms, bundle, caller, trace, nowMs }, deps)),
+    readings.map(each => newRun(each, { readings, terms, spent, bundle, caller, trace, nowMs }, deps)),
   );
   const result = await deps.journal.importRuns(runs, askedOf(readings, bundle));
   if (result.run.requestDigest !== bundle.digest)
@@ -135,6 +137,7 @@ async function newRun(
   of: {
     readings: readonly Reading[];
     terms: ReadonlyMap<string, ImportedTerms>;
+    spent: bigint;
     bundle: RunExport;
     caller: Caller;
     trace: SpanContext;
@@ -142,7 +145,7 @@ async function newRun(
   },
   deps: ImportDeps,
 ): Promise<NewRun> {
-  const { readings, terms, bundle, caller, trace, nowMs } = of;
+  const { readings, terms, spent, bundle, caller, trace, nowMs } = of;
   const { lowered } = state;
   const { limits, granted, deadlineAtMs } = termsOf(run, terms);
   const newIds = new Map(readings.map(each => [each.run.id, each.id]));
@@ -198,7 +201,11 @@ async function newRun(
       workflow: `${namespace}/${name}:${version}`,
       ...(context !== undefined && { context }),
       input: state.input,
-      identity: { ...identityOf(caller), spendsOf: spendsOf && newIds.get(spendsOf) },
+      identity: {
+        ...identityOf(caller),
+        spendsOf: spendsOf && newIds.get(spendsOf),
+        ...(spent > 0n && { spentBeforeNanoUsd: spent.toString() }),
+      },
       limits,
       ...(lowered !== undefined && { lowered }),
       ...(Object.keys(granted).length > 0 && { granted }),
@@ -213,6 +220,15 @@ async function newRun(
       imported: { run: run.id, digest: bundle.digest, to: records.length },
     },
   };
+}
+
+/** All runs of an export spend the budget of the first, those too that have ended meanwhile. */
+function spentOf([first]: readonly Reading[], { runs }: RunExport): bigint {
+  try {
+    return first === undefined ? 0n : spentBefore(first.state.identity, runs);
+  } catch (error) {
+    throw invalid(error instanceof Error ? error.message : '');
+  }
 }
 
 function termsOf({ id }: ExportedRun, terms: ReadonlyMap<string, ImportedTerms>): ImportedTerms {
