@@ -184,6 +184,17 @@ describe.each(stores)('%s', store => {
     expect(imported).toMatchObject({ deadlineAtMs: created + hourMs, limits: { maxSteps: 12 } });
   });
 
+  test('[G4] a tree whose definition gives it no time of its own can be moved once it was granted some', async () => {
+    const name = `child-${++lastName}`;
+    await put(name, '1.0.0');
+    const id = await submit(within(definitionOf([starts(name)]), { wallClock: 'PT0S' }));
+    await reaches(id, 'paused');
+    await here.call('POST', `/v1/runs/${id}:resume`, { body: { limits: { run_ms: hourMs } } });
+    const child = await moveTree((await childOf(id)) && id);
+    await signal(child, there);
+    await reaches(child, 'completed', there);
+  });
+
   test('a run that is taken in has as long as runs have there, and a version that lowers it counts from its beginning', async () => {
     const name = `flow-${++lastName}`;
     const version = (number: string, limits: object) => {

@@ -7,7 +7,8 @@ const amount = z.int().min(1).exactOptional();
 const loweredSchema = z.strictObject({
   maxSteps: amount,
   maxVisits: amount,
-  maxRunMs: amount,
+  /** None was a time that a definition could give once. */
+  maxRunMs: z.int().min(0).exactOptional(),
   maxFanOut: amount,
   maxLiveTasks: amount,
   maxRepeats: amount,
