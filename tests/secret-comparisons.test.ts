@@ -36,6 +36,10 @@ const allowed: Readonly<Record<string, string>> = {
   'mcp-gateway/src/pipeline/reverse-requests.ts: waiting.progressToken !== token':
     'a name of the protocol, known to both',
   'mcp-gateway/src/pipeline/catalog-view.ts: digestOf(left) === digestOf(right)': 'digests of lists',
+  'mcp-gateway/src/upstreams/shown-credentials.ts: password !== scheme':
+    'both stand in one address of the configuration',
+  'mcp-gateway/src/upstreams/shown-credentials.ts: password !== user':
+    'both stand in one address of the configuration',
   'mcp-gateway/src/upstreams/stdio/pinned-files.ts: (await digestOf(path)) !== expected': 'digest of a file',
   'shared/src/admin/idempotency.ts: found.digest !== request.digest': 'digest of a request, without a key',
   'shared/src/audit/checkpoints.ts: typ !== tokenType': 'the type of a token',
