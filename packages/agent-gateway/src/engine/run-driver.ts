@@ -3,7 +3,7 @@ import { GatewayError } from '@strata/shared/errors/gateway-error.ts';
 import { Agenda } from '../domain/agenda.ts';
 import type { Claim, RunRequest } from '../domain/append.ts';
 import type { Command } from '../domain/command.ts';
-import { decideRun, decideUnit } from '../domain/decide.ts';
+import { decideRun } from '../domain/decide.ts';
 import { callsInDoubt } from '../domain/decide-calls.ts';
 import { queuedUntil } from '../domain/queue.ts';
 import type { JournalRecord } from '../domain/run-events.ts';
@@ -11,6 +11,7 @@ import { type RunState, shownStatus } from '../domain/run-state.ts';
 import { neverMs } from '../domain/schedule.ts';
 import { answerRequest } from './answer-request.ts';
 import { CallsUnderWay } from './calls-under-way.ts';
+import { decideOrPause } from './decide-or-pause.ts';
 import { followCommand } from './follow-command.ts';
 import { answerMigration } from './migrate-run.ts';
 import { patientJournal } from './patient-journal.ts';
@@ -122,7 +123,8 @@ export class RunDriver {
     const unit = this.#isStopping ? undefined : agenda.next(nowMs);
     if (unit === undefined)
       return this.#rest(Math.min(agenda.wakeAtMs, state.deadlineAtMs, state.expiresAtMs), context);
-    const command = decideUnit(state, unit, options);
+    const of = { runId: this.#claim.runId, state, unit };
+    const command = decideOrPause(of, options, this.#deps.telemetry.log);
     if (command.type === 'wait') {
       agenda.settle(unit, command);
       return 'go-on';
