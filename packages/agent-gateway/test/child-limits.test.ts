@@ -146,12 +146,16 @@ describe.each(stores)('%s', store => {
 
   test('[G4] what its own definition lowers holds for a run that another one started', async () => {
     const name = `child-${++lastName}`;
-    await put(name, '1.0.0', { limits: { steps: 10, wallClock: 'PT2M', costUsd: '1' } });
+    await put(name, '1.0.0', { limits: { steps: 10, wallClock: 'PT2M', costUsd: '1', liveTasks: 2 } });
     const { id, child } = await startLater(name);
     const { limits, deadlineAtMs } = await eventOf(child, 'run-created');
-    expect(limits).toMatchObject({ maxSteps: 10, maxRunMs: 120_000, maxCostNanoUsd: '1000000000' });
+    expect(limits).toMatchObject({ maxSteps: 10, maxRunMs: 120_000 });
+    // What the tree has together, the run at its top says.
+    const above = (await eventOf(id, 'run-created')).limits;
+    expect(limits.maxLiveTasks).toBe(above.maxLiveTasks);
+    expect(limits.maxCostNanoUsd).toBe(above.maxCostNanoUsd);
     expect(deadlineAtMs).toBe((await createdAt(child)) + 120_000);
-    expect((await eventOf(id, 'run-created')).limits.maxSteps).toBeGreaterThan(10);
+    expect(above.maxSteps).toBeGreaterThan(10);
     await signal(child);
     await reaches(child, 'paused');
     expect((await show(child)).pause.error.detail).toContain('the limit is 10');

@@ -1,5 +1,6 @@
 import { smaller } from '@strata/shared/money/nano-usd.ts';
 import * as z from 'zod';
+import type { RunState } from './run-state.ts';
 import type { GrantedLimits, RunLimits } from './run-terms.ts';
 import type { LimitOverrides, Workflow } from './workflow.ts';
 
@@ -45,6 +46,30 @@ export function limitsOfRun({
   readonly granted?: GrantedLimits;
 }): RunLimits {
   return { ...lower(lower(configured, workflow.limits), lowered), ...granted };
+}
+
+/** How a run belongs to others: to a tree of runs, and to the budget of one above it. */
+export interface RunTies {
+  readonly isStartedByRun: boolean;
+  readonly spendsOfOther: boolean;
+}
+
+export function tiesOf({ rootRun, parent, identity }: RunState): RunTies {
+  const spendsOfOther = identity.spendsOf !== undefined;
+  return { isStartedByRun: rootRun !== undefined || parent !== undefined || spendsOfOther, spendsOfOther };
+}
+
+/** What a definition limits for a run of it. What a tree has together, its open tasks and its budget, the run above says. */
+export function limitsFor(
+  limits: LimitOverrides,
+  { isStartedByRun, spendsOfOther }: RunTies,
+): LimitOverrides {
+  const { maxLiveTasks, maxCostNanoUsd, ...own } = limits;
+  return {
+    ...own,
+    ...(!isStartedByRun && maxLiveTasks !== undefined && { maxLiveTasks }),
+    ...(!spendsOfOther && maxCostNanoUsd !== undefined && { maxCostNanoUsd }),
+  };
 }
 
 /** What both of them say: a run that another one starts may no more than what that one was lowered to. */

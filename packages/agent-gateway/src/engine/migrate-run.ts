@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { RunRequest } from '../domain/append.ts';
-import { limitsOfRun } from '../domain/lowered-limits.ts';
+import { limitsFor, limitsOfRun, tiesOf } from '../domain/lowered-limits.ts';
 import { findDivergence } from '../domain/migrate.ts';
 import type { JournalRecord, RunEvent } from '../domain/run-events.ts';
 import { type RunState, terminalStatuses } from '../domain/run-state.ts';
@@ -31,8 +31,13 @@ export async function answerMigration(
   const { namespace, name, version } = to;
   const workflow = `${namespace}/${name}:${version}`;
   const { lowered, granted } = state;
-  const most = isStartedByRun(state) ? state.limits : configured;
-  const limits = limitsOfRun({ configured: most, workflow: to, lowered, granted });
+  const ties = tiesOf(state);
+  const limits = limitsOfRun({
+    configured: ties.isStartedByRun ? state.limits : configured,
+    workflow: { limits: limitsFor(to.limits, ties) },
+    lowered,
+    granted,
+  });
   const event: RunEvent = {
     type: 'run-migrated',
     by,
@@ -49,11 +54,6 @@ export async function answerMigration(
 /** As much later or earlier as it may take longer; a run that another one started may have had less than its limits say from the beginning. */
 function deadlineUnder({ maxRunMs }: RunLimits, state: RunState): number {
   const shiftedMs = state.deadlineAtMs + maxRunMs - state.limits.maxRunMs;
-  if (!isStartedByRun(state)) return shiftedMs;
+  if (!tiesOf(state).isStartedByRun) return shiftedMs;
   return Math.min(state.deadlineAtMs, Math.max(shiftedMs, state.createdAtMs + maxRunMs));
-}
-
-/** What it may, the run that started it gave: no definition of its own gives it more. */
-function isStartedByRun({ rootRun, parent, identity }: RunState): boolean {
-  return [rootRun, parent, identity.spendsOf].some(each => each !== undefined);
 }

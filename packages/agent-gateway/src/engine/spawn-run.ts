@@ -7,7 +7,7 @@ import type { Expressions } from '../domain/expressions.ts';
 import { findWorkflow } from '../domain/find-workflow.ts';
 import type { Journal } from '../domain/journal.ts';
 import { childTasks } from '../domain/live-tasks.ts';
-import { limitsOfRun, mergeLowered } from '../domain/lowered-limits.ts';
+import { limitsFor, limitsOfRun, mergeLowered, tiesOf } from '../domain/lowered-limits.ts';
 import { queuePlaceOf } from '../domain/queue-place.ts';
 import type { RunState } from '../domain/run-state.ts';
 import type { PlannedChild } from '../domain/task-type.ts';
@@ -41,7 +41,7 @@ export async function planChildRun(
 ): Promise<NewRun> {
   const { namespace, name } = workflow;
   const { identity, granted } = state;
-  const lowered = mergeLowered(own.limits, state.lowered);
+  const lowered = mergeLowered(limitsFor(own.limits, tiesOf(state)), state.lowered);
   const caller = runCaller({ runId, state });
   const stored = await findWorkflow(journal, identity.tenant, workflow);
   requireWorkflow(caller, stored ?? workflow, policy);
@@ -58,7 +58,13 @@ export async function planChildRun(
   const { version } = stored;
   const loaded = await loadWorkflow(stored.definition);
   requireAgents(caller, loaded, policy);
-  const limits = limitsOfRun({ configured: state.limits, workflow: loaded, lowered, granted });
+  const ownLimits = limitsFor(loaded.limits, { isStartedByRun: true, spendsOfOther: !isDetached });
+  const limits = limitsOfRun({
+    configured: state.limits,
+    workflow: { limits: ownLimits },
+    lowered,
+    granted,
+  });
   const place = await queuePlaceOf(loaded, input, expressions);
   // A run that waited for one which waits for it to leave the queue would wait for ever.
   const around = isDetached ? [] : queuesAround(state);

@@ -1,6 +1,6 @@
 import type { Caller } from '@strata/shared/identity/caller.ts';
 import { mayGrantMoney } from '../domain/authority.ts';
-import { limitsOfRun } from '../domain/lowered-limits.ts';
+import { limitsFor, limitsOfRun } from '../domain/lowered-limits.ts';
 import type { RunState } from '../domain/run-state.ts';
 import type { GrantedLimits, RunLimits } from '../domain/run-terms.ts';
 import type { Workflow } from '../domain/workflow.ts';
@@ -28,8 +28,16 @@ export function termsOfImport(
   for (const { run, state, workflow } of readings) {
     const above = state.parent === undefined ? undefined : all.get(state.parent);
     const granted = grantedBy(caller, state.granted);
-    const most = above?.limits ?? configured;
-    const limits = limitsOfRun({ configured: most, workflow, lowered: state.lowered, granted });
+    const ties = {
+      isStartedByRun: above !== undefined,
+      spendsOfOther: above !== undefined && state.identity.spendsOf !== undefined,
+    };
+    const limits = limitsOfRun({
+      configured: above?.limits ?? configured,
+      workflow: { limits: limitsFor(workflow.limits, ties) },
+      lowered: state.lowered,
+      granted,
+    });
     // As long as it had, and as much more or less as a run has here.
     const shiftedMs = state.deadlineAtMs + limits.maxRunMs - state.limits.maxRunMs;
     const deadlineAtMs =
