@@ -120,7 +120,8 @@ const ambiguous: Readonly<Record<number, ReadonlySet<string>>> = {
 
 /**
  * Where a request names what lies at Google or in AWS, not in its account of the model alone. Only with what stands around it there: a tool
- * may have a parameter of the same name, and a call of it an argument. Each looks through an object up to its first brace once.
+ * may have a parameter of the same name, and a call of it an argument. Each looks through an object up to its first brace once, or behind
+ * one object in it.
  */
 const elsewhere =
   /"(?:fileData|file_data)"\s*:\s*\{[^{}]*"(?:fileUri|file_uri)"\s*:\s*"|"(?:cachedContent|cached_content)"\s*:\s*"|"source"\s*:\s*\{\s*"s3Location"\s*:\s*\{/;
@@ -128,15 +129,18 @@ const elsewhere =
 const stored = new RegExp(
   [
     /"(?:file|input_image_mask)"\s*:\s*\{[^{}]*"file_id"\s*:\s*"/,
-    /[{}](?=[^{}]*"type"\s*:\s*"(?:file|input_file|input_image|container_upload)")[^{}]*"file_id"\s*:\s*"/,
+    /[{}](?=[^{}]*(?:\{[^{}]*\}[^{}]*)?"type"\s*:\s*"(?:file|input_file|input_image|container_upload)")[^{}]*(?:\{[^{}]*\}[^{}]*)?"file_id"\s*:\s*"/,
     /"vector_store_ids"\s*:\s*\[/,
   ]
     .map(each => each.source)
     .join('|'),
 );
 const objects = new RegExp(`${elsewhere.source}|${stored.source}`);
-/** Of an earlier answer of OpenAI, which it may not have stored: `rs_…` is reasoning. Others use such ids for what they do not keep. */
-const items = /"id"\s*:\s*"(?:rs|msg|fc|ctc|ws|fs|ci|ig|cu|mcp|mcpl|mcpr)_/;
+/**
+ * Of an earlier answer of OpenAI, which it may not have stored: `rs_…` is reasoning. Others use such ids for what they do not keep; `msg_…`
+ * and `fc_…` are in so many requests to them that they tell nothing.
+ */
+const items = /"id"\s*:\s*"(?:rs|ctc|ws|fs|ci|ig|cu|mcp|mcpl|mcpr)_/;
 
 /**
  * The same of the answer to a request whose bytes were `sent`: what it names and may not be read, or is not there, is its own fault, and says
@@ -155,15 +159,31 @@ export function classifyAnswer(status: number, codes: readonly string[], sent: B
 /** Its bytes tell, whatever else is wrong with it: what a refusal means must not depend on how deep a request is. */
 function names(sent: Buffer, members: RegExp): boolean {
   if (sent.find(byte => byte > space) !== openBrace) return false; // a form
-  const written = sent.toString('latin1');
+  const written = withoutBracesInStrings(sent).toString('latin1');
   return members.test(written) || (written.includes('\\u00') && members.test(withPlainLetters(written)));
+}
+
+/** What braces are left are those of objects. Not with a pattern: one that steps over escapes runs out of stack in a long string. */
+function withoutBracesInStrings(sent: Buffer): Buffer {
+  const plain = Buffer.from(sent);
+  let isString = false;
+  for (let at = 0; at < plain.length; at++) {
+    const byte = plain[at];
+    if (byte === quote) isString = !isString;
+    else if (isString && byte === backslash) at++;
+    else if (isString && (byte === openBrace || byte === closeBrace)) plain[at] = space;
+  }
+  return plain;
 }
 
 /** A name may be written with escapes (RFC 8259 section 7). */
 function withPlainLetters(written: string): string {
-  const escapes = /\\u00([4-7][0-9a-f])/gi;
+  const escapes = /\\u00(4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9a])/gi;
   return written.replaceAll(escapes, (_escape, code) => String.fromCharCode(Number.parseInt(code, 16)));
 }
 
 const space = 0x20;
+const quote = 0x22;
+const backslash = 0x5c;
 const openBrace = 0x7b;
+const closeBrace = 0x7d;

@@ -129,7 +129,40 @@ test.each([
     404,
     ['invalid_request_error'],
     '{"input":[{"id":"msg_1","content":[{"type":"output_text"}],"type":"message"}]}',
+    'model-gone',
+  ],
+  [404, ['invalid_request_error'], '{"messages":[{"tool_calls":[{"id":"fc_1"}]}]}', 'model-gone'],
+  [404, ['invalid_request_error'], '{"input":[{"id":"mcp_1","type":"mcp_call"}]}', 'caller-fault'],
+  [
+    403,
+    ['PERMISSION_DENIED'],
+    '{"fileData":{"displayName":"report {final}.pdf","fileUri":"gs://other/x"}}',
+    'object-denied',
+  ],
+  [
+    403,
+    ['PERMISSION_DENIED'],
+    '{"fileData":{"displayName":"\\"\\u007b\\\\","file\\u0055ri":"gs://other/x"}}',
+    'object-denied',
+  ],
+  [404, ['invalid_request_error'], '{"file":{"filename":"a{b}.pdf","file_id":"file-1"}}', 'caller-fault'],
+  [
+    404,
+    ['not_found_error'],
+    '{"type":"container_upload","cache_control":{"type":"ephemeral"},"file_id":"f"}',
     'caller-fault',
+  ],
+  [
+    404,
+    ['not_found_error'],
+    '{"file_id":"f","cache_control":{"type":"ephemeral"},"type":"container_upload"}',
+    'caller-fault',
+  ],
+  [
+    404,
+    ['not_found_error'],
+    '{"type":"container_upload","cache_control":{"type":"ephemeral","file_id":"f"}}',
+    'model-gone',
   ],
   [
     404,
@@ -170,6 +203,8 @@ test.each([
   '"file":{"file_id" ',
   '{ ',
   '"id" ',
+  '{}"type":"file"',
+  '{"type":"file"}"file_id"',
 ])('%j again and again is read in one pass', piece => {
   const timeOf = (times: number) => {
     const sent = Buffer.from(`{${piece.repeat(times)}`);
@@ -181,4 +216,10 @@ test.each([
   timeOf(1000);
   const short = timeOf(20_000);
   expect(timeOf(200_000)).toBeLessThan(40 * short + 500_000);
+});
+
+test.each(['a', '{', '\\"', '\\u0041', '\\\\'])('a name of 20 MB of %j is read', piece => {
+  const name = piece.repeat(20_000_000 / piece.length);
+  const sent = Buffer.from(`{"file":{"filename":"${name}","file_id":"file-1"}}`);
+  expect(classifyAnswer(404, ['invalid_request_error'], sent)).toBe('caller-fault');
 });
