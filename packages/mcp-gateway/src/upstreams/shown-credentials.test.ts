@@ -167,6 +167,12 @@ test.each([
   [['--dsn-file', named('host=db user=ada password', 'abcd-efgh')], ['abcd-efgh']],
   [[named('AccountName=acme;AccountKey', 'abcd/efgh==')], ['abcd/efgh==']],
   [[at('jdbc:sqlserver', named('h;user=sa;password', 'abcd-efgh'))], ['abcd-efgh']],
+  [['--label', 'key=production'], []],
+  [['--label=key=production', 'keys=production'], []],
+  [
+    ['-e', named('key', 'abcdef123456'), named('API_KEY', 'abcdefghijkl')],
+    ['abcdef123456', 'abcdefghijkl'],
+  ],
   [['-e', 'LOG_LEVEL=information', '--port=8080000000', 'https://example.com/a:b', 'a=b=c', 'x.js'], []],
 ])('[S20] in the arguments %j just the credentials are known', (args, credentials) => {
   expect([...new Set(credentialsInArguments(args))]).toEqual(credentials);
@@ -185,7 +191,9 @@ test.each([
   ['DATABASE', at('jdbc:sqlserver', named('h;user=sa;password', 'abcd-efgh')), ['abcd-efgh']],
   ['DATABASE', at('jdbc:mysql', named('h/main?user=sa&password', 'abcd-efgh')), ['abcd-efgh']],
   ['DATABASE', at('jdbc:postgresql', 'ada:abcd-efgh@h/main'), ['abcd-efgh', 'abcd-efgh']],
+  ['DATABASE', named('host=h1,h2 user=ada password', 'abcd-efgh'), ['abcd-efgh']],
   ['OPTIONS', 'level=information', []],
+  ['LABEL', 'key=production', []],
   ['GREETING', 'Dear all: welcome to the tool', []],
 ])('[S20] of %s = %s what is within is known', (name, value, credentials) => {
   expect(credentialsIn({ [name]: value })).toEqual(credentials);

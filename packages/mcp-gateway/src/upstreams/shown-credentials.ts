@@ -64,7 +64,8 @@ export function credentialsInArguments(args: readonly string[]): string[] {
 /** `API_KEY=x`, `Authorization: Bearer x`, or what is one by its look. */
 function credentialsInArgument(text: string): string[] {
   const [, name, value = ''] = /^([\w.-]+)=(.*)$/s.exec(text) ?? [];
-  if (name !== undefined) return [...credentialsOf([name, value]), ...credentialsInPairs(text)];
+  if (name !== undefined)
+    return [...(isLabel([name, value]) ? [] : credentialsOf([name, value])), ...credentialsInPairs(text)];
   const [, header, said = ''] = /^([\w-]+):\s*(.*)$/s.exec(text) ?? [];
   return header === undefined || said.startsWith('//')
     ? credentialsOf(['', text])
@@ -100,10 +101,17 @@ function credentialsInJson(value: string): string[] {
   return found;
 }
 
-/** `AccountName=a;AccountKey=b`, `host=a password=b`, `api-key=a,tenant=b`, or one pair. */
+/** `key=production` by itself is one of many things that have keys. */
+function isLabel([name, said]: readonly [name: string, said: string]): boolean {
+  return /^[Kk]eys?$/.test(name) && /^[a-z]+$/i.test(said);
+}
+
+/** `AccountName=a;AccountKey=b`, `host=a password=b`, `api-key=a,tenant=b`, in every way it can be read, or one pair. */
 function credentialsInPairs(value: string): string[] {
   const readings = [/;/, /,/, /\s+/, /$/].map(separator => pairsIn(value, separator));
-  const pairs = readings.find(each => each.length > 1) ?? readings.at(-1) ?? [];
+  const lists = readings.filter(each => each.length > 1);
+  const single = readings.at(-1)?.filter(pair => !isLabel(pair)) ?? [];
+  const pairs = lists.length > 0 ? lists.flat() : single;
   return pairs.flatMap(([name, said]) => {
     if (!isCredentialName(name) || saysNothing.test(said)) return [];
     return said.includes('%') ? asWritten(said) : [said];
