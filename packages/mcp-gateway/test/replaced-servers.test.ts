@@ -101,13 +101,17 @@ test('[resources/subscribe ↔ listen] what the server in place of another refus
   legacy.tellsNews = false;
   gateway.configure(changed(50_000));
   await until(() => subscribed() === 2, 'another subscription');
-  await client.ask('{"jsonrpc":"2.0","id":2,"method":"resources/list"}');
+  // Of the same resource the server is asked in turn: what it said before has been heard once it answers this.
+  const message = { jsonrpc: '2.0', id: 2, method: 'resources/subscribe', params: { uri: 'm+doc://shared' } };
+  const afterwards = await openRawClient(gateway);
+  expect(errorOf((await afterwards.ask(JSON.stringify(message)))[0])).toMatchObject({ code: -32603 });
+  expect(subscribed()).toBe(3);
   legacy.tellsNews = true;
   gateway.configure(changed(40_000));
   const ofOther = () => other.requests.filter(({ method }) => method === 'resources/subscribe').length;
   await until(() => ofOther() === 3, 'the subscription that was not refused');
   await client.ask('{"jsonrpc":"2.0","id":3,"method":"resources/list"}');
-  expect(subscribed()).toBe(2);
+  expect(subscribed()).toBe(3);
   await other.close();
 });
 
