@@ -86,7 +86,8 @@ export function formOf(kind: ListKind, item: string): ItemForm {
   const value: unknown = JSON.parse(item);
   if (!isObject(value)) return { isWhole: false, unfit: new Set(), isModernOutput: false };
   const { required, optional } = forms[kind];
-  const isFit = (key: string, schema: z.ZodType) => schema.safeParse(value[key]).success;
+  const isFit = (key: string, schema: z.ZodType) =>
+    schema.safeParse(value[key]).success && hasFiniteNumbers(value[key]);
   const unfit = Object.entries(optional)
     .filter(([key, schema]) => Object.hasOwn(value, key) && !isFit(key, schema))
     .map(([key]) => key);
@@ -94,4 +95,10 @@ export function formOf(kind: ListKind, item: string): ItemForm {
   const isModernOutput =
     kind === 'tools' && Object.hasOwn(value, 'outputSchema') && !isFit('outputSchema', objectSchema);
   return { isWhole, unfit: new Set(unfit), isModernOutput };
+}
+
+/** A number beyond those of a double (`1e400`) is infinite to who reads it, and no JSON any more to the clients of 2026-07-28. */
+function hasFiniteNumbers(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  return typeof value !== 'object' || value === null || Object.values(value).every(hasFiniteNumbers);
 }
