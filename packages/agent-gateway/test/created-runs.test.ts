@@ -80,6 +80,20 @@ describe.each(stores)('%s', store => {
     return { seen, found, read, looks: () => looks };
   }
 
+  /** Makes runs, and says so only when it is let. */
+  function slowToCreate(journal: Journal) {
+    const holds: (() => void)[] = [];
+    const slow: Journal = {
+      ...journal,
+      async createRun(...given) {
+        const made = await journal.createRun(...given);
+        await new Promise<void>(resolve => holds.push(resolve));
+        return made;
+      },
+    };
+    return { slow, holds };
+  }
+
   test('a run begins where it is made, without being looked for or read, and once for its key', async () => {
     const { journal, start, run, ends, calls } = await open();
     const { seen, found, read, looks } = watched(journal);
@@ -99,15 +113,7 @@ describe.each(stores)('%s', store => {
   test('[AG-4] what is asked of a run before its worker has heard that it is made is answered at once', async () => {
     const { journal, start, run, statusOf, answers, calls } = await open();
     const { seen, looks } = watched(journal);
-    const holds: (() => void)[] = [];
-    const slow: Journal = {
-      ...seen,
-      async createRun(...given) {
-        const made = await journal.createRun(...given);
-        await new Promise<void>(resolve => holds.push(resolve));
-        return made;
-      },
-    };
+    const { slow, holds } = slowToCreate(seen);
     const worker = start({ seen: slow, isHeld: true });
     await until(() => looks() > 0);
     const made = worker.create(run('run_1'));
@@ -212,15 +218,7 @@ describe.each(stores)('%s', store => {
   test('[AG-4] a worker that stops lets go of a run that is being made: it is due at once, not when the lease has passed', async () => {
     const { journal, start, run, ends, calls } = await open();
     const { seen, looks } = watched(journal);
-    const holds: (() => void)[] = [];
-    const slow: Journal = {
-      ...seen,
-      async createRun(...given) {
-        const made = await journal.createRun(...given);
-        await new Promise<void>(resolve => holds.push(resolve));
-        return made;
-      },
-    };
+    const { slow, holds } = slowToCreate(seen);
     const worker = start({ seen: slow });
     await until(() => looks() > 0);
     const made = worker.create(run('run_1'));

@@ -1,20 +1,12 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Asked } from './fixtures/telling-server.ts';
 import { openRawClient, type RawClient, until } from './raw-client.ts';
 import { fixture, node, startGateway, type TestGateway } from './start-gateway.ts';
 
 /** Servers of every kind that tell what they were shown, wherever a message has room for it. */
 const credential = 'of+the/operator=1';
-
-interface Asked {
-  readonly id?: number;
-  readonly method: string;
-  readonly params?: {
-    readonly arguments?: { readonly how?: string };
-    readonly _meta?: { progressToken?: number };
-  };
-}
 
 let servers: Server;
 let gateway: TestGateway;
